@@ -12,30 +12,30 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer", "internal/atomicfile"},
-	"internal/daemon":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
-	"internal/launch":           {"internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
-	"internal/config":           {"internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/demo":             {"internal/lab", "internal/control", "team"},
+	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer", "internal/atomicfile"},
+	"internal/daemon":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
+	"internal/launch":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
+	"internal/config":           {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
+	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
 	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":          {"internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor", "modes/steer"},
-	"internal/metrics":          {"team", "modes/lacp", "internal/frame"},
-	"internal/tui":              {"internal/control", "team", "monitor/chart"},
-	"internal/export":           {"team", "monitor/chart", "internal/units"},
-	"internal/host":             {"internal/atomicfile", "team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/host/journal":     {"internal/atomicfile", "internal/rtnl", "internal/tchook", "internal/frame"},
+	"internal/control":          {"internal/api", "internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor", "modes/steer"},
+	"internal/metrics":          {"internal/api", "team", "modes/lacp", "internal/frame"},
+	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "team", "monitor/chart"},
+	"internal/export":           {"internal/api", "team", "monitor/chart", "internal/units"},
+	"internal/host":             {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings", "internal/atomicfile"},
+	"internal/host/journal":     {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
 	"internal/host/masquerade":  {"internal/rtnl", "internal/nfnl"},
 	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
 	"internal/nfnl":             {"internal/rtnl"},
 	"internal/rtnl":             {"internal/frame"},
 	"internal/atomicfile":       {},
 	"internal/limit":            {},
-	"internal/panics":           {},
+	"internal/panics":           {"internal/api"},
 	"internal/relay":            {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
 	"internal/tap":              {"internal/epoll", "internal/frame"},
 	"internal/nic":              {"internal/epoll", "internal/frame"},
-	"team":                      {"modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+	"team":                      {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
 	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
 	"modes/lacp":                {"internal/limit", "internal/frame"},
 	"modes/steer":               {"internal/limit", "internal/frame", "modes/spread"},
@@ -44,12 +44,13 @@ var allowed = map[string][]string{
 	"monitor":                   {"internal/frame", "internal/panics"},
 	"monitor/traffic":           {"internal/frame"},
 	"internal/frame":            {},
+	"internal/api":              {"internal/frame"},
 	"internal/nearest":          {},
 	"internal/units":            {},
 	"monitor/chart":             {"internal/units"},
 	"internal/logs":             {},
 	"internal/epoll":            {},
-	"internal/sim":              {"internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
+	"internal/sim":              {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},
 }
 
@@ -76,7 +77,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"frame", "limit", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"api", "frame", "limit", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

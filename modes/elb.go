@@ -148,7 +148,7 @@ func (e *elb) follow(now time.Time, st State) (eff Effects) {
 		eff.Tell |= TellAsk
 	}
 	set := &e.st.Settings
-	eff.Send = append(eff.Send, e.steering.Follow(now, e.plan, e.active, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
+	eff.Send = append(eff.Send, e.steering.Apply(now, e.plan, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
 	return eff
 }
 

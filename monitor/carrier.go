@@ -19,16 +19,18 @@ const (
 const (
 	// normalInterval is the time between two readings: how late a loss without a link event may be noticed.
 	normalInterval = 10 * time.Millisecond
-	// busyInterval is for a team that loses frames with every millisecond. The process is awake then anyway, and a reading
-	// costs some 2 µs a NIC.
+	// busyInterval is for a team that loses frames with every millisecond. The process is awake then anyway, and a
+	// reading costs some 2 µs a NIC.
 	busyInterval = 3 * time.Millisecond
-	// idleInterval is for an idle team, from idleAfter after a link event on: the kernel delays an event by a second at most.
+	// idleInterval is for an idle team, from idleAfter after a link event on: the kernel delays an event by a second at
+	// most.
 	idleInterval = time.Second
 	idleAfter    = 2 * time.Second
 	// readNowGap bounds the readings that a data path asks for whose frames are refused one after the other.
 	readNowGap = time.Millisecond
-	// describeWait is how long a report waits for its reason. The carrier is read without the RTNL lock, the description
-	// with it, and opening a NIC may hold that lock for a second: then the report goes first, and the reason follows.
+	// describeWait is how long a report waits for its reason. The carrier is read without the RTNL lock, the
+	// description with it, and opening a NIC may hold that lock for a second: then the report goes first, and the
+	// reason follows.
 	describeWait = time.Millisecond
 )
 
@@ -36,8 +38,8 @@ const (
 const panicSource = "carrier watch"
 
 // Carrier is the link watch that is always on: one for all members of a team. It reads the carrier of every member each
-// 10 ms (see [Carrier.SetPollRate]), after any link event, and when [Carrier.ReadNow] asks for it because a NIC refused a frame.
-// Speed, duplex and the reason are read when the carrier changes and after events.
+// 10 ms (see [Carrier.SetPollRate]), after any link event, and when [Carrier.ReadNow] asks for it because a NIC refused
+// a frame. Speed, duplex and the reason are read when the carrier changes and after events.
 type Carrier struct {
 	src            Source
 	panics         *panics.Keeper
@@ -69,7 +71,8 @@ type nic struct {
 
 // NewCarrier regeneration a watch on no NIC. k keeps the panics of readings, which are given up.
 func NewCarrier(src Source, k *panics.Keeper) *Carrier {
-	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), describeWanted: make(chan struct{}, 1), describeDone: make(chan struct{}, 1)}
+	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), describeWanted: make(chan struct{}, 1),
+		describeDone: make(chan struct{}, 1)}
 }
 
 func (c *Carrier) String() string { return "carrier" }
@@ -310,8 +313,8 @@ func (c *Carrier) nextReport(now time.Time) (LinkState, bool) {
 	return LinkState{}, false
 }
 
-// state is the report of n. The carrier was read last and wins over a description that contradicts it: that one is out of
-// date, and another follows.
+// state is the report of n. The carrier was read last and wins over a description that contradicts it: that one is out
+// of date, and another follows.
 func (n *nic) state(now time.Time) LinkState {
 	s := LinkState{Index: n.index, Watch: "carrier", Up: n.up, At: now, Link: n.link}
 	switch {

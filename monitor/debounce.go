@@ -36,7 +36,8 @@ func (d *Debounce) SkipUpDelay() bool {
 // Up returns the last verdict.
 func (d *Debounce) Up() bool { return d.verdict }
 
-// Deadline is when the verdict changes unless the link does first; zero for never. A changed delay takes effect at once.
+// Deadline is when the verdict changes unless the link does first; zero for never. A changed delay takes effect at
+// once.
 func (d *Debounce) Deadline() time.Time {
 	if !d.pending {
 		return time.Time{}

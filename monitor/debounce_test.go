@@ -24,13 +24,16 @@ func TestDebounce(t *testing.T) {
 	}{
 		{name: "no delays", steps: []step{{0, true, true, 0}, {1 * ms, false, false, 0}, {2 * ms, true, true, 0}}},
 		{name: "up-delay", up: 100 * ms, steps: []step{
-			{0, true, false, 100 * ms}, {99 * ms, true, false, 100 * ms}, {100 * ms, true, true, 0}, {101 * ms, false, false, 0}}},
+			{0, true, false, 100 * ms}, {99 * ms, true, false, 100 * ms}, {100 * ms, true, true, 0},
+			{101 * ms, false, false, 0}}},
 		{name: "a flap cancels the up-delay", up: 100 * ms, steps: []step{
-			{0, true, false, 100 * ms}, {50 * ms, false, false, 0}, {60 * ms, true, false, 160 * ms}, {120 * ms, true, false, 160 * ms}, {160 * ms, true, true, 0}}},
+			{0, true, false, 100 * ms}, {50 * ms, false, false, 0}, {60 * ms, true, false, 160 * ms},
+			{120 * ms, true, false, 160 * ms}, {160 * ms, true, true, 0}}},
 		{name: "down-delay", down: 50 * ms, steps: []step{
 			{0, true, true, 0}, {10 * ms, false, true, 60 * ms}, {60 * ms, false, false, 0}}},
 		{name: "a flap cancels the down-delay", down: 50 * ms, steps: []step{
-			{0, true, true, 0}, {10 * ms, false, true, 60 * ms}, {40 * ms, true, true, 0}, {70 * ms, true, true, 0}, {80 * ms, false, true, 130 * ms}}},
+			{0, true, true, 0}, {10 * ms, false, true, 60 * ms}, {40 * ms, true, true, 0}, {70 * ms, true, true, 0},
+			{80 * ms, false, true, 130 * ms}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +75,8 @@ func TestDebounceProperty(t *testing.T) {
 		up := rapid.IntRange(0, 20).Draw(t, "up")
 		down := rapid.IntRange(0, 20).Draw(t, "down")
 		links := rapid.SliceOfN(rapid.Bool(), 1, 200).Draw(t, "links") // one a millisecond
-		d := monitor.Debounce{UpDelay: time.Duration(up) * time.Millisecond, DownDelay: time.Duration(down) * time.Millisecond}
+		d := monitor.Debounce{UpDelay: time.Duration(up) * time.Millisecond,
+			DownDelay: time.Duration(down) * time.Millisecond}
 		verdict, link, since := false, false, 0
 		for i, l := range links {
 			if l != link {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 )
@@ -114,7 +115,7 @@ func (l *Loop) end(now time.Time, out *Output) {
 }
 
 // resume has the team work again that has said farewell.
-func (l *Loop) resume() *Problem {
+func (l *Loop) resume() *api.Problem {
 	if !l.ended {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -419,7 +420,7 @@ func TestActiveOfLACP(t *testing.T) {
 	}
 	c.Balance, c.Active = true, "eth1"
 	g.do(Change{Config: c})
-	g.wantProblem(Conflict, "in mode 802.3ad no member stands for all")
+	g.wantProblem(api.Conflict, "in mode 802.3ad no member stands for all")
 }
 
 func TestLACPSettingsAreChecked(t *testing.T) {
@@ -432,6 +433,6 @@ func TestLACPSettingsAreChecked(t *testing.T) {
 		c := g.l.Config()
 		change(&c)
 		g.do(Change{Config: c})
-		g.wantProblem(Usage, name)
+		g.wantProblem(api.Usage, name)
 	}
 }

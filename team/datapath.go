@@ -70,15 +70,6 @@ const (
 	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
 )
 
-// Count is frames on the wire's side of segmentation, and their bytes without FCS.
-type Count struct {
-	Bytes  uint64 `json:"bytes"`
-	Frames uint64 `json:"frames"`
-}
-
-// Add adds o to c.
-func (c *Count) Add(o Count) { c.Bytes += o.Bytes; c.Frames += o.Frames }
-
 // Drop says why a frame was not delivered.
 type Drop uint8
 
@@ -105,7 +96,7 @@ func (d Drop) Expected() bool { return d == DropNotOurs || d == DropStandby || d
 
 // MemberCounters are the totals of one member.
 type MemberCounters struct {
-	RX, TX         [frame.Protocols]Count
+	RX, TX         [frame.Protocols]frame.Count
 	RXDrop, TXDrop [Drops]uint64 // frames
 	RXError        uint64        // receive errors of the socket
 	TXError        uint64        // send errors other than a full backlog

@@ -3,6 +3,7 @@ package team
 import (
 	"fmt"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 )
 
@@ -70,14 +71,14 @@ func (l *Loop) twin(m *member) *member {
 func perMember(c settings.Config) bool { return c.Mode.OwnMACs(c.Balance) }
 
 // checkTwins refuses a mode in which every member sends with its own MAC where two have the same one.
-func (l *Loop) checkTwins(next settings.Config) *Problem {
+func (l *Loop) checkTwins(next settings.Config) *api.Problem {
 	if !perMember(next) || perMember(l.cfg) {
 		return nil
 	}
 	for i, m := range l.members {
 		for _, o := range l.members[:i] {
 			if m.link.MAC == o.link.MAC && m.link.MAC != 0 {
-				return &Problem{Kind: Conflict, What: fmt.Sprintf("set mode %v of %s", next.Mode, l.cfg.Team),
+				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("set mode %v of %s", next.Mode, l.cfg.Team),
 					Why: fmt.Sprintf("%s and %s both have the MAC %v, and in this mode each sends with its own",
 						o.link.Name, m.link.Name, m.link.MAC),
 					Fix: fmt.Sprintf("give one another MAC first: ip link set %s address MAC", m.link.Name)}

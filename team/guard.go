@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/panics"
+	"nicteam/internal/api"
 	"nicteam/modes/spread"
 )
 
@@ -43,7 +43,7 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		out, rest = Output{Err: &Problem{Kind: Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
+		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
 		if t.o.Panics.Failed() {
@@ -93,12 +93,12 @@ func inputName(in Input) string {
 const controlShown = 128
 
 // panicked is told of each panic of the process.
-func (t *Team) panicked(p panics.Panic) {
-	t.events.add([]Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
+func (t *Team) panicked(p api.Panic) {
+	t.events.add([]api.Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
-// addPanics adds to a Status what went wrong inside. It is no state of the team, which works.
-func (s *Status) addPanics(list []panics.Panic) {
+// addPanics adds to s what went wrong inside. It is no state of the team, which works.
+func addPanics(s *api.Status, list []api.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]

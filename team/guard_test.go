@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
@@ -47,7 +48,7 @@ func (k *kernel) inForce() *spread.Plan {
 	return k.plan
 }
 
-func caught(t *testing.T, tm *Team, where string, count uint64) panics.Panic {
+func caught(t *testing.T, tm *Team, where string, count uint64) api.Panic {
 	t.Helper()
 	s := tm.Status()
 	if len(s.Panics) != 1 || s.Panics[0].Where != where || s.Panics[0].Count != count || s.Panics[0].Stack == "" {
@@ -56,7 +57,7 @@ func caught(t *testing.T, tm *Team, where string, count uint64) panics.Panic {
 	if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, s.Panics[0].Value) }) {
 		t.Errorf("warnings %q", s.Warnings)
 	}
-	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e Event) bool { return e.Event != "panic" }))) {
+	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e api.Event) bool { return e.Event != "panic" }))) {
 		t.Errorf("events %v", names(tm.Events(time.Time{})))
 	}
 	return s.Panics[0]
@@ -195,7 +196,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(tm *Team, _ *brittleKernel) bool {
-				h, err := tm.History(HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
+				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
 				return err == nil && len(h.Members) > 0
 			}},
 		{"heard", whereMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
@@ -285,8 +286,8 @@ func TestPanicAnswersWhoAsked(t *testing.T) {
 		c := tm.Config()
 		c.Active = "eth2"
 		err := tm.Set(t.Context(), c)
-		p, is := err.(*Problem)
-		if !is || p.Kind != Failed || !strings.Contains(p.Why, "in apply") || p.What == "" || p.Fix == "" {
+		p, is := err.(*api.Problem)
+		if !is || p.Kind != api.Failed || !strings.Contains(p.Why, "in apply") || p.What == "" || p.Fix == "" {
 			t.Errorf("answered %+v", err)
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"nicteam/internal/api"
 )
 
 const (
@@ -15,13 +17,13 @@ const (
 // it never holds anybody up.
 type history struct {
 	mu        sync.Mutex
-	ring      []Event
+	ring      []api.Event
 	next      int // where the next one goes once the ring is full
-	followers map[chan Event]struct{}
+	followers map[chan api.Event]struct{}
 	ended     bool
 }
 
-func (h *history) add(events []Event) {
+func (h *history) add(events []api.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
@@ -41,14 +43,14 @@ func (h *history) add(events []Event) {
 }
 
 // since returns the events remembered that are not before t, oldest first.
-func (h *history) since(t time.Time) []Event {
+func (h *history) since(t time.Time) []api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sinceLocked(t)
 }
 
-func (h *history) sinceLocked(t time.Time) []Event {
-	list := []Event{}
+func (h *history) sinceLocked(t time.Time) []api.Event {
+	list := []api.Event{}
 	for i := range h.ring {
 		if e := h.ring[(h.next+i)%len(h.ring)]; !e.Time.Before(t) {
 			list = append(list, e)
@@ -58,14 +60,14 @@ func (h *history) sinceLocked(t time.Time) []Event {
 }
 
 // follow delivers past, if wanted, and then what comes until ctx ends, with no gap between.
-func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan Event {
+func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var past []Event
+	var past []api.Event
 	if replay {
 		past = h.sinceLocked(t)
 	}
-	c := make(chan Event, followRoom+len(past))
+	c := make(chan api.Event, followRoom+len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -74,14 +76,14 @@ func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan E
 		return c
 	}
 	if h.followers == nil {
-		h.followers = map[chan Event]struct{}{}
+		h.followers = map[chan api.Event]struct{}{}
 	}
 	h.followers[c] = struct{}{}
 	context.AfterFunc(ctx, func() { h.leave(c) })
 	return c
 }
 
-func (h *history) leave(c chan Event) {
+func (h *history) leave(c chan api.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ok := h.followers[c]; ok {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/api"
 )
 
 func TestFollowersNeverDelay(t *testing.T) {
@@ -35,7 +37,7 @@ func TestFollowersNeverDelay(t *testing.T) {
 		tm.Record("restored", "", "")
 		replay := tm.Replay(t.Context(), time.Time{})
 		tm.Record("takeover", "eth7", "")
-		var last, before Event
+		var last, before api.Event
 		for range historyLen + 1 {
 			before, last = last, <-replay
 		}
@@ -48,10 +50,10 @@ func TestFollowersNeverDelay(t *testing.T) {
 func TestHistorySince(t *testing.T) {
 	var h history
 	for i := range historyLen + 10 {
-		h.add([]Event{{Time: time.Unix(int64(i), 0)}})
+		h.add([]api.Event{{Time: time.Unix(int64(i), 0)}})
 	}
 	got := h.since(time.Unix(historyLen+8, 0))
-	want := []Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
+	want := []api.Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -4,17 +4,19 @@ import (
 	"context"
 	"time"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/modes/spread"
 	"nicteam/modes/steer"
 )
 
 // Status is the state as it is now, counters included. It may be called from any goroutine; the
 // result is the caller's.
-func (t *Team) Status() *Status {
+func (t *Team) Status() *api.Status {
 	v := t.view.Load()
 	s := *v.status
 	s.Warnings = append([]string{}, s.Warnings...)
-	s.Members = append([]MemberStatus{}, s.Members...)
+	s.Members = append([]api.Member{}, s.Members...)
 	if t.o.AdapterInfo != nil {
 		known := s.Adapter
 		s.Adapter = t.o.AdapterInfo()
@@ -41,13 +43,13 @@ func (t *Team) Status() *Status {
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
-	s.addPanics(t.o.Panics.List())
+	addPanics(&s, t.o.Panics.List())
 	return &s
 }
 
 // Members are the members as the control loop knows them, without counters.
-func (t *Team) Members() []MemberStatus {
-	return append([]MemberStatus{}, t.view.Load().status.Members...)
+func (t *Team) Members() []api.Member {
+	return append([]api.Member{}, t.view.Load().status.Members...)
 }
 
 // counters reads the totals of the data path.
@@ -64,8 +66,8 @@ func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 		return m
 	}
 	for p := range m.RX {
-		m.RX[p] = Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
-		m.TX[p] = Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
+		m.RX[p] = frame.Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
+		m.TX[p] = frame.Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
 	}
 	for d := range m.RXDrop {
 		m.RXDrop[d] = less(m.RXDrop[d], base.RXDrop[d])
@@ -87,7 +89,7 @@ func less(now, was uint64) uint64 {
 
 // shown are the counters as a Status shows them: drops that are part of healthy work appear only
 // among the reasons.
-func (m *MemberCounters) shown() (rx, tx MemberCount, reasons map[string]uint64) {
+func (m *MemberCounters) shown() (rx, tx api.MemberCount, reasons map[string]uint64) {
 	for p := range m.RX {
 		rx.Count.Add(m.RX[p])
 		tx.Count.Add(m.TX[p])

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -137,7 +138,7 @@ func (l *Loop) Deadline() time.Time {
 }
 
 // take changes the state by in. A refused input has changed nothing.
-func (l *Loop) take(now time.Time, in Input, out *Output) *Problem {
+func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	switch in := in.(type) {
 	case LinkChanged:
 		l.linkChanged(now, in.LinkState)
@@ -267,18 +268,18 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	}
 }
 
-func (l *Loop) reserve(in Reserve, out *Output) *Problem {
+func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 	what := fmt.Sprintf("add %s to %s", in.Link.Name, l.cfg.Team)
 	fix := "nicteam status " + l.cfg.Team + " shows the members"
 	taken := func(o Link) bool { return o.Name == in.Link.Name || o.Index == in.Link.Index }
 	for _, m := range l.members {
 		if taken(m.link) {
-			return &Problem{Kind: Conflict, What: what, Why: "it is a member already", Fix: fix}
+			return &api.Problem{Kind: api.Conflict, What: what, Why: "it is a member already", Fix: fix}
 		}
 	}
 	for _, j := range l.joining {
 		if taken(j) {
-			return &Problem{Kind: Conflict, What: what, Why: "it is being added already", Fix: fix}
+			return &api.Problem{Kind: api.Conflict, What: what, Why: "it is being added already", Fix: fix}
 		}
 	}
 	// The id that was free longest, so that the counters of a member that left are not taken for
@@ -292,7 +293,7 @@ func (l *Loop) reserve(in Reserve, out *Output) *Problem {
 			return nil
 		}
 	}
-	return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
+	return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
 }
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {
@@ -324,7 +325,7 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 
 // leaving finds the member that is to leave. The last one stays unless forced: who removes it by
 // mistake has no network.
-func (l *Loop) leaving(name string, force bool) (*member, *Problem) {
+func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 	m := l.byName(name)
 	if m == nil {
 		return nil, noMember(name, l.names())
@@ -335,13 +336,13 @@ func (l *Loop) leaving(name string, force bool) (*member, *Problem) {
 		}
 	}
 	if !force {
-		return nil, &Problem{Kind: Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
+		return nil, &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
 			Why: "it is the last member: the team would be without network", Fix: "nicteam delete " + l.cfg.Team + ", or remove with --force"}
 	}
 	return m, nil
 }
 
-func (l *Loop) drain(in Drain, out *Output) *Problem {
+func (l *Loop) drain(in Drain, out *Output) *api.Problem {
 	m, p := l.leaving(in.Name, in.Force)
 	if p != nil {
 		return p
@@ -351,7 +352,7 @@ func (l *Loop) drain(in Drain, out *Output) *Problem {
 	return nil
 }
 
-func (l *Loop) leave(now time.Time, in Leave, out *Output) *Problem {
+func (l *Loop) leave(now time.Time, in Leave, out *Output) *api.Problem {
 	m, p := l.leaving(in.Name, in.Force)
 	if p != nil {
 		return p
@@ -440,13 +441,13 @@ func (l *Loop) settings() modes.Settings {
 
 // event adds an event to what is to be done.
 func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
-	out.Events = append(out.Events, Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
+	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 
-func noMember(name string, names []string) *Problem {
+func noMember(name string, names []string) *api.Problem {
 	why := "the team has no members"
 	if len(names) > 0 {
 		why = "the members are " + strings.Join(names, ", ")
 	}
-	return &Problem{Kind: NotFound, What: fmt.Sprintf("no member %q", name), Why: why, Fix: "name a member"}
+	return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no member %q", name), Why: why, Fix: "name a member"}
 }

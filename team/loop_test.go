@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -135,7 +136,7 @@ func TestLoopDrainAndLeave(t *testing.T) {
 	r.run(time.Second)
 
 	r.do(Drain{Name: "eth3"})
-	r.wantProblem(NotFound, `no member "eth3": the members are eth1, eth2`)
+	r.wantProblem(api.NotFound, `no member "eth3": the members are eth1, eth2`)
 	out := r.do(Drain{Name: "eth1"})
 	if !r.plan.Distributing.Has(a) || r.plan.Migration() == nil || slices.Contains(r.plan.Slots.Members, uint8(a)) {
 		t.Errorf("its slots do not go over: plan %+v", r.plan)
@@ -148,7 +149,7 @@ func TestLoopDrainAndLeave(t *testing.T) {
 		t.Errorf("draining: %s, team %s", m.State, r.state())
 	}
 	r.do(Drain{Name: "eth2"})
-	r.wantProblem(Conflict, "last member")
+	r.wantProblem(api.Conflict, "last member")
 	if !r.plan.Distributing.Has(b) {
 		t.Error("a refused drain changed the Plan")
 	}
@@ -174,7 +175,7 @@ func TestLoopDrainAndLeave(t *testing.T) {
 	r.do(Leave{Name: "eth1"})
 	r.do(Leave{Name: "eth3"})
 	r.do(Leave{Name: "eth2"})
-	r.wantProblem(Conflict, "last member")
+	r.wantProblem(api.Conflict, "last member")
 	r.do(Leave{Name: "eth2", Force: true})
 	if r.out.Err != nil || r.state() != "down" || r.out.Carrier {
 		t.Errorf("forced: %v, %s", r.out.Err, r.state())
@@ -186,16 +187,16 @@ func TestLoopReserve(t *testing.T) {
 	r.do(Reserve{Link: linkOf(1)})
 	id := r.out.ID
 	r.do(Reserve{Link: linkOf(1)})
-	r.wantProblem(Conflict, "being added already")
+	r.wantProblem(api.Conflict, "being added already")
 	r.do(Released{ID: id})
 	r.join(1)
 	r.do(Reserve{Link: linkOf(1)})
-	r.wantProblem(Conflict, "a member already")
+	r.wantProblem(api.Conflict, "a member already")
 	for n := 2; n <= spread.MaxMembers; n++ {
 		r.join(n)
 	}
 	r.do(Reserve{Link: linkOf(100)})
-	r.wantProblem(Conflict, "at most 64")
+	r.wantProblem(api.Conflict, "at most 64")
 }
 
 func TestLoopAbsentAndReturned(t *testing.T) {
@@ -279,7 +280,7 @@ func TestLoopChange(t *testing.T) {
 		was := r.l.Config()
 		r.l.newMode = func(modes.Settings) (modes.Mode, error) { return nil, errors.New("no such mode") }
 		set(r, func(c *settings.Config) { c.Mode = modes.LACP; c.Hash = spread.Layer2 })
-		r.wantProblem(Failed, "no such mode")
+		r.wantProblem(api.Failed, "no such mode")
 		if diff := cmp.Diff(was, r.l.Config(), cmpopts.EquateComparable(was.Gateway)); diff != "" {
 			t.Errorf("refused, and changed (-want +got):\n%s", diff)
 		}
@@ -294,15 +295,15 @@ func TestLoopChange(t *testing.T) {
 		set(r, func(c *settings.Config) { c.Active = "eth3" })
 		r.link(2, false)
 		set(r, func(c *settings.Config) { c.Active = "eth2" })
-		r.wantProblem(Conflict, "not usable: carrier lost")
+		r.wantProblem(api.Conflict, "not usable: carrier lost")
 		set(r, func(c *settings.Config) { c.Active = "eth9" })
-		r.wantProblem(NotFound, "eth9")
+		r.wantProblem(api.NotFound, "eth9")
 		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		if r.l.Config().Active != "" {
 			t.Error("the wish outlived the mode")
 		}
 		set(r, func(c *settings.Config) { c.Active = "eth1" })
-		r.wantProblem(Conflict, "no member stands for all")
+		r.wantProblem(api.Conflict, "no member stands for all")
 	})
 	t.Run("primary", func(t *testing.T) {
 		r := start(t)
@@ -311,7 +312,7 @@ func TestLoopChange(t *testing.T) {
 			t.Errorf("active is %s", r.l.Status().Active)
 		}
 		set(r, func(c *settings.Config) { c.Primary = "eth9" })
-		r.wantProblem(NotFound, "eth9")
+		r.wantProblem(api.NotFound, "eth9")
 	})
 	t.Run("weight", func(t *testing.T) {
 		r := start(t)
@@ -321,9 +322,9 @@ func TestLoopChange(t *testing.T) {
 			t.Errorf("weights %v", w[:3])
 		}
 		set(r, func(c *settings.Config) { c.Members[1].Weight = -1 })
-		r.wantProblem(Usage, "weight.eth2: -1")
+		r.wantProblem(api.Usage, "weight.eth2: -1")
 		set(r, func(c *settings.Config) { c.Members[1].Name = "eth9" })
-		r.wantProblem(NotFound, "eth9")
+		r.wantProblem(api.NotFound, "eth9")
 	})
 	t.Run("a delay that runs", func(t *testing.T) {
 		r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR; c.UpDelay = time.Hour })
@@ -353,7 +354,7 @@ func TestLoopChange(t *testing.T) {
 		t.Run("wrong "+bad.name, func(t *testing.T) {
 			r := start(t)
 			set(r, func(c *settings.Config) { c.Mode = modes.XOR; bad.change(c) })
-			r.wantProblem(Usage, bad.name)
+			r.wantProblem(api.Usage, bad.name)
 			if r.l.Config().Mode != modes.ActiveBackup {
 				t.Error("half of a refused change was made")
 			}

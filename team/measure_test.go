@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -187,7 +188,7 @@ func TestAddressesRefused(t *testing.T) {
 				t.Errorf("members that send: %b", k.plan.Distributing)
 			}
 		})
-		var refused []Event
+		var refused []api.Event
 		for _, e := range tm.Events(time.Time{}) {
 			if e.Event == "addresses-refused" {
 				refused = append(refused, e)

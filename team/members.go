@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
 )
@@ -24,7 +25,7 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 	settled := context.WithoutCancel(ctx) // what was begun is ended, either way
 	if err := t.o.Datapath.Join(id, l); err != nil {
 		_, _ = t.post(settled, request{in: Released{ID: id}})
-		return -1, &Problem{Kind: Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+		return -1, &api.Problem{Kind: api.Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
 	base := t.counters().Members[id]
 	if _, err := t.post(settled, request{in: Joined{ID: id, Link: l, Weight: weight, Info: info}, base: &base}); err != nil {
@@ -98,7 +99,7 @@ func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	err = t.o.Datapath.Leave(out.ID)
 	_, _ = t.post(context.WithoutCancel(ctx), request{in: Released{ID: out.ID}})
 	if err != nil {
-		return &Problem{Kind: Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team), Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team), Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo)
 	// It may be closed already: a Return before this one may have failed.
 	_ = t.o.Datapath.Leave(out.ID)
 	if err := t.o.Datapath.Join(out.ID, l); err != nil {
-		return &Problem{Kind: Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
 	if _, err := t.post(settled, request{in: Returned{ID: out.ID, Link: l, Info: info}}); err != nil {
 		return err
@@ -198,22 +199,22 @@ func (t *Team) Config() settings.Config { return t.view.Load().config }
 
 // Record adds an event that happened outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
-	e := Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
-	t.events.add([]Event{e})
+	e := api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
+	t.events.add([]api.Event{e})
 	t.logEvent(e)
 }
 
 // Events returns the events remembered that are not before since, oldest first; at most the last 1000.
-func (t *Team) Events(since time.Time) []Event { return t.events.since(since) }
+func (t *Team) Events(since time.Time) []api.Event { return t.events.since(since) }
 
 // Follow delivers events as they happen until ctx ends, then the channel is closed. A receiver
 // that is slow loses events.
-func (t *Team) Follow(ctx context.Context) <-chan Event {
+func (t *Team) Follow(ctx context.Context) <-chan api.Event {
 	return t.events.follow(ctx, false, time.Time{})
 }
 
 // Replay delivers the events remembered that are not before since, and then like Follow, with
 // none lost or doubled between the two.
-func (t *Team) Replay(ctx context.Context, since time.Time) <-chan Event {
+func (t *Team) Replay(ctx context.Context, since time.Time) <-chan api.Event {
 	return t.events.follow(ctx, true, since)
 }

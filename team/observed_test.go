@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -154,11 +155,11 @@ func TestTwinMembers(t *testing.T) {
 		c := r.l.Config()
 		c.Mode, c.Balance = modes.ELB, balance
 		out := r.do(Change{Config: c})
-		var p *Problem
+		var p *api.Problem
 		switch refused := errors.As(out.Err, &p); {
 		case refused == !balance:
 			t.Errorf("mode elb, balance %v: %v", balance, out.Err)
-		case refused && (p.Kind != Conflict || !strings.Contains(p.Why, "eth1 and eth3 both have the MAC") ||
+		case refused && (p.Kind != api.Conflict || !strings.Contains(p.Why, "eth1 and eth3 both have the MAC") ||
 			!strings.Contains(p.Fix, "ip link set eth3 address")):
 			t.Errorf("%+v", p)
 		}

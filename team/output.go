@@ -3,6 +3,7 @@ package team
 import (
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
@@ -22,7 +23,7 @@ type Output struct {
 	Via       []int
 	Pin       func(frame.MAC) int // by which member MACs behind are told; nil: by Via
 	Behind    []Behind            // who switches must learn anew, when TellBehind
-	Events    []Event
+	Events    []api.Event
 	ReadLinks bool // at once, of all members: where one cable is pulled, others may be
 
 	// Cause is when what led to the Plan was noticed; zero unless a member was lost.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
@@ -137,7 +138,7 @@ func (r *rig) state() string {
 	return s.State
 }
 
-func (r *rig) member(n int) MemberStatus {
+func (r *rig) member(n int) api.Member {
 	r.t.Helper()
 	for _, m := range r.l.Status().Members {
 		if m.Name == linkOf(n).Name {
@@ -145,7 +146,7 @@ func (r *rig) member(n int) MemberStatus {
 		}
 	}
 	r.t.Fatalf("eth%d is no member", n)
-	return MemberStatus{}
+	return api.Member{}
 }
 
 func (r *rig) wantEvents(what string, want ...string) {
@@ -155,9 +156,9 @@ func (r *rig) wantEvents(what string, want ...string) {
 	}
 }
 
-func (r *rig) wantProblem(kind ProblemKind, part string) {
+func (r *rig) wantProblem(kind api.ExitCode, part string) {
 	r.t.Helper()
-	var p *Problem
+	var p *api.Problem
 	if !errors.As(r.out.Err, &p) {
 		r.t.Fatalf("not refused, want %q", part)
 	}

@@ -6,12 +6,13 @@ import (
 	"reflect"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 )
 
 // change puts another configuration in force, or refuses it before anything is changed.
-func (l *Loop) change(now time.Time, next settings.Config, out *Output) *Problem {
+func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Problem {
 	if f := settings.CheckLive(&next); f != nil {
 		return settingProblem(f)
 	}
@@ -79,7 +80,7 @@ func (l *Loop) settingEvents(now time.Time, was, next *settings.Config, out *Out
 }
 
 // settingsOf are those that next gives to single members.
-func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *Problem) {
+func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfig, *api.Problem) {
 	of := map[string]settings.MemberConfig{}
 	for _, m := range next.Members {
 		if l.byName(m.Name) == nil {
@@ -96,7 +97,7 @@ func (l *Loop) settingsOf(next settings.Config) (map[string]settings.MemberConfi
 
 // checkNames refuses names of members that are none. What was there before may stay: a primary
 // that left comes back as primary.
-func (l *Loop) checkNames(next settings.Config) *Problem {
+func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	if next.Primary != "" && next.Primary != l.cfg.Primary && l.byName(next.Primary) == nil {
 		return noMember(next.Primary, l.names())
 	}
@@ -109,11 +110,11 @@ func (l *Loop) checkNames(next settings.Config) *Problem {
 	case m == nil:
 		return noMember(next.Active, l.names())
 	case !single(next):
-		return &Problem{Kind: Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
 	case m.draining:
-		return &Problem{Kind: Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
 	case !m.usable:
-		return &Problem{Kind: Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: "it is not usable: " + m.why(), Fix: "choose a member that is up"}
 	}
 	return nil
 }
@@ -122,17 +123,17 @@ func (l *Loop) checkNames(next settings.Config) *Problem {
 func single(c settings.Config) bool { return c.Mode.OneActive(c.Balance) }
 
 // settingProblem is a fault of a live setting.
-func settingProblem(f *settings.Fault) *Problem {
-	return &Problem{Kind: Usage, What: f.Key + ": " + f.What, Why: f.Why, Fix: f.Fix}
+func settingProblem(f *settings.Fault) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: f.Key + ": " + f.What, Why: f.Why, Fix: f.Fix}
 }
 
-func modeProblem(k modes.Kind, err error) *Problem {
-	return &Problem{Kind: Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
+func modeProblem(k modes.Kind, err error) *api.Problem {
+	return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
 }
 
 // statusRows has the row of each field of SettingsStatus.
 var statusRows = func() (rows []*settings.Setting) {
-	for f := range reflect.TypeFor[SettingsStatus]().Fields() {
+	for f := range reflect.TypeFor[api.Settings]().Fields() {
 		for i := range settings.Table {
 			if s := &settings.Table[i]; s.JSONKey() == f.Tag.Get("json") {
 				rows = append(rows, s)
@@ -142,7 +143,7 @@ var statusRows = func() (rows []*settings.Setting) {
 	return rows
 }()
 
-func settingsStatus(c *settings.Config) (status SettingsStatus) {
+func settingsStatus(c *settings.Config) (status api.Settings) {
 	v := reflect.ValueOf(&status).Elem()
 	for i, s := range statusRows {
 		v.Field(i).Set(reflect.ValueOf(s.JSON(c)).Convert(v.Field(i).Type()))

@@ -4,13 +4,14 @@ import (
 	"reflect"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 )
 
 // TestStatusHasTheLiveSettings: each live setting stands in the status, most among the settings.
 func TestStatusHasTheLiveSettings(t *testing.T) {
 	fields := map[string]bool{}
-	for f := range reflect.TypeFor[SettingsStatus]().Fields() {
+	for f := range reflect.TypeFor[api.Settings]().Fields() {
 		fields[f.Tag.Get("json")] = true
 	}
 	if len(statusRows) != len(fields) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -253,14 +254,14 @@ func (l *Loop) name(id int) string {
 }
 
 // Status is the state without counters and without what only the host knows of the adapter.
-func (l *Loop) Status() *Status {
-	s := &Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
+func (l *Loop) Status() *api.Status {
+	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.name(activeOf(l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.path, DatapathReason: l.pathReason,
-		Settings: settingsStatus(&l.cfg), Members: []MemberStatus{}, Warnings: []string{}}
-	s.Adapter = AdapterStatus{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
+		Settings: settingsStatus(&l.cfg), Members: []api.Member{}, Warnings: []string{}}
+	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
 	for _, m := range l.members {
-		st := MemberStatus{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
+		st := api.Member{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
 			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
@@ -281,7 +282,7 @@ func (l *Loop) Status() *Status {
 		s.LACP = lacpStatus(l.agreement)
 	}
 	if shortest(l.plan) {
-		s.FlowMoves = &FlowMoves{Forced: l.forced}
+		s.FlowMoves = &api.FlowMoves{Forced: l.forced}
 	}
 	for _, list := range []map[string]string{l.warned, l.advised} {
 		for _, key := range slices.Sorted(maps.Keys(list)) {

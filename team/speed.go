@@ -1,8 +1,6 @@
 package team
 
-import (
-	"nicteam/modes/spread"
-)
+import "nicteam/modes/spread"
 
 // Speed is what the adapter shows as its own to who asks as of any NIC: ethtool, SNMP, a routing daemon that makes costs of it.
 type Speed struct {

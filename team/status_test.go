@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 )
 
@@ -17,18 +18,18 @@ func TestStatusGolden(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
 		o := Options{Config: activeBackup(), DatapathName: "relay", DatapathReason: "not in this build yet: fastpath",
-			AdapterInfo: func() AdapterStatus {
-				return AdapterStatus{Name: "team0", Index: 7, MTU: 1500, Addresses: []string{"10.9.0.1/24"}}
+			AdapterInfo: func() api.Adapter {
+				return api.Adapter{Name: "team0", Index: 7, MTU: 1500, Addresses: []string{"10.9.0.1/24"}}
 			}}
 		tm := running(t, k, o, 1, 2)
 		k.do(func() {
 			m := &k.counters.Members[0]
-			m.RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
-			m.RX[frame.ARP] = Count{Bytes: 60, Frames: 1}
-			m.TX[frame.UDP] = Count{Bytes: 500, Frames: 5}
+			m.RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
+			m.RX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
+			m.TX[frame.UDP] = frame.Count{Bytes: 500, Frames: 5}
 			m.TXDrop[DropBacklog], m.RXDrop[DropReflected], m.RXError = 3, 4, 5
 			k.counters.Members[1].RXDrop[DropStandby] = 9
-			k.counters.Members[9].RX[frame.TCP] = Count{Bytes: 7, Frames: 1} // a member that has left
+			k.counters.Members[9].RX[frame.TCP] = frame.Count{Bytes: 7, Frames: 1} // a member that has left
 		})
 		k.cable(2, false)
 		time.Sleep(20 * time.Millisecond)
@@ -54,20 +55,20 @@ func TestStatusGolden(t *testing.T) {
 func TestRatesGolden(t *testing.T) {
 	prev := &Sample{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Team: "team0", Members: []MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
 	now := &Sample{Time: prev.Time.Add(time.Second), Team: "team0", Members: prev.Members}
-	prev.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 1000, Frames: 10}
-	prev.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 1_000_000, Frames: 1000} // begins anew
-	now.Counters.Members[0].RX[frame.TCP] = Count{Bytes: 4000, Frames: 12}
-	now.Counters.Members[0].TX[frame.ARP] = Count{Bytes: 60, Frames: 1}
-	now.Counters.Members[1].TX[frame.UDP] = Count{Bytes: 200, Frames: 2}
-	now.Counters.Members[5].RX[frame.ND] = Count{Bytes: 86, Frames: 1} // of one that left
+	prev.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
+	prev.Counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 1_000_000, Frames: 1000} // begins anew
+	now.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 4000, Frames: 12}
+	now.Counters.Members[0].TX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
+	now.Counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 200, Frames: 2}
+	now.Counters.Members[5].RX[frame.ND] = frame.Count{Bytes: 86, Frames: 1} // of one that left
 	d := Rates(prev, now)
 	golden(t, "rates.json", d)
-	var rx, tx Count
+	var rx, tx frame.Count
 	for _, p := range d.Protocols {
 		rx.Add(p.RX)
 		tx.Add(p.TX)
 	}
-	if diff := cmp.Diff([]Count{d.RX, d.TX}, []Count{rx, tx}); diff != "" {
+	if diff := cmp.Diff([]frame.Count{d.RX, d.TX}, []frame.Count{rx, tx}); diff != "" {
 		t.Errorf("protocols do not sum to the total (-want +got):\n%s", diff)
 	}
 }

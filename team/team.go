@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
@@ -33,8 +34,8 @@ type Options struct {
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
-	Announcer   Announcer            // nil: only MACs behind the adapter are announced
-	AdapterInfo func() AdapterStatus // index, MTU, addresses; read when a Status is asked for
+	Announcer   Announcer          // nil: only MACs behind the adapter are announced
+	AdapterInfo func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
 	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
 
@@ -72,7 +73,7 @@ type Team struct {
 
 // view is what other goroutines may see of the Loop.
 type view struct {
-	status *Status
+	status *api.Status
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
 	config settings.Config
@@ -311,7 +312,7 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 	t.view.Store(v)
 }
 
-func (t *Team) logEvent(e Event) {
+func (t *Team) logEvent(e api.Event) {
 	level := slog.LevelInfo
 	if e.Event == "team-degraded" || e.Event == "team-down" || e.Event == "member-down" || e.Event == "flooding" {
 		level = slog.LevelWarn

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -23,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 func bubble(t *testing.T, f func(*testing.T)) { synctest.Test(t, f) }
 
-func names(events []Event) (list []string) {
+func names(events []api.Event) (list []string) {
 	for _, e := range events {
 		list = append(list, strings.TrimSpace(e.Event+" "+e.Member))
 	}
@@ -31,7 +32,7 @@ func names(events []Event) (list []string) {
 }
 
 // until waits for an event.
-func until(t *testing.T, c <-chan Event, name string) Event {
+func until(t *testing.T, c <-chan api.Event, name string) api.Event {
 	t.Helper()
 	for {
 		select {
@@ -193,15 +194,15 @@ func TestTeamJoinRefused(t *testing.T) {
 		tm := running(t, k, Options{}, 1)
 		k.fail["join eth2"] = errors.New("operation not permitted")
 		_, err := tm.Join(t.Context(), linkOf(2), 0, MemberInfo{})
-		var p *Problem
-		if !errors.As(err, &p) || p.Kind != Failed || p.Why != "operation not permitted" {
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Kind != api.Failed || p.Why != "operation not permitted" {
 			t.Errorf("error %v", err)
 		}
 		k.do(func() { delete(k.fail, "join eth2") })
 		if _, err := tm.Join(t.Context(), linkOf(2), 0, MemberInfo{}); err != nil {
 			t.Errorf("again: %v", err)
 		}
-		if _, err := tm.Join(t.Context(), linkOf(2), 0, MemberInfo{}); !errors.As(err, &p) || p.Kind != Conflict {
+		if _, err := tm.Join(t.Context(), linkOf(2), 0, MemberInfo{}); !errors.As(err, &p) || p.Kind != api.Conflict {
 			t.Errorf("twice: %v", err)
 		}
 	})
@@ -238,8 +239,8 @@ func TestTeamRemove(t *testing.T) {
 		if diff := cmp.Diff([]string{"plan 10", "leave eth1"}, k.taken()); diff != "" {
 			t.Errorf("order (-want +got):\n%s", diff)
 		}
-		var p *Problem
-		if err := tm.Drain(t.Context(), "eth2", false); !errors.As(err, &p) || p.Kind != Conflict {
+		var p *api.Problem
+		if err := tm.Drain(t.Context(), "eth2", false); !errors.As(err, &p) || p.Kind != api.Conflict {
 			t.Errorf("the last one: %v", err)
 		}
 		if _, err := tm.Join(t.Context(), linkOf(1), 0, MemberInfo{}); err != nil {
@@ -326,8 +327,8 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 		if s := tm.Status(); s.State != "down" {
 			t.Errorf("team %s", s.State)
 		}
-		var p *Problem
-		if err := tm.Return(t.Context(), "eth9", back, MemberInfo{}); !errors.As(err, &p) || p.Kind != NotFound {
+		var p *api.Problem
+		if err := tm.Return(t.Context(), "eth9", back, MemberInfo{}); !errors.As(err, &p) || p.Kind != api.NotFound {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -414,8 +415,8 @@ func TestTeamSet(t *testing.T) {
 			t.Errorf("the adapter and the members are left alone (-want +got):\n%s", diff)
 		}
 		c.MinMembers = 1000
-		var p *Problem
-		if err := tm.Set(t.Context(), c); !errors.As(err, &p) || p.Kind != Usage {
+		var p *api.Problem
+		if err := tm.Set(t.Context(), c); !errors.As(err, &p) || p.Kind != api.Usage {
 			t.Errorf("error %v", err)
 		}
 		if got := tm.Config(); got.Mode != modes.Broadcast || got.MinMembers != 1 || len(got.Members) != 2 {

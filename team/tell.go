@@ -1,8 +1,6 @@
 package team
 
-import (
-	"nicteam/modes/spread"
-)
+import "nicteam/modes/spread"
 
 // Tells returns the frames by which the neighbours are told once what Tell wants, in order. what are the adapter's
 // addresses and groups at that moment.

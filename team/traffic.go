@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/traffic"
 )
 
@@ -51,7 +52,7 @@ func (r *recorder) snapshot() *traffic.Snapshot {
 
 // Recall makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
 // events. It is called before Run. On an error the history is empty; the events are taken all the same.
-func (t *Team) Recall(history []byte, events []Event) error {
+func (t *Team) Recall(history []byte, events []api.Event) error {
 	t.events.add(events)
 	if history == nil {
 		return nil
@@ -73,13 +74,6 @@ func (t *Team) WriteHistory(w io.Writer) error {
 	return nil
 }
 
-// HistoryQuery asks for the traffic of From..To in columns of Step; of one member, or of all with "".
-type HistoryQuery struct {
-	From, To time.Time
-	Step     time.Duration
-	Member   string
-}
-
 const (
 	// MaxColumns bounds the columns of a HistoryDocument: a day by ten seconds and a little.
 	MaxColumns = 9000
@@ -88,7 +82,7 @@ const (
 )
 
 // History says what was carried when. The error is a *Problem.
-func (t *Team) History(q HistoryQuery) (*HistoryDocument, error) {
+func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 	s := t.recorder.snapshot()
 	v := t.view.Load()
 	names := s.Members()
@@ -98,13 +92,13 @@ func (t *Team) History(q HistoryQuery) (*HistoryDocument, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if q.Member != "" && !slices.Contains(names, q.Member) {
-		return nil, &Problem{Kind: NotFound, What: "history of " + q.Member, Why: "no member of that name is known, now or in what is kept",
+		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member, Why: "no member of that name is known, now or in what is kept",
 			Fix: "members are: " + namesOf(names)}
 	}
 	ask := traffic.Query{From: q.From, To: q.To, Step: q.Step, Member: q.Member}
 	n := ask.Columns()
 	bad := func(why, fix string) error {
-		return &Problem{Kind: Usage, What: fmt.Sprintf("history in steps of %v", q.Step), Why: why, Fix: fix, Err: errors.New(why)}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("history in steps of %v", q.Step), Why: why, Fix: fix, Err: errors.New(why)}
 	}
 	switch {
 	case q.Step < time.Second || q.Step%time.Millisecond != 0:

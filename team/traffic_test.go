@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 )
 
@@ -34,9 +35,9 @@ func TestTeamRemembersTraffic(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}
-		ask := func(tm *Team, member string) *HistoryDocument {
+		ask := func(tm *Team, member string) *api.History {
 			t.Helper()
-			d, err := tm.History(HistoryQuery{From: begun, To: time.Now(), Step: time.Minute, Member: member})
+			d, err := tm.History(api.HistoryQuery{From: begun, To: time.Now(), Step: time.Minute, Member: member})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,18 +93,18 @@ func TestHistoryRefuses(t *testing.T) {
 		tm := running(t, newKernel(), Options{}, 1)
 		now := time.Now()
 		for _, tt := range []struct {
-			q    HistoryQuery
-			kind ProblemKind
+			q    api.HistoryQuery
+			kind api.ExitCode
 			has  string
 		}{
-			{HistoryQuery{now.Add(-time.Hour), now, time.Second, "eth9"}, NotFound, "members are: eth1"},
-			{HistoryQuery{now.Add(-time.Hour), now, time.Millisecond, ""}, Usage, "at least 1s"},
-			{HistoryQuery{now.Add(-time.Hour), now, time.Second + 1, ""}, Usage, "whole milliseconds"},
-			{HistoryQuery{now, now.Add(-time.Hour), time.Second, ""}, Usage, "before it begins"},
-			{HistoryQuery{now.Add(-24 * time.Hour), now, time.Second, ""}, Usage, "86401 columns"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second, Member: "eth9"}, api.NotFound, "members are: eth1"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Millisecond, Member: ""}, api.Usage, "at least 1s"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second + 1, Member: ""}, api.Usage, "whole milliseconds"},
+			{api.HistoryQuery{From: now, To: now.Add(-time.Hour), Step: time.Second, Member: ""}, api.Usage, "before it begins"},
+			{api.HistoryQuery{From: now.Add(-24 * time.Hour), To: now, Step: time.Second, Member: ""}, api.Usage, "86401 columns"},
 		} {
 			_, err := tm.History(tt.q)
-			var p *Problem
+			var p *api.Problem
 			if !errors.As(err, &p) || p.Kind != tt.kind || !bytes.Contains(fmt.Append(nil, p.Why, p.Fix), []byte(tt.has)) {
 				t.Errorf("%+v: %v, want %q", tt.q, err, tt.has)
 			}
@@ -122,14 +123,14 @@ func TestHistoryDocumentIsSmall(t *testing.T) {
 				for id := range 8 {
 					for p := range frame.Protocols {
 						n := uint64(1 + (i*7+id*13+p)%900)
-						k.counters.Members[id].RX[p].Add(Count{n * 100_000, n * 70})
-						k.counters.Members[id].TX[p].Add(Count{n * 30_000, n * 20})
+						k.counters.Members[id].RX[p].Add(frame.Count{Bytes: n * 100_000, Frames: n * 70})
+						k.counters.Members[id].TX[p].Add(frame.Count{Bytes: n * 30_000, Frames: n * 20})
 					}
 				}
 			})
 			time.Sleep(time.Second)
 		}
-		d, err := tm.History(HistoryQuery{From: time.Now().Add(-time.Hour), To: time.Now(), Step: 10 * time.Second})
+		d, err := tm.History(api.HistoryQuery{From: time.Now().Add(-time.Hour), To: time.Now(), Step: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

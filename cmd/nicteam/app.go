@@ -10,10 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/logs"
-	"nicteam/team"
 )
 
 // app is one run of the command: where it writes, and what holds for all verbs.
@@ -101,9 +101,9 @@ func (a *app) one(what string, named []string) (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		return "", &team.Problem{Kind: team.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
+		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
 	}
-	return "", &team.Problem{Kind: team.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
+	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
 // steps shows what a change has done.
@@ -145,7 +145,7 @@ func args(low, high int) cobra.PositionalArgs {
 		if high >= 0 && len(given) > high {
 			why = fmt.Sprintf("%q is one too many", given[high])
 		}
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
 	}
 }
 

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
-	"nicteam/team"
 )
 
 var shells = []string{"bash", "zsh", "fish", "powershell"}
@@ -32,7 +32,7 @@ func (a *app) completionCmd() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.out)
 			}
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown shell %q", given[0]), Why: "there is no script for it" + nearest.Hint(given[0], shells), Fix: "shells are bash, zsh, fish and powershell"}
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown shell %q", given[0]), Why: "there is no script for it" + nearest.Hint(given[0], shells), Fix: "shells are bash, zsh, fish and powershell"}
 		},
 	}
 }

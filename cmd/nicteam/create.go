@@ -6,11 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 func (a *app) createCmd() *cobra.Command {
@@ -112,10 +112,10 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 
 // created is the document nicteam.created/v1.
 type created struct {
-	Schema   string       `json:"schema"`
-	Team     string       `json:"team"`
-	DryRun   bool         `json:"dry_run"`
-	Steps    []string     `json:"steps"`
-	Warnings []string     `json:"warnings"`
-	Status   *team.Status `json:"status,omitempty"`
+	Schema   string      `json:"schema"`
+	Team     string      `json:"team"`
+	DryRun   bool        `json:"dry_run"`
+	Steps    []string    `json:"steps"`
+	Warnings []string    `json:"warnings"`
+	Status   *api.Status `json:"status,omitempty"`
 }

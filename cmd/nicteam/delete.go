@@ -5,9 +5,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
-	"nicteam/team"
 )
 
 func (a *app) deleteCmd() *cobra.Command {
@@ -29,8 +29,8 @@ named, and only --force ends them, too.`,
 				}
 			}
 			steps, err := c.Delete(a.interruptible(), force)
-			var p *team.Problem
-			if errors.As(err, &p) && p.Kind == team.NotFound && launch.Restorable(a.places, given[0]) {
+			var p *api.Problem
+			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.places, given[0]) {
 				p.Fix = "its process was stopped and the adapter stayed; put the host back: nicteam restore " + given[0]
 			}
 			if err != nil {

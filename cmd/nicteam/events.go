@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func (a *app) eventsCmd() *cobra.Command {
@@ -48,7 +48,7 @@ func (a *app) events(names []string, follow bool) error {
 		all.Go(func() {
 			c := a.client(name)
 			defer c.Close()
-			errs[i] = c.Events(ctx, follow, func(e *team.Event) error {
+			errs[i] = c.Events(ctx, follow, func(e *api.Event) error {
 				writing.Lock()
 				defer writing.Unlock()
 				if a.json {
@@ -63,7 +63,7 @@ func (a *app) events(names []string, follow bool) error {
 	return errors.Join(errs...)
 }
 
-func eventLine(e *team.Event) string {
+func eventLine(e *api.Event) string {
 	parts := []string{e.Time.Local().Format("2006-01-02 15:04:05.000"), e.Team, e.Event}
 	if e.Member != "" {
 		parts = append(parts, e.Member)

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/export"
-	"nicteam/team"
 )
 
 // exporting is what the flags of export say.
@@ -66,15 +66,15 @@ A team remembers each second of the last hour and ten seconds each of the last d
 // settle reads the words.
 func (e *exporting) settle() (err error) {
 	bad := func(flag, value, why, fix string) error {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
 	}
 	if e.file == "" {
-		return &team.Problem{Kind: team.Usage, What: "export: no file is given", Why: "somewhere it has to go", Fix: "write -o FILE, or -o - for stdout"}
+		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go", Fix: "write -o FILE, or -o - for stdout"}
 	}
 	format := e.format
 	if format == "" {
 		if format = strings.TrimPrefix(filepath.Ext(e.file), "."); format == "" {
-			return &team.Problem{Kind: team.Usage, What: "export: no format is given", Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
+			return &api.Problem{Kind: api.Usage, What: "export: no format is given", Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
 		}
 	}
 	if e.as, err = export.ParseFormat(format); err != nil {
@@ -98,7 +98,7 @@ func (a *app) export(name, nic string, e *exporting) error {
 		if nic != "" {
 			what += "/" + nic
 		}
-		return &team.Problem{Kind: team.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what, e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what, e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
 	}
 	var b bytes.Buffer
 	if err := export.Write(&b, e.as, t); err != nil {
@@ -106,13 +106,13 @@ func (a *app) export(name, nic string, e *exporting) error {
 	}
 	if e.file == "-" {
 		if e.as == export.PNG && terminal(a.out) {
-			return &team.Problem{Kind: team.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text", Fix: "write -o FILE, or pass it on with |"}
+			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text", Fix: "write -o FILE, or pass it on with |"}
 		}
 		_, err := a.out.Write(b.Bytes())
 		return err
 	}
 	if err := replace(e.file, b.Bytes()); err != nil {
-		return &team.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err), Fix: "take a path in a directory that you may write to", Err: err}
+		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err), Fix: "take a path in a directory that you may write to", Err: err}
 	}
 	return a.steps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
 }
@@ -130,11 +130,11 @@ func (a *app) traffic(ctx context.Context, name, nic string, e *exporting) (t ex
 }
 
 // writeKind is the exit code for a file that cannot be written.
-func writeKind(err error) team.ProblemKind {
+func writeKind(err error) api.ExitCode {
 	if os.IsPermission(err) {
-		return team.NotPermitted
+		return api.NotPermitted
 	}
-	return team.Failed
+	return api.Failed
 }
 
 // cause leaves out the name of the file beside the one asked for that was to become it.

@@ -16,24 +16,24 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // archive is a pretended team whose history knows eth1 only, and nothing of periods shorter than a minute.
 type archive struct{ *pretended }
 
-func (archive) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+func (archive) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member != "" && q.Member != "eth1" {
-		return nil, &team.Problem{Kind: team.NotFound, What: "history of " + q.Member, Why: "no member of that name is known", Fix: "members are: eth1"}
+		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member, Why: "no member of that name is known", Fix: "members are: eth1"}
 	}
-	d := &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0", Member: q.Member, From: epoch, To: epoch.Add(2 * q.Step), Step: int64(q.Step), Columns: 2,
-		Covered: []int64{0, 0}, Members: []team.NamedColumns{}, Protocols: []team.NamedColumns{{Name: "tcp"}}, Events: []team.Event{}}
+	d := &api.History{Schema: "nicteam.history/v1", Team: "team0", Member: q.Member, From: epoch, To: epoch.Add(2 * q.Step), Step: int64(q.Step), Columns: 2,
+		Covered: []int64{0, 0}, Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{{Name: "tcp"}}, Events: []api.Event{}}
 	if q.To.Sub(q.From) >= time.Minute {
 		d.Covered[1] = int64(q.Step)
-		d.RX = team.SeriesColumns{Bytes: []uint64{0, 1000}, Frames: []uint64{0, 1}, BytesPeak: []uint64{0, 1000}, FramesPeak: []uint64{0, 1}}
+		d.RX = api.SeriesColumns{Bytes: []uint64{0, 1000}, Frames: []uint64{0, 1}, BytesPeak: []uint64{0, 1000}, FramesPeak: []uint64{0, 1}}
 		d.Protocols[0].RX = d.RX
 		if q.Member == "" {
-			d.Members = []team.NamedColumns{{Name: "eth1", RX: d.RX}}
+			d.Members = []api.NamedColumns{{Name: "eth1", RX: d.RX}}
 		}
 	}
 	return d, nil

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // showLACP is what both sides have agreed, for people; with -v counters too.
-func (a *app) showLACP(s *team.Status) {
+func (a *app) showLACP(s *api.Status) {
 	of := s.LACP
 	head := fmt.Sprintf("  LACP: we are %s", end(of.Actor))
 	switch {
@@ -39,12 +39,12 @@ func (a *app) showLACP(s *team.Status) {
 	}
 }
 
-func end(s team.LACPSystem) string {
+func end(s api.LACPSystem) string {
 	return fmt.Sprintf("%s, priority %d, key %d", s.System, s.SystemPriority, s.Key)
 }
 
 // partnerCell is who is at the other end of a port, as far as it was heard.
-func partnerCell(m *team.MemberLACP) string {
+func partnerCell(m *api.MemberLACP) string {
 	if m.Partner.System == nobody {
 		return "-"
 	}

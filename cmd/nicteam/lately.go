@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/units"
-	"nicteam/team"
 )
 
 // latelySpan is what a status calls now: long enough for a rate that does not jump, short enough to be true.
@@ -28,7 +28,7 @@ func (a *app) lately(c *control.Client) lately {
 	return latelyOf(h)
 }
 
-func latelyOf(h *team.HistoryDocument) lately {
+func latelyOf(h *api.History) lately {
 	var covered int64
 	for _, ns := range h.Covered {
 		covered += ns
@@ -36,7 +36,7 @@ func latelyOf(h *team.HistoryDocument) lately {
 	if covered == 0 {
 		return lately{}
 	}
-	rate := func(s team.SeriesColumns) (bps float64) {
+	rate := func(s api.SeriesColumns) (bps float64) {
 		for i, b := range s.Bytes {
 			if h.Covered[i] > 0 {
 				bps += float64(b) * 8e9 / float64(covered)

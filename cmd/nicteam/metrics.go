@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/metrics"
-	"nicteam/team"
 )
 
 // scrapesAt is the address when none is given.
@@ -41,7 +41,7 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 			asked := cmd.Flags().Changed("listen")
 			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
 				if !asked || listen != scrapesAt {
-					return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(), given[0]), Why: "the figures are those of all teams", Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
+					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(), given[0]), Why: "the figures are those of all teams", Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
 				}
 				listen = given[0]
 			}
@@ -73,7 +73,7 @@ func (a *app) permitted(names []string) error {
 		c := a.client(name)
 		_, err := c.Status(a.interruptible())
 		c.Close()
-		if p, ok := errors.AsType[*team.Problem](err); ok && p.Kind == team.NotPermitted {
+		if p, ok := errors.AsType[*api.Problem](err); ok && p.Kind == api.NotPermitted {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (a *app) serveMetrics(address string) error {
 	a.stream = true
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return &team.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(), Fix: "take an address of this host and a port that is free", Err: err}
+		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(), Fix: "take an address of this host and a port that is free", Err: err}
 	}
 	log := a.log(slog.LevelInfo)
 	mux := http.NewServeMux()
@@ -132,7 +132,7 @@ func scrapeAddress(text string) (string, error) {
 	host, port, err := net.SplitHostPort(text)
 	n, e := strconv.ParseUint(port, 10, 16)
 	if err != nil || e != nil {
-		return "", &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text), Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
+		return "", &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text), Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -140,12 +140,12 @@ func scrapeAddress(text string) (string, error) {
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
-func listenKind(err error) team.ProblemKind {
+func listenKind(err error) api.ExitCode {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return team.Conflict
+		return api.Conflict
 	case errors.Is(err, syscall.EACCES):
-		return team.NotPermitted
+		return api.NotPermitted
 	}
-	return team.Failed
+	return api.Failed
 }

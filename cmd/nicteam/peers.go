@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/units"
 )
 
@@ -42,7 +42,7 @@ has an empty table and a line that says why.`,
 }
 
 // showPeers is the table for people.
-func (a *app) showPeers(p *control.Peers, now time.Time) {
+func (a *app) showPeers(p *api.Peers, now time.Time) {
 	rows := [][]string{{"PEER", "OURS", "MAC", "NIC", "RX", "SINCE", "TOLD"}}
 	for _, e := range p.Peers {
 		address := e.Address

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
-	"nicteam/team"
 )
 
 // interruptedCode is the exit code after a signal.
@@ -34,7 +34,7 @@ func (a *app) fail(err error) int {
 	if a.json {
 		b, _ := json.Marshal(struct {
 			Schema string `json:"schema"`
-			*team.Problem
+			*api.Problem
 		}{"nicteam.problem/v1", p})
 		_, _ = fmt.Fprintf(a.err, "%s\n", b)
 	} else {
@@ -44,19 +44,19 @@ func (a *app) fail(err error) int {
 }
 
 // problem makes a problem with all its parts of any error.
-func (a *app) problem(err error) *team.Problem {
+func (a *app) problem(err error) *api.Problem {
 	var sig interrupted
-	var p *team.Problem
+	var p *api.Problem
 	switch {
 	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) && (errors.As(err, &sig) || errors.Is(err, context.Canceled)):
-		return &team.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
+		return &api.Problem{Kind: interruptedCode, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
 	case errors.As(err, &p):
-		p = &team.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
+		p = &api.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
 	default:
-		p = &team.Problem{What: "nicteam", Why: err.Error()}
+		p = &api.Problem{What: "nicteam", Why: err.Error()}
 	}
 	if p.Kind == 0 {
-		p.Kind = team.Failed
+		p.Kind = api.Failed
 	}
 	if p.Why == "" {
 		p.Why = "no reason was given"
@@ -72,7 +72,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // flagProblem says what is wrong with a flag, and which may have been meant.
 func flagProblem(cmd *cobra.Command, err error) error {
-	p := &team.Problem{Kind: team.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
+	p := &api.Problem{Kind: api.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		name := unknown.GetSpecifiedName()

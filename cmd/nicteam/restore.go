@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/launch"
-	"nicteam/team"
 )
 
 func (a *app) restoreCmd() *cobra.Command {
@@ -31,7 +31,7 @@ again when the NIC has come, or drop it with --forget.`,
 				name = given[0]
 			}
 			if len(forget) > 0 && name == "" {
-				return &team.Problem{Kind: team.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
+				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
 			steps, err := launch.Restore(a.places, name, forget, a.log(slog.LevelWarn))
 			if err != nil {

@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
-	"nicteam/team"
 )
 
 // root is the command tree.
@@ -83,7 +83,7 @@ func (a *app) settle() error {
 		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
 			wd, err := os.Getwd()
 			if err != nil {
-				return &team.Problem{Kind: team.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
+				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
 			}
 			*p.dir = wd + "/" + *p.dir
 		}
@@ -96,7 +96,7 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 	for _, c := range cmd.Root().Commands() {
 		verbs = append(append(verbs, c.Name()), c.Aliases...)
 	}
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.
@@ -116,8 +116,8 @@ func (a *app) welcome() error {
 
 // proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
 // container; those with a link first.
-func proposal(nics []launch.ListedNIC) []string {
-	rank := func(n launch.ListedNIC) int {
+func proposal(nics []api.ListedNIC) []string {
+	rank := func(n api.ListedNIC) int {
 		switch {
 		case n.Owner != "" || len(n.Uppers) > 0:
 			return 0

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/frame"
@@ -117,14 +118,14 @@ type pretended struct{ name, state, mode string }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
-func (p *pretended) Status() *team.Status {
-	s := &team.Status{
+func (p *pretended) Status() *api.Status {
+	s := &api.Status{
 		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242, Datapath: "relay", Active: "eth1", Balance: true,
-		Adapter:  team.AdapterStatus{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true, Addresses: []string{"10.9.0.1/24"}},
-		Settings: team.SettingsStatus{Hash: "layer3+4"}, Warnings: []string{},
-		Members: []team.MemberStatus{
-			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9, RX: team.MemberCount{Count: team.Count{Bytes: 1234567}}},
-			{Name: "eth2", Index: 4, State: "standby", Link: true, SpeedBps: 25e8, TX: team.MemberCount{Drops: 3}},
+		Adapter:  api.Adapter{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true, Addresses: []string{"10.9.0.1/24"}},
+		Settings: api.Settings{Hash: "layer3+4"}, Warnings: []string{},
+		Members: []api.Member{
+			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9, RX: api.MemberCount{Count: frame.Count{Bytes: 1234567}}},
+			{Name: "eth2", Index: 4, State: "standby", Link: true, SpeedBps: 25e8, TX: api.MemberCount{Drops: 3}},
 		},
 	}
 	if p.state != "up" {
@@ -137,46 +138,46 @@ func (p *pretended) Status() *team.Status {
 		return s
 	}
 	if p.mode != "" {
-		s.Mode, s.Settings.ReceiveBalance, s.FlowMoves = p.mode, true, &team.FlowMoves{Forced: 12}
+		s.Mode, s.Settings.ReceiveBalance, s.FlowMoves = p.mode, true, &api.FlowMoves{Forced: 12}
 		s.Members[0].RateBps, s.Members[0].RateSource = 2e8, "measured"
 	}
 	return s
 }
 
 // agree is what 802.3ad has agreed by eth1; eth2 stands by, or has no partner.
-func (p *pretended) agree(s *team.Status) {
-	we, they := team.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9}, team.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
-	s.LACP = &team.LACPStatus{Aggregator: 1, Actor: we, Partner: they}
+func (p *pretended) agree(s *api.Status) {
+	we, they := api.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9}, api.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
+	s.LACP = &api.LACP{Aggregator: 1, Actor: we, Partner: they}
 	works := []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}
-	s.Members[0].LACP = &team.MemberLACP{Actor: team.LACPPort{LACPSystem: we, Port: 1, PortPriority: 255, State: works},
-		Partner: team.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1, State: append([]string{"timeout"}, works...)}, Aggregator: 1,
+	s.Members[0].LACP = &api.MemberLACP{Actor: api.LACPPort{LACPSystem: we, Port: 1, PortPriority: 255, State: works},
+		Partner: api.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1, State: append([]string{"timeout"}, works...)}, Aggregator: 1,
 		Receive: "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN", PartnerChurn: "NO_CHURN",
-		Counters: team.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
+		Counters: api.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
 	other := *s.Members[0].LACP
 	other.Aggregator, other.Mux, other.Selected, other.Why = 2, "ATTACHED", "STANDBY", "aggregator 2 stands by"
 	other.Actor.State, other.Actor.Port = []string{"activity", "aggregation"}, 2
 	if p.state != "up" {
 		other.Receive, other.Mux, other.Selected, other.Why = "DEFAULTED", "DETACHED", "UNSELECTED", "nobody answers"
 		other.Actor.State = []string{"activity", "aggregation", "defaulted"}
-		other.Partner = team.LACPPort{LACPSystem: team.LACPSystem{System: nobody}, State: []string{"timeout"}}
+		other.Partner = api.LACPPort{LACPSystem: api.LACPSystem{System: nobody}, State: []string{"timeout"}}
 		s.Members[1].Link, s.Members[1].Reason = true, other.Why
 	}
 	s.Members[1].LACP = &other
 }
 
-func (p *pretended) Peers(context.Context) (*control.Peers, error) {
+func (p *pretended) Peers(context.Context) (*api.Peers, error) {
 	if p.mode == "" {
 		return control.PeersOf(p.Status(), nil, nil), nil
 	}
 	peer := steer.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
-		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2}
+		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Notifications: 2}
 	return control.PeersOf(p.Status(), []steer.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
 }
 
 // History is of a team that has carried the same all the time: 8 Gbit/s to eth1.
-func (p *pretended) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
-	d := &team.HistoryDocument{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step), Step: int64(q.Step)}
-	carried := team.SeriesColumns{}
+func (p *pretended) History(q api.HistoryQuery) (*api.History, error) {
+	d := &api.History{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step), Step: int64(q.Step)}
+	carried := api.SeriesColumns{}
 	for d.To = d.From; d.To.Before(q.To); d.To = d.To.Add(q.Step) {
 		d.Columns++
 		d.Covered = append(d.Covered, d.Step)
@@ -187,23 +188,23 @@ func (p *pretended) History(q team.HistoryQuery) (*team.HistoryDocument, error) 
 		d.RX = carried
 	}
 	if q.Member == "" {
-		d.Members = []team.NamedColumns{{Name: "eth1", RX: carried}}
+		d.Members = []api.NamedColumns{{Name: "eth1", RX: carried}}
 	}
-	d.Protocols = []team.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
+	d.Protocols = []api.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
 	return d, nil
 }
 
 func (p *pretended) Sample() *team.Sample {
 	s := &team.Sample{Time: time.Now(), Team: p.name, Members: []team.MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
-	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
+	s.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
 	return s
 }
 
-func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
-	ch := make(chan team.Event)
+func (p *pretended) Events(ctx context.Context, follow bool) <-chan api.Event {
+	ch := make(chan api.Event)
 	go func() {
 		defer close(ch)
-		for _, e := range []team.Event{{Event: "team-up"}, {Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
+		for _, e := range []api.Event{{Event: "team-up"}, {Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
 			e.Schema, e.Time, e.Team = "nicteam.event/v1", epoch, p.name
 			select {
 			case ch <- e:
@@ -213,7 +214,7 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
 		}
 		for follow && ctx.Err() == nil { // something happens every now and then
 			select {
-			case ch <- team.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up", Member: "eth2"}:
+			case ch <- api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up", Member: "eth2"}:
 			case <-ctx.Done():
 			}
 			select {
@@ -225,16 +226,16 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan team.Event {
 	return ch
 }
 
-func (p *pretended) Explain(flow string) (*control.Explanation, error) {
+func (p *pretended) Explain(flow string) (*api.Explanation, error) {
 	if !strings.HasPrefix(flow, "tcp ") {
-		return nil, &team.Problem{Kind: team.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
-	return &control.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
+	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
 }
 
 func (p *pretended) Add(_ context.Context, names []string, _ bool) ([]string, error) {
 	if names[0] == "eth1" {
-		return nil, &team.Problem{Kind: team.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
+		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
 	}
 	return []string{"added " + strings.Join(names, " ")}, nil
 }

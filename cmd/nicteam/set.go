@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 func (a *app) setCmd() *cobra.Command {
@@ -48,10 +48,10 @@ func pairs(given []string) (map[string]string, error) {
 	for _, kv := range given {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok || k == "" {
-			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
 		}
 		if _, twice := changes[k]; twice {
-			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
 		}
 		changes[k] = v
 	}

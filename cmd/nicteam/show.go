@@ -7,9 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nicteam/internal/launch"
+	"nicteam/internal/api"
 	"nicteam/internal/units"
-	"nicteam/team"
 )
 
 // document writes a JSON document on a line.
@@ -46,7 +45,7 @@ func (a *app) table(rows [][]string) {
 const staleAfter = 2 * time.Second
 
 // showStatus is a team's state for people.
-func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
+func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
 	if s.Reason != "" {
 		head += " (" + s.Reason + ")"
@@ -86,7 +85,7 @@ func (a *app) showStatus(s *team.Status, l lately, now time.Time) {
 }
 
 // memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
-func memberRows(s *team.Status, l lately) [][]string {
+func memberRows(s *api.Status, l lately) [][]string {
 	elb := s.FlowMoves != nil
 	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {
 		if elb {
@@ -113,7 +112,7 @@ func memberRows(s *team.Status, l lately) [][]string {
 	return rows
 }
 
-func lost(m team.MemberStatus) string {
+func lost(m api.Member) string {
 	n := m.RX.Drops + m.RX.Errors + m.TX.Drops + m.TX.Errors
 	if n == 0 {
 		return "-"
@@ -128,7 +127,7 @@ func parenthesis(s string) string {
 	return " (" + s + ")"
 }
 
-func (a *app) showTeams(teams []launch.ListedTeam) {
+func (a *app) showTeams(teams []api.ListedTeam) {
 	rows := [][]string{{"TEAM", "STATE", "MODE", "NICS"}}
 	for _, t := range teams {
 		rows = append(rows, []string{t.Name, t.State, t.Mode, strings.Join(t.Members, " ")})
@@ -136,7 +135,7 @@ func (a *app) showTeams(teams []launch.ListedTeam) {
 	a.table(rows)
 }
 
-func (a *app) showNICs(nics []launch.ListedNIC) {
+func (a *app) showNICs(nics []api.ListedNIC) {
 	rows := [][]string{{"NIC", "LINK", "SPEED", "DRIVER", "MAC", "ADDRESSES", "BELONGS TO"}}
 	for _, n := range nics {
 		link := "no"

@@ -8,8 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/launch"
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestShowStatus(t *testing.T) {
@@ -40,7 +39,7 @@ func TestShowELB(t *testing.T) {
 	p := &pretended{name: "team0", state: "up", mode: "elb"}
 	s := p.Status()
 	s.Members[1].State, s.Members[1].RateBps, s.Members[1].RateSource = "up", 25e8, "link"
-	s.Members = append(s.Members, team.MemberStatus{Name: "wlan0", State: "down", Reason: "carrier lost"})
+	s.Members = append(s.Members, api.Member{Name: "wlan0", State: "down", Reason: "carrier lost"})
 	a.showStatus(s, lately{}, s.Since.Add(90*time.Second))
 	doc, _ := p.Peers(t.Context())
 	vlan := doc.Peers[0]
@@ -107,19 +106,19 @@ func TestShowLACP(t *testing.T) {
 func TestShowStatusVerbose(t *testing.T) {
 	tests := []struct {
 		name string
-		is   team.AdapterStatus
+		is   api.Adapter
 		want string
 	}{
-		{"relay", team.AdapterStatus{Name: "team0", Carrier: true, SpeedBps: 2e9, KernelCounts: "all"}, "  speed 2 Gbit/s\n"},
-		{"fast path", team.AdapterStatus{Name: "team0", Carrier: true, KernelCounts: "relayed"},
+		{"relay", api.Adapter{Name: "team0", Carrier: true, SpeedBps: 2e9, KernelCounts: "all"}, "  speed 2 Gbit/s\n"},
+		{"fast path", api.Adapter{Name: "team0", Carrier: true, KernelCounts: "relayed"},
 			"  speed unknown\n  ip -s link show team0 counts only what the relay moves; nicteam status, watch and metrics count all\n"},
-		{"down", team.AdapterStatus{Name: "team0", KernelCounts: "all"}, "  speed -\n"},
+		{"down", api.Adapter{Name: "team0", KernelCounts: "all"}, "  speed -\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
 			a := &app{out: &b, verbose: true}
-			a.showStatus(&team.Status{Team: "team0", Balance: true, Adapter: tt.is}, lately{}, epoch)
+			a.showStatus(&api.Status{Team: "team0", Balance: true, Adapter: tt.is}, lately{}, epoch)
 			if !strings.Contains(b.String(), "\n"+tt.want+"  NIC") {
 				t.Errorf("no %q in:\n%s", tt.want, b.String())
 			}
@@ -130,8 +129,8 @@ func TestShowStatusVerbose(t *testing.T) {
 func TestShowList(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	a.showTeams([]launch.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
-	a.showNICs([]launch.ListedNIC{
+	a.showTeams([]api.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
+	a.showNICs([]api.ListedNIC{
 		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
 		{Name: "wlan0", Link: true, Up: true}, {Name: "eth9"},
 	})
@@ -148,22 +147,22 @@ eth9   down  -         -       -                  -            -
 }
 
 func TestProposal(t *testing.T) {
-	nic := func(name string, link bool, owner string) launch.ListedNIC {
-		return launch.ListedNIC{Name: name, Link: link, Owner: owner}
+	nic := func(name string, link bool, owner string) api.ListedNIC {
+		return api.ListedNIC{Name: name, Link: link, Owner: owner}
 	}
-	of := func(kind string, n launch.ListedNIC) launch.ListedNIC { n.Kind = kind; return n }
+	of := func(kind string, n api.ListedNIC) api.ListedNIC { n.Kind = kind; return n }
 	for _, tt := range []struct {
-		nics []launch.ListedNIC
+		nics []api.ListedNIC
 		want string
 	}{
 		{nil, "NIC NIC"},
-		{[]launch.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
-		{[]launch.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
-		{[]launch.ListedNIC{nic("a", true, "")}, "a"},
-		{[]launch.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
-		{[]launch.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
-		{[]launch.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
-		{[]launch.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
+		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
+		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
+		{[]api.ListedNIC{nic("a", true, "")}, "a"},
+		{[]api.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
+		{[]api.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
+		{[]api.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
+		{[]api.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)
@@ -200,14 +199,14 @@ func TestEveryCommandHasHelp(t *testing.T) {
 
 func TestLately(t *testing.T) {
 	second := time.Second.Nanoseconds()
-	h := &team.HistoryDocument{Covered: []int64{second, 0, second}, RX: team.SeriesColumns{Bytes: []uint64{1000, 0, 3000}},
-		Members: []team.NamedColumns{{Name: "eth1", RX: team.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}}, {Name: "eth2", RX: team.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
+	h := &api.History{Covered: []int64{second, 0, second}, RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 3000}},
+		Members: []api.NamedColumns{{Name: "eth1", RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}}, {Name: "eth2", RX: api.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
 	l := latelyOf(h)
 	in, out, share := l.cells("eth1")
 	if !l.known || l.in != 16000 || in != "8 kbit/s" || out != "0 bit/s" || share != "50 %" {
 		t.Errorf("%+v: %s %s %s", l, in, out, share)
 	}
-	if l := latelyOf(&team.HistoryDocument{Covered: []int64{0, 0}}); l.known {
+	if l := latelyOf(&api.History{Covered: []int64{0, 0}}); l.known {
 		t.Error("rates of a gap are known")
 	}
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func (a *app) statusCmd() *cobra.Command {
@@ -44,7 +44,7 @@ func (a *app) status(named []string, check bool) error {
 		}
 		return nil
 	}
-	var worst *team.Status
+	var worst *api.Status
 	var failed error
 	for i, name := range names {
 		c := a.client(name)
@@ -81,7 +81,7 @@ func (a *app) status(named []string, check bool) error {
 		if why == "" && len(worst.Warnings) > 0 {
 			why = worst.Warnings[0]
 		}
-		return &team.Problem{Kind: team.Degraded, What: worst.Team + " is " + worst.State, Why: why, Fix: "see what happened: nicteam events " + worst.Team}
+		return &api.Problem{Kind: api.Degraded, What: worst.Team + " is " + worst.State, Why: why, Fix: "see what happened: nicteam events " + worst.Team}
 	}
 	return nil
 }

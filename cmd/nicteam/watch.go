@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/tui"
-	"nicteam/team"
 )
 
 // watching is what the flags of watch say.
@@ -97,7 +97,7 @@ func standardWords() tui.Words {
 // options settles what the flags leave to the environment.
 func (w *watching) options(a *app) (o tui.Options, err error) {
 	if w.count < 0 {
-		return o, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
+		return o, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
 	}
 	w.words.Term = a.getenv("TERM")
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

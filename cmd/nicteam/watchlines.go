@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/internal/units"
-	"nicteam/team"
 )
 
 var errEnough = errors.New("enough")
@@ -27,7 +28,7 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	if events {
 		told.Go(func() {
 			begin := time.Now()
-			_ = c.Events(ctx, true, func(e *team.Event) error { // that it ends is seen by the rates, too
+			_ = c.Events(ctx, true, func(e *api.Event) error { // that it ends is seen by the rates, too
 				if e.Time.After(begin) && (nic == "" || e.Member == "" || e.Member == nic) {
 					writing.Lock()
 					defer writing.Unlock()
@@ -38,9 +39,9 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 		})
 	}
 	n := 0
-	err := c.Rates(ctx, interval, func(r *team.RatesDocument) error {
+	err := c.Rates(ctx, interval, func(r *api.Rates) error {
 		if nic != "" && !only(r, nic) {
-			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
+			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
 		}
 		writing.Lock()
 		defer writing.Unlock()
@@ -60,17 +61,17 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	case errors.Is(err, errEnough):
 		return nil
 	case err == nil:
-		return &team.Problem{Kind: team.Failed, What: "watch " + name, Why: "the team has ended", Fix: "nicteam list shows the teams"}
+		return &api.Problem{Kind: api.Failed, What: "watch " + name, Why: "the team has ended", Fix: "nicteam list shows the teams"}
 	}
 	return err
 }
 
 // only keeps one member of the document; the protocols are the team's and go.
-func only(r *team.RatesDocument, nic string) bool {
+func only(r *api.Rates, nic string) bool {
 	for _, m := range r.Members {
 		if m.Name == nic {
-			r.Members, r.RX, r.TX = []team.MemberRates{m}, m.RX, m.TX
-			r.Protocols = []team.ProtocolRates{}
+			r.Members, r.RX, r.TX = []api.MemberRates{m}, m.RX, m.TX
+			r.Protocols = []api.ProtocolRates{}
 			return true
 		}
 	}
@@ -78,12 +79,12 @@ func only(r *team.RatesDocument, nic string) bool {
 }
 
 // sentence is a line of plain text.
-func sentence(r *team.RatesDocument, nic string) string {
+func sentence(r *api.Rates, nic string) string {
 	seconds := float64(r.Interval) / 1e9
 	if seconds <= 0 {
 		seconds = 1
 	}
-	flow := func(rx, tx team.Count) string {
+	flow := func(rx, tx frame.Count) string {
 		return fmt.Sprintf("in %s out %s", units.Rate(float64(rx.Bytes)*8/seconds), units.Rate(float64(tx.Bytes)*8/seconds))
 	}
 	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly), r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// unfinished ends the name of a file that Write has not finished. It is always the same, so that whoever removes the file,
-// or writes it again, finds what a process that was killed left.
+// unfinished ends the name of a file that Write has not finished. It is always the same, so that whoever removes the
+// file, or writes it again, finds what a process that was killed left.
 const unfinished = ".new"
 
 // Write replaces the file at path by one of that mode, whatever the umask. Only one process may write a file at a time.
@@ -29,8 +29,8 @@ func Remove(path string) {
 	_ = os.Remove(path + unfinished)
 }
 
-// WriteVia replaces the file at path by way of temp, in the same directory, which must not exist. mode is less the umask;
-// finish, if not nil, is called before the file takes its place.
+// WriteVia replaces the file at path by way of temp, in the same directory, which must not exist. mode is less the
+// umask; finish, if not nil, is called before the file takes its place.
 func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, finish func(*os.File) error) error {
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -60,7 +60,8 @@ func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, 
 	return SyncDir(path)
 }
 
-// SyncDir makes the entry of path in its directory durable (fsync(2): a file's own sync does not), where the file system can.
+// SyncDir makes the entry of path in its directory durable (fsync(2): a file's own sync does not), where the file
+// system can.
 func SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

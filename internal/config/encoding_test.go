@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf16"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // windows are the same settings in each format as an editor of Windows saves them.
@@ -62,7 +62,7 @@ func TestOtherEncodings(t *testing.T) {
 				continue
 			}
 			p := problemOf(t, err)
-			if p.Kind != team.Usage || !strings.HasPrefix(p.What, path+tt.line) || !strings.Contains(p.Why, tt.why) || !strings.Contains(p.Fix, "UTF-8") {
+			if p.Kind != api.Usage || !strings.HasPrefix(p.What, path+tt.line) || !strings.Contains(p.Why, tt.why) || !strings.Contains(p.Fix, "UTF-8") {
 				t.Errorf("%s%s: %+v", tt.name, ext, p)
 			}
 		}

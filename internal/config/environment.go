@@ -4,9 +4,9 @@ import (
 	"regexp"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // own are variables of ours that are no settings.
@@ -18,7 +18,7 @@ var discovery = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]
 
 // env merges the variables that are settings. A variable that only looks like one belongs to somebody else: a note says
 // so, and which may have been meant.
-func (l *loader) env(o Options) *team.Problem {
+func (l *loader) env(o Options) *api.Problem {
 	for _, kv := range o.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		rest, ours := strings.CutPrefix(name, "NICTEAM_")

@@ -10,20 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // maxFile bounds a file; 64 members with all settings are 4 KiB.
 const maxFile = 256 << 10
 
 // file reads the file of o, checks it and merges it.
-func (l *loader) file(o Options) *team.Problem {
+func (l *loader) file(o Options) *api.Problem {
 	if o.Path == "" {
 		return nil
 	}
 	read, kind := readerFor(o.Path)
 	if read == nil {
-		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
+		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
 	}
 	b, err := readFile(o.Path)
 	if err != nil {
@@ -39,7 +39,7 @@ func (l *loader) file(o Options) *team.Problem {
 		if fix == "" {
 			fix = fmt.Sprintf("correct line %d; examples: nicteam help config", bad.line)
 		}
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
 	}
 	lines, line, f := check(root)
 	if f != nil {
@@ -48,7 +48,7 @@ func (l *loader) file(o Options) *team.Problem {
 	l.lines = lines
 	l.v.SetConfigType(kind)
 	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
-		return &team.Problem{Kind: team.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
 	}
 	return nil
 }
@@ -78,14 +78,14 @@ func readFile(path string) ([]byte, error) {
 	return b, err
 }
 
-func fileProblem(path string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
+func fileProblem(path string, err error) *api.Problem {
+	p := &api.Problem{Kind: api.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind = team.NotPermitted
+		p.Kind = api.NotPermitted
 	}
 	return p
 }

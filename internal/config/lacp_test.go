@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 func TestSetLACP(t *testing.T) {
@@ -60,24 +60,24 @@ func TestSetLACPRefuses(t *testing.T) {
 	base := with(func(c *settings.Config) { c.Mode, c.Members = modes.LACP, members("eth1", "eth2") })
 	for _, tt := range []struct {
 		key, value string
-		kind       team.ProblemKind
+		kind       api.ExitCode
 		has        string
 	}{
-		{"lacp_rate", "2", team.Usage, "slow or fast"},
-		{"lacp_active", "sometimes", team.Usage, "on or off"},
-		{"ad_select", "best", team.Usage, "stable, bandwidth, count or port-priority"},
-		{"ad_select", "4", team.Usage, "unknown value"},
-		{"lacp_system", "01:00:5e:00:00:01", team.Usage, "the address of a group"},
-		{"lacp_system", "00:00:00:00:00:00", team.Usage, "nobody's address"},
-		{"lacp_system", "", team.Usage, "is not a MAC"},
-		{"lacp_system_priority", "65536", team.Usage, "0 to 65535"},
-		{"lacp_system_priority", "-1", team.Usage, "out of range"},
-		{"lacp_key", "1024", team.Usage, "0 to 1023"},
-		{"lacp_key", "x", team.Usage, "whole number"},
-		{"port_priority.eth1", "65536", team.Usage, "0 to 65535"},
-		{"port_priority.eth1", "-1", team.Usage, "out of range"},
-		{"port_priority.eth1", "", team.Usage, "whole number"},
-		{"port_priority.eht1", "1", team.NotFound, "did you mean"},
+		{"lacp_rate", "2", api.Usage, "slow or fast"},
+		{"lacp_active", "sometimes", api.Usage, "on or off"},
+		{"ad_select", "best", api.Usage, "stable, bandwidth, count or port-priority"},
+		{"ad_select", "4", api.Usage, "unknown value"},
+		{"lacp_system", "01:00:5e:00:00:01", api.Usage, "the address of a group"},
+		{"lacp_system", "00:00:00:00:00:00", api.Usage, "nobody's address"},
+		{"lacp_system", "", api.Usage, "is not a MAC"},
+		{"lacp_system_priority", "65536", api.Usage, "0 to 65535"},
+		{"lacp_system_priority", "-1", api.Usage, "out of range"},
+		{"lacp_key", "1024", api.Usage, "0 to 1023"},
+		{"lacp_key", "x", api.Usage, "whole number"},
+		{"port_priority.eth1", "65536", api.Usage, "0 to 65535"},
+		{"port_priority.eth1", "-1", api.Usage, "out of range"},
+		{"port_priority.eth1", "", api.Usage, "whole number"},
+		{"port_priority.eht1", "1", api.NotFound, "did you mean"},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, err := Set(base, tt.key, tt.value)
@@ -200,7 +200,7 @@ func TestValidateLACP(t *testing.T) {
 			t.Fatal(p)
 		}
 		change(&c)
-		if p := Validate(c); p == nil || p.Kind != team.Usage {
+		if p := Validate(c); p == nil || p.Kind != api.Usage {
 			t.Errorf("%s: %v", name, p)
 		}
 	}

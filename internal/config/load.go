@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/viper"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Options say where a configuration comes from. What is empty has no say.
@@ -57,13 +57,13 @@ type nicValue struct {
 	nic, value string
 }
 
-// Load reads, merges and validates. Its errors are *team.Problem.
+// Load reads, merges and validates. Its errors are *api.Problem.
 func Load(o Options) (*Loaded, error) {
 	if o.RealName == nil {
 		o.RealName = func(name string) string { return name }
 	}
 	l := loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: o.Path, origin: map[string]string{}} // names of NICs have dots
-	for _, step := range []func(Options) *team.Problem{l.file, l.env, l.flags} {
+	for _, step := range []func(Options) *api.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
 		}
@@ -83,7 +83,7 @@ func Load(o Options) (*Loaded, error) {
 }
 
 // flags merges the command line.
-func (l *loader) flags(o Options) *team.Problem {
+func (l *loader) flags(o Options) *api.Problem {
 	for _, fl := range o.Flags {
 		name := "--" + strings.ReplaceAll(fl.Key, "_", "-")
 		s := settings.Find(fl.Key)

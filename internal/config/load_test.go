@@ -15,12 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 var update = flag.Bool("update", false, "write the expected errors of testdata/bad anew")
@@ -46,9 +46,9 @@ func with(change func(c *settings.Config)) settings.Config {
 	return c
 }
 
-func problemOf(t *testing.T, err error) *team.Problem {
+func problemOf(t *testing.T, err error) *api.Problem {
 	t.Helper()
-	var p *team.Problem
+	var p *api.Problem
 	if !errors.As(err, &p) {
 		t.Fatalf("error %v is not a problem", err)
 	}
@@ -241,44 +241,44 @@ func TestFaultsNameTheirSource(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		o    Options
-		kind team.ProblemKind
+		kind api.ExitCode
 		what string
 	}{
-		{"file", Options{Path: path}, team.Usage, path + ":2: mtu: 99 is out of range"},
-		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}}, team.Usage, "NICTEAM_MTU: 98 is out of range"},
-		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}}, team.Usage, "--mtu: 97 is out of range"},
-		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, team.Usage, "--up-delay: 100 has no unit"},
-		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, team.Usage, `--balance: "maybe" is not on or off`},
-		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, team.Usage, `--link-watch: unknown value "probe"`},
-		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, team.Usage, "--lacp-rate: is not for mode xor"},
-		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, team.Usage, "--lacp-active: is not for mode elb"},
-		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}}, team.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
-		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, team.Usage, "--port-priority: is not for mode elb"},
-		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"}, {"port_priority", "eht1=2"}}}, team.NotFound, `--port-priority: "eht1" is not a member`},
-		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{"NICTEAM_PORT_PRIORITY=eth1=65536"}}, team.Usage, `NICTEAM_PORT_PRIORITY: eth1: 65536 is out of range`},
-		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, team.Usage, `--port-priority: "7" is not NIC=N`},
-		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, team.Usage, "--lacp-system: ff:ff:ff:ff:ff:ff is not the MAC of a station"},
-		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, team.Usage, "--lacp-system: 00:00:00:00:00:00 is not the MAC of a station"},
-		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, team.Usage, "--lacp-system-priority: 65536 is out of range"},
-		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, team.Usage, "--lacp-key: 1024 is out of range"},
-		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, team.Usage, `--ad-select: unknown value "bandwith"`},
-		{"gain out of range", Options{Flags: []Flag{{"gain", "2s"}}}, team.Usage, "--gain: 2s is out of range"},
-		{"gain negative", Options{Env: []string{"NICTEAM_GAIN=-1us"}}, team.Usage, "NICTEAM_GAIN: -1µs is out of range"},
-		{"skew bare", Options{Flags: []Flag{{"skew", "1"}}}, team.Usage, "--skew: 1 has no unit"},
-		{"skew out of range", Options{Flags: []Flag{{"skew", "1001ms"}}}, team.Usage, "--skew: 1.001s is out of range"},
-		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, team.Usage, "--rebalance: 99ms is out of range"},
-		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, team.Usage, "--rebalance: 1h1m is out of range"},
-		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, team.Usage, "--rebalance: -1s is out of range"},
-		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, team.Usage, "--receive-balance: is not for mode xor"},
-		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, team.Usage, "NICTEAM_RECEIVE_BALANCE: is not for mode xor"},
-		{"argument", Options{Team: "a/b"}, team.Usage, `team: "a/b" cannot be the name of a team`},
-		{"NIC twice", Options{Members: []string{"e", "e"}}, team.Usage, `members[1]: NIC "e" is named twice`},
-		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, team.NotFound, `--weight: "eht1" is not a member`},
-		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, team.Usage, `--weight: eth1: -2 is out of range`},
-		{"no NIC", Options{New: true}, team.Usage, "no NIC given"},
-		{"no file", Options{Path: "/nonexistent/x.yaml"}, team.Usage, "read /nonexistent/x.yaml"},
-		{"no format", Options{Path: "/etc/passwd"}, team.Usage, "read /etc/passwd"},
-		{"a directory", Options{Path: write(t, "x", "") + "/../../x.yaml"}, team.Usage, ""},
+		{"file", Options{Path: path}, api.Usage, path + ":2: mtu: 99 is out of range"},
+		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}}, api.Usage, "NICTEAM_MTU: 98 is out of range"},
+		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}}, api.Usage, "--mtu: 97 is out of range"},
+		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, api.Usage, "--up-delay: 100 has no unit"},
+		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, api.Usage, `--balance: "maybe" is not on or off`},
+		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, api.Usage, `--link-watch: unknown value "probe"`},
+		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, api.Usage, "--lacp-rate: is not for mode xor"},
+		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, api.Usage, "--lacp-active: is not for mode elb"},
+		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
+		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, api.Usage, "--port-priority: is not for mode elb"},
+		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"}, {"port_priority", "eht1=2"}}}, api.NotFound, `--port-priority: "eht1" is not a member`},
+		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{"NICTEAM_PORT_PRIORITY=eth1=65536"}}, api.Usage, `NICTEAM_PORT_PRIORITY: eth1: 65536 is out of range`},
+		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, api.Usage, `--port-priority: "7" is not NIC=N`},
+		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, api.Usage, "--lacp-system: ff:ff:ff:ff:ff:ff is not the MAC of a station"},
+		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, api.Usage, "--lacp-system: 00:00:00:00:00:00 is not the MAC of a station"},
+		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, api.Usage, "--lacp-system-priority: 65536 is out of range"},
+		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, api.Usage, "--lacp-key: 1024 is out of range"},
+		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, api.Usage, `--ad-select: unknown value "bandwith"`},
+		{"gain out of range", Options{Flags: []Flag{{"gain", "2s"}}}, api.Usage, "--gain: 2s is out of range"},
+		{"gain negative", Options{Env: []string{"NICTEAM_GAIN=-1us"}}, api.Usage, "NICTEAM_GAIN: -1µs is out of range"},
+		{"skew bare", Options{Flags: []Flag{{"skew", "1"}}}, api.Usage, "--skew: 1 has no unit"},
+		{"skew out of range", Options{Flags: []Flag{{"skew", "1001ms"}}}, api.Usage, "--skew: 1.001s is out of range"},
+		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, api.Usage, "--rebalance: 99ms is out of range"},
+		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, api.Usage, "--rebalance: 1h1m is out of range"},
+		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, api.Usage, "--rebalance: -1s is out of range"},
+		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, api.Usage, "--receive-balance: is not for mode xor"},
+		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_RECEIVE_BALANCE: is not for mode xor"},
+		{"argument", Options{Team: "a/b"}, api.Usage, `team: "a/b" cannot be the name of a team`},
+		{"NIC twice", Options{Members: []string{"e", "e"}}, api.Usage, `members[1]: NIC "e" is named twice`},
+		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, api.NotFound, `--weight: "eht1" is not a member`},
+		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, api.Usage, `--weight: eth1: -2 is out of range`},
+		{"no NIC", Options{New: true}, api.Usage, "no NIC given"},
+		{"no file", Options{Path: "/nonexistent/x.yaml"}, api.Usage, "read /nonexistent/x.yaml"},
+		{"no format", Options{Path: "/etc/passwd"}, api.Usage, "read /etc/passwd"},
+		{"a directory", Options{Path: write(t, "x", "") + "/../../x.yaml"}, api.Usage, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.o.Team == "" && tt.name != "file" {

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // problem is a fault with the place that it came from: FILE:LINE, a variable or a flag; "": an argument.
-func problem(f *settings.Fault, where string) *team.Problem {
+func problem(f *settings.Fault, where string) *api.Problem {
 	what := f.What
 	if f.Key != "" && (where == "" || strings.Contains(where, ":")) { // a variable or flag says the key itself
 		what = f.Key + ": " + what
@@ -18,11 +18,11 @@ func problem(f *settings.Fault, where string) *team.Problem {
 	if where != "" {
 		what = where + ": " + what
 	}
-	kind := team.Usage
+	kind := api.Usage
 	if f.NotFound {
-		kind = team.NotFound
+		kind = api.NotFound
 	}
-	return &team.Problem{Kind: kind, What: what, Why: f.Why, Fix: f.Fix}
+	return &api.Problem{Kind: kind, What: what, Why: f.Why, Fix: f.Fix}
 }
 
 // where returns the place that a setting came from.
@@ -54,7 +54,7 @@ func (l *loader) given(s *settings.Setting) string {
 func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 // Validate returns what is wrong with a configuration, whatever it was made from, nil when it makes sense.
-func Validate(c settings.Config) *team.Problem {
+func Validate(c settings.Config) *api.Problem {
 	if f := settings.Validate(&c); f != nil {
 		return problem(f, "")
 	}

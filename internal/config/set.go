@@ -11,7 +11,7 @@ import (
 )
 
 // Set returns c with one live setting changed, validated. Keys are those of settings.LiveKeys, and bonding's names of
-// them. c itself is not changed. An empty value or none clears primary and active. Its errors are *team.Problem.
+// them. c itself is not changed. An empty value or none clears primary and active. Its errors are *api.Problem.
 func Set(c settings.Config, key, value string) (settings.Config, error) {
 	next := c
 	next.Members = slices.Clone(c.Members)

@@ -10,12 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 func TestSet(t *testing.T) {
@@ -73,38 +73,38 @@ func TestSetRefuses(t *testing.T) {
 	base := with(func(c *settings.Config) { c.Members = members("eth1", "eth2") })
 	for _, tt := range []struct {
 		key, value string
-		kind       team.ProblemKind
+		kind       api.ExitCode
 		has        string
 	}{
-		{"hsah", "layer2", team.Usage, `did you mean "hash"`},
-		{"", "x", team.Usage, "unknown setting"},
-		{"mtu", "x", team.Usage, "whole number"},
-		{"mtu", "1", team.Usage, "out of range"},
-		{"gain", "1.1s", team.Usage, "out of range"},
-		{"gain", "-1ns", team.Usage, "out of range"},
-		{"skew", "2s", team.Usage, "out of range"},
-		{"rebalance", "1ms", team.Usage, "100ms to 1h, or 0s for never"},
-		{"rebalance", "2h", team.Usage, "out of range"},
-		{"rebalance", "1", team.Usage, "no unit"},
-		{"rebalance", "0.0", team.Usage, "no unit"},
-		{"mode", "roundrobbin", team.Usage, "did you mean"},
-		{"up_delay", "5", team.Usage, "no unit"},
-		{"active", "eth3", team.NotFound, "not a member"},
-		{"weight.eth3", "1", team.NotFound, "did you mean"},
-		{"weight.eth1", "0", team.Usage, "out of range"},
-		{"weight.eth1", "-1", team.Usage, "out of range"},
-		{"weight.eth1", "NaN", team.Usage, "out of range"},
-		{"weight", "2", team.Usage, "weight.NIC"},
-		{"members", "eth3", team.Usage, "nicteam add"},
-		{"address", "none", team.Usage, "while the team runs"},
-		{"team", "x", team.Usage, "while the team runs"},
-		{"balance", "1", team.Usage, "on or off"},
-		{"link_watch", "probe", team.Usage, "use carrier"},
-		{"lacp_rate", "fast", team.Usage, "is not for mode elb"},
-		{"lacp_fallback", "on", team.Usage, "is not for mode elb"},
-		{"ad_actor_sys_prio", "1", team.Usage, "lacp_system_priority: is not for mode elb"},
-		{"port_priority.eth1", "1", team.Usage, "is not for mode elb"},
-		{"port_priority", "1", team.Usage, "port_priority.NIC"},
+		{"hsah", "layer2", api.Usage, `did you mean "hash"`},
+		{"", "x", api.Usage, "unknown setting"},
+		{"mtu", "x", api.Usage, "whole number"},
+		{"mtu", "1", api.Usage, "out of range"},
+		{"gain", "1.1s", api.Usage, "out of range"},
+		{"gain", "-1ns", api.Usage, "out of range"},
+		{"skew", "2s", api.Usage, "out of range"},
+		{"rebalance", "1ms", api.Usage, "100ms to 1h, or 0s for never"},
+		{"rebalance", "2h", api.Usage, "out of range"},
+		{"rebalance", "1", api.Usage, "no unit"},
+		{"rebalance", "0.0", api.Usage, "no unit"},
+		{"mode", "roundrobbin", api.Usage, "did you mean"},
+		{"up_delay", "5", api.Usage, "no unit"},
+		{"active", "eth3", api.NotFound, "not a member"},
+		{"weight.eth3", "1", api.NotFound, "did you mean"},
+		{"weight.eth1", "0", api.Usage, "out of range"},
+		{"weight.eth1", "-1", api.Usage, "out of range"},
+		{"weight.eth1", "NaN", api.Usage, "out of range"},
+		{"weight", "2", api.Usage, "weight.NIC"},
+		{"members", "eth3", api.Usage, "nicteam add"},
+		{"address", "none", api.Usage, "while the team runs"},
+		{"team", "x", api.Usage, "while the team runs"},
+		{"balance", "1", api.Usage, "on or off"},
+		{"link_watch", "probe", api.Usage, "use carrier"},
+		{"lacp_rate", "fast", api.Usage, "is not for mode elb"},
+		{"lacp_fallback", "on", api.Usage, "is not for mode elb"},
+		{"ad_actor_sys_prio", "1", api.Usage, "lacp_system_priority: is not for mode elb"},
+		{"port_priority.eth1", "1", api.Usage, "is not for mode elb"},
+		{"port_priority", "1", api.Usage, "port_priority.NIC"},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, err := Set(base, tt.key, tt.value)
@@ -145,7 +145,7 @@ func TestSetKernelModes(t *testing.T) {
 func TestSetReceiveBalanceElsewhere(t *testing.T) {
 	base := with(func(c *settings.Config) { c.Mode, c.ReceiveBalance = modes.RoundRobin, false })
 	_, err := Set(base, "receive_balance", "on")
-	if p := problemOf(t, err); p.Kind != team.Usage || p.What != "receive_balance: is not for mode round-robin" {
+	if p := problemOf(t, err); p.Kind != api.Usage || p.What != "receive_balance: is not for mode round-robin" {
 		t.Errorf("%v", p)
 	}
 	base.ReceiveBalance = true // as it is by default: nobody asked

@@ -2,27 +2,27 @@ package control
 
 import (
 	"context"
-	"time"
 
+	"nicteam/internal/api"
 	"nicteam/team"
 )
 
 // Backend is a running team as the server needs it. All methods may be called from any
-// goroutine. An error that is a *team.Problem is passed on as it is; any other is Failed.
+// goroutine. An error that is a *api.Problem is passed on as it is; any other is Failed.
 type Backend interface {
 	// Status is the team's state as it is now; the caller only reads it.
-	Status() *team.Status
+	Status() *api.Status
 	// Sample reads the totals of all members.
 	Sample() *team.Sample
 	// History says what was carried when.
-	History(team.HistoryQuery) (*team.HistoryDocument, error)
+	History(api.HistoryQuery) (*api.History, error)
 	// Events delivers the events remembered, oldest first; with follow the later ones too, until
 	// ctx ends. The channel is closed at the end. A receiver that is slow loses events.
-	Events(ctx context.Context, follow bool) <-chan team.Event
+	Events(ctx context.Context, follow bool) <-chan api.Event
 	// Explain says which member carries the flow ("tcp 10.0.0.1:5000 10.0.0.2:80") and why.
-	Explain(flow string) (*Explanation, error)
+	Explain(flow string) (*api.Explanation, error)
 	// Peers lists the peers that the team steers; ctx bounds the wait for the control loop.
-	Peers(ctx context.Context) (*Peers, error)
+	Peers(ctx context.Context) (*api.Peers, error)
 
 	// Those that change something return what was done in steps, for people to read.
 	// accept says that the caller has looked at what of others cannot go along with the NICs, and answers for it.
@@ -32,21 +32,4 @@ type Backend interface {
 	// Delete begins the end of the team. It returns when the host is as it was; the process ends
 	// after the answer is sent. force ends what stands on the adapter with it.
 	Delete(ctx context.Context, force bool) (steps []string, err error)
-}
-
-// Explanation is the document nicteam.explain/v1.
-type Explanation struct {
-	Schema string `json:"schema"`
-	Team   string `json:"team"`
-	Flow   string `json:"flow"`
-	Mode   string `json:"mode"`
-	Hash   string `json:"hash,omitempty"` // policy
-	Slot   int    `json:"slot"`           // -1 where the flow's hash does not matter
-	Member string `json:"member"`         // "" when nobody carries it
-	Why    string `json:"why"`
-	// Since is when Member became the flow's; left out where nobody keeps it.
-	Since time.Time `json:"since,omitzero"`
-	// Next is the member that would carry the flow if Member died, "" for none, and NextWhy why.
-	Next    string `json:"next,omitempty"`
-	NextWhy string `json:"next_why,omitempty"`
 }

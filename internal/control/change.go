@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // maxBody bounds the body of a request.
@@ -30,8 +30,8 @@ func body(r *http.Request, v any, like string) error {
 }
 
 // unread is a body that did not arrive whole.
-func unread(err error, what string) *team.Problem {
-	p := &team.Problem{Kind: team.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
+func unread(err error, what string) *api.Problem {
+	p := &api.Problem{Kind: api.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
 	if tooLarge(err) {
 		p.Why, p.Fix = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), "send less"
 	}
@@ -52,7 +52,7 @@ func parseBody(b []byte, v any, like string) error {
 }
 
 func badBody(why, like string) error {
-	return &team.Problem{Kind: team.Usage, What: "read the request", Why: why, Fix: "send " + like}
+	return &api.Problem{Kind: api.Usage, What: "read the request", Why: why, Fix: "send " + like}
 }
 
 type membersBody struct {
@@ -73,11 +73,11 @@ const maxName = 127
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > spread.MaxMembers {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", spread.MaxMembers), Fix: "name the NICs"}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", spread.MaxMembers), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName), Fix: "nicteam list shows the NICs of this host"}
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName), Fix: "nicteam list shows the NICs of this host"}
 		}
 	}
 	return nil

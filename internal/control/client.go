@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // How long a client waits: nobody types a command and waits longer for nothing.
@@ -29,7 +29,7 @@ const (
 	maxAnswer  = 16 << 20
 )
 
-// Client asks the process of one team. Its errors are *team.Problem: NotFound where no team of
+// Client asks the process of one team. Its errors are *api.Problem: NotFound where no team of
 // the name runs, NoAnswer where its process does not answer, else what the team said; or ctx's.
 type Client struct {
 	Log *slog.Logger // of what is asked, at Debug; nil: none
@@ -57,8 +57,8 @@ func NewClient(runDir, name string) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status asks for the team's state.
-func (c *Client) Status(ctx context.Context) (*team.Status, error) {
-	var st team.Status
+func (c *Client) Status(ctx context.Context) (*api.Status, error) {
+	var st api.Status
 	if err := c.ask(ctx, c.wait, "GET", "/v1/status", nil, &st); err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (c *Client) Status(ctx context.Context) (*team.Status, error) {
 }
 
 // Explain asks which member carries a flow.
-func (c *Client) Explain(ctx context.Context, flow string) (*Explanation, error) {
-	var e Explanation
+func (c *Client) Explain(ctx context.Context, flow string) (*api.Explanation, error) {
+	var e api.Explanation
 	if err := c.ask(ctx, c.wait, "GET", "/v1/explain?flow="+url.QueryEscape(flow), nil, &e); err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (c *Client) Explain(ctx context.Context, flow string) (*Explanation, error)
 }
 
 // Peers asks which peer reaches the team by which member.
-func (c *Client) Peers(ctx context.Context) (*Peers, error) {
-	var p Peers
+func (c *Client) Peers(ctx context.Context) (*api.Peers, error) {
+	var p api.Peers
 	if err := c.ask(ctx, c.wait, "GET", "/v1/peers", nil, &p); err != nil {
 		return nil, err
 	}
@@ -127,13 +127,13 @@ func (c *Client) change(ctx context.Context, method, path string, body any) ([]s
 }
 
 // Rates calls each with what moved in every interval until it returns an error or ctx ends.
-func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*team.RatesDocument) error) error {
+func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*api.Rates) error) error {
 	return stream(c, ctx, "/v1/rates?interval="+url.QueryEscape(interval.String()), each)
 }
 
 // Events calls each with the events remembered, with follow also with later ones, until it
 // returns an error or ctx ends.
-func (c *Client) Events(ctx context.Context, follow bool, each func(*team.Event) error) error {
+func (c *Client) Events(ctx context.Context, follow bool, each func(*api.Event) error) error {
 	path := "/v1/events"
 	if follow {
 		path += "?follow=1"
@@ -238,16 +238,16 @@ func stream[T any](c *Client, ctx context.Context, path string, each func(*T) er
 
 // said is the problem that the team answered with.
 func (c *Client) said(res *http.Response, b []byte) error {
-	var p team.Problem
+	var p api.Problem
 	if json.Unmarshal(b, &p) != nil || p.Kind == 0 || p.What == "" {
-		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status, Fix: "is it another version? nicteam version"}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status, Fix: "is it another version? nicteam version"}
 	}
 	return &p
 }
 
 // problem says what an error of the connection means.
 func (c *Client) problem(ctx context.Context, err error) error {
-	var p *team.Problem
+	var p *api.Problem
 	var timeout net.Error
 	switch {
 	case errors.As(err, &p):
@@ -255,23 +255,23 @@ func (c *Client) problem(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("no team %q runs", c.team), Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
+		return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no team %q runs", c.team), Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return &team.Problem{Kind: team.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path, Fix: "run it as root: sudo nicteam …", Err: err}
+		return &api.Problem{Kind: api.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path, Fix: "run it as root: sudo nicteam …", Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process is gone", Fix: "put the host back: nicteam restore " + c.team, Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process is gone", Fix: "put the host back: nicteam restore " + c.team, Err: err}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered", Fix: "put the host back: nicteam restore " + c.team, Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered", Fix: "put the host back: nicteam restore " + c.team, Err: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
-		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time", Fix: "see what it does: nicteam list, or its log", Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time", Fix: "see what it does: nicteam list, or its log", Err: err}
 	default:
-		return &team.Problem{Kind: team.NoAnswer, What: "ask " + c.team, Why: err.Error(), Fix: "nicteam list shows the teams that run", Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: err.Error(), Fix: "nicteam list shows the teams that run", Err: err}
 	}
 }
 
 // Running lists the teams that have a socket in runDir, sorted; whether their processes answer is
 // another question. That there is no such directory means that none runs; one that this user may not read is a
-// *team.Problem, for he does not know.
+// *api.Problem, for he does not know.
 func Running(runDir string) ([]string, error) {
 	entries, err := os.ReadDir(runDir)
 	switch {
@@ -291,14 +291,14 @@ func Running(runDir string) ([]string, error) {
 }
 
 // Unreadable is the problem of a directory of ours that cannot be read.
-func Unreadable(dir string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: "cannot read " + dir, Why: err.Error(), Fix: "name another place: nicteam help lists the flags", Err: err}
+func Unreadable(dir string, err error) *api.Problem {
+	p := &api.Problem{Kind: api.Failed, What: "cannot read " + dir, Why: err.Error(), Fix: "name another place: nicteam help lists the flags", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind, p.Why, p.Fix = team.NotPermitted, p.Why+": this user may not see which teams run", "run it as root: sudo nicteam …"
+		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why+": this user may not see which teams run", "run it as root: sudo nicteam …"
 	}
 	return p
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
-	"nicteam/team"
 )
 
 func TestMain(m *testing.M) {
@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func kindOf(t *testing.T, err error) team.ProblemKind {
+func kindOf(t *testing.T, err error) api.ExitCode {
 	t.Helper()
-	var p *team.Problem
+	var p *api.Problem
 	if !errors.As(err, &p) {
 		t.Fatalf("error %v is not a problem", err)
 	}
@@ -60,7 +60,7 @@ func TestClientAndServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (&Explanation{Schema: "nicteam.explain/v1", Flow: "tcp 10.0.0.1:5000 10.0.0.2:80", Member: "eth1", Why: "because"}); !cmp.Equal(want, e) {
+	if want := (&api.Explanation{Schema: "nicteam.explain/v1", Flow: "tcp 10.0.0.1:5000 10.0.0.2:80", Member: "eth1", Why: "because"}); !cmp.Equal(want, e) {
 		t.Errorf("explain (-want +got):\n%s", cmp.Diff(want, e))
 	}
 	for _, change := range []func() ([]string, error){
@@ -88,16 +88,16 @@ func TestProblemsTravelWhole(t *testing.T) {
 	f := &fake{}
 	c := NewClient(serve(t, f, Options{}), "team0")
 	defer c.Close()
-	for _, k := range []team.ProblemKind{team.Failed, team.Usage, team.NotFound, team.NotPermitted, team.Conflict, team.Reverted, team.NoAnswer} {
-		f.err = fmt.Errorf("add: %w", &team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
+	for _, k := range []api.ExitCode{api.Failed, api.Usage, api.NotFound, api.NotPermitted, api.Conflict, api.Reverted, api.NoAnswer} {
+		f.err = fmt.Errorf("add: %w", &api.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
 		_, err := c.Add(t.Context(), []string{"eth1"}, false)
-		var p *team.Problem
-		if !errors.As(err, &p) || *p != (team.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"}) {
+		var p *api.Problem
+		if !errors.As(err, &p) || *p != (api.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"}) {
 			t.Errorf("kind %d arrives as %#v", k, err)
 		}
 	}
 	f.err = errors.New("plain")
-	if _, err := c.Explain(t.Context(), "x"); kindOf(t, err) != team.Failed || !strings.Contains(err.Error(), "plain") {
+	if _, err := c.Explain(t.Context(), "x"); kindOf(t, err) != api.Failed || !strings.Contains(err.Error(), "plain") {
 		t.Errorf("plain error arrives as %v", err)
 	}
 }
@@ -134,51 +134,51 @@ func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		method, path, body string
 		status             int
-		code               team.ProblemKind
+		code               api.ExitCode
 		has                string
 	}{
-		{"GET", "/", "", 404, team.Usage, "no such resource"},
-		{"GET", "/v1/statuses", "", 404, team.Usage, "no such resource"},
-		{"POST", "/v1/status", "", 405, team.Usage, "no such method"},
-		{"PUT", "/v1/members/eth1", "", 405, team.Usage, "no such method"},
-		{"GET", "/v1/status?x=1", "", 400, team.Usage, "no parameter"},
-		{"GET", "/v1/rates?interval=1", "", 400, team.Usage, "interval"},
-		{"GET", "/v1/rates?interval=1ms", "", 400, team.Usage, "interval"},
-		{"GET", "/v1/rates?interval=1s&interval=2s", "", 400, team.Usage, "twice"},
-		{"GET", "/v1/events?follow=perhaps", "", 400, team.Usage, "follow"},
-		{"GET", "/v1/explain", "", 400, team.Usage, "no flow"},
-		{"GET", "/v1/explain?flow=" + strings.Repeat("x", 300), "", 400, team.Usage, "no flow"},
-		{"GET", "/v1/peers?x=1", "", 400, team.Usage, "no parameter"},
-		{"DELETE", "/v1/peers", "", 405, team.Usage, "no such method"},
-		{"GET", "/v1/history?last=1", "", 400, team.Usage, "last is a duration"},
-		{"GET", "/v1/history?last=-1h", "", 400, team.Usage, "last is a duration"},
-		{"GET", "/v1/history?step=10ms", "", 400, team.Usage, "step is a duration from 1s"},
-		{"GET", "/v1/history?from=yesterday", "", 400, team.Usage, "RFC 3339"},
-		{"GET", "/v1/history?to=", "", 400, team.Usage, "RFC 3339"},
-		{"GET", "/v1/history?last=1h&from=2026-01-02T03:04:05Z", "", 400, team.Usage, "leave one of them out"},
-		{"GET", "/v1/history?from=2026-01-02T03:04:05Z&to=2026-01-01T03:04:05Z", "", 400, team.Usage, "begins before it ends"},
-		{"GET", "/v1/history?from=0001-01-01T00:00:00Z", "", 400, team.Usage, "at most"},
-		{"GET", "/v1/history?member=" + strings.Repeat("n", 128), "", 400, team.Usage, "15 bytes"},
-		{"GET", "/v1/history?member=", "", 400, team.Usage, "15 bytes"},
-		{"GET", "/v1/history?member=eth9", "", 404, team.NotFound, "no such member"},
-		{"GET", "/v1/history?period=1h", "", 400, team.Usage, "last, from, to, step, member"},
-		{"GET", "/metrics?team=x", "", 400, team.Usage, "no parameter"},
-		{"POST", "/v1/members", "", 400, team.Usage, "EOF"},
-		{"POST", "/v1/members", `{"names":["eth1"],"force":true}`, 400, team.Usage, "unknown field"},
-		{"POST", "/v1/members", `{"names":[]}`, 400, team.Usage, "0 NICs"},
-		{"POST", "/v1/members", `{"names":"eth1"}`, 400, team.Usage, "cannot unmarshal"},
-		{"POST", "/v1/members", `{"names":["eth1"]} {}`, 400, team.Usage, "follows"},
-		{"POST", "/v1/members", `{"names":["` + strings.Repeat("n", 128) + `"]}`, 400, team.Usage, "15 bytes"},
-		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, team.Usage, "65 NICs"},
-		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, team.Usage, "larger than 64 KiB"},
-		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, team.Usage, "15 bytes"},
-		{"DELETE", "/v1/members/eth1", strings.Repeat("x", maxBody+1), 400, team.Usage, "larger than 64 KiB"},
-		{"DELETE", "/v1/team", strings.Repeat("x", maxBody+1), 400, team.Usage, "larger than 64 KiB"},
-		{"DELETE", "/v1/members/eth1?force=yes", "", 400, team.Usage, "force"},
-		{"PATCH", "/v1/settings", `{}`, 400, team.Usage, "no setting"},
-		{"PATCH", "/v1/settings", `null`, 400, team.Usage, "no setting"},
-		{"PATCH", "/v1/settings", `{"a":{}}`, 400, team.Usage, "neither"},
-		{"PATCH", "/v1/settings", `[]`, 400, team.Usage, "cannot unmarshal"},
+		{"GET", "/", "", 404, api.Usage, "no such resource"},
+		{"GET", "/v1/statuses", "", 404, api.Usage, "no such resource"},
+		{"POST", "/v1/status", "", 405, api.Usage, "no such method"},
+		{"PUT", "/v1/members/eth1", "", 405, api.Usage, "no such method"},
+		{"GET", "/v1/status?x=1", "", 400, api.Usage, "no parameter"},
+		{"GET", "/v1/rates?interval=1", "", 400, api.Usage, "interval"},
+		{"GET", "/v1/rates?interval=1ms", "", 400, api.Usage, "interval"},
+		{"GET", "/v1/rates?interval=1s&interval=2s", "", 400, api.Usage, "twice"},
+		{"GET", "/v1/events?follow=perhaps", "", 400, api.Usage, "follow"},
+		{"GET", "/v1/explain", "", 400, api.Usage, "no flow"},
+		{"GET", "/v1/explain?flow=" + strings.Repeat("x", 300), "", 400, api.Usage, "no flow"},
+		{"GET", "/v1/peers?x=1", "", 400, api.Usage, "no parameter"},
+		{"DELETE", "/v1/peers", "", 405, api.Usage, "no such method"},
+		{"GET", "/v1/history?last=1", "", 400, api.Usage, "last is a duration"},
+		{"GET", "/v1/history?last=-1h", "", 400, api.Usage, "last is a duration"},
+		{"GET", "/v1/history?step=10ms", "", 400, api.Usage, "step is a duration from 1s"},
+		{"GET", "/v1/history?from=yesterday", "", 400, api.Usage, "RFC 3339"},
+		{"GET", "/v1/history?to=", "", 400, api.Usage, "RFC 3339"},
+		{"GET", "/v1/history?last=1h&from=2026-01-02T03:04:05Z", "", 400, api.Usage, "leave one of them out"},
+		{"GET", "/v1/history?from=2026-01-02T03:04:05Z&to=2026-01-01T03:04:05Z", "", 400, api.Usage, "begins before it ends"},
+		{"GET", "/v1/history?from=0001-01-01T00:00:00Z", "", 400, api.Usage, "at most"},
+		{"GET", "/v1/history?member=" + strings.Repeat("n", 128), "", 400, api.Usage, "15 bytes"},
+		{"GET", "/v1/history?member=", "", 400, api.Usage, "15 bytes"},
+		{"GET", "/v1/history?member=eth9", "", 404, api.NotFound, "no such member"},
+		{"GET", "/v1/history?period=1h", "", 400, api.Usage, "last, from, to, step, member"},
+		{"GET", "/metrics?team=x", "", 400, api.Usage, "no parameter"},
+		{"POST", "/v1/members", "", 400, api.Usage, "EOF"},
+		{"POST", "/v1/members", `{"names":["eth1"],"force":true}`, 400, api.Usage, "unknown field"},
+		{"POST", "/v1/members", `{"names":[]}`, 400, api.Usage, "0 NICs"},
+		{"POST", "/v1/members", `{"names":"eth1"}`, 400, api.Usage, "cannot unmarshal"},
+		{"POST", "/v1/members", `{"names":["eth1"]} {}`, 400, api.Usage, "follows"},
+		{"POST", "/v1/members", `{"names":["` + strings.Repeat("n", 128) + `"]}`, 400, api.Usage, "15 bytes"},
+		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, api.Usage, "65 NICs"},
+		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, api.Usage, "larger than 64 KiB"},
+		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, api.Usage, "15 bytes"},
+		{"DELETE", "/v1/members/eth1", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
+		{"DELETE", "/v1/team", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
+		{"DELETE", "/v1/members/eth1?force=yes", "", 400, api.Usage, "force"},
+		{"PATCH", "/v1/settings", `{}`, 400, api.Usage, "no setting"},
+		{"PATCH", "/v1/settings", `null`, 400, api.Usage, "no setting"},
+		{"PATCH", "/v1/settings", `{"a":{}}`, 400, api.Usage, "neither"},
+		{"PATCH", "/v1/settings", `[]`, 400, api.Usage, "cannot unmarshal"},
 	} {
 		t.Run(tt.method+tt.path[:min(len(tt.path), 30)]+tt.body[:min(len(tt.body), 30)], func(t *testing.T) {
 			status, doc := request(t, dir, tt.method, tt.path, tt.body)
@@ -204,9 +204,9 @@ func TestRates(t *testing.T) {
 	defer c.Close()
 	enough := errors.New("enough")
 	n := 0
-	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *team.RatesDocument) error {
+	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *api.Rates) error {
 		n++
-		if r.RX != (team.Count{Bytes: 1000, Frames: 10}) || r.TX != (team.Count{Bytes: 60, Frames: 1}) || r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
+		if r.RX != (frame.Count{Bytes: 1000, Frames: 10}) || r.TX != (frame.Count{Bytes: 60, Frames: 1}) || r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
 			t.Errorf("rates %+v", r)
 		}
 		if p := r.Protocols[frame.ARP]; p.Name != "arp" || p.TX.Frames != 1 || p.RX.Frames != 0 {
@@ -226,7 +226,7 @@ func TestEvents(t *testing.T) {
 	c := NewClient(serve(t, &fake{}, Options{}), "team0")
 	defer c.Close()
 	var got []string
-	if err := c.Events(t.Context(), false, func(e *team.Event) error { got = append(got, e.Member); return nil }); err != nil {
+	if err := c.Events(t.Context(), false, func(e *api.Event) error { got = append(got, e.Member); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]string{"eth0", "eth1"}, got); d != "" {
@@ -235,7 +235,7 @@ func TestEvents(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("interrupted")
 	n := 0
-	err := c.Events(ctx, true, func(*team.Event) error {
+	err := c.Events(ctx, true, func(*api.Event) error {
 		if n++; n == 5 {
 			cancel(why)
 		}
@@ -305,7 +305,7 @@ func TestWorkIsBounded(t *testing.T) {
 	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
 	c := NewClient(serve(t, f, Options{workTime: 50 * time.Millisecond}), "team0")
 	defer c.Close()
-	if _, err := c.Add(t.Context(), []string{"eth1"}, false); kindOf(t, err) != team.Failed {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, false); kindOf(t, err) != api.Failed {
 		t.Error(err)
 	}
 }
@@ -347,12 +347,12 @@ func TestNobodyAnswers(t *testing.T) {
 		defer c.Close()
 		_, err := c.Status(t.Context())
 		if err == nil {
-			err = c.Events(t.Context(), true, func(*team.Event) error { return nil })
+			err = c.Events(t.Context(), true, func(*api.Event) error { return nil })
 		}
 		return err
 	}
 	for _, name := range []string{"none", "", "../x", "a/b"} {
-		if err := status(name); kindOf(t, err) != team.NotFound {
+		if err := status(name); kindOf(t, err) != api.NotFound {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -363,7 +363,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 	dead.SetUnlinkOnClose(false)
 	_ = dead.Close()
-	if err := status("dead"); kindOf(t, err) != team.NoAnswer || !strings.Contains(err.Error(), "gone") {
+	if err := status("dead"); kindOf(t, err) != api.NoAnswer || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("dead: %v", err)
 	}
 
@@ -372,13 +372,13 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hung.Close() }()
-	if err := status("hung"); kindOf(t, err) != team.NoAnswer {
+	if err := status("hung"); kindOf(t, err) != api.NoAnswer {
 		t.Errorf("hung: %v", err)
 	}
 	c := NewClient(dir, "hung")
 	c.wait = 100 * time.Millisecond
 	defer c.Close()
-	if err := c.Events(t.Context(), true, func(*team.Event) error { return nil }); kindOf(t, err) != team.NoAnswer {
+	if err := c.Events(t.Context(), true, func(*api.Event) error { return nil }); kindOf(t, err) != api.NoAnswer {
 		t.Errorf("hung stream: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -386,7 +386,7 @@ func TestNobodyAnswers(t *testing.T) {
 	if _, err := c.Status(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if err := c.Events(ctx, true, func(*team.Event) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := c.Events(ctx, true, func(*api.Event) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled stream: %v", err)
 	}
 
@@ -406,7 +406,7 @@ func TestNobodyAnswers(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	if err := status("rude"); kindOf(t, err) != team.NoAnswer {
+	if err := status("rude"); kindOf(t, err) != api.NoAnswer {
 		t.Errorf("rude: %v", err)
 	}
 }

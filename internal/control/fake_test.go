@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/modes/steer"
 	"nicteam/team"
@@ -23,11 +24,11 @@ type fake struct {
 	block   chan struct{} // changes wait for it, nil does not
 	entered chan struct{} // a change has begun
 	ticks   uint64
-	asked   team.HistoryQuery
+	asked   api.HistoryQuery
 }
 
-func (f *fake) Status() *team.Status {
-	return &team.Status{Schema: "nicteam.status/v1", Team: "team0", Mode: "xor", State: "up", Members: []team.MemberStatus{}, Warnings: []string{}}
+func (f *fake) Status() *api.Status {
+	return &api.Status{Schema: "nicteam.status/v1", Team: "team0", Mode: "xor", State: "up", Members: []api.Member{}, Warnings: []string{}}
 }
 
 // Sample moves on by the same amounts each time it is read.
@@ -36,28 +37,28 @@ func (f *fake) Sample() *team.Sample {
 	defer f.mu.Unlock()
 	f.ticks++
 	s := &team.Sample{Time: time.Unix(int64(f.ticks), 0), Team: "team0", Members: []team.MemberSample{{Name: "eth1", Link: true}}}
-	s.Counters.Members[0].RX[frame.TCP] = team.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
-	s.Counters.Members[0].TX[frame.ARP] = team.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
+	s.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000 * f.ticks, Frames: 10 * f.ticks}
+	s.Counters.Members[0].TX[frame.ARP] = frame.Count{Bytes: 60 * f.ticks, Frames: f.ticks}
 	return s
 }
 
-func (f *fake) History(q team.HistoryQuery) (*team.HistoryDocument, error) {
+func (f *fake) History(q api.HistoryQuery) (*api.History, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = q
 	if q.Member == "eth9" {
-		return nil, &team.Problem{Kind: team.NotFound, What: "history of eth9", Why: "no such member"}
+		return nil, &api.Problem{Kind: api.NotFound, What: "history of eth9", Why: "no such member"}
 	}
-	return &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0", Step: int64(q.Step), RX: team.SeriesColumns{Bytes: []uint64{1}}}, nil
+	return &api.History{Schema: "nicteam.history/v1", Team: "team0", Step: int64(q.Step), RX: api.SeriesColumns{Bytes: []uint64{1}}}, nil
 }
 
-func (f *fake) Events(ctx context.Context, follow bool) <-chan team.Event {
-	ch := make(chan team.Event)
+func (f *fake) Events(ctx context.Context, follow bool) <-chan api.Event {
+	ch := make(chan api.Event)
 	go func() {
 		defer close(ch)
 		for i := 0; follow || i < 2; i++ {
 			select {
-			case ch <- team.Event{Schema: "nicteam.event/v1", Team: "team0", Event: "member-up", Member: fmt.Sprintf("eth%d", i)}:
+			case ch <- api.Event{Schema: "nicteam.event/v1", Team: "team0", Event: "member-up", Member: fmt.Sprintf("eth%d", i)}:
 			case <-ctx.Done():
 				return
 			}
@@ -66,19 +67,19 @@ func (f *fake) Events(ctx context.Context, follow bool) <-chan team.Event {
 	return ch
 }
 
-func (f *fake) Explain(flow string) (*Explanation, error) {
+func (f *fake) Explain(flow string) (*api.Explanation, error) {
 	if err := f.error(); err != nil {
 		return nil, err
 	}
-	return &Explanation{Flow: flow, Member: "eth1", Why: "because"}, nil
+	return &api.Explanation{Flow: flow, Member: "eth1", Why: "because"}, nil
 }
 
-func (f *fake) Peers(context.Context) (*Peers, error) {
+func (f *fake) Peers(context.Context) (*api.Peers, error) {
 	if err := f.error(); err != nil {
 		return nil, err
 	}
 	return PeersOf(f.Status(), []steer.Peer{{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"),
-		MAC: 0x020000000002, VLAN: 7, Member: 3, Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Told: 6}},
+		MAC: 0x020000000002, VLAN: 7, Member: 3, Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Notifications: 6}},
 		func(id int) string { return fmt.Sprintf("eth%d", id) }), nil
 }
 

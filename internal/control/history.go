@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // The period of a history: what is answered when nothing is asked for, and the longest.
@@ -50,9 +50,9 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, q url.Values) (
 	return nil, nil
 }
 
-func historyQuery(q url.Values, now time.Time) (ask team.HistoryQuery, err error) {
+func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error) {
 	bad := func(name, why, fix string) error {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%s=%.40q", name, q.Get(name)), Why: why, Fix: fix}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s=%.40q", name, q.Get(name)), Why: why, Fix: fix}
 	}
 	duration := func(name string, least, most time.Duration) (time.Duration, error) {
 		if !q.Has(name) {
@@ -121,7 +121,7 @@ func niceStep(period time.Duration) time.Duration {
 }
 
 // History asks for what was carried when.
-func (c *Client) History(ctx context.Context, o HistoryOptions) (*team.HistoryDocument, error) {
+func (c *Client) History(ctx context.Context, o HistoryOptions) (*api.History, error) {
 	q := url.Values{}
 	for name, d := range map[string]time.Duration{"last": o.Last, "step": o.Step} {
 		if d != 0 {
@@ -136,7 +136,7 @@ func (c *Client) History(ctx context.Context, o HistoryOptions) (*team.HistoryDo
 	if o.Member != "" {
 		q.Set("member", o.Member)
 	}
-	var d team.HistoryDocument
+	var d api.History
 	if err := c.ask(ctx, c.wait, "GET", "/v1/history?"+q.Encode(), nil, &d); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestListen(t *testing.T) {
@@ -54,7 +54,7 @@ func otherUser(path string) int {
 }
 
 func code(err error) int {
-	var p *team.Problem
+	var p *api.Problem
 	if errors.As(err, &p) {
 		return int(p.Kind)
 	}
@@ -138,13 +138,13 @@ func TestRunning(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Running(file); kindOf(t, err) != team.Failed {
+	if _, err := Running(file); kindOf(t, err) != api.Failed {
 		t.Errorf("a file: %v", err)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("becoming another user needs root")
 	}
-	if got := asNobody(t, "CONTROL_TEST_RUNDIR="+dir); got != fmt.Sprint(0, int(team.NotPermitted)) {
+	if got := asNobody(t, "CONTROL_TEST_RUNDIR="+dir); got != fmt.Sprint(0, int(api.NotPermitted)) {
 		t.Errorf("another user: teams and code %s", got)
 	}
 }

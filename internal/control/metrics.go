@@ -5,14 +5,14 @@ import (
 	"net/http"
 	"net/url"
 
+	"nicteam/internal/api"
 	"nicteam/internal/metrics"
-	"nicteam/team"
 )
 
 // metrics answers as Prometheus wants it rather than in JSON.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	if s.b.Status() == nil {
-		return nil, &team.Problem{Kind: team.NoAnswer, What: "metrics", Why: "the team is being made", Fix: "ask again in a moment"}
+		return nil, &api.Problem{Kind: api.NoAnswer, What: "metrics", Why: "the team is being made", Fix: "ask again in a moment"}
 	}
 	s.deadline(w)
 	s.scrapes.ServeHTTP(w, r)

@@ -4,14 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/metrics"
-	"nicteam/team"
 )
 
 func TestClientMetrics(t *testing.T) {
 	f := &fake{}
 	failovers := &metrics.Failovers{}
-	failovers.Count(team.Event{Event: "member-down", Took: 1000}, false)
+	failovers.Count(api.Event{Event: "member-down", Took: 1000}, false)
 	c := NewClient(serve(t, f, Options{Failovers: failovers, Version: "v9"}), "team0")
 	defer c.Close()
 	for i := range 20 { // a place is given back after each
@@ -27,7 +27,7 @@ func TestClientMetrics(t *testing.T) {
 	}
 	none := NewClient(t.TempDir(), "team0")
 	defer none.Close()
-	if _, err := none.Metrics(t.Context()); kindOf(t, err) != team.NotFound {
+	if _, err := none.Metrics(t.Context()); kindOf(t, err) != api.NotFound {
 		t.Error(err)
 	}
 }

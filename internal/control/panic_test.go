@@ -3,14 +3,14 @@ package control
 import (
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/panics"
-	"nicteam/team"
 )
 
 // brittle is a team that panics over some questions.
 type brittle struct{ *fake }
 
-func (brittle) Explain(string) (*Explanation, error) { panic("no flow like that") }
+func (brittle) Explain(string) (*api.Explanation, error) { panic("no flow like that") }
 
 // A request that panics is answered, later ones are as well, and however often it is repeated the process goes on.
 func TestPanicCostsOneRequest(t *testing.T) {
@@ -18,7 +18,7 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	c := NewClient(serve(t, brittle{&fake{}}, Options{Panics: keeper}), "team0")
 	defer c.Close()
 	for range 5 {
-		if _, err := c.Explain(t.Context(), "tcp 10.0.0.1:5000 10.0.0.2:80"); err == nil || kindOf(t, err) != team.Failed {
+		if _, err := c.Explain(t.Context(), "tcp 10.0.0.1:5000 10.0.0.2:80"); err == nil || kindOf(t, err) != api.Failed {
 			t.Errorf("answered %v", err)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestPeers(t *testing.T) {
@@ -23,7 +23,7 @@ func TestPeers(t *testing.T) {
 		t.Errorf("peers (-want +got):\n%s", cmp.Diff(want, got))
 	}
 	f.err = errors.New("plain")
-	if _, err := c.Peers(t.Context()); kindOf(t, err) != team.Failed || !strings.Contains(err.Error(), "plain") {
+	if _, err := c.Peers(t.Context()); kindOf(t, err) != api.Failed || !strings.Contains(err.Error(), "plain") {
 		t.Errorf("plain error arrives as %v", err)
 	}
 }
@@ -41,7 +41,7 @@ func TestPeersOf(t *testing.T) {
 		{"xor", true, true, "mode xor"},
 		{"xor", true, false, "mode xor"},
 	} {
-		st := &team.Status{Team: "team0", Mode: tt.mode, Balance: tt.balance, Settings: team.SettingsStatus{ReceiveBalance: tt.receive}}
+		st := &api.Status{Team: "team0", Mode: tt.mode, Balance: tt.balance, Settings: api.Settings{ReceiveBalance: tt.receive}}
 		doc := PeersOf(st, nil, nil)
 		if (doc.Reason == "") != (tt.has == "") || !strings.Contains(doc.Reason, tt.has) {
 			t.Errorf("%+v: reason %q", tt, doc.Reason)

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net/http"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // problemDocument is nicteam.problem/v1.
 type problemDocument struct {
 	Schema string `json:"schema"`
-	*team.Problem
+	*api.Problem
 }
 
 // result is nicteam.result/v1, the answer to a change.
@@ -21,26 +21,26 @@ type result struct {
 }
 
 // problemFrom makes a problem of any error.
-func problemFrom(err error, what string) *team.Problem {
-	var p *team.Problem
+func problemFrom(err error, what string) *api.Problem {
+	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
 }
 
 // httpStatus is the status that goes with a problem; the code in the body is what counts.
-func httpStatus(k team.ProblemKind) int {
+func httpStatus(k api.ExitCode) int {
 	switch k {
-	case team.Usage:
+	case api.Usage:
 		return http.StatusBadRequest
-	case team.NotFound:
+	case api.NotFound:
 		return http.StatusNotFound
-	case team.NotPermitted:
+	case api.NotPermitted:
 		return http.StatusForbidden
-	case team.Conflict:
+	case api.Conflict:
 		return http.StatusConflict
-	case team.NoAnswer:
+	case api.NoAnswer:
 		return http.StatusGatewayTimeout
 	default:
 		return http.StatusInternalServerError

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/team"
 )
 
@@ -21,13 +22,13 @@ func (s *Server) status(http.ResponseWriter, *http.Request, url.Values) (any, er
 	if st := s.b.Status(); st != nil {
 		return st, nil
 	}
-	return nil, &team.Problem{Kind: team.NoAnswer, What: "status", Why: "the team is being made", Fix: "ask again in a moment"}
+	return nil, &api.Problem{Kind: api.NoAnswer, What: "status", Why: "the team is being made", Fix: "ask again in a moment"}
 }
 
 func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
 	flow := q.Get("flow")
 	if flow == "" || len(flow) > 256 {
-		return nil, &team.Problem{Kind: team.Usage, What: "explain a flow", Why: "no flow is given", Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "explain a flow", Why: "no flow is given", Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
 	e, err := s.b.Explain(flow)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 	if text := q.Get("interval"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < minInterval || d > maxInterval {
-			return nil, &team.Problem{Kind: team.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf("an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf("an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
 		}
 		interval = d
 	}

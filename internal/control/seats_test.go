@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // raw sends a request on a connection of its own, and returns the first bytes of the answer.
@@ -105,7 +105,7 @@ func TestSeatForChanges(t *testing.T) {
 	c := NewClient(dir, "team0")
 	defer c.Close()
 	_, err := c.Status(t.Context())
-	if kindOf(t, err) != team.NoAnswer || !strings.Contains(err.Error(), "4 connections are open") {
+	if kindOf(t, err) != api.NoAnswer || !strings.Contains(err.Error(), "4 connections are open") {
 		t.Errorf("status: %v", err)
 	}
 	for i := range 3 {
@@ -147,7 +147,7 @@ func TestNoSeatAtAll(t *testing.T) {
 	}
 	c = NewClient(full, "team0")
 	defer c.Close()
-	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != team.NoAnswer || !strings.Contains(err.Error(), "too many connections are open") {
+	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != api.NoAnswer || !strings.Contains(err.Error(), "too many connections are open") {
 		t.Errorf("delete: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 // mistaken panics where a status is asked for.
 type mistaken struct{ *fake }
 
-func (m mistaken) Explain(string) (*Explanation, error) { panic("a mistake") }
+func (m mistaken) Explain(string) (*api.Explanation, error) { panic("a mistake") }
 func (m mistaken) Delete(context.Context, bool) ([]string, error) {
 	panic(fmt.Errorf("another"))
 }
@@ -201,10 +201,10 @@ func TestPanicInARequest(t *testing.T) {
 	c := NewClient(dir, "team0")
 	defer c.Close()
 	_, err := c.Explain(t.Context(), "x")
-	if kindOf(t, err) != team.Failed || !strings.Contains(err.Error(), "a mistake") {
+	if kindOf(t, err) != api.Failed || !strings.Contains(err.Error(), "a mistake") {
 		t.Errorf("explain: %v", err)
 	}
-	if _, err = c.Delete(t.Context(), false); kindOf(t, err) != team.Failed {
+	if _, err = c.Delete(t.Context(), false); kindOf(t, err) != api.Failed {
 		t.Errorf("delete: %v", err)
 	}
 	if status, _ := request(t, dir, http.MethodGet, "/v1/status", ""); status != http.StatusOK {

@@ -10,9 +10,9 @@ import (
 	"os"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/metrics"
 	"nicteam/internal/panics"
-	"nicteam/team"
 )
 
 // Options say how a server serves. The zero value of each is its default.
@@ -141,7 +141,7 @@ func (s *Server) answer(w http.ResponseWriter, status int, doc any) {
 	_, _ = w.Write(append(b, '\n')) // nobody is left to tell
 }
 
-func (s *Server) refuse(w http.ResponseWriter, p *team.Problem) {
+func (s *Server) refuse(w http.ResponseWriter, p *api.Problem) {
 	s.answer(w, httpStatus(p.Kind), problemDocument{"nicteam.problem/v1", p})
 }
 

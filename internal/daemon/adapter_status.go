@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host"
 	"nicteam/internal/panics"
 	"nicteam/team"
@@ -17,17 +18,17 @@ const adapterReadTimeout = 50 * time.Millisecond
 
 // adapterReader reads the adapter from the kernel, once at a time: callers that stop waiting leave at most one reading.
 type adapterReader struct {
-	read   func() team.AdapterStatus
+	read   func() api.Adapter
 	panics *panics.Keeper
 
 	mu      sync.Mutex
-	last    team.AdapterStatus
+	last    api.Adapter
 	begun   time.Time     // when the current or last reading began
 	reading chan struct{} // closed at the end of the current reading; nil: none
 }
 
 // newAdapterReader reads once, so that the first status has an adapter.
-func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapterReader {
+func newAdapterReader(read func() api.Adapter, p *panics.Keeper) *adapterReader {
 	r := &adapterReader{read: read, panics: p}
 	now := time.Now()
 	r.last = read()
@@ -36,7 +37,7 @@ func newAdapterReader(read func() team.AdapterStatus, p *panics.Keeper) *adapter
 }
 
 // status returns the adapter as it is, or as it was last read if that takes too long.
-func (r *adapterReader) status() team.AdapterStatus {
+func (r *adapterReader) status() api.Adapter {
 	asked := time.Now()
 	late := time.NewTimer(adapterReadTimeout)
 	defer late.Stop()
@@ -77,7 +78,7 @@ func (r *adapterReader) finishRead(begun time.Time, done chan struct{}) {
 }
 
 // readOnce reads and recovers from a panic: anybody may ask for a status, so that must never end the process.
-func (r *adapterReader) readOnce() (a team.AdapterStatus, read bool) {
+func (r *adapterReader) readOnce() (a api.Adapter, read bool) {
 	defer func() {
 		if !read {
 			r.panics.UntrustedInput("status of the adapter", "", recover())
@@ -86,7 +87,7 @@ func (r *adapterReader) readOnce() (a team.AdapterStatus, read bool) {
 	return r.read(), true
 }
 
-func (r *adapterReader) snapshot() team.AdapterStatus {
+func (r *adapterReader) snapshot() api.Adapter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.last
@@ -95,8 +96,8 @@ func (r *adapterReader) snapshot() team.AdapterStatus {
 }
 
 // readAdapter reads the adapter from the kernel.
-func (s *session) readAdapter() team.AdapterStatus {
-	a := team.AdapterStatus{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(),
+func (s *session) readAdapter() api.Adapter {
+	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(),
 		Addresses: []string{}}
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {

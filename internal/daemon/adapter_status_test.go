@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/panics"
-	"nicteam/team"
 )
 
 // TestStatusDoesNotWait: while the kernel does not answer, a status has what was read last with its time, however many ask, and
@@ -18,7 +18,7 @@ func TestStatusDoesNotWait(t *testing.T) {
 		var locked chan struct{} // nil, or closed at the end of the lock
 		mtu.Store(1500)
 		first := time.Now()
-		r := newAdapterReader(func() team.AdapterStatus {
+		r := newAdapterReader(func() api.Adapter {
 			if n := under.Add(1); n > 1 {
 				t.Errorf("%d readings at a time", n)
 			}
@@ -26,7 +26,7 @@ func TestStatusDoesNotWait(t *testing.T) {
 			if locked != nil {
 				<-locked
 			}
-			return team.AdapterStatus{MTU: int(mtu.Load()), Addresses: []string{"10.9.0.1/24"}}
+			return api.Adapter{MTU: int(mtu.Load()), Addresses: []string{"10.9.0.1/24"}}
 		}, panics.New(nil))
 		time.Sleep(time.Second)
 		mtu.Store(9000)
@@ -54,8 +54,8 @@ func TestStatusDoesNotWait(t *testing.T) {
 func TestStatusIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mtu atomic.Int32
-		r := &adapterReader{read: func() team.AdapterStatus {
-			a := team.AdapterStatus{MTU: int(mtu.Load())}
+		r := &adapterReader{read: func() api.Adapter {
+			a := api.Adapter{MTU: int(mtu.Load())}
 			time.Sleep(10 * time.Millisecond)
 			return a
 		}}
@@ -73,11 +73,11 @@ func TestStatusIsFresh(t *testing.T) {
 func TestStatusOutlivesAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mtu := 1500
-		r := &adapterReader{panics: panics.New(nil), read: func() team.AdapterStatus {
+		r := &adapterReader{panics: panics.New(nil), read: func() api.Adapter {
 			if mtu == 0 {
 				panic("no MTU")
 			}
-			return team.AdapterStatus{MTU: mtu}
+			return api.Adapter{MTU: mtu}
 		}}
 		r.status()
 		mtu = 0

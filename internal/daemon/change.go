@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 var _ control.Backend = (*session)(nil)
@@ -88,12 +88,12 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 }
 
 // checkAdapterUp refuses NICs whose addresses would move to an adapter that is down: routes need it up.
-func (s *session) checkAdapterUp(c settings.Config, names []string) *team.Problem {
+func (s *session) checkAdapterUp(c settings.Config, names []string) *api.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
 	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
 		Why: a.Name + " is down, and addresses and routes can only move to it while it is up",
 		Fix: "ip link set " + a.Name + " up, then add them"}
 }
@@ -146,7 +146,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 	}
 	_ = s.team.Leave(ctx, name, true)
 	_, back := s.host.Release(name, false)
-	return &team.Problem{Kind: team.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
+	return &api.Problem{Kind: api.Reverted, What: fmt.Sprintf("add %s to %s", name, s.team.Config().Team),
 		Why: err.Error() + "; the NIC was released", Err: errors.Join(err, back),
 		Fix: "nicteam list shows the NICs of this host"}
 }
@@ -191,12 +191,12 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 }
 
 // checkRemove refuses before anything is changed.
-func checkRemove(c settings.Config, names []string, force bool) *team.Problem {
+func checkRemove(c settings.Config, names []string, force bool) *api.Problem {
 	members := c.MemberNames()
 	seen := map[string]bool{}
 	for _, name := range names {
 		if seen[name] {
-			return &team.Problem{Kind: team.Usage, What: "remove " + name, Why: "named twice", Fix: "name it once"}
+			return &api.Problem{Kind: api.Usage, What: "remove " + name, Why: "named twice", Fix: "name it once"}
 		}
 		seen[name] = true
 		if !slices.Contains(members, name) {
@@ -204,12 +204,12 @@ func checkRemove(c settings.Config, names []string, force bool) *team.Problem {
 			if near := nearest.Word(name, members); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
-			return &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team),
+			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("remove %s from %s", name, c.Team),
 				Why: name + " is not a member", Fix: fix}
 		}
 	}
 	if len(names) > 0 && len(names) == len(members) && !force {
-		return &team.Problem{Kind: team.Conflict,
+		return &api.Problem{Kind: api.Conflict,
 			What: fmt.Sprintf("remove %s from %s", strings.Join(names, ", "), c.Team),
 			Why:  "no member would be left, and the host would have no network through " + c.Team,
 			Fix:  "nicteam delete " + c.Team + " puts the host back; --force removes the last member nevertheless"}
@@ -308,7 +308,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	}
 	steps, err = s.giveBack()
 	if err != nil {
-		return steps, &team.Problem{Kind: team.Failed, What: "delete " + name, Why: err.Error(),
+		return steps, &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(),
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.removeFiles(name)
@@ -322,7 +322,7 @@ func (s *session) saveConfig() error {
 	c.Members = append(c.Members, s.missing...)
 	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
-			return &team.Problem{Kind: team.Failed, What: "save " + path, Err: err,
+			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
 				Why: err.Error() + "; the change holds until the team's process ends",
 				Fix: "check free space and permissions there, then retry"}
 		}

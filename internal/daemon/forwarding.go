@@ -6,29 +6,29 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host"
-	"nicteam/team"
 )
 
 // unreachable returns the error of a new team that would cut the host off: its NICs have a link and had routable
 // addresses, and no partner accepts their frames. Whoever creates the team may be on that network. nil: without a link
 // there was nothing to lose, and without 802.3ad nobody has to agree.
-func (s *session) unreachable(members []host.NIC) *team.Problem {
+func (s *session) unreachable(members []host.NIC) *api.Problem {
 	st := s.team.Status()
-	linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+	linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 	routable := slices.ContainsFunc(members, func(n host.NIC) bool {
 		return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() })
 	})
 	if st.LACP == nil || !linked || !routable {
 		return nil
 	}
-	return &team.Problem{Kind: team.Reverted, What: "create " + st.Team,
+	return &api.Problem{Kind: api.Reverted, What: "create " + st.Team,
 		Why: "the addresses of its NICs would be unreachable: " + st.Reason, Fix: unreachableFix(st)}
 }
 
 // unreachableFix: a fallback helps if no partner answers, else only the switch can.
-func unreachableFix(st *team.Status) string {
-	heard := func(m team.MemberStatus) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
+func unreachableFix(st *api.Status) string {
+	heard := func(m api.Member) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
 	if slices.ContainsFunc(st.Members, heard) {
 		return "make these ports one LACP group on the switch, not more than it accepts; " +
 			"its LACP status says what it waits for"
@@ -60,7 +60,7 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 				return ""
 			}
 		}
-		linked := slices.ContainsFunc(st.Members, func(m team.MemberStatus) bool { return m.Link })
+		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
 		case !linked && waited > forwardTimeout:
 			return "no member has a link: the team forwards as soon as one has"

@@ -7,10 +7,10 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // giveBack puts the host back and ends adapter and journal. The host's stack receives from a member again at the moment
@@ -81,17 +81,17 @@ func (s *session) revert(name string, cause error) error {
 		s.dirs.RemoveLACPState(name)
 	}
 	const putBack = "; the host was put back as it was"
-	p := &team.Problem{Kind: team.Reverted, What: "start " + name, Why: cause.Error() + putBack,
+	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + putBack,
 		Fix: "fix the cause and retry", Err: cause}
-	why := new(team.Problem)
+	why := new(api.Problem)
 	known := errors.As(cause, &why)
 	switch {
 	case back != nil:
-		p.Kind, p.Fix = team.Failed, "nicteam restore "+name
+		p.Kind, p.Fix = api.Failed, "nicteam restore "+name
 		p.Why = fmt.Sprintf("%v; and the host could not be put back: %v", cause, back)
 	case known && !changed:
 		return cause
-	case known && why.Kind == team.Reverted:
+	case known && why.Kind == api.Reverted:
 		p.What, p.Why, p.Fix = why.What, why.Why+putBack, why.Fix
 	case errors.Is(cause, context.Canceled):
 		p.Why, p.Fix = "interrupted"+putBack, "retry"

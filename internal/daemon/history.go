@@ -11,8 +11,8 @@ import (
 	"os"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
-	"nicteam/team"
 )
 
 const (
@@ -51,14 +51,14 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // parseEvents parses events, one a line, and ignores other lines.
-func parseEvents(b []byte) (list []team.Event) {
+func parseEvents(b []byte) (list []api.Event) {
 	for len(b) > 0 {
 		n, line, err := bufio.ScanLines(b, true)
 		if err != nil || n == 0 {
 			break
 		}
 		b = b[n:]
-		var e team.Event
+		var e api.Event
 		if json.Unmarshal(line, &e) == nil && e.Schema == "nicteam.event/v1" && e.Event != "" {
 			list = append(list, e)
 		}

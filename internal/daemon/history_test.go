@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestReadPastRefuses(t *testing.T) {
@@ -34,7 +34,7 @@ func TestReadPastRefuses(t *testing.T) {
 
 func TestEventsOf(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	want := []team.Event{
+	want := []api.Event{
 		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000},
 		{Schema: "nicteam.event/v1", Time: at.Add(1), Team: "team0", Event: "team-down"},
 	}

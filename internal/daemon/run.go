@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -14,7 +15,6 @@ import (
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Options of Run. Config and Dirs must be set.
@@ -40,7 +40,7 @@ type Options struct {
 
 // Run is the team's process. It takes the NICs over, or resumes what the process before it left, and returns after
 // `nicteam delete` or when ctx ends. When ctx ends, adapter, addresses and journal stay for the next start, unless
-// o.Release. It returns a *team.Problem where a user can do something.
+// o.Release. It returns a *api.Problem where a user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -75,7 +75,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 		o.keepRandomSystem()
 	}
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "start " + name, Why: err.Error(),
+		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}
 	}
 	raisePriority()
@@ -168,12 +168,12 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	return errors.Join(err, s.host.Close())
 }
 
-// asProblem returns the *team.Problem in err, or makes one.
-func asProblem(what string, err error) *team.Problem {
-	var p *team.Problem
+// asProblem returns the *api.Problem in err, or makes one.
+func asProblem(what string, err error) *api.Problem {
+	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &team.Problem{Kind: team.Failed, What: what, Why: err.Error(), Err: err,
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Err: err,
 		Fix: "nicteam status shows the teams of this host"}
 }

@@ -12,9 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
+	"nicteam/internal/frame"
 	"nicteam/internal/lab"
-	"nicteam/team"
 )
 
 // The network. The switch is not configured for a team:
@@ -70,7 +71,7 @@ type demo struct {
 	peers   []*lab.Host // of peerHosts
 	wires   map[string]*lab.Wire
 	client  *control.Client
-	latest  *team.RatesDocument
+	latest  *api.Rates
 	pulled  string // NIC whose cable is out
 	fetched bool   // the file
 }
@@ -198,10 +199,10 @@ func (d *demo) runTraffic(ctx context.Context) error {
 		sha, _, fetchErr = files.Fetch(ctx, d.box, 1, fileSize, limitFetch(ctx))
 		fetched <- sha
 	}()
-	rates := make(chan *team.RatesDocument)
+	rates := make(chan *api.Rates)
 	go func() {
 		defer close(rates)
-		_ = d.client.Rates(ctx, time.Second, func(r *team.RatesDocument) error {
+		_ = d.client.Rates(ctx, time.Second, func(r *api.Rates) error {
 			select {
 			case rates <- r:
 			case <-ctx.Done():
@@ -333,7 +334,7 @@ func (d *demo) addSpare() error { return d.nicteam("add", teamName, "eth4") }
 // printEvents prints the events of the members.
 func (d *demo) printEvents(ctx context.Context) {
 	begin := time.Now()
-	_ = d.client.Events(ctx, true, func(e *team.Event) error {
+	_ = d.client.Events(ctx, true, func(e *api.Event) error {
 		if e.Time.Before(begin) || !strings.HasPrefix(e.Event, "member-") {
 			return nil
 		}
@@ -371,8 +372,8 @@ func (d *demo) checkTraffic(streams []stream, sha, want string) error {
 }
 
 // ratesLine formats Mbit/s of each NIC and their sum.
-func ratesLine(r *team.RatesDocument) string {
-	mbps := func(c team.Count) float64 { return float64(c.Bytes) * 8e3 / float64(r.Interval) }
+func ratesLine(r *api.Rates) string {
+	mbps := func(c frame.Count) float64 { return float64(c.Bytes) * 8e3 / float64(r.Interval) }
 	var in, out strings.Builder
 	for _, m := range r.Members {
 		fmt.Fprintf(&in, "%s %3.0f  ", m.Name, mbps(m.RX))

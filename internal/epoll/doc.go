@@ -5,6 +5,6 @@
 // reading goroutine is busy and finds the frame by itself: two context switches for a small frame, on processors that
 // the frames need.
 //
-// A Waiter has an epoll set of its own. The poller watches the set; the set watches the descriptor for reading only, and
-// is armed only while a goroutine waits.
+// A Waiter has an epoll set of its own. The poller watches the set; the set watches the descriptor for reading only,
+// and is armed only while a goroutine waits.
 package epoll

@@ -27,8 +27,8 @@ func File(fd int, name string) (*os.File, error) {
 	return f, unix.SetNonblock(fd, true)
 }
 
-// Waiter waits for one descriptor, in one goroutine. That goroutine calls ClearWake, or another while none waits. The other
-// methods may be called from any goroutine.
+// Waiter waits for one descriptor, in one goroutine. That goroutine calls ClearWake, or another while none waits. The
+// other methods may be called from any goroutine.
 type Waiter struct {
 	fd    int
 	set   *os.File // the epoll set, of fd only
@@ -82,7 +82,8 @@ func NewWaiter(fd int) (*Waiter, error) {
 	return w, nil
 }
 
-// Wait returns true once the descriptor is readable or has an error, and false from Wake until ClearWake and after Close.
+// Wait returns true once the descriptor is readable or has an error, and false from Wake until ClearWake and after
+// Close.
 func (w *Waiter) Wait() bool {
 	w.armed = false
 	if w.raw.Read(w.poll) == nil && w.err == nil {
@@ -95,8 +96,8 @@ func (w *Waiter) Wait() bool {
 // Wake ends Wait, and each one that follows until ClearWake.
 func (w *Waiter) Wake() error { return w.set.SetReadDeadline(time.Unix(1, 0)) }
 
-// ClearWake ends the effect of Wake. A woken goroutine calls ClearWake, then looks for its tasks, which were there before
-// Wake, and waits again. After an error Wait goes on returning false.
+// ClearWake ends the effect of Wake. A woken goroutine calls ClearWake, then looks for its tasks, which were there
+// before Wake, and waits again. After an error Wait goes on returning false.
 func (w *Waiter) ClearWake() error { return errors.Join(w.err, w.set.SetReadDeadline(time.Time{})) }
 
 // Close ends Wait for good. Closing twice is fine.

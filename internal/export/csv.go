@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // head names the fields. They do not depend on NICs and protocols: each series has its own lines.
@@ -21,7 +21,7 @@ func (t *Traffic) csv(w io.Writer) error {
 	h := t.History
 	type line struct {
 		scope, name string
-		rx, tx      team.SeriesColumns
+		rx, tx      api.SeriesColumns
 	}
 	var lines []line
 	if h.Member == "" {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // Format is a file format.
@@ -50,8 +50,8 @@ func ParseFormat(s string) (Format, error) {
 
 // Traffic is what to write: a history and the state of the team at its end.
 type Traffic struct {
-	History  *team.HistoryDocument
-	Status   *team.Status
+	History  *api.History
+	Status   *api.Status
 	Location *time.Location // of times in pictures and texts; tables and documents are in UTC
 	Picture  Picture
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -25,8 +25,8 @@ var update = flag.Bool("update", false, "write the golden files")
 // example is four columns of 10 s, the third of them a gap and the last known in part; eth9 has left.
 func example() Traffic {
 	from := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
-	carried := func(v ...uint64) team.SeriesColumns {
-		c := team.SeriesColumns{Bytes: v}
+	carried := func(v ...uint64) api.SeriesColumns {
+		c := api.SeriesColumns{Bytes: v}
 		for _, n := range v {
 			c.Frames = append(c.Frames, n/1000)
 			c.BytesPeak = append(c.BytesPeak, n/5)
@@ -34,26 +34,26 @@ func example() Traffic {
 		}
 		return c
 	}
-	h := &team.HistoryDocument{Schema: "nicteam.history/v1", Team: "team0",
+	h := &api.History{Schema: "nicteam.history/v1", Team: "team0",
 		From: from, To: from.Add(40 * time.Second), Step: 10e9, Columns: 4,
 		Covered: []int64{10e9, 10e9, 0, 4.5e9},
 		RX:      carried(1_500_000_000, 900_000_000, 0, 100_000_000), TX: carried(0, 50_000, 0, 0),
-		Members: []team.NamedColumns{
+		Members: []api.NamedColumns{
 			{Name: "eth1", RX: carried(1_000_000_000, 900_000_000, 0, 100_000_000), TX: carried(0, 50_000, 0, 0)},
 			{Name: "eth9", RX: carried(500_000_000, 0, 0, 0)},
 		},
-		Protocols: []team.NamedColumns{
+		Protocols: []api.NamedColumns{
 			{Name: "tcp", RX: carried(1_500_000_000, 600_000_000, 0, 100_000_000)},
 			{Name: "ipv6-nd", TX: carried(0, 50_000, 0, 0)},
 			{Name: "udp"}, {Name: "other", RX: carried(0, 300_000_000, 0, 0)},
 		},
-		Events: []team.Event{
+		Events: []api.Event{
 			{Time: from.Add(15 * time.Second), Team: "team0", Event: "member-down", Member: "eth2",
 				Reason: "carrier lost", Took: 420_000},
 			{Time: from.Add(15 * time.Second), Team: "team0", Event: "team-degraded", Reason: "eth2 | is\ndown"},
 		}}
-	s := &team.Status{Team: "team0", Mode: "elb", State: "degraded", Reason: "eth2 is down: carrier lost",
-		Members: []team.MemberStatus{{Name: "eth1", State: "up", SpeedBps: 2.5e9}, {Name: "eth2", State: "down"}}}
+	s := &api.Status{Team: "team0", Mode: "elb", State: "degraded", Reason: "eth2 is down: carrier lost",
+		Members: []api.Member{{Name: "eth1", State: "up", SpeedBps: 2.5e9}, {Name: "eth2", State: "down"}}}
 	return Traffic{History: h, Status: s, Location: time.UTC}
 }
 
@@ -62,7 +62,7 @@ func one(name string) Traffic {
 	t := example()
 	t.History.Member = name
 	m := t.History.Members[1]
-	t.History.RX, t.History.TX, t.History.Members = m.RX, m.TX, []team.NamedColumns{}
+	t.History.RX, t.History.TX, t.History.Members = m.RX, m.TX, []api.NamedColumns{}
 	return t
 }
 
@@ -123,7 +123,7 @@ func TestCSVSums(t *testing.T) {
 }
 
 func TestJSONIsTheDocument(t *testing.T) {
-	var got team.HistoryDocument
+	var got api.History
 	if err := json.Unmarshal(written(t, JSON, example()), &got); err != nil {
 		t.Fatal(err)
 	}

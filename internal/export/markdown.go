@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/units"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // shownEvents is how many of the latest events are listed.
@@ -28,7 +28,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 		t.Known().Round(time.Second), h.To.Sub(h.From), t.Status.State, because(t.Status.Reason))
 	say("| | state | link | in | in, average | in, peak | out | out, average | out, peak |")
 	say("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-	row := func(name, state, link string, rx, tx team.SeriesColumns) {
+	row := func(name, state, link string, rx, tx api.SeriesColumns) {
 		say("| %s | %s | %s | %s | %s |", cell(name), state, link, t.figures(rx), t.figures(tx))
 	}
 	if h.Member == "" {
@@ -69,7 +69,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 }
 
 // figures returns the volume, the average over the known time, and the busiest second.
-func (t *Traffic) figures(c team.SeriesColumns) string {
+func (t *Traffic) figures(c api.SeriesColumns) string {
 	average, peak := 0.0, 0.0
 	if s := t.Known().Seconds(); s > 0 {
 		average = 8 * float64(sum(c.Bytes)) / s
@@ -80,7 +80,7 @@ func (t *Traffic) figures(c team.SeriesColumns) string {
 	return volume(c) + " | " + units.Rate(average) + " | " + units.Rate(max(average, peak))
 }
 
-func volume(c team.SeriesColumns) string { return units.Bytes(sum(c.Bytes)) }
+func volume(c api.SeriesColumns) string { return units.Bytes(sum(c.Bytes)) }
 
 func sum(list []uint64) (n uint64) {
 	for _, v := range list {

@@ -6,8 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // moment is how far apart events with one cause may be.
@@ -15,7 +15,7 @@ const moment = time.Second / 2
 
 // mark is an event, or several of one moment, as a picture shows it.
 type mark struct {
-	team.Event
+	api.Event
 	members []string
 	again   bool // a member that was lost is back
 }
@@ -56,7 +56,7 @@ next:
 
 // causes reports whether e, later in the same moment, follows from m: a member's event decides the state of the team
 // and which member is active, and a member that is added comes up.
-func (m *mark) causes(e *team.Event) bool {
+func (m *mark) causes(e *api.Event) bool {
 	if e.Event == "member-up" {
 		return m.Event.Event == "member-added" && slices.Contains(m.members, e.Member)
 	}

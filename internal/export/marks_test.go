@@ -6,13 +6,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 func TestMarks(t *testing.T) {
 	tr := example()
 	at := func(ms int) time.Time { return tr.History.From.Add(time.Duration(ms) * time.Millisecond) }
-	tr.History.Events = []team.Event{
+	tr.History.Events = []api.Event{
 		{Time: at(0), Event: "member-added", Member: "eth1"},
 		{Time: at(0), Event: "member-up", Member: "eth1"},
 		{Time: at(0), Event: "active-changed", Member: "eth1", Reason: "eth1 is the first usable member"},

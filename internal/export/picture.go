@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // data returns the chart's data: the team's members in their order, then those that have left.
@@ -43,11 +43,11 @@ func (t *Traffic) title() string {
 	return fmt.Sprintf("%s · %s · %d/%d up", name, t.Status.Mode, usable, len(t.Status.Members))
 }
 
-func (t *Traffic) series(name string, rx, tx team.SeriesColumns) chart.Series {
+func (t *Traffic) series(name string, rx, tx api.SeriesColumns) chart.Series {
 	return chart.Series{Name: name, In: t.bins(rx), Out: t.bins(tx)}
 }
 
-func (t *Traffic) bins(c team.SeriesColumns) []chart.Bin {
+func (t *Traffic) bins(c api.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(t.History.Covered))
 	for i, covered := range t.History.Covered {
 		if !rateKnown(covered) {
@@ -73,19 +73,19 @@ func at(list []uint64, i int) uint64 {
 
 // member is a member's traffic and its present state.
 type member struct {
-	team.NamedColumns
+	api.NamedColumns
 	state string
 	up    bool
 	bps   float64
 }
 
 func (t *Traffic) members() (all []member) {
-	carried := map[string]team.NamedColumns{}
+	carried := map[string]api.NamedColumns{}
 	for _, m := range t.History.Members {
 		carried[m.Name] = m
 	}
 	if name := t.History.Member; name != "" {
-		carried[name] = team.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
+		carried[name] = api.NamedColumns{Name: name, RX: t.History.RX, TX: t.History.TX}
 	}
 	present := map[string]bool{}
 	for _, m := range t.Status.Members {
@@ -116,7 +116,7 @@ func protocol(name string) string {
 }
 
 // words describes an event: "eth1 down: carrier lost, 420µs".
-func words(e *team.Event) string {
+func words(e *api.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {
 		what = e.Member + " " + strings.TrimPrefix(what, "member ")

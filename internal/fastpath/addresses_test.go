@@ -13,7 +13,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Whatever Plans follow each other, both views say what the last one does, of nobody else, and when guests have sent is not
+// Whatever Plans follow each other, both views say what the last one does, and no more, and when stations sent is not
 // forgotten, nor kept of others. A change that concerns two MACs of thousands asks the kernel about no others.
 func TestAddressesFollow(t *testing.T) {
 	b := newBed(t)

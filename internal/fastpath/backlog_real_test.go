@@ -30,7 +30,7 @@ func (g *rig) totals() *team.Counters {
 	return c
 }
 
-// Members whose links tell a lie are found out, and used by what they carry.
+// Members are used by what they carry, not by the speed that their links report.
 func TestMembersCarryWhatTheyCan(t *testing.T) {
 	g := newRig(t, 2)
 	rates := []float64{40e6, 120e6}
@@ -72,7 +72,7 @@ func TestMembersCarryWhatTheyCan(t *testing.T) {
 	}
 }
 
-// What was given and has not left is told while it waits; when all has left nothing waits. What did not fit is counted.
+// Backlog reports what waits, and zero once all has left. Drops are counted.
 func TestBacklogEnds(t *testing.T) {
 	g := newRig(t, 1)
 	labtest.Must(t, g.host.Shape("m0", 2e6))
@@ -120,8 +120,8 @@ func TestBacklogEnds(t *testing.T) {
 	}
 }
 
-// A MAC behind the adapter that the control loop asks about is told of when it sends, once a Plan.
-func TestAgeingMACsAreTold(t *testing.T) {
+// A station of Plan.Ageing is reported when it sends, once a Plan.
+func TestAgeingStationsAreReported(t *testing.T) {
 	const guest, silent = frame.MAC(0x020000000b01), frame.MAC(0x020000000b02)
 	g := newRig(t, 1)
 	pl := g.plan(spread.RuleSingle)
@@ -150,7 +150,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 			case c := <-g.path.Control():
 				if c.Kind == team.ControlBehind {
 					if c.Station.MAC() != guest {
-						t.Fatalf("told of %v", c.Station)
+						t.Fatalf("reported %v", c.Station)
 					}
 					n++
 				}
@@ -162,14 +162,14 @@ func TestAgeingMACsAreTold(t *testing.T) {
 	send()
 	labtest.Eventually(t, "a frame that the program saw", func() bool { return g.totals().Members[0].TX[frame.Other].Frames > 0 })
 	if n := told(); n != 0 {
-		t.Fatalf("told %d times unasked", n)
+		t.Fatalf("reported %d times unasked", n)
 	}
 	for range 2 {
 		asks := *pl
 		asks.Ageing = pl.Stations
 		labtest.Must(t, g.path.Apply(&asks))
 		n := 0
-		labtest.Eventually(t, "news of the guest", func() bool {
+		labtest.Eventually(t, "a report of the station", func() bool {
 			send()
 			n += told()
 			return n > 0
@@ -177,7 +177,7 @@ func TestAgeingMACsAreTold(t *testing.T) {
 		looked := time.Now()
 		labtest.Eventually(t, "another look", func() bool { send(); return time.Since(looked) > 3*ageingInterval/2 })
 		if n += told(); n != 1 {
-			t.Errorf("told %d times", n)
+			t.Errorf("reported %d times", n)
 		}
 	}
 }

@@ -64,7 +64,7 @@ type outcome struct {
 	Octets  [spread.MaxMembers]uint64 // that members were given, a super-frame as it is
 	Heard   map[int]uint64            // bytes, by slot
 
-	Elsewhere frame.Station // who is heard from elsewhere, of receive
+	Elsewhere frame.Station // that receive reports as moved
 }
 
 // run has a program deal with b, a super-frame where gso is not 0.
@@ -157,8 +157,8 @@ func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {
 	return nil
 }
 
-// told is the station of which the program has just told that it is heard from elsewhere; 0 none.
-func (b *bed) told(pl *spread.Plan) (s frame.Station, err error) {
+// movedStation returns the station that the program has just reported as moved; 0: none.
+func (b *bed) movedStation(pl *spread.Plan) (s frame.Station, err error) {
 	for _, x := range pl.Stations {
 		var v programStation
 		if err := b.Stations.Lookup(uint64(x), &v); err != nil {

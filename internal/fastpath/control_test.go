@@ -35,7 +35,7 @@ func slowFrame(src frame.MAC, n int) []byte {
 
 // A link that carries all it can is one whose partner must not fall silent, nor seem to: each frame comes through in
 // both directions while bulk does. Some may overtake others, where the NIC's queue has no room for one, and some come
-// twice while the relay's ear begins.
+// twice while the slowReceiver starts.
 func TestControlFramesUnderLoad(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -54,7 +54,7 @@ func TestControlFramesUnderLoad(t *testing.T) {
 				labtest.Must(t, g.host.Shape("m0", c.rate))
 				labtest.Must(t, g.peer.Shape("p0", c.rate))
 			}
-			// No more are under way than are taken in at once: a machine that stands still for a moment makes them
+			// No more are under way than are accepted at once: a machine that stands still for a moment makes them
 			// come together.
 			const n, most, every = 100, 10, 10 * time.Millisecond
 			peer := g.peerSocket(0)
@@ -103,7 +103,7 @@ func startLoad(ctx context.Context, t *testing.T, l lab.Load) *lab.RunningLoad {
 	return r
 }
 
-// peerSocket is a socket on the far end of a member, which takes in nothing but slow protocols: all the rest would
+// peerSocket is a socket on the far end of a member, which accepts nothing but slow protocols: all the rest would
 // overrun it.
 func (g *rig) peerSocket(id int) (s *nic.Socket) {
 	g.Helper()
@@ -245,7 +245,7 @@ func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 	}
 }
 
-// A neighbour that floods a member keeps no other member's partner from being heard, nor bulk from passing.
+// A neighbour that floods a member displaces neither another member's partner nor bulk traffic.
 func TestSlowFlood(t *testing.T) {
 	g := newRig(t, 2)
 	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
@@ -287,9 +287,9 @@ func TestSlowFlood(t *testing.T) {
 	}
 	took, busy := time.Since(began), processTime()-busy
 	all.Wait()
-	t.Logf("%d frames in 0.7 s, %d of them told; %.0f %% of a processor with their sender's", sent, flood, 100*busy.Seconds()/took.Seconds())
+	t.Logf("%d frames in 0.7 s, %d of them reported; %.0f %% of a processor with their sender's", sent, flood, 100*busy.Seconds()/took.Seconds())
 	if heard != 20 || flood > 30+int(took/(10*time.Millisecond)) {
-		t.Errorf("%d of 20 of the other member were heard, and %d of the flood", heard, flood)
+		t.Errorf("%d of 20 of the other member were received, and %d of the flood", heard, flood)
 	}
 }
 

@@ -3,6 +3,7 @@ package fastpath
 import (
 	"sync/atomic"
 
+	"nicteam/internal/frame"
 	"nicteam/modes/spread"
 	"nicteam/team"
 )
@@ -36,7 +37,7 @@ func (c *counts) read(k *kernel, of spread.MemberSet) {
 	}
 }
 
-func addCount(to *team.Count, bytes, frames *uint64) {
+func addCount(to *frame.Count, bytes, frames *uint64) {
 	to.Bytes += atomic.LoadUint64(bytes)
 	to.Frames += atomic.LoadUint64(frames)
 }
@@ -44,8 +45,8 @@ func addCount(to *team.Count, bytes, frames *uint64) {
 // addSince adds what was counted of a member since base.
 func addSince(to, now, base *team.MemberCounters) {
 	for p := range to.RX {
-		to.RX[p].Add(team.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes, Frames: now.RX[p].Frames - base.RX[p].Frames})
-		to.TX[p].Add(team.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes, Frames: now.TX[p].Frames - base.TX[p].Frames})
+		to.RX[p].Add(frame.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes, Frames: now.RX[p].Frames - base.RX[p].Frames})
+		to.TX[p].Add(frame.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes, Frames: now.TX[p].Frames - base.TX[p].Frames})
 	}
 	for d := range to.RXDrop {
 		to.RXDrop[d] += now.RXDrop[d] - base.RXDrop[d]

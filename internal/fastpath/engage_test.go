@@ -178,7 +178,7 @@ func TestFirstMemberJoins(t *testing.T) {
 }
 
 // A Plan that the programs do not take is the relay's to follow: none is half in force.
-func TestPlanThatIsNotTaken(t *testing.T) {
+func TestPlanThatTheProgramsRefuse(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.plan(spread.RuleSingle)
 	labtest.Must(t, g.path.Apply(pl))
@@ -201,7 +201,7 @@ func TestPlanThatIsNotTaken(t *testing.T) {
 	case err := <-g.path.Lost():
 		t.Logf("lost: %v", err)
 	default:
-		t.Error("nobody was told")
+		t.Error("no report")
 	}
 	labtest.Must(t, g.path.Engage())
 	g.flow(out, in)

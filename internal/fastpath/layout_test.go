@@ -166,7 +166,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-Go +programs):\n%s", diff)
 	}
-	// An enum that has grown is to be looked at.
+	// A new enumerator must be compared too.
 	for name := range all {
 		for _, prefix := range []string{"RULE_", "WHY_", "GATE_", "DROP_"} {
 			if _, known := want[name]; strings.HasPrefix(name, prefix) && !known {
@@ -205,6 +205,6 @@ func TestPlanOf(t *testing.T) {
 	want.Cleared[3] = 2
 	got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
-		t.Errorf("slots that go over (-want +got):\n%s", diff)
+		t.Errorf("slots that migrate (-want +got):\n%s", diff)
 	}
 }

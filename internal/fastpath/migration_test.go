@@ -18,7 +18,7 @@ func (g *rig) going(id uint64) *spread.Plan {
 }
 
 // The table's Turn is of the Plan that the programs follow: were it another one, what has gone over would go back.
-func TestTurnEndsAfterThePrograms(t *testing.T) {
+func TestMigrationEndsAfterThePrograms(t *testing.T) {
 	g := newRig(t, 2)
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
@@ -47,7 +47,7 @@ func TestTurnEndsAfterThePrograms(t *testing.T) {
 }
 
 // Nor is a Plan by which another member sends as well put off until the table has begun its Turn.
-func TestTurnBeginsAfterThePrograms(t *testing.T) {
+func TestMigrationStartsAfterThePrograms(t *testing.T) {
 	g := newRig(t, 2)
 	first := g.plan(spread.RuleSlots)
 	first.Distributing, first.Slots = 1, &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}

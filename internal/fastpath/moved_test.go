@@ -18,7 +18,7 @@ import (
 
 const guestMAC = frame.MAC(0x0200000000dd)
 
-// withGuest is a rig whose Plan has a guest, untagged and in VLAN 7, moved by programs.
+// withGuest returns a rig whose Plan has a station, untagged and in VLAN 7, moved by programs.
 func withGuest(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, 2)
@@ -30,14 +30,14 @@ func withGuest(t *testing.T) *rig {
 	return g
 }
 
-// says is a broadcast of the guest's of an ethertype.
+// says is a broadcast of the station's of an ethertype.
 func says(kind uint16) []byte {
 	b := stack(make([]byte, 46), ether(frame.Broadcast, guestMAC, kind))
 	return slices.Clone(b)
 }
 
-// elsewhereSoFar are the stations that the control loop has been told of so far.
-func (g *rig) elsewhereSoFar() (all []frame.Station) {
+// movedSoFar returns the stations that were reported so far.
+func (g *rig) movedSoFar() (all []frame.Station) {
 	g.Helper()
 	labtest.Must(g, g.path.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
@@ -52,9 +52,9 @@ func (g *rig) elsewhereSoFar() (all []frame.Station) {
 	}
 }
 
-// A guest that is heard from another host is told of, whether programs move the frame or the relay does, and in its
+// A station that sends from another host is reported, whether programs move the frame or the relay does, and in its
 // VLAN.
-func TestGuestThatMovedIsToldOf(t *testing.T) {
+func TestMovedStationIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		frame []byte
 		want  frame.Station
@@ -67,9 +67,9 @@ func TestGuestThatMovedIsToldOf(t *testing.T) {
 			g := withGuest(t)
 			heard := listenTo(t, g.host, "team0")
 			var told []frame.Station
-			labtest.Eventually(t, "news of the guest", func() bool {
+			labtest.Eventually(t, "a report of the station", func() bool {
 				send(t, g.peer, "p0", c.frame)
-				told = append(told, g.elsewhereSoFar()...)
+				told = append(told, g.movedSoFar()...)
 				return len(told) > 0
 			})
 			if diff := cmp.Diff([]frame.Station{c.want}, told); diff != "" {
@@ -83,9 +83,9 @@ func TestGuestThatMovedIsToldOf(t *testing.T) {
 	}
 }
 
-// Whoever the adapter sends from is here: nobody is told of, by whichever of the two it sends and whichever of the two
-// hears a forger, and nothing of it comes in.
-func TestForgerOfASendingGuest(t *testing.T) {
+// A station from which the adapter sends has not moved: it is not reported, and forged frames are not accepted, whether
+// programs or the relay transmit and receive.
+func TestForgedSourceOfASendingStation(t *testing.T) {
 	for name, c := range map[string]struct{ own, forged []byte }{
 		"programs and programs": {says(frame.TypeRARP), says(frame.TypeRARP)},
 		"programs and relay":    {says(frame.TypeRARP), says(frame.TypeARP)},
@@ -95,19 +95,19 @@ func TestForgerOfASendingGuest(t *testing.T) {
 			g := withGuest(t)
 			guest, forger := speaker(t, g.host, "team0"), speaker(t, g.peer, "p0")
 			rounds, late := 0, false
-			labtest.Eventually(t, "rounds in which the guest has spoken just now", func() bool {
+			labtest.Eventually(t, "rounds in which the station has spoken just now", func() bool {
 				began := time.Now()
 				guest(c.own)
 				for range 5 {
 					forger(c.forged)
 				}
-				told := g.elsewhereSoFar()
+				told := g.movedSoFar()
 				if time.Since(began) >= relay.MovedAfter {
-					late = true // the machine was busy: what is told next may be of this round
+					late = true // the machine was busy: what is reported next may be of this round
 					return false
 				}
 				if len(told) > 0 && !late {
-					t.Fatalf("told of %v", told)
+					t.Fatalf("reported %v", told)
 				}
 				late = false
 				rounds++
@@ -135,7 +135,7 @@ func speaker(t *testing.T, h *lab.Host, name string) func(f []byte) {
 	}
 }
 
-// What programs have sent for a guest is known to the relay when it takes over.
+// When the relay takes over it knows what programs sent for a station.
 func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 	g := withGuest(t)
 	heard := listenTo(t, g.host, "team0")
@@ -154,13 +154,13 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		})
 		return time.Since(began) < relay.RecentTime
 	})
-	for _, s := range g.elsewhereSoFar() {
-		t.Errorf("told of %v", s)
+	for _, s := range g.movedSoFar() {
+		t.Errorf("reported %v", s)
 	}
 }
 
-// What announces a guest is its own frame, for the programs that see it come back.
-func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
+// An announcement in the name of a station counts as its own frame when it is reflected to the programs.
+func TestAnnouncementOfAStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
 	known, other := frame.StationOf(guestMAC, 7), frame.StationOf(guestMAC+1, 9)
 	for _, s := range []frame.Station{known, other} {
@@ -176,10 +176,10 @@ func TestAnnouncementOfAGuestIsNoted(t *testing.T) {
 	}
 }
 
-// What a guest has sent lately may come back though the Plan has forgotten the guest.
-func TestForgottenGuestIsNoted(t *testing.T) {
+// Frames of a station may be reflected after the Plan has removed it.
+func TestRemovedStationIsRecorded(t *testing.T) {
 	g := withGuest(t)
-	labtest.Eventually(t, "a Plan without the guest that comes at once", func() bool {
+	labtest.Eventually(t, "a Plan without the station that comes at once", func() bool {
 		s := frame.StationOf(guestMAC, 0)
 		pl := *g.path.plan
 		began := time.Now()

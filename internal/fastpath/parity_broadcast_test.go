@@ -66,7 +66,7 @@ func TestBroadcastCopies(t *testing.T) {
 			continue
 		}
 		want.Octets[id] = uint64(len(f))
-		want.Counts.members[id].TX[frame.TCP] = team.Count{Bytes: uint64(len(f)), Frames: 1}
+		want.Counts.members[id].TX[frame.TCP] = frame.Count{Bytes: uint64(len(f)), Frames: 1}
 	}
 	if diff := compareOutcomes(want, o); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -81,7 +81,7 @@ func TestBroadcastCopies(t *testing.T) {
 	if diff := cmp.Diff(f, got); diff != "" {
 		t.Errorf("a copy (-want +got):\n%s", diff)
 	}
-	// Nobody may send.
+	// No member distributes.
 	labtest.Must(t, b.applyPlan(&spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1}, &b.links))
 	o, err := b.run(b.Transmit, f, 0)
 	labtest.Must(t, err)

@@ -57,8 +57,8 @@ func drawSlots(t *rapid.T, c *cast) []uint8 {
 	return slots
 }
 
-// Each frame of a slot that is to go over leaves by the same member, and the same is noted of it, whoever sends it.
-func TestProgramMovesSlotsAsTheRelay(t *testing.T) {
+// Each frame of a slot that is to migrate leaves by the same member, and the same is noted of it, whoever sends it.
+func TestProgramMigratesSlotsAsTheRelay(t *testing.T) {
 	b := newBed(t)
 	flows := flowsOf(8)
 	seen := map[string]int{}
@@ -110,7 +110,7 @@ func (s *sender) noteMoving(seen map[string]int, f []byte, o *outcome) {
 }
 
 // A program that sees a Turn before the table has begun it leaves everything where it is.
-func TestTurnThatHasNotBegun(t *testing.T) {
+func TestMigrationThatHasNotStarted(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 0b11}
@@ -140,9 +140,9 @@ func TestTurnThatHasNotBegun(t *testing.T) {
 	by(1, "next")
 }
 
-// Several processors send frames of the same slots at once while these go over: whatever one has found to have gone
+// Several processors send frames of the same slots at once while these migrate: whatever one has found to have gone
 // over no other one takes back.
-func TestProcessorsMoveSlots(t *testing.T) {
+func TestProcessorsMigrateSlots(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 0b11}

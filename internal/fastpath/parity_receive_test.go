@@ -66,7 +66,7 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 			o.Heard = map[int]uint64{f.Heard: uint64(f.Bytes)}
 		}
 	}
-	m.RX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	m.RX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	return o
 }
 
@@ -120,11 +120,11 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.Elsewhere, err = b.told(pl); err != nil {
+			if got.Elsewhere, err = b.movedStation(pl); err != nil {
 				t.Fatal(err)
 			}
 			if diff := compareOutcomes(want, got); diff != "" {
-				t.Fatalf("frame %x by member %d, guests %v, plan %+v\n(-relay +program):\n%s", f, id, guests, pl, diff)
+				t.Fatalf("frame %x by member %d, stations %v, plan %+v\n(-relay +program):\n%s", f, id, guests, pl, diff)
 			}
 			note(seen, &want, id)
 		}
@@ -162,8 +162,8 @@ func note(seen map[string]int, o *outcome, id int) {
 }
 
 // What the filter decides for a frame and what the program does with it go together: one of the relay and the program moves
-// it, or the gate is shut and nobody does.
-func TestListenAndReceiveAgree(t *testing.T) {
+// it, or the gate is shut and neither does.
+func TestFilterAndReceiveAgree(t *testing.T) {
 	b := newBed(t)
 	onOneProcessor(t)
 	c := &cast{members: 1}

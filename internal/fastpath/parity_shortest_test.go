@@ -150,8 +150,8 @@ func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, for
 	}
 }
 
-// A slot that somebody holds is sent for nevertheless, by its own member where that may send.
-func TestSlotThatIsHeld(t *testing.T) {
+// A locked slot keeps its member, if that distributes.
+func TestLockedSlot(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)
 	c := &cast{members: 6}

@@ -78,7 +78,7 @@ func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 			s.cast.mac[id].Put(o.Frame, 6)
 		}
 		o.Octets[id] = uint64(len(b))
-		o.Counts.members[id].TX[f.Protocol] = team.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+		o.Counts.members[id].TX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
 	}
 	return o
 }
@@ -191,7 +191,7 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 	}
 }
 
-// sources looks whether the program has noted who sent a frame: what comes back of theirs is to be known.
+// sources checks that the program recorded the source of a frame, to recognise reflected frames.
 func (s *sender) sources(f []byte) error {
 	var h frame.Headers
 	frame.Parse(f, &h)
@@ -203,7 +203,7 @@ func (s *sender) sources(f []byte) error {
 	if slices.Contains(s.plan.Stations, station) {
 		sent = s.stations.sent(station)
 	} else if err := s.RecentLocal.Lookup(uint64(station), &sent); err != nil {
-		return fmt.Errorf("guest %v: %w", station, err)
+		return fmt.Errorf("station %v: %w", station, err)
 	}
 	if sent != uint64(s.now) {
 		return fmt.Errorf("%v sent at %d, noted %d", station, s.now, sent)
@@ -211,7 +211,7 @@ func (s *sender) sources(f []byte) error {
 	return nil
 }
 
-// A gate that is not open has the relay transmit, or nobody.
+// A gate that is not GateFast leaves transmission to the relay, or drops.
 func TestTransmitObeysItsGate(t *testing.T) {
 	b := newBed(t)
 	s := newSender(b)

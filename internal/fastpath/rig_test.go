@@ -89,7 +89,7 @@ func (g *rig) addLink(id int, br netlink.Link) {
 	labtest.Cable(g, g.host, name, g.peer, peer, lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
 	l, err := g.host.Handle().LinkByName(name)
 	labtest.Must(g, err)
-	// The NICs' filters follow a Plan in a moment. What these tests send right after Apply they take in before that, too.
+	// The NICs' filters follow a Plan in a moment. Frames that these tests send right after Apply are accepted before that, too.
 	labtest.Must(g, g.host.Handle().NeighAdd(&netlink.Neigh{LinkIndex: l.Attrs().Index, Family: unix.AF_BRIDGE,
 		Flags: netlink.NTF_SELF, State: netlink.NUD_PERMANENT, HardwareAddr: adapterMAC.HardwareAddr()}))
 	p, err := g.peer.Handle().LinkByName(peer)

@@ -93,7 +93,7 @@ func TestTaggedFrames(t *testing.T) {
 		l, err := g.host.Handle().LinkByName("m0")
 		labtest.Must(t, err)
 		const ptp = 0x88f7
-		// A socket for all protocols hears before any program does.
+		// A socket for all protocols receives before any program does.
 		labtest.Must(t, unix.Bind(nic, &unix.SockaddrLinklayer{Protocol: ptp<<8&0xffff | ptp>>8, Ifindex: l.Attrs().Index}))
 		before := totals(g)
 		send(t, g.peer, "p0", stack(text, ether(memberMAC(0), peerMAC, frame.TypeVLAN), tag(0xe000, ptp)))
@@ -114,7 +114,7 @@ func TestTaggedFrames(t *testing.T) {
 			t.Errorf("counted %+v, before %+v, want 1 frame", got, was)
 		}
 	})
-	t.Run("sent for a guest", func(t *testing.T) {
+	t.Run("sent for a station", func(t *testing.T) {
 		guest := labtest.Host(t, "guest")
 		labtest.Cable(t, g.host, "g0", guest, "eth0", lab.CableOptions{})
 		a := netlink.NewLinkAttrs()

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // A NIC that is absent when its team ends keeps its part of the journal until it returns in this boot. Then it gets its
@@ -180,13 +180,13 @@ func (b *giveBack) restoreAbsentRoutes() error {
 }
 
 // CheckForget refuses a NIC that the journal does not know.
-func (h *Host) CheckForget(nic string) *team.Problem {
+func (h *Host) CheckForget(nic string) *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
-	return &team.Problem{Kind: team.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
+	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
 		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
 }
 

@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // Addresses go where the host stays reachable: to the NIC that they came from if it is present and has a link, else to
@@ -373,6 +373,6 @@ func (b *giveBack) checkNothingLost() error {
 	if len(b.j.Damaged) > 0 {
 		return damagedProblem(b.h.o.Team, b.j.Path, why)
 	}
-	return &team.Problem{Kind: team.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
+	return &api.Problem{Kind: api.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
 		Fix: "move them by hand (ip address), then repeat the command"}
 }

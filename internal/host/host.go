@@ -7,11 +7,11 @@ import (
 
 	"github.com/safchain/ethtool"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // Options select the host. The zero value only reads links.
@@ -47,7 +47,7 @@ type Host struct {
 	journal     *journal.Journal // nil: none
 	journalNote string           // why an existing journal is not used
 	stale       string           // path of that journal until another takes its place
-	unusable    *team.Problem    // the existing journal must be left alone
+	unusable    *api.Problem     // the existing journal must be left alone
 	hooks       *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun by RebindConnections for Adopt

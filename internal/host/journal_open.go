@@ -8,9 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
 // openJournal reads the team's journal and checks its boot and network namespace.
@@ -140,9 +140,9 @@ func (h *Host) Begin() error {
 	return nil
 }
 
-func (h *Host) writeProblem(err error) *team.Problem {
-	p := &team.Problem{
-		Kind: team.Failed, Err: err,
+func (h *Host) writeProblem(err error) *api.Problem {
+	p := &api.Problem{
+		Kind: api.Failed, Err: err,
 		What: "write journal of " + h.o.Team,
 		Why:  err.Error() + "; without a journal the host could not be put back after a crash, so nothing was changed",
 		Fix:  "make room in " + h.o.StateDir + " or choose another place with --state-dir",
@@ -197,7 +197,7 @@ func (h *Host) JournalDamaged() bool {
 }
 
 // JournalProblem returns why an existing journal must be left alone, nil if there is none such.
-func (h *Host) JournalProblem() *team.Problem {
+func (h *Host) JournalProblem() *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unusable
@@ -210,25 +210,25 @@ func (h *Host) JournalNote() string {
 	return h.journalNote
 }
 
-func newerProblem(name, path string, err error) *team.Problem {
-	return &team.Problem{
-		Kind: team.Conflict, Err: err, What: "use journal of " + name,
+func newerProblem(name, path string, err error) *api.Problem {
+	return &api.Problem{
+		Kind: api.Conflict, Err: err, What: "use journal of " + name,
 		Why: path + ": " + err.Error() + "; this one would lose what it does not know, so it changes nothing",
 		Fix: "use the program that wrote it, nicteam restore " + name + " by that one; or remove the file if nothing of the team is left",
 	}
 }
 
-func elsewhereProblem(name, path string, of, here journal.Location) *team.Problem {
-	return &team.Problem{
-		Kind: team.Conflict, What: "use journal of " + name,
+func elsewhereProblem(name, path string, of, here journal.Location) *api.Problem {
+	return &api.Problem{
+		Kind: api.Conflict, What: "use journal of " + name,
 		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }
 
-func damagedProblem(name, path, why string) *team.Problem {
-	return &team.Problem{
-		Kind: team.Failed, What: "use journal of " + name,
+func damagedProblem(name, path, why string) *api.Problem {
+	return &api.Problem{
+		Kind: api.Failed, What: "use journal of " + name,
 		Why: path + " is damaged: " + why + "; adapter, addresses and journal stay as they are",
 		Fix: "put the addresses of " + name + " on a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
 	}

@@ -12,10 +12,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // FuzzMember takes a record that has the right checksum: what it says of a member must not break what giving back does before it
@@ -86,7 +86,7 @@ func TestUnwritable(t *testing.T) {
 			}
 			h.Close()
 		}
-		var p *team.Problem
+		var p *api.Problem
 		if !errors.As(err, &p) || p.Why == "" || p.Fix == "" {
 			t.Errorf("%s: %v is no problem with why and fix", name, err)
 		}
@@ -148,8 +148,8 @@ func TestOtherNamespace(t *testing.T) {
 			rewriteBegin(t, path, c.change)
 			h = w.open(nil)
 			_, err := h.Restore()
-			var p *team.Problem
-			if refused := errors.As(err, &p) && p.Kind == team.Conflict; refused != c.lives || err != nil && !refused {
+			var p *api.Problem
+			if refused := errors.As(err, &p) && p.Kind == api.Conflict; refused != c.lives || err != nil && !refused {
 				t.Errorf("restore: %v", err)
 			}
 			_, err = os.Stat(path)

@@ -9,9 +9,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // MinMTUIPv6 is the smallest MTU of an IPv6 link (RFC 8200, section 5).
@@ -19,7 +19,7 @@ const MinMTUIPv6 = 1280
 
 // SetMTU sets the MTU of the adapter and all members, or of none. Meanwhile the members' MTU is never the smaller one,
 // so every frame fits its member. Members change one after the other, once the previous one has its link again. came,
-// if not nil, is called after each, without the lock. The error is a *team.Problem if nothing was changed.
+// if not nil, is called after each, without the lock. The error is a *api.Problem if nothing was changed.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,7 +110,7 @@ func (h *Host) restoreMTUs(links []netlink.Link) error {
 }
 
 // checkKeepsIPv6 refuses an MTU with which the adapter would lose its IPv6 addresses.
-func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *team.Problem {
+func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}

@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/settings"
 	"nicteam/modes"
-	"nicteam/team"
 )
 
 func TestAutoMTU(t *testing.T) {
@@ -164,9 +164,9 @@ func TestSetMTUIsRefusedBefore(t *testing.T) {
 		1501: "NIC mv9 takes",
 		1279: "IPv6 needs at least 1280, and team0 has fe80::7/64",
 	} {
-		var p *team.Problem
+		var p *api.Problem
 		err := h.SetMTU(adapter, mtu, nil)
-		if !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
+		if !errors.As(err, &p) || p.Kind != api.Usage || !strings.Contains(p.Why, why) || p.Fix == "" {
 			t.Errorf("%d: %v", mtu, err)
 		}
 		for _, n := range append(w.nics, teamName) {
@@ -211,25 +211,25 @@ func TestCheckMTU(t *testing.T) {
 		name   string
 		before string
 		config settings.Config
-		kind   team.ProblemKind
+		kind   api.ExitCode
 		words  []string // of the problem, or of the warnings where kind is 0
 	}{
-		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), team.Conflict,
+		{"cannot", "ip link set na mtu 9000", configOf("na", "mv9"), api.Conflict,
 			[]string{"NIC mv9 cannot have MTU 9000", "na has it", "--mtu 1500"}},
 		{"cannot, for IPv6", "ip link set nc mtu 1200; ip -6 addr add fd09::1/64 dev na nodad", configOf("na", "mv9"),
-			team.Conflict, []string{"leave mv9 out: IPv6"}},
+			api.Conflict, []string{"leave mv9 out: IPv6"}},
 		{"raised", "ip link set na mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
 			[]string{"the MTU of nb goes from 1500 to 9000, as na has"}},
 		{"lowered", "ip link set nb mtu 9000; ip addr add 10.9.0.1/24 dev na", configOf("nb", "na"), 0,
 			[]string{"the MTU of nb goes from 9000 to 1500, as na has"}},
-		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), team.Usage,
+		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), api.Usage,
 			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
 		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
 			with(configOf("na", "nb"), small), 0, []string{"the MTU of na goes from 1500 to 1000: connections"}},
 		{"IPv6 given", "", with(configOf("na"), func(c *settings.Config) {
 			c.Address, c.Addresses, c.MTU = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
-		}), team.Usage, []string{"fd09::7/64"}},
-		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), team.Conflict,
+		}), api.Usage, []string{"fd09::7/64"}},
+		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), api.Conflict,
 			[]string{"na and nb have one MAC", "ip link set nb address"}},
 		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
 			with(configOf("na", "nb"), func(c *settings.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have one MAC"}},

@@ -8,11 +8,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/rtnl"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // Owner is a team that has a link, as a member or its adapter.
@@ -22,7 +22,7 @@ type Owner struct {
 }
 
 // Check returns what prevents the team, or warnings. It only reads. owners has every link of other teams.
-func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
 	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members, c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
 		c.remoteRoot, c.uppersElsewhere, c.pppoe)
@@ -35,7 +35,7 @@ func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Conse
 }
 
 // CheckAdd is Check for NICs that join a running team.
-func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
@@ -49,7 +49,7 @@ func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]O
 		return nil, problem
 	}
 	if i := slices.IndexFunc(names, joined); i >= 0 {
-		return nil, &team.Problem{Kind: team.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
+		return nil, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is a member already", Fix: "nicteam status " + cfg.Team}
 	}
 	for _, n := range c.all {
 		if joined(n.Name) {
@@ -65,7 +65,7 @@ func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]O
 }
 
 // run runs steps up to the first problem.
-func (c *preflight) run(steps ...func() *team.Problem) *team.Problem {
+func (c *preflight) run(steps ...func() *api.Problem) *api.Problem {
 	for _, step := range steps {
 		if p := step(); p != nil {
 			p.What = c.prefixed(p.What)
@@ -75,10 +75,10 @@ func (c *preflight) run(steps ...func() *team.Problem) *team.Problem {
 	return nil
 }
 
-func (c *preflight) readNICs() *team.Problem {
+func (c *preflight) readNICs() *api.Problem {
 	var err error
 	if c.all, err = c.h.NICs(); err != nil {
-		return &team.Problem{Kind: team.Failed, What: "cannot read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+		return &api.Problem{Kind: api.Failed, What: "cannot read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	return nil
 }
@@ -100,14 +100,14 @@ type preflight struct {
 func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
 
 // adapterName checks the adapter's name.
-func (c *preflight) adapterName() *team.Problem {
+func (c *preflight) adapterName() *api.Problem {
 	name := c.cfg.Team
 	if why := badName(name); why != "" {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
 			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
 	}
 	if n := realName(c.all, name); n != name {
-		return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 			Why: fmt.Sprintf("it is an altname of NIC %s", n),
 			Fix: fmt.Sprintf("choose another name, or take the altname away: ip link property del dev %s altname %s", n, name)}
 	}
@@ -121,7 +121,7 @@ func (c *preflight) adapterName() *team.Problem {
 	if ok && ours.Index == c.all[i].Index {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("the name %s is taken", name),
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 		Why: fmt.Sprintf("there is a %s of that name on this host", kindText(c.all[i])),
 		Fix: fmt.Sprintf("choose another name, or remove it: ip link del %s", name)}
 }
@@ -154,13 +154,13 @@ func kindText(n NIC) string {
 	return n.Kind
 }
 
-func (c *preflight) members() *team.Problem {
+func (c *preflight) members() *api.Problem {
 	if len(c.cfg.Members) == 0 {
-		return &team.Problem{Kind: team.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
+		return &api.Problem{Kind: api.Usage, What: "no NIC given", Why: "a team needs at least one NIC",
 			Fix: fmt.Sprintf("nicteam create %s %s", c.cfg.Team, strings.Join(c.freeNICs(), " "))}
 	}
 	if len(c.cfg.Members) > spread.MaxMembers {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs", len(c.cfg.Members)),
 			Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "make two teams"}
 	}
 	seen := map[int]string{}
@@ -170,7 +170,7 @@ func (c *preflight) members() *team.Problem {
 			return p
 		}
 		if _, ok := seen[n.Index]; ok {
-			return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("NIC %s is given twice", n.Name),
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("NIC %s is given twice", n.Name),
 				Why: "a NIC can be in a team once", Fix: "name each NIC once"}
 		}
 		seen[n.Index] = n.Name
@@ -179,48 +179,48 @@ func (c *preflight) members() *team.Problem {
 	return nil
 }
 
-func (c *preflight) member(name string) (NIC, *team.Problem) {
+func (c *preflight) member(name string) (NIC, *api.Problem) {
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
 	if i < 0 {
 		return NIC{}, c.unknownNIC(name)
 	}
 	n := c.all[i]
-	refuse := func(kind team.ProblemKind, why, fix string) (NIC, *team.Problem) {
-		return n, &team.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
+	refuse := func(kind api.ExitCode, why, fix string) (NIC, *api.Problem) {
+		return n, &api.Problem{Kind: kind, What: fmt.Sprintf("NIC %s cannot be a member", name), Why: why, Fix: fix}
 	}
 	switch other, owned := c.owners[name]; {
 	case n.Loopback:
-		return refuse(team.Usage, "it is the loopback", "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, "it is the loopback", "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case name == c.cfg.Team:
-		return refuse(team.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case !n.Ethernet:
-		return refuse(team.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is no Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
-		return refuse(team.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Team == name:
-		return refuse(team.Conflict, "it is the adapter of the team "+name, "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Conflict, "it is the adapter of the team "+name, "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Dead:
-		return refuse(team.Conflict, fmt.Sprintf("it is a member of the team %s, whose process ended without giving it back", other.Team), "nicteam restore "+other.Team)
+		return refuse(api.Conflict, fmt.Sprintf("it is a member of the team %s, whose process ended without giving it back", other.Team), "nicteam restore "+other.Team)
 	case owned:
-		return refuse(team.Conflict, "it is a member of the team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
+		return refuse(api.Conflict, "it is a member of the team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
 	case n.Master != "":
-		return refuse(team.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
+		return refuse(api.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
 	case len(n.Uppers) > 0:
-		return refuse(team.Conflict, fmt.Sprintf("%s on it would lose their traffic", joinNames(n.Uppers)),
+		return refuse(api.Conflict, fmt.Sprintf("%s on it would lose their traffic", joinNames(n.Uppers)),
 			fmt.Sprintf("remove them (ip link del %s) and make them on %s afterwards", n.Uppers[0], c.cfg.Team))
 	}
 	return n, nil
 }
 
 // unknownNIC is the problem of a NIC that does not exist.
-func (c *preflight) unknownNIC(name string) *team.Problem {
+func (c *preflight) unknownNIC(name string) *api.Problem {
 	var names []string
 	for _, n := range c.all {
 		if !n.Loopback && n.Name != c.cfg.Team {
 			names = append(names, n.Name)
 		}
 	}
-	p := &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("no NIC %q", name), Err: ErrNoNIC}
+	p := &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no NIC %q", name), Err: ErrNoNIC}
 	if len(names) == 0 {
 		p.Why, p.Fix = "this host has no NIC but the loopback", "plug one in, or look with: nicteam list"
 		return p
@@ -264,12 +264,12 @@ func (c *preflight) futureAddresses() []netip.Prefix {
 	return out
 }
 
-func (c *preflight) checkAddresses() *team.Problem {
+func (c *preflight) checkAddresses() *api.Problem {
 	have := c.futureAddresses()
 	if c.cfg.Address == settings.AddressGiven {
 		for _, p := range have {
 			if owner := c.linkWithAddress(p.Addr()); owner != "" {
-				return &team.Problem{Kind: team.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
+				return &api.Problem{Kind: api.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("%s of this host has it", owner),
 					Fix: "choose another address, or take it away: ip addr del " + p.String() + " dev " + owner}
 			}
 		}
@@ -278,8 +278,8 @@ func (c *preflight) checkAddresses() *team.Problem {
 	if !g.IsValid() {
 		return nil
 	}
-	bad := func(why, fix string) *team.Problem {
-		return &team.Problem{Kind: team.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
+	bad := func(why, fix string) *api.Problem {
+		return &api.Problem{Kind: api.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
 	}
 	if c.cfg.Address == settings.AddressNone {
 		return bad("the adapter gets no address, so it reaches no gateway", "leave --gateway out, or give --address CIDR")
@@ -304,7 +304,7 @@ func (c *preflight) checkAddresses() *team.Problem {
 }
 
 // nexthopObjects refuses NICs that nexthop objects use: their routes would still lead there.
-func (c *preflight) nexthopObjects() *team.Problem {
+func (c *preflight) nexthopObjects() *api.Problem {
 	all, err := c.h.rt.Routes()
 	if err != nil {
 		return nil
@@ -312,7 +312,7 @@ func (c *preflight) nexthopObjects() *team.Problem {
 	for _, n := range c.nics {
 		for _, r := range rtnl.RoutesVia(all, n.Index) {
 			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
-				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 					Why: fmt.Sprintf("the %s leads by it through nexthop object %d, which is not moved", rtnl.RouteText(r), id),
 					Fix: fmt.Sprintf("make the route without the object, or choose other NICs; ip nexthop show id %d", id)}
 			}

@@ -9,13 +9,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // capabilities checks the capabilities that a team needs, and that they are those of the initial user namespace.
-func capabilities() *team.Problem {
+func capabilities() *api.Problem {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -31,12 +31,12 @@ func capabilities() *team.Problem {
 		}
 	}
 	if len(missing) > 0 {
-		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
+		return &api.Problem{Kind: api.NotPermitted, What: "not permitted",
 			Why: fmt.Sprintf("this process has no %s", strings.Join(missing, " and no ")),
 			Fix: "run it as root: sudo nicteam …; a container needs " + strings.Join(add, " "), Err: os.ErrPermission}
 	}
 	if !tchook.InitialUserNamespace() {
-		return &team.Problem{Kind: team.NotPermitted, What: "not permitted",
+		return &api.Problem{Kind: api.NotPermitted, What: "not permitted",
 			Why: "this process is root in a user namespace only (a container without privileges), and there the kernel lets nobody set how much a packet socket holds",
 			Fix: "run it as root of the host, or in a container that has the host's users", Err: os.ErrPermission}
 	}
@@ -44,17 +44,17 @@ func capabilities() *team.Problem {
 }
 
 // procReadable checks the files of /proc that the journal needs: boot id and network namespace.
-func (c *preflight) procReadable() *team.Problem {
+func (c *preflight) procReadable() *api.Problem {
 	_, err := journal.Here()
 	if err == nil {
 		return nil
 	}
-	return &team.Problem{Kind: team.NotPermitted, What: "/proc cannot be read", Why: err.Error(),
+	return &api.Problem{Kind: api.NotPermitted, What: "/proc cannot be read", Why: err.Error(),
 		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
 }
 
 // canIsolate checks that a member can be isolated: by a BPF program, which is loaded as a test, or by nft.
-func (c *preflight) canIsolate() *team.Problem {
+func (c *preflight) canIsolate() *api.Problem {
 	err := tchook.CanIsolate()
 	if err == nil {
 		return nil
@@ -62,10 +62,10 @@ func (c *preflight) canIsolate() *team.Problem {
 	if _, e := exec.LookPath("nft"); e == nil {
 		return nil
 	}
-	problem := &team.Problem{Kind: team.Failed, What: "NICs cannot be kept from the host's own stack",
+	problem := &api.Problem{Kind: api.Failed, What: "NICs cannot be kept from the host's own stack",
 		Why: fmt.Sprintf("this kernel takes no BPF program (%v), and there is no program nft", errors.Unwrap(err)), Fix: "install nftables", Err: err}
 	if errors.Is(err, os.ErrPermission) {
-		problem.Kind, problem.Why = team.NotPermitted, "this process may load no BPF program (it has no CAP_BPF), and there is no program nft"
+		problem.Kind, problem.Why = api.NotPermitted, "this process may load no BPF program (it has no CAP_BPF), and there is no program nft"
 		problem.Fix = "install nftables; or in a container: --cap-add BPF --cap-add PERFMON"
 	}
 	return problem
@@ -73,7 +73,7 @@ func (c *preflight) canIsolate() *team.Problem {
 
 // CheckCapabilities returns which capability for changing the host this process lacks, nil if none. what names the
 // change.
-func CheckCapabilities(what string) *team.Problem {
+func CheckCapabilities(what string) *api.Problem {
 	p := capabilities()
 	if p != nil {
 		p.What = what + ": " + p.What
@@ -84,16 +84,16 @@ func CheckCapabilities(what string) *team.Problem {
 const tunDevice = "/dev/net/tun"
 
 // tunDevice checks that a TAP can be created.
-func (c *preflight) tunDevice() *team.Problem {
+func (c *preflight) tunDevice() *api.Problem {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
 		f.Close()
 		return nil
 	}
-	p := &team.Problem{Kind: team.Failed, What: "no TAP can be made", Why: err.Error(), Err: err}
+	p := &api.Problem{Kind: api.Failed, What: "no TAP can be made", Why: err.Error(), Err: err}
 	switch {
 	case os.IsPermission(err):
-		p.Kind, p.Fix = team.NotPermitted, "run it as root; in a container, allow the device /dev/net/tun"
+		p.Kind, p.Fix = api.NotPermitted, "run it as root; in a container, allow the device /dev/net/tun"
 	default:
 		p.Fix = "modprobe tun; if the file is missing: mkdir -p /dev/net && mknod /dev/net/tun c 10 200"
 	}

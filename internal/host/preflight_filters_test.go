@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // nftForms are ways to name a NIC. says is part of what is told; "" where nothing changes for what goes by na.
@@ -103,7 +103,7 @@ func saysOfNA(t *testing.T, h *Host, says string) {
 		}
 		return
 	}
-	if p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
+	if p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
 		t.Fatalf("it says %+v, warnings %q; want %q", p, warnings, says)
 	}
 	warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven)

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // Rules, filters, programs and connections of others are bound to a NIC, and do not move with its traffic to the
@@ -35,7 +35,7 @@ const (
 )
 
 // impact collects all impacts. Risks are warnings with consent, else a problem.
-func (c *preflight) impact(consent Consent) ([]string, *team.Problem) {
+func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 	if consent == ConsentChecked {
 		return c.warnings, nil
 	}
@@ -62,13 +62,13 @@ func (c *preflight) impact(consent Consent) ([]string, *team.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &team.Problem{Kind: team.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
+	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 
 // CheckImpact is the part of CheckAdd for which the team's process may lack rights: it may not see other users'
 // programs. Missing NICs are left to CheckAdd.
-func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *team.Problem) {
+func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.run(c.readNICs); problem != nil {
 		return nil, problem

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // socket opens a socket that lasts as long as the test.
@@ -116,7 +116,7 @@ func TestBoundPrograms(t *testing.T) {
 	for name, ethertype := range map[string]uint16{"discovery": unix.ETH_P_PPP_DISC, "session": unix.ETH_P_PPP_SES} {
 		t.Run("PPPoE "+name, func(t *testing.T) {
 			packet(ethertype)(t, "na")
-			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, "speaks PPPoE") {
+			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "speaks PPPoE") {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -225,10 +225,10 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 					t.Skipf("this kernel does not do it: %s", out)
 				}
 				_, p := h.Check(configOf("nb", "na"), nil, ConsentGiven)
-				if p == nil || p.Kind != team.Conflict || !strings.Contains(p.What, "NIC na") || !strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
+				if p == nil || p.Kind != api.Conflict || !strings.Contains(p.What, "NIC na") || !strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
 					t.Errorf("create: %+v", p)
 				}
-				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil || p.Kind != team.Conflict {
+				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil || p.Kind != api.Conflict {
 					t.Errorf("to join: %+v", p)
 				}
 				if what, err := h.Dependents("na"); err != nil || len(what) != 1 || !strings.Contains(what[0], "up9 (in namespace elsewhere)") {

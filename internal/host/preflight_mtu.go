@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // AutoMTU returns the adapter's MTU if none is given: the largest of NICs with addresses, so that their connections go
@@ -38,7 +38,7 @@ func (n NIC) takesMTU(mtu int) bool {
 }
 
 // mtuOfAll checks the MTU of the adapter and all members.
-func (c *preflight) mtuOfAll() *team.Problem {
+func (c *preflight) mtuOfAll() *api.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
 	}
@@ -47,7 +47,7 @@ func (c *preflight) mtuOfAll() *team.Problem {
 		if n.takesMTU(mtu) {
 			continue
 		}
-		p := &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
 			Fix: fmt.Sprintf("leave %s out, or have all use less, which breaks connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
@@ -85,7 +85,7 @@ func (c *preflight) nicsOf(mtu int) string {
 }
 
 // givenMTU checks the MTU of --mtu.
-func (c *preflight) givenMTU() *team.Problem {
+func (c *preflight) givenMTU() *api.Problem {
 	mtu := c.cfg.MTU
 	for _, n := range c.nics {
 		if !n.takesMTU(mtu) {
@@ -105,7 +105,7 @@ func (c *preflight) givenMTU() *team.Problem {
 }
 
 // mtuForIPv6 refuses an MTU below IPv6's minimum if the adapter gets IPv6 addresses.
-func (c *preflight) mtuForIPv6(mtu int) *team.Problem {
+func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
@@ -127,7 +127,7 @@ func (c *preflight) mtuForIPv6(mtu int) *team.Problem {
 }
 
 // memberMTU checks the adapter's MTU on NICs that join.
-func (c *preflight) memberMTU() *team.Problem {
+func (c *preflight) memberMTU() *api.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
 	c.h.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *preflight) memberMTU() *team.Problem {
 	}
 	for _, n := range c.nics {
 		if !n.takesMTU(a.MTU) {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
 				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which breaks connections with larger frames", c.cfg.Team, n.MaxMTU)}
 		}
@@ -153,20 +153,20 @@ func mtuChange(n NIC, mtu int, others string) string {
 		n.Name, n.MTU, mtu, others)
 }
 
-func badMTU(mtu int, why, fix string) *team.Problem {
-	return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
+func badMTU(mtu int, why, fix string) *api.Problem {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
 // sameMACs refuses NICs with one MAC in modes where each sends with its own: a switch learns one port for a MAC. In
 // other modes it warns.
-func (c *preflight) sameMACs() *team.Problem {
+func (c *preflight) sameMACs() *api.Problem {
 	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.present, c.nics) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
 			c.warnf("%s and %s have one MAC, %v: in the team all NICs send with one, but outside of it they take each other's traffic", name, n.Name, n.MAC)
 		} else if ok && name != n.Name {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have one MAC, %v", name, n.Name, n.MAC),
 				Why: fmt.Sprintf("in mode %v each NIC sends with its own, and a switch sends what is for a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("give one another, ip link set %s address MAC, or choose a mode with one MAC for all: "+

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // remoteRoot refuses a NIC by which the root file system comes: the team's process would wait for pages of its own to
 // arrive by the NIC that it serves.
-func (c *preflight) remoteRoot() *team.Problem {
+func (c *preflight) remoteRoot() *api.Problem {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil
@@ -32,7 +32,7 @@ func (c *preflight) remoteRoot() *team.Problem {
 	for _, r := range routes {
 		for _, n := range c.nics {
 			if r.LinkIndex == n.Index {
-				return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 					Why: fmt.Sprintf("the root file system comes by it (%s from %s)", how, server),
 					Fix: "leave this NIC out of the team"}
 			}

@@ -15,8 +15,8 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // boundSocket is a socket that is bound to a link.
@@ -326,11 +326,11 @@ func (c *preflight) packetSocketsOnce() []boundSocket {
 }
 
 // pppoe refuses NICs with a PPPoE session or client, which cannot move.
-func (c *preflight) pppoe() *team.Problem {
+func (c *preflight) pppoe() *api.Problem {
 	sessions := pppoeSessions()
 	for _, n := range c.nics {
-		refuse := func(why string) *team.Problem {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
+		refuse := func(why string) *api.Problem {
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
 				Fix: fmt.Sprintf("end PPPoE on %s and begin it on %s afterwards", n.Name, c.adapter)}
 		}
 		if slices.Contains(sessions, n.Name) {

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 func configOf(nics ...string) settings.Config {
@@ -43,36 +43,36 @@ func TestCheckRefuses(t *testing.T) {
 		name    string
 		config  settings.Config
 		running map[string]Owner
-		kind    team.ProblemKind
+		kind    api.ExitCode
 		what    string // in What
 		why     string // in Why
 		fix     string // in Fix
 	}{
-		{"unknown", configOf("na", "xyzzy"), nil, team.NotFound, `no NIC "xyzzy"`, "na", "nicteam list"},
-		{"did you mean", configOf("an"), nil, team.NotFound, `no NIC "an"`, "nb", "did you mean na?"},
-		{"none", configOf(), nil, team.Usage, "no NIC", "at least one", "nicteam create team0 "},
-		{"loopback", configOf("lo"), nil, team.Usage, "lo", "loopback", "na"},
-		{"not Ethernet", configOf("tun9"), nil, team.Usage, "tun9", "no Ethernet", "na"},
-		{"twice", configOf("na", "nb", "na"), nil, team.Usage, "na is given twice", "once", "once"},
-		{"in a bridge", configOf("pnc"), nil, team.Conflict, "pnc", "bridge br9", "nomaster"},
-		{"a bridge", configOf("br9"), nil, team.Usage, "br9", "bridge", "na"},
-		{"macvlan on it", configOf("nc"), nil, team.Conflict, "nc", "mv9", "ip link del mv9"},
-		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, team.Conflict, "na", "team7", "nicteam remove team7 na"},
-		{"nexthop object", configOf("nh9"), nil, team.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
-		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, team.Usage, "bad name", "16 bytes", "15"},
-		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, team.Usage, "bad name", "'/'", "team0"},
-		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, team.Conflict, "nb is taken", "veth", "ip link del nb"},
-		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, team.NotFound, "teamX", "", ""},
-		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, team.Usage, "MTU 60", "68", "--mtu"},
-		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, team.Usage, "MTU 1000", "fd09::1/64", "1280"},
-		{"gateway elsewhere", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, team.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
-		{"gateway is own", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, team.Usage, "gateway", "own address", "router"},
+		{"unknown", configOf("na", "xyzzy"), nil, api.NotFound, `no NIC "xyzzy"`, "na", "nicteam list"},
+		{"did you mean", configOf("an"), nil, api.NotFound, `no NIC "an"`, "nb", "did you mean na?"},
+		{"none", configOf(), nil, api.Usage, "no NIC", "at least one", "nicteam create team0 "},
+		{"loopback", configOf("lo"), nil, api.Usage, "lo", "loopback", "na"},
+		{"not Ethernet", configOf("tun9"), nil, api.Usage, "tun9", "no Ethernet", "na"},
+		{"twice", configOf("na", "nb", "na"), nil, api.Usage, "na is given twice", "once", "once"},
+		{"in a bridge", configOf("pnc"), nil, api.Conflict, "pnc", "bridge br9", "nomaster"},
+		{"a bridge", configOf("br9"), nil, api.Usage, "br9", "bridge", "na"},
+		{"macvlan on it", configOf("nc"), nil, api.Conflict, "nc", "mv9", "ip link del mv9"},
+		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, api.Conflict, "na", "team7", "nicteam remove team7 na"},
+		{"nexthop object", configOf("nh9"), nil, api.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
+		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, api.Usage, "bad name", "16 bytes", "15"},
+		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, api.Usage, "bad name", "'/'", "team0"},
+		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, api.Conflict, "nb is taken", "veth", "ip link del nb"},
+		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, api.NotFound, "teamX", "", ""},
+		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, api.Usage, "MTU 60", "68", "--mtu"},
+		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, api.Usage, "MTU 1000", "fd09::1/64", "1280"},
+		{"gateway elsewhere", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, api.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
+		{"gateway is own", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, api.Usage, "gateway", "own address", "router"},
 		{"gateway without address", with(configOf("na"), func(c *settings.Config) {
 			c.Address, c.Gateway = settings.AddressNone, netip.MustParseAddr("10.9.0.254")
-		}), nil, team.Usage, "gateway", "no address", "--address"},
+		}), nil, api.Usage, "gateway", "no address", "--address"},
 		{"address of another", with(configOf("na"), func(c *settings.Config) {
 			c.Address, c.Addresses = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.7.0.1/24")}
-		}), nil, team.Conflict, "10.7.0.1/24", "nc", "ip addr del"},
+		}), nil, api.Conflict, "10.7.0.1/24", "nc", "ip addr del"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := w.open(nil)
@@ -116,10 +116,10 @@ func TestCheckAdd(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	c := configOf("na")
-	if _, p := h.CheckAdd(c, []string{"na"}, nil, ConsentAsk); p == nil || p.Kind != team.Conflict || !strings.Contains(p.Why, "already") {
+	if _, p := h.CheckAdd(c, []string{"na"}, nil, ConsentAsk); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "already") {
 		t.Errorf("a member: %+v", p)
 	}
-	if _, p := h.CheckAdd(c, []string{"nx"}, nil, ConsentAsk); p == nil || p.Kind != team.NotFound || !strings.HasPrefix(p.What, "add to team0: ") {
+	if _, p := h.CheckAdd(c, []string{"nx"}, nil, ConsentAsk); p == nil || p.Kind != api.NotFound || !strings.HasPrefix(p.What, "add to team0: ") {
 		t.Errorf("unknown: %+v", p)
 	}
 	if warnings, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(warnings) != 0 {

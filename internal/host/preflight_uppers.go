@@ -12,8 +12,8 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
-	"nicteam/team"
 )
 
 // A VLAN, macvlan, ipvlan or tunnel may be in another network namespace than its lower link, as those of a Docker
@@ -109,7 +109,7 @@ func uppersIn(path string) (list []upper, err error) {
 }
 
 // uppersElsewhere refuses NICs with upper links in other namespaces: they would receive nothing.
-func (c *preflight) uppersElsewhere() *team.Problem {
+func (c *preflight) uppersElsewhere() *api.Problem {
 	all := uppersElsewhere()
 	for _, n := range c.nics {
 		var on []string
@@ -119,7 +119,7 @@ func (c *preflight) uppersElsewhere() *team.Problem {
 			}
 		}
 		if len(on) > 0 {
-			return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
+			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 				Why: fmt.Sprintf("%s on it would lose their traffic, and the kernel cannot move them", joinNames(on)),
 				Fix: fmt.Sprintf("end what they belong to (a container network: docker network rm) and make it on %s afterwards", c.adapter)}
 		}

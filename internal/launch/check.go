@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // CheckAdd returns warnings about what other programs have on NICs that would join a running team: filters, programs
 // and sockets that do not move to the adapter. The caller of `nicteam add` does this, because the team's process has
 // dropped the privileges to see other programs. NICs of any team are left to that process. looked is false if the
 // caller is in another network namespace than the team.
-func CheckAdd(d Dirs, st *team.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+func CheckAdd(d Dirs, st *api.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
 	h, err := openSameNetNS(st)
 	if h == nil {
 		return nil, false, err
@@ -47,7 +47,7 @@ func CheckAdd(d Dirs, st *team.Status, nics []string, accept bool) (warnings []s
 }
 
 // openSameNetNS opens the host if the adapter of the team is in this network namespace; else it returns nil.
-func openSameNetNS(st *team.Status) (*host.Host, error) {
+func openSameNetNS(st *api.Status) (*host.Host, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func consentOf(accept bool) host.Consent {
 
 // CheckDelete returns a problem if other interfaces stand on the adapter. Another network namespace cannot be checked:
 // nil.
-func CheckDelete(st *team.Status) error {
+func CheckDelete(st *api.Status) error {
 	h, err := openSameNetNS(st)
 	if h == nil {
 		return err
@@ -82,27 +82,27 @@ func CheckDelete(st *team.Status) error {
 }
 
 // CheckAdapterUnused returns a problem if VLANs, bridges or the like use the adapter: they would end with it.
-func CheckAdapterUnused(h *host.Host, name, adapter string) *team.Problem {
+func CheckAdapterUnused(h *host.Host, name, adapter string) *api.Problem {
 	what, err := h.Dependents(adapter)
 	if err != nil || len(what) == 0 {
 		return nil
 	}
-	return &team.Problem{Kind: team.Conflict, What: "delete " + name,
+	return &api.Problem{Kind: api.Conflict, What: "delete " + name,
 		Why: fmt.Sprintf("its adapter %s is in use: %s", adapter, strings.Join(what, ", ")),
 		Fix: fmt.Sprintf("remove that first (ip link del, ip link set %s nomaster), "+
 			"or end it with the team: nicteam delete %s --force", adapter, name)}
 }
 
 // FastpathProblem returns the error of a request for datapath=fastpath that cannot be met.
-func FastpathProblem(what string, err error) *team.Problem {
-	p := &team.Problem{Kind: team.Failed, What: what + ": the fast path cannot run", Err: err,
+func FastpathProblem(what string, err error) *api.Problem {
+	p := &api.Problem{Kind: api.Failed, What: what + ": the fast path cannot run", Err: err,
 		Why: tchook.WhyNoPrograms(err),
 		Fix: "fix the cause, or use datapath=auto, which falls back to the relay"}
 	switch {
 	case errors.As(err, new(*tchook.HookHeld)):
 		p.Fix = "remove that program, or use datapath=auto or relay, which leave it alone"
 	case tchook.Unprivileged(err):
-		p.Kind = team.NotPermitted
+		p.Kind = api.NotPermitted
 		p.Fix = "run it with CAP_BPF and CAP_PERFMON (root has them), or use datapath=auto, which needs neither"
 	}
 	return p

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/tchook"
-	"nicteam/team"
 )
 
 // TestFastpathProblem: the problem says what failed, why, and what helps.
@@ -18,13 +18,13 @@ func TestFastpathProblem(t *testing.T) {
 	held := &tchook.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`}
 	for _, tt := range []struct {
 		err  error
-		want team.Problem
+		want api.Problem
 	}{
-		{fmt.Errorf("member eth1: %w", held), team.Problem{Kind: team.Failed, What: what, Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
+		{fmt.Errorf("member eth1: %w", held), api.Problem{Kind: api.Failed, What: what, Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
 			Fix: "remove that program, or use datapath=auto or relay, which leave it alone"}},
-		{errors.New("load programs: the verifier says no"), team.Problem{Kind: team.Failed, What: what,
+		{errors.New("load programs: the verifier says no"), api.Problem{Kind: api.Failed, What: what,
 			Why: "load programs: the verifier says no", Fix: orRelay}},
-		{fmt.Errorf("load programs: %w", unix.ENOSYS), team.Problem{Kind: team.Failed, What: what,
+		{fmt.Errorf("load programs: %w", unix.ENOSYS), api.Problem{Kind: api.Failed, What: what,
 			Why: "this kernel has no bpf()", Fix: orRelay}},
 	} {
 		got := *FastpathProblem("create team0", tt.err)

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
 	"nicteam/internal/settings"
-	"nicteam/team"
 )
 
 // CreateOptions of Create. Config and Dirs must be set.
@@ -40,9 +40,9 @@ type CreateOptions struct {
 
 // Created is the result of Create.
 type Created struct {
-	Steps    []string     `json:"steps"`
-	Warnings []string     `json:"warnings"`
-	Status   *team.Status `json:"status,omitempty"` // nil in a dry run
+	Steps    []string    `json:"steps"`
+	Warnings []string    `json:"warnings"`
+	Status   *api.Status `json:"status,omitempty"` // nil in a dry run
 }
 
 // Create checks the configuration and the host, starts the team's process and returns when the team forwards. An error
@@ -81,7 +81,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
 	defer atomicfile.Remove(path)
 	if err := config.Save(path, c); err != nil {
-		return nil, &team.Problem{Kind: team.Failed, What: "save " + path, Why: err.Error(),
+		return nil, &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}
 	}
 	err = spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), func(r Report) {
@@ -142,7 +142,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, err
 	}
 	if teamRuns(o.Dirs, c.Team) {
-		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
+		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
@@ -154,7 +154,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, p
 	}
 	if h.HasJournal() {
-		return c, nil, &team.Problem{Kind: team.Conflict, What: "create " + c.Team,
+		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team,
 			Why: "an earlier process of the team ended and left its journal",
 			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s resumes the team",
 				c.Team, c.Team, o.RunningConfig(c.Team))}

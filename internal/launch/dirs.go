@@ -9,10 +9,10 @@ import (
 	"sort"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/control"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
 // Dirs are the directories of nicteam; all three must be set.
@@ -82,14 +82,14 @@ func (d Dirs) Make() error {
 	return nil
 }
 
-func (f flagDir) problem(err error) *team.Problem {
+func (f flagDir) problem(err error) *api.Problem {
 	if u, ok := errors.AsType[*untrusted](err); ok {
 		return u.problem(f)
 	}
-	p := &team.Problem{Kind: team.Failed, What: "prepare " + f.dir, Why: err.Error(),
+	p := &api.Problem{Kind: api.Failed, What: "prepare " + f.dir, Why: err.Error(),
 		Fix: "make room there, or name another directory with --" + f.flag, Err: err}
 	if os.IsPermission(err) {
-		p.Kind, p.Fix = team.NotPermitted, "run it as root: sudo nicteam …"
+		p.Kind, p.Fix = api.NotPermitted, "run it as root: sudo nicteam …"
 	}
 	return p
 }

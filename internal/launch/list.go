@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
 // List reads the teams and NICs of this host. It returns NotPermitted if a team may not be asked.
-func List(ctx context.Context, d Dirs) (*Listing, error) {
+func List(ctx context.Context, d Dirs) (*api.List, error) {
 	teams, err := d.teams()
 	if err != nil {
 		return nil, err
@@ -25,19 +25,19 @@ func List(ctx context.Context, d Dirs) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listing{Schema: "nicteam.list/v1", Teams: []ListedTeam{}, NICs: []ListedNIC{}}
+	l := &api.List{Schema: "nicteam.list/v1", Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
-		t := ListedTeam{Name: name, State: "not running", Members: []string{}}
+		t := api.ListedTeam{Name: name, State: "not running", Members: []string{}}
 		if links := journal.Claimed(d.StateDir, name); len(links) > 0 {
 			adapter[links[0]] = true
 			t.Members = append(t.Members, links[1:]...)
 		}
 		client := control.NewClient(d.RunDir, name)
 		st, err := client.Status(ctx)
-		var problem *team.Problem
+		var problem *api.Problem
 		switch {
-		case errors.As(err, &problem) && problem.Kind == team.NotPermitted:
+		case errors.As(err, &problem) && problem.Kind == api.NotPermitted:
 			client.Close()
 			return nil, err
 		case err != nil && !unlocked(d, name):
@@ -59,7 +59,7 @@ func List(ctx context.Context, d Dirs) (*Listing, error) {
 		if n.Loopback || !n.Ethernet || adapter[n.Name] {
 			continue
 		}
-		ln := ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver,
+		ln := api.ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver,
 			Up: n.AdminUp, Link: n.Carrier, SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU,
 			Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind,
 			Uppers: append([]string{}, n.Uppers...)}
@@ -72,39 +72,6 @@ func List(ctx context.Context, d Dirs) (*Listing, error) {
 		l.NICs = append(l.NICs, ln)
 	}
 	return l, nil
-}
-
-// Listing is the document nicteam.list/v1.
-type Listing struct {
-	Schema string       `json:"schema"`
-	Teams  []ListedTeam `json:"teams"`
-	NICs   []ListedNIC  `json:"nics"`
-}
-
-// ListedTeam is a team of this host, running or not.
-type ListedTeam struct {
-	Name    string   `json:"name"`
-	Running bool     `json:"running"`
-	Mode    string   `json:"mode"`
-	State   string   `json:"state"` // up, degraded, down, "not running", "no answer"
-	Members []string `json:"members"`
-}
-
-// ListedNIC is a NIC of this host.
-type ListedNIC struct {
-	Name      string   `json:"name"`
-	Index     int      `json:"index"`
-	MAC       string   `json:"mac"`
-	Driver    string   `json:"driver"`
-	Up        bool     `json:"up"`   // administratively
-	Link      bool     `json:"link"` // carrier
-	SpeedBps  uint64   `json:"speed_bps"`
-	Duplex    string   `json:"duplex"`
-	MTU       int      `json:"mtu"`
-	Addresses []string `json:"addresses"`
-	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
-	Kind      string   `json:"kind"`   // as rtnetlink has it: "bridge", "veth", "tun", …; "device" for hardware
-	Uppers    []string `json:"uppers"` // VLANs, macvlans, … that stand on it
 }
 
 // RealNames returns a function that replaces an altname by the name of its NIC, in the network namespace of the caller.

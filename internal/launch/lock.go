@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // TeamLock is the right to be the process of a team: an flock(2), which ends with the process however that ends. A
@@ -27,7 +27,7 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	for patience := 50; ; patience-- {
 		f, err = OpenOwned(d.lockFile(name), os.O_RDWR|os.O_CREATE)
 		if err != nil {
-			return nil, &team.Problem{Kind: team.Failed, What: "lock " + name, Why: err.Error(),
+			return nil, &api.Problem{Kind: api.Failed, What: "lock " + name, Why: err.Error(),
 				Fix: "see what is there: ls -l " + d.lockFile(name), Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -46,7 +46,7 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid := holderPID(f)
 		_ = f.Close()
-		return nil, &team.Problem{Kind: team.Conflict, What: "start " + name,
+		return nil, &api.Problem{Kind: api.Conflict, What: "start " + name,
 			Why: "the team is running" + pid, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // NICLocks are the NICs that this process holds, visible to every team of the network namespace whatever its
@@ -128,12 +128,12 @@ func TeamHolding(index int) string {
 }
 
 // Problem returns the error that the NIC belongs to h.
-func (h *NICHolder) Problem(what, nic string) *team.Problem {
+func (h *NICHolder) Problem(what, nic string) *api.Problem {
 	why := "it is a member of the team " + h.team
 	if nic == h.team {
 		why = "it is the adapter of the team " + h.team
 	}
-	return &team.Problem{Kind: team.Conflict, What: fmt.Sprintf("%s: NIC %s cannot be a member", what, nic),
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s: NIC %s cannot be a member", what, nic),
 		Why: fmt.Sprintf("%s, which has its directories elsewhere (%s)", why, h.runDir),
 		Fix: fmt.Sprintf("nicteam remove %s %s --run-dir %s, or choose another NIC", h.team, nic, h.runDir)}
 }

@@ -8,16 +8,16 @@ import (
 	"os"
 	"syscall"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // A Report is one line of JSON that a starting team process writes to its ready pipe: steps and warnings as they come,
 // then Ready or a Problem.
 type Report struct {
-	Step    string        `json:"step,omitempty"`
-	Warning string        `json:"warning,omitempty"`
-	Ready   bool          `json:"ready,omitempty"`
-	Problem *team.Problem `json:"problem,omitempty"`
+	Step    string       `json:"step,omitempty"`
+	Warning string       `json:"warning,omitempty"`
+	Ready   bool         `json:"ready,omitempty"`
+	Problem *api.Problem `json:"problem,omitempty"`
 }
 
 // Reporter reports the start of a team to the process that waits for it, if any, and to the log.

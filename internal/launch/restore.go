@@ -5,11 +5,11 @@ import (
 	"os"
 	"strings"
 
+	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
-	"nicteam/team"
 )
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means every such team. forget names
@@ -50,11 +50,11 @@ func Restorable(d Dirs, name string) bool {
 
 func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	if teamRuns(d, name) {
-		return nil, &team.Problem{Kind: team.Conflict, What: "restore " + name, Why: "the team's process runs",
+		return nil, &api.Problem{Kind: api.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and puts the host back"}
 	}
 	if _, err := os.Stat(d.journalFile(name)); os.IsNotExist(err) {
-		return nil, &team.Problem{Kind: team.NotFound, What: "restore " + name,
+		return nil, &api.Problem{Kind: api.NotFound, What: "restore " + name,
 			Why: "no journal of " + name + " in " + d.StateDir,
 			Fix: "nicteam list shows the teams; a deleted team needs no restore"}
 	}

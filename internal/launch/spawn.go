@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // errNoReport: the process ended without reporting a problem. Its log may explain it.
@@ -80,11 +80,11 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 				<-gone
 				return stopped
 			case !ok:
-				return &team.Problem{Kind: team.Failed, What: "start the process of " + name, Why: exitReason(<-gone),
+				return &api.Problem{Kind: api.Failed, What: "start the process of " + name, Why: exitReason(<-gone),
 					Fix: "read " + d.LogFile(name) + ", then: nicteam restore " + name, Err: errNoReport}
 			case line.Problem != nil:
 				<-gone
-				if stopped != nil && line.Problem.Kind == team.Reverted {
+				if stopped != nil && line.Problem.Kind == api.Reverted {
 					return stopped
 				}
 				return line.Problem

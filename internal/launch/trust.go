@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // A team's process writes as root to well-known names. A user who could put a link there would choose which file root
@@ -95,8 +95,8 @@ type untrusted struct{ path, why string }
 
 func (u *untrusted) Error() string { return u.path + ": " + u.why }
 
-func (u *untrusted) problem(f flagDir) *team.Problem {
-	return &team.Problem{Kind: team.NotPermitted, What: "use " + f.dir,
+func (u *untrusted) problem(f flagDir) *api.Problem {
+	return &api.Problem{Kind: api.NotPermitted, What: "use " + f.dir,
 		Why: fmt.Sprintf("%s is not safe: %s, who could have files of this host overwritten", u.path, u.why),
 		Fix: fmt.Sprintf("chown root:root %s; chmod go-w %s; or set another with --%s", u.path, u.path, f.flag),
 		Err: u}

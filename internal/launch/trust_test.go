@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // strange is a uid and gid that is neither root's nor ours.
@@ -118,8 +118,8 @@ func TestPlacesOfOthers(t *testing.T) {
 			p.ConfigDir = theirs
 		}
 		err := p.Make()
-		var problem *team.Problem
-		if !errors.As(err, &problem) || problem.Kind != team.NotPermitted || !strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
+		var problem *api.Problem
+		if !errors.As(err, &problem) || problem.Kind != api.NotPermitted || !strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
 			t.Errorf("%s: %+v", flag, err)
 		}
 		if left, _ := filepath.Glob(top + "/*/*"); len(left) > 0 {

@@ -9,8 +9,8 @@ type Rate struct {
 	Burst int
 }
 
-// Bucket is a token bucket, kept as the time at which it is full again (the generic cell rate algorithm of ITU-T I.371). The
-// zero value is full. One goroutine uses it, always with the same Rate.
+// Bucket is a token bucket, kept as the time at which it is full again (the generic cell rate algorithm of ITU-T
+// I.371). The zero value is full. One goroutine uses it, always with the same Rate.
 type Bucket struct{ full time.Time }
 
 // Take takes a token, and returns false when there is none. now may be of any clock, always the same.

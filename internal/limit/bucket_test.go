@@ -10,7 +10,8 @@ import (
 // TestBucket holds Take against a count of tokens.
 func TestBucket(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := Rate{Every: time.Duration(rapid.IntRange(1, 50).Draw(t, "every")), Burst: rapid.IntRange(1, 8).Draw(t, "burst")}
+		r := Rate{Every: time.Duration(rapid.IntRange(1, 50).Draw(t, "every")),
+			Burst: rapid.IntRange(1, 8).Draw(t, "burst")}
 		var b Bucket
 		now := time.Unix(1e9, 0)
 		tokens, since := r.Burst, now // when the next token began to come

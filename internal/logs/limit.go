@@ -54,11 +54,12 @@ func (l *limiter) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (l *limiter) WithAttrs(attrs []slog.Attr) slog.Handler {
-	about := l.about
+	var about strings.Builder
+	about.WriteString(l.about)
 	for _, a := range attrs {
-		about += aboutOf(a)
+		about.WriteString(aboutOf(a))
 	}
-	return &limiter{l.next.WithAttrs(attrs), about, l.shared}
+	return &limiter{l.next.WithAttrs(attrs), about.String(), l.shared}
 }
 
 func (l *limiter) WithGroup(name string) slog.Handler {
@@ -92,7 +93,8 @@ func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
 	return l.next.Handle(ctx, r)
 }
 
-// pass reports whether a record is to be told now. One that is not is kept, and told when it may be unless another comes.
+// pass reports whether a record is to be told now. One that is not is kept, and told when it may be unless another
+// comes.
 func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

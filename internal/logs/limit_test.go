@@ -37,12 +37,13 @@ func (b *buffer) Reset() {
 
 // lines is a log without times.
 func lines(b *buffer) *slog.Logger {
-	return slog.New(Limit(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})))
+	return slog.New(Limit(slog.NewTextHandler(b,
+		&slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})))
 }
 
 // TestLimitOfFlapping: a link that flaps for twenty seconds is told of as it begins, leaves a line of each kind in ten
@@ -53,7 +54,8 @@ func TestLimitOfFlapping(t *testing.T) {
 		log := lines(&b).With("team", "team0")
 		flap := func(d time.Duration) {
 			for range d / (100 * time.Millisecond) {
-				log.Warn("member-down", "member", "eth2", "reason", "carrier lost", "took", time.Duration(time.Now().UnixNano()%1000))
+				log.Warn("member-down", "member", "eth2", "reason", "carrier lost", "took",
+					time.Duration(time.Now().UnixNano()%1000))
 				time.Sleep(50 * time.Millisecond)
 				log.Info("member-up", "member", "eth2")
 				time.Sleep(50 * time.Millisecond)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // bounds are those of the histogram, in seconds. A failover takes from some tenths of a millisecond to what an
@@ -20,12 +20,12 @@ type Failovers struct {
 	count   uint64
 	seconds float64
 	within  [len(bounds)]uint64 // how many took at most bounds[i]
-	last    team.Event          // counted
+	last    api.Event           // counted
 }
 
 // Count takes the next event of the team; single says that one member carries everything, so that
 // only its loss is a failover. One loss makes several events, and counts once.
-func (f *Failovers) Count(e team.Event, single bool) {
+func (f *Failovers) Count(e api.Event, single bool) {
 	if e.Took <= 0 || e.Event != "active-changed" && (single || e.Event != "member-down") {
 		return
 	}
@@ -46,7 +46,7 @@ func (f *Failovers) Count(e team.Event, single bool) {
 }
 
 // Follow counts the events of a team until they end.
-func (f *Failovers) Follow(events <-chan team.Event, of Source) {
+func (f *Failovers) Follow(events <-chan api.Event, of Source) {
 	for e := range events {
 		single := false
 		if st := of.Status(); st != nil {

@@ -3,8 +3,8 @@ package metrics
 import (
 	"slices"
 
+	"nicteam/internal/api"
 	"nicteam/modes/lacp"
-	"nicteam/team"
 )
 
 var (
@@ -18,7 +18,7 @@ var (
 var stateBits = lacp.State(0xff).Names()
 
 // lacp tells what 802.3ad has agreed by a member; nothing of one without a port.
-func (s sender) lacp(m *team.MemberStatus) {
+func (s sender) lacp(m *api.Member) {
 	if m.LACP == nil {
 		return
 	}

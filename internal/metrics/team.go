@@ -5,13 +5,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/team"
 )
 
 // Source is a running team.
 type Source interface {
-	Status() *team.Status // nil while the team is being made
+	Status() *api.Status // nil while the team is being made
 	Sample() *team.Sample
 }
 
@@ -114,7 +115,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 
 	for i := range s.Members {
 		c := &s.Members[i].Counters
-		out.traffic(s.Members[i].Name, [2]*[frame.Protocols]team.Count{&c.RX, &c.TX})
+		out.traffic(s.Members[i].Name, [2]*[frame.Protocols]frame.Count{&c.RX, &c.TX})
 		out.drops(rx, s.Members[i].Name, &c.RXDrop, memberReasons[rx])
 		out.drops(tx, s.Members[i].Name, &c.TXDrop, memberReasons[tx])
 	}
@@ -153,9 +154,9 @@ func (s sender) counter(d *prometheus.Desc, v uint64, labels ...string) {
 }
 
 // traffic is what a member carried.
-func (s sender) traffic(member string, of [2]*[frame.Protocols]team.Count) {
+func (s sender) traffic(member string, of [2]*[frame.Protocols]frame.Count) {
 	for d := range of {
-		var sum team.Count
+		var sum frame.Count
 		for _, c := range of[d] {
 			sum.Add(c)
 		}
@@ -181,7 +182,7 @@ func (s sender) drops(d int, member string, n *[team.Drops]uint64, usual []team.
 
 func (s sender) protocols(c *team.Counters) {
 	for p := range frame.Protocols {
-		var sum [2]team.Count
+		var sum [2]frame.Count
 		for id := range c.Members {
 			sum[rx].Add(c.Members[id].RX[p])
 			sum[tx].Add(c.Members[id].TX[p])

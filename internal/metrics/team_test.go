@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/team"
 )
@@ -20,19 +21,19 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // still is a team of which nothing changes.
 type still struct {
-	status *team.Status
+	status *api.Status
 	sample *team.Sample
 }
 
-func (s still) Status() *team.Status { return s.status }
+func (s still) Status() *api.Status  { return s.status }
 func (s still) Sample() *team.Sample { return s.sample }
 
 func example(name string) still {
 	s := still{
-		status: &team.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
-			Adapter:   team.AdapterStatus{Name: name},
-			FlowMoves: &team.FlowMoves{Forced: 12},
-			Members: []team.MemberStatus{
+		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
+			Adapter:   api.Adapter{Name: name},
+			FlowMoves: &api.FlowMoves{Forced: 12},
+			Members: []api.Member{
 				{Name: "eth1", State: "up", SpeedBps: 1e9},
 				{Name: "eth2", State: "standby", SpeedBps: 25e8, Failures: 1},
 				{Name: "wlan0", State: "down", Failures: 3},
@@ -44,22 +45,22 @@ func example(name string) still {
 		s.sample.Members = append(s.sample.Members, team.MemberSample{ID: id, Name: m.Name})
 	}
 	c := &s.sample.Counters
-	c.Members[0].RX[frame.TCP] = team.Count{Bytes: 1000, Frames: 10}
-	c.Members[0].RX[frame.ARP] = team.Count{Bytes: 60, Frames: 1}
-	c.Members[0].TX[frame.UDP] = team.Count{Bytes: 500, Frames: 5}
+	c.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
+	c.Members[0].RX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
+	c.Members[0].TX[frame.UDP] = frame.Count{Bytes: 500, Frames: 5}
 	c.Members[0].TXDrop[team.DropBacklog], c.Members[0].RXDrop[team.DropReflected] = 3, 4
 	c.Members[0].RXDrop[team.DropRefused] = 2 // should not be, and is told all the same
-	c.Members[9].RX[frame.TCP] = team.Count{Bytes: 7, Frames: 1}
+	c.Members[9].RX[frame.TCP] = frame.Count{Bytes: 7, Frames: 1}
 	c.Adapter.TXDrop[team.DropNoMember] = 6
 	s.sample.Members[0].Counters = c.Members[0]
-	s.sample.Members[0].Counters.RX[frame.TCP] = team.Count{Bytes: 400, Frames: 4} // it joined later
+	s.sample.Members[0].Counters.RX[frame.TCP] = frame.Count{Bytes: 400, Frames: 4} // it joined later
 	return s
 }
 
 func failovers() *Failovers {
 	f := &Failovers{}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	for _, e := range []team.Event{
+	for _, e := range []api.Event{
 		{Time: at, Event: "member-down", Member: "eth1", Took: 420_000},
 		{Time: at, Event: "active-changed", Member: "eth2", Took: 420_000}, // of the same loss
 		{Time: at.Add(time.Second), Event: "active-changed", Member: "eth1"},
@@ -95,10 +96,10 @@ func TestTeamGolden(t *testing.T) {
 func TestLACPGolden(t *testing.T) {
 	s := example("team0")
 	s.status.Mode, s.status.FlowMoves = "802.3ad", nil
-	s.status.Members[0].LACP = &team.MemberLACP{
-		Actor:    team.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
-		Partner:  team.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
-		Counters: team.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
+	s.status.Members[0].LACP = &api.MemberLACP{
+		Actor:    api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
+		Partner:  api.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
+		Counters: api.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
 	var b bytes.Buffer
 	if err := Write(&b, Of(Team{Source: s, Version: "v1"})); err != nil {
 		t.Fatal(err)
@@ -143,24 +144,24 @@ func TestNothingYet(t *testing.T) {
 
 func TestFailovers(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-	down := team.Event{Time: at, Event: "member-down", Took: 1}
-	changed := team.Event{Time: at, Event: "active-changed", Took: 1}
+	down := api.Event{Time: at, Event: "member-down", Took: 1}
+	changed := api.Event{Time: at, Event: "active-changed", Took: 1}
 	for _, tt := range []struct {
 		name   string
 		single bool
-		events []team.Event
+		events []api.Event
 		want   uint64
 	}{
-		{"one loss, two events", false, []team.Event{down, changed}, 1},
-		{"one loss of the active one", true, []team.Event{down, changed}, 1},
-		{"one that stood by", true, []team.Event{down}, 0},
-		{"one of several at work", false, []team.Event{down}, 1},
-		{"chosen by the user", false, []team.Event{{Time: at, Event: "active-changed"}}, 0},
-		{"other events", false, []team.Event{{Time: at, Event: "team-down", Took: 1}}, 0},
-		{"two losses", false, []team.Event{down, {Time: at.Add(1), Event: "member-down", Took: 1}}, 2},
+		{"one loss, two events", false, []api.Event{down, changed}, 1},
+		{"one loss of the active one", true, []api.Event{down, changed}, 1},
+		{"one that stood by", true, []api.Event{down}, 0},
+		{"one of several at work", false, []api.Event{down}, 1},
+		{"chosen by the user", false, []api.Event{{Time: at, Event: "active-changed"}}, 0},
+		{"other events", false, []api.Event{{Time: at, Event: "team-down", Took: 1}}, 0},
+		{"two losses", false, []api.Event{down, {Time: at.Add(1), Event: "member-down", Took: 1}}, 2},
 	} {
 		var f Failovers
-		events := make(chan team.Event, len(tt.events))
+		events := make(chan api.Event, len(tt.events))
 		for _, e := range tt.events {
 			events <- e
 		}
@@ -169,7 +170,7 @@ func TestFailovers(t *testing.T) {
 		if tt.single {
 			mode = "active-backup"
 		}
-		f.Follow(events, still{status: &team.Status{Mode: mode, Balance: true}})
+		f.Follow(events, still{status: &api.Status{Mode: mode, Balance: true}})
 		if f.count != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, f.count, tt.want)
 		}

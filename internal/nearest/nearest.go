@@ -10,7 +10,8 @@ import (
 const maxLetters = 64
 
 // Word returns the candidate that got is most likely a slip of the keyboard for, "" for none. Case does not count. A
-// third of the letters may differ (one in short words); a word begun is near. Numbers and single letters are not guessed.
+// third of the letters may differ (one in short words); a word begun is near. Numbers and single letters are not
+// guessed.
 func Word(got string, candidates []string) string {
 	typed := []rune(strings.ToLower(got))
 	if len(typed) > maxLetters {

@@ -58,7 +58,8 @@ func Truesize(n int) int {
 	return skbSize + minAlloc + (n+pageSize-1)/pageSize*pageSize
 }
 
-// DefaultBacklog is the least backlog bound, for the super-frames of one stream, and the bound of NICs of unknown speed.
+// DefaultBacklog is the least backlog bound, for the super-frames of one stream, and the bound of NICs of unknown
+// speed.
 const DefaultBacklog = 256 << 10
 
 // BacklogFor returns the backlog bound of a NIC of a speed (0: unknown): 10 ms, and at least DefaultBacklog.

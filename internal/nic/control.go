@@ -34,7 +34,8 @@ const (
 
 // open opens the socket on the NIC. It receives nothing.
 func (u *controlSocket) open(o Options) error {
-	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
+	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()},
+		packet.Raw, 0, nil)
 	if err != nil {
 		return err
 	}

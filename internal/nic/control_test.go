@@ -20,7 +20,7 @@ func bulk() []byte {
 	return b
 }
 
-// fill sends until the kernel takes no more, and wants to be told why with errno.
+// fill sends until the kernel accepts no more, with errno.
 func fill(t *testing.T, s *Socket, errno error) {
 	t.Helper()
 	b := bulk()
@@ -81,7 +81,8 @@ func TestSendIsNotRefusedForBulk(t *testing.T) {
 			}
 			least = min(least, until(t, p.b, n))
 		}
-		// Those that the driver's queue holds already; and the best of ten, because more leave while this test stands still.
+		// Those that the driver's queue holds already; and the best of ten, because more leave while this test stands
+		// still.
 		t.Logf("%s: a control frame comes behind %d frames", tt.name, least)
 		if least > 300 {
 			t.Errorf("%s: every control frame comes behind %d frames and more", tt.name, least)

@@ -11,19 +11,20 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// only is a socket filter that takes in the numbers that leave rest when halved.
+// only is a socket filter that accepts the numbers that leave rest when halved.
 func only(t *testing.T, rest int32) *ebpf.Program {
 	t.Helper()
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL", Instructions: asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1),
-		asm.LoadAbs(14, asm.Word),
-		asm.And.Imm(asm.R0, 1),
-		asm.JEq.Imm(asm.R0, rest, "in"),
-		asm.Mov.Imm(asm.R0, 0),
-		asm.Return(),
-		asm.Mov.Imm(asm.R0, -1).WithSymbol("in"),
-		asm.Return(),
-	}})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL",
+		Instructions: asm.Instructions{
+			asm.Mov.Reg(asm.R6, asm.R1),
+			asm.LoadAbs(14, asm.Word),
+			asm.And.Imm(asm.R0, 1),
+			asm.JEq.Imm(asm.R0, rest, "in"),
+			asm.Mov.Imm(asm.R0, 0),
+			asm.Return(),
+			asm.Mov.Imm(asm.R0, -1).WithSymbol("in"),
+			asm.Return(),
+		}})
 	labtest.Must(t, err)
 	t.Cleanup(func() { p.Close() })
 	return p
@@ -77,7 +78,8 @@ func TestPollDoesNotWait(t *testing.T) {
 	}
 	labtest.Must(t, p.a.SendControl(testFrame(7)))
 	labtest.Must(t, p.a.SendControl(testFrame(8)))
-	if n, err := p.b.Poll(); n != 2 || err != nil || int(binary.BigEndian.Uint32(p.b.Frame(1)[frame.VnetLen+14:])) != 8 {
+	if n, err := p.b.Poll(); n != 2 || err != nil ||
+		int(binary.BigEndian.Uint32(p.b.Frame(1)[frame.VnetLen+14:])) != 8 {
 		t.Fatalf("%d frames, %v", n, err)
 	}
 	if allocs := testing.AllocsPerRun(100, func() { p.b.Poll() }); allocs != 0 {

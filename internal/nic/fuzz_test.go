@@ -64,7 +64,8 @@ func FuzzOuterTag(f *testing.F) {
 // a header that does not fit must not end in a panic nor in a frame outside of its buffer.
 func FuzzFrame(f *testing.F) {
 	f.Add(superFrame(3000, 1000)[frame.VnetRoom:], auxdata(unix.TP_STATUS_VLAN_VALID, 7, 0x8100))
-	f.Add(withHeader(testFrame(1))[frame.VnetRoom:], auxdata(unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8))
+	f.Add(withHeader(testFrame(1))[frame.VnetRoom:],
+		auxdata(unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8))
 	f.Add(withHeader(testFrame(1))[frame.VnetRoom:][:20], []byte{})
 	s := new(Socket)
 	s.in.init()

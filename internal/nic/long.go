@@ -13,8 +13,8 @@ import (
 // 802.1Q (packet_snd), but a frame that fills the MTU may have a tag of 802.1ad or two tags, which NICs transmit.
 //
 // The socket accepts super-frames of any length. So such a frame is sent as a super-frame whose segments are as long as
-// the frame: the kernel finds that there is one segment and drops the request (virtio_net_hdr_to_skb). For tagged frames
-// it wants an unfinished checksum, so a finished one is turned into that. This works for TCP and UDP.
+// the frame: the kernel finds that there is one segment and drops the request (virtio_net_hdr_to_skb). For tagged
+// frames it wants an unfinished checksum, so a finished one is turned into that. This works for TCP and UDP.
 type longSender struct {
 	msg        [1]message
 	iov        [2]unix.Iovec

@@ -97,7 +97,8 @@ func superFrame(n, size int) []byte {
 		tcp[20+i] = byte(i)
 	}
 	binary.BigEndian.PutUint16(tcp[16:], frame.Fold(frame.PseudoSum(b, 14, frame.ProtoTCP, 20+n)))
-	v := frame.Vnet{Flags: frame.NeedsCsum, GSOType: frame.GSOTCPv4, HdrLen: 54, GSOSize: uint16(size), CsumStart: 34, CsumOffset: 16}
+	v := frame.Vnet{Flags: frame.NeedsCsum, GSOType: frame.GSOTCPv4, HdrLen: 54, GSOSize: uint16(size), CsumStart: 34,
+		CsumOffset: 16}
 	out := withHeader(b)
 	v.Marshal(out)
 	return out
@@ -201,7 +202,8 @@ func TestRefusedSuperFrameIsSegmented(t *testing.T) {
 				t.Errorf("lengths (-want +got):\n%s", diff)
 			}
 			seg := frames[1][frame.VnetLen:]
-			if sum := frame.Fold(frame.Sum(uint64(frame.PseudoSum(seg, 14, frame.ProtoTCP, len(seg)-34)), seg[34:])); sum != 0xffff {
+			if sum := frame.Fold(frame.Sum(uint64(frame.PseudoSum(seg, 14, frame.ProtoTCP, len(seg)-34)),
+				seg[34:])); sum != 0xffff {
 				t.Errorf("checksum of a segment adds up to %#x", sum)
 			}
 			if st := p.a.Stats(); st.Segmented != 2 {
@@ -331,7 +333,9 @@ func TestOpenRefuses(t *testing.T) {
 func TestDropsAreCounted(t *testing.T) {
 	p := newPair(t, Options{})
 	// A tiny buffer that nobody reads.
-	labtest.Must(t, p.b.withFD(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1) }))
+	labtest.Must(t, p.b.withFD(func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1)
+	}))
 	labtest.Eventually(t, "drops", func() bool {
 		labtest.Must(t, p.a.SendControl(testFrame(0)))
 		return p.b.Stats().Drops > 5

@@ -82,7 +82,8 @@ func (s *Socket) Poll() (n int, err error) { return s.receiveBatch(false) }
 // Wake ends a Receive that waits, and each one after it that would wait, until ClearWake.
 func (s *Socket) Wake() error { return s.waiter.Wake() }
 
-// ClearWake ends the effect of Wake. The goroutine that receives calls it. After an error Receive does not wait any more.
+// ClearWake ends the effect of Wake. The goroutine that receives calls it. After an error Receive does not wait any
+// more.
 func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
 func (s *Socket) receiveBatch(waits bool) (n int, err error) {
@@ -126,8 +127,8 @@ func (s *Socket) gone() bool {
 	return gone && !errors.Is(err, ErrClosed)
 }
 
-// Frame returns frame i of the batch as [virtio header][frame] with its tags, nil if it is not a whole frame. The caller
-// may change it in place, and append up to its capacity, until the next Receive.
+// Frame returns frame i of the batch as [virtio header][frame] with its tags, nil if it is not a whole frame. The
+// caller may change it in place, and append up to its capacity, until the next Receive.
 func (s *Socket) Frame(i int) []byte {
 	r := &s.in
 	m := &r.msgs[i]
@@ -154,7 +155,8 @@ func outerTag(control []byte) (tpid, tci uint16, ok bool) {
 		if n < unix.SizeofCmsghdr || n > uint64(len(control)) {
 			return 0, 0, false
 		}
-		if data := control[unix.SizeofCmsghdr:n]; level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA && len(data) >= auxLen {
+		if data := control[unix.SizeofCmsghdr:n]; level == unix.SOL_PACKET && kind == unix.PACKET_AUXDATA &&
+			len(data) >= auxLen {
 			status := binary.NativeEndian.Uint32(data)
 			tci, tpid = binary.NativeEndian.Uint16(data[16:]), binary.NativeEndian.Uint16(data[18:])
 			if status&unix.TP_STATUS_VLAN_VALID == 0 {

@@ -87,8 +87,8 @@ func (s *Socket) Queue(b []byte) int {
 // Queued returns the number of frames in the batch.
 func (s *Socket) Queued() int { return s.out.n }
 
-// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order. The slice is
-// valid until the next Flush.
+// Flush sends the batch without waiting and empties it. It returns the frames that were not sent, in order. The slice
+// is valid until the next Flush.
 func (s *Socket) Flush() []Failure {
 	o := &s.out
 	o.failures = o.failures[:0]

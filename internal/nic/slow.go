@@ -12,10 +12,10 @@ import (
 	"nicteam/internal/frame"
 )
 
-// slowSocket receives frames of slow protocols (802.3 annex 57A) only. A flood fills the receive buffer of the Socket, and a
-// partner whose LACPDUs are lost in it takes the link down when it is used most. This buffer always has room, unless the
-// flood is of such frames. The filter costs some 100 ns for each frame that the NIC receives, so the socket receives only
-// while EnableSlow is on.
+// slowSocket receives frames of slow protocols (802.3 annex 57A) only. A flood fills the receive buffer of the Socket,
+// and a partner whose LACPDUs are lost in it takes the link down when it is used most. This buffer always has room,
+// unless the flood is of such frames. The filter costs some 100 ns for each frame that the NIC receives, so the socket
+// receives only while EnableSlow is on.
 //
 // Marker PDUs do not pass the filter: a marker asks whether all frames before it have arrived, which only a receiver of
 // all frames in order can answer.
@@ -29,8 +29,8 @@ type slowSocket struct {
 	errno error
 }
 
-// slowFilter accepts untagged frames with the slow protocols' EtherType and group address that are not Marker PDUs. It runs
-// for each frame that the NIC receives, so the EtherType is first.
+// slowFilter accepts untagged frames with the slow protocols' EtherType and group address that are not Marker PDUs. It
+// runs for each frame that the NIC receives, so the EtherType is first.
 var slowFilter = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 12},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: frame.TypeSlow, Jf: 11},
@@ -39,7 +39,8 @@ var slowFilter = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0x0002, Jf: 7},
 	// The kernel keeps a tag in the SKB.
-	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0xfffff000 + 48}, // SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
+	// SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
+	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0xfffff000 + 48},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jf: 5},
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 14},
 	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 2, Jf: 2}, // subtype: markers
@@ -51,7 +52,8 @@ var slowFilter = []unix.SockFilter{
 
 // open opens the socket on the NIC, not enabled.
 func (e *slowSocket) open(o Options) error {
-	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
+	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()},
+		packet.Raw, 0, nil)
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,8 @@ func (e *slowSocket) open(o Options) error {
 }
 
 func configureSlow(fd int) error {
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(slowFilter)), Filter: &slowFilter[0]}); err != nil {
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(slowFilter)), Filter: &slowFilter[0]}); err != nil {
 		return fmt.Errorf("set SO_ATTACH_FILTER: %w", err)
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
@@ -110,9 +113,9 @@ func (e *slowSocket) readOnce(fd uintptr) bool {
 	}
 }
 
-// ReceiveSlow waits for a frame of a slow protocol, except Marker PDUs, and copies what fits into b. Receive returns such
-// frames too, whatever EnableSlow says. One goroutine calls it. Errors are those of Receive; after ErrDown it waits
-// until the NIC is up, and until Close if the NIC is gone.
+// ReceiveSlow waits for a frame of a slow protocol, except Marker PDUs, and copies what fits into b. Receive returns
+// such frames too, whatever EnableSlow says. One goroutine calls it. Errors are those of Receive; after ErrDown it
+// waits until the NIC is up, and until Close if the NIC is gone.
 func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
 	e := &s.slow
 	e.into = b

@@ -56,14 +56,14 @@ func TestSlowSocketReceivesSlowProtocolsOnly(t *testing.T) {
 	labtest.Must(t, p.a.SendControl(slowFrame(9))) // our own
 	send(testFrame(1), slowFrame(2), other, tagged, question, answer, third)
 	if diff := cmp.Diff([][]byte{slowFrame(2), answer, third}, receiveSlow(t, p.a, third)); diff != "" {
-		t.Errorf("heard (-want +got):\n%s", diff)
+		t.Errorf("received (-want +got):\n%s", diff)
 	}
 	labtest.Must(t, p.a.EnableSlow(false))
 	send(slowFrame(6))
 	labtest.Must(t, p.a.EnableSlow(true))
 	send(slowFrame(7))
 	if diff := cmp.Diff([][]byte{slowFrame(7)}, receiveSlow(t, p.a, slowFrame(7))); diff != "" {
-		t.Errorf("heard again (-want +got):\n%s", diff)
+		t.Errorf("received again (-want +got):\n%s", diff)
 	}
 	// The first way in has all of them.
 	if got := collect(t, p.a, 10); !bytes.Equal(got[0][frame.VnetLen:], slowFrame(0)) {
@@ -89,7 +89,7 @@ func TestSlowSocketOfANICThatGoesDownAndAway(t *testing.T) {
 	labtest.Must(t, err)
 	labtest.Must(t, p.host.Handle().LinkDel(l))
 	if err := p.a.EnableSlow(false); err == nil {
-		t.Error("a NIC that is gone is heard")
+		t.Error("received by a NIC that is gone")
 	}
 	time.AfterFunc(50*time.Millisecond, func() { p.a.Close() })
 	for {
@@ -98,6 +98,6 @@ func TestSlowSocketOfANICThatGoesDownAndAway(t *testing.T) {
 		}
 	}
 	if err := p.a.EnableSlow(true); !errors.Is(err, ErrClosed) {
-		t.Errorf("a closed socket hears: %v", err)
+		t.Errorf("a closed socket receives: %v", err)
 	}
 }

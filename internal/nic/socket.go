@@ -48,13 +48,13 @@ type Options struct {
 	TSO, USO Offload
 }
 
-// OnPanic sets the function that is called when segmenting the frame b panics; the frame is Rejected then. Call it before
-// the first Flush.
+// OnPanic sets the function that is called when segmenting the frame b panics; the frame is Rejected then. Call it
+// before the first Flush.
 func (s *Socket) OnPanic(f func(value any, b []byte)) { s.out.panicked = f }
 
-// Socket receives all frames of a NIC and transmits by it. One goroutine receives (Receive, Poll, ClearWake, Frame), one
-// receives slow protocols (ReceiveSlow), one transmits (Queue, Flush). The other methods may be called from any goroutine.
-// SendControl and SendControlInOrder have a send buffer of their own, ReceiveSlow a receive buffer.
+// Socket receives all frames of a NIC and transmits by it. One goroutine receives (Receive, Poll, ClearWake, Frame),
+// one receives slow protocols (ReceiveSlow), one transmits (Queue, Flush). The other methods may be called from any
+// goroutine. SendControl and SendControlInOrder have a send buffer of their own, ReceiveSlow a receive buffer.
 type Socket struct {
 	opt    Options
 	file   *os.File
@@ -77,9 +77,11 @@ type Socket struct {
 
 // Open opens a socket on the NIC, which may be down, and receives from then on.
 func Open(o Options) (*Socket, error) {
-	s := &Socket{opt: o, unicast: memberships{kind: unix.PACKET_MR_UNICAST}, groups: memberships{kind: unix.PACKET_MR_MULTICAST}}
+	s := &Socket{opt: o, unicast: memberships{kind: unix.PACKET_MR_UNICAST},
+		groups: memberships{kind: unix.PACKET_MR_MULTICAST}}
 	// Protocol 0 receives nothing: the options are set before the first frame, and no frame of another NIC comes in.
-	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()}, packet.Raw, 0, nil)
+	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()},
+		packet.Raw, 0, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
@@ -149,7 +151,8 @@ func (s *Socket) configure(fd int) error {
 	}{
 		{name: "PACKET_VNET_HDR", level: unix.SOL_PACKET, key: unix.PACKET_VNET_HDR, val: 1},
 		{name: "PACKET_AUXDATA", level: unix.SOL_PACKET, key: unix.PACKET_AUXDATA, val: 1},
-		{name: "PACKET_IGNORE_OUTGOING", level: unix.SOL_PACKET, key: unix.PACKET_IGNORE_OUTGOING, val: 1, readBack: true},
+		{name: "PACKET_IGNORE_OUTGOING", level: unix.SOL_PACKET, key: unix.PACKET_IGNORE_OUTGOING,
+			val: 1, readBack: true},
 		{name: "SO_RCVBUFFORCE", level: unix.SOL_SOCKET, key: unix.SO_RCVBUFFORCE, val: receiveBuffer},
 	} {
 		if err := unix.SetsockoptInt(fd, opt.level, opt.key, opt.val); err != nil {
@@ -190,9 +193,9 @@ func (s *Socket) withFD(f func(fd int) error) error {
 	return err
 }
 
-// SetSocketFilter attaches the BPF socket filter with descriptor fd in place of the one before, with no frame between the
-// two; fd < 0 detaches it. The filter sees a frame just before the NIC's tc ingress hook, on the same processor. Nothing
-// counts what it refuses. The socket keeps the filter: fd may be closed.
+// SetSocketFilter attaches the BPF socket filter with descriptor fd in place of the one before, with no frame between
+// the two; fd < 0 detaches it. The filter sees a frame just before the NIC's tc ingress hook, on the same processor.
+// Nothing counts what it refuses. The socket keeps the filter: fd may be closed.
 func (s *Socket) SetSocketFilter(fd int) error {
 	err := s.withFD(func(socket int) error {
 		if fd >= 0 {

@@ -16,8 +16,9 @@ func TestTruesizeIsTheKernels(t *testing.T) {
 	// A queue from which hardly anything leaves once its burst is over.
 	const rate, burst = 1000, 80 << 10
 	labtest.Must(t, p.host.Handle().QdiscReplace(&netlink.Tbf{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-		Rate:       rate, Buffer: netlink.Xmittime(rate, burst), Limit: 64 << 20,
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(1, 0),
+			Parent: netlink.HANDLE_ROOT},
+		Rate: rate, Buffer: netlink.Xmittime(rate, burst), Limit: 64 << 20,
 	}))
 	send := func(b []byte) (charged int) {
 		before := p.a.Backlog()

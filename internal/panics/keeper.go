@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nicteam/internal/api"
 )
 
 const (
@@ -22,24 +24,6 @@ const (
 	frameKept = 54
 )
 
-// Panic describes the panics of one kind.
-type Panic struct {
-	Where string    `json:"where"` // control loop, carrier watch, data path, …
-	Input string    `json:"input"` // what was being handled at the last one
-	Count uint64    `json:"count"`
-	Time  time.Time `json:"time"` // of the last one
-	Value string    `json:"value"`
-	Stack string    `json:"stack"`
-}
-
-func (p *Panic) String() string {
-	s := p.Where
-	if p.Input != "" {
-		s += " (" + p.Input + ")"
-	}
-	return s + ": " + p.Value
-}
-
 // Keeper records the panics of a process. Its methods may be called from any goroutine.
 type Keeper struct {
 	log    *slog.Logger
@@ -48,12 +32,12 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	kinds   []*kind // in the order of their first panics
-	onPanic func(Panic)
+	onPanic func(api.Panic)
 }
 
 // kind is the entry of all panics of one Where.
 type kind struct {
-	Panic
+	api.Panic
 	last [fatalCount]time.Time // latest first
 }
 
@@ -66,7 +50,7 @@ func New(log *slog.Logger) *Keeper {
 }
 
 // OnPanic sets the function that is called with each panic that deserves an event. It must not block.
-func (k *Keeper) OnPanic(f func(Panic)) {
+func (k *Keeper) OnPanic(f func(api.Panic)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.onPanic = f
@@ -76,10 +60,10 @@ func (k *Keeper) OnPanic(f func(Panic)) {
 func (k *Keeper) Fatal() <-chan error { return k.fatal }
 
 // List returns the kinds of panics, each with its last one.
-func (k *Keeper) List() []Panic {
+func (k *Keeper) List() []api.Panic {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var list []Panic
+	var list []api.Panic
 	for _, p := range k.kinds {
 		list = append(list, p.Panic)
 	}
@@ -145,7 +129,7 @@ func (k *Keeper) record(where, input string, value any) kind {
 	i := slices.IndexFunc(k.kinds, func(p *kind) bool { return p.Where == where })
 	if i < 0 {
 		i = len(k.kinds)
-		k.kinds = append(k.kinds, &kind{Panic: Panic{Where: where}})
+		k.kinds = append(k.kinds, &kind{Panic: api.Panic{Where: where}})
 	}
 	p := k.kinds[i]
 	p.Count++
@@ -155,7 +139,7 @@ func (k *Keeper) record(where, input string, value any) kind {
 	return *p
 }
 
-func (k *Keeper) report(p Panic) {
+func (k *Keeper) report(p api.Panic) {
 	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
 	k.mu.Lock()
 	tell := k.onPanic

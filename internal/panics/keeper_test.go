@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"nicteam/internal/api"
 )
 
 func fatal(k *Keeper) error {
@@ -23,8 +25,8 @@ func fatal(k *Keeper) error {
 func TestDoKeepsWhatPanicked(t *testing.T) {
 	var log bytes.Buffer
 	k := New(slog.New(slog.NewTextHandler(&log, nil)))
-	var told []Panic
-	k.OnPanic(func(p Panic) { told = append(told, p) })
+	var told []api.Panic
+	k.OnPanic(func(p api.Panic) { told = append(told, p) })
 	if !k.Do("calm", func() {}) || len(k.List()) != 0 {
 		t.Fatal("what panics not is kept")
 	}

@@ -44,8 +44,8 @@ func TestFilterAndPromiscuous(t *testing.T) {
 	}
 }
 
-// A NIC that takes in nothing but its own is named; the rest of the Plan is in force.
-func TestRefusedAddressesAreTold(t *testing.T) {
+// A NIC that accepts nothing but its own is named; the rest of the Plan is in force.
+func TestRefusedAddressesAreReported(t *testing.T) {
 	g := newRig(t, 2)
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()
@@ -67,11 +67,11 @@ func TestRefusedAddressesAreTold(t *testing.T) {
 					continue
 				}
 				if c.Member != 2 || c.Err == nil {
-					t.Errorf("told %+v", c)
+					t.Errorf("reported %+v", c)
 				}
 				return
 			case <-late:
-				t.Error("not told")
+				t.Error("not reported")
 				return
 			}
 		}

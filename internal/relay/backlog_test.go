@@ -38,7 +38,7 @@ func (l *line) run(p *rateMeter, now *time.Time, d time.Duration, perMs float64)
 	return taken
 }
 
-func TestPaceFindsTheRate(t *testing.T) {
+func TestRateMeterFindsTheRate(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		rate float64 // bytes/s
@@ -71,7 +71,7 @@ func TestPaceFindsTheRate(t *testing.T) {
 }
 
 // A member that is not full says nothing about what it could carry.
-func TestPaceLeavesAnIdleMemberAlone(t *testing.T) {
+func TestRateMeterIgnoresAnIdleMember(t *testing.T) {
 	now := time.Unix(0, 0)
 	p := &rateMeter{}
 	l := &line{rate: 1e9, bound: 12 << 20}

@@ -12,7 +12,7 @@ import (
 )
 
 // Many ask at once, and each is served once, one after the other, whatever else the goroutine has to do.
-func TestDo(t *testing.T) {
+func TestDoWithPicker(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	host := g.teamPort()
@@ -39,8 +39,8 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// What is posted is done before what is asked for later, and nobody waits for it.
-func TestPost(t *testing.T) {
+// Posted functions run before later ones, without waiting.
+func TestPostWithPicker(t *testing.T) {
 	g := newRig(t, 1)
 	var got []int
 	begun, wait := make(chan struct{}), make(chan struct{})
@@ -61,7 +61,7 @@ func TestPost(t *testing.T) {
 }
 
 // What is asked for while the goroutine ends is either done, or said not to be.
-func TestErrandsWhileEnding(t *testing.T) {
+func TestBetweenBatchesWhileEnding(t *testing.T) {
 	for range 200 {
 		var e betweenBatches
 		if e.do(func() { t.Error("it was done") }, func() error { return nil }) {
@@ -77,7 +77,7 @@ func TestErrandsWhileEnding(t *testing.T) {
 		e.close()
 		all.Wait()
 		if ran != told {
-			t.Fatalf("done %v, told %v", ran, told)
+			t.Fatalf("done %v, reported %v", ran, told)
 		}
 		if e.due.Load() || len(e.tasks) != 0 {
 			t.Fatal("something is left")

@@ -10,7 +10,7 @@ import (
 
 // tally counts one direction of one member during a batch. It belongs to one goroutine.
 type tally struct {
-	moved  [frame.Protocols]team.Count
+	moved  [frame.Protocols]frame.Count
 	drops  [team.Drops]uint64
 	errors uint64
 	other  uint64 // transmit: resent; receive: flooded
@@ -40,7 +40,7 @@ func (t *totals) add(l *tally) {
 		if c := &l.moved[p]; c.Frames != 0 {
 			t.moved[p].bytes.Add(c.Bytes)
 			t.moved[p].frames.Add(c.Frames)
-			*c = team.Count{}
+			*c = frame.Count{}
 		}
 	}
 	for d := range l.drops {
@@ -71,9 +71,9 @@ func (t *totals) reset() {
 	t.other.Store(0)
 }
 
-func (t *totals) read(moved *[frame.Protocols]team.Count, drops *[team.Drops]uint64) {
+func (t *totals) read(moved *[frame.Protocols]frame.Count, drops *[team.Drops]uint64) {
 	for p := range t.moved {
-		moved[p] = team.Count{Bytes: t.moved[p].bytes.Load(), Frames: t.moved[p].frames.Load()}
+		moved[p] = frame.Count{Bytes: t.moved[p].bytes.Load(), Frames: t.moved[p].frames.Load()}
 	}
 	for d := range t.drops {
 		drops[d] = t.drops[d].Load()

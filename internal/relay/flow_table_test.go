@@ -63,7 +63,7 @@ func (g *rig) sendFlows(n int) {
 	}
 }
 
-// Members whose links tell a lie are found out, and used by what they carry.
+// Members are used by what they carry, not by the speed that their links report.
 func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 	g := newRig(t, 2)
 	rates := []float64{40e6, 120e6}
@@ -108,8 +108,8 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 	}
 }
 
-// A member whose queue looks long because nobody knew what it carries is read all the same while others send.
-func TestAnUnusedMemberIsRead(t *testing.T) {
+// A member whose queue looks long because its rate is unknown is measured while others transmit.
+func TestUnusedMemberIsMeasured(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.shortest()
 	pl.Shortest.Rates[0], pl.Shortest.Rates[1] = 10_000, 10_000 // a frame takes 48 ms; in truth nothing waits

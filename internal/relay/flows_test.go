@@ -57,7 +57,7 @@ func TestFlowsCopiesTheTable(t *testing.T) {
 	}
 }
 
-// Nobody who asks is left waiting, whoever closes meanwhile, and a relay that serves does not miss its end.
+// Flows returns whenever the relay is closed, and the relay's end is not missed.
 func TestFlowsWhileClosing(t *testing.T) {
 	g := newRig(t, 1)
 	for range 20 {
@@ -100,9 +100,9 @@ func TestFlowsWhileClosing(t *testing.T) {
 	}
 }
 
-func TestHeardCountsWhatIsForUs(t *testing.T) {
+func TestRxBytesCountWhatIsForUs(t *testing.T) {
 	g := newRig(t, 2)
-	g.hearAll()
+	g.receiveAll()
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 	g.apply(g.plan(spread.RuleSingle))
 	b := testFrame(adapterMAC, peerMAC, 0)
@@ -116,7 +116,7 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 			adapterMAC.Put(b, 0)
 			host.expect(b)
 		}
-		labtest.Must(t, g.relay.Leave(1)) // what was heard stays
+		labtest.Must(t, g.relay.Leave(1)) // what was received stays
 		g.join(1)
 	}
 	b = testFrame(frame.Broadcast, peerMAC, 0)
@@ -127,7 +127,7 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 	var h frame.Headers
 	frame.Parse(b, &h)
 	var got spread.RxBytes
-	labtest.Eventually(t, "what was heard", func() bool {
+	labtest.Eventually(t, "what was received", func() bool {
 		g.relay.Heard(&got)
 		return got[spread.RxClass(&h, b)] == 6*60
 	})
@@ -136,6 +136,6 @@ func TestHeardCountsWhatIsForUs(t *testing.T) {
 		sum += n
 	}
 	if sum != 6*60 {
-		t.Errorf("%d bytes heard, %d of them from the peer", sum, 6*60)
+		t.Errorf("%d bytes received, %d of them from the peer", sum, 6*60)
 	}
 }

@@ -89,7 +89,7 @@ func TestHandover(t *testing.T) {
 			if over {
 				h.end(err)
 				if got := <-h.done; got != err {
-					t.Errorf("told %v", got)
+					t.Errorf("reported %v", got)
 				}
 			}
 			if over != c.wantOver || !errors.Is(err, c.wantErr) || (err == nil) != (c.wantErr == nil) || gate != c.wantGate {
@@ -103,7 +103,7 @@ func TestHandover(t *testing.T) {
 }
 
 // It goes by what it finds after its time is over, however long it stood still before.
-func TestHandoverLooksOnceMore(t *testing.T) {
+func TestHandoverReadsOnceMore(t *testing.T) {
 	gate := GateSlow
 	h := newHandover(&gate, newClock())
 	var of *handover

@@ -89,7 +89,7 @@ func (g *rig) groupsOf(name string) string {
 }
 
 // A NIC that cannot be given a group is named.
-func TestRefusedGroupsAreTold(t *testing.T) {
+func TestRefusedGroupsAreReported(t *testing.T) {
 	g := newRig(t, 1)
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()
@@ -110,10 +110,10 @@ func TestRefusedGroupsAreTold(t *testing.T) {
 				continue
 			}
 			if told = true; c.Member != 1 || !errors.Is(c.Err, unix.EINVAL) {
-				t.Errorf("told %+v", c)
+				t.Errorf("reported %+v", c)
 			}
 		case <-late:
-			t.Fatal("not told")
+			t.Fatal("not reported")
 		}
 	}
 	labtest.Eventually(t, "m0 in the group", func() bool { return strings.Contains(g.groupsOf("m0"), hex(solicited)) })
@@ -185,10 +185,10 @@ func TestGroupFilter(t *testing.T) {
 				err = f.set(&tt.nic, groups, tt.all)
 			}
 			if tt.told == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.told) {
-				t.Errorf("told %v, want %q", err, tt.told)
+				t.Errorf("reported %v, want %q", err, tt.told)
 			}
 			if !slices.Equal(tt.nic.groups, tt.want.groups) || tt.nic.allMulti != tt.want.allMulti {
-				t.Errorf("NIC takes in %v, all %v; want %v, all %v", tt.nic.groups, tt.nic.allMulti, tt.want.groups, tt.want.allMulti)
+				t.Errorf("NIC accepts %v, all %v; want %v, all %v", tt.nic.groups, tt.nic.allMulti, tt.want.groups, tt.want.allMulti)
 			}
 		})
 	}

@@ -29,8 +29,8 @@ func inVLAN(b []byte, tpid, vlan uint16) []byte {
 	return slices.Concat(b[:12], tag, b[12:])
 }
 
-// Where the relay thinks that a guest is, and how sure it is, follows from when the adapter last sent from it.
-func TestSinceAGuestHasSent(t *testing.T) {
+// Whether a frame is reflected or its station has moved follows from when the adapter last sent from it.
+func TestSinceSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g recentLocal
 		c := newClock()
@@ -73,7 +73,7 @@ func TestSinceAGuestHasSent(t *testing.T) {
 	})
 }
 
-func TestSightings(t *testing.T) {
+func TestMoveCandidates(t *testing.T) {
 	var l MoveCandidates
 	s := func(i int) frame.Station { return frame.StationOf(behindMAC+frame.MAC(i), 0) }
 	looks := func(now int64) (n int) {
@@ -96,8 +96,8 @@ func TestSightings(t *testing.T) {
 	}
 }
 
-// A guest that is heard from another host is told of once, however much it says, and in the VLAN that it is heard in.
-func TestGuestIsToldOfElsewhere(t *testing.T) {
+// A station that sends from another host is reported once, however much it sends, in its VLAN.
+func TestMovedStationIsReported(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0), frame.StationOf(behindMAC, 7))
@@ -111,27 +111,27 @@ func TestGuestIsToldOfElsewhere(t *testing.T) {
 	want := []frame.Station{frame.StationOf(behindMAC, 0)}
 	var got []frame.Station
 	told := func() bool {
-		got = append(got, g.toldElsewhere()...)
+		got = append(got, g.reportedMoved()...)
 		return len(got) > 0
 	}
-	labtest.Eventually(t, "news of the guest", told)
+	labtest.Eventually(t, "a report of the station", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	// Who is not in the Plan there is nobody to tell of.
+	// A station that the Plan does not have is not reported.
 	peer.send(inVLAN(testFrame(frame.Broadcast, behindMAC, 1), frame.TypeVLAN, 9))
 	peer.send(testFrame(frame.Broadcast, strangerMAC, 1))
 	peer.send(inVLAN(testFrame(frame.Broadcast, behindMAC, 1), frame.TypeVLAN, 7))
 	want = []frame.Station{frame.StationOf(behindMAC, 7)}
 	got = nil
-	labtest.Eventually(t, "news of the guest in a VLAN", told)
+	labtest.Eventually(t, "a report of the station in a VLAN", told)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 // A MAC may live behind the adapter in one VLAN and elsewhere in another, as VRRP's does.
-func TestGuestIsElsewhereInAnotherVLAN(t *testing.T) {
+func TestStationMovedInOneVLAN(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.plan(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 7))
@@ -145,43 +145,43 @@ func TestGuestIsElsewhereInAnotherVLAN(t *testing.T) {
 		peer.send(b)
 		host.expect(b)
 	}
-	if got := g.toldElsewhere(); len(got) > 0 {
-		t.Errorf("told of %v", got)
+	if got := g.reportedMoved(); len(got) > 0 {
+		t.Errorf("reported %v", got)
 	}
 }
 
 // Who the adapter sends from is here, whoever else says so elsewhere: what it has sent meanwhile is looked at first.
-func TestWhoSendsIsHere(t *testing.T) {
+func TestSendingStationHasNotMoved(t *testing.T) {
 	g := newRig(t, 1)
 	pl := g.plan(spread.RuleSingle)
 	s := frame.StationOf(behindMAC, 0)
 	lives(pl, s)
 	g.apply(pl)
 	host := g.teamPort()
-	labtest.Eventually(t, "a guest's word that is not old when it is looked at", func() bool {
-		g.toldElsewhere()
+	labtest.Eventually(t, "a station's word that is not old when it is looked at", func() bool {
+		g.reportedMoved()
 		began := time.Now()
 		host.send(testFrame(peerMAC, behindMAC, 1))
 		g.relay.reportIfMoved(s)
-		got := g.toldElsewhere()
+		got := g.reportedMoved()
 		if time.Since(began) >= MovedAfter {
 			return false // the machine was busy
 		}
 		if len(got) > 0 {
-			t.Fatalf("told of %v", got)
+			t.Fatalf("reported %v", got)
 		}
 		return true
 	})
 	other := frame.StationOf(strangerMAC, 7)
 	g.relay.reportIfMoved(other)
-	if diff := cmp.Diff([]frame.Station{other}, g.toldElsewhere()); diff != "" {
+	if diff := cmp.Diff([]frame.Station{other}, g.reportedMoved()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// Programs know of others.
 	g.relay.SetSentByPrograms(func(s frame.Station) bool { return s == other })
 	g.relay.reportIfMoved(other)
-	if got := g.toldElsewhere(); len(got) > 0 {
-		t.Errorf("told of %v, whom programs have seen", got)
+	if got := g.reportedMoved(); len(got) > 0 {
+		t.Errorf("reported %v, which programs sent from", got)
 	}
 	g.relay.SetSentByPrograms(nil)
 	now := g.relay.clock.now()
@@ -191,8 +191,8 @@ func TestWhoSendsIsHere(t *testing.T) {
 	}
 }
 
-// toldElsewhere are the stations that the control loop has been told of so far.
-func (g *rig) toldElsewhere() (all []frame.Station) {
+// reportedMoved returns the stations that were reported so far.
+func (g *rig) reportedMoved() (all []frame.Station) {
 	g.Helper()
 	labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) {})) // behind all that was asked before
 	for {
@@ -207,9 +207,9 @@ func (g *rig) toldElsewhere() (all []frame.Station) {
 	}
 }
 
-// What announces a guest comes back from a switch that floods, too. It is not the guest, and must not come in: a bridge
-// would look for the guest there.
-func TestAnnouncementOfAGuestComesBack(t *testing.T) {
+// A switch that floods reflects an announcement in the name of a station. It must not be accepted: a bridge would learn
+// the station there.
+func TestReflectedAnnouncementOfAStation(t *testing.T) {
 	g := newRig(t, 3)
 	g.flood()
 	pl := g.plan(spread.RuleSingle)
@@ -222,7 +222,7 @@ func TestAnnouncementOfAGuestComesBack(t *testing.T) {
 		return c.Members[0].RXDrop[team.DropReflected]+c.Members[2].RXDrop[team.DropReflected] == 4
 	})
 	host.empty()
-	if got := g.toldElsewhere(); len(got) > 0 {
-		t.Errorf("told of %v", got)
+	if got := g.reportedMoved(); len(got) > 0 {
+		t.Errorf("reported %v", got)
 	}
 }

@@ -77,7 +77,7 @@ func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 		host.send(b)
 		peers[1].expect(readdressed(b, memberMAC(1)))
 	}
-	// Who lives behind the adapter is somebody else.
+	// A station behind the adapter has its own address.
 	for _, src := range []frame.MAC{behindMAC, strangerMAC} {
 		b := testFrame(peerMAC, src, 2)
 		host.send(b)
@@ -90,8 +90,8 @@ func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	peers[0].expect(readdressed(b, memberMAC(0)))
 }
 
-// A member whose NIC gets another address sends with that and takes in what is for it from the next Plan on, without being
-// opened anew; what is for the one before is taken in while the Plan says so.
+// A member whose NIC gets another address sends with that and accepts what is for it from the next Plan on, without being
+// opened anew; what is for the one before is accepted while the Plan says so.
 func TestMembersAddressFollowsThePlan(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
@@ -111,7 +111,7 @@ func TestMembersAddressFollowsThePlan(t *testing.T) {
 		peer.send(testFrame(dst, peerMAC, n))
 		host.expect(testFrame(adapterMAC, peerMAC, n))
 	}
-	labtest.Eventually(t, "m1's NIC takes in its address from before", func() bool {
+	labtest.Eventually(t, "m1's NIC accepts its address from before", func() bool {
 		l, err := g.host.Handle().LinkByName("m1")
 		labtest.Must(t, err)
 		return l.Attrs().Promisc > 0
@@ -121,7 +121,7 @@ func TestMembersAddressFollowsThePlan(t *testing.T) {
 	later := *pl
 	later.Filter[1], later.TeamMACs = nil, []frame.MAC{adapterMAC, memberMAC(0), next}
 	g.apply(&later)
-	peer.send(testFrame(memberMAC(1), peerMAC, 4)) // not taken in
+	peer.send(testFrame(memberMAC(1), peerMAC, 4)) // not accepted
 	arrives(next, 5)
 }
 
@@ -160,7 +160,7 @@ func TestSuperFramesGetTheMembersAddress(t *testing.T) {
 	}
 }
 
-func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
+func TestARPOfTheAdapterGoesToTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	pl.Behind, pl.TeamMACs = []frame.MAC{behindMAC}, append(pl.TeamMACs, behindMAC)
@@ -203,7 +203,7 @@ func TestAdapterAsksThroughTheControlLoop(t *testing.T) {
 	peer.expect(readdressed(request, memberMAC(0)))
 }
 
-func TestNobodyToAskBy(t *testing.T) {
+func TestNoMemberForARP(t *testing.T) {
 	g := newRig(t, 1)
 	pl := g.perMember(spread.RuleNone)
 	pl.Distributing = 0
@@ -273,7 +273,7 @@ func TestAnswersAreCopiedToTheControlLoop(t *testing.T) {
 }
 
 // Who lives behind the adapter keeps his address and has one member, both ways; a dead member's address is the heir's.
-func TestWhoLivesBehindIsPinned(t *testing.T) {
+func TestStationsBehindArePinned(t *testing.T) {
 	g := newRig(t, 3)
 	dead := memberMAC(9)
 	pl := g.shortest()

@@ -15,7 +15,7 @@ import (
 	"nicteam/team"
 )
 
-func TestGuestsAreKnownForAWhile(t *testing.T) {
+func TestRecentStationsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g recentLocal
 		c := newClock()
@@ -49,8 +49,8 @@ func TestGuestsAreKnownForAWhile(t *testing.T) {
 	})
 }
 
-// As many as the control loop is told of at a time find room.
-func TestManyGuestsAreKnown(t *testing.T) {
+// There is room for as many stations as are reported at a time.
+func TestManyRecentStations(t *testing.T) {
 	var g recentLocal
 	c := newClock()
 	for i := range 64 {
@@ -63,9 +63,9 @@ func TestManyGuestsAreKnown(t *testing.T) {
 	}
 }
 
-// A switch that floods brings all that a member sends to the others. What somebody new behind the adapter sends must
-// not come back in, though no Plan knows of him.
-func TestNothingOfAStrangerComesBack(t *testing.T) {
+// A switch that floods reflects all that a member sends to the others. Frames of a new station, which no Plan has, must
+// not be accepted.
+func TestReflectedFramesOfANewStation(t *testing.T) {
 	for _, per := range []bool{false, true} {
 		t.Run(fmt.Sprintf("per member %v", per), func(t *testing.T) {
 			g := newRig(t, 3)
@@ -74,7 +74,7 @@ func TestNothingOfAStrangerComesBack(t *testing.T) {
 			if per {
 				pl = g.perMember(spread.RuleSingle)
 			}
-			pl.Active, pl.Promiscuous = 1, true // member 0 takes in what is for groups
+			pl.Active, pl.Promiscuous = 1, true // member 0 accepts what is for groups
 			g.apply(pl)
 			host := g.teamPort()
 			const n = 100
@@ -109,8 +109,8 @@ func (g *rig) flood() {
 	labtest.Must(g, g.peer.Up("br0"))
 }
 
-// Somebody behind the adapter who has moved to another host is heard from there at once, though the Plan still has him.
-func TestGuestThatMovedAwayIsHeard(t *testing.T) {
+// A station that moved to another host is received from there at once, although the Plan still has it.
+func TestMovedStationIsReceived(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	lives(pl, frame.StationOf(behindMAC, 0))
@@ -119,7 +119,7 @@ func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 	moved := testFrame(frame.Broadcast, behindMAC, 1)
 	peer.send(moved)
 	host.expect(moved)
-	// While he sends from here it is his own come back.
+	// While it sends from here its frames are reflected ones.
 	host.send(testFrame(peerMAC, behindMAC, 2))
 	peer.next()
 	peer.send(testFrame(frame.Broadcast, behindMAC, 3))
@@ -127,9 +127,9 @@ func TestGuestThatMovedAwayIsHeard(t *testing.T) {
 	host.empty()
 }
 
-// What answers somebody new behind the adapter is taken in by the member that he is sent for by until the Plan has him,
+// Until the Plan has a new station, the member that transmits for it accepts the answers,
 // and nowhere else.
-func TestAnswerToAGuest(t *testing.T) {
+func TestAnswerToANewStation(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.perMember(spread.RuleSingle)
 	pl.Promiscuous = true
@@ -148,9 +148,9 @@ func TestAnswerToAGuest(t *testing.T) {
 	host.expect(b)
 }
 
-// A guest says which groups he wants with the address of the member by which groups come in: a switch must not
-// learn the guest there.
-func TestGroupReportOfAGuest(t *testing.T) {
+// A station's group report has the address of the member that receives groups: a switch must not learn the station
+// there.
+func TestGroupReportOfAStation(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.perMember(spread.RuleSingle))
 	host := g.teamPort()

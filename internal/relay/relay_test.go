@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/internal/panics"
 	"nicteam/modes/spread"
 	"nicteam/team"
 )
@@ -58,8 +58,8 @@ func TestFramesPassBothWays(t *testing.T) {
 	c := g.await("counters", func(c *team.Counters) bool {
 		return c.Members[0].RX[frame.Other].Frames == base.RX[frame.Other].Frames+n
 	})
-	base.RX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
-	base.TX[frame.Other].Add(team.Count{Frames: n, Bytes: n * octets})
+	base.RX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
+	base.TX[frame.Other].Add(frame.Count{Frames: n, Bytes: n * octets})
 	if diff := cmp.Diff(base, c.Members[0]); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
@@ -123,7 +123,7 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *spread.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
-	g.hearAll()
+	g.receiveAll()
 	host, peer := g.teamPort(), g.peerPort(0)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 		t.Errorf("resent, by the first, by the second, refused: %v, want %v", got, want)
 	}
 
-	// Both refuse: lost, and told so.
+	// Both refuse: lost, and counted.
 	labtest.Must(t, g.host.Down("m1"))
 	host.send(testFrame(peerMAC, adapterMAC, n))
 	c = g.await("refusal", func(c *team.Counters) bool { return c.Members[0].TXDrop[team.DropRefused] == 1 })
@@ -260,7 +260,7 @@ func TestNICGoneAndBack(t *testing.T) {
 	peer0.expect(b)
 }
 
-func TestStrangersAreToldOnceAPlan(t *testing.T) {
+func TestNewStationsAreReportedOnceAPlan(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	host, peer := g.teamPort(), g.peerPort(0)
@@ -282,7 +282,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	peer.expect(b)
 	select {
 	case c := <-g.relay.Control():
-		t.Errorf("told again: %+v", c)
+		t.Errorf("reported again: %+v", c)
 	default:
 	}
 	asks := *pl
@@ -292,7 +292,7 @@ func TestStrangersAreToldOnceAPlan(t *testing.T) {
 	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
 		t.Errorf("a Plan that asks for it (-want +got):\n%s", diff)
 	}
-	// In a VLAN it is somebody else, for a switch.
+	// In a VLAN it is another station.
 	for _, tpid := range []uint16{frame.TypeVLAN, frame.TypeQinQ} {
 		in := uint16(7)
 		if tpid == frame.TypeQinQ {
@@ -333,7 +333,7 @@ func TestSendControlFrame(t *testing.T) {
 	if err := g.relay.Send(0, b[:3]); err == nil {
 		t.Error("Send of three octets succeeded")
 	}
-	if c := g.counters().Members[0].TX[frame.Other]; c != (team.Count{Frames: 1, Bytes: 60}) {
+	if c := g.counters().Members[0].TX[frame.Other]; c != (frame.Count{Frames: 1, Bytes: 60}) {
 		t.Errorf("counted %+v", c)
 	}
 }
@@ -343,7 +343,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	pl := g.plan(spread.RuleRoundRobin)
 	g.apply(pl)
 	host, peer := g.teamPort(), g.peerPort(0)
-	// A member without a socket makes each second frame panic. Nobody is left who would set what its NIC takes in.
+	// A member without a socket makes each second frame panic. Nothing sets its NIC's filter any more.
 	for _, b := range []**background{&g.relay.filters, &g.relay.groups} {
 		(*b).close()
 		*b = g.relay.runInBackground(func() {})
@@ -357,7 +357,7 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	for range n / 2 {
 		peer.next()
 	}
-	kept := func() []panics.Panic { return g.relay.panics.List() }
+	kept := func() []api.Panic { return g.relay.panics.List() }
 	labtest.Eventually(t, "panics", func() bool { p := kept(); return len(p) == 1 && p[0].Count == n/2 })
 	if p := kept()[0]; !strings.HasPrefix(p.Input, fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)) || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)

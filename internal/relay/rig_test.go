@@ -108,13 +108,13 @@ func (g *rig) apply(pl *spread.Plan) {
 	labtest.Must(g, g.relay.Apply(pl))
 	// The NICs' filters follow in a moment, and what comes before that they drop.
 	for m := range g.relay.joined {
-		_ = m.socket.AddFilter(g.relay.rule.Load().filterOf(m.id)) // a NIC that refuses is told of by the relay
+		_ = m.socket.AddFilter(g.relay.rule.Load().filterOf(m.id)) // a NIC that refuses is reported by the relay
 	}
 }
 
-// hearAll has members' NICs hand up every frame, for tests of what the relay does with those for others, or before
+// receiveAll makes members' NICs pass every frame up, for tests of what the relay does with those for others, or before
 // the filters have followed the Plan.
-func (g *rig) hearAll() {
+func (g *rig) receiveAll() {
 	g.Helper()
 	for _, l := range g.links {
 		dev, err := g.host.Handle().LinkByName(l.Name)

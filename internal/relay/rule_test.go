@@ -28,7 +28,7 @@ const (
 )
 
 // perMember is the Plan of three members whose addresses are on the wire: the adapter's is at home with member 0, that
-// of a dead fourth with member 1, who lives behind is pinned to member 2, and groups are member 0's.
+// of a dead fourth with member 1, stations behind are pinned to member 2, and groups are member 0's.
 func perMember() *spread.Plan {
 	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
 		TeamMACs: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
@@ -43,7 +43,7 @@ func perMember() *spread.Plan {
 	return pl
 }
 
-func TestEachAddressIsTakenInByOneMember(t *testing.T) {
+func TestEachAddressIsAcceptedByOneMember(t *testing.T) {
 	const nobody = -1
 	for _, tt := range []struct {
 		name   string
@@ -87,7 +87,7 @@ func TestEachAddressIsTakenInByOneMember(t *testing.T) {
 	}
 }
 
-// Where the members have no addresses of their own on the wire, all of them take in the adapter's.
+// Where the members have no addresses of their own on the wire, all of them accept the adapter's.
 func TestAcceptWithOneAddress(t *testing.T) {
 	type verdict struct {
 		Whose  Accepted

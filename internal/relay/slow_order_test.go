@@ -39,18 +39,18 @@ func question() []byte {
 	return m.Frame(peerMAC)
 }
 
-// enableSlow has the ear of member id hear, as if LACP had been spoken to it.
+// enableSlow enables the slowReceiver of member id, as after an LACPDU.
 func (g *rig) enableSlow(id int) {
 	g.Helper()
 	m := g.relay.members[id].Load()
 	m.slow.lacpSeen.Store(true)
 	g.relay.filters.schedule()
-	labtest.Eventually(g, "the ear hears", m.slow.active.Load)
+	labtest.Eventually(g, "the slowReceiver is active", m.slow.active.Load)
 }
 
 // A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
 // waits for the member's goroutine has not.
-func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
+func TestMarkersDoNotOvertakeTheBacklog(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	peer := g.peerPort(0)
@@ -71,7 +71,7 @@ func TestMarkersDoNotOvertakeWhatWaits(t *testing.T) {
 		t.Errorf("afterwards (-want +got):\n%s", diff)
 	}
 	if got := g.receivedByStack() - before; got < n {
-		t.Errorf("the marker was told of when %d of %d frames before it had arrived", got, n)
+		t.Errorf("the marker was reported when %d of %d frames before it had arrived", got, n)
 	}
 }
 
@@ -101,12 +101,12 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 		}
 	}, m.socket.Wake)
 	if delivered := g.receivedByStack() - before; early != 0 || told != 1 || delivered < 1 {
-		t.Errorf("told of %d markers, of %d before what came before was delivered; %d frames were", told, early, delivered)
+		t.Errorf("reported %d markers, of %d before what came before was delivered; %d frames were", told, early, delivered)
 	}
 }
 
-// What came before the ear began to hear is not lost, though the ear did not hear it.
-func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
+// Frames that came before the slowReceiver started are not lost.
+func TestNothingIsLostWhenTheSlowReceiverStarts(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	peer, m := g.peerPort(0), g.relay.members[0].Load()
@@ -115,7 +115,7 @@ func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 	peer.send(b)
 	m.slow.lacpSeen.Store(true)
 	g.relay.filters.schedule()
-	labtest.Eventually(t, "the ear hears", func() bool {
+	labtest.Eventually(t, "the slowReceiver is active", func() bool {
 		peer.send(slowFrame(peerMAC, 1, 2))
 		return len(g.relay.control.frames) > 0
 	})
@@ -126,7 +126,7 @@ func TestNothingIsLostWhenTheEarBegins(t *testing.T) {
 }
 
 // A marker that is held back is for the member that was to send it, not for another that has its id by then.
-func TestMarkersOfWhoHasLeft(t *testing.T) {
+func TestMarkersOfAMemberThatLeft(t *testing.T) {
 	g := newRig(t, 1)
 	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow })
 	ask := func(transaction uint32) []byte {

@@ -30,7 +30,7 @@ func slowFrame(src frame.MAC, subtype uint8, n int) []byte {
 	return b
 }
 
-// From an address of ours, by a member that nothing is taken in by: the protocol hears it all the same.
+// LACP gets a frame even from an address of ours, by a member that does not collect.
 func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	g := newRig(t, 2)
 	peer := g.peerPort(1)
@@ -42,7 +42,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
-			g.enableSlow(1) // while it begins frames may come twice
+			g.enableSlow(1) // while it starts frames may come twice
 		}
 	}
 	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {
@@ -50,7 +50,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 	}
 }
 
-// Neighbours speak other slow protocols too, and nobody here wants to know.
+// Other slow protocols are not passed on.
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
@@ -66,7 +66,7 @@ func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	host.empty()
 }
 
-func TestMembersTakeInSlowProtocols(t *testing.T) {
+func TestMembersAcceptSlowProtocols(t *testing.T) {
 	g := newRig(t, 1)
 	joined := func() (found bool) {
 		labtest.Must(t, g.host.Do(func() error {
@@ -79,7 +79,7 @@ func TestMembersTakeInSlowProtocols(t *testing.T) {
 		return found
 	}
 	if !joined() {
-		t.Error("the NIC does not take in what is for 01:80:c2:00:00:02")
+		t.Error("the NIC does not accept what is for 01:80:c2:00:00:02")
 	}
 	labtest.Must(t, g.relay.Leave(0))
 	if joined() {
@@ -99,7 +99,7 @@ func TestRefusedSlowFramesAllocateNothing(t *testing.T) {
 	}
 }
 
-// A member that is flooded keeps nobody's partner from being heard.
+// A flood on one member does not displace another member's partner.
 func TestSlowFloodOfOneMember(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(spread.RuleSlots))
@@ -127,9 +127,9 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	}
 	took, busy := time.Since(began), processTime()-busy
 	sent := stop()
-	t.Logf("%.0f frames a second, %d of them told in %v; %.0f %% of a processor with their sender's", float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
+	t.Logf("%.0f frames a second, %d of them reported in %v; %.0f %% of a processor with their sender's", float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
 	if heard != 20 {
-		t.Errorf("%d of 20 frames of the other member are heard", heard)
+		t.Errorf("%d of 20 frames of the other member are received", heard)
 	}
 	if most := slowBurst + int(took/slowEvery) + 1; flood > most || flood < slowBurst {
 		t.Errorf("%d frames of the flood in %v, want %d", flood, took, most)
@@ -218,7 +218,7 @@ func TestSendPassesBulk(t *testing.T) {
 	}
 }
 
-// Markers that nobody will send any more keep nobody waiting.
+// Close does not wait for queued markers.
 func TestMarkersWhileClosing(t *testing.T) {
 	g := newRig(t, 1)
 	marker := lacp.Marker{Port: 1, System: adapterMAC}
@@ -237,14 +237,14 @@ func TestMarkersWhileClosing(t *testing.T) {
 	}
 }
 
-// More comes than anybody can move, and the partner is heard all the same.
-func TestPartnerIsHeardInAFlood(t *testing.T) {
+// The partner is received under more traffic than the relay can move.
+func TestPartnerSurvivesAFlood(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
 	flooder, peer := g.peerPort(0), g.peerPort(0)
 	peer.send(slowFrame(peerMAC, 1, 1000))
 	g.newsOf(team.ControlFrame)
-	labtest.Eventually(t, "the ear hears", g.relay.members[0].Load().slow.active.Load)
+	labtest.Eventually(t, "the slowReceiver is active", g.relay.members[0].Load().slow.active.Load)
 	bulk := append(make([]byte, frame.VnetLen), testFrame(adapterMAC, peerMAC, 0)...)
 	stop := flooded(flooder.socket, bulk, 0)
 	overrun := func(c *team.Counters) bool { return c.Members[0].RXDrop[team.DropSocket] > 0 }
@@ -269,9 +269,9 @@ func TestPartnerIsHeardInAFlood(t *testing.T) {
 			}
 			continue
 		case <-timeout:
-			t.Fatalf("%d of %d were heard", heard, n)
+			t.Fatalf("%d of %d were received", heard, n)
 		}
 	}
 	stop()
-	t.Logf("all %d heard, while %d other frames found no room", n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
+	t.Logf("all %d received, while %d other frames found no room", n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
 }

@@ -228,7 +228,7 @@ func TestCountersEqualThePeers(t *testing.T) {
 	labtest.Eventually(t, "frames", func() bool { return len(peers[0].seen)+len(peers[1].seen) == n })
 	c := g.counters()
 	for id, p := range peers {
-		want := team.Count{Frames: uint64(len(p.seen)), Bytes: 60 * uint64(len(p.seen))}
+		want := frame.Count{Frames: uint64(len(p.seen)), Bytes: 60 * uint64(len(p.seen))}
 		if got := c.Members[id].TX[frame.Other]; got != want {
 			t.Errorf("member %d sent %+v, its peer saw %+v", id, got, want)
 		}

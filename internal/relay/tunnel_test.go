@@ -148,7 +148,7 @@ func TestTunnelSuperFramesReachTheAdapter(t *testing.T) {
 					}
 					c := g.counters().Members[0].RX[p]
 					c.Frames, c.Bytes = c.Frames-before.RX[p].Frames, c.Bytes-before.RX[p].Bytes
-					if w := (team.Count{Frames: uint64(len(want)), Bytes: uint64(octets)}); c != w {
+					if w := (frame.Count{Frames: uint64(len(want)), Bytes: uint64(octets)}); c != w {
 						t.Errorf("counted %+v, want %+v", c, w)
 					}
 				})

@@ -152,7 +152,7 @@ var directions = []struct {
 		func(r *Relay, gate *uint32) error { return r.RegainMember(0, gate) }},
 }
 
-// Frames are neither lost nor doubled nor overtaken when a direction goes to the programs and comes back, at 20 000 a
+// Frames are not lost, duplicated or reordered when a direction goes to the programs and back, at 20 000 a
 // second and at as many as there can be.
 func TestYieldUnderLoad(t *testing.T) {
 	for _, d := range directions {
@@ -242,7 +242,7 @@ func TestYieldOfAMemberThatHasEnded(t *testing.T) {
 	}
 }
 
-func TestYieldOfWhatIsNotThere(t *testing.T) {
+func TestYieldOfAMissingMember(t *testing.T) {
 	g := newRig(t, 1)
 	r := g.relay
 	gate := GateSlow
@@ -271,7 +271,7 @@ func TestYieldOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// While programs transmit, it is not the relay that tells the Picker what members carry.
+// While programs transmit, the relay does not report to the Picker what members carry.
 func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	g := newRig(t, 2)
 	pl := g.shortest()
@@ -317,8 +317,8 @@ func TestYieldedRelayDoesNotMeasure(t *testing.T) {
 	labtest.Eventually(t, "both clocks set straight", func() bool { send(); return ahead() == 0 })
 }
 
-// A member takes in what its filter wants, whoever moves the rest.
-func TestListen(t *testing.T) {
+// A member's socket receives what its filter accepts.
+func TestSocketFilter(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSingle))
 	peer, host := g.peerPort(0), g.teamPort()

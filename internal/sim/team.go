@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
@@ -318,7 +319,7 @@ func (t *Team) Set(change func(*settings.Config)) error {
 	c := t.loop.Config()
 	change(&c)
 	out := t.handle(team.Change{Config: c})
-	var p *team.Problem
+	var p *api.Problem
 	if errors.As(out.Err, &p) {
 		return p
 	}
@@ -374,7 +375,7 @@ func (t *Team) leave(m *member) {
 }
 
 // Status is the loop's.
-func (t *Team) Status() *team.Status { return t.loop.Status() }
+func (t *Team) Status() *api.Status { return t.loop.Status() }
 
 // Usable is how many members could carry frames just now.
 func (t *Team) Usable() (n int) {

@@ -5,11 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// TestAltnames: wherever a NIC is named, an altname of it does, and a team cannot be called like one.
+// TestAltnames: an altname is accepted wherever a NIC is named, and a team cannot have one as its name.
 func TestAltnames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
@@ -26,14 +26,14 @@ func TestAltnames(t *testing.T) {
 	w.checkUnchangedSnapshot(before.all)
 
 	w.nicteam("create", teamName, first, second, "--mode", "active-backup", "--primary", "lan.right", "--weight", first+"=3")
-	s := w.await("the primary", func(s *team.Status) bool { return s.Active == "eth2" })
+	s := w.await("the primary", func(s *api.Status) bool { return s.Active == "eth2" })
 	if len(s.Members) != 2 || s.Members[0].Name != "eth1" || s.Members[0].Weight != 3 || s.Members[1].Name != "eth2" || s.Settings.Primary != "eth2" {
 		t.Errorf("status %+v", s)
 	}
 	w.set("primary=" + first)
-	w.await("another primary", func(s *team.Status) bool { return s.Active == "eth1" })
+	w.await("another primary", func(s *api.Status) bool { return s.Active == "eth1" })
 	w.set("active="+second, "weight.lan.right=2", "primary=")
-	s = w.await("the active one", func(s *team.Status) bool { return s.Active == "eth2" })
+	s = w.await("the active one", func(s *api.Status) bool { return s.Active == "eth2" })
 	if m := memberOf(t, s, "eth2"); m.Weight != 2 {
 		t.Errorf("weight %v", m.Weight)
 	}

@@ -6,19 +6,18 @@ import (
 	"testing"
 	"time"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// peers asks for the peers of the team.
-func (w *world) peers() (p control.Peers) {
+// peers returns the document of `nicteam peers --json`.
+func (w *world) peers() (p api.Peers) {
 	w.t.Helper()
 	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("peers", teamName, "--json")), &p))
 	return p
 }
 
-// TestELBIsShown makes a team without a mode given and looks at what a user is told of it: peers, rates, flows.
+// TestELBIsShown creates a team without --mode and checks what peers, watch and explain show of it.
 func TestELBIsShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -30,14 +29,14 @@ func TestELBIsShown(t *testing.T) {
 		t.Helper()
 		labtest.Run(t, w.peer, "ping", "-c", "3", "-i", "0.2", "-W", "2", address)
 	}
-	// Entries of before the team would spare peer the question.
+	// Neighbour entries from before the team would spare peer the request.
 	labtest.Run(t, w.peer, "ip", "neigh", "flush", "all")
 	ping(box4.String())
 	ping(box6.String())
 
-	var seen map[string]control.Peer
+	var seen map[string]api.Peer
 	labtest.Eventually(t, "peer is among the peers by both its addresses", func() bool {
-		seen = map[string]control.Peer{}
+		seen = map[string]api.Peer{}
 		for _, p := range w.peers().Peers {
 			seen[p.Address+" "+p.Ours] = p
 		}
@@ -83,7 +82,7 @@ func TestELBIsShown(t *testing.T) {
 	ping(box4.String())
 
 	w.set("weight.eth1=0.5")
-	w.await("half of eth1", func(s *team.Status) bool {
+	w.await("half of eth1", func(s *api.Status) bool {
 		return memberOf(t, s, "eth1").RateBps*2 == memberOf(t, s, "eth2").RateBps
 	})
 }

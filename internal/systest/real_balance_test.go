@@ -7,13 +7,14 @@ import (
 	"net"
 	"testing"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // sharesSent is what each member has sent since an earlier status, by a measure.
-func (w *world) sharesSent(since *team.Status, measure func(team.Count) uint64) (by map[string]float64, sum float64) {
+func (w *world) sharesSent(since *api.Status, measure func(frame.Count) uint64) (by map[string]float64, sum float64) {
 	w.t.Helper()
 	by = map[string]float64{}
 	for _, m := range w.status().Members {
@@ -24,8 +25,8 @@ func (w *world) sharesSent(since *team.Status, measure func(team.Count) uint64) 
 	return by, sum
 }
 
-func inFrames(c team.Count) uint64 { return c.Frames }
-func inOctets(c team.Count) uint64 { return c.Bytes }
+func inFrames(c frame.Count) uint64 { return c.Frames }
+func inOctets(c frame.Count) uint64 { return c.Bytes }
 
 // TestRoundRobinSurvivorsShareEvenly: one of six is dead, and no neighbour of it gets its part.
 func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
@@ -70,7 +71,8 @@ func TestRoundRobinByWeight(t *testing.T) {
 	})
 }
 
-// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever can.
+// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever
+// can.
 func TestOneConnectionOverTwoNICs(t *testing.T) {
 	const rate, size = 200e6, 24 << 20
 	w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames, Rate: rate})

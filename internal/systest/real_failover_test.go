@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // gapBound is for the time without frames after a carrier was lost, less what the machine stood still. A healthy one
@@ -94,7 +94,7 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 				}
 			}
 			labtest.Must(t, w.wires["eth1"].Mend())
-			w.await("eth1 usable", func(s *team.Status) bool { st := memberOf(t, s, "eth1").State; return st == "up" || st == "standby" })
+			w.await("eth1 usable", func(s *api.Status) bool { st := memberOf(t, s, "eth1").State; return st == "up" || st == "standby" })
 			labtest.Must(t, w.wires["eth3"].Cut())
 			for range cap(gate) {
 				gate <- struct{}{}
@@ -155,7 +155,7 @@ func TestCableComesBack(t *testing.T) {
 				more = append(more, "--primary", "eth1", "--up-delay", "500ms")
 			}
 			w.create(nics(3), more...)
-			conn := w.longConnection()
+			conn := w.startEcho()
 			labtest.Must(t, w.wires["eth1"].Cut())
 			w.awaitMember("eth1", "down")
 			tr := w.traffic(lab.Stream{Rate: 5000})
@@ -181,7 +181,7 @@ func TestNICUnplugged(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000})
 			pulled, index := time.Now(), w.member("eth1").Index
 			labtest.Must(t, w.wires["eth1"].A.Unplug())
@@ -192,7 +192,7 @@ func TestNICUnplugged(t *testing.T) {
 			checkGap(t, "without eth1", out, in)
 			conn.check("without eth1")
 			labtest.Must(t, w.wires["eth1"].A.Replug())
-			s := w.await("eth1 usable", func(s *team.Status) bool {
+			s := w.await("eth1 usable", func(s *api.Status) bool {
 				st := memberOf(t, s, "eth1").State
 				return s.State == "up" && (st == "up" || st == "standby")
 			})
@@ -224,7 +224,7 @@ func TestNICSetDown(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			conn := w.longConnection()
+			conn := w.startEcho()
 			labtest.Must(t, w.box.Down("eth1"))
 			s := w.awaitMember("eth1", "down")
 			if m := memberOf(t, s, "eth1"); m.Reason == "" || m.Link {
@@ -237,7 +237,7 @@ func TestNICSetDown(t *testing.T) {
 			conn.check("while eth1 is down")
 			labtest.Must(t, w.box.Up("eth1"))
 			labtest.Must(t, w.wires["eth1"].B.SetCarrier(true))
-			w.await("eth1 usable", func(s *team.Status) bool {
+			w.await("eth1 usable", func(s *api.Status) bool {
 				st := memberOf(t, s, "eth1").State
 				return s.State == "up" && (st == "up" || st == "standby")
 			})

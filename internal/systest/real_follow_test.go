@@ -12,10 +12,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // ip runs ip in box.
@@ -29,7 +28,7 @@ func (w *world) ip(args string) {
 func (w *world) eventReasons(event string) (list []string) {
 	w.t.Helper()
 	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
-		var e team.Event
+		var e api.Event
 		labtest.Must(w.t, json.Unmarshal([]byte(line), &e))
 		if e.Event == event {
 			list = append(list, strings.TrimSpace(e.Member+" "+e.Reason))
@@ -48,9 +47,9 @@ func (w *world) mtus(names ...string) (list []int) {
 }
 
 // awaitMTU waits until the kernel and the status agree on what adapter and members have.
-func (w *world) awaitMTU(mtu int, members ...string) *team.Status {
+func (w *world) awaitMTU(mtu int, members ...string) *api.Status {
 	w.t.Helper()
-	return w.await("MTU of all", func(s *team.Status) bool {
+	return w.await("MTU of all", func(s *api.Status) bool {
 		ok := s.Adapter.MTU == mtu
 		for _, n := range w.mtus(append([]string{teamName}, members...)...) {
 			ok = ok && n == mtu
@@ -69,7 +68,7 @@ func TestMTUByHand(t *testing.T) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		before := w.state()
 		w.create(nics(2))
-		conn := w.longConnection()
+		conn := w.startEcho()
 		w.ip("link set team0 mtu 9000")
 		if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(s.Warnings) != 0 {
 			t.Errorf("%s %s, warnings %q", s.State, s.Reason, s.Warnings)
@@ -100,7 +99,7 @@ func TestMTUByHand(t *testing.T) {
 		labtest.Must(t, w.cables["eth1"].Mend())
 		w.awaitMember("eth1", "up")
 		w.ip("link set eth2 mtu 2000")
-		w.await("all is well", func(s *team.Status) bool { return s.State == "up" })
+		w.await("all is well", func(s *api.Status) bool { return s.State == "up" })
 
 		w.kill(w.teamProcess(), unix.SIGKILL)
 		run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
@@ -119,18 +118,18 @@ func TestMTUOfNICsThatReset(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
 	w.create(nics(3))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	for _, mtu := range []string{"9000", "1500"} {
 		w.ip("link set team0 mtu " + mtu)
 		want := fmt.Sprintf("[%[1]s %[1]s %[1]s %[1]s]", mtu)
-		w.await("all came to "+mtu, func(s *team.Status) bool {
+		w.await("all came to "+mtu, func(s *api.Status) bool {
 			return s.State == "up" && fmt.Sprint(w.mtus(append(nics(3), teamName)...)) == want
 		})
 		conn.check("by hand with " + mtu)
 	}
 	w.set("mtu=2000")
 	w.awaitMTU(2000, nics(3)...)
-	w.await("all are back", func(s *team.Status) bool { return s.State == "up" })
+	w.await("all are back", func(s *api.Status) bool { return s.State == "up" })
 	conn.check("by set")
 	if said := w.eventReasons("member-down"); len(said) < 3 {
 		t.Errorf("members did not lose their links: %q", said)
@@ -156,9 +155,9 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	w.ip("link set eth3 mtu 1500; ip link set small mtu 1500")
 	before = w.state()
 	w.create([]string{"eth1", "small"}, "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("link set team0 mtu 9000")
-	s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+	s := w.await("a warning", func(s *api.Status) bool { return len(s.Warnings) > 0 })
 	why := "was set to 9000 and restored to 1500: bad MTU 9000: NIC small takes"
 	if !strings.Contains(s.Warnings[0], why) || s.State != "degraded" {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
@@ -257,7 +256,7 @@ func TestMACByHand(t *testing.T) {
 			eachPathWithTraffic(t, func(t *testing.T, path string) {
 				w := newWorld(t, worldOptions{NICs: 3}.on(path))
 				w.create(nics(3), "--mode", mode)
-				adapter, conn := w.mac(teamName), w.longConnection()
+				adapter, conn := w.mac(teamName), w.startEcho()
 				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 				for i, nic := range nics(3) {
 					tr.awaitFrames(500)
@@ -266,7 +265,7 @@ func TestMACByHand(t *testing.T) {
 					l, err := w.box.Handle().LinkByName(nic)
 					labtest.Must(t, err)
 					labtest.Must(t, w.box.Handle().LinkSetHardwareAddr(l, next))
-					w.await("status has "+nic+"'s new MAC", func(s *team.Status) bool {
+					w.await("status has "+nic+"'s new MAC", func(s *api.Status) bool {
 						return memberOf(t, s, nic).MAC == next.String()
 					})
 					if said := w.eventReasons("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
@@ -277,7 +276,7 @@ func TestMACByHand(t *testing.T) {
 				if mode == "elb" {
 					labtest.Eventually(t, "peer has its member's new MAC", func() bool {
 						p := w.peers().Peers
-						i := slices.IndexFunc(p, func(p control.Peer) bool { return p.Address == peer4.String() })
+						i := slices.IndexFunc(p, func(p api.Peer) bool { return p.Address == peer4.String() })
 						return i >= 0 && w.macKnownByPeer(box4) == w.mac(p[i].Member)
 					})
 				}
@@ -319,15 +318,15 @@ func TestTwinNICs(t *testing.T) {
 	checkRefused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
 	w.checkUnchanged("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	labtest.Must(t, w.cables["eth1"].Cut())
-	w.await("eth2 works", func(s *team.Status) bool { return s.Active == "eth2" })
+	w.await("eth2 works", func(s *api.Status) bool { return s.Active == "eth2" })
 	conn.check("by the twin")
 	labtest.Must(t, w.cables["eth1"].Mend())
 	w.awaitMember("eth1", "standby")
 	checkRefused(t, w.try("set", teamName, "mode=elb"), 5, "eth1 and eth2 both have the MAC")
 	w.ip("link set eth2 address 02:00:00:00:ee:02")
-	w.await("eth2 has another", func(s *team.Status) bool { return memberOf(t, s, "eth2").MAC == "02:00:00:00:ee:02" })
+	w.await("eth2 has another", func(s *api.Status) bool { return memberOf(t, s, "eth2").MAC == "02:00:00:00:ee:02" })
 	w.set("mode=elb")
 	conn.check("in elb")
 
@@ -353,7 +352,7 @@ func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
 	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
 	labtest.Eventually(t, "the addresses are known", func() bool { return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64") })
 	w.ip("link set team0 down")
-	w.await("the team is down", func(s *team.Status) bool { return s.State == "down" })
+	w.await("the team is down", func(s *api.Status) bool { return s.State == "down" })
 	w.nicteam("delete", teamName)
 	got := w.sh("ip -br addr show dev eth1; ip route show table all dev eth1; ip -6 route show dev eth1")
 	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16", "default via fd09::2"} {

@@ -13,9 +13,10 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // TestTagsPass sends tagged frames through the team both ways: they arrive octet by octet as they were.
@@ -163,12 +164,12 @@ func TestDuplicateAddressDetection(t *testing.T) {
 }
 
 // kernelCount is what box's kernel counted on the members' devices.
-func (w *world) kernelCount(names []string) (rx, tx team.Count) {
+func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 	w.t.Helper()
 	for _, name := range names {
 		s := link(w.t, w.box, name).Statistics
-		rx.Add(team.Count{Bytes: s.RxBytes, Frames: s.RxPackets})
-		tx.Add(team.Count{Bytes: s.TxBytes, Frames: s.TxPackets})
+		rx.Add(frame.Count{Bytes: s.RxBytes, Frames: s.RxPackets})
+		tx.Add(frame.Count{Bytes: s.TxBytes, Frames: s.TxPackets})
 	}
 	return rx, tx
 }
@@ -179,15 +180,15 @@ func TestCountersTellTheTruth(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
 		w.create(nics(2), "--mode", "xor")
-		type figures struct{ team, kernel, peer [2]team.Count }
+		type figures struct{ team, kernel, peer [2]frame.Count }
 		read := func() figures {
 			s, p := w.status(), link(t, w.peer, "eth0").Statistics
 			rx, tx := w.kernelCount(nics(2))
-			return figures{team: [2]team.Count{s.RX, s.TX}, kernel: [2]team.Count{rx, tx},
-				peer: [2]team.Count{{Bytes: p.TxBytes, Frames: p.TxPackets}, {Bytes: p.RxBytes, Frames: p.RxPackets}}}
+			return figures{team: [2]frame.Count{s.RX, s.TX}, kernel: [2]frame.Count{rx, tx},
+				peer: [2]frame.Count{{Bytes: p.TxBytes, Frames: p.TxPackets}, {Bytes: p.RxBytes, Frames: p.RxPackets}}}
 		}
-		less := func(a, b team.Count) team.Count {
-			return team.Count{Bytes: a.Bytes - b.Bytes, Frames: a.Frames - b.Frames}
+		less := func(a, b frame.Count) frame.Count {
+			return frame.Count{Bytes: a.Bytes - b.Bytes, Frames: a.Frames - b.Frames}
 		}
 		near := func(a, b, slack uint64) bool { return max(a, b)-min(a, b) <= slack }
 
@@ -241,9 +242,9 @@ func TestRatesAddUp(t *testing.T) {
 			t.Fatalf("%d documents, want 3:\n%s", len(lines), out)
 		}
 		for i, line := range lines {
-			var d team.RatesDocument
+			var d api.Rates
 			labtest.Must(t, json.Unmarshal([]byte(line), &d))
-			var members, protocols [2]team.Count
+			var members, protocols [2]frame.Count
 			for _, m := range d.Members {
 				members[0].Add(m.RX)
 				members[1].Add(m.TX)
@@ -255,7 +256,7 @@ func TestRatesAddUp(t *testing.T) {
 					t.Errorf("document %d: udp %+v", i, p)
 				}
 			}
-			total := [2]team.Count{d.RX, d.TX}
+			total := [2]frame.Count{d.RX, d.TX}
 			if members != total || protocols != total {
 				t.Errorf("document %d: total %v, members %v, protocols %v", i, total, members, protocols)
 			}

@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs that
-// filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable is back.
-// Without -soak it only tells.
+// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs
+// that filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable
+// is back. Without -soak it only tells.
 func TestGroupsGap(t *testing.T) {
 	const (
 		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
@@ -60,7 +60,7 @@ func TestGroupsGap(t *testing.T) {
 				gaps = append(gaps, time.Duration(exchange(300*time.Millisecond))*every)
 				labtest.Must(t, <-done)
 				labtest.Must(t, w.wires[active].Mend())
-				w.await(active+" back", func(s *team.Status) bool { return memberOf(t, s, active).State != "down" })
+				w.await(active+" back", func(s *api.Status) bool { return memberOf(t, s, active).State != "down" })
 				back += exchange(100 * time.Millisecond)
 			}
 			slices.Sort(gaps)
@@ -80,8 +80,8 @@ func rounds() int {
 	return 1
 }
 
-// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes: neither
-// may ever run out. Without -soak it is enough that the first is followed by others.
+// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes:
+// neither may ever run out. Without -soak it is enough that the first is followed by others.
 func TestRouterForTenLifetimes(t *testing.T) {
 	const lifetime = 2 // s
 	eachPathWithTraffic(t, func(t *testing.T, path string) {

@@ -10,11 +10,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/modes/spread"
-	"nicteam/team"
 )
 
 // portOf is the switch's port at which it has learnt an address, empty for none.
@@ -122,7 +122,7 @@ func TestGuestMoves(t *testing.T) {
 					labtest.Must(t, w.wires[active].Cut())
 					labtest.Eventually(t, when+": announcements", done)
 					labtest.Must(t, w.wires[active].Mend())
-					w.await(when+": "+active+" usable", func(s *team.Status) bool {
+					w.await(when+": "+active+" usable", func(s *api.Status) bool {
 						st := memberOf(t, s, active).State
 						return st == "up" || st == "standby"
 					})
@@ -208,11 +208,11 @@ func TestVirtualRouter(t *testing.T) {
 					t.Helper()
 					active := w.status().Active
 					labtest.Must(t, w.wires[active].Cut())
-					w.await("another active member", func(s *team.Status) bool {
+					w.await("another active member", func(s *api.Status) bool {
 						return s.Active != "" && s.Active != active
 					})
 					labtest.Must(t, w.wires[active].Mend())
-					w.await(active+" usable", func(s *team.Status) bool {
+					w.await(active+" usable", func(s *api.Status) bool {
 						st := memberOf(t, s, active).State
 						return st == "up" || st == "standby"
 					})

@@ -4,34 +4,35 @@ import (
 	"encoding/json"
 	"testing"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a hundredth;
-// the protocols' parts are the whole.
+// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a
+// hundredth; the protocols' parts are the whole.
 func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
 	w.create(nics(2))
-	shown := func() (all [2]team.Count, byNIC map[string][2]team.Count) {
-		var h team.HistoryDocument
+	shown := func() (all [2]frame.Count, byNIC map[string][2]frame.Count) {
+		var h api.History
 		labtest.Must(t, json.Unmarshal([]byte(w.nicteam("export", teamName, "--last", "2m", "--step", "1s", "--format", "json", "-o", "-")), &h))
-		sum := func(rx, tx team.SeriesColumns) (c [2]team.Count) {
-			for way, s := range []team.SeriesColumns{rx, tx} {
+		sum := func(rx, tx api.SeriesColumns) (c [2]frame.Count) {
+			for way, s := range []api.SeriesColumns{rx, tx} {
 				for i := range s.Bytes {
-					c[way].Add(team.Count{Bytes: s.Bytes[i], Frames: s.Frames[i]})
+					c[way].Add(frame.Count{Bytes: s.Bytes[i], Frames: s.Frames[i]})
 				}
 			}
 			return c
 		}
-		var protocols [2]team.Count
+		var protocols [2]frame.Count
 		for _, p := range h.Protocols {
 			c := sum(p.RX, p.TX)
 			protocols[0].Add(c[0])
 			protocols[1].Add(c[1])
 		}
-		byNIC = map[string][2]team.Count{}
+		byNIC = map[string][2]frame.Count{}
 		for _, m := range h.Members {
 			byNIC[m.Name] = sum(m.RX, m.TX)
 		}
@@ -44,23 +45,23 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	labtest.Eventually(t, "a history", func() bool {
 		return w.box.Command(program(t), "export", teamName, "--format", "json", "-o", "-").Run() == nil
 	})
-	peer := func() [2]team.Count {
+	peer := func() [2]frame.Count {
 		s := link(t, w.peer, "eth0").Statistics
-		return [2]team.Count{{Bytes: s.TxBytes, Frames: s.TxPackets}, {Bytes: s.RxBytes, Frames: s.RxPackets}}
+		return [2]frame.Count{{Bytes: s.TxBytes, Frames: s.TxPackets}, {Bytes: s.RxBytes, Frames: s.RxPackets}}
 	}
-	kernel := func(nic string) [2]team.Count {
+	kernel := func(nic string) [2]frame.Count {
 		rx, tx := w.kernelCount([]string{nic})
-		return [2]team.Count{rx, tx}
+		return [2]frame.Count{rx, tx}
 	}
 	before, nicsBefore := shown()
-	peerBefore, kernelBefore := peer(), map[string][2]team.Count{}
+	peerBefore, kernelBefore := peer(), map[string][2]frame.Count{}
 	for _, nic := range nics(2) {
 		kernelBefore[nic] = kernel(nic)
 	}
 	tr := w.traffic(lab.Stream{Rate: 4000, Size: 700, Flows: 8})
 	tr.awaitFrames(8000)
 	tr.stop()
-	near := func(a, b, was, wasB team.Count) bool {
+	near := func(a, b, was, wasB frame.Count) bool {
 		got, want := float64(a.Bytes-was.Bytes), float64(b.Bytes-wasB.Bytes)
 		frames, wantFrames := float64(a.Frames-was.Frames), float64(b.Frames-wasB.Frames)
 		return got > 0.99*want-2000 && got < 1.01*want+2000 && frames > 0.99*wantFrames-20 && frames < 1.01*wantFrames+20

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says what is
-// wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
+// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says
+// what is wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
 func TestLACPTwoPartners(t *testing.T) {
 	parallelWithTraffic(t)
 	w, p := newPartners(t, 4, "relay")
@@ -44,7 +44,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	if first == "bond1" {
 		cables, standby, second = standby, cables, "bond0"
 	}
-	a := w.await("a warning of two partners", func(s *team.Status) bool {
+	a := w.await("a warning of two partners", func(s *api.Status) bool {
 		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "two different") })
 	})
 	t.Log(a.Warnings)
@@ -76,7 +76,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	begunIn, begunOut := tr.in.Report(), tr.out.Report() // lost are those under way, too
 	labtest.Cable(t, w.box, "eth5", w.box, "eth6", lab.CableOptions{EagerCarrier: true})
 	w.nicteam("add", teamName, "eth5", "eth6")
-	a = w.await("a warning of the loop", func(s *team.Status) bool {
+	a = w.await("a warning of the loop", func(s *api.Status) bool {
 		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
 	})
 	t.Log(a.Warnings)
@@ -96,35 +96,35 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 }
 
-// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status says
-// what to look at.
+// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status
+// says what to look at.
 func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
-	s := w.await("a warning that nobody answers", func(s *team.Status) bool {
+	s := w.await("a warning that nobody answers", func(s *api.Status) bool {
 		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "no LACPDU") })
 	})
 	t.Log(s.Warnings)
 
 	w.set("lacp_fallback=off")
-	w.await("down", func(s *team.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
+	w.await("down", func(s *api.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
 	if used := w.agreed().distributing(); len(used) > 0 {
 		t.Errorf("with lacp_fallback=off %v send", used)
 	}
 	w.set("lacp_fallback=on")
-	w.await("a member works alone again", func(s *team.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
+	w.await("a member works alone again", func(s *api.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
 	conn.check("after lacp_fallback=on")
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
 	conn.check("after the member that worked alone lost its carrier")
 }
 
-// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees: who makes the
-// team may be on the other side.
+// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees:
+// who makes the team may be on the other side.
 func TestLACPOutOfReach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})

@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // shows reports whether ip, asked so in box, says a word. What is not there shows nothing.
@@ -60,7 +60,7 @@ func TestLate(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--mode", "active-backup")
-			conn := w.longConnection()
+			conn := w.startEcho()
 			w.ip(tt.add)
 			of := func(nic string) (args, word string) {
 				return strings.ReplaceAll(tt.show, "%s", nic), strings.ReplaceAll(tt.word, "%s", nic)
@@ -114,7 +114,7 @@ func TestLeft(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
 	labtest.Eventually(t, "events", func() bool { return len(w.eventReasons("address-left")) == 2 })
 	w.awaitGone("rule show", teamName)
@@ -134,8 +134,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a port of, is
-// steered no more.
+// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a
+// port of, is steered no more.
 func TestLeftForgottenByElb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -200,20 +200,20 @@ func TestAdapterDownAndUp(t *testing.T) {
 	before := show()
 
 	w.ip("link set team0 down")
-	s := w.await("down", func(s *team.Status) bool { return s.State == "down" })
+	s := w.await("down", func(s *api.Status) bool { return s.State == "down" })
 	if !strings.Contains(s.Reason, "ip link set team0 up") {
 		t.Errorf("reason %q", s.Reason)
 	}
 	w.ip("link set team0 up")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	labtest.Eventually(t, "all is there", func() bool { return show() == before })
-	w.longConnection().check("after down and up")
+	w.startEcho().check("after down and up")
 
 	for range 5 {
 		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
 		w.awaitShown("route show dev team0", "10.64.0.0/16")
 		w.awaitShown("-6 addr show dev team0", "fd09::99/64")
-		w.await("up", func(s *team.Status) bool { return s.State == "up" })
+		w.await("up", func(s *api.Status) bool { return s.State == "up" })
 		if w.shows("route show dev team0", "10.62.0.0") {
 			t.Fatal("a route that somebody removed is back")
 		}
@@ -229,8 +229,8 @@ func TestAdapterDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends with
-// an error.
+// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends
+// with an error.
 func TestAdapterTaken(t *testing.T) {
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
@@ -265,14 +265,14 @@ func TestAdapterTaken(t *testing.T) {
 				t.Error("the configuration does not stay")
 			}
 			w.nicteam("create", teamName, "eth1", "eth2")
-			w.longConnection().check("with another team")
+			w.startEcho().check("with another team")
 			w.nicteam("delete", teamName)
 		})
 	}
 }
 
 // memberCalled is the member of that name, or nothing while names change.
-func memberCalled(s *team.Status, nic string) (none team.MemberStatus) {
+func memberCalled(s *api.Status, nic string) (none api.Member) {
 	for _, m := range s.Members {
 		if m.Name == nic {
 			return m
@@ -289,24 +289,24 @@ func TestRenamed(t *testing.T) {
 	w.ip("rule add pref 300 iif eth1 lookup 88; ip rule add pref 301 oif eth2 lookup 88")
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup", "--primary", "eth1")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("link set team0 down; ip link set team0 name lan; ip link set lan up")
-	w.await("the adapter's name", func(s *team.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
+	w.await("the adapter's name", func(s *api.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
 	w.awaitShown("rule show", "iif lan")
 	w.awaitGone("rule show", "iif team0")
 
 	// Two change names: neither has a name of its own meanwhile.
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
-	w.await("names", func(s *team.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("names", func(s *api.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	conn.check("after all that")
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "primary: eth2") {
 		t.Errorf("not kept:\n%s", kept)
 	}
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("up", func(s *team.Status) bool { return s.State == "up" && s.Adapter.Name == "lan" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" && s.Adapter.Name == "lan" })
 	conn.check("after a restart")
 	w.nicteam("remove", teamName, "eth1")
 	w.nicteam("add", teamName, "eth1")
@@ -325,17 +325,17 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.ip("link del eth1")
 	w.awaitMember("eth1", "absent")
 	w.ip("link set eth2 down; ip link set eth2 name eth1; ip link set eth1 up")
-	w.await("names", func(s *team.Status) bool {
+	w.await("names", func(s *api.Status) bool {
 		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" && memberCalled(s, "eth2").State == "absent"
 	})
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("the same after a restart", func(s *team.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
-	w.longConnection().check("after a restart")
+	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
+	w.startEcho().check("after a restart")
 
 	// Now eth2 is one that is awaited.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
-	w.await("another one is awaited", func(s *team.Status) bool {
+	w.await("another one is awaited", func(s *api.Status) bool {
 		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
@@ -363,10 +363,10 @@ func TestReplacedNIC(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.22/24 dev eth2")
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	old := w.mac("eth2")
 	w.replaceNIC("")
-	s := w.await("the new one works", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
+	s := w.await("the new one works", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
 	if said := w.eventReasons("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
 		t.Errorf("events %q, %d members", said, len(s.Members))
 	}
@@ -379,39 +379,40 @@ func TestReplacedNIC(t *testing.T) {
 	// By hand.
 	w.set("match=mac")
 	w.replaceNIC("")
-	w.await("told of", func(s *team.Status) bool {
+	w.await("told of", func(s *api.Status) bool {
 		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "match=mac")
 	})
 	w.nicteam("remove", teamName, "eth2")
 	w.nicteam("add", teamName, "eth2")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	w.set("match=name")
 
 	// With the MAC of another member.
 	w.replaceNIC(w.mac("eth1"))
-	w.await("not used", func(s *team.Status) bool {
+	w.await("not used", func(s *api.Status) bool {
 		// It may be a member: it was made before it got that MAC.
 		return memberOf(t, s, "eth2").State != "up" && strings.Contains(s.Reason, "MAC")
 	})
 	conn.check("with a twin that is not taken")
 	w.ip("link set eth2 address 02:00:00:00:ee:02")
-	w.await("up", func(s *team.Status) bool { return s.State == "up" })
+	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	w.nicteam("delete", teamName)
 	if out := w.sh("ip addr show"); strings.Count(out, "10.9.0.22") > 1 || !strings.Contains(out, box4.String()) {
 		t.Errorf("addresses after delete:\n%s", out)
 	}
 }
 
-// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not another.
+// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not
+// another.
 func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	mac := w.mac("eth2")
 	w.replaceNIC("")
 	w.ip("link set eth2 address " + mac)
-	w.await("back", func(s *team.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
+	w.await("back", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
 	if said := w.eventReasons("member-replaced"); len(said) > 0 {
 		t.Errorf("events %q", said)
 	}
@@ -425,16 +426,16 @@ func TestLease(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.1.1/24 dev eth1 valid_lft 1000 preferred_lft 1000")
 	w.create(nics(2))
-	w.await("nobody renews it", func(s *team.Status) bool {
+	w.await("nobody renews it", func(s *api.Status) bool {
 		return s.State == "up" && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "no DHCP client")
 	})
 	lease := func(seconds int) {
 		w.ip(fmt.Sprintf("addr replace 10.9.1.1/24 dev eth1 valid_lft %d preferred_lft %[1]d", seconds))
 	}
 	lease(2000)
-	w.await("renewed", func(s *team.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
+	w.await("renewed", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
-	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
+	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
 	// What it was meanwhile the events say, in their order: a status may come too late for it.
 	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
@@ -447,7 +448,7 @@ func TestLease(t *testing.T) {
 		t.Errorf("degraded %q", degraded)
 	}
 	lease(1000)
-	w.await("given again", func(s *team.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
+	w.await("given again", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	w.nicteam("delete", teamName)
 	if !w.shows("addr show dev eth1", "10.9.1.1/24") {
 		t.Error("not given back")
@@ -459,13 +460,13 @@ func TestTwoManagers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	for range 5 {
 		w.ip("addr add 10.9.0.77/24 dev eth2")
 		w.awaitGone("addr show dev eth2", "10.9.0.77")
 	}
 	w.ip("addr add 10.9.0.77/24 dev eth2")
-	s := w.await("told of", func(s *team.Status) bool { return len(s.Warnings) == 1 })
+	s := w.await("told of", func(s *api.Status) bool { return len(s.Warnings) == 1 })
 	if !strings.Contains(s.Warnings[0], "10.9.0.77/24 came to eth2") || s.State != "degraded" {
 		t.Errorf("%s %q", s.State, s.Warnings)
 	}
@@ -475,7 +476,7 @@ func TestTwoManagers(t *testing.T) {
 	conn.check("meanwhile")
 	w.ip("addr del 10.9.0.77/24 dev eth2; ip addr add 10.9.0.78/24 dev eth2")
 	w.awaitGone("addr show dev eth2", "10.9.0.7")
-	w.await("over", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 0 })
 	w.nicteam("delete", teamName)
 }
 
@@ -483,7 +484,7 @@ func TestTwoManagers(t *testing.T) {
 func TestRouteFlood(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	pid := w.teamProcess()
 	for proto, most := range map[string]time.Duration{"bird": 150 * time.Millisecond, "static": 4 * time.Second} {
 		w.sh(`for i in $(seq 0 9999); do echo "route add 10.$((100 + i / 250)).$((i % 250)).0/24 via 10.9.0.2 dev team0 proto ` + proto + `"; done >/run/add; sed s/add/del/ </run/add >/run/del`)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"nicteam/internal/control"
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -20,11 +20,11 @@ const firstPort, portStep = 40_000, 2
 func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, from, peer4, to) }
 
 // explain is the member that the program names for a flow, once its slot goes over to no other.
-func (w *world) explain(flow string) control.Explanation {
+func (w *world) explain(flow string) api.Explanation {
 	w.t.Helper()
-	var e control.Explanation
+	var e api.Explanation
 	labtest.Eventually(w.t, "the slot of "+flow+" has gone over", func() bool {
-		e = control.Explanation{}
+		e = api.Explanation{}
 		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"}, strings.Fields(flow)...)...)), &e))
 		return !strings.Contains(e.Why, "goes over")
 	})
@@ -63,7 +63,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 			tr.awaitFrames(800)
 			check := func(what string) {
@@ -173,8 +173,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by that
-// NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
+// that NIC's MAC is told the adapter's at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})

@@ -3,9 +3,9 @@ package systest
 import (
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
 // newVirtioWorld is a world whose NICs, and the peer's, filter as hardware does.
@@ -28,8 +28,8 @@ func newVirtioWorld(t testing.TB, datapath string) *world {
 	return w
 }
 
-// TestIPv6AloneOverVirtioNICs has no IPv4: the peer finds box by what is sent to groups only, which NICs do not take in unasked. It finds
-// it anew after it has forgotten it, also by the member that takes the place of one that has left.
+// TestIPv6AloneOverVirtioNICs has no IPv4: the peer finds box by what is sent to groups only, which NICs do not take in
+// unasked. It finds it anew after it has forgotten it, also by the member that takes the place of one that has left.
 func TestIPv6AloneOverVirtioNICs(t *testing.T) {
 	for _, path := range []string{"relay", "fastpath"} {
 		for _, mode := range []string{"elb", "active-backup"} { // the others want more of a switch
@@ -49,7 +49,7 @@ func TestIPv6AloneOverVirtioNICs(t *testing.T) {
 				}
 				found("without a team")
 				w.create(nics(2), "--mode", mode)
-				w.await("both members to work", func(s *team.Status) bool { return s.State == "up" && s.Datapath == path })
+				w.await("both members to work", func(s *api.Status) bool { return s.State == "up" && s.Datapath == path })
 				found("with a team")
 				w.nicteam("remove", teamName, "eth1")
 				found("without eth1")

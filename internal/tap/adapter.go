@@ -23,8 +23,8 @@ var (
 	ErrBusy = errors.New("another process holds a queue of the device")
 )
 
-// DefaultTxQueueLen is how many frames the device holds for the relay. The relay drains it at once, so the length adds no
-// delay; during a standstill of the machine it loses no frames.
+// DefaultTxQueueLen is how many frames the device holds for the relay. The relay drains it at once, so the length adds
+// no delay; during a standstill of the machine it loses no frames.
 const DefaultTxQueueLen = 2000
 
 // Options describe an adapter. Zero values leave the choice to the kernel, except TxQueueLen.
@@ -212,8 +212,8 @@ func (a *Adapter) control(op string, f func(fd int) error) error {
 	return nil
 }
 
-// Close closes the queues, which nobody may use any more. The device stays, with its addresses, without carrier. Closing
-// twice is fine.
+// Close closes the queues, which nobody may use any more. The device stays, with its addresses, without carrier.
+// Closing twice is fine.
 func (a *Adapter) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

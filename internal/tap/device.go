@@ -13,17 +13,17 @@ import (
 	"nicteam/internal/frame"
 )
 
-// udev on a systemd host replaces a random address of a new device (addr_assign_type NET_ADDR_RANDOM) by a persistent one,
-// some time after the kernel announced the device (MACAddressPolicy in 99-default.link, systemd's
-// src/udev/net/link-config.c). tun announces a device before its address can be set. So the device is created in a network
-// namespace of its own and moved into the team's with an address that is set, which udev leaves alone. It then has the
-// default settings of the team's namespace, as a new device has.
+// udev on a systemd host replaces a random address of a new device (addr_assign_type NET_ADDR_RANDOM) by a persistent
+// one, some time after the kernel announced the device (MACAddressPolicy in 99-default.link, systemd's
+// src/udev/net/link-config.c). tun announces a device before its address can be set. So the device is created in a
+// network namespace of its own and moved into the team's with an address that is set, which udev leaves alone. It then
+// has the default settings of the team's namespace, as a new device has.
 
 // errNoNamespace says that the process may not create a network namespace.
 var errNoNamespace = errors.New("no network namespace of its own")
 
-// makeDevice creates the persistent multi-queue device of o, down and without a queue. settled is false if the process may
-// not create a network namespace: udev has seen the device with a random address and may still replace it.
+// makeDevice creates the persistent multi-queue device of o, down and without a queue. settled is false if the process
+// may not create a network namespace: udev has seen the device with a random address and may still replace it.
 func makeDevice(o Options) (settled bool, err error) {
 	ours, err := openNamespace()
 	if err != nil {
@@ -33,7 +33,8 @@ func makeDevice(o Options) (settled bool, err error) {
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		// A thread that cannot return to its namespace stays locked and ends with the goroutine. The main thread never ends.
+		// A thread that cannot return to its namespace stays locked and ends with the goroutine. The main thread never
+		// ends.
 		own, err := openNamespace()
 		if err == nil {
 			err = makeInNewNamespace(o, ours)

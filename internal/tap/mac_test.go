@@ -18,7 +18,8 @@ import (
 // TestUdevLeavesTheMAC creates adapters beside a udev that gives every new device with a random address another.
 // Where the process may make no namespace, package daemon tests what becomes of that.
 func TestUdevLeavesTheMAC(t *testing.T) {
-	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond} {
+	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond,
+		100 * time.Millisecond} {
 		t.Run(delay.String(), func(t *testing.T) {
 			h := labtest.Host(t, "box")
 			udev := labtest.Udev(t, h, delay)
@@ -32,12 +33,14 @@ func TestUdevLeavesTheMAC(t *testing.T) {
 					}
 					defer a.Delete()
 					if l := link(t, o.Name); a.MAC() != o.MAC || a.Index() != l.Attrs().Index || !a.MACSettled() {
-						t.Errorf("%s: MAC() is %v, want %v; index %d, want %d; settled %v", o.Name, a.MAC(), o.MAC, a.Index(), l.Attrs().Index, a.MACSettled())
+						t.Errorf("%s: MAC() is %v, want %v; index %d, want %d; settled %v", o.Name, a.MAC(),
+							o.MAC, a.Index(), l.Attrs().Index, a.MACSettled())
 					}
 				}
 				awaitUdev(t, udev)
 				for i := range adapters {
-					if got, want := frame.MACFrom(link(t, fmt.Sprintf("team%d", i)).Attrs().HardwareAddr), mac+frame.MAC(i); got != want {
+					if got, want := frame.MACFrom(link(t, fmt.Sprintf("team%d", i)).Attrs().HardwareAddr),
+						mac+frame.MAC(i); got != want {
 						t.Errorf("team%d has %v, want %v", i, got, want)
 					}
 				}
@@ -54,15 +57,16 @@ func TestUdevLeavesTheMAC(t *testing.T) {
 func awaitUdev(t *testing.T, u *lab.Udev) {
 	t.Helper()
 	// It takes one device after the other.
-	labtest.Must(t, netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"}, Mode: netlink.TUNTAP_MODE_TAP}))
+	labtest.Must(t, netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"},
+		Mode: netlink.TUNTAP_MODE_TAP}))
 	labtest.Eventually(t, "udev gives last0 an address", func() bool {
 		gave := u.Gave()
 		return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 	})
 }
 
-// The namespace in which an adapter is made is nobody's afterwards. The main thread does not end with a goroutine that is
-// locked to it: it would be in there for good, and with it what others see as the namespace of the process.
+// The namespace in which an adapter is made is nobody's afterwards. The main thread does not end with a goroutine that
+// is locked to it: it would be in there for good, and with it what others see as the namespace of the process.
 func TestNoThreadStaysInAnotherNamespace(t *testing.T) {
 	labtest.Root(t)
 	namespaces := func() (all []string) {

@@ -73,14 +73,15 @@ func (q *Queue) ClearWake() error { return q.waiter.ClearWake() }
 // The device's header is longer than struct virtio_net_hdr and begins with it (frame.VnetLen). The kernel reads what
 // follows that only for super-frames of tunnels.
 
-// Write passes one received [virtio header][frame] to the kernel. It does not block, allocate or lock, and overwrites the
-// header's room. EIO: the adapter is administratively down.
+// Write passes one received [virtio header][frame] to the kernel. It does not block, allocate or lock, and overwrites
+// the header's room. EIO: the adapter is administratively down.
 func (q *Queue) Write(b []byte) (int, error) {
 	copy(b[:frame.VnetLen-frame.VnetRoom], b[frame.VnetRoom:frame.VnetLen])
 	return unix.Write(q.fd, b)
 }
 
-// WriteTunnel is Write of a tunnel's super-frame with a header of frame.Vnet.MarshalTunnel. The Offloads must have Tunnel.
+// WriteTunnel is Write of a tunnel's super-frame with a header of frame.Vnet.MarshalTunnel. The Offloads must have
+// Tunnel.
 func (q *Queue) WriteTunnel(b []byte) (int, error) { return unix.Write(q.fd, b) }
 
 // Read reads one [virtio header][frame] without waiting. EAGAIN: there is none.

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ethtool is the kernel's generic netlink family of that name, Linux ≥ 5.6. Unlike the ioctl it finds a device by index,
-// also after it was renamed.
-var ethtool = sync.OnceValues(func() (*netlink.GenlFamily, error) { return netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME) })
+// ethtool is the kernel's generic netlink family of that name, Linux ≥ 5.6. Unlike the ioctl it finds a device by
+// index, also after it was renamed.
+var ethtool = sync.OnceValues(func() (*netlink.GenlFamily, error) {
+	return netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME)
+})
 
-// SetSpeed sets the speed in bit/s (0: unknown) and the duplex (full, half, "": unknown) that the device reports. A new TAP
-// reports 10 Gbit/s, full duplex (tun_default_link_ksettings in drivers/net/tun.c).
+// SetSpeed sets the speed in bit/s (0: unknown) and the duplex (full, half, "": unknown) that the device reports. A new
+// TAP reports 10 Gbit/s, full duplex (tun_default_link_ksettings in drivers/net/tun.c).
 func (a *Adapter) SetSpeed(bps uint64, duplex string) error {
 	family, err := ethtool()
 	if err != nil {

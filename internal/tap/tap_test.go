@@ -63,7 +63,8 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 	a := create(t, Options{Name: "team0", MTU: 1400, MAC: mac, TxQueueLen: 1234})
 	l := link(t, "team0")
 	got := map[string]any{
-		"index": l.Attrs().Index, "mtu": l.Attrs().MTU, "mac": frame.MACFrom(l.Attrs().HardwareAddr), "txq": l.Attrs().TxQLen,
+		"index": l.Attrs().Index, "mtu": l.Attrs().MTU, "mac": frame.MACFrom(l.Attrs().HardwareAddr),
+		"txq":   l.Attrs().TxQLen,
 		"owner": l.Owner, "group": l.Group, "persist": !l.NonPersist, "vnet": l.Flags&netlink.TUNTAP_VNET_HDR != 0,
 		"multi": l.Flags&netlink.TUNTAP_MULTI_QUEUE != 0, "queues": l.Queues, "up": l.Attrs().Flags&net.FlagUp != 0,
 	}
@@ -140,7 +141,8 @@ func TestCarrier(t *testing.T) {
 // TestSpeed reads what ethtool and SNMP read of an adapter, which has another name by then.
 func TestSpeed(t *testing.T) {
 	a := create(t, Options{Name: "team0"})
-	if err := errors.Join(netlink.LinkSetName(link(t, "team0"), "other"), netlink.LinkSetUp(link(t, "other"))); err != nil {
+	if err := errors.Join(netlink.LinkSetName(link(t, "team0"), "other"),
+		netlink.LinkSetUp(link(t, "other"))); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -162,7 +164,8 @@ func TestSpeed(t *testing.T) {
 		}
 		speed, _ := os.ReadFile("/sys/class/net/other/speed")
 		duplex, _ := os.ReadFile("/sys/class/net/other/duplex")
-		if got := [2]string{strings.TrimSpace(string(speed)), strings.TrimSpace(string(duplex))}; got != [2]string{tt.speed, tt.shown} {
+		if got := [2]string{strings.TrimSpace(string(speed)),
+			strings.TrimSpace(string(duplex))}; got != [2]string{tt.speed, tt.shown} {
 			t.Errorf("SetSpeed(%d, %q) shows %v, want %s %s", tt.bps, tt.duplex, got, tt.speed, tt.shown)
 		}
 	}
@@ -196,7 +199,8 @@ func TestOpenKeepsIndexAndAddresses(t *testing.T) {
 	}
 	defer b.Delete()
 	if b.Index() != a.Index() || b.MAC() != a.MAC() || link(t, "team0").Attrs().MTU != 1300 {
-		t.Errorf("opened index %d MAC %v MTU %d, had %d %v 1300", b.Index(), b.MAC(), link(t, "team0").Attrs().MTU, a.Index(), a.MAC())
+		t.Errorf("opened index %d MAC %v MTU %d, had %d %v 1300", b.Index(), b.MAC(), link(t, "team0").Attrs().MTU,
+			a.Index(), a.MAC())
 	}
 	if link(t, "team0").RawFlags&unix.IFF_LOWER_UP != 0 {
 		t.Error("an opened adapter has carrier at once")

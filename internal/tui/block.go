@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // mostColumns bounds what a live block remembers.
@@ -27,14 +28,14 @@ type block struct {
 
 // ofHistory reads a document; a column of which it covers next to nothing is a gap. The last one has often just
 // begun: what a few ms carried is no rate, and the second's own rate is soon told.
-func ofHistory(d *team.HistoryDocument) *block {
+func ofHistory(d *api.History) *block {
 	n := max(d.Columns, 0)
 	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second), known: make([]int, n)}
 	b.first = d.From.Unix() / b.seconds()
 	for i := range min(n, len(d.Covered)) {
 		b.known[i] = int((time.Duration(d.Covered[i]) + time.Second/2) / time.Second)
 	}
-	series := func(name string, rx, tx team.SeriesColumns) chart.Series {
+	series := func(name string, rx, tx api.SeriesColumns) chart.Series {
 		return chart.Series{Name: name, In: b.bins(d.Covered, rx), Out: b.bins(d.Covered, tx)}
 	}
 	b.total = series("", d.RX, d.TX)
@@ -49,7 +50,7 @@ func ofHistory(d *team.HistoryDocument) *block {
 
 func (b *block) seconds() int64 { return int64(b.step / time.Second) }
 
-func (b *block) bins(covered []int64, c team.SeriesColumns) []chart.Bin {
+func (b *block) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(b.known))
 	at := func(list []uint64, i int) float64 {
 		if i < len(list) {
@@ -73,7 +74,7 @@ func (b *block) end() time.Time {
 }
 
 // add counts what moved in the second of that number.
-func (b *block) add(second int64, r *team.RatesDocument) {
+func (b *block) add(second int64, r *api.Rates) {
 	if second < 0 {
 		return
 	}
@@ -98,7 +99,7 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 	b.known[i] = had + 1
 	rx, tx, members, protocols := r.RX, r.TX, r.Members, r.Protocols
 	if b.who != "" {
-		rx, tx, members, protocols = team.Count{}, team.Count{}, nil, nil
+		rx, tx, members, protocols = frame.Count{}, frame.Count{}, nil, nil
 		for _, m := range r.Members {
 			if m.Name == b.who {
 				rx, tx = m.RX, m.TX
@@ -113,7 +114,7 @@ func (b *block) add(second int64, r *team.RatesDocument) {
 	}
 	for j := range b.members { // who is not told any more has moved nothing
 		if s := &b.members[j]; !told[s.Name] {
-			put(s, i, had, team.Count{}, team.Count{}, interval)
+			put(s, i, had, frame.Count{}, frame.Count{}, interval)
 		}
 	}
 	for _, p := range protocols {
@@ -167,10 +168,10 @@ func (b *block) series(list *[]chart.Series, name string) *chart.Series {
 }
 
 // put makes column i the average of the seconds it had and this one.
-func put(s *chart.Series, i, had int, rx, tx team.Count, interval float64) {
+func put(s *chart.Series, i, had int, rx, tx frame.Count, interval float64) {
 	for _, d := range []struct {
 		bin *chart.Bin
-		c   team.Count
+		c   frame.Count
 	}{{&s.In[i], rx}, {&s.Out[i], tx}} {
 		bytes, frames := float64(d.c.Bytes)/interval, float64(d.c.Frames)/interval
 		if had == 0 {
@@ -236,7 +237,7 @@ func has(s *chart.Series) bool {
 }
 
 // data is what the chart draws of a block: the team's NICs in their order, then those that have left.
-func (b *block) data(st *team.Status, events []team.Event) chart.Data {
+func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
 	for i := range b.protocols {
 		p := b.protocols[i]
@@ -271,7 +272,7 @@ func (b *block) data(st *team.Status, events []team.Event) chart.Data {
 	return d
 }
 
-func stateOf(m *team.MemberStatus) string {
+func stateOf(m *api.Member) string {
 	if m.State == "down" && !m.Link {
 		return "link down"
 	}
@@ -289,7 +290,7 @@ func protocolName(s string) string {
 }
 
 // eventText is an event in words: "eth1 down: carrier lost, flows moved in 0.42 ms".
-func eventText(e *team.Event) string {
+func eventText(e *api.Event) string {
 	what := strings.ReplaceAll(e.Event, "-", " ")
 	if e.Member != "" {
 		what = e.Member + " " + strings.TrimPrefix(what, "member ")

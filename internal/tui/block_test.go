@@ -9,9 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
+	"nicteam/internal/frame"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // TestLiveIsHistory: seconds that were added one by one make the columns that the history has.
@@ -45,7 +46,7 @@ func TestBlocksStayWhole(t *testing.T) {
 			second := rapid.OneOf(rapid.Int64Range(0, 60), rapid.Int64Range(0, 10000), rapid.Int64Range(-5, math.MaxInt64)).Draw(t, "second")
 			switch rapid.IntRange(0, 2).Draw(t, "what") {
 			case 0:
-				b.add(second, &team.RatesDocument{Interval: 1e9, RX: team.Count{Bytes: 7}, Members: []team.MemberRates{{Name: "eth1"}}, Protocols: []team.ProtocolRates{{Name: "tcp"}}})
+				b.add(second, &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 7}, Members: []api.MemberRates{{Name: "eth1"}}, Protocols: []api.ProtocolRates{{Name: "tcp"}}})
 			case 1:
 				h := &block{step: step, who: b.who, first: second / 7, known: make([]int, 5)}
 				h.total.In, h.total.Out = make([]chart.Bin, 5), make([]chart.Bin, 5)
@@ -74,7 +75,7 @@ func TestSecondsAreCountedOn(t *testing.T) {
 		n := rapid.IntRange(2, 50).Draw(rt, "n")
 		for i := range n {
 			jitter := time.Duration(rapid.IntRange(-80, 80).Draw(rt, "jitter")) * time.Millisecond
-			m.rates(&team.RatesDocument{Time: epoch.Add(time.Duration(i)*time.Second + phase + jitter), Interval: 1e9, RX: team.Count{Bytes: uint64(i + 1)}})
+			m.rates(&api.Rates{Time: epoch.Add(time.Duration(i)*time.Second + phase + jitter), Interval: 1e9, RX: frame.Count{Bytes: uint64(i + 1)}})
 		}
 		if len(m.team.known) != n {
 			rt.Fatalf("%d columns of %d seconds", len(m.team.known), n)
@@ -91,9 +92,9 @@ func TestSecondsAreCountedOn(t *testing.T) {
 func TestKeep(t *testing.T) {
 	live := &block{step: time.Second}
 	for i := range 5 {
-		live.add(100+int64(i), &team.RatesDocument{Interval: 1e9, RX: team.Count{Bytes: 50}})
+		live.add(100+int64(i), &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 50}})
 	}
-	h := ofHistory(&team.HistoryDocument{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0}, RX: team.SeriesColumns{Bytes: []uint64{1, 2, 3, 4, 5}}})
+	h := ofHistory(&api.History{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0}, RX: api.SeriesColumns{Bytes: []uint64{1, 2, 3, 4, 5}}})
 	h.keep(live)
 	var got []float64
 	for _, b := range h.total.In {
@@ -110,14 +111,14 @@ func TestKeep(t *testing.T) {
 // The last column of a history has often just begun. What it has so far is neither a second's rate nor to be averaged with one.
 func TestAColumnThatHasJustBegun(t *testing.T) {
 	begun := func(ms int64) *block {
-		return ofHistory(&team.HistoryDocument{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},
-			RX: team.SeriesColumns{Bytes: []uint64{8000, uint64(8 * ms)}}})
+		return ofHistory(&api.History{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},
+			RX: api.SeriesColumns{Bytes: []uint64{8000, uint64(8 * ms)}}})
 	}
 	b := begun(91)
 	if b.known[1] != 0 || b.total.In[1].Known {
 		t.Errorf("91 ms of a second are known: %+v", b.total.In[1])
 	}
-	b.add(101, &team.RatesDocument{Interval: 1e9, RX: team.Count{Bytes: 8000}})
+	b.add(101, &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 8000}})
 	if got := b.total.In[1].Bytes; got != 8000 {
 		t.Errorf("%v octets/s, want 8000", got)
 	}

@@ -10,9 +10,10 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
+	"nicteam/internal/frame"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // epoch is when the tests look. The history before it is always the same.
@@ -26,10 +27,10 @@ type fake struct {
 	err   error
 }
 
-func (f *fake) Status(context.Context) (*team.Status, error) { return status(), f.err }
+func (f *fake) Status(context.Context) (*api.Status, error) { return status(), f.err }
 
-func status() *team.Status {
-	return &team.Status{Team: "team0", Mode: "elb", State: "up", Members: []team.MemberStatus{
+func status() *api.Status {
+	return &api.Status{Team: "team0", Mode: "elb", State: "up", Members: []api.Member{
 		{Name: "eth1", State: "up", Link: true, SpeedBps: 1e9}, {Name: "eth2", State: "up", Link: true, SpeedBps: 1e9}}}
 }
 
@@ -39,7 +40,7 @@ func carried(nic string, second int64) uint64 {
 	return uint64(n * (0.6 + 0.4*math.Sin(float64(second)/9)))
 }
 
-func columns(step time.Duration, from time.Time, n int, nics ...string) (c team.SeriesColumns) {
+func columns(step time.Duration, from time.Time, n int, nics ...string) (c api.SeriesColumns) {
 	for i := range n {
 		sum, peak := uint64(0), uint64(0)
 		for s := range int64(step / time.Second) {
@@ -55,7 +56,7 @@ func columns(step time.Duration, from time.Time, n int, nics ...string) (c team.
 	return c
 }
 
-func (f *fake) History(_ context.Context, o control.HistoryOptions) (*team.HistoryDocument, error) {
+func (f *fake) History(_ context.Context, o control.HistoryOptions) (*api.History, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, o)
@@ -69,10 +70,10 @@ func (f *fake) History(_ context.Context, o control.HistoryOptions) (*team.Histo
 	return history(o, to), nil
 }
 
-func history(o control.HistoryOptions, to time.Time) *team.HistoryDocument {
+func history(o control.HistoryOptions, to time.Time) *api.History {
 	from := to.Add(-o.Last).Truncate(o.Step)
 	n := int((to.Sub(from) + o.Step - 1) / o.Step)
-	d := &team.HistoryDocument{Team: "team0", Member: o.Member, From: from, To: from.Add(time.Duration(n) * o.Step), Step: int64(o.Step), Columns: n}
+	d := &api.History{Team: "team0", Member: o.Member, From: from, To: from.Add(time.Duration(n) * o.Step), Step: int64(o.Step), Columns: n}
 	for range n {
 		d.Covered = append(d.Covered, int64(o.Step))
 	}
@@ -81,21 +82,21 @@ func history(o control.HistoryOptions, to time.Time) *team.HistoryDocument {
 		nics = []string{o.Member}
 	} else {
 		for _, nic := range nics {
-			d.Members = append(d.Members, team.NamedColumns{Name: nic, RX: columns(o.Step, from, n, nic)})
+			d.Members = append(d.Members, api.NamedColumns{Name: nic, RX: columns(o.Step, from, n, nic)})
 		}
 	}
 	d.RX = columns(o.Step, from, n, nics...)
-	d.Protocols = []team.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
-	d.Events = []team.Event{{Time: epoch.Add(-50 * time.Second), Event: "member-down", Member: "eth2", Reason: "carrier lost", Took: 420000}}
+	d.Protocols = []api.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
+	d.Events = []api.Event{{Time: epoch.Add(-50 * time.Second), Event: "member-down", Member: "eth2", Reason: "carrier lost", Took: 420000}}
 	return d
 }
 
-func (f *fake) Rates(ctx context.Context, _ time.Duration, _ func(*team.RatesDocument) error) error {
+func (f *fake) Rates(ctx context.Context, _ time.Duration, _ func(*api.Rates) error) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-func (f *fake) Events(ctx context.Context, _ bool, _ func(*team.Event) error) error {
+func (f *fake) Events(ctx context.Context, _ bool, _ func(*api.Event) error) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -111,15 +112,15 @@ func (f *fake) Remove(_ context.Context, names []string, force bool) ([]string, 
 }
 
 // rates is what moved in the second that ends at t.
-func rates(t time.Time) *team.RatesDocument {
-	r := &team.RatesDocument{Time: t, Team: "team0", Interval: 1e9}
+func rates(t time.Time) *api.Rates {
+	r := &api.Rates{Time: t, Team: "team0", Interval: 1e9}
 	for _, nic := range []string{"eth1", "eth2"} {
 		c := carried(nic, t.Add(-500*time.Millisecond).Unix())
-		m := team.MemberRates{Name: nic, Link: true, RX: team.Count{Bytes: c, Frames: c / 1000}}
+		m := api.MemberRates{Name: nic, Link: true, RX: frame.Count{Bytes: c, Frames: c / 1000}}
 		r.RX.Add(m.RX)
 		r.Members = append(r.Members, m)
 	}
-	r.Protocols = []team.ProtocolRates{{Name: "tcp", RX: r.RX}, {Name: "udp"}}
+	r.Protocols = []api.ProtocolRates{{Name: "tcp", RX: r.RX}, {Name: "udp"}}
 	return r
 }
 

@@ -10,9 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // Options say how the view begins.
@@ -28,8 +28,8 @@ type Model struct {
 	ctx context.Context
 
 	name   string
-	status *team.Status
-	events []team.Event
+	status *api.Status
+	events []api.Event
 	team   *block // live, whole team
 	nic    *block // live, the NIC that is chosen; nil for the team
 	past   *block // as of until, nil until it is there
@@ -59,7 +59,7 @@ type historyMsg struct {
 	who   string
 	step  time.Duration
 	until time.Time
-	doc   *team.HistoryDocument
+	doc   *api.History
 	err   error
 }
 
@@ -70,7 +70,7 @@ type noticeMsg string
 const mostEvents = 1000
 
 // newModel is a view of what was asked at the beginning.
-func newModel(ctx context.Context, src Source, o Options, st *team.Status, h *team.HistoryDocument, now time.Time) Model {
+func newModel(ctx context.Context, src Source, o Options, st *api.Status, h *api.History, now time.Time) Model {
 	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, chosen: o.NIC, dir: o.Dir, now: now, heard: now, colours: newPalette(colorprofile.NoTTY)}
 	m.draw.Solid = false
 	if o.Draw.Scale.Kind == chart.Fixed {
@@ -137,7 +137,7 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		m.events = append(m.events, msg.events...)
 		if len(m.events) > mostEvents {
-			m.events = append([]team.Event(nil), m.events[len(m.events)-mostEvents:]...)
+			m.events = append([]api.Event(nil), m.events[len(m.events)-mostEvents:]...)
 		}
 	case lostMsg:
 		if m.lost == "" {
@@ -174,7 +174,7 @@ func (m *Model) say(s string) { m.notice, m.noticed = s, m.now }
 
 // rates counts a second. Seconds are counted on from the one before, so that a tick that comes a
 // little early or late neither doubles one nor leaves one out.
-func (m *Model) rates(r *team.RatesDocument) {
+func (m *Model) rates(r *api.Rates) {
 	m.lost, m.heard = "", m.now
 	middle := r.Time.Add(-time.Duration(r.Interval) / 2).Unix()
 	second := m.second + 1
@@ -261,7 +261,7 @@ func (m *Model) history(h historyMsg) tea.Cmd {
 // tailMsg are the last seconds of one NIC: the rates do not tell its protocols.
 type tailMsg struct {
 	who string
-	doc *team.HistoryDocument
+	doc *api.History
 }
 
 func (m *Model) recent() tea.Cmd {

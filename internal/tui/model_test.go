@@ -13,8 +13,8 @@ import (
 	"github.com/charmbracelet/colorprofile"
 	"github.com/google/go-cmp/cmp"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -104,7 +104,7 @@ func TestChangesAreConfirmed(t *testing.T) {
 		}
 	}
 	m, f := opened(t)
-	f.err = &team.Problem{Kind: team.Conflict, What: "add e9", Why: "it belongs to br0"}
+	f.err = &api.Problem{Kind: api.Conflict, What: "add e9", Why: "it belongs to br0"}
 	m = run(t, m, press("a", "e", "9", "enter", "y")...)
 	if got := m.Grid().String(); !strings.Contains(got, "add e9: it belongs to br0") {
 		t.Errorf("the reason is not shown:\n%s", got)
@@ -277,9 +277,9 @@ func TestOneQuestionAtATime(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	var p *team.Problem
+	var p *api.Problem
 	_, _, err := Open(t.Context(), &fake{}, &Options{Team: "team0", NIC: "eth9"})
-	if !errors.As(err, &p) || p.Kind != team.NotFound {
+	if !errors.As(err, &p) || p.Kind != api.NotFound {
 		t.Errorf("%v", err)
 	}
 }
@@ -319,8 +319,8 @@ func TestWords(t *testing.T) {
 		w := good
 		c.change(&w)
 		_, err := w.Draw()
-		var p *team.Problem
-		if !errors.As(err, &p) || p.Kind != team.Usage || !strings.Contains(p.Why, c.allows) {
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Kind != api.Usage || !strings.Contains(p.Why, c.allows) {
 			t.Errorf("%v, want what is allowed: %s", err, c.allows)
 		}
 	}

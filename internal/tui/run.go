@@ -10,9 +10,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // ErrInterrupted is that Ctrl-C was typed.
@@ -59,7 +59,7 @@ func knownSize(_ tea.Model, msg tea.Msg) tea.Msg {
 }
 
 // Open asks what the view begins with, and settles what was left open in o.
-func Open(ctx context.Context, src Source, o *Options) (*team.Status, *team.HistoryDocument, error) {
+func Open(ctx context.Context, src Source, o *Options) (*api.Status, *api.History, error) {
 	if o.Draw.Last == 0 {
 		o.Draw.Last = 2 * time.Minute
 	}
@@ -68,7 +68,7 @@ func Open(ctx context.Context, src Source, o *Options) (*team.Status, *team.Hist
 		return nil, nil, err
 	}
 	if o.NIC != "" && !member(st, o.NIC) {
-		return nil, nil, &team.Problem{Kind: team.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
+		return nil, nil, &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
 	}
 	step := stepFor(o.Draw.Last)
 	// A chart is filled, which is less than twice its period at any width.
@@ -79,7 +79,7 @@ func Open(ctx context.Context, src Source, o *Options) (*team.Status, *team.Hist
 	return st, h, nil
 }
 
-func member(st *team.Status, nic string) bool {
+func member(st *api.Status, nic string) bool {
 	for i := range st.Members {
 		if st.Members[i].Name == nic {
 			return true

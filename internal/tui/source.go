@@ -6,16 +6,16 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
-	"nicteam/team"
 )
 
 // Source is where the view learns of a team; *control.Client is one.
 type Source interface {
-	Status(context.Context) (*team.Status, error)
-	History(context.Context, control.HistoryOptions) (*team.HistoryDocument, error)
-	Rates(ctx context.Context, interval time.Duration, each func(*team.RatesDocument) error) error
-	Events(ctx context.Context, follow bool, each func(*team.Event) error) error
+	Status(context.Context) (*api.Status, error)
+	History(context.Context, control.HistoryOptions) (*api.History, error)
+	Rates(ctx context.Context, interval time.Duration, each func(*api.Rates) error) error
+	Events(ctx context.Context, follow bool, each func(*api.Event) error) error
 	Add(ctx context.Context, names []string, accept bool) ([]string, error)
 	Remove(ctx context.Context, names []string, force bool) ([]string, error)
 }
@@ -23,12 +23,12 @@ type Source interface {
 // What the team says, as messages.
 type (
 	statusMsg struct {
-		status *team.Status
+		status *api.Status
 		back   bool // the first after the connection was lost
 	}
-	ratesMsg  struct{ rates *team.RatesDocument }
+	ratesMsg  struct{ rates *api.Rates }
 	eventsMsg struct {
-		events []team.Event
+		events []api.Event
 		first  bool // the memory of events begins anew
 	}
 	lostMsg struct{ why string }
@@ -74,11 +74,11 @@ func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) e
 	send(statusMsg{st, back})
 	done := make(chan error, 3)
 	go func() {
-		done <- src.Rates(ctx, time.Second, func(r *team.RatesDocument) error { send(ratesMsg{r}); return nil })
+		done <- src.Rates(ctx, time.Second, func(r *api.Rates) error { send(ratesMsg{r}); return nil })
 	}()
-	events := make(chan *team.Event)
+	events := make(chan *api.Event)
 	go func() {
-		done <- src.Events(ctx, true, func(e *team.Event) error {
+		done <- src.Events(ctx, true, func(e *api.Event) error {
 			select {
 			case events <- e:
 			case <-ctx.Done():
@@ -95,7 +95,7 @@ func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) e
 }
 
 // gathered sends events, and the state that the team is in after them or when some time has passed.
-func gathered(ctx context.Context, src Source, events <-chan *team.Event, send func(tea.Msg)) error {
+func gathered(ctx context.Context, src Source, events <-chan *api.Event, send func(tea.Msg)) error {
 	next := eventsMsg{first: true}
 	wait := time.NewTimer(statusEvery)
 	defer wait.Stop()
@@ -130,7 +130,7 @@ func gathered(ctx context.Context, src Source, events <-chan *team.Event, send f
 
 // why is an error in the words that fit into a header.
 func why(err error) string {
-	if p, ok := err.(*team.Problem); ok {
+	if p, ok := err.(*api.Problem); ok {
 		return p.Why
 	}
 	if err == nil {

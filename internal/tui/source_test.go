@@ -11,7 +11,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"nicteam/team"
+	"nicteam/internal/api"
 )
 
 // flaky is a team whose process goes away and comes back.
@@ -22,30 +22,30 @@ type flaky struct {
 	many   int // events that it remembers
 }
 
-func (f *flaky) Status(ctx context.Context) (*team.Status, error) {
+func (f *flaky) Status(ctx context.Context) (*api.Status, error) {
 	if f.away.Load() {
-		return nil, &team.Problem{Why: "its process is gone"}
+		return nil, &api.Problem{Why: "its process is gone"}
 	}
 	return f.fake.Status(ctx)
 }
 
-func (f *flaky) Rates(ctx context.Context, _ time.Duration, each func(*team.RatesDocument) error) error {
+func (f *flaky) Rates(ctx context.Context, _ time.Duration, each func(*api.Rates) error) error {
 	for {
 		select {
 		case <-time.After(time.Second):
 			_ = each(rates(time.Now()))
 		case <-f.leaves:
 			f.away.Store(true)
-			return &team.Problem{Why: "its process ended"}
+			return &api.Problem{Why: "its process ended"}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (f *flaky) Events(ctx context.Context, _ bool, each func(*team.Event) error) error {
+func (f *flaky) Events(ctx context.Context, _ bool, each func(*api.Event) error) error {
 	for i := range f.many {
-		_ = each(&team.Event{Event: "member-up", Reason: fmt.Sprint(i)})
+		_ = each(&api.Event{Event: "member-up", Reason: fmt.Sprint(i)})
 	}
 	<-ctx.Done()
 	return ctx.Err()

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/monitor/chart"
-	"nicteam/team"
 )
 
 // The longest and the shortest period to watch; a team remembers a day.
@@ -24,7 +24,7 @@ type Words struct {
 // Draw reads them. An error says what is allowed.
 func (w Words) Draw() (o chart.Options, err error) {
 	bad := func(flag, value string, err error, fix string) error {
-		return &team.Problem{Kind: team.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix, Err: err}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix, Err: err}
 	}
 	if w.Last < shortest || w.Last > longest {
 		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", shortest, longest), "write --last 10m")

@@ -19,12 +19,13 @@ const (
 // block is up to blockLen records, each coded relative to the one before:
 //
 //	record  gap since the end of the last, duration, [peaks of the team], number of parts, parts
-//	part    member minus that of the last part, then for each direction: set of protocols, [set of those whose bytes and
-//	        frames have the same peak code], for each protocol: frames, bytes minus frames × last frame size, [peaks],
+//	part    member minus that of the last part, then for each direction: set of protocols,
+//	        [set of those whose bytes and frames have the same peak code],
+//	        for each protocol: frames, bytes minus frames × last frame size, [peaks],
 //	        and [peaks of the direction]
 //
-// All are varints except sets of protocols and peaks, which are one byte each. Only the coarse ring has peaks; a record of the
-// fine ring is its own peak.
+// All are varints except sets of protocols and peaks, which are one byte each. Only the coarse ring has peaks; a record
+// of the fine ring is its own peak.
 //
 // data only grows: who has a copy of a block may read its data without a lock.
 type block struct {
@@ -54,8 +55,8 @@ func (c *coder) sizes(member int) *[directions][frame.Protocols]uint64 {
 	return &c.size[member]
 }
 
-// sizeUnit is the resolution of the last frame size. The product may overflow, in coding and decoding alike: then the code
-// only gets longer.
+// sizeUnit is the resolution of the last frame size. The product may overflow, in coding and decoding alike: then the
+// code only gets longer.
 const sizeUnit = 16
 
 func (c *coder) append(b []byte, r *record) []byte {
@@ -257,10 +258,12 @@ func (r *reader) part(p *part, ms int64) {
 	}
 }
 
-// peakCode is the ratio of the busiest second to the average, for bytes and for frames: peakSpan to the power of code/255.
+// peakCode is the ratio of the busiest second to the average, for bytes and for frames: peakSpan to the power of
+// code/255.
 type peakCode struct{ bytes, frames byte }
 
-// peakSpan exceeds the number of shortest readings in a coarse record. A step of the code is 1.4 %, so a peak is exact to 0.7 %.
+// peakSpan exceeds the number of shortest readings in a coarse record. A step of the code is 1.4 %, so a peak is exact
+// to 0.7 %.
 const peakSpan = 32
 
 var peakFactor = func() (t [256]float64) {

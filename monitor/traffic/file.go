@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/frame"
 )
 
-// The file format: magic, version, number of protocols; as varints the names, each with its length, the number of coarse
-// blocks, the coarse blocks, the number of fine blocks, the fine blocks, each block with start, length and data; last the
-// CRC-32C of all that, little endian.
+// The file format: magic, version, number of protocols; as varints the names, each with its length, the number of
+// coarse blocks, the coarse blocks, the number of fine blocks, the fine blocks, each block with start, length and data;
+// last the CRC-32C of all that, little endian.
 const (
 	magic   = "nicteam traffic\n"
 	version = 1

@@ -82,8 +82,8 @@ func TestReadRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
-// Whatever bytes stand between a right head and a right sum, nothing panics, and what is taken is in order, can be asked, goes
-// on and is written as it can be read.
+// Whatever bytes stand between a right head and a right sum, nothing panics, and what is taken is in order, can be
+// asked, goes on and is written as it can be read.
 func FuzzRead(f *testing.F) {
 	h, _ := busy(2, 25, false)
 	good := written(h)
@@ -102,7 +102,8 @@ func FuzzRead(f *testing.F) {
 		}
 		q := Query{From: time.UnixMilli(0), To: time.UnixMilli(20_000), Step: time.Second}
 		h.Snapshot().Query(q)
-		h.Snapshot().Query(Query{From: time.UnixMilli(0), To: time.UnixMilli(1 << 44), Step: 200_000 * time.Hour, Member: "eth1"})
+		h.Snapshot().Query(Query{From: time.UnixMilli(0), To: time.UnixMilli(1 << 44), Step: 200_000 * time.Hour,
+			Member: "eth1"})
 		for _, blocks := range [][]block{h.fine.blocks, h.coarse.blocks} {
 			end := int64(0)
 			for _, b := range blocks {

@@ -21,8 +21,8 @@ const (
 	longestInterval = 5 * time.Second
 	// clockJump is the largest difference between wall clock and monotonic clock from one reading to the next.
 	clockJump = 250 * time.Millisecond
-	// clockPatience is how long the clock may be behind the newest record before that is dropped. A host without a battery-backed
-	// clock starts in the past until NTP sets it, and must not lose its history by that.
+	// clockPatience is how long the clock may be behind the newest record before that is dropped. A host without a
+	// battery-backed clock starts in the past until NTP sets it, and must not lose its history by that.
 	clockPatience = 2 * time.Minute
 )
 
@@ -56,12 +56,14 @@ type base struct {
 
 // New returns an empty history.
 func New() *History {
-	return &History{fine: ring{keep: fineKeep, budget: fineBudget}, coarse: ring{coarse: true, keep: coarseKeep, budget: coarseBudget}}
+	return &History{fine: ring{keep: fineKeep, budget: fineBudget},
+		coarse: ring{coarse: true, keep: coarseKeep, budget: coarseBudget}}
 }
 
-// Add adds the totals of all present members at now, about once a second; members is borrowed. up is a monotonic clock, of any
-// start: it gives the time since the last reading whatever happened to the wall clock. What moved before the first reading of
-// a member is not counted. Totals that have become less were reset: the second is left out, since a wrong peak is worse.
+// Add adds the totals of all present members at now, about once a second; members is borrowed. up is a monotonic clock,
+// of any start: it gives the time since the last reading whatever happened to the wall clock. What moved before the
+// first reading of a member is not counted. Totals that have become less were reset: the second is left out, since a
+// wrong peak is worse.
 func (h *History) Add(now time.Time, up time.Duration, members []Totals) {
 	at, took := now.UnixMilli(), up-h.readUp
 	if h.reading > 0 && took >= 0 && took < shortestInterval {
@@ -169,8 +171,8 @@ func (h *History) flush() {
 	}
 }
 
-// memberIndex returns the index of a name, and adds it. Names without records make room for new ones; when all are in use it
-// returns -1, and what the member carries is not kept.
+// memberIndex returns the index of a name, and adds it. Names without records make room for new ones; when all are in
+// use it returns -1, and what the member carries is not kept.
 func (h *History) memberIndex(name string) int {
 	if i := slices.Index(h.names, name); i >= 0 {
 		return i

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +33,8 @@ func (m *meter) carry(member int, p frame.Protocol, rx, tx Count) {
 
 // all asks for all there is.
 func all(h *History, member string) *Window {
-	return h.Snapshot().Query(Query{From: time.Unix(0, 0), To: begin.Add(10000 * time.Hour), Step: 50 * time.Hour, Member: member})
+	return h.Snapshot().Query(Query{From: time.Unix(0, 0), To: begin.Add(10000 * time.Hour), Step: 50 * time.Hour,
+		Member: member})
 }
 
 func total(s []uint64) (n uint64) {
@@ -93,7 +95,8 @@ func TestPeakStandsWhereItWas(t *testing.T) {
 	}
 	// From 1.7 to 2.7 s.
 	got := h.Snapshot().Query(Query{From: begin, To: begin.Add(5 * time.Second), Step: time.Second}).Total.RX
-	want := Series{[]uint64{0, 300, 700, 0, 0}, []uint64{0, 3, 7, 0, 0}, []uint64{0, 300, 1000, 0, 0}, []uint64{0, 3, 10, 0, 0}}
+	want := Series{[]uint64{0, 300, 700, 0, 0}, []uint64{0, 3, 7, 0, 0}, []uint64{0, 300, 1000, 0, 0},
+		[]uint64{0, 3, 10, 0, 0}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -167,19 +170,19 @@ func TestTimesThatNobodySawAreGaps(t *testing.T) {
 				h.Add(now, up, m.members)
 			}
 			w := h.Snapshot().Query(Query{From: begin, To: begin.Add(12 * time.Second), Step: time.Second})
-			got := ""
+			var got strings.Builder
 			for i, known := range w.Covered {
 				if known > time.Second/2 {
-					got += "#"
+					got.WriteString("#")
 				} else {
-					got += "."
+					got.WriteString(".")
 				}
 				if n := w.Total.RX.BytesPeak[i]; n > 1010 || known == 0 && n > 0 {
 					t.Errorf("peak %d in second %d, of which %v is known", n, i, known)
 				}
 			}
-			if got != tt.want {
-				t.Errorf("known %s, want %s", got, tt.want)
+			if got.String() != tt.want {
+				t.Errorf("known %s, want %s", got.String(), tt.want)
 			}
 		})
 	}
@@ -217,7 +220,8 @@ func TestHistoryThatIsAheadOfTheClockIsKeptForAWhile(t *testing.T) {
 	at = kept.Add(-500 * time.Second) // the clock was wrong before
 	run(200)
 	// 500 from before, less the two minutes of patience that were played again, and what came then.
-	if n, d := total(all(h, "").Total.RX.Bytes), known(all(h, "")); n < 690_000 || n > 700_000 || d != time.Duration(n/1000)*time.Second {
+	if n, d := total(all(h, "").Total.RX.Bytes), known(all(h, "")); n < 690_000 || n > 700_000 ||
+		d != time.Duration(n/1000)*time.Second {
 		t.Errorf("after the clock was put right %d bytes in %v are known", n, d)
 	}
 }

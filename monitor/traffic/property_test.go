@@ -29,7 +29,8 @@ func play(t *rapid.T) (*History, *seen) {
 	totals := map[string]*Totals{}
 	last := map[string]Totals{}
 	for range rapid.IntRange(2, 120).Draw(t, "readings") {
-		took := time.Duration(rapid.SampledFrom([]int{1000, 1000, 1000, 1000, 1003, 900, 1100, 2500, 6000}).Draw(t, "took")) * time.Millisecond
+		took := time.Duration(rapid.SampledFrom([]int{1000, 1000, 1000, 1000, 1003, 900, 1100, 2500, 6000}).Draw(t,
+			"took")) * time.Millisecond
 		if up == 0 {
 			took = time.Hour
 		}
@@ -91,9 +92,11 @@ func TestSumsAreExactAndPeaksSurvive(t *testing.T) {
 			h.flush()
 			h.fine = ring{keep: 1, budget: fineBudget}
 		}
-		step := time.Duration(rapid.SampledFrom([]int{1000, 1500, 7000, 10_000, 60_000, 3_600_000}).Draw(t, "step")) * time.Millisecond
+		step := time.Duration(rapid.SampledFrom([]int{1000, 1500, 7000, 10_000, 60_000, 3_600_000}).Draw(t,
+			"step")) * time.Millisecond
 		ask := func(member string) *Window {
-			return h.Snapshot().Query(Query{From: begin.Add(59 * time.Minute), To: begin.Add(70 * time.Minute), Step: step, Member: member})
+			return h.Snapshot().Query(Query{From: begin.Add(59 * time.Minute), To: begin.Add(70 * time.Minute),
+				Step: step, Member: member})
 		}
 		var sum counts
 		for name, c := range want.all {
@@ -131,7 +134,8 @@ func TestSumsAreExactAndPeaksSurvive(t *testing.T) {
 			if total := at(&w.Total.RX, i); total != protocols || total != members {
 				t.Fatalf("column %d: in all %v, protocols %v, members %v", i, total, protocols, members)
 			}
-			if n := at(&w.Total.RX, i); n != (Count{}) && w.Total.RX.BytesPeak[i] < n.rate(max(1000, w.Covered[i].Milliseconds())).Bytes {
+			if n := at(&w.Total.RX, i); n != (Count{}) &&
+				w.Total.RX.BytesPeak[i] < n.rate(max(1000, w.Covered[i].Milliseconds())).Bytes {
 				t.Fatalf("column %d: peak %d below the average", i, w.Total.RX.BytesPeak[i])
 			}
 		}
@@ -256,7 +260,8 @@ func TestNamesAreForgottenWithWhatTheyCarried(t *testing.T) {
 	if len(h.names) > maxNames {
 		t.Errorf("%d names", len(h.names))
 	}
-	w := h.Snapshot().Query(Query{From: now.Add(-time.Minute), To: now, Step: time.Second, Member: fmt.Sprint("usb", 10*maxNames-1)})
+	w := h.Snapshot().Query(Query{From: now.Add(-time.Minute), To: now, Step: time.Second,
+		Member: fmt.Sprint("usb", 10*maxNames-1)})
 	if total(w.Total.RX.Bytes) != 1 {
 		t.Errorf("the last NIC carried %v", w.Total.RX.Bytes)
 	}

@@ -90,16 +90,17 @@ func floor(t, step int64) int64 {
 	return n
 }
 
-// Query makes columns of records. The counts of a record are divided by time among the columns that it overlaps, so that the
-// columns add up to exactly what moved. Its peak goes to the column of its middle. Of a record longer than a column nobody
-// knows where its peak was: it goes to each column whose middle is in the record.
+// Query makes columns of records. The counts of a record are divided by time among the columns that it overlaps, so
+// that the columns add up to exactly what moved. Its peak goes to the column of its middle. Of a record longer than a
+// column nobody knows where its peak was: it goes to each column whose middle is in the record.
 func (s *Snapshot) Query(q Query) *Window {
 	step, n := q.Step.Milliseconds(), q.Columns()
 	if n == 0 {
 		return &Window{From: q.From, Step: q.Step}
 	}
 	first := floor(q.From.UnixMilli(), step) * step
-	w := &window{from: first, step: step, n: n, covered: make([]int64, n), members: make([]Flow, len(s.names)), onlyMember: -1}
+	w := &window{from: first, step: step, n: n, covered: make([]int64, n), members: make([]Flow, len(s.names)),
+		onlyMember: -1}
 	if q.Member != "" {
 		if w.onlyMember = slices.Index(s.names, q.Member); w.onlyMember < 0 {
 			w.onlyMember = len(s.names) // no member
@@ -191,8 +192,8 @@ func (w *window) addPeaks(r *record, i int) {
 	}
 }
 
-// peakAtLeastAverage raises peaks to the average of their column, which is higher where a column has only one end of a busy
-// record. A column covered for less than a second is averaged over a second: a frame in 5 ms is not 200 a second.
+// peakAtLeastAverage raises peaks to the average of their column, which is higher where a column has only one end of a
+// busy record. A column covered for less than a second is averaged over a second: a frame in 5 ms is not 200 a second.
 func (w *window) peakAtLeastAverage() {
 	flows := []*Flow{&w.total}
 	for k := range w.protocols {
@@ -212,7 +213,8 @@ func (w *window) peakAtLeastAverage() {
 }
 
 func (w *window) answer(q Query, names []string) *Window {
-	a := &Window{From: time.UnixMilli(w.from), Step: q.Step, Covered: make([]time.Duration, w.n), Total: w.total, Protocols: w.protocols}
+	a := &Window{From: time.UnixMilli(w.from), Step: q.Step, Covered: make([]time.Duration, w.n), Total: w.total,
+		Protocols: w.protocols}
 	for i, ms := range w.covered {
 		a.Covered[i] = time.Duration(ms) * time.Millisecond
 	}

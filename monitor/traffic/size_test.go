@@ -38,8 +38,10 @@ func TestSizeIsBounded(t *testing.T) {
 			heap := int(after.HeapAlloc) - int(before.HeapAlloc)
 			var b bytes.Buffer
 			_, _ = h.Snapshot().WriteTo(&b)
-			fine, coarse := end.Sub(time.UnixMilli(h.fine.blocks[0].start)), end.Sub(time.UnixMilli(h.coarse.blocks[0].start))
-			t.Logf("%d bytes of heap, %d of records, %d in a file; seconds of %v, ten seconds of %v", heap, h.Size(), b.Len(), fine, coarse)
+			fine, coarse := end.Sub(time.UnixMilli(h.fine.blocks[0].start)),
+				end.Sub(time.UnixMilli(h.coarse.blocks[0].start))
+			t.Logf("%d bytes of heap, %d of records, %d in a file; seconds of %v, ten seconds of %v", heap, h.Size(),
+				b.Len(), fine, coarse)
 			if heap > tt.most || fine < tt.fine || coarse < tt.coarse {
 				t.Errorf("want at most %d, seconds of %v and ten seconds of %v", tt.most, tt.fine, tt.coarse)
 			}

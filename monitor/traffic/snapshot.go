@@ -10,7 +10,8 @@ type Snapshot struct {
 
 // Snapshot copies what may change, which is little: the data of blocks only grows.
 func (h *History) Snapshot() *Snapshot {
-	s := &Snapshot{names: slices.Clone(h.names), fine: slices.Clone(h.fine.blocks), coarse: slices.Clone(h.coarse.blocks)}
+	s := &Snapshot{names: slices.Clone(h.names), fine: slices.Clone(h.fine.blocks),
+		coarse: slices.Clone(h.coarse.blocks)}
 	if h.coarsening.end != 0 {
 		// The incomplete coarse record is a block of its own.
 		b := block{start: h.coarsening.start}
@@ -23,8 +24,8 @@ func (h *History) Snapshot() *Snapshot {
 	return s
 }
 
-// each calls f with each record that overlaps from..to, oldest first, and with the overlap. Coarse records are for times before
-// the first fine one. f must not keep them.
+// each calls f with each record that overlaps from..to, oldest first, and with the overlap. Coarse records are for
+// times before the first fine one. f must not keep them.
 func (s *Snapshot) each(from, to int64, f func(r *record, from, to int64)) {
 	fineFrom := to
 	if len(s.fine) > 0 {

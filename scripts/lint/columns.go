@@ -96,7 +96,8 @@ func verbatimLines(src []byte) map[int]bool {
 		if strings.HasPrefix(text, "```") {
 			fenced = !fenced
 		}
-		lines[n] = fenced || strings.HasPrefix(text, "|") || strings.HasPrefix(text, "<") || strings.HasPrefix(text, "![")
+		lines[n] = fenced || strings.HasPrefix(text, "|") || strings.HasPrefix(text, "<") ||
+			strings.HasPrefix(text, "![")
 	}
 	return lines
 }

@@ -70,7 +70,8 @@ func TestSPDX(t *testing.T) {
 }
 
 func TestLicencesIn(t *testing.T) {
-	both := write(t, "LICENSE", "Permission is hereby\n granted, free of charge … THE SOFTWARE IS PROVIDED … Apache License,\nVersion 2.0")
+	both := write(t, "LICENSE",
+		"Permission is hereby\n granted, free of charge … THE SOFTWARE IS PROVIDED … Apache License,\nVersion 2.0")
 	got, err := licencesIn(filepath.Dir(both))
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package backlog estimates how many bytes wait for a member by which programs in the kernel transmit. Such frames are in no socket
-// of this process, but in the queueing discipline (qdisc) of the NIC and in the NIC itself.
+// Package backlog estimates how many bytes wait for a member by which programs in the kernel transmit. Such frames are
+// in no socket of this process, but in the queueing discipline (qdisc) of the NIC and in the NIC itself.
 //
 //	programs ──redirect──▶ qdisc ──────────────────▶ ring of the NIC ──────▶ wire
 //	TxTotals               QdiscStats                (no counter)            LinkStats

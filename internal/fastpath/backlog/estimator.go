@@ -13,8 +13,8 @@ func (t TxTotals) Sub(o TxTotals) TxTotals {
 	return TxTotals{t.WireBytes - o.WireBytes, t.SKBBytes - o.SKBBytes}
 }
 
-// Sample is one reading of a member's counters. Programs go on transmitting during the reading: when the kernel read its
-// counters, the totals were at least Before and at most After.
+// Sample is one reading of a member's counters. Programs go on transmitting during the reading: when the kernel read
+// its counters, the totals were at least Before and at most After.
 type Sample struct {
 	At            int64 // ns of CLOCK_MONOTONIC
 	Before, After TxTotals
@@ -52,11 +52,11 @@ type Estimator struct {
 const (
 	// idleAfter is how long nothing must move until nothing waits.
 	idleAfter = int64(50 * time.Millisecond)
-	// stuckAfter is longer than a NIC that is not stopped transmits nothing, lazyFor longer than a driver that updates its
-	// counters seldom leaves them unchanged.
+	// stuckAfter is longer than a NIC that is not stopped transmits nothing, lazyFor longer than a driver that updates
+	// its counters seldom leaves them unchanged.
 	stuckAfter, lazyFor = int64(60 * time.Millisecond), int64(10 * time.Second)
-	// minCountDifference are bytes by which the two ways to count must differ to be told apart, minCountTime the least time for
-	// that: far more is transmitted in it than a NIC holds.
+	// minCountDifference are bytes by which the two ways to count must differ to be told apart, minCountTime the least
+	// time for that: far more is transmitted in it than a NIC holds.
 	minCountDifference, minCountTime = 512 << 10, int64(4 * time.Second)
 )
 
@@ -113,10 +113,12 @@ func (e *Estimator) Update(s *Sample) Progress {
 	if e.lazyUntil > e.at {
 		e.waiting, e.inNIC = int64(float64(e.qdisc.Backlog)/e.wirePerCounted), 0
 	}
-	return Progress{Accepted: e.acceptedBytes(transmitted, e.waiting-expected), Backlog: e.wireBacklog(), Dropped: dropped}
+	return Progress{Accepted: e.acceptedBytes(transmitted, e.waiting-expected), Backlog: e.wireBacklog(),
+		Dropped: dropped}
 }
 
-// applyQdisc corrects the estimate by what waits in the qdisc. Programs transmitted so many counted bytes during the reading.
+// applyQdisc corrects the estimate by what waits in the qdisc. Programs transmitted so many counted bytes during the
+// reading.
 func (e *Estimator) applyQdisc(s *Sample, during int64) {
 	q := s.Qdisc
 	queued := int64(float64(q.Backlog) / e.wirePerCounted)
@@ -130,7 +132,8 @@ func (e *Estimator) applyQdisc(s *Sample, during int64) {
 	}
 	e.waiting = max(e.waiting, queued-during)
 	e.inNIC = max(e.waiting-queued, 0)
-	segments, known := e.counting.decide(int64(q.Backlog)-int64(e.qdisc.Backlog), e.dropsPending || e.lazyUntil > e.at, e.at)
+	segments, known := e.counting.decide(int64(q.Backlog)-int64(e.qdisc.Backlog), e.dropsPending || e.lazyUntil > e.at,
+		e.at)
 	if known && segments != e.countsSegments {
 		e.countsSegments, e.inNIC, e.waiting = segments, 0, queued
 	}
@@ -157,8 +160,8 @@ func (e *Estimator) updateScale(transmitted TxTotals) {
 
 func (e *Estimator) wireBacklog() int { return int(float64(max(e.waiting, 0)) * e.wirePerCounted) }
 
-// acceptedBytes returns the wire bytes of what was transmitted that the member accepted. The estimate was corrected by so many
-// counted bytes: down by what was dropped, up by what others transmitted.
+// acceptedBytes returns the wire bytes of what was transmitted that the member accepted. The estimate was corrected by
+// so many counted bytes: down by what was dropped, up by what others transmitted.
 func (e *Estimator) acceptedBytes(transmitted TxTotals, corrected int64) uint64 {
 	if e.lazyUntil > e.at {
 		return transmitted.WireBytes
@@ -197,8 +200,8 @@ func trackSince(since *int64, holds bool, now int64) {
 	}
 }
 
-// countDetector finds out whether a NIC counts a super-frame as segments or as one frame, by comparing its TxBytes with what was
-// transmitted.
+// countDetector finds out whether a NIC counts a super-frame as segments or as one frame, by comparing its TxBytes with
+// what was transmitted.
 type countDetector struct {
 	since     int64 // the sums began
 	totals    TxTotals
@@ -213,8 +216,8 @@ func (c *countDetector) add(transmitted TxTotals, left int64) {
 	c.txPending += left
 }
 
-// decide reports whether the NIC counts segments, once that is known. The qdisc's backlog grew by so many bytes since it was last
-// read; unclear: frames were dropped, or TxBytes is not up to date.
+// decide reports whether the NIC counts segments, once that is known. The qdisc's backlog grew by so many bytes since
+// it was last read; unclear: frames were dropped, or TxBytes is not up to date.
 func (c *countDetector) decide(backlogGrew int64, unclear bool, now int64) (segments, known bool) {
 	if !unclear {
 		c.totals.WireBytes += c.pending.WireBytes

@@ -83,7 +83,8 @@ func (n *simulatedNIC) waiting() float64 { return n.queued + n.inside }
 
 func (n *simulatedNIC) sight() *Sample {
 	return &Sample{At: int64(n.now), Before: n.given, After: n.given, QdiscRead: true,
-		Link: LinkStats{TxBytes: uint64(n.told), Present: true}, Qdisc: QdiscStats{SentBytes: uint64(n.passed), Backlog: uint32(n.queued), Drops: n.dropped}}
+		Link:  LinkStats{TxBytes: uint64(n.told), Present: true},
+		Qdisc: QdiscStats{SentBytes: uint64(n.passed), Backlog: uint32(n.queued), Drops: n.dropped}}
 }
 
 // run transmits perSecond bytes/s for d in super-frames and calls f every 20 ms.
@@ -115,7 +116,8 @@ func TestEstimate(t *testing.T) {
 		{"far too much for a ring", simulatedNIC{limit: 400e3, ring: 300e3, whole: true}, 5, 140e3},
 		{"others send, too", simulatedNIC{limit: 400e3, whole: true, others: 2e6}, 1, 70e3},
 		{"little", simulatedNIC{limit: 400e3, ring: 600e3}, 0.5, 70e3},
-		{"counters updated once a second", simulatedNIC{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second}, 1.1, 130e3},
+		{"counters updated once a second", simulatedNIC{limit: 400e3, ring: 40e3, whole: true, lazy: time.Second},
+			1.1, 130e3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := c.nic
@@ -170,7 +172,8 @@ func TestEstimateRestarts(t *testing.T) {
 	o := &Estimator{}
 	s := &Sample{At: 1, Link: LinkStats{TxBytes: 1 << 30, Present: true}, QdiscRead: true}
 	o.Update(s)
-	s = &Sample{At: 2e7, Before: TxTotals{1e6, 1e6}, After: TxTotals{1e6, 1e6}, Link: LinkStats{TxBytes: 1000, Present: true}, QdiscRead: true, Qdisc: QdiscStats{Backlog: 5000, Drops: 7}}
+	s = &Sample{At: 2e7, Before: TxTotals{1e6, 1e6}, After: TxTotals{1e6, 1e6},
+		Link: LinkStats{TxBytes: 1000, Present: true}, QdiscRead: true, Qdisc: QdiscStats{Backlog: 5000, Drops: 7}}
 	if r := o.Update(s); r.Accepted != 0 || r.Backlog != 5000 || r.Dropped != 0 {
 		t.Errorf("%+v", r)
 	}

@@ -89,5 +89,6 @@ func parseRootQdisc(m message) (index int32, q QdiscStats, ok bool) {
 	if len(passed) < 8 || len(b) < 12 {
 		return 0, q, false
 	}
-	return int32(e.Uint32(m.body[4:])), QdiscStats{SentBytes: e.Uint64(passed), Backlog: e.Uint32(b[4:]), Drops: e.Uint32(b[8:])}, true
+	return int32(e.Uint32(m.body[4:])), QdiscStats{SentBytes: e.Uint64(passed), Backlog: e.Uint32(b[4:]),
+		Drops: e.Uint32(b[8:])}, true
 }

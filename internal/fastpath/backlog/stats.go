@@ -30,12 +30,12 @@ type Indexes [spread.MaxMembers]int32
 
 // StatsReader reads counters by netlink. Its methods may be called from any goroutine.
 //
-// The counters of NICs come one message a NIC, all requested at once. Qdiscs are dumped, all of the host: the kernel answers
-// a request for a single one by telling everybody who listens for changes (qdisc_notify in net/sched/sch_api.c), so each
-// reading would wake the host's network management.
+// The counters of NICs come one message a NIC, all requested at once. Qdiscs are dumped, all of the host: the kernel
+// answers a request for a single one by telling everybody who listens for changes (qdisc_notify in
+// net/sched/sch_api.c), so each reading would wake the host's network management.
 //
-// The kernel takes its configuration lock (RTNL) for each. Whoever holds that, to remove a NIC for instance, delays the reader
-// by tens of milliseconds: no frame and no decision may wait for the reader.
+// The kernel takes its configuration lock (RTNL) for each. Whoever holds that, to remove a NIC for instance, delays the
+// reader by tens of milliseconds: no frame and no decision may wait for the reader.
 type StatsReader struct {
 	mu  sync.Mutex
 	fd  int
@@ -54,7 +54,8 @@ func OpenStatsReader() (*StatsReader, error) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
 	err = errors.Join(
 		unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}), // for an answer that is lost
+		// for an answer that is lost
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}),
 	)
 	if err != nil {
 		unix.Close(fd)

@@ -188,7 +188,8 @@ func TestParse(t *testing.T) {
 	}
 	m, rest, ok = cutMessage(rest)
 	index, q, root := parseRootQdisc(m)
-	if want := (QdiscStats{SentBytes: 1 << 35, Backlog: 65536, Drops: 9}); !ok || !root || index != 7 || q != want || len(rest) > 0 {
+	if want := (QdiscStats{SentBytes: 1 << 35, Backlog: 65536, Drops: 9}); !ok || !root || index != 7 || q != want ||
+		len(rest) > 0 {
 		t.Errorf("%v, %v, of %d: %+v, want %+v", ok, root, index, q, want)
 	}
 	for n := range b[1] {

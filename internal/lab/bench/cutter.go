@@ -12,8 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 const (
@@ -77,7 +77,7 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 
 // ready waits until all members can be used and link events are a while ago, and returns the active one.
 func (c *cutter) ready(ctx context.Context) (string, error) {
-	st, err := c.awaitStatus(ctx, "all members have a link", func(s *nicteam.Status) bool {
+	st, err := c.awaitStatus(ctx, "all members have a link", func(s *api.Status) bool {
 		for _, m := range s.Members {
 			if !m.Link || m.State != "up" && m.State != "standby" {
 				return false
@@ -131,7 +131,7 @@ func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 	if told := c.told.of(member); !told.IsZero() {
 		l.kernel = told.Sub(at)
 	}
-	err = c.client.Events(ctx, false, func(e *nicteam.Event) error {
+	err = c.client.Events(ctx, false, func(e *api.Event) error {
 		if e.Event == "member-down" && e.Member == member && e.Time.After(at.Add(-aftermath)) {
 			l.team, l.took = e.Time.Sub(at), time.Duration(e.Took)
 		}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 const (
@@ -182,7 +182,7 @@ func (r *rig) rates(ctx context.Context) string {
 }
 
 // forced is how many flows were moved though they did not pause.
-func forced(st *nicteam.Status) uint64 {
+func forced(st *api.Status) uint64 {
 	if st.FlowMoves == nil {
 		return 0
 	}
@@ -244,7 +244,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 }
 
 // drops says what the team itself knows to have dropped.
-func drops(st *nicteam.Status) (out []string) {
+func drops(st *api.Status) (out []string) {
 	for _, m := range st.Members {
 		if m.TX.Drops > 0 || m.RX.Drops > 0 {
 			out = append(out, fmt.Sprintf("%s: the team dropped %d out, %d in: %v", m.Name, m.TX.Drops, m.RX.Drops, m.DropReasons))

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	nicteam "nicteam/team"
+	"nicteam/internal/api"
 )
 
 const elb, xorMode = "elb", "xor"
@@ -115,7 +115,7 @@ func (c *cutter) receiver(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var best nicteam.MemberStatus
+	var best api.Member
 	most := uint64(0)
 	for _, m := range after.Members {
 		if n := m.RX.Frames - member(before, m.Name).RX.Frames; n >= most {

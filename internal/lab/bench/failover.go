@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	nicteam "nicteam/team"
+	"nicteam/internal/api"
 )
 
 // failover cuts the active one of two NICs again and again.
@@ -66,7 +66,7 @@ func (b *bench) secondLoss(ctx context.Context) {
 		if err != nil {
 			return loss{}, err
 		}
-		st, err := c.awaitStatus(ctx, "another member is active", func(s *nicteam.Status) bool { return s.Active != "" && s.Active != first })
+		st, err := c.awaitStatus(ctx, "another member is active", func(s *api.Status) bool { return s.Active != "" && s.Active != first })
 		if err == nil {
 			err = pause(ctx, time.Until(at.Add(100*time.Millisecond)))
 		}

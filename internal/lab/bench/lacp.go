@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 const byOVS, byTwin = "open vswitch", "nicteam"
@@ -131,7 +131,7 @@ func (a *agreeing) cable(nic, port string) error {
 }
 
 // distributing are the members of a team that send.
-func distributing(s *nicteam.Status) (nics []string) {
+func distributing(s *api.Status) (nics []string) {
 	for _, m := range s.Members {
 		if m.Distributing {
 			nics = append(nics, m.Name)

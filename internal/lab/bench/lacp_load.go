@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 // onTime looks at the partner's end of the wire for when LACPDUs come while the team's NICs carry all they can, both ways.
@@ -182,7 +182,7 @@ func (b *bench) flapsOf(ctx context.Context, path string, m *measure) error {
 			return 0, err
 		}
 		flaps := seen
-		err = a.client.Events(ctx, false, func(e *nicteam.Event) error {
+		err = a.client.Events(ctx, false, func(e *api.Event) error {
 			if e.Member == steady && e.Time.After(began) && (e.Event == "member-down" || e.Event == "partner-changed") {
 				flaps++
 			}

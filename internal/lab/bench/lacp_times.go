@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 // agreed measures how long the two ends take to agree.
@@ -93,7 +93,7 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 			return 0, err
 		}
 		defer a.all[1].SwallowFromB(false)
-		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *nicteam.Status) bool { return slices.Equal(distributing(s), a.nics[:1]) }); err != nil {
+		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *api.Status) bool { return slices.Equal(distributing(s), a.nics[:1]) }); err != nil {
 			return 0, err
 		}
 		at, heard := time.Now(), e.heard()
@@ -131,7 +131,7 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 	defer stream.Stop()
 	groups := [][]string{a.nics[:2], a.nics[2:]}
 	b.repeat(ctx, b.few(10), path, m, func(ctx context.Context, i int) (float64, error) {
-		st, err := a.awaitStatus(ctx, "one group is used and the other stands by", func(s *nicteam.Status) bool {
+		st, err := a.awaitStatus(ctx, "one group is used and the other stands by", func(s *api.Status) bool {
 			used := distributing(s)
 			if !slices.Equal(used, groups[0]) && !slices.Equal(used, groups[1]) {
 				return false
@@ -159,7 +159,7 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 		if err := a.each(used, (*lab.Cable).Cut); err != nil {
 			return 0, err
 		}
-		_, err = a.awaitStatus(ctx, "the other group is used", func(s *nicteam.Status) bool { return slices.Equal(distributing(s), other) })
+		_, err = a.awaitStatus(ctx, "the other group is used", func(s *api.Status) bool { return slices.Equal(distributing(s), other) })
 		ours := time.Since(at)
 		if err == nil {
 			_, err = a.uses(ctx, other...)

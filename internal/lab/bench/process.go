@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	nicteam "nicteam/team"
+	"nicteam/internal/api"
 )
 
 // resident returns how much memory a process has and the most it had, in MB.
@@ -212,11 +212,11 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 }
 
 // member finds a member by name.
-func member(s *nicteam.Status, name string) nicteam.MemberStatus {
+func member(s *api.Status, name string) api.Member {
 	for _, m := range s.Members {
 		if m.Name == name {
 			return m
 		}
 	}
-	return nicteam.MemberStatus{}
+	return api.Member{}
 }

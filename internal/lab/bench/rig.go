@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 const (
@@ -237,7 +237,7 @@ func (r *rig) await(ctx context.Context) error {
 }
 
 // awaitStatus waits until the team's status is as wanted.
-func (r *rig) awaitStatus(ctx context.Context, what string, holds func(*nicteam.Status) bool) (*nicteam.Status, error) {
+func (r *rig) awaitStatus(ctx context.Context, what string, holds func(*api.Status) bool) (*api.Status, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		s, err := r.client.Status(ctx)
 		if err != nil {

@@ -6,8 +6,8 @@ import (
 	"math"
 	"time"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab"
-	nicteam "nicteam/team"
 )
 
 // shares kills one of six members of a round-robin team and looks at what the others carry.
@@ -35,7 +35,7 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 	const dead = "eth3"
 	err = r.lines[2].Cut()
 	if err == nil {
-		_, err = r.awaitStatus(ctx, dead+" is down", func(s *nicteam.Status) bool { return member(s, dead).State == "down" })
+		_, err = r.awaitStatus(ctx, dead+" is down", func(s *api.Status) bool { return member(s, dead).State == "down" })
 	}
 	if err != nil {
 		return err

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"nicteam/internal/api"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// TestRulesAreAskedFor: rules that name a NIC want an answer before anything is changed, at create and at add; with the answer, and in a dry
-// run, they are told before the first step.
+// TestRulesAreAskedFor: rules that name a NIC need -y before anything is changed, at create and at add. With -y, and in
+// a dry run, they are warnings before the first step.
 func TestRulesAreAskedFor(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "nft", "nftables")
@@ -46,7 +46,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
-	// Who asks from another network namespace sees other links than the team has.
+	// In another network namespace the caller sees other devices than the team.
 	out, err = w.box.Command("unshare", "-n", program(t), "add", teamName, "eth3").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), `iifname "eth3" drop`) {
 		t.Errorf("add from elsewhere: %v\n%s", err, out)
@@ -56,14 +56,14 @@ func TestRulesAreAskedFor(t *testing.T) {
 	}
 	w.nicteam("delete", teamName)
 
-	// What the error says helps.
+	// The fix in the error helps.
 	w.sh(`nft 'add rule inet f i iifname "team0" accept; add rule inet f i iifname { "lo", "team0" } accept'`)
 	if r := w.try(create...); r.Code != 0 || strings.Contains(r.Err, "firewall") {
 		t.Errorf("with rules for the team: %+v", r)
 	}
 }
 
-// TestWhatStandsOnTheAdapter ends with it only when that is wished.
+// TestWhatStandsOnTheAdapter: interfaces on the adapter end with it only with --force.
 func TestWhatStandsOnTheAdapter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -101,8 +101,8 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 	w.checkNoFiles("after delete --force")
 }
 
-// TestFilterThatComes: a filter that somebody makes for a member while the team runs does not see what comes by the team, and the status says
-// so until it is gone. One that was answered for is not said again.
+// TestFilterThatComes: a filter that comes to a member does not see frames of the team, and the status warns of it
+// until it is gone. One that was accepted is no warning.
 func TestFilterThatComes(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "tc", "iproute2")
@@ -138,19 +138,19 @@ func TestFilterThatComes(t *testing.T) {
 			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`), script("nft flush chain inet f i"), `iifname "eth2" drop`},
 		} {
 			test.come()
-			s := w.await("a warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			s := w.await("a warning of "+test.name, func(s *api.Status) bool { return len(s.Warnings) > 0 })
 			if text := strings.Join(s.Warnings, ""); !strings.Contains(text, test.says) || strings.Contains(text, "eth1") {
 				t.Errorf("%s: %s: warnings %q, want %q", path, test.name, s.Warnings, test.says)
 			}
 			test.goes()
-			w.await("no warning of "+test.name, func(s *team.Status) bool { return len(s.Warnings) == 0 })
+			w.await("no warning of "+test.name, func(s *api.Status) bool { return len(s.Warnings) == 0 })
 		}
 		w.nicteam("delete", teamName)
 		w.sh(`tc qdisc del dev eth2 clsact; nft add rule inet f i iifname "eth1" accept`)
 	}
 }
 
-// TestLinkThatComes: what somebody puts on a member, or a member into, while the team runs is said until it is gone.
+// TestLinkThatComes: a device that somebody puts on a member, or a master of a member, is a warning until it is gone.
 func TestLinkThatComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -164,17 +164,18 @@ func TestLinkThatComes(t *testing.T) {
 			if out, err := w.box.Command("sh", "-ec", test.come).CombinedOutput(); err != nil {
 				t.Skipf("this kernel does not do it: %s", out)
 			}
-			s := w.await("a warning", func(s *team.Status) bool { return len(s.Warnings) > 0 })
+			s := w.await("a warning", func(s *api.Status) bool { return len(s.Warnings) > 0 })
 			if !strings.Contains(strings.Join(s.Warnings, ""), test.says) {
 				t.Errorf("warnings %q, want %q", s.Warnings, test.says)
 			}
 			w.sh(test.goes)
-			w.await("no warning", func(s *team.Status) bool { return len(s.Warnings) == 0 })
+			w.await("no warning", func(s *api.Status) bool { return len(s.Warnings) == 0 })
 		})
 	}
 }
 
-// TestProgramsOfOthersAtAdd: what runs with full rights is seen by add as it is by create, though the team's process may not look.
+// TestProgramsOfOthersAtAdd: add, as create, reports programs that only root can see, though the process of the team
+// cannot.
 func TestProgramsOfOthersAtAdd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})

@@ -39,7 +39,7 @@ func withMigration(pl *spread.Plan, m *spread.Migration) *spread.Plan {
 
 // Member 0 has a queue of some 30 ms and member 1 none, and slots go from the one to the other: those that pause, and no
 // frame overtakes one of its own flow.
-func TestSlotsGoOverInOrder(t *testing.T) {
+func TestSlotsMigrateInOrder(t *testing.T) {
 	const (
 		full, steady, pausing = 0, 1, 2
 		skew                  = 100 * time.Millisecond
@@ -121,7 +121,7 @@ func TestSlotsGoOverInOrder(t *testing.T) {
 }
 
 // A slot of which all has arrived need not pause, nor one whose member may send no more.
-func TestSlotsGoOverAtOnce(t *testing.T) {
+func TestSlotsMigrateAtOnce(t *testing.T) {
 	g := newRig(t, 2)
 	host, peers := g.teamPort(), []*port{g.peerPort(0), g.peerPort(1)}
 	by := func(member, flow, n int) {
@@ -163,7 +163,7 @@ func TestSlotsGoOverAtOnce(t *testing.T) {
 }
 
 // The pause is counted from when the Plan came, not from the first frame after it.
-func TestTurnBeginsWithItsPlan(t *testing.T) {
+func TestMigrationStartsWithItsPlan(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)
 	for turn := range uint64(3) {

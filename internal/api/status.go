@@ -1,33 +1,33 @@
-package team
+package api
 
 import (
 	"time"
 
-	"nicteam/internal/panics"
+	"nicteam/internal/frame"
 )
 
 // Status is the document nicteam.status/v1 (docs/json.md). Units are base units.
 type Status struct {
-	Schema         string         `json:"schema"`
-	Team           string         `json:"team"`
-	Mode           string         `json:"mode"`
-	State          string         `json:"state"` // up, degraded, down
-	Reason         string         `json:"reason"`
-	Since          time.Time      `json:"since"` // of State
-	PID            int            `json:"pid"`
-	Datapath       string         `json:"datapath"`
-	DatapathReason string         `json:"datapath_reason"`
-	Adapter        AdapterStatus  `json:"adapter"`
-	Active         string         `json:"active"`
-	Balance        bool           `json:"balance"`
-	Settings       SettingsStatus `json:"settings"`
-	Members        []MemberStatus `json:"members"`
-	RX             Count          `json:"rx"`
-	TX             Count          `json:"tx"`
-	FlowMoves      *FlowMoves     `json:"flow_moves,omitempty"` // elb
-	LACP           *LACPStatus    `json:"lacp,omitempty"`       // 802.3ad
-	Warnings       []string       `json:"warnings"`
-	Panics         []panics.Panic `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
+	Schema         string      `json:"schema"`
+	Team           string      `json:"team"`
+	Mode           string      `json:"mode"`
+	State          string      `json:"state"` // up, degraded, down
+	Reason         string      `json:"reason"`
+	Since          time.Time   `json:"since"` // of State
+	PID            int         `json:"pid"`
+	Datapath       string      `json:"datapath"`
+	DatapathReason string      `json:"datapath_reason"`
+	Adapter        Adapter     `json:"adapter"`
+	Active         string      `json:"active"`
+	Balance        bool        `json:"balance"`
+	Settings       Settings    `json:"settings"`
+	Members        []Member    `json:"members"`
+	RX             frame.Count `json:"rx"`
+	TX             frame.Count `json:"tx"`
+	FlowMoves      *FlowMoves  `json:"flow_moves,omitempty"` // elb
+	LACP           *LACP       `json:"lacp,omitempty"`       // 802.3ad
+	Warnings       []string    `json:"warnings"`
+	Panics         []Panic     `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
 }
 
 // FlowMoves counts flows that were moved to another member though they did not pause; each may have cost
@@ -36,8 +36,8 @@ type FlowMoves struct {
 	Forced uint64 `json:"forced"`
 }
 
-// AdapterStatus is the adapter's part of a Status.
-type AdapterStatus struct {
+// Adapter is the adapter's part of a Status.
+type Adapter struct {
 	Name     string `json:"name"`
 	Index    int    `json:"index"`
 	MAC      string `json:"mac"`
@@ -53,8 +53,8 @@ type AdapterStatus struct {
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 
-// SettingsStatus are the live settings, as `nicteam set` names them.
-type SettingsStatus struct {
+// Settings are the live settings, as `nicteam set` names them.
+type Settings struct {
 	Hash             string `json:"hash"`
 	Primary          string `json:"primary"`
 	PrimaryReselect  string `json:"primary_reselect"`
@@ -82,8 +82,8 @@ type SettingsStatus struct {
 	LACPKey            uint16 `json:"lacp_key"`
 }
 
-// MemberStatus is a member's part of a Status.
-type MemberStatus struct {
+// Member is a member's part of a Status.
+type Member struct {
 	Name         string      `json:"name"`
 	Index        int         `json:"index"`
 	MAC          string      `json:"mac"`
@@ -109,7 +109,25 @@ type MemberStatus struct {
 
 // MemberCount is a member's traffic in one direction.
 type MemberCount struct {
-	Count
+	frame.Count
 	Drops  uint64 `json:"drops"`
 	Errors uint64 `json:"errors"`
+}
+
+// Panic describes the panics of one kind that the team survived.
+type Panic struct {
+	Where string    `json:"where"` // control loop, carrier watch, data path, …
+	Input string    `json:"input"` // what was being handled at the last one
+	Count uint64    `json:"count"`
+	Time  time.Time `json:"time"` // of the last one
+	Value string    `json:"value"`
+	Stack string    `json:"stack"`
+}
+
+func (p *Panic) String() string {
+	s := p.Where
+	if p.Input != "" {
+		s += " (" + p.Input + ")"
+	}
+	return s + ": " + p.Value
 }

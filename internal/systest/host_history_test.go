@@ -7,26 +7,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/lab/labtest"
-	"nicteam/team"
 )
 
-// received is all that a history knows to have been received.
-func received(d *team.HistoryDocument) (bytes uint64) {
+// received returns the received bytes in a history.
+func received(d *api.History) (bytes uint64) {
 	for _, n := range d.RX.Bytes {
 		bytes += n
 	}
 	return bytes
 }
 
-// TestPastIsKept ends a team in order and starts it again: it knows what it carried and what happened before. It ends with the team.
+// TestPastIsKept stops a team and starts it again: it has its history and events. Delete removes them.
 func TestPastIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	c := w.startEcho()
-	ask := func() *team.HistoryDocument {
+	ask := func() *api.History {
 		t.Helper()
 		client := control.NewClient(w.box.Path("/run/nicteam"), teamName)
 		defer client.Close()
@@ -35,7 +35,7 @@ func TestPastIsKept(t *testing.T) {
 		return d
 	}
 	c.check("before")
-	var before *team.HistoryDocument
+	var before *api.History
 	labtest.Eventually(t, "something is known", func() bool { before = ask(); return received(before) > 0 })
 	w.kill(w.teamProcess(), unix.SIGTERM)
 	for _, end := range []string{".history", ".events"} {

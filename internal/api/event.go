@@ -1,4 +1,4 @@
-package team
+package api
 
 import "time"
 
@@ -10,5 +10,5 @@ type Event struct {
 	Event  string    `json:"event"` // team-up, member-down, active-changed, …
 	Member string    `json:"member,omitempty"`
 	Reason string    `json:"reason,omitempty"`
-	Took   int64     `json:"took_ns,omitempty"`
+	Took   int64     `json:"took_ns,omitempty"` // from the loss of a link until frames took another way
 }

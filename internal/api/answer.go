@@ -1,0 +1,107 @@
+package api
+
+import "time"
+
+// Explanation is the document nicteam.explain/v1: which member carries a flow, and why.
+type Explanation struct {
+	Schema string `json:"schema"`
+	Team   string `json:"team"`
+	Flow   string `json:"flow"`
+	Mode   string `json:"mode"`
+	Hash   string `json:"hash,omitempty"` // policy
+	Slot   int    `json:"slot"`           // -1 where the flow's hash does not matter
+	Member string `json:"member"`         // "": no single member, or none
+	Why    string `json:"why"`
+	// Since is when the flow came to Member; left out where it is not recorded.
+	Since time.Time `json:"since,omitzero"`
+	// Next is the member that would carry the flow if Member died, "" for none; NextWhy says why.
+	Next    string `json:"next,omitempty"`
+	NextWhy string `json:"next_why,omitempty"`
+}
+
+// Peers is the document nicteam.peers/v1.
+type Peers struct {
+	Schema string `json:"schema"`
+	Team   string `json:"team"`
+	// Reason says why the team steers no peers; "" when it does, even if it knows none yet.
+	Reason string `json:"reason"`
+	Peers  []Peer `json:"peers"` // by address
+}
+
+// Peer is a host that was given a member's MAC for an address of the team.
+type Peer struct {
+	Address string    `json:"address"` // the peer's
+	Ours    string    `json:"ours"`    // the adapter's
+	MAC     string    `json:"mac"`     // the peer's
+	VLAN    uint16    `json:"vlan"`    // 0 untagged
+	Member  string    `json:"member"`
+	Since   time.Time `json:"since"`  // when it was given that member
+	Seen    time.Time `json:"seen"`   // the last sign of it
+	RxBps   uint64    `json:"rx_bps"` // what it sends to this host, smoothed
+	Told    uint64    `json:"told"`   // notifications without a request
+}
+
+// List is the document nicteam.list/v1.
+type List struct {
+	Schema string       `json:"schema"`
+	Teams  []ListedTeam `json:"teams"`
+	NICs   []ListedNIC  `json:"nics"`
+}
+
+// ListedTeam is a team of this host, running or not.
+type ListedTeam struct {
+	Name    string   `json:"name"`
+	Running bool     `json:"running"`
+	Mode    string   `json:"mode"`
+	State   string   `json:"state"` // up, degraded, down, "not running", "no answer"
+	Members []string `json:"members"`
+}
+
+// ListedNIC is a NIC of this host.
+type ListedNIC struct {
+	Name      string   `json:"name"`
+	Index     int      `json:"index"`
+	MAC       string   `json:"mac"`
+	Driver    string   `json:"driver"`
+	Up        bool     `json:"up"`   // administratively
+	Link      bool     `json:"link"` // carrier
+	SpeedBps  uint64   `json:"speed_bps"`
+	Duplex    string   `json:"duplex"`
+	MTU       int      `json:"mtu"`
+	Addresses []string `json:"addresses"`
+	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
+	Kind      string   `json:"kind"`   // rtnetlink's: "bridge", "veth", "tun", …; "device" for hardware
+	Uppers    []string `json:"uppers"` // its VLANs, macvlans, …
+}
+
+// Created is the document nicteam.created/v1, the answer to create.
+type Created struct {
+	Schema   string   `json:"schema"`
+	Team     string   `json:"team"`
+	DryRun   bool     `json:"dry_run"`
+	Steps    []string `json:"steps"`
+	Warnings []string `json:"warnings"`
+	Status   *Status  `json:"status,omitempty"` // nil in a dry run
+}
+
+// Result is the document nicteam.result/v1, the answer to a change.
+type Result struct {
+	Schema string   `json:"schema"`
+	Team   string   `json:"team,omitempty"` // "": restore of all teams
+	Steps  []string `json:"steps"`          // what was done, for people
+}
+
+// NewResult makes the answer to a change of a team.
+func NewResult(team string, steps []string) *Result {
+	return &Result{Schema: ResultSchema, Team: team, Steps: append([]string{}, steps...)}
+}
+
+// Version is the document nicteam.version/v1.
+type Version struct {
+	Schema   string `json:"schema"`
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}

@@ -1,0 +1,19 @@
+// Package api is docs/json.md as Go: every document that nicteam writes or answers with, its schema name, and the
+// problems and exit codes of the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and
+// states are strings. Within a version keys are only added.
+package api
+
+// The schema names, in the field Schema of each document.
+const (
+	StatusSchema  = "nicteam.status/v1"
+	RatesSchema   = "nicteam.rates/v1"
+	EventSchema   = "nicteam.event/v1"
+	HistorySchema = "nicteam.history/v1"
+	ExplainSchema = "nicteam.explain/v1"
+	PeersSchema   = "nicteam.peers/v1"
+	ListSchema    = "nicteam.list/v1"
+	CreatedSchema = "nicteam.created/v1"
+	ResultSchema  = "nicteam.result/v1"
+	ProblemSchema = "nicteam.problem/v1"
+	VersionSchema = "nicteam.version/v1"
+)

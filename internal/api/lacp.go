@@ -1,0 +1,48 @@
+package api
+
+// LACP is what 802.3ad adds to a Status.
+type LACP struct {
+	Aggregator int        `json:"aggregator"` // number of the one in use, 0 none
+	Actor      LACPSystem `json:"actor"`
+	Partner    LACPSystem `json:"partner"` // of that aggregator; system 00:00:00:00:00:00 when nobody was heard
+}
+
+// LACPSystem is an end of an aggregator.
+type LACPSystem struct {
+	System         string `json:"system"`
+	SystemPriority uint16 `json:"system_priority"`
+	Key            uint16 `json:"key"`
+}
+
+// MemberLACP is what 802.3ad adds to a Member. States and machines have the names of IEEE 802.1AX.
+type MemberLACP struct {
+	Actor        LACPPort     `json:"actor"`
+	Partner      LACPPort     `json:"partner"`
+	Aggregator   int          `json:"aggregator"`
+	Receive      string       `json:"receive"`
+	Periodic     string       `json:"periodic"`
+	Mux          string       `json:"mux"`
+	Selected     string       `json:"selected"`
+	ActorChurn   string       `json:"actor_churn"`
+	PartnerChurn string       `json:"partner_churn"`
+	Why          string       `json:"why,omitempty"` // it does not distribute
+	Counters     LACPCounters `json:"counters"`
+}
+
+// LACPPort is an end of a link.
+type LACPPort struct {
+	LACPSystem
+	Port         uint16   `json:"port"`
+	PortPriority uint16   `json:"port_priority"`
+	State        []string `json:"state"`
+}
+
+// LACPCounters are of frames.
+type LACPCounters struct {
+	PDUsIn     uint64 `json:"lacpdu_rx"`
+	PDUsOut    uint64 `json:"lacpdu_tx"`
+	MarkersIn  uint64 `json:"marker_rx"`
+	MarkersOut uint64 `json:"marker_tx"`
+	Bad        uint64 `json:"bad"`            // in, of both
+	Foreign    uint64 `json:"lacpdu_foreign"` // of lacpdu_rx and bad, those of another actor than the partner of a port in order
+}

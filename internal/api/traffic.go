@@ -1,0 +1,75 @@
+package api
+
+import (
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Rates is the document nicteam.rates/v1: what moved in an interval.
+type Rates struct {
+	Schema    string          `json:"schema"`
+	Time      time.Time       `json:"time"` // the end of the interval
+	Team      string          `json:"team"`
+	Interval  int64           `json:"interval_ns"`
+	RX        frame.Count     `json:"rx"`
+	TX        frame.Count     `json:"tx"`
+	Members   []MemberRates   `json:"members"`
+	Protocols []ProtocolRates `json:"protocols"` // all of them; their sum is RX and TX
+}
+
+// MemberRates are the Rates of a member.
+type MemberRates struct {
+	Name string      `json:"name"`
+	Link bool        `json:"link"`
+	RX   frame.Count `json:"rx"`
+	TX   frame.Count `json:"tx"`
+}
+
+// ProtocolRates are the Rates of a protocol.
+type ProtocolRates struct {
+	Name string      `json:"name"`
+	RX   frame.Count `json:"rx"`
+	TX   frame.Count `json:"tx"`
+}
+
+// History is the document nicteam.history/v1: traffic in columns of equal length. All lists have one value a column.
+type History struct {
+	Schema  string    `json:"schema"`
+	Team    string    `json:"team"`
+	Member  string    `json:"member,omitempty"` // "" for the whole team
+	From    time.Time `json:"from"`             // the start of the first column
+	To      time.Time `json:"to"`               // the end of the last one
+	Step    int64     `json:"step_ns"`
+	Columns int       `json:"columns"`
+	Covered []int64   `json:"covered_ns"` // how much of the column is known; 0 is a gap
+
+	RX        SeriesColumns  `json:"rx"`
+	TX        SeriesColumns  `json:"tx"`
+	Members   []NamedColumns `json:"members"`   // those with traffic, members that left included; empty of one member
+	Protocols []NamedColumns `json:"protocols"` // all of them
+	Events    []Event        `json:"events"`    // of the period
+}
+
+// NamedColumns are the columns of a member or of a protocol.
+type NamedColumns struct {
+	Name string        `json:"name"`
+	RX   SeriesColumns `json:"rx"`
+	TX   SeriesColumns `json:"tx"`
+}
+
+// SeriesColumns are what moved in each column, and what moved per second in its busiest second. All are left out
+// where nothing moved in any column.
+type SeriesColumns struct {
+	Bytes      []uint64 `json:"bytes,omitempty"`
+	Frames     []uint64 `json:"frames,omitempty"`
+	BytesPeak  []uint64 `json:"bytes_peak,omitempty"`
+	FramesPeak []uint64 `json:"frames_peak,omitempty"`
+}
+
+// HistoryQuery asks for the traffic of From..To in columns of Step, of one member or with "" of the team.
+type HistoryQuery struct {
+	From, To time.Time
+	Step     time.Duration
+	Member   string
+}
