@@ -25,7 +25,7 @@ func Rates(prev, now *Sample) *api.Rates {
 		d.TX.Add(r.TX)
 	}
 	for _, m := range now.Members {
-		rx, tx, _ := moved[m.ID].shown()
+		rx, tx, _ := moved[m.ID].summary()
 		d.Members = append(d.Members, api.MemberRates{Name: m.Name, Link: m.Link, RX: rx.Count, TX: tx.Count})
 	}
 	return d
