@@ -3,21 +3,23 @@ package team
 import (
 	"context"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
-// adapterLink is what the adapter shows of its link to the host.
+// adapterLink is the adapter's link as the host sees it.
 type adapterLink struct {
 	carrier bool
 	speed   Speed
 }
 
-// carrierAgain is when a carrier that the kernel refused is tried again.
-const carrierAgain = time.Second
+// carrierRetry is when a carrier that the kernel refused is tried again.
+const carrierRetry = time.Second
 
-// keepAdapter sets the adapter's speed and carrier. It has its own goroutine because the kernel takes its configuration
-// lock for them, which somebody else may hold for long. The speed goes first: who hears of a carrier reads the speed then,
-// a bridge for example. One that the kernel refuses waits for the next change; frames pass without it.
-func (t *Team) keepAdapter(ctx context.Context) {
+// runAdapterLink sets the adapter's speed and carrier. It has its own goroutine because the kernel needs the RTNL lock
+// for them, which others may hold for long. The speed is set first, since a bridge reads it when it sees the carrier. A
+// refused speed waits for the next change: frames pass without it.
+func (t *Team) runAdapterLink(ctx context.Context) {
 	var again <-chan time.Time
 	var is *adapterLink // as last set; nil: as a process before this one left it
 	for {
@@ -30,21 +32,21 @@ func (t *Team) keepAdapter(ctx context.Context) {
 		again = nil
 		want := t.adapter.take()
 		set := false
-		t.o.Panics.Do(whereCarrier, func() { is, set = t.setAdapter(is, want), true })
+		t.o.Panics.Do(panicCarrier, func() { is, set = t.applyAdapterLink(is, want), true })
 		if !set || is.carrier != want.carrier {
-			again = time.After(carrierAgain)
+			again = time.After(carrierRetry)
 		}
 	}
 }
 
-// setAdapter sets what differs and returns what is set then.
-func (t *Team) setAdapter(is *adapterLink, want adapterLink) *adapterLink {
+// applyAdapterLink sets what differs, and returns what is set then.
+func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink {
 	if is == nil || want.speed != is.speed {
 		if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
 			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
 		}
 	}
-	carrier := is != nil && is.carrier // one that is taken up again begins without
+	carrier := is != nil && is.carrier // after a restart it starts without
 	if want.carrier != carrier {
 		if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
 			t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)
@@ -53,4 +55,35 @@ func (t *Team) setAdapter(is *adapterLink, want adapterLink) *adapterLink {
 	}
 	t.carrierOn.Store(want.carrier)
 	return &want
+}
+
+// Speed is the speed of the adapter for ethtool, SNMP and routing daemons that derive costs from it.
+type Speed struct {
+	Bps    uint64 // 0 unknown
+	Duplex string // "full", "half" or "" unknown
+}
+
+// speed returns the adapter's speed, by the rule of bond_ethtool_get_link_ksettings (bond_main.c): the sum of the
+// distributing members; in broadcast that of the slowest, since every frame waits for it. An unknown speed counts as 0.
+// The duplex is that of the first member that knows it.
+func (l *Loop) speed() (s Speed) {
+	if l.plan == nil {
+		return s
+	}
+	for _, m := range l.members {
+		if !l.plan.Distributing.Has(m.id) {
+			continue
+		}
+		link := m.linkState.Link
+		switch {
+		case l.plan.Rule != spread.RuleBroadcast:
+			s.Bps += link.SpeedBps
+		case link.SpeedBps > 0 && (s.Bps == 0 || link.SpeedBps < s.Bps):
+			s.Bps = link.SpeedBps
+		}
+		if s.Duplex == "" {
+			s.Duplex = link.Duplex
+		}
+	}
+	return s
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
@@ -72,4 +73,15 @@ type HistoryQuery struct {
 	From, To time.Time
 	Step     time.Duration
 	Member   string
+}
+
+// ProtocolTitle is the name of a protocol as people write it: "TCP", "IPv6-ND".
+func ProtocolTitle(name string) string {
+	switch name {
+	case "other":
+		return name
+	case "ipv6-nd":
+		return "IPv6-ND"
+	}
+	return strings.ToUpper(name)
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"nicteam/internal/api"
 	"nicteam/monitor/chart"
@@ -34,8 +33,7 @@ next:
 			switch {
 			case m.causes(&e):
 				continue next
-			case e.Member != "" && m.members != nil && m.again == again && m.Event.Event == e.Event &&
-				m.Reason == e.Reason:
+			case m.joins(&e, again):
 				m.members = append(m.members, e.Member)
 				continue next
 			}
@@ -48,8 +46,12 @@ next:
 	}
 	list := make([]chart.Event, len(all))
 	for i := range all {
-		all[i].Member = strings.Join(all[i].members, ", ")
-		list[i] = chart.Event{At: all[i].Time, Text: words(&all[i].Event), Label: all[i].label()}
+		m := &all[i]
+		m.Member = strings.Join(m.members, ", ")
+		list[i] = chart.Event{At: m.Time, Text: m.Text(), Label: m.Label()}
+		if m.again {
+			list[i].Label += " again"
+		}
 	}
 	return list
 }
@@ -64,22 +66,8 @@ func (m *mark) causes(e *api.Event) bool {
 	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
 }
 
-// label is short: "eth1: carrier lost", "eth1 up again", "datapath: fastpath"; without a reason that would be clipped.
-func (m *mark) label() string {
-	e := m.Event
-	e.Took = 0
-	switch {
-	case e.Event == "member-down" && e.Reason != "":
-		return e.Member + ": " + e.Reason
-	case m.again:
-		return e.Member + " up again"
-	case strings.HasSuffix(e.Event, "-changed"):
-		e.Event = strings.TrimSuffix(e.Event, "-changed")
-		e.Reason, _, _ = strings.Cut(e.Reason, ", was ")
-	}
-	if s := words(&e); utf8.RuneCountInString(s) <= chart.LongestLabel {
-		return s
-	}
-	e.Reason = ""
-	return words(&e)
+// joins reports whether e is the event of m for another member.
+func (m *mark) joins(e *api.Event, again bool) bool {
+	return e.Member != "" && m.members != nil && !slices.Contains(m.members, e.Member) &&
+		m.Event.Event == e.Event && m.Reason == e.Reason && m.again == again
 }

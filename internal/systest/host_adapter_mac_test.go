@@ -50,7 +50,7 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 			return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"}, Mode: netlink.TUNTAP_MODE_TAP})
 		}))
 		labtest.Eventually(t, "udev has done with what is new", func() bool {
-			gave := u.Gave()
+			gave := u.Assigned()
 			return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 		})
 		w.adapterIs(lender)

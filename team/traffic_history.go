@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"nicteam/internal/api"
+	"nicteam/internal/frame"
 	"nicteam/monitor/traffic"
 )
 
-// recorder keeps the history of what members carried.
-type recorder struct {
-	begun  time.Time // for its monotonic reading
+// trafficRecorder keeps the history of what members carried.
+type trafficRecorder struct {
+	start  time.Time // for its monotonic reading
 	second int64     // of the last reading, since 1970
 	totals []traffic.Totals
 
@@ -22,10 +24,12 @@ type recorder struct {
 	history *traffic.History
 }
 
-func newRecorder() *recorder { return &recorder{begun: time.Now(), history: traffic.New()} }
+func newRecorder() *trafficRecorder {
+	return &trafficRecorder{start: time.Now(), history: traffic.New()}
+}
 
-// look takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
-func (r *recorder) look(now time.Time, v *view, c *Counters) {
+// addTotals adds the totals once a second. One goroutine calls it.
+func (r *trafficRecorder) addTotals(now time.Time, v *snapshot, c *Counters) {
 	if now.Unix() == r.second {
 		return
 	}
@@ -41,18 +45,18 @@ func (r *recorder) look(now time.Time, v *view, c *Counters) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.history.Add(now, now.Sub(r.begun), r.totals)
+	r.history.Add(now, now.Sub(r.start), r.totals)
 }
 
-func (r *recorder) snapshot() *traffic.Snapshot {
+func (r *trafficRecorder) snapshot() *traffic.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.history.Snapshot()
 }
 
-// Recall makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
-// events. It is called before Run. On an error the history is empty; the events are taken all the same.
-func (t *Team) Recall(history []byte, events []api.Event) error {
+// RestoreHistory continues the history of the process before: what WriteHistory wrote, nil for none, and its events. It
+// is called before Run. On an error the traffic history is empty; the events are kept.
+func (t *Team) RestoreHistory(history []byte, events []api.Event) error {
 	t.events.add(events)
 	if history == nil {
 		return nil
@@ -65,7 +69,7 @@ func (t *Team) Recall(history []byte, events []api.Event) error {
 	return nil
 }
 
-// WriteHistory writes the history of what the team carried, for Recall.
+// WriteHistory writes the traffic history for RestoreHistory.
 func (t *Team) WriteHistory(w io.Writer) error {
 	_, err := t.recorder.snapshot().WriteTo(w)
 	if err != nil {
@@ -84,7 +88,7 @@ const (
 // History says what was carried when. The error is a *Problem.
 func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 	s := t.recorder.snapshot()
-	v := t.view.Load()
+	v := t.snapshot.Load()
 	names := s.Members()
 	for _, m := range v.status.Members {
 		names = append(names, m.Name)
@@ -111,5 +115,34 @@ func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)), "take a longer step, a shorter period or one member")
 	}
 	w := s.Query(ask)
-	return historyDocument(v.status.Team, q, w, t.events.since(w.From)), nil
+	return historyDocument(v.status.Team, q, w, t.events.sinceTime(w.From)), nil
+}
+
+func historyDocument(name string, q api.HistoryQuery, w *traffic.Window, events []api.Event) *api.History {
+	d := &api.History{Schema: "nicteam.history/v1", Team: name, Member: q.Member, From: w.From.UTC(), Step: int64(w.Step), Columns: len(w.Covered),
+		Covered: make([]int64, len(w.Covered)), RX: api.SeriesColumns(w.Total.RX), TX: api.SeriesColumns(w.Total.TX),
+		Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{}, Events: []api.Event{}}
+	d.To = d.From.Add(time.Duration(d.Columns) * w.Step)
+	for i, c := range w.Covered {
+		d.Covered[i] = c.Nanoseconds()
+	}
+	for _, m := range w.Members {
+		d.Members = append(d.Members, api.NamedColumns{Name: m.Name, RX: api.SeriesColumns(m.RX), TX: api.SeriesColumns(m.TX)})
+	}
+	for p := range w.Protocols {
+		d.Protocols = append(d.Protocols, api.NamedColumns{Name: frame.Protocol(p).String(), RX: api.SeriesColumns(w.Protocols[p].RX), TX: api.SeriesColumns(w.Protocols[p].TX)})
+	}
+	for _, e := range events {
+		if e.Time.Before(d.To) && (q.Member == "" || e.Member == "" || e.Member == q.Member) {
+			d.Events = append(d.Events, e)
+		}
+	}
+	return d
+}
+
+func namesOf(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
 }
