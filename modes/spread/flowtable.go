@@ -52,7 +52,7 @@ type Queue struct {
 	before int64  // and in the one before
 
 	// Frames noted before the last reading leave lateBy later than noted, and no later than all.
-	reading            uint8
+	reading     uint8
 	lateBy, all int64
 }
 
