@@ -32,14 +32,14 @@ var groups = []group{
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
 	{[]string{"elb-repair", "elb-repair-absent"}, (*bench).elbRepair},
 	{[]string{"elb-failover-in", "fastpath-elb-failover-in"}, (*bench).elbFailover},
-	{[]string{"lacp-agreed"}, (*bench).agreed},
+	{[]string{"lacp-agreed"}, (*bench).negotiation},
 	{[]string{"lacp-silence"}, (*bench).silence},
 	{[]string{"lacp-change-over"}, (*bench).changeOver},
 	{[]string{"lacp-pdu-gap", "lacp-pdu-gap-p99"}, (*bench).onTime},
 	{[]string{"lacp-32-flows"}, (*bench).lacpFlows},
 	{[]string{"lacp-flaps"}, (*bench).flaps},
 	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"}, (*bench).costs},
-	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).change},
+	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).changeDatapath},
 }
 
 type bench struct {
@@ -62,19 +62,19 @@ func (b *bench) wants(names ...string) bool {
 }
 
 func (b *bench) all(ctx context.Context) {
-	b.report.BusyBefore = b.bystanders(ctx)
+	b.report.BusyBefore = b.otherLoad(ctx)
 	for _, g := range groups {
 		if !b.wants(g.measures...) || ctx.Err() != nil {
 			continue
 		}
 		g.run(b, ctx)
 	}
-	b.report.BusyAfter = b.bystanders(ctx)
+	b.report.BusyAfter = b.otherLoad(ctx)
 }
 
-// bystanders looks, while nothing of ours runs, at what else the machine does: it disturbs all figures, and most of
+// otherLoad looks, while nothing of ours runs, at what else the machine does: it disturbs all figures, and most of
 // all those of short gaps.
-func (b *bench) bystanders(ctx context.Context) figure {
+func (b *bench) otherLoad(ctx context.Context) figure {
 	percent, err := busy(ctx, time.Second)
 	if err != nil {
 		return figure(math.NaN())
@@ -94,7 +94,7 @@ func (b *bench) measure(name, what, unit string) *measure {
 	return m
 }
 
-func (b *bench) say(format string, args ...any) {
+func (b *bench) logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.report.Time).Seconds(), fmt.Sprintf(format, args...))
 }
 
@@ -107,8 +107,8 @@ type contestant struct {
 	missing error
 }
 
-// turns has the contestants take turns at measures that come of the same turn.
-func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant, measures ...*measure) {
+// interleave has the contestants take turns at measures that come of the same turn.
+func (b *bench) interleave(ctx context.Context, rounds int, contestants []contestant, measures ...*measure) {
 	if !slices.ContainsFunc(measures, func(m *measure) bool { return b.wants(m.Name) }) {
 		return
 	}
@@ -155,14 +155,14 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 				fmt.Fprintf(&line, " %s", number(f))
 			}
 		}
-		b.say("%s %d/%d %s%s", measures[0].Name, round+1, rounds, measures[0].Unit, line.String())
+		b.logf("%s %d/%d %s%s", measures[0].Name, round+1, rounds, measures[0].Unit, line.String())
 	}
 }
 
 // repeat takes a figure several times from one contestant.
 func (b *bench) repeat(ctx context.Context, n int, name string, m *measure, take func(ctx context.Context, i int) (float64, error)) {
 	i := 0
-	b.turns(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
+	b.interleave(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
 		f, err := take(ctx, i)
 		i++
 		return []float64{f}, err
@@ -173,13 +173,13 @@ func (b *bench) repeat(ctx context.Context, n int, name string, m *measure, take
 func (b *bench) absent(err error, measures ...*measure) {
 	for _, m := range measures {
 		m.Absent = err.Error()
-		b.say("%s: not taken: %v", m.Name, err)
+		b.logf("%s: not taken: %v", m.Name, err)
 	}
 }
 
 func (b *bench) warn(format string, args ...any) {
 	b.report.Warnings = append(b.report.Warnings, fmt.Sprintf(format, args...))
-	b.say("warning: "+format, args...)
+	b.logf("warning: "+format, args...)
 }
 
 // close ends a rig.

@@ -31,8 +31,8 @@ type cutter struct {
 	*rig
 	stream   *lab.Running
 	witness  *lab.Witness
-	carriers []*carrier // by NIC
-	told     toldAt
+	carriers []*carrierCounter // by NIC
+	told     linkEvents
 }
 
 func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string, settings ...string) (c *cutter, err error) {
@@ -50,10 +50,10 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 	for i := range nics {
 		names = append(names, fmt.Sprintf("eth%d", i+1))
 	}
-	if c.carriers, err = carriers(c.box, names...); err != nil {
+	if c.carriers, err = openCarrierCounters(c.box, names...); err != nil {
 		return nil, err
 	}
-	c.defers(func() error { closeCarriers(c.carriers); return nil })
+	c.deferClose(func() error { closeCarrierCounters(c.carriers); return nil })
 	if err := c.team(ctx, path, append(settings, names...)...); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 	if c.witness, err = lab.StartWitness(); err != nil {
 		return nil, err
 	}
-	c.defers(c.witness.Close)
+	c.deferClose(c.witness.Close)
 	s := lab.Stream{From: c.box, To: c.peer, Address: peerAddr, Rate: failoverRate, Witness: c.witness}
 	if inwards {
 		s.From, s.To, s.Address = c.peer, c.box, boxAddr
@@ -71,7 +71,7 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 	if c.stream, err = s.Start(); err != nil {
 		return nil, err
 	}
-	c.defers(func() error { _, err := c.stream.Stop(); return err })
+	c.deferClose(func() error { _, err := c.stream.Stop(); return err })
 	return c, nil
 }
 
@@ -97,13 +97,13 @@ func (c *cutter) cut(member string) (time.Time, error) {
 	if err != nil || n < 1 || n > len(c.lines) {
 		return time.Time{}, fmt.Errorf("member %q is none of ours", member)
 	}
-	return c.carriers[n-1].lost(c.lines[n-1].Cut)
+	return c.carriers[n-1].timeLoss(c.lines[n-1].Cut)
 }
 
 // loss is what a cut did, and the kernel and the team about it; times are from when the carrier's flag went.
 type loss struct {
 	gap     lab.Gap       // longest since
-	calm    lab.Gap       // the longest in as long a time before the cut
+	before  lab.Gap       // the longest in as long a time before the cut
 	kernel  time.Duration // until the kernel told
 	team    time.Duration // until the team noted the member down
 	took    time.Duration // by its own account, from when it knew until its new plan was in force
@@ -113,7 +113,7 @@ type loss struct {
 // loss cuts a member, looks at what that did, and mends all.
 func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 	defer func() { err = errors.Join(err, c.mend()) }()
-	c.told.forget()
+	c.told.reset()
 	at, err := c.cut(member)
 	if err == nil {
 		err = pause(ctx, aftermath)
@@ -121,14 +121,14 @@ func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 	if err != nil {
 		return l, err
 	}
-	if err := c.kept(ctx); err != nil {
+	if err := c.checkDatapath(ctx); err != nil {
 		return l, err
 	}
 	l.gap = c.stream.GapAfter(at, at.Add(aftermath))
-	l.calm = c.stream.GapAfter(at.Add(-aftermath-calmBefore), at.Add(-calmBefore))
+	l.before = c.stream.GapAfter(at.Add(-aftermath-calmBefore), at.Add(-calmBefore))
 	l.started = l.gap.At.Sub(at)
 	l.kernel = -1
-	if told := c.told.of(member); !told.IsZero() {
+	if told := c.told.timeOf(member); !told.IsZero() {
 		l.kernel = told.Sub(at)
 	}
 	err = c.client.Events(ctx, false, func(e *api.Event) error {
@@ -149,25 +149,25 @@ func (c *cutter) mend() error {
 	return nil
 }
 
-// toldAt is when the kernel told of lost carriers first.
-type toldAt struct {
+// linkEvents is when the kernel told of lost carriers first.
+type linkEvents struct {
 	mu sync.Mutex
 	at map[string]time.Time
 }
 
-func (t *toldAt) forget() {
+func (t *linkEvents) reset() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.at = map[string]time.Time{}
 }
 
-func (t *toldAt) of(name string) time.Time {
+func (t *linkEvents) timeOf(name string) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.at[name]
 }
 
-func (t *toldAt) note(name string) {
+func (t *linkEvents) record(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.at != nil && t.at[name].IsZero() {
@@ -181,11 +181,11 @@ func (c *cutter) listen() error {
 	if err := c.box.Do(func() error { return netlink.LinkSubscribe(events, done) }); err != nil {
 		return fmt.Errorf("listen to link events: %w", err)
 	}
-	c.defers(func() error { close(done); return nil })
+	c.deferClose(func() error { close(done); return nil })
 	go func() {
 		for e := range events {
 			if a := e.Attrs(); a != nil && a.OperState == netlink.OperDown {
-				c.told.note(a.Name)
+				c.told.record(a.Name)
 			}
 		}
 	}()
@@ -216,14 +216,14 @@ func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(con
 			with.fail(i, err)
 			without.fail(i, err)
 			after.fail(i, err)
-			b.say("%s %d/%d: %v", m.Name, i+1, n, err)
+			b.logf("%s %d/%d: %v", m.Name, i+1, n, err)
 			continue
 		}
 		all = append(all, l)
 		with.set(i, milliseconds(l.gap.Net))
-		without.set(i, milliseconds(l.calm.Net))
+		without.set(i, milliseconds(l.before.Net))
 		after.set(i, milliseconds(l.late()))
-		b.say("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took %v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team), round(l.took), l.calm)
+		b.logf("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took %v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team), round(l.took), l.before)
 	}
 	m.Notes = append(m.Notes, summary(all)...)
 }
@@ -238,7 +238,7 @@ func summary(all []loss) []string {
 		for _, l := range all {
 			fs = append(fs, figure(milliseconds(of(l))))
 		}
-		known := fs.known()
+		known := fs.sortedKnown()
 		return fmt.Sprintf("%s (%s–%s) ms", number(median(known)), number(known[0]), number(known[len(known)-1]))
 	}
 	longest := slices.MaxFunc(all, func(a, b loss) int { return int(a.gap.Length - b.gap.Length) })

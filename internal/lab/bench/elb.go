@@ -101,7 +101,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 	even := b.measure("elb-8-even", "the same: what the busiest member carries, of the mean", "")
 	if b.wants(sum.Name, even.Name) {
 		round := map[string]int{}
-		contestants, done := b.entrants(ctx, []entrant{
+		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}}},
 			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}}, path: relay, args: elbTeam(4)},
 			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}}, path: fast, args: elbTeam(4)},
@@ -118,7 +118,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 			}
 			return []float64{mbit, busiest}, err
 		})
-		b.turns(ctx, b.rounds, contestants, sum, even)
+		b.interleave(ctx, b.rounds, contestants, sum, even)
 		done()
 	}
 
@@ -137,7 +137,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return
 	}
 	round := map[string]int{}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: alone, network: network{nics: 1, rates: []uint64{500_000_000}}},
 		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay, args: elbTeam(2)},
 		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast, args: elbTeam(2)},
@@ -159,7 +159,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return []float64{mbit}, err
 	})
 	defer done()
-	b.turns(ctx, b.rounds, contestants, mixed)
+	b.interleave(ctx, b.rounds, contestants, mixed)
 }
 
 // lastOf adds a contestant's note to those of others, in place of its one before.
@@ -216,7 +216,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 	if !b.wants(lost.Name, twice.Name, late.Name, moves.Name) {
 		return
 	}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: plain, network: network{nics: 1, rates: []uint64{3 * elbRate}}},
 		{name: team3, network: network{nics: 3, rates: []uint64{elbRate}}, path: relay, args: elbTeam(3)},
 		{name: fast3, network: network{nics: 3, rates: []uint64{elbRate}}, path: fast, args: elbTeam(3)},
@@ -240,7 +240,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 		return figures, nil
 	})
 	defer done()
-	b.turns(ctx, 1, contestants, lost, twice, late, moves)
+	b.interleave(ctx, 1, contestants, lost, twice, late, moves)
 }
 
 // drops says what the team itself knows to have dropped.

@@ -29,7 +29,7 @@ func (b *bench) elbReceive(ctx context.Context) {
 		if !b.wants(f.m.Name) {
 			continue
 		}
-		contestants, done := b.entrants(ctx, []entrant{
+		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}, crowd: 2}},
 			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay, args: elbTeam(4)},
 			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast, args: elbTeam(4)},
@@ -41,13 +41,13 @@ func (b *bench) elbReceive(ctx context.Context) {
 			mbit, err := r.receive(ctx, f.addr, evenUntil, b.turn)
 			if err == nil {
 				var spread string
-				if spread, err = r.spread(f.addr); err == nil {
+				if spread, err = r.groupSizes(f.addr); err == nil {
 					f.m.Notes = lastOf(name, f.m.Notes, "hosts by member after the last turn: "+spread)
 				}
 			}
 			return []float64{mbit}, err
 		})
-		b.turns(ctx, b.rounds, contestants, f.m)
+		b.interleave(ctx, b.rounds, contestants, f.m)
 		done()
 	}
 }
@@ -87,8 +87,8 @@ func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration
 	return sum / 1e6, nil
 }
 
-// believes is the MAC that a host has for an address, "" for none.
-func believes(h *lab.Host, addr netip.Addr) (string, error) {
+// neighbourMAC is the MAC that a host has for an address, "" for none.
+func neighbourMAC(h *lab.Host, addr netip.Addr) (string, error) {
 	l, err := h.Handle().LinkByName("eth1")
 	if err != nil {
 		return "", err
@@ -109,10 +109,10 @@ func believes(h *lab.Host, addr netip.Addr) (string, error) {
 	return "", nil
 }
 
-// beliefs is the MAC that each host of the crowd has for an address.
-func (r *rig) beliefs(addr netip.Addr) (macs []string, err error) {
+// neighbourMACs is the MAC that each host of the crowd has for an address.
+func (r *rig) neighbourMACs(addr netip.Addr) (macs []string, err error) {
 	for _, h := range r.crowd {
-		mac, err := believes(h, addr)
+		mac, err := neighbourMAC(h, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -121,8 +121,8 @@ func (r *rig) beliefs(addr netip.Addr) (macs []string, err error) {
 	return macs, nil
 }
 
-// tallest is how many hosts the MAC has that most believe in.
-func tallest(macs []string) (most int) {
+// largestGroup is how many hosts the MAC has that most believe in.
+func largestGroup(macs []string) (most int) {
 	count := map[string]int{}
 	for _, m := range macs {
 		count[m]++
@@ -131,9 +131,9 @@ func tallest(macs []string) (most int) {
 	return most
 }
 
-// spread says how many hosts talk to each MAC.
-func (r *rig) spread(addr netip.Addr) (string, error) {
-	macs, err := r.beliefs(addr)
+// groupSizes says how many hosts talk to each MAC.
+func (r *rig) groupSizes(addr netip.Addr) (string, error) {
+	macs, err := r.neighbourMACs(addr)
 	if err != nil {
 		return "", err
 	}
@@ -199,30 +199,30 @@ func (b *bench) elbRepair(ctx context.Context) {
 				return 0, err
 			}
 			host++
-			took, most, err := r.gathered(ctx, fmt.Sprintf("10.9.0.%d", host), time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
+			took, most, err := r.concentration(ctx, fmt.Sprintf("10.9.0.%d", host), time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
 			if most == crowdSize {
 				all++
 			}
 			return milliseconds(took), err
 		})
 		c.m.Notes = append(c.m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the questions", crowdSize, all))
-		if spread, err := r.spread(boxAddr); err == nil {
+		if spread, err := r.groupSizes(boxAddr); err == nil {
 			c.m.Notes = append(c.m.Notes, "hosts by member at the end: "+spread)
 		}
 	}
 }
 
-// gathered has box ask for an address that nobody has, and looks at the crowd for a time. It returns the longest time
+// concentration has box ask for an address that nobody has, and looks at the crowd for a time. It returns the longest time
 // without a break in which more of it believed in one MAC than before, and how many at most.
-func (r *rig) gathered(ctx context.Context, absent string, d time.Duration) (longest time.Duration, most int, err error) {
-	macs, err := r.beliefs(boxAddr)
+func (r *rig) concentration(ctx context.Context, absent string, d time.Duration) (longest time.Duration, most int, err error) {
+	macs, err := r.neighbourMACs(boxAddr)
 	if err != nil {
 		return 0, 0, err
 	}
 	if slices.Contains(macs, "") {
 		return 0, 0, fmt.Errorf("a host has no entry for %s", boxAddr)
 	}
-	before := tallest(macs)
+	before := largestGroup(macs)
 	if before == crowdSize {
 		return 0, 0, errors.New("the hosts were not spread before")
 	}
@@ -237,10 +237,10 @@ func (r *rig) gathered(ctx context.Context, absent string, d time.Duration) (lon
 	}
 	since := time.Time{} // gathered, zero while spread
 	for time.Since(start) < d {
-		if macs, err = r.beliefs(boxAddr); err != nil {
+		if macs, err = r.neighbourMACs(boxAddr); err != nil {
 			return 0, 0, err
 		}
-		n, now := tallest(macs), time.Now()
+		n, now := largestGroup(macs), time.Now()
 		switch {
 		case n <= before:
 			since = time.Time{}

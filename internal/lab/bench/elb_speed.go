@@ -34,7 +34,7 @@ func (b *bench) elbSpeed(ctx context.Context) {
 			err = r.serve(ctx)
 		}
 		if faults[mode] = err; err != nil {
-			b.say("%s cannot take part: %v", mode, err)
+			b.logf("%s cannot take part: %v", mode, err)
 		}
 	}
 	turns := func(ms []*measure, unit time.Duration, take func(ctx context.Context, r *rig) (perSecond float64, err error)) {
@@ -42,7 +42,7 @@ func (b *bench) elbSpeed(ctx context.Context) {
 		for _, mode := range []string{xorMode, elb} {
 			all = append(all, contestant{name: mode, missing: faults[mode], take: func(ctx context.Context) ([]float64, error) {
 				r := rigs[mode]
-				ran, err := r.ran(ctx)
+				ran, err := r.teamCPU(ctx)
 				if err != nil {
 					return nil, err
 				}
@@ -50,11 +50,11 @@ func (b *bench) elbSpeed(ctx context.Context) {
 				if err != nil {
 					return nil, err
 				}
-				until, err := r.ran(ctx)
+				until, err := r.teamCPU(ctx)
 				return []float64{f, float64(until-ran) / float64(unit) / (f * b.turn.Seconds())}, err
 			}})
 		}
-		b.turns(ctx, b.rounds, all, ms...)
+		b.interleave(ctx, b.rounds, all, ms...)
 	}
 	turns(out, time.Microsecond, func(ctx context.Context, r *rig) (float64, error) { return r.iperf(ctx, b.turn, 8) })
 	turns(in, time.Microsecond, func(ctx context.Context, r *rig) (float64, error) { return r.iperf(ctx, b.turn, 1, "-R") })
@@ -64,8 +64,8 @@ func (b *bench) elbSpeed(ctx context.Context) {
 	})
 }
 
-// ran is for how long the team's process has run so far.
-func (r *rig) ran(ctx context.Context) (time.Duration, error) {
+// teamCPU is for how long the team's process has run so far.
+func (r *rig) teamCPU(ctx context.Context) (time.Duration, error) {
 	st, err := r.client.Status(ctx)
 	if err != nil {
 		return 0, err

@@ -24,7 +24,7 @@ func (r *rig) serve(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r.defers(func() error {
+	r.deferClose(func() error {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		return nil

@@ -16,7 +16,7 @@ func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 	if err != nil {
 		return err
 	}
-	r.defers(o.Close)
+	r.deferClose(o.Close)
 	if err := o.Set(ctx,
 		"add-br", "br0",
 		"--", "set", "bridge", "br0", "datapath_type=netdev", "other_config:hwaddr=02:00:00:00:05:01",
@@ -42,7 +42,7 @@ func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 	if err := r.box.SetAddr("br0", boxCIDR); err != nil {
 		return err
 	}
-	if err := r.await(ctx); err != nil {
+	if err := r.awaitPing(ctx); err != nil {
 		return fmt.Errorf("open vswitch: %w; its log ends: %s", err, oneLine([]byte(o.Log())))
 	}
 	return nil

@@ -120,7 +120,7 @@ func (b *bench) idle(ctx context.Context) {
 			for _, m := range []*measure{cpu, rss} {
 				m.add(path).Missing = err.Error()
 			}
-			b.say("idle: %s: not taken: %v", path, err)
+			b.logf("idle: %s: not taken: %v", path, err)
 		}
 	}
 }
@@ -207,7 +207,7 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 		if err := r.nicteam(ctx, "delete", teamName); err != nil {
 			return 0, err
 		}
-		return milliseconds(took), r.await(ctx)
+		return milliseconds(took), r.awaitPing(ctx)
 	})
 }
 

@@ -51,8 +51,8 @@ func (f figure) MarshalJSON() ([]byte, error) {
 
 type figures []figure
 
-// known are the figures that there are, sorted.
-func (fs figures) known() []float64 {
+// sortedKnown are the figures that there are, sorted.
+func (fs figures) sortedKnown() []float64 {
 	var out []float64
 	for _, f := range fs {
 		if !math.IsNaN(float64(f)) {
@@ -63,7 +63,7 @@ func (fs figures) known() []float64 {
 	return out
 }
 
-func (fs figures) median() float64 { return median(fs.known()) }
+func (fs figures) median() float64 { return median(fs.sortedKnown()) }
 
 // median is NaN of nothing.
 func median(sorted []float64) float64 {
@@ -112,7 +112,7 @@ func (r *row) fail(round int, err error) {
 // finish computes what follows from the samples.
 func (m *measure) finish() {
 	for _, r := range m.Cases {
-		known := r.Samples.known()
+		known := r.Samples.sortedKnown()
 		r.Median = figure(median(known))
 		r.Lowest, r.Highest = figure(math.NaN()), figure(math.NaN())
 		if len(known) > 0 {

@@ -44,7 +44,7 @@ type rig struct {
 	noServer error // why not
 }
 
-func (r *rig) defers(f func() error) { r.undo = append(r.undo, f) }
+func (r *rig) deferClose(f func() error) { r.undo = append(r.undo, f) }
 
 // Close ends what runs in the hosts and removes them.
 func (r *rig) Close() error {
@@ -61,11 +61,11 @@ func (b *bench) newRig(name string) (r *rig, err error) {
 	if r.box, err = lab.NewHost(name); err != nil {
 		return nil, err
 	}
-	r.defers(r.box.Close)
+	r.deferClose(r.box.Close)
 	if r.peer, err = lab.NewHost(name + "-peer"); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.defers(r.peer.Close)
+	r.deferClose(r.peer.Close)
 	return r, nil
 }
 
@@ -121,7 +121,7 @@ func (r *rig) wire(name string, n network) error {
 	if err != nil {
 		return err
 	}
-	r.defers(sw.Close)
+	r.deferClose(sw.Close)
 	var ports []string
 	for i := range n.nics {
 		nic, port := fmt.Sprintf("eth%d", i+1), fmt.Sprintf("p%d", i+1)
@@ -148,7 +148,7 @@ func (r *rig) wire(name string, n network) error {
 		if err != nil {
 			return err
 		}
-		r.defers(h.Close)
+		r.deferClose(h.Close)
 		if _, err := lab.NewCable(sw, fmt.Sprintf("c%d", i+1), h, "eth1", unfiltered); err != nil {
 			return err
 		}
@@ -170,7 +170,7 @@ func (r *rig) plain(ctx context.Context) error {
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
-	return r.await(ctx)
+	return r.awaitPing(ctx)
 }
 
 // team gives eth1 the address and has nicteam make a team of NICs with a data path, as a user would.
@@ -184,12 +184,12 @@ func (r *rig) team(ctx context.Context, path string, args ...string) error {
 	}
 	r.path = path
 	r.client = control.NewClient(r.box.Path("/run/nicteam"), teamName)
-	r.defers(func() error { r.client.Close(); return nil })
-	return r.await(ctx)
+	r.deferClose(func() error { r.client.Close(); return nil })
+	return r.awaitPing(ctx)
 }
 
-// kept returns an error where the team has not the data path that is measured, as it goes back to the relay by itself.
-func (r *rig) kept(ctx context.Context) error {
+// checkDatapath returns an error where the team has not the data path that is measured, as it goes back to the relay by itself.
+func (r *rig) checkDatapath(ctx context.Context) error {
 	if r.client == nil {
 		return nil
 	}
@@ -216,8 +216,8 @@ func oneLine(b []byte) string {
 	return strings.Join(strings.Fields(string(bytes.TrimSpace(b))), " ")
 }
 
-// await waits until peer answers box.
-func (r *rig) await(ctx context.Context) error {
+// awaitPing waits until peer answers box.
+func (r *rig) awaitPing(ctx context.Context) error {
 	p, err := newPinger(r.box, peerAddr)
 	if err != nil {
 		return err

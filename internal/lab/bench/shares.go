@@ -18,7 +18,7 @@ func (b *bench) shares(ctx context.Context) {
 			for _, of := range []string{" least", " most"} {
 				m.add(path + of).Missing = err.Error()
 			}
-			b.say("%s: %s: not taken: %v", m.Name, path, err)
+			b.logf("%s: %s: not taken: %v", m.Name, path, err)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 			return err
 		}
 		low, high = append(low, l), append(high, h)
-		b.say("%s: %s %s–%s %%", m.Name, path, number(l), number(h))
+		b.logf("%s: %s %s–%s %%", m.Name, path, number(l), number(h))
 	}
 	for _, s := range []struct {
 		name    string
@@ -58,7 +58,7 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 			row.set(i, f)
 		}
 	}
-	return r.kept(ctx)
+	return r.checkDatapath(ctx)
 }
 
 // share sends for a time and returns the least and the greatest part of a survivor, in percent.
