@@ -10,12 +10,11 @@ import (
 	"nicteam/internal/lab"
 )
 
-// carrierCounter sees when a NIC of a host loses its carrier: the moment from which a team can know of it. The kernel
-// counts losses in a file that it reads without any lock; link events come up to a second late and a
-// query by netlink waits for whoever is changing a device.
+// carrierCounter reads when a NIC of a host loses its carrier, the first moment at which a team can know. sysfs counts losses
+// without a lock; link events come up to a second late, and a netlink request waits for RTNL.
 //
-// Cutting a cable takes some 0.3 ms, of which the frames are lost from the first on and the flag goes
-// towards the end, so neither the call's begin nor its end is that moment.
+// Cutting a cable takes some 0.3 ms: frames are lost from its start, and the carrier goes towards its end, so neither start
+// nor end of the call is that moment.
 type carrierCounter struct {
 	name string
 	file int
@@ -30,7 +29,7 @@ func openCarrierCounters(h *lab.Host, names ...string) (all []*carrierCounter, e
 		}
 	}()
 	return all, h.Do(func() error {
-		// A mount of its own: /sys shows the devices of the namespace that it was mounted in.
+		// A sysfs mount of its own: it shows the devices of the namespace in which it was mounted.
 		fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 		if err != nil {
 			return err
@@ -61,7 +60,7 @@ func closeCarrierCounters(all []*carrierCounter) {
 	}
 }
 
-// losses is how often the carrier was lost so far.
+// losses returns how often the carrier was lost.
 func (c *carrierCounter) losses() (count [16]byte, err error) {
 	_, err = unix.Pread(c.file, count[:], 0)
 	return count, err

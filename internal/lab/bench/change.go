@@ -13,7 +13,7 @@ const (
 	changeMargin = 200 * time.Millisecond
 )
 
-// changeDatapath has a team change its data path under traffic, to and fro.
+// changeDatapath changes a team's data path under traffic, to and fro.
 func (b *bench) changeDatapath(ctx context.Context) {
 	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath and back in turn: frames", changeRate)
 	lost := b.measure("fastpath-change-lost", what+" lost at a change, without those that waited too long for the relay, of the adapter's queue", "frames")
@@ -53,8 +53,8 @@ func (b *bench) changeDatapath(ctx context.Context) {
 	}, all...)
 }
 
-// changeUnderTraffic changes the data path in the middle of a stream. Waited are frames for which the adapter's queue had no room: those
-// are lost when the machine does not let the team's process run, which is no matter of the change.
+// changeUnderTraffic changes the data path in the middle of a stream. waited are frames that the full queue of the adapter
+// dropped because the machine did not schedule the team's process: they are no effect of the change.
 func (r *rig) changeUnderTraffic(ctx context.Context, s lab.Stream) (report lab.Report, waited uint64, err error) {
 	adapter, err := r.box.Handle().LinkByName(teamName)
 	if err != nil {

@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	redirect = "redirect" // programs that do nothing but redirect: the least that any such data path costs
+	redirect = "redirect" // programs that only redirect: the lower bound for such a data path
 	fastELB  = "fastpath elb"
 )
 
-// costs compares what a frame costs. One thread sends and takes in what it has sent, so all that happens in between happens in
-// its time, on one CPU; other programs disturb single turns of that, and hardly the quarter that goes quickest.
+// costs compares the cost of a frame. One thread sends and receives, so that all work between is in its CPU time, on one CPU.
+// Other programs disturb single turns, and hardly the fastest quarter.
 func (b *bench) costs(ctx context.Context) {
 	what := "one thread sends, and receives what it has sent: UDP frames of 64 octets from box to peer, 32 at a time: time for one, of the quickest quarter the slowest"
 	measures := []*measure{
@@ -87,7 +87,7 @@ func (b *bench) costs(ctx context.Context) {
 	}
 }
 
-// redirects makes an adapter and programs on it and on eth1 that hand each other all frames, and nothing else.
+// redirects creates an adapter and programs on it and on eth1 that redirect all frames to each other.
 func (r *rig) redirects(ctx context.Context) error {
 	nic, err := r.box.Handle().LinkByName("eth1")
 	if err != nil {
@@ -134,10 +134,10 @@ func (r *rig) redirects(ctx context.Context) error {
 	return r.awaitPing(ctx)
 }
 
-// pair is two sockets of which one sends to the other.
+// pair are two sockets; one sends to the other.
 type pair struct {
 	out, in int
-	// round sends and takes in what it has sent: so many of what is measured.
+	// round sends and receives, and returns how many units it measured.
 	round func() error
 	of    int
 }
@@ -147,7 +147,7 @@ func (p *pair) close() {
 	unix.Close(p.in)
 }
 
-// cost is ns for each of what is sent.
+// cost returns the ns a unit.
 func (p *pair) cost(d time.Duration) (float64, error) {
 	var times []time.Duration
 	done := make(chan error, 1)

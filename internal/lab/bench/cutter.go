@@ -18,15 +18,15 @@ import (
 
 const (
 	failoverRate = 10_000 // frames a second
-	// The kernel tells of one link event a second; a cut after that long is a first event.
+	// The kernel reports one link event a second; a cut after that long is reported at once.
 	quiet = 1200 * time.Millisecond
-	// What a cut does shows within this time.
+	// The effect of a cut shows within this time.
 	aftermath = 100 * time.Millisecond
-	// The time without a cut that it is compared with ends so long before.
+	// The time without a cut to compare with ends so long before.
 	calmBefore = 200 * time.Millisecond
 )
 
-// cutter is a team on veth NICs, whose frames the kernel alone carries, with a stream through it.
+// cutter is a team on veth NICs, whose frames the kernel alone forwards, with a stream through it.
 type cutter struct {
 	*rig
 	stream   *lab.Running
@@ -75,7 +75,7 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 	return c, nil
 }
 
-// ready waits until all members can be used and link events are a while ago, and returns the active one.
+// ready waits until all members are usable and the last link event is long enough ago, and returns the active member.
 func (c *cutter) ready(ctx context.Context) (string, error) {
 	st, err := c.awaitStatus(ctx, "all members have a link", func(s *api.Status) bool {
 		for _, m := range s.Members {
@@ -91,7 +91,7 @@ func (c *cutter) ready(ctx context.Context) (string, error) {
 	return st.Active, pause(ctx, quiet)
 }
 
-// cut takes the carrier from a member and returns when it had gone.
+// cut removes a member's carrier and returns when it was gone.
 func (c *cutter) cut(member string) (time.Time, error) {
 	n, err := strconv.Atoi(member[len("eth"):])
 	if err != nil || n < 1 || n > len(c.lines) {
@@ -100,17 +100,17 @@ func (c *cutter) cut(member string) (time.Time, error) {
 	return c.carriers[n-1].timeLoss(c.lines[n-1].Cut)
 }
 
-// loss is what a cut did, and the kernel and the team about it; times are from when the carrier's flag went.
+// loss is the effect of a cut. Times count from the loss of the carrier.
 type loss struct {
 	gap     lab.Gap       // longest since
 	before  lab.Gap       // the longest in as long a time before the cut
-	kernel  time.Duration // until the kernel told
-	team    time.Duration // until the team noted the member down
-	took    time.Duration // by its own account, from when it knew until its new plan was in force
+	kernel  time.Duration // until the kernel's link event
+	team    time.Duration // until the team regarded the member as down
+	took    time.Duration // as the team measured it, from then until its new plan was in force
 	started time.Duration // until the longest gap began, 0 if it was under way
 }
 
-// loss cuts a member, looks at what that did, and mends all.
+// loss cuts a member, measures the effect, and mends all.
 func (c *cutter) loss(ctx context.Context, member string) (l loss, err error) {
 	defer func() { err = errors.Join(err, c.mend()) }()
 	c.told.reset()
@@ -149,7 +149,7 @@ func (c *cutter) mend() error {
 	return nil
 }
 
-// linkEvents is when the kernel told of lost carriers first.
+// linkEvents are the times of the first link events of lost carriers.
 type linkEvents struct {
 	mu sync.Mutex
 	at map[string]time.Time
@@ -175,7 +175,7 @@ func (t *linkEvents) record(name string) {
 	}
 }
 
-// listen notes when the kernel tells box of lost carriers.
+// listen records box's link events of lost carriers.
 func (c *cutter) listen() error {
 	events, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
 	if err := c.box.Do(func() error { return netlink.LinkSubscribe(events, done) }); err != nil {
@@ -192,11 +192,11 @@ func (c *cutter) listen() error {
 	return nil
 }
 
-// late is how much of the gap came after the team had noted the loss: what the data path took, and not the watch.
+// late is the part of the gap after the team knew of the loss: that of the data path, without the link watch.
 func (l loss) late() time.Duration { return max(0, l.gap.Net-max(0, l.team)) }
 
-// gaps repeats losses. Beside the gap of each stands what the machine does to the traffic without one. Where late is
-// given it gets what of each gap was not the watch's.
+// gaps repeats losses. Beside the gap of each it reports the longest one without a cut. late, if not nil, gets the part of
+// each gap that is not the link watch's.
 func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(context.Context) (loss, error)) {
 	of := team1
 	if strings.HasPrefix(m.Name, fast) {
@@ -228,7 +228,7 @@ func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(con
 	m.Notes = append(m.Notes, summary(all)...)
 }
 
-// summary is what the losses have besides the gap.
+// summary formats the other figures of the losses.
 func summary(all []loss) []string {
 	if len(all) == 0 {
 		return nil

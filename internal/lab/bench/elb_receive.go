@@ -16,7 +16,7 @@ import (
 
 const crowdSize = 8
 
-// elbReceive has many hosts send to box at once: each talks to the member that it was told of.
+// elbReceive measures many hosts that send to box at once, each to the member whose MAC it was given.
 func (b *bench) elbReceive(ctx context.Context) {
 	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third second on, against four times 2 hosts to one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
@@ -52,7 +52,7 @@ func (b *bench) elbReceive(ctx context.Context) {
 	}
 }
 
-// receive has each host of the crowd send to an address of box and returns Mbit/s of all, from after on.
+// receive makes each host of the crowd send to an address of box and returns their Mbit/s together, from after on.
 func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration) (float64, error) {
 	var all []*lab.RunningLoad
 	defer func() {
@@ -87,7 +87,7 @@ func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration
 	return sum / 1e6, nil
 }
 
-// neighbourMAC is the MAC that a host has for an address, "" for none.
+// neighbourMAC returns the MAC in a host's neighbour entry of an address, "" if there is none.
 func neighbourMAC(h *lab.Host, addr netip.Addr) (string, error) {
 	l, err := h.Handle().LinkByName("eth1")
 	if err != nil {
@@ -109,7 +109,7 @@ func neighbourMAC(h *lab.Host, addr netip.Addr) (string, error) {
 	return "", nil
 }
 
-// neighbourMACs is the MAC that each host of the crowd has for an address.
+// neighbourMACs returns the neighbourMAC of each host of the crowd.
 func (r *rig) neighbourMACs(addr netip.Addr) (macs []string, err error) {
 	for _, h := range r.crowd {
 		mac, err := neighbourMAC(h, addr)
@@ -121,7 +121,7 @@ func (r *rig) neighbourMACs(addr netip.Addr) (macs []string, err error) {
 	return macs, nil
 }
 
-// largestGroup is how many hosts the MAC has that most believe in.
+// largestGroup returns how many hosts have the most frequent MAC.
 func largestGroup(macs []string) (most int) {
 	count := map[string]int{}
 	for _, m := range macs {
@@ -131,7 +131,7 @@ func largestGroup(macs []string) (most int) {
 	return most
 }
 
-// groupSizes says how many hosts talk to each MAC.
+// groupSizes formats how many hosts have each MAC.
 func (r *rig) groupSizes(addr netip.Addr) (string, error) {
 	macs, err := r.neighbourMACs(addr)
 	if err != nil {
@@ -149,8 +149,8 @@ func (r *rig) groupSizes(addr netip.Addr) (string, error) {
 	return fmt.Sprint(out), nil
 }
 
-// elbRepair has box ask the whole network for an address, as it does all the time by itself: hosts that know box take the
-// MAC they hear in that question for the right one, all the same.
+// elbRepair makes box broadcast an ARP request, as it does all the time: hosts that have an entry for box replace its MAC by
+// that of the request. elb must repair this.
 func (b *bench) elbRepair(ctx context.Context) {
 	once := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that all hear, how long more of them believe in one MAC than before", "ms")
 	thrice := b.measure("elb-repair-absent", "the same for a host that does not exist, which Linux asks for three times, a second apart: the longest such time", "ms")
@@ -170,7 +170,7 @@ func (b *bench) elbRepair(ctx context.Context) {
 		return
 	}
 	defer witness.Close()
-	// What they send keeps their entries, and tells the team whom it has to tell.
+	// Their traffic keeps their entries, and shows the team its peers.
 	for _, h := range r.crowd {
 		s, err := lab.Stream{From: h, To: r.box, Address: boxAddr, Flows: 1, Rate: 200, Witness: witness}.Start()
 		if err != nil {
@@ -194,7 +194,7 @@ func (b *bench) elbRepair(ctx context.Context) {
 		}
 		all := 0
 		b.repeat(ctx, b.few(c.n), team4, c.m, func(ctx context.Context, _ int) (float64, error) {
-			// A host does not take another MAC within a second of the last.
+			// A host accepts no other MAC within a second (locktime).
 			if err := pause(ctx, 2*quiet); err != nil {
 				return 0, err
 			}
@@ -212,8 +212,8 @@ func (b *bench) elbRepair(ctx context.Context) {
 	}
 }
 
-// concentration has box ask for an address that nobody has, and looks at the crowd for a time. It returns the longest time
-// without a break in which more of it believed in one MAC than before, and how many at most.
+// concentration makes box request an address that no host has, and observes the crowd. It returns the longest continuous time
+// in which one MAC had more hosts than before, and the most hosts that it had.
 func (r *rig) concentration(ctx context.Context, absent string, d time.Duration) (longest time.Duration, most int, err error) {
 	macs, err := r.neighbourMACs(boxAddr)
 	if err != nil {
@@ -235,7 +235,7 @@ func (r *rig) concentration(ctx context.Context, absent string, d time.Duration)
 	if _, err := c.Write([]byte{0}); err != nil {
 		return 0, 0, err
 	}
-	since := time.Time{} // gathered, zero while spread
+	since := time.Time{} // concentrated since; zero: not
 	for time.Since(start) < d {
 		if macs, err = r.neighbourMACs(boxAddr); err != nil {
 			return 0, 0, err
@@ -245,7 +245,7 @@ func (r *rig) concentration(ctx context.Context, absent string, d time.Duration)
 		case n <= before:
 			since = time.Time{}
 		case since.IsZero() && longest == 0:
-			since = start // the first look may come late
+			since = start // the first reading may come late
 		case since.IsZero():
 			since = now
 		}

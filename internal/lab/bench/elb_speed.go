@@ -9,8 +9,8 @@ import (
 
 const elb, xorMode = "elb", "xor"
 
-// elbSpeed compares what a NIC carries as the only member of teams in two modes: what elb does for each frame. Beside
-// each throughput stands the time that the team's process took for it, which a busy machine disturbs less.
+// elbSpeed compares the throughput of a NIC as the only member of teams in two modes: the cost of elb for each frame. Beside
+// each throughput is the CPU time of the team's process, which a busy machine disturbs less.
 func (b *bench) elbSpeed(ctx context.Context) {
 	pair := func(name, what, unit, cost string) []*measure {
 		return []*measure{
@@ -64,7 +64,7 @@ func (b *bench) elbSpeed(ctx context.Context) {
 	})
 }
 
-// teamCPU is for how long the team's process has run so far.
+// teamCPU returns the CPU time of the team's process so far.
 func (r *rig) teamCPU(ctx context.Context) (time.Duration, error) {
 	st, err := r.client.Status(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *rig) teamCPU(ctx context.Context) (time.Duration, error) {
 	return cpuTime(st.PID)
 }
 
-// elbFailover cuts the member by which peer's frames come: its MAC is the one that peer knows, and stays so.
+// elbFailover cuts the member that receives peer's frames: peer has its MAC, and keeps it.
 func (b *bench) elbFailover(ctx context.Context) {
 	for _, p := range []struct{ path, prefix string }{{relay, ""}, {fast, "fastpath-"}} {
 		m := b.measure(p.prefix+"elb-failover-in", "elb, the member of 3 (veth) by which peer's 10000 frames/s come loses its carrier: longest gap as above", "ms")
@@ -102,7 +102,7 @@ func (b *bench) elbCuts(ctx context.Context, path string, m *measure) {
 	})
 }
 
-// receiver is the member that takes in most.
+// receiver returns the member that receives most.
 func (c *cutter) receiver(ctx context.Context) (string, error) {
 	before, err := c.client.Status(ctx)
 	if err == nil {

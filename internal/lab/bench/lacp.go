@@ -24,18 +24,18 @@ func lacpTeam(n int) []string {
 	return args
 }
 
-// lacpLink is a team of 802.3ad and who it agrees with.
+// lacpLink is an 802.3ad team and its partner.
 type lacpLink struct {
 	*rig
-	far   *lab.Host         // where the other ends of the cables are
-	ovs   *lab.OVS          // what runs there, or
+	far   *lab.Host         // at the other ends of the cables
+	ovs   *lab.OVS          // the partner, or
 	twin  *control.Client   // a team of peer
 	bonds map[string]string // of the switch, by NIC of box
 	all   []*lab.Cable      // of eth1, eth2, …
 	nics  []string
 }
 
-// withOVS joins box to an Open vSwitch by cables in groups of some, and peer to that. Each group is another partner.
+// withOVS connects box to an Open vSwitch by groups of cables, and peer to the switch. Each group is a bond of the switch.
 //
 //	box  eth1 ── p1 ┐
 //	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth1  peer
@@ -84,7 +84,7 @@ func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *lac
 	return a, r.team(ctx, path, lacpTeam(len(a.nics))...)
 }
 
-// withTwin joins box to a team of peer by cables alone, which may be shaped.
+// withTwin connects box directly to a team of peer, by cables that may be shaped.
 func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (a *lacpLink, err error) {
 	r, err := b.newRig("lacp")
 	if err != nil {
@@ -119,7 +119,7 @@ func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (
 	return a, r.team(ctx, path, lacpTeam(n)...)
 }
 
-// cable joins a NIC of box to a port, both of which see at once what becomes of the carrier: what is measured is the protocol.
+// cable connects a NIC of box to a port. Both see carrier changes at once, so that the protocol is measured.
 func (a *lacpLink) cable(nic, port string) error {
 	c, err := lab.NewCable(a.box, nic, a.far, port, lab.CableOptions{EagerCarrier: true})
 	if err != nil {
@@ -130,7 +130,7 @@ func (a *lacpLink) cable(nic, port string) error {
 	return nil
 }
 
-// distributing are the members of a team that send.
+// distributing returns the members of a team that distribute.
 func distributing(s *api.Status) (nics []string) {
 	for _, m := range s.Members {
 		if m.Distributing {
@@ -172,7 +172,7 @@ func (a *lacpLink) farMembersAre(ctx context.Context, nics []string) (bool, erro
 	}
 	var used []string
 	for i, nic := range a.nics {
-		// Asked for by bond, once for each.
+		// One request a bond.
 		if i > 0 && a.bonds[nic] == a.bonds[a.nics[i-1]] {
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// lacpCapture notes when LACPDUs come by a device, by the kernel's stamp.
+// lacpCapture records when a device receives LACPDUs, by the kernel's timestamps.
 type lacpCapture struct {
 	fd    int
 	close func()
@@ -45,7 +45,7 @@ func captureLACP(h *lab.Host, device string) (*lacpCapture, error) {
 }
 
 func (e *lacpCapture) open(index int) (err error) {
-	// A socket for one type would hear nothing of a member: the host is to take in nothing by it.
+	// A socket for one EtherType receives nothing from an isolated member.
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 	if e.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 		return err

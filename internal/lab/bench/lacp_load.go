@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/lab"
 )
 
-// onTime looks at the partner's end of the wire for when LACPDUs come while the team's NICs carry all they can, both ways.
+// onTime measures at the partner's end when LACPDUs arrive while the team's NICs are fully loaded in both directions.
 func (b *bench) onTime(ctx context.Context) {
 	what := "802.3ad, 2 unlimited NICs under TCP, 8 streams each way, the partner (nicteam) wants a LACPDU each second: time between one and the next on the wire"
 	all := b.measure("lacp-pdu-gap", what+", median", "ms")
@@ -129,7 +129,7 @@ func (b *bench) lacpFlows(ctx context.Context) {
 	b.interleave(ctx, b.rounds, all, m)
 }
 
-// flaps has the partner take down and up one link again and again, and looks at the other.
+// flaps sets one link of the partner down and up repeatedly, and measures the other.
 func (b *bench) flaps(ctx context.Context) {
 	m := b.measure("lacp-flaps", "802.3ad with Open vSwitch, 2 cables, one of which the partner takes down and up 200 times: how often the other one was not in use, at either end", "times")
 	for _, path := range []string{relay, fast} {
@@ -191,7 +191,7 @@ func (b *bench) flapsOf(ctx context.Context, path string, m *measure) error {
 		if err != nil {
 			return 0, err
 		}
-		// The other one is none the worse for it.
+		// The other link must not be affected.
 		_, err = a.awaitMembers(ctx, a.nics...)
 		return float64(flaps), err
 	})

@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/lab"
 )
 
-// negotiation measures how long the two ends take to agree.
+// negotiation measures how long the two ends take until they distribute.
 func (b *bench) negotiation(ctx context.Context) {
 	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have a carrier until both ends send by both", "ms")
 	for _, of := range []string{byOVS, byTwin} {
@@ -27,7 +27,7 @@ func (b *bench) negotiation(ctx context.Context) {
 			if _, err := a.awaitMembers(ctx); err != nil {
 				return 0, err
 			}
-			// No end has said so much a moment ago that it may say nothing now.
+			// Neither end is still limited by its transmissions of before (802.1AX NTT limit).
 			if err := pause(ctx, quiet); err != nil {
 				return 0, err
 			}
@@ -58,7 +58,7 @@ func (b *bench) negotiationWith(ctx context.Context, whom string, n int) (a *lac
 	return a, nil
 }
 
-// silence measures how long a partner is believed in that has fallen silent on one of two links, with its light on.
+// silence measures how long a member is used whose partner has stopped sending LACPDUs, with carrier.
 func (b *bench) silence(ctx context.Context) {
 	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last LACPDU that comes by one of them until nothing is sent by it any more", "ms")
 	if err := b.silenceOf(ctx, m); err != nil {
@@ -102,7 +102,7 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 	return nil
 }
 
-// changeOver takes one of two partners away under traffic.
+// changeOver removes one of two partners under traffic.
 func (b *bench) changeOver(ctx context.Context) {
 	m := b.measure("lacp-change-over", "802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's standstills", "ms")
 	for _, path := range []string{relay, fast} {
@@ -137,7 +137,7 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 				return false
 			}
 			for _, m := range s.Members {
-				// One that has just got its cable back waits first, as the standard has it.
+				// A link that has just come up waits first (wait_while_timer).
 				if !m.Distributing && (m.LACP == nil || m.LACP.Mux != "ATTACHED") {
 					return false
 				}

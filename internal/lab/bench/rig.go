@@ -25,8 +25,8 @@ var (
 	peerAddr          = netip.MustParseAddr("10.9.0.2")
 )
 
-// unfiltered cables are what rates are measured on: the lab's filter is a program with each frame, where a real NIC has
-// a circuit. What LACP takes is measured on cables that filter.
+// Rates are measured on unfiltered cables: the lab's receive filter runs a program for each frame, which a real NIC does in
+// hardware. LACP is measured on cables that filter.
 var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{NoFilter: true}, HardwareB: &lab.Hardware{NoFilter: true}}
 
 // rig is two hosts: box, whose NICs are measured, and peer.
@@ -38,10 +38,10 @@ type rig struct {
 	client    *control.Client
 	undo      []func() error
 	binary    string
-	path      string // the data path that the team is to have
+	path      string // the data path that the team must have
 
 	serving  bool  // iperf3's server runs
-	noServer error // why not
+	noServer error // why it does not
 }
 
 func (r *rig) deferClose(f func() error) { r.undo = append(r.undo, f) }
@@ -69,7 +69,7 @@ func (b *bench) newRig(name string) (r *rig, err error) {
 	return r, nil
 }
 
-// direct cables box to peer: eth1 of box has an address, further NICs have only a cable to peer.
+// direct connects box to peer: eth1 of box has an address, further NICs have only a cable to peer.
 //
 //	box  eth1 ──── eth1  peer
 //	     eth2 ──── eth2
@@ -92,15 +92,15 @@ func (b *bench) direct(name string, nics int) (*rig, error) {
 	return r, nil
 }
 
-// network says how switched joins box and peer.
+// network describes the network of switched.
 type network struct {
 	nics  int
-	rates []uint64 // bit/s of box's NICs, both ways; the last counts for the others too, none is no limit
-	lag   bool     // the switch knows box's NICs as one static group
-	crowd int      // how many more hosts the switch has; with any there is IPv6 too
+	rates []uint64 // bit/s of box's NICs, both directions; the last counts for the others too; empty: no limit
+	lag   bool     // the switch has a static LAG of box's NICs
+	crowd int      // further hosts on the switch; with any there is IPv6 too
 }
 
-// switched joins box to a switch, and that to peer.
+// switched connects box to a switch, and the switch to peer.
 //
 //	box  eth1 ─┐
 //	     eth2 ─┼─ switch ── eth1  peer
@@ -165,7 +165,7 @@ func (r *rig) wire(name string, n network) error {
 	return r.peer.SetAddr("eth1", peerCIDR)
 }
 
-// plain uses eth1 as it is.
+// plain uses eth1 without a team.
 func (r *rig) plain(ctx context.Context) error {
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
@@ -173,9 +173,9 @@ func (r *rig) plain(ctx context.Context) error {
 	return r.awaitPing(ctx)
 }
 
-// team gives eth1 the address and has nicteam make a team of NICs with a data path, as a user would.
+// team gives eth1 the address and runs nicteam create with a data path, as a user would.
 func (r *rig) team(ctx context.Context, path string, args ...string) error {
-	// No peer need answer yet: a switch that knows a group may answer by another NIC of it.
+	// No peer answers yet: a switch with a LAG may answer by another NIC of it.
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (r *rig) team(ctx context.Context, path string, args ...string) error {
 	return r.awaitPing(ctx)
 }
 
-// checkDatapath returns an error where the team has not the data path that is measured, as it goes back to the relay by itself.
+// checkDatapath returns an error if the team has another data path than the measured one: it may fall back to the relay.
 func (r *rig) checkDatapath(ctx context.Context) error {
 	if r.client == nil {
 		return nil
@@ -236,7 +236,7 @@ func (r *rig) awaitPing(ctx context.Context) error {
 	}
 }
 
-// awaitStatus waits until the team's status is as wanted.
+// awaitStatus waits until holds is true for the team's status.
 func (r *rig) awaitStatus(ctx context.Context, what string, holds func(*api.Status) bool) (*api.Status, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		s, err := r.client.Status(ctx)

@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// firstPort and portStep give flows consecutive even source ports, as Linux clients use them; kernel
-// hashes spread those badly.
+// firstPort and portStep give flows consecutive even source ports, as Linux clients use them; kernel hashes distribute those
+// badly.
 const (
 	firstPort = 40000
 	portStep  = 2
@@ -19,15 +19,15 @@ func (b *bench) load(r *rig, flows int) lab.Load {
 	return lab.Load{From: r.box, To: r.peer, Address: peerAddr, Flows: flows, FirstPort: firstPort, PortStep: portStep}
 }
 
-// setup is how a contestant is set up.
+// setup describes a contestant.
 type setup struct {
 	name    string
 	network network
 	path    string   // the team's data path
-	args    []string // of create; without any the NIC eth1 is used as it is
+	args    []string // of create; empty: eth1 without a team
 }
 
-// setUp sets contestants up, each with hosts of its own.
+// setUp creates contestants, each with hosts of its own.
 func (b *bench) setUp(ctx context.Context, all []setup, take func(ctx context.Context, r *rig, name string) ([]float64, error)) (out []contestant, done func()) {
 	var rigs []*rig
 	for _, e := range all {
@@ -58,8 +58,8 @@ func (b *bench) setUp(ctx context.Context, all []setup, take func(ctx context.Co
 	}
 }
 
-// shaped makes contestants behind a switch: plain has one shaped NIC, team1 and fast a team of one, team2 and fast2 a team of two
-// that the switch knows as one group.
+// shaped creates contestants behind a switch: plain has one shaped NIC, team1 and fast a team of one, team2 and fast2 a team of
+// two in a LAG of the switch.
 func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
 	var list []setup
 	for _, name := range names {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// speed compares what goes through box's one NIC as it is, as the only member of teams of either data path, and through Open
-// vSwitch's bond.
+// speed compares box's one NIC without a team, as the only member of teams of either data path, and in Open vSwitch's bond.
 func (b *bench) speed(ctx context.Context) {
 	oneOut := b.measure("tcp-1-out", "TCP, one stream from box to peer, iperf3", "Mbit/s")
 	eightOut := b.measure("tcp-8-out", "TCP, 8 streams from box to peer, iperf3", "Mbit/s")
@@ -124,7 +123,7 @@ func (b *bench) speed(ctx context.Context) {
 		return []float64{100 * (is - was).Seconds() / took.Seconds()}, err
 	}), cpu)
 	b.interleave(ctx, 1, some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
-		// So that it is loaded whichever measures were asked for.
+		// It is loaded, whichever measures are requested.
 		if _, err := b.load(r, 8).Measure(ctx, time.Second); err != nil {
 			return nil, err
 		}
