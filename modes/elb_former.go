@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// formerTime is how long an address is taken in that a member's NIC had before somebody gave it another. Peers are
-	// told at once; whom that does not reach has confirmed what its cache says, or asked anew, by then.
+	// formerTime is how long a member accepts the MAC that its NIC had before somebody changed it. Peers are told at once;
+	// those that the announcement does not reach have confirmed their cache entry, or asked again, by then.
 	formerTime = time.Minute
-	// formersMost bounds the former addresses of one member, for programs that change a MAC at every turn.
-	formersMost = 4
+	// maxFormer bounds the former MACs of one member, for programs that change a MAC again and again.
+	maxFormer = 4
 )
 
-// formers are the addresses that members' NICs had until a moment ago.
-type formers map[frame.MAC]former
+// formerMACs are the MACs that members' NICs had until a moment ago.
+type formerMACs map[frame.MAC]formerMAC
 
-type former struct {
+type formerMAC struct {
 	member int
 	until  time.Time
 }
 
-// follow compares two States and reports whether a member's address has changed. An address that is a member's again,
-// or whose member has left, is no former one.
-func (f formers) follow(now time.Time, was, st *State) (changed bool) {
+// update compares two States and reports whether a member's MAC has changed. A MAC that a member has again, or whose member
+// has left, is no former one.
+func (f formerMACs) update(now time.Time, was, st *State) (changed bool) {
 	for _, m := range st.Members {
 		if old := find(was, m.ID); old != nil && old.Name == m.Name && old.MAC != m.MAC && old.MAC != 0 {
-			f[old.MAC] = former{m.ID, now.Add(formerTime)}
+			f[old.MAC] = formerMAC{m.ID, now.Add(formerTime)}
 			f.bound(m.ID)
 			changed = true
 		}
@@ -44,8 +44,8 @@ func (f formers) follow(now time.Time, was, st *State) (changed bool) {
 	return changed
 }
 
-// bound forgets the oldest address of a member that has had too many.
-func (f formers) bound(id int) {
+// bound forgets the oldest MAC of a member that has had too many.
+func (f formerMACs) bound(id int) {
 	n, oldest := 0, frame.MAC(0)
 	for mac, old := range f {
 		if old.member != id {
@@ -55,23 +55,23 @@ func (f formers) bound(id int) {
 			oldest = mac
 		}
 	}
-	if n > formersMost {
+	if n > maxFormer {
 		delete(f, oldest)
 	}
 }
 
-// deadline is when the next one is to be forgotten; zero for never. The adapter's own stays.
-func (f formers) deadline(adapter frame.MAC) (d time.Time) {
+// deadline returns when the next one ends, zero for never. The adapter's own stays.
+func (f formerMACs) deadline(adapter frame.MAC) (d time.Time) {
 	for mac, old := range f {
-		if mac != adapter && (d.IsZero() || old.until.Before(d)) {
-			d = old.until
+		if mac != adapter {
+			d = earlier(d, old.until)
 		}
 	}
 	return d
 }
 
-// expire forgets those whose time is over, and returns them.
-func (f formers) expire(now time.Time, adapter frame.MAC) (gone []frame.MAC) {
+// expire forgets those that have ended, and returns them.
+func (f formerMACs) expire(now time.Time, adapter frame.MAC) (gone []frame.MAC) {
 	for mac, old := range f {
 		if mac != adapter && !now.Before(old.until) {
 			delete(f, mac)

@@ -116,11 +116,11 @@ func TestELBFormerMACsAreBounded(t *testing.T) {
 		m.Handle(t0.Add(time.Duration(i)*time.Millisecond), last)
 	}
 	m.Handle(t0.Add(time.Second), Tick{})
-	if n := len(m.Plan().Filter[1]); n != formersMost {
-		t.Errorf("%d addresses from before are taken in, want %d", n, formersMost)
+	if n := len(m.Plan().Filter[1]); n != maxFormer {
+		t.Errorf("%d addresses from before are taken in, want %d", n, maxFormer)
 	}
 	m.Handle(t0.Add(time.Second), change(last, func(list []Member) { list[1].ID = 2 }))
-	if n := len(m.(*elb).old); n != 0 {
+	if n := len(m.(*elb).former); n != 0 {
 		t.Errorf("%d are known of a member that has left", n)
 	}
 }

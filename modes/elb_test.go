@@ -143,7 +143,7 @@ func TestELBHeir(t *testing.T) {
 		t.Errorf("home again, taken in by %b", got)
 	}
 	// The switch's port may not have forwarded yet.
-	for _, after := range []time.Duration{homecomingFirst, homecomingSecond} {
+	for _, after := range []time.Duration{relearnFirst, relearnSecond} {
 		at := later.Add(after)
 		if !m.Deadline().Equal(at) {
 			t.Errorf("deadline %v, want %v", m.Deadline(), at)
@@ -212,7 +212,7 @@ func TestELBFloodingSwitchHasNoOverlap(t *testing.T) {
 		}
 	}
 	// The next thing is to teach again where the address of who came home is.
-	if d := m.Deadline(); !d.Equal(t0.Add(homecomingFirst)) {
+	if d := m.Deadline(); !d.Equal(t0.Add(relearnFirst)) {
 		t.Errorf("deadline %v", d)
 	}
 }
@@ -440,7 +440,7 @@ func TestELBHomes(t *testing.T) {
 			if got := takers(pl, &st, st.Adapter); got.Len() != 1 {
 				t.Fatalf("the adapter's is taken in by %b", got)
 			}
-			if d := m.Deadline(); !d.IsZero() && (d.Before(now) || d.After(now.Add(homecomingSecond))) {
+			if d := m.Deadline(); !d.IsZero() && (d.Before(now) || d.After(now.Add(relearnSecond))) {
 				t.Fatalf("deadline %v at %v", d, now)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 // AdapterUp says whether the adapter is up administratively.
 type AdapterUp struct{ Up bool }
 
-// AddressesLeft says which addresses the adapter, or a VLAN on it, no longer has.
+// AddressesLeft lists addresses that the adapter, or a VLAN on it, no longer has.
 type AddressesLeft struct{ List []LeftAddress }
 
 // LeftAddress is an address that this host no longer has.
@@ -23,10 +23,10 @@ type LeftAddress struct {
 func (AdapterUp) isInput()     {}
 func (AddressesLeft) isInput() {}
 
-// addressesLeft has the mode forget what peers were told of them.
+// addressesLeft lets the mode forget what peers were told of these addresses.
 func (l *Loop) addressesLeft(now time.Time, in AddressesLeft, out *Output) {
 	for _, a := range in.List {
-		l.effects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
+		l.addEffects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
 	}
 }
 
@@ -36,14 +36,14 @@ func (t *Team) AdapterUp(ctx context.Context, up bool) error {
 	return err
 }
 
-// AddressesLeft says which addresses this host no longer has behind the adapter; nobody is told of them any more when it
-// returns.
+// AddressesLeft reports addresses that the host no longer has behind the adapter. When one returns, no peer is assumed
+// to know it.
 func (t *Team) AddressesLeft(ctx context.Context, list []LeftAddress) error {
 	_, err := t.post(ctx, request{in: AddressesLeft{List: list}})
 	return err
 }
 
-// Advise sets a warning that people are to read, and that does not make the team degraded; an empty text clears it.
+// Advise sets a warning that does not degrade the team; an empty text clears it.
 func (t *Team) Advise(ctx context.Context, key, text string) error {
 	_, err := t.post(ctx, request{in: Warn{Key: key, Text: text, Advice: true}})
 	return err

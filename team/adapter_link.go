@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// adapterLink is what the adapter shows of its link to the host.
+// adapterLink is the adapter's link as the host sees it.
 type adapterLink struct {
 	carrier bool
 	speed   Speed
 }
 
-// carrierAgain is when a carrier that the kernel refused is tried again.
-const carrierAgain = time.Second
+// carrierRetry is when a carrier that the kernel refused is tried again.
+const carrierRetry = time.Second
 
-// keepAdapter sets the adapter's speed and carrier. It has its own goroutine because the kernel takes its configuration
-// lock for them, which somebody else may hold for long. The speed goes first: who hears of a carrier reads the speed then,
-// a bridge for example. One that the kernel refuses waits for the next change; frames pass without it.
-func (t *Team) keepAdapter(ctx context.Context) {
+// runAdapterLink sets the adapter's speed and carrier. It has its own goroutine because the kernel needs the RTNL lock
+// for them, which others may hold for long. The speed is set first, since a bridge reads it when it sees the carrier. A
+// refused speed waits for the next change: frames pass without it.
+func (t *Team) runAdapterLink(ctx context.Context) {
 	var again <-chan time.Time
 	var is *adapterLink // as last set; nil: as a process before this one left it
 	for {
@@ -30,21 +30,21 @@ func (t *Team) keepAdapter(ctx context.Context) {
 		again = nil
 		want := t.adapter.take()
 		set := false
-		t.o.Panics.Do(whereCarrier, func() { is, set = t.setAdapter(is, want), true })
+		t.o.Panics.Do(panicCarrier, func() { is, set = t.applyAdapterLink(is, want), true })
 		if !set || is.carrier != want.carrier {
-			again = time.After(carrierAgain)
+			again = time.After(carrierRetry)
 		}
 	}
 }
 
-// setAdapter sets what differs and returns what is set then.
-func (t *Team) setAdapter(is *adapterLink, want adapterLink) *adapterLink {
+// applyAdapterLink sets what differs, and returns what is set then.
+func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink {
 	if is == nil || want.speed != is.speed {
 		if err := t.o.Adapter.SetSpeed(want.speed.Bps, want.speed.Duplex); err != nil {
 			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
 		}
 	}
-	carrier := is != nil && is.carrier // one that is taken up again begins without
+	carrier := is != nil && is.carrier // after a restart it starts without
 	if want.carrier != carrier {
 		if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
 			t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)

@@ -8,24 +8,24 @@ import (
 	"nicteam/internal/frame"
 )
 
-// AdapterMAC says which address the adapter has: somebody may have changed it by hand.
+// AdapterMAC is the adapter's MAC, which may have been changed by hand.
 type AdapterMAC struct{ MAC frame.MAC }
 
 func (AdapterMAC) isInput() {}
 
-// adapterMAC follows the adapter's address. The System of 802.3ad keeps the one that the team began with: a partner would
-// take another for another host.
+// adapterMAC adopts the adapter's MAC. The LACP System keeps the MAC of the start: with another one, partners would
+// take it for another host.
 func (l *Loop) adapterMAC(now time.Time, mac frame.MAC, out *Output) {
 	if mac == l.adapter || mac == 0 || mac.Multicast() {
 		return
 	}
-	l.event(out, now, "adapter-mac-changed", "", fmt.Sprintf("%v, was %v", mac, l.adapter))
+	l.addEvent(out, now, "adapter-mac-changed", "", fmt.Sprintf("%v, was %v", mac, l.adapter))
 	l.adapter, l.dirty = mac, true
-	l.behind.forget(mac) // the adapter may have sent with it before this was known
-	l.announce(out)
+	l.fdb.removeMAC(mac) // the adapter may have sent with it already
+	l.announceAll(out)
 }
 
-// AdapterMAC says which address the adapter has.
+// AdapterMAC reports the adapter's MAC.
 func (t *Team) AdapterMAC(ctx context.Context, mac frame.MAC) error {
 	_, err := t.post(ctx, request{in: AdapterMAC{MAC: mac}})
 	return err

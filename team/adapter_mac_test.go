@@ -24,8 +24,8 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 			r.join(2)
 			r.link(1, true)
 			r.link(2, true)
-			r.do(FromDatapath{Control{Kind: ControlBehind, Station: frame.StationOf(otherMAC, 0)}}) // the adapter sends before anybody has told
-			r.run(time.Minute)                                                                      // no overlap is left
+			r.do(FromDatapath{Control{Kind: ControlStation, Station: frame.StationOf(otherMAC, 0)}}) // the adapter sends before anybody has told
+			r.run(time.Minute)                                                                       // no overlap is left
 			if !slices.Contains(r.plan.Behind, otherMAC) {
 				t.Fatalf("behind are %v", r.plan.Behind)
 			}

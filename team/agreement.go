@@ -11,43 +11,43 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// This file is what the control loop knows of 802.3ad: that the mode has agreed something with partners, that users want
-// to see it, and that it is to outlive the process. What it means is the mode's business.
+// The control loop shows what the mode has agreed with partners in 802.3ad, and keeps the LACP state for the next process.
+// What it means only the mode knows.
 
-// agree notes what the mode has agreed after everything else has been decided, and has the owner remember what
-// partners must not notice the end of this process by.
-func (l *Loop) agree(now time.Time, out *Output) {
-	for key := range l.warned {
+// updateAgreement adopts what the mode has agreed, after all other decisions, and gives the owner the LACP state to
+// keep.
+func (l *Loop) updateAgreement(now time.Time, out *Output) {
+	for key := range l.warnings {
 		if strings.HasPrefix(key, warnAgreement) {
-			delete(l.warned, key)
+			delete(l.warnings, key)
 		}
 	}
 	if l.ended {
 		return
 	}
-	l.agreement = l.agreed(l.mode)
+	l.agreement = l.agreementOf(l.mode)
 	if l.agreement == nil {
 		return
 	}
 	for i, hint := range l.agreement.Hints {
-		l.warned[fmt.Sprintf("%s%02d", warnAgreement, i)] = hint
+		l.warnings[fmt.Sprintf("%s%02d", warnAgreement, i)] = hint
 	}
-	l.remember(l.withInherited(now, l.agreement.Memory), out)
+	l.saveMemory(l.withInherited(now, l.agreement.Memory), out)
 }
 
-// inheritFor is how long what a process before this one left of members that have not joined yet is worth keeping:
-// after that their partners have given us up.
+// inheritFor is how long the LACP state of members that have not joined yet is kept from the process before: longer,
+// and partners have expired us (3 s with short timeouts).
 const inheritFor = 3 * time.Second
 
-// withInherited adds to a memory the members of the process before this one that have not joined yet: this one may die
-// as soon as that one. Later only their numbers are left, which never change.
+// withInherited adds the members of the process before that have not joined yet: this process may end as soon as that
+// one. Later only their port numbers are kept, which never change.
 func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
-	if l.inherited == nil || l.inherited.System != m.System {
+	if l.inheritedMemory == nil || l.inheritedMemory.System != m.System {
 		return &m
 	}
-	left := l.inherited
-	if now.Sub(l.born) > inheritFor {
-		left = identity(left)
+	left := l.inheritedMemory
+	if now.Sub(l.startedAt) > inheritFor {
+		left = memoryIdentity(left)
 	}
 	m.Ports = slices.Clone(m.Ports)
 	for _, p := range left.Ports {
@@ -58,32 +58,32 @@ func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
 	return &m
 }
 
-// disown forgets what was inherited of a member that has left.
-func (l *Loop) disown(name string) {
-	if l.inherited != nil {
-		l.inherited.Ports = slices.DeleteFunc(l.inherited.Ports, func(p lacp.PortMemory) bool { return p.Name == name })
+// forgetInherited drops the inherited state of a member that has left.
+func (l *Loop) forgetInherited(name string) {
+	if l.inheritedMemory != nil {
+		l.inheritedMemory.Ports = slices.DeleteFunc(l.inheritedMemory.Ports, func(p lacp.PortMemory) bool { return p.Name == name })
 	}
 }
 
-// warnAgreement begins the keys of warnings that stand while the mode's hints do.
+// warnAgreement begins the keys of warnings that are hints of the mode.
 const warnAgreement = "agreement "
 
-// remember tells the owner what has changed in what is to be remembered.
-func (l *Loop) remember(m *lacp.Memory, out *Output) {
-	if was := l.memory; was != nil && was.System == m.System && slices.Equal(was.Ports, m.Ports) {
+// saveMemory gives the owner the LACP state when it has changed.
+func (l *Loop) saveMemory(m *lacp.Memory, out *Output) {
+	if was := l.lastMemory; was != nil && was.System == m.System && slices.Equal(was.Ports, m.Ports) {
 		return
 	}
-	l.memory = kept(m)
-	out.Memory = l.memory
+	l.lastMemory = cloneMemory(m)
+	out.Memory = l.lastMemory
 }
 
-func kept(m *lacp.Memory) *lacp.Memory {
+func cloneMemory(m *lacp.Memory) *lacp.Memory {
 	return &lacp.Memory{System: m.System, Ports: slices.Clone(m.Ports)}
 }
 
-// identity is what is left of a memory when partners have been told farewell, or nobody knows what they think: who we
-// are and the ports' numbers, which never change.
-func identity(m *lacp.Memory) *lacp.Memory {
+// memoryIdentity returns what stays valid after a farewell, or when the partners' view is unknown: the system and the
+// port numbers.
+func memoryIdentity(m *lacp.Memory) *lacp.Memory {
 	if m == nil {
 		return nil
 	}
@@ -94,28 +94,28 @@ func identity(m *lacp.Memory) *lacp.Memory {
 	return id
 }
 
-// replaceMode puts m in the place of the mode, which says farewell first.
+// replaceMode ends the mode and starts m.
 func (l *Loop) replaceMode(now time.Time, m modes.Mode, out *Output) {
 	if !l.ended {
-		l.end(now, out)
+		l.endMode(now, out)
 	}
-	l.mode, l.handed = m, l.memory
-	l.unmeasured()
+	l.mode, l.modeMemory = m, l.lastMemory
+	l.resetMeasurements()
 	if l.plan != nil {
-		l.before = l.plan
+		l.previousPlan = l.plan
 	}
 }
 
-// end has the mode do what it wants to do at its end.
-func (l *Loop) end(now time.Time, out *Output) {
-	l.effects(now, l.mode.Handle(now, modes.Ending{}), out)
-	if l.memory != nil {
-		l.remember(identity(l.memory), out)
+// endMode lets the mode say farewell to partners.
+func (l *Loop) endMode(now time.Time, out *Output) {
+	l.addEffects(now, l.mode.Handle(now, modes.Ending{}), out)
+	if l.lastMemory != nil {
+		l.saveMemory(memoryIdentity(l.lastMemory), out)
 	}
 }
 
-// resume has the team work again that has said farewell.
-func (l *Loop) resume() *api.Problem {
+// resumeMode takes an End back.
+func (l *Loop) resumeMode() *api.Problem {
 	if !l.ended {
 		return nil
 	}
@@ -123,22 +123,22 @@ func (l *Loop) resume() *api.Problem {
 	if err != nil {
 		return modeProblem(l.cfg.Mode, err)
 	}
-	// Whatever was put in force since, the mode's Plan is to be.
-	l.mode, l.handed, l.before, l.plan = m, l.memory, l.plan, nil
+	// The data path may have another Plan by now: forget ours, so that the new mode's is applied.
+	l.mode, l.modeMemory, l.previousPlan, l.plan = m, l.lastMemory, l.plan, nil
 	l.ended, l.dirty = false, true
-	l.unmeasured()
+	l.resetMeasurements()
 	return nil
 }
 
-// note makes events of what the mode notes.
-func (l *Loop) note(now time.Time, notes []modes.Note, out *Output) {
+// addNotes makes events of the mode's notes.
+func (l *Loop) addNotes(now time.Time, notes []modes.Note, out *Output) {
 	for _, n := range notes {
-		l.event(out, now, n.Event, l.name(n.Member), n.Reason)
+		l.addEvent(out, now, n.Event, l.memberName(n.Member), n.Reason)
 	}
 }
 
-// port is a member's port, nil in modes without any.
-func (l *Loop) port(m *member) *lacp.PortStatus {
+// portOf returns the LACP port of a member, nil in other modes.
+func (l *Loop) portOf(m *member) *lacp.PortStatus {
 	if l.agreement == nil {
 		return nil
 	}
@@ -150,26 +150,26 @@ func (l *Loop) port(m *member) *lacp.PortStatus {
 	return nil
 }
 
-// agreedWord is the state of a usable member with a port.
-func (l *Loop) agreedWord(m *member, p *lacp.PortStatus) (state, reason string) {
+// portState returns the state of a usable member with a port, and the reason.
+func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	why := p.Why
-	if d := m.delayed(); d != "" {
+	if d := m.downDelayNote(); d != "" {
 		why = d
 	}
 	switch {
 	case l.plan != nil && l.plan.Distributing.Has(m.id):
 		return "up", why
-	case l.standsBy(m, p):
+	case l.isStandby(m, p):
 		return "standby", why
 	}
 	return "down", why
 }
 
-// standsBy reports whether a member that sends nothing could at once take the place of one that does: it has agreed so
-// far with its partner, or nobody has a partner and one member works alone.
-func (l *Loop) standsBy(m *member, p *lacp.PortStatus) bool {
+// isStandby reports whether a member that does not distribute could at once replace one that does: it has agreed with
+// its partner, or no port has a partner and one member works alone.
+func (l *Loop) isStandby(m *member, p *lacp.PortStatus) bool {
 	switch {
-	case m.state.Link.Duplex == "half":
+	case m.linkState.Link.Duplex == "half":
 		return false
 	case p.Distributing() || p.Selected == lacp.Standby && p.Heard: // the first is held back by min_members
 		return true
@@ -182,23 +182,23 @@ func anyConfirmed(a *modes.Agreement) bool {
 	return slices.ContainsFunc(a.Ports, func(p lacp.PortStatus) bool { return p.Confirmed })
 }
 
-// faults are the members that have a link and stay, and neither work nor stand by because of their partners, and the
-// one that works though it has none, each with why.
-func (l *Loop) faults() (reasons []string) {
+// partnerFaults lists members that have link but neither distribute nor stand by because of their partner, and the one
+// that works alone without a partner, each with the reason.
+func (l *Loop) partnerFaults() (reasons []string) {
 	for _, m := range l.members {
-		p := l.port(m)
+		p := l.portOf(m)
 		if p == nil || !m.usable || m.draining {
 			continue
 		}
-		if state, why := l.agreedWord(m, p); state == "down" || state == "up" && m.id == l.agreement.Alone {
+		if state, why := l.portState(m, p); state == "down" || state == "up" && m.id == l.agreement.Alone {
 			reasons = append(reasons, m.link.Name+": "+why)
 		}
 	}
 	return reasons
 }
 
-// unspoken is why nobody may send though members are usable.
-func (l *Loop) unspoken() string {
+// whyNoneDistributes says why no member distributes although some are usable.
+func (l *Loop) whyNoneDistributes() string {
 	if l.agreement == nil {
 		return "no member may send"
 	}
@@ -211,7 +211,7 @@ func (l *Loop) unspoken() string {
 	if need := l.cfg.MinMembers; agreed > 0 && agreed < need {
 		return fmt.Sprintf("%d of %d members agreed with their partner, min_members is %d", agreed, len(l.members), need)
 	}
-	if reasons := l.faults(); len(reasons) > 0 {
+	if reasons := l.partnerFaults(); len(reasons) > 0 {
 		return strings.Join(reasons, "; ")
 	}
 	return "no member may send"

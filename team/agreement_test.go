@@ -74,7 +74,7 @@ func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.agreed = func(m modes.Mode) *modes.Agreement { return m.(*agreed).agree }
+	l.agreementOf = func(m modes.Mode) *modes.Agreement { return m.(*agreed).agree }
 	g.rig = &rig{t: t, l: l, now: time.Unix(1_700_000_000, 0)}
 	return g
 }
@@ -392,8 +392,8 @@ func TestMemory(t *testing.T) {
 	}
 	g.join(2)
 	g.do(Leave{Name: "eth2"})
-	if out = g.do(Tick{}); g.l.memory.Own("eth2") != 0 {
-		t.Errorf("eth2 has left, remembered is %+v", g.l.memory)
+	if out = g.do(Tick{}); g.l.lastMemory.Own("eth2") != 0 {
+		t.Errorf("eth2 has left, remembered is %+v", g.l.lastMemory)
 	}
 
 	g = newLACPRig(t, before, func(c *settings.Config) { c.Mode = modes.XOR })

@@ -16,15 +16,15 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Announcer knows what the adapter's neighbours are to be told; internal/host implements it.
-type Announcer interface {
-	// Announcement reads the addresses and groups as they are. It may take its time.
+// AddressSource knows what to announce of the adapter; internal/host implements it.
+type AddressSource interface {
+	// Announcement reads the present addresses and groups. It may be slow.
 	Announcement(ctx context.Context) (Announcement, error)
-	// Ask has the adapter's stack ask every neighbour it knows whether it is still there.
-	Ask(ctx context.Context) error
+	// AskNeighbours has the adapter's stack ask every neighbour it knows whether it is still there.
+	AskNeighbours(ctx context.Context) error
 }
 
-// Announcement is what the adapter and the VLANs on it are reachable under.
+// Announcement lists the addresses and groups of the adapter and the links on it.
 type Announcement struct {
 	Addresses []Address
 	Groups    []GroupReport
@@ -46,7 +46,7 @@ func (a Address) Announce(mac frame.MAC) []byte {
 	return frame.UnsolicitedNA(mac, a.IP.WithZone(""), a.Router, a.VLAN)
 }
 
-// GroupReport are the multicast groups of one family that one address reports.
+// GroupReport has the multicast groups of one family that one address reports.
 type GroupReport struct {
 	Source  netip.Addr // may be zero
 	VLAN    uint16     // 0: untagged
@@ -55,79 +55,79 @@ type GroupReport struct {
 }
 
 const (
-	// announceBatch frames at once and then announceBreath: 4096 MACs behind the adapter are
-	// told in 64 ms and do not fill the member's queue.
-	announceBatch  = 64
-	announceBreath = time.Millisecond
+	// announceBatch frames at once, then announcePause: 4096 stations are announced in 64 ms, without filling
+	// the member's queue.
+	announceBatch = 64
+	announcePause = time.Millisecond
 )
 
-// announcement is one order to announce.
+// announcement is a request to announce.
 type announcement struct {
-	tell     modes.Tell
-	via      []int     // members
-	as       frame.MAC // of the adapter's addresses
-	behind   []Behind
-	pin      func(frame.MAC) int // by which member MACs behind are told; nil: by via
-	count    int
-	interval time.Duration
+	tell       modes.Tell
+	via        []int     // members
+	adapterMAC frame.MAC // of the adapter's addresses
+	stations   []StationPath
+	pin        func(frame.MAC) int // the member that announces a MAC; nil: by via
+	count      int
+	interval   time.Duration
 }
 
-// with returns a with what an order before it wanted that was not told to the end.
-func (a announcement) with(old announcement) announcement {
+// merge adds what an earlier request wanted and has not finished.
+func (a announcement) merge(old announcement) announcement {
 	if a.tell&modes.TellBehind == 0 {
-		a.behind = old.behind
+		a.stations = old.stations
 	}
 	a.tell |= old.tell
 	return a
 }
 
-// crier carries out announcements in its own goroutine. A newer order ends the one that runs, so
-// that however often a link flaps there is one stream of frames. What nobody was told yet is told with the newer one.
-type crier struct {
-	source Announcer
-	send   func(id int, frame []byte) error
-	told   func(context.Context) // the addresses have been announced once
-	log    *slog.Logger
-	panics *panics.Keeper
-	wake   chan struct{}
-	plan   atomic.Pointer[spread.Plan] // in force; nil: none has been
+// announcer sends announcements in its own goroutine. A new request ends the running one, so that a flapping link
+// causes one stream of frames. The new one includes what was not sent yet.
+type announcer struct {
+	source    AddressSource
+	send      func(id int, frame []byte) error
+	announced func(context.Context) // the addresses have been announced once
+	log       *slog.Logger
+	panics    *panics.Keeper
+	wake      chan struct{}
+	plan      atomic.Pointer[spread.Plan] // in force; nil: none has been
 
 	mu      sync.Mutex
-	waiting *announcement // ordered and not begun
+	pending *announcement // requested and not started
 }
 
-// order hands over an announcement.
-func (c *crier) order(a announcement) {
+// request passes an announcement to the goroutine.
+func (c *announcer) request(a announcement) {
 	c.mu.Lock()
-	if c.waiting != nil {
-		a = a.with(*c.waiting)
+	if c.pending != nil {
+		a = a.merge(*c.pending)
 	}
-	c.waiting = &a
+	c.pending = &a
 	c.mu.Unlock()
-	c.signal()
+	c.wakeRun()
 }
 
-func (c *crier) signal() {
+func (c *announcer) wakeRun() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
 }
 
-// take returns what is to be announced next, with what was left of an order that a newer one ended.
-func (c *crier) take(left *announcement) *announcement {
+// next returns the next announcement, with what is left of one that it ended.
+func (c *announcer) next(left *announcement) *announcement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.waiting
-	c.waiting = nil
+	a := c.pending
+	c.pending = nil
 	if a != nil && left != nil {
-		both := a.with(*left)
+		both := a.merge(*left)
 		return &both
 	}
 	return a
 }
 
-func (c *crier) run(ctx context.Context) {
+func (c *announcer) run(ctx context.Context) {
 	var left *announcement
 	for {
 		select {
@@ -135,12 +135,12 @@ func (c *crier) run(ctx context.Context) {
 			return
 		case <-c.wake:
 		}
-		a := c.take(left)
+		a := c.next(left)
 		if a == nil {
 			continue
 		}
 		left = nil
-		c.panics.Do(whereAnnouncer, func() {
+		c.panics.Do(panicAnnouncer, func() {
 			if !c.announce(ctx, *a) {
 				left = a
 			}
@@ -148,10 +148,10 @@ func (c *crier) run(ctx context.Context) {
 	}
 }
 
-// announce sends everything a.count times, until ctx ends or there is a newer order. It reports whether everything was
+// announce sends everything a.count times, until ctx ends or a new request comes. It reports whether everything was
 // sent once.
-func (c *crier) announce(ctx context.Context, a announcement) bool {
-	// Addresses are told as often as the settings say, the rest once at least.
+func (c *announcer) announce(ctx context.Context, a announcement) bool {
+	// Addresses are announced announce_count times, the rest once at least.
 	if a.count == 0 {
 		a.tell &^= modes.TellAddresses
 	}
@@ -161,16 +161,16 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 		}
 		var what Announcement
 		if c.source != nil && a.tell&(modes.TellAddresses|modes.TellGroups) != 0 {
-			// Read each time: an address may have come or gone since.
+			// Read each time: addresses come and go.
 			var err error
 			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("addresses could not be read, announcing what is known", "err", err)
 			}
 		}
 		now := a
-		now.behind = c.here(a.behind)
-		for n, s := range now.sends(what) {
-			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announceBreath) {
+		now.stations = c.stillBehind(a.stations)
+		for n, s := range now.frames(what) {
+			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announcePause) {
 				return i > 0
 			}
 			if err := c.send(s.Member, s.Frame); err != nil {
@@ -178,10 +178,10 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 			}
 		}
 		if a.tell&modes.TellAddresses != 0 {
-			c.told(ctx)
+			c.announced(ctx)
 		}
 		if i == 0 && a.tell&modes.TellAsk != 0 && c.source != nil {
-			if err := c.source.Ask(ctx); err != nil && ctx.Err() == nil {
+			if err := c.source.AskNeighbours(ctx); err != nil && ctx.Err() == nil {
 				c.log.Warn("neighbours are not asked, they are steered when they ask", "err", err)
 			}
 		}
@@ -189,36 +189,35 @@ func (c *crier) announce(ctx context.Context, a announcement) bool {
 	return true
 }
 
-// here returns those of guests that have not been heard elsewhere since they were to be announced.
-func (c *crier) here(guests []Behind) []Behind {
+// stillBehind returns the stations that have not moved away since the request.
+func (c *announcer) stillBehind(guests []StationPath) []StationPath {
 	pl := c.plan.Load()
 	if pl == nil {
 		return guests
 	}
-	return slices.DeleteFunc(slices.Clone(guests), func(b Behind) bool {
+	return slices.DeleteFunc(slices.Clone(guests), func(b StationPath) bool {
 		_, known := slices.BinarySearch(pl.Stations, b.Station)
 		return !known
 	})
 }
 
-// pause waits for d and returns whether to go on: not when there is a newer order, which must not
-// wait for the rest of this one.
-func (c *crier) pause(ctx context.Context, d time.Duration) bool {
+// pause waits for d, and returns false when ctx has ended or a new request has come.
+func (c *announcer) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-c.wake:
-		c.signal() // run is to see it too
+		c.wakeRun() // for run
 		return false
 	case <-t.C:
 		return true
 	}
 }
 
-// sends builds the frames: addresses first, because traffic waits for them.
-func (a *announcement) sends(what Announcement) (sends []spread.Send) {
+// frames builds the frames: addresses first, since traffic waits for them.
+func (a *announcement) frames(what Announcement) (sends []spread.Send) {
 	by := func(via []int, f []byte) {
 		for _, id := range via {
 			if f != nil {
@@ -228,28 +227,28 @@ func (a *announcement) sends(what Announcement) (sends []spread.Send) {
 	}
 	if a.tell&modes.TellAddresses != 0 {
 		for _, ip := range what.Addresses {
-			mac, via := a.own(ip.MAC)
+			mac, via := a.announcedMAC(ip.MAC)
 			by(via, ip.Announce(mac))
 		}
 	}
 	if a.tell&modes.TellBehind != 0 {
-		for _, b := range a.behind {
+		for _, b := range a.stations {
 			sends = append(sends, spread.Send{Member: b.Member, Frame: frame.RARP(b.Station.MAC(), b.Station.VLAN())})
 		}
 	}
 	if a.tell&modes.TellGroups != 0 {
 		for _, g := range what.Groups {
-			a.reports(g, func(f []byte) { by(a.via, f) })
+			a.groupReports(g, func(f []byte) { by(a.via, f) })
 		}
 	}
 	return sends
 }
 
-// own is a MAC as it is told, and by which members: zero stands for the adapter's.
-func (a *announcement) own(m frame.MAC) (frame.MAC, []int) {
+// announcedMAC returns the MAC to announce, and by which members; zero stands for the adapter's.
+func (a *announcement) announcedMAC(m frame.MAC) (frame.MAC, []int) {
 	switch {
 	case m == 0:
-		return a.as, a.via
+		return a.adapterMAC, a.via
 	case a.pin == nil:
 		return m, a.via
 	}
@@ -259,9 +258,9 @@ func (a *announcement) own(m frame.MAC) (frame.MAC, []int) {
 	return m, nil
 }
 
-// reports builds the group reports of one address. They come from the adapter's own MAC, whosever the groups are: a
-// switch is to send a group to where groups are taken in, and to learn nobody there who is elsewhere.
-func (a *announcement) reports(g GroupReport, add func([]byte)) {
+// groupReports builds the IGMP or MLD reports of one address. Their source is the adapter's MAC, whoever listens: the
+// switch must send groups to where they are received, and learn no other MAC there.
+func (a *announcement) groupReports(g GroupReport, add func([]byte)) {
 	var v4, v6 []netip.Addr
 	for _, ip := range g.Groups {
 		if ip.Is4() {
@@ -270,10 +269,10 @@ func (a *announcement) reports(g GroupReport, add func([]byte)) {
 			v6 = append(v6, ip.WithZone(""))
 		}
 	}
-	for _, f := range frame.IGMPReports(a.as, ofFamily(g.Source, true), g.Version, v4) {
+	for _, f := range frame.IGMPReports(a.adapterMAC, ofFamily(g.Source, true), g.Version, v4) {
 		add(tagged(f, g.VLAN))
 	}
-	for _, f := range frame.MLDReports(a.as, ofFamily(g.Source, false), g.Version, v6) {
+	for _, f := range frame.MLDReports(a.adapterMAC, ofFamily(g.Source, false), g.Version, v6) {
 		add(tagged(f, g.VLAN))
 	}
 }

@@ -19,8 +19,8 @@ import (
 func TestTeamAnnouncementsAreNoStorm(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("fd09::1")}}}}
-		o := Options{Config: activeBackup(), Announcer: a}
+		a := &fakeAddresses{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("fd09::1")}}}}
+		o := Options{Config: activeBackup(), AddressSource: a}
 		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 3, 100*time.Millisecond
 		tm := running(t, k, o, 1, 2)
 		time.Sleep(time.Second)
@@ -54,13 +54,13 @@ func TestTeamAnnouncementsAreNoStorm(t *testing.T) {
 func TestTeamAnnouncementIsReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
-		o := Options{Config: activeBackup(), Announcer: a}
+		a := &fakeAddresses{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
+		o := Options{Config: activeBackup(), AddressSource: a}
 		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 5, time.Minute
 		running(t, k, o, 1, 2)
 		time.Sleep(10 * time.Second)
 		k.cable(1, false)
-		time.Sleep(2 * restEvery) // nobody tells of the loss
+		time.Sleep(2 * idleCountersInterval) // nobody tells of the loss
 		k.do(func() {
 			if len(k.sent[0]) != 1 || len(k.sent[1]) != 1 {
 				t.Errorf("%d by the first, %d by the second", len(k.sent[0]), len(k.sent[1]))
@@ -96,7 +96,7 @@ func TestAnnounceFrames(t *testing.T) {
 		}
 		return sends
 	}
-	behind := []Behind{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
+	behind := []StationPath{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
 	for _, c := range []struct {
 		tell modes.Tell
 		want []spread.Send
@@ -106,8 +106,8 @@ func TestAnnounceFrames(t *testing.T) {
 		{modes.TellGroups, by(3, groups...)},
 		{modes.TellBehind, by(7, frame.RARP(mac, 0), frame.RARP(mac, 5))},
 	} {
-		a := announcement{tell: c.tell, via: []int{3}, as: adapterMAC, behind: behind}
-		if diff := cmp.Diff(c.want, a.sends(what), cmpopts.EquateEmpty()); diff != "" {
+		a := announcement{tell: c.tell, via: []int{3}, adapterMAC: adapterMAC, stations: behind}
+		if diff := cmp.Diff(c.want, a.frames(what), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%b (-want +got):\n%s", c.tell, diff)
 		}
 	}

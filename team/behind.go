@@ -9,48 +9,46 @@ import (
 )
 
 const (
-	// behindMax bounds what a guest can make us remember.
-	behindMax = 4096
-	// behindVLANs is the most VLANs in which one MAC is remembered.
-	behindVLANs = 16
-	// behindAge is the longest that a MAC stays without being seen.
-	behindAge = 300 * time.Second
-	// behindGap is the least time between two Plans that only learn MACs.
-	behindGap = 10 * time.Millisecond
-	// behindMoves is how often in behindHold a station is forgotten because it was heard elsewhere. One that speaks
-	// from both sides, as a forger has it, costs no more Plans than that.
-	behindMoves = 6
-	behindHold  = time.Minute
+	// maxStations bounds the table against a guest that forges source MACs.
+	maxStations = 4096
+	// maxVLANsPerMAC bounds the VLANs of one MAC.
+	maxVLANsPerMAC = 16
+	// stationAge is how long a silent station stays.
+	stationAge = 300 * time.Second
+	// fdbPublishGap is the least time between two Plans that only add stations.
+	fdbPublishGap = 10 * time.Millisecond
+	// maxStationMoves bounds how often in stationMoveWindow a station is removed because it moved. A forger that sends from
+	// both sides costs no more Plans than that.
+	maxStationMoves   = 6
+	stationMoveWindow = time.Minute
 )
 
-// behind is the table of the stations that live behind the adapter (bridge, VM, macvlan): those of which was heard from
-// there last.
+// fdb is the forwarding database of the stations behind the adapter (bridge guests, VMs, macvlans).
 //
-// The data path reports a station that the adapter sends from only where the Plan does not have it, or asks for it. The
-// table is therefore kept in two generations. When the young one has lasted half the age, it becomes the old one, of
-// which the Plan asks who still sends: those are young again with their next frame. What was the old one leaves the
-// Plan. One that is heard from elsewhere, and not from here meanwhile, has moved there, and leaves the Plan at once:
-// nothing of it is to be claimed from its new place. One that is still here must not, for it would be reached by
-// another member for a moment.
-type behind struct {
-	young, old map[frame.Station]bool
-	away       map[frame.Station]moves // that were heard elsewhere, for behindHold
-	vlans      map[frame.MAC]int       // in how many each MAC is known
-	turned     time.Time               // when old was young
-	fresh      bool                    // has what is not published
-	published  time.Time
+// The data path reports a station only if the Plan does not list it, or lists it as ageing. The table has two
+// generations. After half the age, the young one becomes the old one, which the Plan lists as ageing: stations that
+// still send become young again with their next frame. What was old leaves the Plan. A station that is heard from
+// another port, and not from the adapter, has moved and leaves the Plan at once: no frame must claim it here. A station
+// that is still here must stay, or it would be reached by another member for a moment.
+type fdb struct {
+	young, old  map[frame.Station]bool
+	moved       map[frame.Station]stationMoves // that moved away in the last stationMoveWindow
+	vlans       map[frame.MAC]int              // number of VLANs of each MAC
+	rotated     time.Time                      // when the generations were rotated
+	unpublished bool                           // has changes
+	published   time.Time
 }
 
-// moves is how often a station has been heard elsewhere since a moment.
-type moves struct {
+// stationMoves counts the moves of a station since a time.
+type stationMoves struct {
 	since time.Time
 	n     int
 }
 
-// add takes in a station that the adapter has sent from.
-func (b *behind) add(now time.Time, s frame.Station) {
+// learn adds a station that the adapter has sent from.
+func (b *fdb) learn(now time.Time, s frame.Station) {
 	m, aged := s.MAC(), b.old[s]
-	if m == 0 || m.Multicast() || b.young[s] || !aged && (b.len() >= behindMax || b.vlans[m] >= behindVLANs) {
+	if m == 0 || m.Multicast() || b.young[s] || !aged && (b.len() >= maxStations || b.vlans[m] >= maxVLANsPerMAC) {
 		return
 	}
 	if b.young == nil {
@@ -60,7 +58,7 @@ func (b *behind) add(now time.Time, s frame.Station) {
 		b.vlans = map[frame.MAC]int{}
 	}
 	if b.len() == 0 {
-		b.turned = now
+		b.rotated = now
 	}
 	if aged {
 		delete(b.old, s)
@@ -68,43 +66,43 @@ func (b *behind) add(now time.Time, s frame.Station) {
 		b.vlans[m]++
 	}
 	b.young[s] = true
-	b.fresh = true
+	b.unpublished = true
 }
 
-// forget takes a MAC out that is the adapter's.
-func (b *behind) forget(m frame.MAC) {
+// removeMAC removes a MAC that is the adapter's own.
+func (b *fdb) removeMAC(m frame.MAC) {
 	ours := func(s frame.Station, _ bool) bool { return s.MAC() == m }
 	maps.DeleteFunc(b.young, ours)
 	maps.DeleteFunc(b.old, ours)
 	delete(b.vlans, m)
 }
 
-// elsewhere takes in that a station is heard from elsewhere, and the adapter does not send from it any more.
-func (b *behind) elsewhere(now time.Time, s frame.Station) {
+// moveAway removes a station that is heard from another port, and no longer from the adapter.
+func (b *fdb) moveAway(now time.Time, s frame.Station) {
 	if !b.young[s] && !b.old[s] {
 		return
 	}
-	maps.DeleteFunc(b.away, func(_ frame.Station, m moves) bool { return now.Sub(m.since) >= behindHold })
-	m, moved := b.away[s]
-	if m.n >= behindMoves || !moved && len(b.away) >= behindMax {
-		return // told of again if it goes on
+	maps.DeleteFunc(b.moved, func(_ frame.Station, m stationMoves) bool { return now.Sub(m.since) >= stationMoveWindow })
+	m, moved := b.moved[s]
+	if m.n >= maxStationMoves || !moved && len(b.moved) >= maxStations {
+		return // reported again if it goes on
 	}
-	if b.away == nil {
-		b.away = map[frame.Station]moves{}
+	if b.moved == nil {
+		b.moved = map[frame.Station]stationMoves{}
 	}
 	if !moved {
 		m.since = now
 	}
 	m.n++
-	b.away[s] = m
+	b.moved[s] = m
 	delete(b.young, s)
 	delete(b.old, s)
-	b.uncount(s)
-	b.fresh = true
+	b.countRemoved(s)
+	b.unpublished = true
 }
 
-// uncount takes a station that has left the table off its MAC's VLANs.
-func (b *behind) uncount(s frame.Station) {
+// countRemoved updates the VLAN count of a removed station's MAC.
+func (b *fdb) countRemoved(s frame.Station) {
 	if m := s.MAC(); b.vlans[m] > 1 {
 		b.vlans[m]--
 	} else {
@@ -112,41 +110,41 @@ func (b *behind) uncount(s frame.Station) {
 	}
 }
 
-// tick turns the generations and returns whether the table is to be published.
-func (b *behind) tick(now time.Time) bool {
-	if b.len() > 0 && now.Sub(b.turned) >= behindAge/2 {
-		b.fresh = true
+// age rotates the generations, and reports whether the table is due to be published.
+func (b *fdb) age(now time.Time) bool {
+	if b.len() > 0 && now.Sub(b.rotated) >= stationAge/2 {
+		b.unpublished = true
 		for s := range b.old {
-			b.uncount(s)
+			b.countRemoved(s)
 		}
-		b.young, b.old, b.turned = nil, b.young, now
+		b.young, b.old, b.rotated = nil, b.young, now
 	}
-	return b.fresh && now.Sub(b.published) >= behindGap
+	return b.unpublished && now.Sub(b.published) >= fdbPublishGap
 }
 
-// publish returns the table and its old part, sorted.
-func (b *behind) publish(now time.Time) (all, old []frame.Station) {
-	b.fresh, b.published = false, now
+// publish returns all stations and the ageing ones, sorted.
+func (b *fdb) publish(now time.Time) (all, old []frame.Station) {
+	b.unpublished, b.published = false, now
 	old = slices.Sorted(maps.Keys(b.old))
 	all = slices.AppendSeq(slices.Clone(old), maps.Keys(b.young))
 	slices.Sort(all)
 	return all, old
 }
 
-func (b *behind) len() int { return len(b.young) + len(b.old) }
+func (b *fdb) len() int { return len(b.young) + len(b.old) }
 
-// deadline is when tick has something to do.
-func (b *behind) deadline() (d time.Time) {
+// deadline is when age has something to do.
+func (b *fdb) deadline() (d time.Time) {
 	if b.len() > 0 {
-		d = b.turned.Add(behindAge / 2)
+		d = b.rotated.Add(stationAge / 2)
 	}
-	if b.fresh {
-		d = earlier(d, b.published.Add(behindGap))
+	if b.unpublished {
+		d = earlier(d, b.published.Add(fdbPublishGap))
 	}
 	return d
 }
 
-// earlier returns the first of two deadlines of which zero is never.
+// earlier returns the first of two deadlines; zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -16,7 +16,7 @@ func TestLoopBehind(t *testing.T) {
 	r.join(1)
 	r.link(1, true)
 	seen := func(m frame.MAC) Output {
-		return r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(m, 0)}})
+		return r.do(FromDatapath{Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(m, 0)}})
 	}
 	const vm = frame.MAC(0x0200_0000_1000)
 	seen(adapterMAC)
@@ -38,7 +38,7 @@ func TestLoopBehind(t *testing.T) {
 			plans++
 		}
 	}
-	r.run(behindGap)
+	r.run(fdbPublishGap)
 	if plans > 1 || len(r.plan.Behind) != 100 {
 		t.Errorf("%d Plans for 100 guests, %d known", plans, len(r.plan.Behind))
 	}
@@ -60,12 +60,12 @@ func TestLoopBehind(t *testing.T) {
 		t.Errorf("silent for an hour: %v, deadline %v", r.plan.Behind, r.l.Deadline())
 	}
 	// A guest cannot make us remember without end.
-	for i := range 3 * behindMax {
+	for i := range 3 * maxStations {
 		seen(vm + frame.MAC(i))
 	}
 	r.run(time.Second)
-	if len(r.plan.Behind) != behindMax {
-		t.Errorf("%d remembered, want %d", len(r.plan.Behind), behindMax)
+	if len(r.plan.Behind) != maxStations {
+		t.Errorf("%d remembered, want %d", len(r.plan.Behind), maxStations)
 	}
 }
 
@@ -73,12 +73,12 @@ func TestLoopBehindIsForgottenInTime(t *testing.T) {
 	r := newRig(t, nil)
 	r.join(1)
 	r.link(1, true)
-	r.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(0x0200_0000_1000, 0)}})
-	r.run(behindAge / 2)
+	r.do(FromDatapath{Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(0x0200_0000_1000, 0)}})
+	r.run(stationAge / 2)
 	if len(r.plan.Behind) != 1 {
 		t.Error("forgotten too early")
 	}
-	r.run(behindAge / 2)
+	r.run(stationAge / 2)
 	if len(r.plan.Behind) != 0 {
 		t.Error("kept beyond its age")
 	}
@@ -115,7 +115,7 @@ func TestGuestThatMovedIsNotClaimed(t *testing.T) {
 				t.Fatal("no failover")
 			}
 			all = nil
-			for _, b := range out.Behind {
+			for _, b := range out.Stations {
 				all = append(all, b.Station)
 			}
 			r.run(time.Second)
@@ -125,26 +125,26 @@ func TestGuestThatMovedIsNotClaimed(t *testing.T) {
 		return all
 	}
 	for _, s := range []frame.Station{plain, in5, in7} {
-		r.says(ControlBehind, s)
+		r.says(ControlStation, s)
 	}
 	r.run(time.Second)
 	if diff := cmp.Diff([]frame.Station{plain, in5, in7}, announced()); diff != "" {
 		t.Errorf("at home (-want +got):\n%s", diff)
 	}
-	out := r.says(ControlElsewhere, in5)
+	out := r.says(ControlStationMoved, in5)
 	if out.Plan == nil || slices.Contains(out.Plan.Stations, in5) || !slices.Contains(out.Plan.Behind, vm) {
 		t.Fatalf("one that moved away in a VLAN is not forgotten there at once: %+v", out.Plan)
 	}
 	if diff := cmp.Diff([]frame.Station{plain, in7}, announced()); diff != "" {
 		t.Errorf("moved away in a VLAN (-want +got):\n%s", diff)
 	}
-	r.says(ControlElsewhere, plain)
-	r.says(ControlElsewhere, in7)
-	r.run(behindGap)
+	r.says(ControlStationMoved, plain)
+	r.says(ControlStationMoved, in7)
+	r.run(fdbPublishGap)
 	if got := announced(); len(got) != 0 || len(r.plan.Behind) != 0 || r.plan.Promiscuous {
 		t.Errorf("moved away, and %v announced, %v behind", got, r.plan.Behind)
 	}
-	if out := r.says(ControlBehind, plain); out.Plan == nil || !slices.Contains(out.Plan.Behind, vm) {
+	if out := r.says(ControlStation, plain); out.Plan == nil || !slices.Contains(out.Plan.Behind, vm) {
 		t.Fatal("one that came back is not known at once")
 	}
 	if diff := cmp.Diff([]frame.Station{plain}, announced()); diff != "" {
@@ -160,7 +160,7 @@ func TestContestedGuest(t *testing.T) {
 	plans := 0
 	for range seconds * 10 {
 		for range 20 {
-			for _, kind := range []ControlKind{ControlElsewhere, ControlBehind} {
+			for _, kind := range []ControlKind{ControlStationMoved, ControlStation} {
 				if r.says(kind, s).Plan != nil {
 					plans++
 				}
@@ -168,14 +168,14 @@ func TestContestedGuest(t *testing.T) {
 		}
 		r.run(100 * time.Millisecond)
 	}
-	if most := 2*behindMoves*(seconds/int(behindHold/time.Second)+1) + 1; plans > most {
+	if most := 2*maxStationMoves*(seconds/int(stationMoveWindow/time.Second)+1) + 1; plans > most {
 		t.Errorf("%d Plans in %d s, want %d at most", plans, seconds, most)
 	}
 	if !slices.Contains(r.plan.Stations, s) {
 		t.Error("one that goes on sending is not known")
 	}
-	if len(r.l.behind.away) > 1 {
-		t.Errorf("%d remembered as contested", len(r.l.behind.away))
+	if len(r.l.fdb.moved) > 1 {
+		t.Errorf("%d remembered as contested", len(r.l.fdb.moved))
 	}
 }
 
@@ -185,23 +185,23 @@ func TestGuestsInManyVLANs(t *testing.T) {
 	const vm = frame.MAC(0x0200_0000_1000)
 	for round := range 3 {
 		for v := range uint16(4094) {
-			r.says(ControlBehind, frame.StationOf(vm, v+1))
+			r.says(ControlStation, frame.StationOf(vm, v+1))
 		}
-		r.run(behindGap)
-		if n := len(r.plan.Stations); n != behindVLANs || len(r.plan.Behind) != 1 {
+		r.run(fdbPublishGap)
+		if n := len(r.plan.Stations); n != maxVLANsPerMAC || len(r.plan.Behind) != 1 {
 			t.Fatalf("round %d: one MAC has %d stations", round, n)
 		}
 		for _, s := range r.plan.Stations {
-			r.says(ControlElsewhere, s)
+			r.says(ControlStationMoved, s)
 		}
-		r.run(behindHold)
-		if n := len(r.plan.Stations) + len(r.l.behind.vlans); n != 0 {
+		r.run(stationMoveWindow)
+		if n := len(r.plan.Stations) + len(r.l.fdb.vlans); n != 0 {
 			t.Fatalf("round %d: %d are left", round, n)
 		}
 	}
-	r.says(ControlBehind, frame.StationOf(vm, 1))
-	r.run(behindAge)
-	if n := len(r.plan.Stations) + len(r.l.behind.vlans); n != 0 {
+	r.says(ControlStation, frame.StationOf(vm, 1))
+	r.run(stationAge)
+	if n := len(r.plan.Stations) + len(r.l.fdb.vlans); n != 0 {
 		t.Errorf("%d are left after their age", n)
 	}
 }

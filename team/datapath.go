@@ -5,7 +5,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Adapter is the TAP as the control loop needs it; internal/tap implements it.
+// Adapter is the TAP; internal/tap implements it.
 type Adapter interface {
 	SetCarrier(up bool) error
 	// SetSpeed has the adapter show a speed (0: unknown) and a duplex (full, half, "": unknown). It moves nothing faster or slower.
@@ -27,8 +27,7 @@ type Datapath interface {
 	// Leave closes member id; the Plan in force must not name it.
 	Leave(id int) error
 	// Apply puts a Plan in force and returns once no later frame follows the Plan before it. It does not wait
-	// until NICs take in what Plan.Filter, Groups, AllMulti and Promiscuous want, which is soon; one that refuses is
-	// told of.
+	// for the NICs' filters (Plan.Filter, Groups, AllMulti, Promiscuous), which follow soon; a refusal is reported.
 	Apply(*spread.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
@@ -40,7 +39,7 @@ type Datapath interface {
 	// Heard fills h with the totals since the data path began of what was received while the Plan was
 	// PerMember, by spread.RxClass, in bytes.
 	Heard(h *spread.RxBytes)
-	// Control delivers frames and news meant for the control loop; closed by Close.
+	// Control delivers frames and reports for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
 	Send(id int, frame []byte) error
@@ -48,7 +47,7 @@ type Datapath interface {
 	Close() error
 }
 
-// Control is something that the data path tells the control loop. It is one of the kinds.
+// Control is a report of the data path to the control loop.
 type Control struct {
 	Kind    ControlKind
 	Member  int           // -1: the adapter
@@ -62,12 +61,12 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame     ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
-	ControlBehind                       // the adapter sends from a station that Plan.Stations does not have, or Plan.Ageing has
-	ControlElsewhere                    // a station of Plan.Stations is heard from elsewhere, and the adapter does not send from it
-	ControlSuspect                      // the member refused a frame as one without link does: read its link at once
-	ControlRefused                      // the member's NIC does not take in frames for other addresses than its own
-	ControlGroups                       // the member's NIC takes in groups otherwise than the Plan wants, as Err says; nil: as the Plan wants
+	ControlFrame        ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	ControlStation                         // the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
+	ControlStationMoved                    // a station of Plan.Stations is heard by a member, and the adapter does not send from it
+	ControlSuspect                         // the member refused a frame as without link: read its link at once
+	ControlRefused                         // the member's NIC accepts frames for its own address only
+	ControlGroups                          // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
 )
 
 // Drop says why a frame was not delivered.
@@ -75,15 +74,15 @@ type Drop uint8
 
 // The reasons.
 const (
-	DropNoMember  Drop = iota // tx: nobody may send
+	DropNoMember  Drop = iota // tx: no member distributes
 	DropBacklog               // tx: the member's backlog was at its bound
 	DropRefused               // tx: refused by two members, or by the only one
-	DropMalformed             // both: not a frame that can be carried
-	DropNotOurs               // rx: a unicast frame for somebody else
+	DropMalformed             // both: not a valid frame
+	DropNotOurs               // rx: a unicast frame for another MAC
 	DropStandby               // rx: the Plan does not collect here, or not group-addressed frames
 	DropReflected             // rx: our own frame come back
 	DropAdapter               // rx: the adapter did not take it (down, or its queue is full)
-	DropSocket                // rx: the socket's buffer was full, or there were more control frames than the control loop takes
+	DropSocket                // rx: the socket's buffer or the control queue was full
 	Drops         int  = iota
 )
 
@@ -102,7 +101,7 @@ type MemberCounters struct {
 	TXError        uint64        // send errors other than a full backlog
 	Resent         uint64        // tx: frames this member refused and another took
 	Segmented      uint64        // super-frames segmented in software because the NIC refused them
-	Flooded        uint64        // rx: unicast frames for an address of ours that is not at home here: a switch floods them
+	Flooded        uint64        // rx: unicast frames for a MAC of ours that another member owns: the switch floods them
 }
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.

@@ -193,8 +193,8 @@ func (k *kernel) do(f func()) {
 	f()
 }
 
-// announcer is an Announcer that may be slow.
-type announcer struct {
+// fakeAddresses is an AddressSource that may be slow.
+type fakeAddresses struct {
 	mu    sync.Mutex
 	what  Announcement
 	hold  time.Duration
@@ -202,14 +202,14 @@ type announcer struct {
 	asked int
 }
 
-func (a *announcer) Ask(context.Context) error {
+func (a *fakeAddresses) AskNeighbours(context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked++
 	return nil
 }
 
-func (a *announcer) Announcement(ctx context.Context) (Announcement, error) {
+func (a *fakeAddresses) Announcement(ctx context.Context) (Announcement, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reads++

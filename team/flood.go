@@ -10,107 +10,106 @@ import (
 )
 
 const (
-	// floodEvery is how often the data path is asked what came in where nothing should: a planned change
-	// of the active member must know of a switch that floods by then, or doubles what comes meanwhile.
-	floodEvery = 100 * time.Millisecond
-	// floodingSettle is how long after a change a switch that learns may still send the old way.
+	// countersInterval is how often the counters are read. A planned change of the active member must know by then
+	// whether the switch floods, or frames arrive twice during the overlap.
+	countersInterval = 100 * time.Millisecond
+	// floodingSettle is how long after a change a learning switch may still send by the old port.
 	floodingSettle = 2 * modes.Overlap
-	// floodingFrames in floodingSpan are more than a switch floods because it has just forgotten
-	// an address.
+	// floodingFrames in floodingSpan are more than the flooding after a MAC table entry has aged out.
 	floodingFrames = 100
 	floodingSpan   = time.Second
-	// floodingGap is the least time between two answers to flooding.
+	// floodingGap is the least time between two responses to flooding.
 	floodingGap = time.Minute
-	// floodingRest is how long after a failover no answer is due.
-	floodingRest = 2 * time.Second
-	// strayFrames within straySpan are what modes are told of: a switch that floods does so with each frame, and one frame
-	// that somebody else has sent is not to end overlaps, by which planned changes lose nothing.
+	// floodingAfterFailover is how long after a failover there is no response.
+	floodingAfterFailover = 2 * time.Second
+	// strayFrames within straySpan make a flooding switch for the mode, which then ends rx overlaps. A single
+	// frame, which anyone may have sent, must not: overlaps keep planned changes lossless.
 	strayFrames = 3
 	straySpan   = 10 * time.Second
-	// floodingAge is how long modes are told of flooding after it was last seen.
+	// floodingAge is how long after the last stray frame the switch counts as flooding.
 	floodingAge = 5 * time.Minute
 )
 
-// flood is what a member was sent that was for another.
+// flood counts the frames that a member was sent for another one.
 type flood struct {
-	since  time.Time // when frames began to count
-	frames uint64
-	told   time.Time // when it was last answered
+	since      time.Time // when frames began to count
+	frames     uint64
+	answeredAt time.Time // when it was last answered
 }
 
-// flooding answers a switch that does not know where the adapter's address is: it is told, and so
-// are people. It is no warning, because a team works with such a switch, only not as fast.
+// flooding responds to a switch that does not know where the adapter's MAC is: learning frames, and an event. It is no
+// warning: the team works with such a switch, only slower.
 func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 	m := l.byID(in.ID)
-	if m == nil || in.Frames == 0 || now.Sub(l.moved) < floodingSettle {
+	if m == nil || in.Frames == 0 || now.Sub(l.collectingGrewAt) < floodingSettle {
 		return
 	}
-	if now.Sub(l.strayed) > straySpan {
-		l.strayed, l.strays = now, 0
+	if now.Sub(l.strayWindow) > straySpan {
+		l.strayWindow, l.strayCount = now, 0
 	}
-	if l.strays += in.Frames; l.strays >= strayFrames {
+	if l.strayCount += in.Frames; l.strayCount >= strayFrames {
 		l.dirty = l.dirty || now.Sub(l.floodSeen) >= floodingAge
 		l.floodSeen = now
 	}
-	if now.Sub(l.moved) < floodingRest {
+	if now.Sub(l.collectingGrewAt) < floodingAfterFailover {
 		return
 	}
-	f := l.flooded[in.ID]
+	f := l.floods[in.ID]
 	if f == nil {
 		f = &flood{}
-		l.flooded[in.ID] = f
+		l.floods[in.ID] = f
 	}
 	if now.Sub(f.since) > floodingSpan {
 		f.since, f.frames = now, 0
 	}
 	f.frames += in.Frames
-	if f.frames < floodingFrames || now.Sub(f.told) < floodingGap {
+	if f.frames < floodingFrames || now.Sub(f.answeredAt) < floodingGap {
 		return
 	}
-	f.told = now
-	l.effects(now, l.mode.Handle(now, modes.Flooded{Member: in.ID}), out)
-	l.event(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
+	f.answeredAt = now
+	l.addEffects(now, l.mode.Handle(now, modes.Flooded{Member: in.ID}), out)
+	l.addEvent(out, now, "flooding", m.link.Name, "the switch sends it frames that are for another member")
 }
 
 const (
-	// restFrames between two looks are so few that the carrier watch may rest.
-	restFrames = 10
-	// runFrames between two looks are so many that every millisecond counts.
-	runFrames = 100
-	// restEvery is how often the counters and the carriers are read then.
-	restEvery = 200 * time.Millisecond
+	// idleFrames between two looks are so few that carriers are read at PollIdle.
+	idleFrames = 10
+	// busyFrames between two looks are so many that they are read at PollBusy.
+	busyFrames = 100
+	// idleCountersInterval is how often counters and carriers are read when idle.
+	idleCountersInterval = 200 * time.Millisecond
 )
 
-// watchCounters tells the control loop, ten times a second while frames move, which members were sent frames that the switch
-// should have sent by another, and the carrier watch whether there is anything to lose; and once a second the history what was
-// carried, which so needs no wake-up of its own. It has its own goroutine because a data path that is opening a NIC may be slow to count.
+// watchCounters reads the counters ten times a second while frames move. It reports stray frames to the control loop,
+// sets the poll rate of carriers, and adds to the traffic history once a second, without a wake-up of its own. It has
+// its own goroutine because a data path that opens a NIC answers slowly.
 func (t *Team) watchCounters(ctx context.Context) {
-	look := time.NewTicker(floodEvery)
+	look := time.NewTicker(countersInterval)
 	defer look.Stop()
 	var c Counters
 	var was [spread.MaxMembers]uint64
 	var moved uint64
 	count := func() {
 		t.o.Datapath.Counters(&c)
-		t.recorder.look(time.Now(), t.view.Load(), &c)
-		now := c.moved()
-		n := less(now, moved)
+		t.recorder.addTotals(time.Now(), t.snapshot.Load(), &c)
+		now := c.totalFrames()
+		n := counterDiff(now, moved)
 		moved = now
 		switch {
-		case n < restFrames:
-			look.Reset(restEvery)
+		case n < idleFrames:
+			look.Reset(idleCountersInterval)
 			t.watch.SetPollRate(monitor.PollIdle)
 			t.watch.ReadNow()
-		case n < runFrames:
-			look.Reset(floodEvery)
+		case n < busyFrames:
+			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollNormal)
 		default:
-			look.Reset(floodEvery)
+			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollBusy)
 		}
 		for id := range was {
 			n := c.Members[id].Flooded
-			if more := less(n, was[id]); n != was[id] && more > 0 {
+			if more := counterDiff(n, was[id]); n != was[id] && more > 0 {
 				_, _ = t.post(ctx, request{in: Flooding{ID: id, Frames: more}})
 			}
 			was[id] = n
@@ -122,12 +121,12 @@ func (t *Team) watchCounters(ctx context.Context) {
 			return
 		case <-look.C:
 		}
-		t.o.Panics.Do(whereCounters, count)
+		t.o.Panics.Do(panicCounters, count)
 	}
 }
 
-// moved is how many frames there were, delivered or not.
-func (c *Counters) moved() (n uint64) {
+// totalFrames is the number of frames, delivered or not.
+func (c *Counters) totalFrames() (n uint64) {
 	for i := range c.Members {
 		m := &c.Members[i]
 		for p := range m.RX {

@@ -9,24 +9,23 @@ import (
 	"nicteam/modes/spread"
 )
 
-// A panic in the control loop costs the input that was being handled: whoever waits for an answer gets an error, the Plan
-// in force stays, and the mode, which may have died in the middle of something, is replaced by a new one that is told the
-// State and the Plan, and in 802.3ad what partners know, as a process that takes this one's place would be. If the new
-// one panics too, and once more, the process ends.
+// A panic in the control loop loses the input that was being handled: its caller gets an error, and the Plan in force stays.
+// The mode, whose state may be inconsistent, is replaced by a new one that gets the State, the Plan and the LACP state, as in
+// a new process. If that one panics too, and once more, the process ends.
 
-// Where panics can happen in the control loop and what feeds it: each is a kind of its own.
+// The places of panics; reports tell them apart.
 const (
-	whereLoop      = "control loop"
-	whereFrames    = "control frames"
-	whereCarrier   = "adapter's carrier"
-	whereAnnouncer = "announcer"
-	whereMemory    = "LACP memory"
-	whereCounters  = "counters"
-	whereMeasuring = "measuring"
+	panicLoop      = "control loop"
+	panicFrames    = "control frames"
+	panicCarrier   = "adapter's carrier"
+	panicAnnouncer = "announcer"
+	panicMemory    = "LACP memory"
+	panicCounters  = "counters"
+	panicMeasuring = "measuring"
 )
 
-// step handles one input and says how long the control loop may rest after it. A panic is caught.
-func (t *Team) step(r request) (out Output, rest time.Duration) {
+// handleRequest handles one input, and returns how long the control loop may sleep. It recovers from a panic.
+func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 	plan := t.loop.plan
 	defer func() {
 		v := recover()
@@ -35,52 +34,52 @@ func (t *Team) step(r request) (out Output, rest time.Duration) {
 		}
 		name := inputName(r.in)
 		if f, is := r.in.(FromDatapath); is && f.Kind == ControlFrame {
-			t.o.Panics.UntrustedInput(whereFrames, name, v)
+			t.o.Panics.UntrustedInput(panicFrames, name, v)
 		} else {
-			t.o.Panics.Caught(whereLoop, name, v)
+			t.o.Panics.Caught(panicLoop, name, v)
 		}
-		t.tellEvents(&out)
+		t.publishEvents(&out)
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
 		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
-		t.o.Panics.Do(whereLoop, func() { t.mend(plan) })
+		t.o.Panics.Do(panicLoop, func() { t.recoverFromPanic(plan) })
 		if t.o.Panics.Failed() {
 			rest = time.Second
 		}
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
 	t.execute(&out, r.base)
-	return out, t.wait()
+	return out, t.untilDeadline()
 }
 
-// mend has the team go on after a panic, before the next input comes: a new mode is to know the State by then.
-func (t *Team) mend(plan *spread.Plan) {
-	t.loop.mend(plan)
+// recoverFromPanic replaces the mode, and gives the new one the State before the next input.
+func (t *Team) recoverFromPanic(plan *spread.Plan) {
+	t.loop.recoverMode(plan)
 	var out Output
 	t.loop.handle(time.Now(), Tick{}, &out)
 	t.execute(&out, nil)
 }
 
-// mend has the Loop go on after a panic. plan is what was in force, or about to be, before the input that died: one that
-// it led to may never have got out.
-func (l *Loop) mend(plan *spread.Plan) {
+// recoverMode replaces the mode. plan was in force, or about to be, before the input that panicked; a later one may
+// never have been applied.
+func (l *Loop) recoverMode(plan *spread.Plan) {
 	l.plan, l.dirty = plan, true
 	m, err := l.newMode(l.settings())
 	if err != nil {
-		return // the mode that there is has to go on
+		return // the old mode goes on
 	}
-	l.mode, l.handed, l.before = m, l.memory, plan
-	l.unmeasured()
+	l.mode, l.modeMemory, l.previousPlan = m, l.lastMemory, plan
+	l.resetMeasurements()
 }
 
-// inputName is what an input is called where people read of it.
+// inputName names an input in reports.
 func inputName(in Input) string {
 	switch in := in.(type) {
 	case FromDatapath:
 		if in.Kind == ControlFrame {
-			return fmt.Sprintf("frame of member %d: %x", in.Member, in.Frame[:min(len(in.Frame), controlShown)])
+			return fmt.Sprintf("frame of member %d: %x", in.Member, in.Frame[:min(len(in.Frame), maxFrameShown)])
 		}
 		return fmt.Sprintf("news %d of member %d", in.Kind, in.Member)
 	case LinkChanged:
@@ -89,10 +88,10 @@ func inputName(in Input) string {
 	return strings.TrimPrefix(fmt.Sprintf("%T", in), "team.")
 }
 
-// controlShown is how much of a control frame is kept, which is all of a LACPDU.
-const controlShown = 128
+// maxFrameShown is how much of a control frame is reported: all of a LACPDU.
+const maxFrameShown = 128
 
-// panicked is told of each panic of the process.
+// panicked adds an event for each panic of the process.
 func (t *Team) panicked(p api.Panic) {
 	t.events.add([]api.Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }

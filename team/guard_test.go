@@ -94,7 +94,7 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					if armed.Load() {
 						t.Fatal("no panic")
 					}
-					if p := caught(t, tm, whereFrames, 1); !strings.HasPrefix(p.Input, "frame of member 0: 0000") || p.Value != "a frame like no other" {
+					if p := caught(t, tm, panicFrames, 1); !strings.HasPrefix(p.Input, "frame of member 0: 0000") || p.Value != "a frame like no other" {
 						t.Errorf("kept %+v", p)
 					}
 					after := k.inForce()
@@ -134,7 +134,7 @@ func TestPanicDuringAFailoverDelaysItByNothing(t *testing.T) {
 		k.cable(1, false)
 		k.changes <- struct{}{}
 		time.Sleep(2 * time.Millisecond)
-		caught(t, tm, whereLoop, 1)
+		caught(t, tm, panicLoop, 1)
 		if s := tm.Status(); s.Active != "eth2" || k.inForce().Distributing != 0b10 {
 			t.Errorf("active %s, plan %b", s.Active, k.inForce().Distributing)
 		}
@@ -163,13 +163,13 @@ func (k *brittleKernel) arm(call string, n int) {
 	k.do(func() { k.armed[call] = n })
 }
 
-func (k *brittleKernel) Apply(p *spread.Plan) error    { k.die("apply"); return k.kernel.Apply(p) }
-func (k *brittleKernel) SetCarrier(up bool) error      { k.die("carrier"); return k.kernel.SetCarrier(up) }
-func (k *brittleKernel) Counters(c *Counters)          { k.die("counters"); k.kernel.Counters(c) }
-func (k *brittleKernel) Heard(h *spread.RxBytes)       { k.die("heard"); k.kernel.Heard(h) }
-func (k *brittleKernel) Carrier(index int) bool        { k.die("read"); return k.kernel.Carrier(index) }
-func (k *brittleKernel) Ask(ctx context.Context) error { return nil }
-func (k *brittleKernel) Remember(*lacp.Memory)         { k.die("remember") }
+func (k *brittleKernel) Apply(p *spread.Plan) error              { k.die("apply"); return k.kernel.Apply(p) }
+func (k *brittleKernel) SetCarrier(up bool) error                { k.die("carrier"); return k.kernel.SetCarrier(up) }
+func (k *brittleKernel) Counters(c *Counters)                    { k.die("counters"); k.kernel.Counters(c) }
+func (k *brittleKernel) Heard(h *spread.RxBytes)                 { k.die("heard"); k.kernel.Heard(h) }
+func (k *brittleKernel) Carrier(index int) bool                  { k.die("read"); return k.kernel.Carrier(index) }
+func (k *brittleKernel) AskNeighbours(ctx context.Context) error { return nil }
+func (k *brittleKernel) Remember(*lacp.Memory)                   { k.die("remember") }
 func (k *brittleKernel) Send(id int, frame []byte) error {
 	k.die("send")
 	return k.kernel.Send(id, frame)
@@ -188,24 +188,24 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 		cause       func(t *testing.T, tm *Team, k *brittleKernel)
 		works       func(tm *Team, k *brittleKernel) bool
 	}{
-		{"apply", whereLoop, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false) },
+		{"apply", panicLoop, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false) },
 			func(_ *Team, k *brittleKernel) bool { return k.inForce().Distributing == 0b10 }},
-		{"carrier", whereCarrier, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false); k.cable(2, false) },
+		{"carrier", panicCarrier, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false); k.cable(2, false) },
 			func(tm *Team, _ *brittleKernel) bool { return !tm.Status().Adapter.Carrier }},
-		{"counters", whereCounters, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
+		{"counters", panicCounters, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(tm *Team, _ *brittleKernel) bool {
 				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
 				return err == nil && len(h.Members) > 0
 			}},
-		{"heard", whereMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
+		{"heard", panicMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "flows") }},
 		{"read", "carrier watch", modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false) },
 			func(tm *Team, _ *brittleKernel) bool { return tm.Status().Active == "eth2" }},
-		{"announcement", whereAnnouncer, modes.ActiveBackup, func(t *testing.T, tm *Team, _ *brittleKernel) {
+		{"announcement", panicAnnouncer, modes.ActiveBackup, func(t *testing.T, tm *Team, _ *brittleKernel) {
 			for range 2 {
 				if err := tm.Announce(t.Context()); err != nil {
 					t.Error(err)
@@ -213,7 +213,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}, func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "send 0") }},
-		{"remember", whereMemory, modes.LACP, func(*testing.T, *Team, *brittleKernel) {}, func(*Team, *brittleKernel) bool { return true }},
+		{"remember", panicMemory, modes.LACP, func(*testing.T, *Team, *brittleKernel) {}, func(*Team, *brittleKernel) bool { return true }},
 	} {
 		t.Run(tt.where, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				if tt.call == "remember" {
 					k.arm(tt.call, 1)
 				}
-				tm := runningOn(t, k, Options{Config: c, Announcer: k, Remember: k.Remember}, 1, 2)
+				tm := runningOn(t, k, Options{Config: c, AddressSource: k, Remember: k.Remember}, 1, 2)
 				time.Sleep(5 * time.Second)
 				k.taken()
 				if tt.call != "remember" {
@@ -361,6 +361,6 @@ func TestPanicInAggregationIsNotNoticedByThePartner(t *testing.T) {
 		if began != 2 || len(notes) > 0 {
 			t.Errorf("%d modes, the partner notes %v", began, notes)
 		}
-		caught(t, tm, whereLoop, 1)
+		caught(t, tm, panicLoop, 1)
 	})
 }

@@ -9,13 +9,12 @@ import (
 )
 
 const (
-	historyLen = 1000 // events remembered
-	followRoom = 256  // events that a follower may be behind before it loses some
+	maxEvents      = 1000 // events remembered
+	followerBuffer = 256  // events that a follower may be behind before it loses some
 )
 
-// history remembers the last events and passes on new ones. A follower that is slow loses events;
-// it never holds anybody up.
-type history struct {
+// eventLog keeps the last events and delivers new ones. A slow follower loses events; it never blocks anybody.
+type eventLog struct {
 	mu        sync.Mutex
 	ring      []api.Event
 	next      int // where the next one goes once the ring is full
@@ -23,15 +22,15 @@ type history struct {
 	ended     bool
 }
 
-func (h *history) add(events []api.Event) {
+func (h *eventLog) add(events []api.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
-		if len(h.ring) < historyLen {
+		if len(h.ring) < maxEvents {
 			h.ring = append(h.ring, e)
 		} else {
 			h.ring[h.next] = e
-			h.next = (h.next + 1) % historyLen
+			h.next = (h.next + 1) % maxEvents
 		}
 		for f := range h.followers {
 			select {
@@ -42,14 +41,14 @@ func (h *history) add(events []api.Event) {
 	}
 }
 
-// since returns the events remembered that are not before t, oldest first.
-func (h *history) since(t time.Time) []api.Event {
+// sinceTime returns the events from t on, oldest first.
+func (h *eventLog) sinceTime(t time.Time) []api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sinceLocked(t)
 }
 
-func (h *history) sinceLocked(t time.Time) []api.Event {
+func (h *eventLog) sinceLocked(t time.Time) []api.Event {
 	list := []api.Event{}
 	for i := range h.ring {
 		if e := h.ring[(h.next+i)%len(h.ring)]; !e.Time.Before(t) {
@@ -59,15 +58,15 @@ func (h *history) sinceLocked(t time.Time) []api.Event {
 	return list
 }
 
-// follow delivers past, if wanted, and then what comes until ctx ends, with no gap between.
-func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan api.Event {
+// follow delivers past events, if replay, and then new ones until ctx ends, with no gap between.
+func (h *eventLog) follow(ctx context.Context, replay bool, t time.Time) <-chan api.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var past []api.Event
 	if replay {
 		past = h.sinceLocked(t)
 	}
-	c := make(chan api.Event, followRoom+len(past))
+	c := make(chan api.Event, followerBuffer+len(past))
 	for _, e := range past {
 		c <- e
 	}
@@ -83,7 +82,7 @@ func (h *history) follow(ctx context.Context, replay bool, t time.Time) <-chan a
 	return c
 }
 
-func (h *history) leave(c chan api.Event) {
+func (h *eventLog) leave(c chan api.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, ok := h.followers[c]; ok {
@@ -93,7 +92,7 @@ func (h *history) leave(c chan api.Event) {
 }
 
 // end closes all followers.
-func (h *history) end() {
+func (h *eventLog) end() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true

@@ -16,21 +16,21 @@ func TestFollowersNeverDelay(t *testing.T) {
 		tm := running(t, k, Options{}, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		lazy := tm.Follow(ctx)
-		for range 3 * historyLen {
+		for range 3 * maxEvents {
 			tm.Record("takeover", "", "")
 		}
-		if n := len(tm.Events(time.Time{})); n != historyLen {
-			t.Errorf("%d events remembered, want %d", n, historyLen)
+		if n := len(tm.Events(time.Time{})); n != maxEvents {
+			t.Errorf("%d events remembered, want %d", n, maxEvents)
 		}
-		if n := len(lazy); n != followRoom {
-			t.Errorf("%d events wait, want %d", n, followRoom)
+		if n := len(lazy); n != followerBuffer {
+			t.Errorf("%d events wait, want %d", n, followerBuffer)
 		}
 		cancel()
 		n := 0
 		for range lazy {
 			n++
 		}
-		if n != followRoom {
+		if n != followerBuffer {
 			t.Errorf("%d delivered", n)
 		}
 		// Replay has what was, and goes on.
@@ -38,7 +38,7 @@ func TestFollowersNeverDelay(t *testing.T) {
 		replay := tm.Replay(t.Context(), time.Time{})
 		tm.Record("takeover", "eth7", "")
 		var last, before api.Event
-		for range historyLen + 1 {
+		for range maxEvents + 1 {
 			before, last = last, <-replay
 		}
 		if before.Event != "restored" || last.Member != "eth7" {
@@ -48,16 +48,16 @@ func TestFollowersNeverDelay(t *testing.T) {
 }
 
 func TestHistorySince(t *testing.T) {
-	var h history
-	for i := range historyLen + 10 {
+	var h eventLog
+	for i := range maxEvents + 10 {
 		h.add([]api.Event{{Time: time.Unix(int64(i), 0)}})
 	}
-	got := h.since(time.Unix(historyLen+8, 0))
-	want := []api.Event{{Time: time.Unix(historyLen+8, 0)}, {Time: time.Unix(historyLen+9, 0)}}
+	got := h.sinceTime(time.Unix(maxEvents+8, 0))
+	want := []api.Event{{Time: time.Unix(maxEvents+8, 0)}, {Time: time.Unix(maxEvents+9, 0)}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if first := h.since(time.Time{})[0]; first.Time != time.Unix(10, 0) {
+	if first := h.sinceTime(time.Time{})[0]; first.Time != time.Unix(10, 0) {
 		t.Errorf("oldest %v", first.Time)
 	}
 }

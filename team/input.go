@@ -9,13 +9,13 @@ import (
 // Input is something that happened, for [Loop.Handle]. The set is closed.
 type Input interface{ isInput() }
 
-// LinkChanged is the verdict of a link watch. One about a NIC that is no member is ignored.
+// LinkChanged is a report of a link watch. One about a NIC that is not a member is ignored.
 type LinkChanged struct{ monitor.LinkState }
 
-// Reserve asks for an id for a NIC that is about to join; it is in [Output.ID].
+// Reserve reserves an id for a NIC that joins; it is in [Output.ID].
 type Reserve struct{ Link Link }
 
-// Joined says that the data path has opened the member that was reserved.
+// Joined reports that the data path has opened a reserved member.
 type Joined struct {
 	ID     int
 	Link   Link
@@ -23,11 +23,10 @@ type Joined struct {
 	Info   MemberInfo
 }
 
-// Released says that the data path has closed a member that left, or never opened one that was
-// reserved: its id is free.
+// Released frees an id: the data path has closed the member that left, or never opened the reserved one.
 type Released struct{ ID int }
 
-// Drain ends the distributing of a member that is to leave. Without Force the last one stays.
+// Drain ends distributing by a member that is to leave. Without Force the last one stays.
 type Drain struct {
 	Name  string
 	Force bool
@@ -36,114 +35,110 @@ type Drain struct {
 // Undrain takes a Drain back.
 type Undrain struct{ Name string }
 
-// Leave takes a member out of the Plan. Its id is in [Output.ID] and stays taken until Released.
-// Without Force the last one stays.
+// Leave removes a member from the Plan. Its id is in [Output.ID], and taken until Released. Without Force the last one
+// stays.
 type Leave struct {
 	Name  string
 	Force bool
 }
 
-// Absent says that a member's NIC is gone. The member stays and waits for it.
+// Absent reports that a member's NIC is gone. The member waits for it.
 type Absent struct{ Name string }
 
-// Vacate takes a member out of the Plan so that the data path can close it and open it on another
-// NIC. Its id is in [Output.ID], what it was opened on in [Output.Link]. Returned ends it.
-type Vacate struct{ Name string }
+// Reopen removes a member from the Plan, so that the data path can close it and open it on another NIC. Its id is in
+// [Output.ID], its old NIC in [Output.Link]. Reopened ends it.
+type Reopen struct{ Name string }
 
-// Returned says that the data path has opened a member anew.
-type Returned struct {
+// Reopened reports that the data path has opened a member again.
+type Reopened struct {
 	ID   int
 	Link Link
 	Info MemberInfo
 }
 
-// Change gives the team another configuration. Only what is live counts: mode, balance, hash,
-// primary, primary_reselect, active, packets_per_member, min_members, receive_balance, gain, skew,
-// rebalance, what is LACP's, delays, announcements, datapath (whoever owns the data path changes that), and the weights
-// and port priorities of members. Nothing is changed when anything in it is wrong.
+// Change is another configuration, of which the live settings count, and weight and port priority of members. Who owns
+// the data path changes that. Nothing is changed when any of it is wrong.
 type Change struct{ Config settings.Config }
 
-// End says that the team ends for good: whoever is to be told farewell is, and then nothing more is sent. A Resume takes
-// it back.
+// End ends the team for good: the mode says farewell to partners, then nothing more is sent. A Resume takes it back.
 type End struct{}
 
-// Resume says that the team does not end after all.
+// Resume takes an End back.
 type Resume struct{}
 
-// FromDatapath is a frame or news from the data path.
+// FromDatapath is a frame or a report of the data path.
 type FromDatapath struct{ Control }
 
-// Flooding says that a member that does not collect was sent frames that were for the adapter.
+// Flooding reports unicast frames for the adapter that a member received which does not collect.
 type Flooding struct {
 	ID     int
 	Frames uint64 // since the last time
 }
 
-// Measured is what the data path has seen; Flows and Heard are borrowed until Handle returns.
+// Measured is a measurement of the data path; both are borrowed until Handle returns.
 type Measured struct {
 	Flows *spread.FlowTable // nil: the Plan in force has no flow table
 	Heard *spread.RxBytes
 }
 
-// AskPeers asks for the peers that the mode steers; they are in [Output.Peers].
-type AskPeers struct{}
+// ListPeers asks for the peers that the mode steers; they are in [Output.Peers].
+type ListPeers struct{}
 
-// Warn sets a warning that stands until it is cleared with an empty text. While one stands the
-// team is degraded, unless it is an advice.
+// Warn sets a warning that stands until it is cleared with an empty text. It degrades the team, unless it is advice.
 type Warn struct {
 	Key, Text string
 	Advice    bool
 }
 
-// Note adds warnings of the start of the team that nobody was told of then. They stay in the Status, and do not make the
-// team degraded: what they are about is as the one who configured it left it.
-type Note struct{ Texts []string }
+// StartNotes adds warnings of the start to the Status. They do not degrade the team: the configuration is as its author
+// left it.
+type StartNotes struct{ Texts []string }
 
-// AdapterRxMode says what the adapter's stack wants to receive besides frames to the adapter's address.
+// AdapterRxMode is what the adapter's stack wants to receive besides its own address.
 type AdapterRxMode struct{ spread.RxMode }
 
-// OnDatapath says which data path moves the frames from now on, relay or fastpath, and why that one.
-type OnDatapath struct{ Name, Reason string }
+// DatapathChanged names the data path that moves the frames, relay or fastpath, and why that one.
+type DatapathChanged struct{ Name, Reason string }
 
-// Announced says that the adapter's addresses have been announced.
+// Announced reports that the adapter's addresses have been announced.
 type Announced struct{}
 
-// Announce asks for announcements, for instance after the adapter got its addresses.
+// Announce requests announcements, for instance after the adapter got its addresses.
 type Announce struct{}
 
 // Tick says that [Loop.Deadline] may have passed.
 type Tick struct{}
 
-func (LinkChanged) isInput()   {}
-func (Reserve) isInput()       {}
-func (Joined) isInput()        {}
-func (Released) isInput()      {}
-func (Drain) isInput()         {}
-func (Undrain) isInput()       {}
-func (Leave) isInput()         {}
-func (Absent) isInput()        {}
-func (Vacate) isInput()        {}
-func (Returned) isInput()      {}
-func (Change) isInput()        {}
-func (End) isInput()           {}
-func (Resume) isInput()        {}
-func (FromDatapath) isInput()  {}
-func (Flooding) isInput()      {}
-func (Measured) isInput()      {}
-func (AdapterRxMode) isInput() {}
-func (Observed) isInput()      {}
-func (OnDatapath) isInput()    {}
-func (Announced) isInput()     {}
-func (AskPeers) isInput()      {}
-func (Warn) isInput()          {}
-func (Note) isInput()          {}
-func (Announce) isInput()      {}
-func (Tick) isInput()          {}
+func (LinkChanged) isInput()     {}
+func (Reserve) isInput()         {}
+func (Joined) isInput()          {}
+func (Released) isInput()        {}
+func (Drain) isInput()           {}
+func (Undrain) isInput()         {}
+func (Leave) isInput()           {}
+func (Absent) isInput()          {}
+func (Reopen) isInput()          {}
+func (Reopened) isInput()        {}
+func (Change) isInput()          {}
+func (End) isInput()             {}
+func (Resume) isInput()          {}
+func (FromDatapath) isInput()    {}
+func (Flooding) isInput()        {}
+func (Measured) isInput()        {}
+func (AdapterRxMode) isInput()   {}
+func (Observed) isInput()        {}
+func (DatapathChanged) isInput() {}
+func (Announced) isInput()       {}
+func (ListPeers) isInput()       {}
+func (Warn) isInput()            {}
+func (StartNotes) isInput()      {}
+func (Announce) isInput()        {}
+func (Tick) isInput()            {}
 
-// MemberInfo is what the host knows of a member's NIC.
+// MemberInfo describes a member's NIC.
 type MemberInfo struct {
 	Driver     string
 	MTU        int
-	OwnMAC     bool // takes in frames for its own address only, as a Wi-Fi station does; modes decide by this
-	VLANFilter bool // drops frames with a VLAN tag unless it is promiscuous, and cannot do otherwise
+	OwnMAC     bool // accepts frames for its own address only, as a Wi-Fi station
+	VLANFilter bool // drops tagged frames unless promiscuous
 }

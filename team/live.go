@@ -9,10 +9,9 @@ import (
 	"nicteam/modes/steer"
 )
 
-// Status is the state as it is now, counters included. It may be called from any goroutine; the
-// result is the caller's.
+// Status returns the status with counters. Any goroutine may call it; the result is the caller's.
 func (t *Team) Status() *api.Status {
-	v := t.view.Load()
+	v := t.snapshot.Load()
 	s := *v.status
 	s.Warnings = append([]string{}, s.Warnings...)
 	s.Members = append([]api.Member{}, s.Members...)
@@ -35,10 +34,10 @@ func (t *Team) Status() *api.Status {
 	c := t.counters()
 	for i, id := range v.ids {
 		m := c.Members[id].since(v.base[id])
-		s.Members[i].RX, s.Members[i].TX, s.Members[i].DropReasons = m.shown()
+		s.Members[i].RX, s.Members[i].TX, s.Members[i].DropReasons = m.summary()
 	}
 	for i := range c.Members {
-		rx, tx, _ := c.Members[i].shown()
+		rx, tx, _ := c.Members[i].summary()
 		s.RX.Add(rx.Count)
 		s.TX.Add(tx.Count)
 	}
@@ -46,9 +45,9 @@ func (t *Team) Status() *api.Status {
 	return &s
 }
 
-// Members are the members as the control loop knows them, without counters.
+// Members returns the members of the status, without counters.
 func (t *Team) Members() []api.Member {
-	return append([]api.Member{}, t.view.Load().status.Members...)
+	return append([]api.Member{}, t.snapshot.Load().status.Members...)
 }
 
 // counters reads the totals of the data path.
@@ -58,37 +57,36 @@ func (t *Team) counters() *Counters {
 	return &c
 }
 
-// since are the counters less what they were when the member joined. A data path that begins anew
-// with each member has nothing to be taken off.
+// since returns the counters minus base, what they were when the member joined. base is nil for a data path that starts at
+// zero with each member.
 func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 	if base == nil {
 		return m
 	}
 	for p := range m.RX {
-		m.RX[p] = frame.Count{Bytes: less(m.RX[p].Bytes, base.RX[p].Bytes), Frames: less(m.RX[p].Frames, base.RX[p].Frames)}
-		m.TX[p] = frame.Count{Bytes: less(m.TX[p].Bytes, base.TX[p].Bytes), Frames: less(m.TX[p].Frames, base.TX[p].Frames)}
+		m.RX[p] = frame.Count{Bytes: counterDiff(m.RX[p].Bytes, base.RX[p].Bytes), Frames: counterDiff(m.RX[p].Frames, base.RX[p].Frames)}
+		m.TX[p] = frame.Count{Bytes: counterDiff(m.TX[p].Bytes, base.TX[p].Bytes), Frames: counterDiff(m.TX[p].Frames, base.TX[p].Frames)}
 	}
 	for d := range m.RXDrop {
-		m.RXDrop[d] = less(m.RXDrop[d], base.RXDrop[d])
-		m.TXDrop[d] = less(m.TXDrop[d], base.TXDrop[d])
+		m.RXDrop[d] = counterDiff(m.RXDrop[d], base.RXDrop[d])
+		m.TXDrop[d] = counterDiff(m.TXDrop[d], base.TXDrop[d])
 	}
-	m.RXError, m.TXError = less(m.RXError, base.RXError), less(m.TXError, base.TXError)
-	m.Resent, m.Segmented = less(m.Resent, base.Resent), less(m.Segmented, base.Segmented)
-	m.Flooded = less(m.Flooded, base.Flooded)
+	m.RXError, m.TXError = counterDiff(m.RXError, base.RXError), counterDiff(m.TXError, base.TXError)
+	m.Resent, m.Segmented = counterDiff(m.Resent, base.Resent), counterDiff(m.Segmented, base.Segmented)
+	m.Flooded = counterDiff(m.Flooded, base.Flooded)
 	return m
 }
 
-// less is now - was of a total that may have begun anew.
-func less(now, was uint64) uint64 {
+// counterDiff is now - was of a total that may have been reset.
+func counterDiff(now, was uint64) uint64 {
 	if now < was {
 		return now
 	}
 	return now - was
 }
 
-// shown are the counters as a Status shows them: drops that are part of healthy work appear only
-// among the reasons.
-func (m *MemberCounters) shown() (rx, tx api.MemberCount, reasons map[string]uint64) {
+// summary returns the counters for the Status. Expected drops appear only among the reasons.
+func (m *MemberCounters) summary() (rx, tx api.MemberCount, reasons map[string]uint64) {
 	for p := range m.RX {
 		rx.Count.Add(m.RX[p])
 		tx.Count.Add(m.TX[p])
@@ -111,7 +109,7 @@ func (m *MemberCounters) shown() (rx, tx api.MemberCount, reasons map[string]uin
 
 // Explain says which member carries a flow, and why.
 func (t *Team) Explain(f spread.Flow) spread.Explanation {
-	v := t.view.Load()
+	v := t.snapshot.Load()
 	if v.plan == nil {
 		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
 	}
@@ -122,16 +120,16 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	return spread.Explain(v.plan, flows, v.name, f)
 }
 
-// Peers are the peers that the mode steers, by address; none in modes that steer none.
+// Peers returns the peers that the mode steers, by address; none in other modes.
 func (t *Team) Peers(ctx context.Context) ([]steer.Peer, error) {
-	out, err := t.post(ctx, request{in: AskPeers{}})
+	out, err := t.post(ctx, request{in: ListPeers{}})
 	return out.Peers, err
 }
 
-// MemberName is the name of the member with that id, "" when there is none.
-func (t *Team) MemberName(id int) string { return t.view.Load().name(id) }
+// MemberName returns the name of a member id, "" for none.
+func (t *Team) MemberName(id int) string { return t.snapshot.Load().name(id) }
 
-func (v *view) name(id int) string {
+func (v *snapshot) name(id int) string {
 	for i := range v.ids {
 		if v.ids[i] == id {
 			return v.status.Members[i].Name

@@ -16,8 +16,8 @@ import (
 	"nicteam/monitor"
 )
 
-// Loop is the control loop without its goroutine: it owns all mutable state of a team and decides.
-// It is called from one goroutine.
+// Loop decides. It is the control loop without its goroutine and owns all mutable state of a team. One goroutine calls
+// it.
 type Loop struct {
 	cfg     settings.Config
 	adapter frame.MAC
@@ -25,47 +25,47 @@ type Loop struct {
 	salt    uint64
 	newMode func(modes.Settings) (modes.Mode, error)
 
-	mode    modes.Mode
-	plan    *spread.Plan
-	members []*member        // by id
-	taken   spread.MemberSet // ids of members, of those that join and of those that leave
-	joining map[int]Link     // those that join
-	lastID  int
-	behind  behind
-	rxMode  spread.RxMode // of the adapter
-	warned  map[string]string
-	notes   []string          // of the start
-	advised map[string]string // warnings that leave the state as it is
-	down    bool              // the adapter is, by somebody's hand
+	mode        modes.Mode
+	plan        *spread.Plan
+	members     []*member        // by id
+	takenIDs    spread.MemberSet // of members, present, joining or leaving
+	joining     map[int]Link     // those that join
+	lastID      int
+	fdb         fdb
+	rxMode      spread.RxMode // of the adapter
+	warnings    map[string]string
+	startNotes  []string          // of the start
+	advice      map[string]string // warnings that leave the state as it is
+	adapterDown bool              // administratively
 
-	flooded   map[int]*flood
-	floodSeen time.Time    // on any
-	strayed   time.Time    // when strays began to count
-	strays    uint64       // frames for the adapter that came in where they should not
-	before    *spread.Plan // of the mode before, until the new one knows
-	moved     time.Time    // when the Plan last had a member collect that did not before
+	floods           map[int]*flood
+	floodSeen        time.Time    // on any
+	strayWindow      time.Time    // start of the stray count
+	strayCount       uint64       // frames for the adapter received by a member that does not collect
+	previousPlan     *spread.Plan // of the previous mode, until the new one has seen it
+	collectingGrewAt time.Time    // when a Plan last added a collecting member
 
-	evened time.Time // when the mode was last shown what the data path has seen
-	forced uint64    // moves of flows that do not pause
+	lastMeasured time.Time // when the mode last got a measurement
+	forcedMoves  uint64    // of flows that did not pause
 
-	agreed    func(modes.Mode) *modes.Agreement
-	agreement *modes.Agreement // of the mode, nil for one that agrees nothing
-	memory    *lacp.Memory     // as last handed out
-	handed    *lacp.Memory     // for the mode, until it knows
-	inherited *lacp.Memory     // of the process before this one
-	born      time.Time
-	ended     bool // the team has said farewell
+	agreementOf     func(modes.Mode) *modes.Agreement
+	agreement       *modes.Agreement // nil: the mode agrees nothing
+	lastMemory      *lacp.Memory     // as last given to the owner
+	modeMemory      *lacp.Memory     // for the new mode, until it has seen it
+	inheritedMemory *lacp.Memory     // of the process before
+	startedAt       time.Time
+	ended           bool // the mode has said farewell
 
-	path, pathReason string // the data path that moves the frames, and why that one
+	datapath, datapathReason string // which moves the frames, and why
 
 	state, reason string
-	carrier       bool // that the adapter is to have
+	carrier       bool // wanted of the adapter
 	since         time.Time
-	dirty         bool // the mode does not know the State
-	begun         bool
+	dirty         bool // the mode has not seen the State
+	started       bool
 }
 
-// maxNotes bounds what a Status has to carry.
+// maxNotes bounds the warnings of the start.
 const maxNotes = 64
 
 // LoopOptions are what a Loop needs besides its configuration.
@@ -74,22 +74,22 @@ type LoopOptions struct {
 	Salt    uint64                                   // of the flow hash, the team's own
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 
-	// Memory is what 802.3ad is to go on with: what a process before this one handed out last in Output.Memory, nil nothing.
+	// Memory is the last Output.Memory of the process before, nil for none.
 	Memory *lacp.Memory
 
-	Datapath, DatapathReason string // that moves the frames at first
+	Datapath, DatapathReason string // at the start
 }
 
-// NewLoop returns the loop of a team without members. cfg.Members are only looked at for weights.
-// The error is a *Problem.
+// NewLoop returns the loop of a team without members. cfg.Members give weights and port priorities to NICs that join.
+// The error is an *api.Problem.
 func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
 		o.NewMode = modes.New
 	}
 	l := &Loop{cfg: cfg, adapter: o.Adapter, salt: o.Salt, newMode: o.NewMode, lastID: -1,
-		joining: map[int]Link{}, warned: map[string]string{}, advised: map[string]string{}, flooded: map[int]*flood{},
-		agreed: modes.Agreed, memory: o.Memory,
-		path: o.Datapath, pathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
+		joining: map[int]Link{}, warnings: map[string]string{}, advice: map[string]string{}, floods: map[int]*flood{},
+		agreementOf: modes.Agreed, lastMemory: o.Memory,
+		datapath: o.Datapath, datapathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if f := settings.CheckLive(&cfg); f != nil {
 		return nil, settingProblem(f)
 	}
@@ -98,36 +98,36 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		return nil, modeProblem(cfg.Mode, err)
 	}
 	if !cfg.Mode.HasPartner() {
-		l.memory = identity(l.memory)
+		l.lastMemory = memoryIdentity(l.lastMemory)
 	}
-	l.mode, l.handed = m, l.memory
-	if l.memory != nil {
-		l.inherited = kept(l.memory)
+	l.mode, l.modeMemory = m, l.lastMemory
+	if l.lastMemory != nil {
+		l.inheritedMemory = cloneMemory(l.lastMemory)
 	}
 	return l, nil
 }
 
-// Handle takes in what happened at now and says what is to be done. now never goes back.
+// Handle applies an input at now and returns what to do. now never goes back.
 func (l *Loop) Handle(now time.Time, in Input) (out Output) {
 	l.handle(now, in, &out)
 	return out
 }
 
-// handle is Handle, of which what was found out until a panic is not lost.
+// handle is Handle that keeps in out what was decided before a panic.
 func (l *Loop) handle(now time.Time, in Input, out *Output) {
-	if !l.begun {
-		l.begun, l.since, l.born = true, now, now
+	if !l.started {
+		l.started, l.since, l.startedAt = true, now, now
 	}
-	if p := l.take(now, in, out); p != nil {
+	if p := l.applyInput(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
 	}
-	l.settle(now, out)
+	l.reconcile(now, out)
 }
 
 // Deadline is when the Loop wants the next Tick; zero for never.
 func (l *Loop) Deadline() time.Time {
-	d := l.behind.deadline()
+	d := l.fdb.deadline()
 	if !l.ended {
 		d = earlier(d, l.mode.Deadline())
 	}
@@ -137,8 +137,8 @@ func (l *Loop) Deadline() time.Time {
 	return d
 }
 
-// take changes the state by in. A refused input has changed nothing.
-func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
+// applyInput changes the state. A refused input has changed nothing.
+func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 	switch in := in.(type) {
 	case LinkChanged:
 		l.linkChanged(now, in.LinkState)
@@ -149,7 +149,7 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	case Released:
 		delete(l.joining, in.ID)
 		if l.byID(in.ID) == nil {
-			l.taken = l.taken.Without(in.ID)
+			l.takenIDs = l.takenIDs.Without(in.ID)
 		}
 	case Drain:
 		return l.drain(in, out)
@@ -162,33 +162,33 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	case Absent:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.names())
+			return noMember(in.Name, l.memberNames())
 		}
 		if !m.absent {
-			m.absent, m.lost = true, now
+			m.absent, m.linkLostAt = true, now
 		}
-	case Vacate:
+	case Reopen:
 		m := l.byName(in.Name)
 		if m == nil {
-			return noMember(in.Name, l.names())
+			return noMember(in.Name, l.memberNames())
 		}
-		m.vacant, l.dirty = true, true
+		m.reopening, l.dirty = true, true
 		out.ID, out.Link = m.id, m.link
-	case Returned:
-		if m := l.byID(in.ID); m != nil && m.vacant {
-			delete(l.warned, "groups "+m.link.Name)
+	case Reopened:
+		if m := l.byID(in.ID); m != nil && m.reopening {
+			delete(l.warnings, "groups "+m.link.Name)
 			m.link, m.info, l.dirty = in.Link, in.Info, true
-			m.reset(now)
+			m.resetLink(now)
 		}
 	case Change:
 		return l.change(now, in.Config, out)
 	case End:
 		if !l.ended {
 			l.ended = true
-			l.end(now, out)
+			l.endMode(now, out)
 		}
 	case Resume:
-		return l.resume()
+		return l.resumeMode()
 	case FromDatapath:
 		l.fromDatapath(now, in.Control, out)
 	case Flooding:
@@ -200,35 +200,35 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 		l.rxMode = in.RxMode
 	case Observed:
 		l.observed(now, in, out)
-	case OnDatapath:
-		if in.Name != l.path {
-			l.event(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.path, in.Reason))
+	case DatapathChanged:
+		if in.Name != l.datapath {
+			l.addEvent(out, now, "datapath-changed", "", fmt.Sprintf("%s, was %s: %s", in.Name, l.datapath, in.Reason))
 		}
-		l.path, l.pathReason = in.Name, in.Reason
+		l.datapath, l.datapathReason = in.Name, in.Reason
 	case Announced:
-		l.effects(now, l.mode.Handle(now, modes.Announced{}), out)
-	case AskPeers:
+		l.addEffects(now, l.mode.Handle(now, modes.Announced{}), out)
+	case ListPeers:
 		out.Peers = modes.Peers(now, l.mode)
 	case Warn:
-		delete(l.warned, in.Key)
-		delete(l.advised, in.Key)
+		delete(l.warnings, in.Key)
+		delete(l.advice, in.Key)
 		switch {
 		case in.Text == "":
 		case in.Advice:
-			l.advised[in.Key] = in.Text
+			l.advice[in.Key] = in.Text
 		default:
-			l.warned[in.Key] = in.Text
+			l.warnings[in.Key] = in.Text
 		}
-	case Note:
+	case StartNotes:
 		for _, text := range in.Texts {
-			if !slices.Contains(l.notes, text) && len(l.notes) < maxNotes {
-				l.notes = append(l.notes, text)
+			if !slices.Contains(l.startNotes, text) && len(l.startNotes) < maxNotes {
+				l.startNotes = append(l.startNotes, text)
 			}
 		}
 	case Announce:
-		l.announce(out)
+		l.announceAll(out)
 	case AdapterUp:
-		l.down = !in.Up
+		l.adapterDown = !in.Up
 	case AddressesLeft:
 		l.addressesLeft(now, in, out)
 	case AdapterMAC:
@@ -238,8 +238,8 @@ func (l *Loop) take(now time.Time, in Input, out *Output) *api.Problem {
 	return nil
 }
 
-// announce has everything told that the neighbours must know of the adapter.
-func (l *Loop) announce(out *Output) {
+// announceAll announces all that neighbours must know of the adapter.
+func (l *Loop) announceAll(out *Output) {
 	out.Tell = modes.TellAll
 	if l.plan != nil && l.plan.PerMember && l.cfg.ReceiveBalance {
 		out.Tell |= modes.TellAsk // the adapter's stack knows hosts since it got the addresses
@@ -248,19 +248,19 @@ func (l *Loop) announce(out *Output) {
 
 func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	for _, m := range l.members {
-		if m.link.Index != s.Index || m.vacant || s.At.Before(m.opened) {
+		if m.link.Index != s.Index || m.reopening || s.At.Before(m.openedAt) {
 			continue
 		}
-		if m.state.Link.SpeedBps != s.Link.SpeedBps {
-			l.dirty, m.rate = true, rate{}
+		if m.linkState.Link.SpeedBps != s.Link.SpeedBps {
+			l.dirty, m.measuredRate = true, rate{}
 		}
-		if m.state.Link.Duplex != s.Link.Duplex {
+		if m.linkState.Link.Duplex != s.Link.Duplex {
 			l.dirty = true
 		}
-		if m.state.Up && !s.Up {
-			m.lost = s.At
+		if m.linkState.Up && !s.Up {
+			m.linkLostAt = s.At
 		}
-		m.state, m.known, m.fresh = s, true, false
+		m.linkState, m.linkKnown, m.justJoined = s, true, false
 		m.debounce.Handle(now, s.Up)
 		if !s.Up && s.Reason == monitor.ReasonGone {
 			m.absent = true
@@ -282,12 +282,11 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 			return &api.Problem{Kind: api.Conflict, What: what, Why: "it is being added already", Fix: fix}
 		}
 	}
-	// The id that was free longest, so that the counters of a member that left are not taken for
-	// those of one that joins.
+	// Take the id that was free longest, so that counters of a member that left are not taken for those of a new one.
 	for i := 1; i <= spread.MaxMembers; i++ {
 		id := (l.lastID + i) % spread.MaxMembers
-		if !l.taken.Has(id) {
-			l.taken, l.lastID = l.taken.With(id), id
+		if !l.takenIDs.Has(id) {
+			l.takenIDs, l.lastID = l.takenIDs.With(id), id
 			l.joining[id] = in.Link
 			out.ID, out.Link = id, in.Link
 			return nil
@@ -298,11 +297,11 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	if _, ok := l.joining[in.ID]; !ok {
-		return // never reserved: the id may be somebody else's
+		return // never reserved: another member may have the id
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, fresh: true}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, justJoined: true}
 	for _, c := range l.cfg.Members {
 		if c.Name != in.Link.Name {
 			continue
@@ -316,19 +315,19 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 		m.weight = 1
 	}
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
-	m.reset(now)
+	m.resetLink(now)
 	i, _ := slices.BinarySearchFunc(l.members, m.id, func(m *member, id int) int { return m.id - id })
 	l.members = slices.Insert(l.members, i, m)
 	l.dirty = true
-	l.event(out, now, "member-added", in.Link.Name, "")
+	l.addEvent(out, now, "member-added", in.Link.Name, "")
 }
 
-// leaving finds the member that is to leave. The last one stays unless forced: who removes it by
-// mistake has no network.
+// leaving returns the member that is to leave. The last one stays unless forced: its removal by mistake would cut the
+// host off.
 func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 	m := l.byName(name)
 	if m == nil {
-		return nil, noMember(name, l.names())
+		return nil, noMember(name, l.memberNames())
 	}
 	for _, o := range l.members {
 		if o != m && !o.draining {
@@ -363,12 +362,12 @@ func (l *Loop) leave(now time.Time, in Leave, out *Output) *api.Problem {
 	if l.cfg.Active == m.link.Name {
 		l.cfg.Active = ""
 	}
-	delete(l.flooded, m.id)
-	l.disown(m.link.Name)
-	delete(l.warned, "filter "+m.link.Name)
-	delete(l.warned, "groups "+m.link.Name)
-	delete(l.warned, "mtu "+m.link.Name)
-	l.event(out, now, "member-removed", m.link.Name, "")
+	delete(l.floods, m.id)
+	l.forgetInherited(m.link.Name)
+	delete(l.warnings, "filter "+m.link.Name)
+	delete(l.warnings, "groups "+m.link.Name)
+	delete(l.warnings, "mtu "+m.link.Name)
+	l.addEvent(out, now, "member-removed", m.link.Name, "")
 	return nil
 }
 
@@ -377,29 +376,29 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 	case ControlFrame:
 		switch {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
-			// The adapter sent it under a Plan that is no longer in force. It is not to be lost by that.
-			for _, id := range l.via() {
+			// The adapter sent it under an earlier Plan, which handed its frames to the mode. Send it instead of losing it.
+			for _, id := range l.announceVia() {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
 		case c.Member < 0 || l.byID(c.Member) != nil:
-			l.effects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
+			l.addEffects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}
-	case ControlBehind:
+	case ControlStation:
 		mac := c.Station.MAC()
 		own := mac == l.adapter
 		for _, m := range l.members {
 			own = own || mac == m.link.MAC
 		}
 		if !own {
-			l.behind.add(now, c.Station)
+			l.fdb.learn(now, c.Station)
 		}
-	case ControlElsewhere:
-		l.behind.elsewhere(now, c.Station)
+	case ControlStationMoved:
+		l.fdb.moveAway(now, c.Station)
 	case ControlRefused:
-		l.refused(now, c, out)
+		l.filterRefused(now, c, out)
 	case ControlGroups:
-		l.groupsRefused(c)
+		l.syncGroupWarning(c)
 	case ControlSuspect:
 		out.ReadLinks = out.ReadLinks || l.byID(c.Member) != nil
 	}
@@ -423,7 +422,7 @@ func (l *Loop) byName(name string) *member {
 	return nil
 }
 
-func (l *Loop) names() []string {
+func (l *Loop) memberNames() []string {
 	var names []string
 	for _, m := range l.members {
 		names = append(names, m.link.Name)
@@ -431,7 +430,7 @@ func (l *Loop) names() []string {
 	return names
 }
 
-// settings are the live settings as modes read them.
+// settings returns the live settings as modes read them.
 func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
@@ -439,8 +438,8 @@ func (l *Loop) settings() modes.Settings {
 		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
 }
 
-// event adds an event to what is to be done.
-func (l *Loop) event(out *Output, now time.Time, name, member, reason string) {
+// addEvent adds an event to out.
+func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
 	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 

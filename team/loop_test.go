@@ -216,7 +216,7 @@ func TestLoopAbsentAndReturned(t *testing.T) {
 	if got := r.member(1).State; got != "absent" {
 		t.Errorf("member is %s without its socket", got)
 	}
-	r.do(Vacate{Name: "eth1"})
+	r.do(Reopen{Name: "eth1"})
 	if r.out.ID != a || r.out.Link.Index != 11 || (r.plan.Collecting | r.plan.Distributing).Has(a) || len(r.plan.Filter[a]) != 0 {
 		t.Errorf("vacated: %+v, plan %+v", r.out, r.plan)
 	}
@@ -224,7 +224,7 @@ func TestLoopAbsentAndReturned(t *testing.T) {
 	r.now = r.now.Add(time.Second)
 	back := linkOf(1)
 	back.Index = 50
-	r.do(Returned{ID: a, Link: back})
+	r.do(Reopened{ID: a, Link: back})
 	r.do(LinkChanged{monitor.LinkState{Index: 50, Reason: monitor.ReasonGone, At: was}}) // about the NIC before
 	if got := r.member(1).State; got != "down" {
 		t.Errorf("believed what is older than the return: %s", got)

@@ -2,8 +2,8 @@ package team
 
 import "sync"
 
-// mailbox hands the latest value to one goroutine; a value that was not taken is replaced. It is
-// how the control loop passes on what may take long without ever waiting.
+// mailbox passes the latest value to one goroutine; a newer one replaces it. So the control loop never waits for what
+// takes long.
 type mailbox[T any] struct {
 	wake chan struct{}
 	mu   sync.Mutex
@@ -26,7 +26,7 @@ func (m *mailbox[T]) signal() {
 	}
 }
 
-// take returns the latest value; wake says that there is a new one.
+// take returns the latest value; wake signals a new one.
 func (m *mailbox[T]) take() T {
 	m.mu.Lock()
 	defer m.mu.Unlock()

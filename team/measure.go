@@ -9,51 +9,51 @@ import (
 )
 
 const (
-	// measureEvery is how often, at least, rates are looked at.
-	measureEvery = time.Second
-	// measureAfter is how many more times that happens after the last frame, so that averages come to rest.
-	measureAfter = 8
+	// measureMax is the longest time between two measurements.
+	measureMax = time.Second
+	// measureQuietRounds is the number of measurements after the last frame, until averages have settled.
+	measureQuietRounds = 8
 )
 
-// rate is what a member was measured to carry; the zero value is not measured yet.
+// rate is the measured capacity of a member; zero: not measured yet.
 type rate struct {
 	bps    uint64
 	source spread.RateSource
 }
 
-// measured keeps what a Status shows of what the data path has seen, and hands it to the mode once a Rebalance.
+// measured keeps rates and forced moves for the Status, and passes the measurement to the mode once a Rebalance.
 func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 	if in.Flows != nil {
 		for _, m := range l.members {
 			q := &in.Flows.Members[m.id]
-			m.rate = rate{q.Rate, q.Source}
+			m.measuredRate = rate{q.Rate, q.Source}
 		}
-		l.forced = in.Flows.Forced
+		l.forcedMoves = in.Flows.Forced
 	}
-	// Timers are late by a little, and not by the same each time.
-	if late := measureInterval(l.cfg.Rebalance) / 2; now.Sub(l.evened) < l.cfg.Rebalance-late {
+	// Timers are late by varying amounts.
+	if late := measureInterval(l.cfg.Rebalance) / 2; now.Sub(l.lastMeasured) < l.cfg.Rebalance-late {
 		return
 	}
-	l.evened = now
-	l.effects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.Heard}), out)
+	l.lastMeasured = now
+	l.addEffects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.Heard}), out)
 }
 
-// unmeasured forgets all that was measured under a mode.
-func (l *Loop) unmeasured() {
+// resetMeasurements forgets what was measured under another mode.
+func (l *Loop) resetMeasurements() {
 	for _, m := range l.members {
-		m.rate = rate{}
+		m.measuredRate = rate{}
 	}
-	l.forced, l.evened = 0, time.Time{}
+	l.forcedMoves, l.lastMeasured = 0, time.Time{}
 }
 
-// rateOf is what a member is taken to carry, and how that is known; 0 and "" where no mode asks or the member does not
-// send.
+// rateOf returns the rate of a member and its source; 0 and "" when the mode has no rates, or the member does not
+// distribute.
 func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 	if !shortest(l.plan) || !l.plan.Distributing.Has(m.id) {
 		return 0, ""
 	}
-	if m.rate.bps > 0 {
-		return m.rate.bps, m.rate.source.String()
+	if m.measuredRate.bps > 0 {
+		return m.measuredRate.bps, m.measuredRate.source.String()
 	}
 	source = spread.RateAssumed.String()
 	if l.plan.Shortest.SpeedKnown.Has(m.id) {
@@ -65,55 +65,55 @@ func (l *Loop) rateOf(m *member) (bps uint64, source string) {
 // shortest reports whether p has a flow table.
 func shortest(p *spread.Plan) bool { return p != nil && p.Rule == spread.RuleShortest }
 
-// measureInterval is how often to measure: a whole number of times in a Rebalance.
+// measureInterval divides a Rebalance into equal intervals of at most measureMax.
 func measureInterval(rebalance time.Duration) time.Duration {
 	if rebalance <= 0 {
-		return measureEvery
+		return measureMax
 	}
-	return rebalance / ((rebalance + measureEvery - 1) / measureEvery)
+	return rebalance / ((rebalance + measureMax - 1) / measureMax)
 }
 
-// measure shows the control loop, while frames move, what the data path has seen of flows and peers. It has its own
-// goroutine because the data path copies the table between two batches, which may take a moment.
-func (t *Team) measure(ctx context.Context) {
-	timer := time.NewTimer(measureEvery)
+// runMeasuring measures flows and peers while frames move. It has its own goroutine because the data path copies the
+// flow table between two batches.
+func (t *Team) runMeasuring(ctx context.Context) {
+	timer := time.NewTimer(measureMax)
 	defer timer.Stop()
-	var s *seen // made when first wanted: most modes need none of it
+	var s *measurement // allocated when needed: most modes have none
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		}
-		v := t.view.Load()
+		v := t.snapshot.Load()
 		timer.Reset(measureInterval(v.config.Rebalance))
 		if v.plan == nil || !v.plan.PerMember {
 			continue
 		}
 		if s == nil {
-			s = new(seen)
+			s = new(measurement)
 		}
-		t.o.Panics.Do(whereMeasuring, func() { t.show(ctx, s) })
+		t.o.Panics.Do(panicMeasuring, func() { t.measureOnce(ctx, s) })
 	}
 }
 
-// seen is what the data path has seen, as last shown.
-type seen struct {
-	flows    spread.FlowTable
-	heard    spread.RxBytes
-	counters Counters
-	moved    uint64
-	quiet    int // how many times nothing had moved
+// measurement is the last measurement.
+type measurement struct {
+	flows       spread.FlowTable
+	heard       spread.RxBytes
+	counters    Counters
+	moved       uint64
+	quietRounds int // how many times nothing had moved
 }
 
-// show shows the control loop what the data path has seen since it last did.
-func (t *Team) show(ctx context.Context, s *seen) {
+// measureOnce shows the control loop what the data path has seen since it last did.
+func (t *Team) measureOnce(ctx context.Context, s *measurement) {
 	t.o.Datapath.Counters(&s.counters)
-	s.quiet++
-	if now := s.counters.moved(); now != s.moved {
-		s.moved, s.quiet = now, 0
+	s.quietRounds++
+	if now := s.counters.totalFrames(); now != s.moved {
+		s.moved, s.quietRounds = now, 0
 	}
-	if s.quiet > measureAfter {
+	if s.quietRounds > measureQuietRounds {
 		return
 	}
 	in := Measured{Heard: &s.heard}

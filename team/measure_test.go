@@ -57,7 +57,7 @@ func TestRatesOfMembers(t *testing.T) {
 	want("a quarter of the largest", 1, 25e7, "link")
 	r.do(Measured{Flows: &f, Heard: &h})
 	want("measured again", 2, 2e8, "measured")
-	s := r.l.byName("eth2").state
+	s := r.l.byName("eth2").linkState
 	s.Link.SpeedBps = 0
 	s.At = r.now
 	r.do(LinkChanged{s})
@@ -101,8 +101,8 @@ func TestEvened(t *testing.T) {
 		for range 10 {
 			r.run(tt.every)
 			r.do(Measured{Flows: &spread.FlowTable{}, Heard: &spread.RxBytes{}})
-			if !r.l.evened.Equal(last) {
-				n, last = n+1, r.l.evened
+			if !r.l.lastMeasured.Equal(last) {
+				n, last = n+1, r.l.lastMeasured
 			}
 		}
 		if n != tt.want {
@@ -140,13 +140,13 @@ func TestMeasures(t *testing.T) {
 			if err := tm.Set(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(measureEvery) // the timer that runs is not shortened
+			time.Sleep(measureMax) // the timer that runs is not shortened
 		}
 		want("moving", asked(10*time.Second, true), 9, 11)
 		if s := tm.Status(); s.FlowMoves.Forced != 3 || s.Members[0].RateBps != 5e8 || s.Members[1].RateSource != "link" {
 			t.Errorf("status shows %+v, %+v", s.FlowMoves, s.Members)
 		}
-		want("after that", asked(20*time.Second, false), measureAfter-1, measureAfter+1)
+		want("after that", asked(20*time.Second, false), measureQuietRounds-1, measureQuietRounds+1)
 		want("at rest", asked(10*time.Second, false), 0, 0)
 		want("moving again", asked(10*time.Second, true), 9, 11)
 		set(func(c *settings.Config) { c.Rebalance = 200 * time.Millisecond })

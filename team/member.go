@@ -9,85 +9,85 @@ import (
 	"nicteam/monitor"
 )
 
-// member is a member as the Loop keeps it.
+// member is a member in the Loop.
 type member struct {
 	id       int
 	link     Link
 	weight   float64
-	priority uint16 // of its port in 802.3ad
+	priority uint16 // port priority, 802.3ad
 	info     MemberInfo
-	opened   time.Time // on link; what was seen before is about another socket
+	openedAt time.Time // by the data path; earlier reports are about another socket
 
-	debounce monitor.Debounce
-	state    monitor.LinkState // as last reported
-	known    bool              // state was reported since opened
-	fresh    bool              // has just joined: that its link is not read yet is no fault
-	lost     time.Time         // when its link was last seen to go
-	absent   bool              // its NIC is gone; its socket is dead even if the NIC comes back
-	vacant   bool              // the data path is opening it anew: no Plan may name it
-	draining bool
-	rate     rate // as last measured
+	debounce     monitor.Debounce
+	linkState    monitor.LinkState // as last reported
+	linkKnown    bool              // linkState was reported since openedAt
+	justJoined   bool              // its link is not read yet, which is no fault
+	linkLostAt   time.Time         // when its link was last lost
+	absent       bool              // its NIC is gone; the socket is dead even if the NIC returns
+	reopening    bool              // the data path opens it again: no Plan may name it
+	draining     bool
+	measuredRate rate // as last measured
 
-	unfit   string // why it is not used though its link is up, "" nothing speaks against it
-	refusal string // why its NIC takes in nothing for other addresses, "" it does or nobody has tried
+	unfit         string // why it is not used although its link is up, "" it is fit
+	filterRefusal string // why its NIC accepts no other addresses, "" not refused
 
-	usable   bool // what the mode was told
+	usable   bool // as in the mode's State
 	failures uint64
 }
 
-// linked is whether m may be used by its link watches.
-func (m *member) linked() bool { return m.known && !m.absent && !m.vacant && m.debounce.Up() }
+// linkUp reports whether the link watches allow m, after its delays.
+func (m *member) linkUp() bool { return m.linkKnown && !m.absent && !m.reopening && m.debounce.Up() }
 
-// verdict is whether m may be used.
-func (m *member) verdict() bool { return m.linked() && m.unfit == "" }
+// verdict reports whether m may be used.
+func (m *member) verdict() bool { return m.linkUp() && m.unfit == "" }
 
-// reset forgets what was seen of m's NIC before now.
-func (m *member) reset(now time.Time) {
-	m.opened, m.known, m.absent, m.vacant = now, false, false, false
-	m.state, m.rate, m.refusal = monitor.LinkState{}, rate{}, ""
+// resetLink forgets what was observed of m's NIC before now.
+func (m *member) resetLink(now time.Time) {
+	m.openedAt, m.linkKnown, m.absent, m.reopening = now, false, false, false
+	m.linkState, m.measuredRate, m.filterRefusal = monitor.LinkState{}, rate{}, ""
 	m.debounce = monitor.Debounce{UpDelay: m.debounce.UpDelay, DownDelay: m.debounce.DownDelay}
 }
 
-// mode is m as modes see it.
-func (m *member) mode() modes.Member {
+// modeMember returns m as modes see it.
+func (m *member) modeMember() modes.Member {
 	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
-		Weight: m.weight, SpeedBps: m.state.Link.SpeedBps, HalfDuplex: m.state.Link.Duplex == "half", PortPriority: m.priority}
+		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half", PortPriority: m.priority}
 }
 
-// word is m's state under a Plan, with the reason in words.
-func (m *member) word(p *spread.Plan) (state, reason string) {
+// state returns m's state under a Plan, and the reason.
+func (m *member) state(p *spread.Plan) (state, reason string) {
 	switch {
-	case m.absent || m.vacant:
+	case m.absent || m.reopening:
 		return "absent", monitor.ReasonGone
 	case m.draining:
 		return "draining", "leaves the team"
 	case !m.usable:
-		return "down", m.why()
+		return "down", m.whyDown()
 	case p == nil || !p.Distributing.Has(m.id):
-		return "standby", m.delayed()
+		return "standby", m.downDelayNote()
 	}
-	return "up", m.delayed()
+	return "up", m.downDelayNote()
 }
 
-// why says why m is not usable.
-func (m *member) why() string {
+// whyDown says why m is not usable.
+func (m *member) whyDown() string {
 	switch {
-	case m.absent || m.vacant:
+	case m.absent || m.reopening:
 		return monitor.ReasonGone
-	case !m.known:
+	case !m.linkKnown:
 		return "link not read yet"
 	case m.unfit != "":
 		return m.unfit
-	case m.state.Up:
+	case m.linkState.Up:
 		return fmt.Sprintf("link is up, waits for up_delay of %v", m.debounce.UpDelay)
 	}
-	return m.state.Reason
+	return m.linkState.Reason
 }
 
-// delayed says that m is usable only because of its down-delay.
-func (m *member) delayed() string {
-	if m.state.Up {
+// downDelayNote says that m is usable only because of its down-delay, "" otherwise.
+func (m *member) downDelayNote() string {
+	if m.linkState.Up {
 		return ""
 	}
-	return fmt.Sprintf("%s, waits for down_delay of %v", m.state.Reason, m.debounce.DownDelay)
+	return fmt.Sprintf("%s, waits for down_delay of %v", m.linkState.Reason, m.debounce.DownDelay)
 }

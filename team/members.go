@@ -14,8 +14,8 @@ import (
 // takes long (the data path opening a NIC) happens in the caller's goroutine, so a failover is
 // never late because of it.
 
-// Join makes a NIC a member and returns its id; the data path moves frames through it as soon as
-// its link is up. weight 0 is the configured one, else 1. The error is a *Problem.
+// Join makes a NIC a member and returns its id. The data path moves frames through it as soon as its link is up. weight
+// 0 is the configured one, else 1. The error is an *api.Problem.
 func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo) (id int, err error) {
 	out, err := t.post(ctx, request{in: Reserve{Link: l}})
 	if err != nil {
@@ -38,18 +38,18 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 const (
 	drainMax   = time.Second            // the longest that a drain takes
 	drainQuiet = 100 * time.Millisecond // nothing has arrived for so long: peers know the new way
-	drainLook  = 5 * time.Millisecond
+	drainPoll  = 5 * time.Millisecond
 )
 
-// Drain ends the distributing of a member and returns when nothing more leaves or arrives by it,
-// after a second at the latest. Without force the last member stays. When ctx ends first, the
-// member works as before. Draining twice is fine. The error is a *Problem or ctx's.
+// Drain ends distributing by a member, and returns when no frame leaves or arrives by it any more, after a second at
+// the latest. Without force the last member stays. If ctx ends first, the member works as before. Draining twice is
+// fine. The error is an *api.Problem or ctx's.
 func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 	out, err := t.post(ctx, request{in: Drain{Name: name, Force: force}})
 	if err != nil {
 		return err
 	}
-	look := time.NewTicker(drainLook)
+	look := time.NewTicker(drainPoll)
 	defer look.Stop()
 	begin := time.Now()
 	arrived, last := t.received(out.ID), begin
@@ -66,7 +66,7 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 		if n := t.received(out.ID); n != arrived {
 			arrived, last = n, now
 		}
-		sends := t.view.Load().plan.Distributing.Has(out.ID) // flows that are still under way by it
+		sends := t.snapshot.Load().plan.Distributing.Has(out.ID) // flows that are still under way by it
 		quiet := !sends && now.Sub(last) >= drainQuiet && t.o.Datapath.Backlog(out.ID) == 0
 		if quiet || now.Sub(begin) >= drainMax {
 			return nil
@@ -74,7 +74,7 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 	}
 }
 
-// received is how many frames the data path has taken in by a member.
+// received is the number of frames received by a member.
 func (t *Team) received(id int) (n uint64) {
 	for _, c := range t.counters().Members[id].RX {
 		n += c.Frames
@@ -82,12 +82,12 @@ func (t *Team) received(id int) (n uint64) {
 	return n
 }
 
-// Leave takes a member out of the team, without draining it first, and closes it. Without force
-// the last member stays. The error is a *Problem.
+// Leave removes a member without draining it, and closes it. Without force the last member stays. The error is an
+// *api.Problem.
 func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	select {
-	case t.reopen <- struct{}{}:
-		defer func() { <-t.reopen }()
+	case t.memberLock <- struct{}{}:
+		defer func() { <-t.memberLock }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -104,22 +104,22 @@ func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	return nil
 }
 
-// Absent says that a member's NIC is gone, when somebody knows before the link watch does.
+// Absent reports that a member's NIC is gone, before the link watch does.
 func (t *Team) Absent(ctx context.Context, name string) error {
 	_, err := t.post(ctx, request{in: Absent{Name: name}})
 	return err
 }
 
-// Return opens a member anew on its NIC, which has come back, maybe with another ifindex. The
-// error is a *Problem; the member is then absent still.
-func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo) error {
+// Reopen opens a member on its NIC, which has come back, perhaps with another ifindex. The error is an *api.Problem;
+// the member stays absent then.
+func (t *Team) Reopen(ctx context.Context, name string, l Link, info MemberInfo) error {
 	select {
-	case t.reopen <- struct{}{}:
-		defer func() { <-t.reopen }()
+	case t.memberLock <- struct{}{}:
+		defer func() { <-t.memberLock }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	out, err := t.post(ctx, request{in: Vacate{Name: name}})
+	out, err := t.post(ctx, request{in: Reopen{Name: name}})
 	if err != nil {
 		return err
 	}
@@ -130,41 +130,40 @@ func (t *Team) Return(ctx context.Context, name string, l Link, info MemberInfo)
 	if err := t.o.Datapath.Join(out.ID, l); err != nil {
 		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
-	if _, err := t.post(settled, request{in: Returned{ID: out.ID, Link: l, Info: info}}); err != nil {
+	if _, err := t.post(settled, request{in: Reopened{ID: out.ID, Link: l, Info: info}}); err != nil {
 		return err
 	}
 	t.watch.Add(l.Index)
 	return nil
 }
 
-// Set puts another configuration in force, as far as it is live (see [Change]); adapter, members
-// and connections stay. Nothing is changed when anything in it is wrong. The error is a *Problem.
+// Set adopts the live settings of another configuration (see [Change]); adapter, members and connections stay. Nothing
+// is changed when any of it is wrong. The error is an *api.Problem.
 func (t *Team) Set(ctx context.Context, c settings.Config) error {
 	_, err := t.post(ctx, request{in: Change{Config: c}})
 	return err
 }
 
-// End says farewell to whoever is to be told that the team ends for good, and returns when it is on its way; the members
-// must still be open. From then on frames go as they went, whatever happens, until Resume or the end of Run.
+// End says farewell to partners, and returns when it is on its way; members must still be open. From then on the Plan
+// does not change, until Resume or the end of Run.
 func (t *Team) End(ctx context.Context) error {
 	_, err := t.post(ctx, request{in: End{}})
 	return err
 }
 
-// Resume takes an End back: the team works as before, and what its data path was told meanwhile is told anew. Without an
-// End it does nothing.
+// Resume takes an End back: the Plan is applied again. Without an End it does nothing.
 func (t *Team) Resume(ctx context.Context) error {
 	_, err := t.post(ctx, request{in: Resume{}})
 	return err
 }
 
-// Announce tells the neighbours where the adapter's addresses are, for instance after it got them.
+// Announce announces the adapter's addresses, for instance after it got them.
 func (t *Team) Announce(ctx context.Context) error {
 	_, err := t.post(ctx, request{in: Announce{}})
 	return err
 }
 
-// Observe says what the kernel says of the adapter and of members' NICs.
+// Observe passes what the kernel reports of the adapter and of members' NICs.
 func (t *Team) Observe(ctx context.Context, o Observed) error {
 	_, err := t.post(ctx, request{in: o})
 	return err
@@ -176,45 +175,43 @@ func (t *Team) Warn(ctx context.Context, key, text string) error {
 	return err
 }
 
-// Note adds warnings of the start that nobody was told of. They stay, and do not make the team degraded.
-func (t *Team) Note(ctx context.Context, texts ...string) error {
-	_, err := t.post(ctx, request{in: Note{texts}})
+// AddStartNotes adds warnings of the start to the Status. They stay, and do not degrade the team.
+func (t *Team) AddStartNotes(ctx context.Context, texts ...string) error {
+	_, err := t.post(ctx, request{in: StartNotes{texts}})
 	return err
 }
 
-// SetRxMode says what the adapter's stack wants to receive besides frames to the adapter's address. rx stays as it is.
+// SetRxMode sets what the adapter's stack wants to receive besides its own address. rx is borrowed for good.
 func (t *Team) SetRxMode(ctx context.Context, rx spread.RxMode) error {
 	_, err := t.post(ctx, request{in: AdapterRxMode{rx}})
 	return err
 }
 
-// OnDatapath says which data path moves the frames from now on, and why that one.
-func (t *Team) OnDatapath(ctx context.Context, name, reason string) error {
-	_, err := t.post(ctx, request{in: OnDatapath{Name: name, Reason: reason}})
+// DatapathChanged reports which data path moves the frames, and why that one.
+func (t *Team) DatapathChanged(ctx context.Context, name, reason string) error {
+	_, err := t.post(ctx, request{in: DatapathChanged{Name: name, Reason: reason}})
 	return err
 }
 
-// Config is the configuration in force, with the members as they are.
-func (t *Team) Config() settings.Config { return t.view.Load().config }
+// Config returns the configuration in force, with the present members.
+func (t *Team) Config() settings.Config { return t.snapshot.Load().config }
 
-// Record adds an event that happened outside the control loop: takeover, restored.
+// Record adds an event from outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
 	e := api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
 	t.events.add([]api.Event{e})
 	t.logEvent(e)
 }
 
-// Events returns the events remembered that are not before since, oldest first; at most the last 1000.
-func (t *Team) Events(since time.Time) []api.Event { return t.events.since(since) }
+// Events returns the last events (at most 1000) from since on, oldest first.
+func (t *Team) Events(since time.Time) []api.Event { return t.events.sinceTime(since) }
 
-// Follow delivers events as they happen until ctx ends, then the channel is closed. A receiver
-// that is slow loses events.
+// Follow delivers events until ctx ends, then closes the channel. A slow receiver loses events.
 func (t *Team) Follow(ctx context.Context) <-chan api.Event {
 	return t.events.follow(ctx, false, time.Time{})
 }
 
-// Replay delivers the events remembered that are not before since, and then like Follow, with
-// none lost or doubled between the two.
+// Replay delivers past events from since on, then follows, without loss or repetition between the two.
 func (t *Team) Replay(ctx context.Context, since time.Time) <-chan api.Event {
 	return t.events.follow(ctx, true, since)
 }

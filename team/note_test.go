@@ -13,8 +13,8 @@ func TestNotes(t *testing.T) {
 		r.join(n)
 		r.link(n, true)
 	}
-	r.do(Note{[]string{"one", "two"}})
-	r.do(Note{[]string{"two", "three"}})
+	r.do(StartNotes{[]string{"one", "two"}})
+	r.do(StartNotes{[]string{"two", "three"}})
 	if s := r.l.Status(); s.State != "up" || s.Reason != "" || !slices.Equal(s.Warnings, []string{"one", "two", "three"}) {
 		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
 	}
@@ -23,7 +23,7 @@ func TestNotes(t *testing.T) {
 		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
 	}
 	for i := range 1000 {
-		r.do(Note{[]string{fmt.Sprint(i)}})
+		r.do(StartNotes{[]string{fmt.Sprint(i)}})
 	}
 	if n := len(r.l.Status().Warnings); n > maxNotes+1 {
 		t.Errorf("%d warnings", n)

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Observed is what the kernel says of the adapter and of members' NICs, whoever made it so. What it leaves out is as it
-// was; a NIC that is no member's, or of a member that is absent, is ignored. Members are known by their ifindex: the
-// name may be another.
+// Observed is what the kernel reports of the adapter and of members' NICs, whoever changed it. What is left out is
+// unchanged. Members are identified by ifindex, since names change; other NICs, and members that are absent, are
+// ignored.
 type Observed struct {
 	MTU  int // the adapter's; 0: as it was
 	NICs []ObservedNIC
@@ -23,31 +23,30 @@ type ObservedNIC struct {
 	MTU int
 }
 
-// observed takes over what NICs and adapter are like. A member that comes to have the adapter's MTU has followed it,
-// which is no event of its own.
+// observed adopts changes of NICs and adapter. A member whose MTU becomes the adapter's has followed it: no event.
 func (l *Loop) observed(now time.Time, in Observed, out *Output) {
 	if in.MTU != 0 && in.MTU != l.mtu {
 		if l.mtu != 0 {
-			l.event(out, now, "mtu-changed", "", fmt.Sprintf("%d, was %d", in.MTU, l.mtu))
+			l.addEvent(out, now, "mtu-changed", "", fmt.Sprintf("%d, was %d", in.MTU, l.mtu))
 		}
 		l.mtu = in.MTU
 	}
 	names := map[string]string{} // old to new
 	for _, n := range in.NICs {
 		m := l.byIndex(n.Index)
-		if m == nil || m.absent || m.vacant {
+		if m == nil || m.absent || m.reopening {
 			continue
 		}
 		if n.Name != m.link.Name {
 			names[m.link.Name] = n.Name
 		}
 		if n.MAC != m.link.MAC {
-			l.event(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
+			l.addEvent(out, now, "mac-changed", n.Name, fmt.Sprintf("%v, was %v", n.MAC, m.link.MAC))
 			m.link.MAC, l.dirty = n.MAC, true
 		}
 		if n.MTU != m.info.MTU {
 			if n.MTU != l.mtu {
-				l.event(out, now, "mtu-changed", n.Name, fmt.Sprintf("%d, was %d", n.MTU, m.info.MTU))
+				l.addEvent(out, now, "mtu-changed", n.Name, fmt.Sprintf("%d, was %d", n.MTU, m.info.MTU))
 			}
 			m.info.MTU = n.MTU
 		}
@@ -64,19 +63,18 @@ func (l *Loop) byIndex(index int) *member {
 	return nil
 }
 
-// NameLeft is the name of a member whose NIC is not there when others are renamed, old to new: if one of them took its name,
-// the one that this left. So names stay different.
-func NameLeft(name string, renamed map[string]string) string {
+// NameAfterRenames returns the name of an absent member after others were renamed, old to new. If one of them took its
+// name, it gets the name that this one left, so that names stay unique.
+func NameAfterRenames(name string, renamed map[string]string) string {
 	for was, is := range renamed {
 		if is == name && was != is {
-			return NameLeft(was, renamed)
+			return NameAfterRenames(was, renamed)
 		}
 	}
 	return name
 }
 
-// rename follows members' NICs to new names, by which they are managed from here on: all at once, as two may have changed
-// names.
+// rename adopts new names of members' NICs, all at once: two may have swapped names.
 func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 	if len(present) == 0 {
 		return
@@ -85,12 +83,12 @@ func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 	names := maps.Clone(present)
 	configured := slices.Clone(l.cfg.Members) // it is published
 	for _, c := range configured {
-		if _, ok := present[c.Name]; !ok && NameLeft(c.Name, present) != c.Name {
-			names[c.Name] = NameLeft(c.Name, present)
+		if _, ok := present[c.Name]; !ok && NameAfterRenames(c.Name, present) != c.Name {
+			names[c.Name] = NameAfterRenames(c.Name, present)
 		}
 	}
 	for _, was := range slices.Sorted(maps.Keys(names)) {
-		l.event(out, now, "member-renamed", names[was], "was "+was)
+		l.addEvent(out, now, "member-renamed", names[was], "was "+was)
 	}
 	renamed := func(s string) string { return cmp.Or(names[s], s) }
 	l.cfg.Primary, l.cfg.Active = renamed(l.cfg.Primary), renamed(l.cfg.Active)
@@ -102,14 +100,14 @@ func (l *Loop) rename(now time.Time, present map[string]string, out *Output) {
 		m.link.Name = renamed(m.link.Name)
 	}
 	warned := map[string]string{}
-	for key, text := range l.warned {
-		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(ofMembers, kind) {
+	for key, text := range l.warnings {
+		if kind, was, ok := strings.Cut(key, " "); ok && names[was] != "" && slices.Contains(memberWarnings, kind) {
 			key, text = kind+" "+names[was], strings.Replace(text, was, names[was], 1)
 		}
 		warned[key] = text
 	}
-	l.warned = warned
+	l.warnings = warned
 }
 
-// ofMembers are the kinds of warnings that are about one member.
-var ofMembers = []string{"filter", "groups", "mtu", "rejoin"}
+// memberWarnings are the kinds of warnings about one member.
+var memberWarnings = []string{"filter", "groups", "mtu", "rejoin"}

@@ -122,8 +122,8 @@ func TestAMembersMACChanges(t *testing.T) {
 		t.Errorf("%+v", r.member(2))
 	}
 	back := Link{Name: "eth2", Index: 70, MAC: linkOf(2).MAC}
-	out = r.do(Vacate{Name: "eth2"})
-	r.do(Returned{ID: out.ID, Link: back, Info: MemberInfo{MTU: 1500}})
+	out = r.do(Reopen{Name: "eth2"})
+	r.do(Reopened{ID: out.ID, Link: back, Info: MemberInfo{MTU: 1500}})
 	if r.member(2).MAC != back.MAC.String() {
 		t.Errorf("it came back with %s", r.member(2).MAC)
 	}

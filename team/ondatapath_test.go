@@ -17,13 +17,13 @@ func TestOnDatapath(t *testing.T) {
 	now := time.Unix(1, 0)
 	l.Handle(now, Tick{})
 	for _, step := range []struct {
-		in     OnDatapath
+		in     DatapathChanged
 		events []string
 	}{
-		{OnDatapath{"relay", "asked for"}, nil},
-		{OnDatapath{"fastpath", "the kernel moves"}, []string{"datapath-changed: fastpath, was relay: the kernel moves"}},
-		{OnDatapath{"fastpath", "the kernel moves"}, nil},
-		{OnDatapath{"relay", "eth1: held"}, []string{"datapath-changed: relay, was fastpath: eth1: held"}},
+		{DatapathChanged{"relay", "asked for"}, nil},
+		{DatapathChanged{"fastpath", "the kernel moves"}, []string{"datapath-changed: fastpath, was relay: the kernel moves"}},
+		{DatapathChanged{"fastpath", "the kernel moves"}, nil},
+		{DatapathChanged{"relay", "eth1: held"}, []string{"datapath-changed: relay, was fastpath: eth1: held"}},
 	} {
 		var events []string
 		for _, e := range l.Handle(now, step.in).Events {
@@ -33,7 +33,7 @@ func TestOnDatapath(t *testing.T) {
 			t.Errorf("after %v events (-want +got):\n%s", step.in, diff)
 		}
 		st := l.Status()
-		if got := (OnDatapath{st.Datapath, st.DatapathReason}); got != step.in {
+		if got := (DatapathChanged{st.Datapath, st.DatapathReason}); got != step.in {
 			t.Errorf("status says %v, want %v", got, step.in)
 		}
 		if counts := map[string]string{"relay": "all", "fastpath": "relayed"}[step.in.Name]; st.Adapter.KernelCounts != counts {

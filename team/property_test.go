@@ -288,11 +288,11 @@ func TestLoopProperties(t *testing.T) {
 				n := w.pick("nic")
 				if id, ok := w.ids[n]; ok {
 					w.absent[n] = true
-					if w.do(Vacate{Name: linkOf(n).Name}); (w.plan.Collecting | w.plan.Distributing).Has(id) || len(w.plan.Filter[id]) > 0 {
+					if w.do(Reopen{Name: linkOf(n).Name}); (w.plan.Collecting | w.plan.Distributing).Has(id) || len(w.plan.Filter[id]) > 0 {
 						t.Fatal("plan names a member that is opened anew")
 					}
 					w.absent[n] = false
-					w.do(Returned{ID: id, Link: linkOf(n)})
+					w.do(Reopened{ID: id, Link: linkOf(n)})
 					w.tell(n)
 				}
 			},
@@ -318,11 +318,11 @@ func TestLoopProperties(t *testing.T) {
 			},
 			"guest": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlBehind, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+				w.do(FromDatapath{Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
 			},
 			"guest moves": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlElsewhere, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+				w.do(FromDatapath{Control{Kind: ControlStationMoved, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
 			},
 			"seen": func(t *rapid.T) {
 				w.t = t
@@ -345,9 +345,9 @@ func TestLoopProperties(t *testing.T) {
 				w.do(Undrain{Name: linkOf(n).Name})
 			}
 			if w.absent[n] {
-				w.do(Vacate{Name: linkOf(n).Name})
+				w.do(Reopen{Name: linkOf(n).Name})
 				w.absent[n] = false
-				w.do(Returned{ID: id, Link: linkOf(n)})
+				w.do(Reopened{ID: id, Link: linkOf(n)})
 			}
 			w.up[n] = true
 			w.tell(n)

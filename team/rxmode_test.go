@@ -33,7 +33,7 @@ func TestLoopGroupsRefused(t *testing.T) {
 	ends := map[string]func(r *rig, id int){
 		"taken":    func(r *rig, id int) { r.do(FromDatapath{Control{Kind: ControlGroups, Member: id}}) },
 		"left":     func(r *rig, id int) { r.do(Leave{Name: "eth1"}) },
-		"returned": func(r *rig, id int) { r.do(Vacate{Name: "eth1"}); r.do(Returned{ID: id, Link: linkOf(1)}) },
+		"returned": func(r *rig, id int) { r.do(Reopen{Name: "eth1"}); r.do(Reopened{ID: id, Link: linkOf(1)}) },
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {

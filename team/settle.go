@@ -13,59 +13,59 @@ import (
 	"nicteam/modes/spread"
 )
 
-// settle brings everything that follows from the state in line with it: verdicts, the mode, the
-// Plan, the team's own state. Events are in the order in which one thing led to the next.
-func (l *Loop) settle(now time.Time, out *Output) {
-	l.judge(now, out)
-	if l.behind.tick(now) {
+// reconcile derives everything from the state: verdicts, the mode, the Plan, the team's state. Events are in the order
+// of cause and effect.
+func (l *Loop) reconcile(now time.Time, out *Output) {
+	l.updateVerdicts(now, out)
+	if l.fdb.age(now) {
 		l.dirty = true
 	}
 	if !l.ended {
-		l.plans(now, out)
+		l.runMode(now, out)
 	}
-	l.complain()
-	l.agree(now, out)
-	l.assess(now, out)
+	l.syncFilterWarnings()
+	l.updateAgreement(now, out)
+	l.updateState(now, out)
 	out.Carrier, out.Speed = l.carrier, l.speed()
 	if out.Tell != 0 {
-		l.address(out)
+		l.fillAnnouncement(out)
 	}
 }
 
-// plans has the mode do what is due, and takes its Plan.
-func (l *Loop) plans(now time.Time, out *Output) {
+// runMode lets the mode handle what is due, and adopts its Plan.
+func (l *Loop) runMode(now time.Time, out *Output) {
 	if d := l.mode.Deadline(); !d.IsZero() && !now.Before(d) {
-		l.effects(now, l.mode.Handle(now, modes.Tick{}), out)
+		l.addEffects(now, l.mode.Handle(now, modes.Tick{}), out)
 	}
 	if l.dirty {
 		l.dirty = false
-		l.effects(now, l.mode.Handle(now, l.modeState(now)), out)
-		l.before, l.handed = nil, nil
+		l.addEffects(now, l.mode.Handle(now, l.modeState(now)), out)
+		l.previousPlan, l.modeMemory = nil, nil
 	}
 	if p := l.mode.Plan(); p != l.plan {
-		// The end of an overlap is no change for the switch: it has learnt by then.
+		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
-			l.moved = now
+			l.collectingGrewAt = now
 		}
 		l.plan, out.Plan = p, p
 	}
 }
 
-// judge gives every member its verdict.
-func (l *Loop) judge(now time.Time, out *Output) {
-	others := 0 // members that can be used whatever becomes of those whose delay runs
+// updateVerdicts decides which members are usable.
+func (l *Loop) updateVerdicts(now time.Time, out *Output) {
+	others := 0 // usable members without an up-delay
 	for _, m := range l.members {
 		m.debounce.Tick(now)
 	}
-	l.judgeFitness()
+	l.updateFitness()
 	for _, m := range l.members {
 		if m.verdict() && !m.draining {
 			others++
 		}
 	}
 	if others == 0 {
-		l.hurry()
-		l.judgeFitness()
+		l.skipUpDelay()
+		l.updateFitness()
 	}
 	for _, m := range l.members {
 		was := m.usable
@@ -75,28 +75,28 @@ func (l *Loop) judge(now time.Time, out *Output) {
 		}
 		l.dirty = true
 		if m.usable {
-			l.event(out, now, "member-up", m.link.Name, "")
+			l.addEvent(out, now, "member-up", m.link.Name, "")
 			continue
 		}
-		if !m.vacant {
+		if !m.reopening {
 			m.failures++
 		}
 		if m.unfit != "" {
-			m.lost = now
+			m.linkLostAt = now
 		}
-		l.event(out, now, "member-down", m.link.Name, m.why())
-		if m.lost.After(out.Cause) {
-			out.Cause = m.lost
+		l.addEvent(out, now, "member-down", m.link.Name, m.whyDown())
+		if m.linkLostAt.After(out.Cause) {
+			out.Cause = m.linkLostAt
 		}
 	}
 }
 
-// hurry ends the up-delay of the member that has waited longest: there is no other to use.
-func (l *Loop) hurry() {
+// skipUpDelay ends the up-delay of the member that has waited longest, because no other is usable.
+func (l *Loop) skipUpDelay() {
 	var first *member
 	for _, m := range l.members {
 		d := m.debounce.Deadline()
-		if !m.known || m.absent || m.vacant || m.draining || m.debounce.Up() || d.IsZero() {
+		if !m.linkKnown || m.absent || m.reopening || m.draining || m.debounce.Up() || d.IsZero() {
 			continue
 		}
 		if first == nil || d.Before(first.debounce.Deadline()) {
@@ -108,47 +108,47 @@ func (l *Loop) hurry() {
 	}
 }
 
-// modeState is the State as the mode is to know it.
+// modeState returns the State for the mode.
 func (l *Loop) modeState(now time.Time) modes.State {
-	behind, ageing := l.behind.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.before, Memory: l.handed,
+	behind, ageing := l.fdb.publish(now)
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.previousPlan, Memory: l.modeMemory,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
-		if m.vacant {
+		if m.reopening {
 			s.Vacant = append(s.Vacant, m.link.MAC)
 		} else {
-			s.Members = append(s.Members, m.mode())
+			s.Members = append(s.Members, m.modeMember())
 		}
 	}
 	return s
 }
 
-// effects notes what the mode wants done.
-func (l *Loop) effects(now time.Time, e modes.Effects, out *Output) {
+// addEffects adds what the mode wants to out.
+func (l *Loop) addEffects(now time.Time, e modes.Effects, out *Output) {
 	out.Send = append(out.Send, e.Send...)
 	out.Tell |= e.Tell
-	l.note(now, e.Notes, out)
+	l.addNotes(now, e.Notes, out)
 	if e.Active {
-		l.event(out, now, "active-changed", l.name(activeOf(l.mode.Plan())), e.Reason)
+		l.addEvent(out, now, "active-changed", l.memberName(activeOf(l.mode.Plan())), e.Reason)
 	}
 }
 
-// assess gives the team its state.
-func (l *Loop) assess(now time.Time, out *Output) {
-	state, reason := l.word()
+// updateState sets the team's state and carrier.
+func (l *Loop) updateState(now time.Time, out *Output) {
+	state, reason := l.teamState()
 	l.carrier = state != "down"
-	if l.down {
+	if l.adapterDown {
 		state, reason = "down", "the adapter is down: ip link set "+l.cfg.Team+" up"
 	}
 	if state != l.state {
 		l.since = now
-		l.event(out, now, "team-"+state, "", reason)
+		l.addEvent(out, now, "team-"+state, "", reason)
 	}
 	l.state, l.reason = state, reason
 }
 
-// word is the team's state with the reason in words.
-func (l *Loop) word() (state, reason string) {
+// teamState returns the team's state and the reason.
+func (l *Loop) teamState() (state, reason string) {
 	var not, reasons []string // members that are not usable, and why
 	usable, staying := 0, 0
 	for _, m := range l.members {
@@ -160,10 +160,10 @@ func (l *Loop) word() (state, reason string) {
 			usable++
 			continue
 		}
-		if !m.fresh || m.absent || m.vacant {
+		if !m.justJoined || m.absent || m.reopening {
 			not = append(not, m.link.Name)
 		}
-		reasons = append(reasons, m.link.Name+": "+m.why())
+		reasons = append(reasons, m.link.Name+": "+m.whyDown())
 	}
 	switch need := l.cfg.MinMembers; {
 	case len(l.members) == 0:
@@ -175,14 +175,14 @@ func (l *Loop) word() (state, reason string) {
 	case usable < need:
 		return "down", fmt.Sprintf("%d of %d members usable, min_members is %d", usable, staying, need)
 	case l.plan == nil || l.plan.Distributing == 0:
-		return "down", l.unspoken()
+		return "down", l.whyNoneDistributes()
 	}
 	if len(not) == 0 {
 		reasons = nil
 	}
-	reasons = append(reasons, l.faults()...)
-	for _, key := range slices.Sorted(maps.Keys(l.warned)) {
-		reasons = append(reasons, l.warned[key])
+	reasons = append(reasons, l.partnerFaults()...)
+	for _, key := range slices.Sorted(maps.Keys(l.warnings)) {
+		reasons = append(reasons, l.warnings[key])
 	}
 	if len(reasons) == 0 {
 		return "up", ""
@@ -190,18 +190,18 @@ func (l *Loop) word() (state, reason string) {
 	return "degraded", strings.Join(reasons, "; ")
 }
 
-// address completes what the neighbours are to be told with the ways by which they are told.
-func (l *Loop) address(out *Output) {
-	if out.Via = l.via(); len(out.Via) == 0 {
+// fillAnnouncement completes an announcement: by which members, with which MAC, of which stations.
+func (l *Loop) fillAnnouncement(out *Output) {
+	if out.Via = l.announceVia(); len(out.Via) == 0 {
 		out.Tell = 0
 		return
 	}
-	out.As = l.adapter
+	out.AnnounceMAC = l.adapter
 	if l.plan.PerMember {
 		out.Pin = l.plan.Pin
 	}
 	if m := l.byID(out.Via[0]); l.plan.PerMember && m != nil {
-		out.As = m.link.MAC
+		out.AnnounceMAC = m.link.MAC
 	}
 	if out.Tell&modes.TellBehind == 0 {
 		return
@@ -209,17 +209,16 @@ func (l *Loop) address(out *Output) {
 	for _, s := range l.plan.Stations {
 		if !l.plan.PerMember {
 			for _, id := range out.Via {
-				out.Behind = append(out.Behind, Behind{Station: s, Member: id})
+				out.Stations = append(out.Stations, StationPath{Station: s, Member: id})
 			}
 		} else if id := l.plan.Pin(s.MAC()); id >= 0 {
-			out.Behind = append(out.Behind, Behind{Station: s, Member: id})
+			out.Stations = append(out.Stations, StationPath{Station: s, Member: id})
 		}
 	}
 }
 
-// via lists the members by which announcements go: the active one, every one in broadcast, else
-// the first that may send.
-func (l *Loop) via() (ids []int) {
+// announceVia returns the members that announce: the active one, all in broadcast, else the first that distributes.
+func (l *Loop) announceVia() (ids []int) {
 	if l.plan == nil {
 		return nil
 	}
@@ -246,34 +245,34 @@ func activeOf(p *spread.Plan) int {
 	return p.Active
 }
 
-func (l *Loop) name(id int) string {
+func (l *Loop) memberName(id int) string {
 	if m := l.byID(id); m != nil {
 		return m.link.Name
 	}
 	return ""
 }
 
-// Status is the state without counters and without what only the host knows of the adapter.
+// Status returns the status without counters and without what only the host knows of the adapter.
 func (l *Loop) Status() *api.Status {
 	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
-		Since: l.since, Active: l.name(activeOf(l.plan)), Balance: l.cfg.Balance,
-		Datapath: l.path, DatapathReason: l.pathReason,
+		Since: l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
+		Datapath: l.datapath, DatapathReason: l.datapathReason,
 		Settings: settingsStatus(&l.cfg), Members: []api.Member{}, Warnings: []string{}}
 	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
 	for _, m := range l.members {
 		st := api.Member{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
-			Link: m.known && m.state.Up && !m.absent, SpeedBps: m.state.Link.SpeedBps, Duplex: m.state.Link.Duplex,
+			Link: m.linkKnown && m.linkState.Up && !m.absent, SpeedBps: m.linkState.Link.SpeedBps, Duplex: m.linkState.Link.Duplex,
 			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
-		st.State, st.Reason = m.word(l.plan)
-		if p := l.port(m); p != nil {
+		st.State, st.Reason = m.state(l.plan)
+		if p := l.portOf(m); p != nil {
 			st.LACP = memberLACP(p)
-			if m.usable && !m.draining && !m.absent && !m.vacant {
-				st.State, st.Reason = l.agreedWord(m, p)
+			if m.usable && !m.draining && !m.absent && !m.reopening {
+				st.State, st.Reason = l.portState(m, p)
 			}
 		}
 		if l.plan != nil {
-			// Where all collect always, one without a link still cannot.
+			// A Plan may let all collect; a member without link still cannot.
 			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
 		}
 		s.Members = append(s.Members, st)
@@ -282,18 +281,18 @@ func (l *Loop) Status() *api.Status {
 		s.LACP = lacpStatus(l.agreement)
 	}
 	if shortest(l.plan) {
-		s.FlowMoves = &api.FlowMoves{Forced: l.forced}
+		s.FlowMoves = &api.FlowMoves{Forced: l.forcedMoves}
 	}
-	for _, list := range []map[string]string{l.warned, l.advised} {
+	for _, list := range []map[string]string{l.warnings, l.advice} {
 		for _, key := range slices.Sorted(maps.Keys(list)) {
 			s.Warnings = append(s.Warnings, list[key])
 		}
 	}
-	s.Warnings = append(s.Warnings, l.notes...)
+	s.Warnings = append(s.Warnings, l.startNotes...)
 	return s
 }
 
-// Config is the configuration in force, with the members as they are.
+// Config returns the configuration in force, with the present members.
 func (l *Loop) Config() settings.Config {
 	c := l.cfg
 	c.Members = nil

@@ -8,10 +8,9 @@ type Speed struct {
 	Duplex string // "full", "half" or "" unknown
 }
 
-// kernelCounts is what of the team's frames passes the TAP, whose driver counts. A program that redirects a frame to a TAP,
-// or away from it, gets past the driver.
+// kernelCounts says what the kernel's counters of the adapter have.
 func (l *Loop) kernelCounts() string {
-	if l.path == "fastpath" {
+	if l.datapath == "fastpath" {
 		return "relayed"
 	}
 	return "all"
@@ -28,7 +27,7 @@ func (l *Loop) speed() (s Speed) {
 		if !l.plan.Distributing.Has(m.id) {
 			continue
 		}
-		link := m.state.Link
+		link := m.linkState.Link
 		switch {
 		case l.plan.Rule != spread.RuleBroadcast:
 			s.Bps += link.SpeedBps

@@ -19,8 +19,7 @@ import (
 	"nicteam/monitor"
 )
 
-// Options are what a Team is made of. Adapter, Datapath and Source are needed, the rest may be
-// left out.
+// Options configure a Team. Adapter, Datapath and Source are required.
 type Options struct {
 	Config   settings.Config
 	MAC      frame.MAC // the adapter's
@@ -29,13 +28,13 @@ type Options struct {
 	Datapath Datapath // stays the caller's to close, after Run
 	Source   monitor.Source
 
-	// Memory is what 802.3ad is to go on with after a process before this one, nil nothing. Remember is given what a next
-	// one is to go on with, whenever that changes, the last of it before Run returns; it may take its time. nil: nobody remembers.
+	// Memory is the LACP state of the process before, nil for none. Remember stores it for the next one, whenever it changes, and
+	// is called last before Run returns; it may be slow. nil: not stored.
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
-	Announcer   Announcer          // nil: only MACs behind the adapter are announced
-	AdapterInfo func() api.Adapter // index, MTU, addresses; read when a Status is asked for
+	AddressSource AddressSource      // nil: only stations are announced
+	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
 	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
 
@@ -55,24 +54,24 @@ type Team struct {
 	links    chan monitor.LinkState
 	ended    chan struct{}
 
-	reopen chan struct{} // held by Return and Leave, so that neither closes what the other has opened
+	memberLock chan struct{} // held by Reopen and Leave, so that neither closes what the other has opened
 
 	adapter   *mailbox[adapterLink]
-	carrierOn atomic.Bool // as the adapter has it
-	crier     *crier
+	carrierOn atomic.Bool // of the adapter
+	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
-	events    history
-	recorder  *recorder
-	view      atomic.Pointer[view]
+	events    eventLog
+	recorder  *trafficRecorder
+	snapshot  atomic.Pointer[snapshot]
 
-	// Of Run's goroutine.
-	wanted  adapterLink   // as last put
-	pending *spread.Plan  // refused by the data path, to be tried again
-	again   time.Duration // when
+	// For Run's goroutine.
+	lastAdapterLink adapterLink   // last put to adapter
+	pendingPlan     *spread.Plan  // refused by the data path
+	retryAfter      time.Duration // when
 }
 
-// view is what other goroutines may see of the Loop.
-type view struct {
+// snapshot is what other goroutines see of the Loop.
+type snapshot struct {
 	status *api.Status
 	ids    []int // of status.Members
 	base   map[int]*MemberCounters
@@ -87,7 +86,7 @@ type request struct {
 	reply chan Output
 }
 
-// New returns a team without members. The error is a *Problem.
+// New returns a team without members. The error is an *api.Problem.
 func New(o Options) (*Team, error) {
 	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
@@ -101,33 +100,32 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), reopen: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.crier = &crier{source: o.Announcer, told: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
+	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
 	o.Panics.OnPanic(t.panicked)
 	return t, nil
 }
 
 const (
-	// applyAgain is when a Plan that the data path refused is tried again, and each time twice
-	// as late, up to applyAgainMax.
-	applyAgain    = 100 * time.Millisecond
-	applyAgainMax = 10 * time.Second
+	// applyRetry is when a refused Plan is tried again; the time doubles up to applyRetryMax.
+	applyRetry    = 100 * time.Millisecond
+	applyRetryMax = 10 * time.Second
 )
 
-// Run runs the team until ctx ends, and returns nil then. It may be called once. The adapter's
-// carrier and the data path stay as they are.
+// Run runs the team until ctx ends, and returns nil then. It is called once. The adapter's carrier and the data path
+// stay as they are.
 func (t *Team) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	var watched error
-	t.adapter.put(t.wanted)
-	done.Go(func() { t.keepAdapter(ctx) })
-	done.Go(func() { t.crier.run(ctx) })
-	done.Go(t.keepMemory)
+	t.adapter.put(t.lastAdapterLink)
+	done.Go(func() { t.runAdapterLink(ctx) })
+	done.Go(func() { t.announcer.run(ctx) })
+	done.Go(t.runMemoryStore)
 	done.Go(func() { t.watchCounters(ctx) })
-	done.Go(func() { t.measure(ctx) })
+	done.Go(func() { t.runMeasuring(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {
@@ -137,16 +135,16 @@ func (t *Team) Run(ctx context.Context) error {
 		})
 		cancel()
 	})
-	t.decide(ctx)
-	close(t.ended) // before waiting: some wait for an answer that does not come any more
+	t.runLoop(ctx)
+	close(t.ended) // before waiting: some wait for an answer
 	cancel()
 	done.Wait()
 	t.events.end()
 	return watched
 }
 
-// decide is the control loop: it owns the Loop.
-func (t *Team) decide(ctx context.Context) {
+// runLoop is the control loop. It owns the Loop.
+func (t *Team) runLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	control := t.o.Datapath.Control()
@@ -169,7 +167,7 @@ func (t *Team) decide(ctx context.Context) {
 		case <-timer.C:
 		}
 		r.in = in
-		out, rest := t.step(r)
+		out, rest := t.handleRequest(r)
 		if r.reply != nil {
 			r.reply <- out
 		}
@@ -177,26 +175,25 @@ func (t *Team) decide(ctx context.Context) {
 	}
 }
 
-// wait is how long the control loop may rest.
-func (t *Team) wait() time.Duration {
+// untilDeadline is how long the control loop may sleep.
+func (t *Team) untilDeadline() time.Duration {
 	wait := time.Hour
 	if d := t.loop.Deadline(); !d.IsZero() {
 		wait = max(0, time.Until(d))
 	}
-	if t.pending != nil {
-		wait = min(wait, t.again)
+	if t.pendingPlan != nil {
+		wait = min(wait, t.retryAfter)
 	}
 	return wait
 }
 
-// execute does what the Loop wants, what is urgent first: until the Plan is in force, frames go to
-// a member that is dead.
+// execute does what the Loop wants, the Plan first: until it is in force, frames go to a dead member.
 func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.Plan != nil {
-		t.pending = out.Plan
-		t.crier.plan.Store(out.Plan)
+		t.pendingPlan = out.Plan
+		t.announcer.plan.Store(out.Plan)
 	}
-	if t.pending != nil {
+	if t.pendingPlan != nil {
 		t.apply(out)
 	}
 	took := time.Duration(0)
@@ -214,12 +211,12 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	if out.ReadLinks {
 		t.watch.ReadNow()
 	}
-	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.wanted {
-		t.wanted = want
+	if want := (adapterLink{carrier: out.Carrier, speed: out.Speed}); want != t.lastAdapterLink {
+		t.lastAdapterLink = want
 		t.adapter.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
-		t.crier.order(announcement{tell: out.Tell, via: out.Via, as: out.As, pin: out.Pin, behind: out.Behind, count: c.AnnounceCount, interval: c.AnnounceInterval})
+		t.announcer.request(announcement{tell: out.Tell, via: out.Via, adapterMAC: out.AnnounceMAC, pin: out.Pin, stations: out.Stations, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {
@@ -227,11 +224,11 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		}
 	}
 	t.publishAfter(out, base)
-	t.tellEvents(out)
+	t.publishEvents(out)
 }
 
-// tellEvents tells of the events of an Output, once.
-func (t *Team) tellEvents(out *Output) {
+// publishEvents adds the events of an Output to the log, once.
+func (t *Team) publishEvents(out *Output) {
 	events := out.Events
 	out.Events = nil
 	t.events.add(events)
@@ -240,19 +237,19 @@ func (t *Team) tellEvents(out *Output) {
 	}
 }
 
-// apply puts the pending Plan in force. A Plan that is refused is tried again, and a warning stands
-// until it is in force; who asked for what led to it is not told otherwise, for it was done.
+// apply applies the pending Plan. A refused Plan is tried again, with a warning until it is in force. The caller of the
+// input that led to it gets no error: it was done.
 func (t *Team) apply(out *Output) {
-	err := t.o.Datapath.Apply(t.pending)
+	err := t.o.Datapath.Apply(t.pendingPlan)
 	if err == nil {
-		t.pending, t.again = nil, 0
-		if t.loop.warned[warnApply] != "" {
+		t.pendingPlan, t.retryAfter = nil, 0
+		if t.loop.warnings[warnApply] != "" {
 			t.warn(out, "")
 		}
 		return
 	}
-	t.again = min(max(applyAgain, 2*t.again), applyAgainMax)
-	if text := "the data path refused the Plan: " + err.Error(); t.loop.warned[warnApply] != text {
+	t.retryAfter = min(max(applyRetry, 2*t.retryAfter), applyRetryMax)
+	if text := "the data path refused the Plan: " + err.Error(); t.loop.warnings[warnApply] != text {
 		t.log.Error("plan refused", "err", err)
 		t.warn(out, text)
 	}
@@ -265,13 +262,13 @@ func (t *Team) warn(out *Output, text string) {
 	out.Carrier, out.Speed = w.Carrier, w.Speed
 	out.Events = append(out.Events, w.Events...)
 	if w.Plan != nil {
-		t.pending = w.Plan // the timer tries it
+		t.pendingPlan = w.Plan // the timer tries it
 	}
 }
 
-// keepMemory has the owner remember what partners must not notice the end of this process by. It has its own goroutine
-// because a file may be slow to write.
-func (t *Team) keepMemory() {
+// runMemoryStore stores the LACP state, so that partners do not notice a restart. It has its own goroutine because a
+// file may be slow to write.
+func (t *Team) runMemoryStore() {
 	for ended := false; !ended; {
 		select {
 		case <-t.memory.wake:
@@ -284,14 +281,15 @@ func (t *Team) keepMemory() {
 			}
 		}
 		if t.o.Remember != nil {
-			t.o.Panics.Do(whereMemory, func() { t.o.Remember(t.memory.take()) })
+			t.o.Panics.Do(panicMemory, func() { t.o.Remember(t.memory.take()) })
 		}
 	}
 }
 
-// publishAfter makes the state visible to other goroutines.
+// publishAfter publishes the state after an output. joined is what the data path had counted for a new member's id
+// before.
 func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
-	base := t.view.Load().base
+	base := t.snapshot.Load().base
 	if joined != nil && out.Err == nil {
 		next := make(map[int]*MemberCounters, len(base)+1)
 		for _, m := range t.loop.members {
@@ -304,12 +302,12 @@ func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
 }
 
 func (t *Team) publish(base map[int]*MemberCounters) {
-	v := &view{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
+	v := &snapshot{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
 	for _, m := range t.loop.members {
 		v.ids = append(v.ids, m.id)
 	}
 	v.status.PID = os.Getpid()
-	t.view.Store(v)
+	t.snapshot.Store(v)
 }
 
 func (t *Team) logEvent(e api.Event) {
@@ -329,10 +327,10 @@ func (t *Team) logEvent(e api.Event) {
 	t.log.LogAttrs(context.Background(), level, e.Event, attrs...)
 }
 
-// errEnded says that the team runs no more.
+// errEnded: the team no longer runs.
 var errEnded = errors.New("the team has ended")
 
-// post has the control loop handle an input and returns what it said.
+// post passes an input to the control loop and returns its output.
 func (t *Team) post(ctx context.Context, r request) (Output, error) {
 	r.reply = make(chan Output, 1)
 	select {
@@ -342,8 +340,7 @@ func (t *Team) post(ctx context.Context, r request) (Output, error) {
 	case <-t.ended:
 		return Output{}, errEnded
 	}
-	// It has been taken, so it will be answered; the answer does not wait for anything but the
-	// data path.
+	// The loop has the request and answers it; it waits for nothing but the data path.
 	out := <-r.reply
 	return out, out.Err
 }

@@ -64,8 +64,8 @@ func TestTeamForwards(t *testing.T) {
 func TestTeamFailoverOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		a := &announcer{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
-		tm := running(t, k, Options{Announcer: a}, 1, 2)
+		a := &fakeAddresses{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}}}}
+		tm := running(t, k, Options{AddressSource: a}, 1, 2)
 		time.Sleep(time.Second)
 		k.taken()
 		a.mu.Lock()
@@ -296,7 +296,7 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 		back := linkOf(1)
 		back.Index = 17 // eth7's place
 		k.cable(7, true)
-		if err := tm.Return(t.Context(), "eth1", back, MemberInfo{MTU: 9000}); err != nil {
+		if err := tm.Reopen(t.Context(), "eth1", back, MemberInfo{MTU: 9000}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -312,7 +312,7 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 		// Back in the same place (it was in another namespace for a while): read anew.
 		k.cable(7, true)
 		time.Sleep(20 * time.Millisecond)
-		if err := tm.Return(t.Context(), "eth1", back, MemberInfo{}); err != nil {
+		if err := tm.Reopen(t.Context(), "eth1", back, MemberInfo{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -328,7 +328,7 @@ func TestTeamAbsentAndReturn(t *testing.T) {
 			t.Errorf("team %s", s.State)
 		}
 		var p *api.Problem
-		if err := tm.Return(t.Context(), "eth9", back, MemberInfo{}); !errors.As(err, &p) || p.Kind != api.NotFound {
+		if err := tm.Reopen(t.Context(), "eth9", back, MemberInfo{}); !errors.As(err, &p) || p.Kind != api.NotFound {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -344,7 +344,7 @@ func TestTeamConcurrentChanges(t *testing.T) {
 		for n := 1; n <= 3; n++ {
 			l := linkOf(n)
 			for range 5 {
-				all.Go(func() { _ = tm.Return(t.Context(), l.Name, l, MemberInfo{}) })
+				all.Go(func() { _ = tm.Reopen(t.Context(), l.Name, l, MemberInfo{}) })
 				all.Go(func() { _ = tm.Leave(t.Context(), l.Name, false) })
 				all.Go(func() { _, _ = tm.Join(t.Context(), l, 0, MemberInfo{}) })
 				all.Go(func() { _ = tm.Drain(t.Context(), l.Name, false) })
@@ -375,7 +375,7 @@ func TestTeamEndsDuringReturn(t *testing.T) {
 		tm := running(t, k, Options{}, 1, 2)
 		k.do(func() { k.joinHold = 5 * time.Second })
 		returned := make(chan error, 1)
-		go func() { returned <- tm.Return(context.WithoutCancel(t.Context()), "eth1", linkOf(1), MemberInfo{}) }()
+		go func() { returned <- tm.Reopen(context.WithoutCancel(t.Context()), "eth1", linkOf(1), MemberInfo{}) }()
 		t.Cleanup(func() { // after running's, so after the end
 			if err := <-returned; !errors.Is(err, errEnded) {
 				t.Errorf("error %v", err)

@@ -25,7 +25,7 @@ type sampledMember struct {
 }
 
 func (t *Team) sample() *sample {
-	v := t.view.Load()
+	v := t.snapshot.Load()
 	s := &sample{time: time.Now(), team: v.status.Team, counters: *t.counters()}
 	for i, id := range v.ids {
 		m := v.status.Members[i]
@@ -66,7 +66,7 @@ func rates(prev, now *sample) *api.Rates {
 		d.TX.Add(r.TX)
 	}
 	for _, m := range now.members {
-		rx, tx, _ := moved[m.id].shown()
+		rx, tx, _ := moved[m.id].summary()
 		d.Members = append(d.Members, api.MemberRates{Name: m.name, Link: m.link, RX: rx.Count, TX: tx.Count})
 	}
 	return d
@@ -86,7 +86,7 @@ func (s *sample) totals() *api.Totals {
 	t := &api.Totals{AdapterDrops: dropTotals(&s.counters.Adapter.TXDrop, usualAdapterDrops)}
 	for i := range s.members {
 		m := &s.members[i]
-		rx, tx, _ := m.counters.shown()
+		rx, tx, _ := m.counters.summary()
 		t.Members = append(t.Members, api.MemberTotals{Name: m.name, RX: rx.Count, TX: tx.Count,
 			RXDrops: dropTotals(&m.counters.RXDrop, usualRXDrops), TXDrops: dropTotals(&m.counters.TXDrop, usualTXDrops)})
 	}

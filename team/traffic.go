@@ -12,8 +12,8 @@ import (
 	"nicteam/monitor/traffic"
 )
 
-// recorder keeps the history of what members carried.
-type recorder struct {
+// trafficRecorder keeps the history of what members carried.
+type trafficRecorder struct {
 	begun  time.Time // for its monotonic reading
 	second int64     // of the last reading, since 1970
 	totals []traffic.Totals
@@ -22,10 +22,12 @@ type recorder struct {
 	history *traffic.History
 }
 
-func newRecorder() *recorder { return &recorder{begun: time.Now(), history: traffic.New()} }
+func newRecorder() *trafficRecorder {
+	return &trafficRecorder{begun: time.Now(), history: traffic.New()}
+}
 
-// look takes the totals in when a new second has begun since it last did. Only one goroutine calls it.
-func (r *recorder) look(now time.Time, v *view, c *Counters) {
+// addTotals adds the totals once a second. One goroutine calls it.
+func (r *trafficRecorder) addTotals(now time.Time, v *snapshot, c *Counters) {
 	if now.Unix() == r.second {
 		return
 	}
@@ -44,15 +46,15 @@ func (r *recorder) look(now time.Time, v *view, c *Counters) {
 	r.history.Add(now, now.Sub(r.begun), r.totals)
 }
 
-func (r *recorder) snapshot() *traffic.Snapshot {
+func (r *trafficRecorder) snapshot() *traffic.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.history.Snapshot()
 }
 
-// Recall makes what a process before this one kept the past of the team: what WriteHistory wrote, nil for nothing, and its
-// events. It is called before Run. On an error the history is empty; the events are taken all the same.
-func (t *Team) Recall(history []byte, events []api.Event) error {
+// RestoreHistory continues the history of the process before: what WriteHistory wrote, nil for none, and its events. It
+// is called before Run. On an error the traffic history is empty; the events are kept.
+func (t *Team) RestoreHistory(history []byte, events []api.Event) error {
 	t.events.add(events)
 	if history == nil {
 		return nil
@@ -65,7 +67,7 @@ func (t *Team) Recall(history []byte, events []api.Event) error {
 	return nil
 }
 
-// WriteHistory writes the history of what the team carried, for Recall.
+// WriteHistory writes the traffic history for RestoreHistory.
 func (t *Team) WriteHistory(w io.Writer) error {
 	_, err := t.recorder.snapshot().WriteTo(w)
 	if err != nil {
@@ -84,7 +86,7 @@ const (
 // History says what was carried when. The error is a *Problem.
 func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 	s := t.recorder.snapshot()
-	v := t.view.Load()
+	v := t.snapshot.Load()
 	names := s.Members()
 	for _, m := range v.status.Members {
 		names = append(names, m.Name)
@@ -111,5 +113,5 @@ func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)), "take a longer step, a shorter period or one member")
 	}
 	w := s.Query(ask)
-	return historyDocument(v.status.Team, q, w, t.events.since(w.From)), nil
+	return historyDocument(v.status.Team, q, w, t.events.sinceTime(w.From)), nil
 }

@@ -73,7 +73,7 @@ func TestTeamRemembersTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 		past := tm.Events(time.Time{})
-		if err := next.Recall(kept.Bytes(), past); err != nil {
+		if err := next.RestoreHistory(kept.Bytes(), past); err != nil {
 			t.Fatal(err)
 		}
 		if got := next.Events(time.Time{}); len(past) == 0 || len(got) != len(past) {
@@ -82,7 +82,7 @@ func TestTeamRemembersTraffic(t *testing.T) {
 		if d := ask(next, ""); sumOf(d.RX.Bytes) != 30*150_000 || len(d.Events) == 0 {
 			t.Errorf("recalled: %+v", d)
 		}
-		if err := next.Recall(kept.Bytes()[:100], nil); err == nil {
+		if err := next.RestoreHistory(kept.Bytes()[:100], nil); err == nil {
 			t.Error("a part of a history is none")
 		}
 	})

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
@@ -98,4 +99,15 @@ type ProtocolTotals struct {
 type DropTotal struct {
 	Reason string // as in drop_reasons
 	Frames uint64
+}
+
+// ProtocolTitle is the name of a protocol as people write it: "TCP", "IPv6-ND".
+func ProtocolTitle(name string) string {
+	switch name {
+	case "other":
+		return name
+	case "ipv6-nd":
+		return "IPv6-ND"
+	}
+	return strings.ToUpper(name)
 }

@@ -8,9 +8,8 @@ import (
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
-// plain is a file's text as all three formats take it: UTF-8 without the byte order mark that editors of Windows put in
-// front. Line ends may be CRLF: each format reads them itself. Other encodings are refused here, because what the formats
-// say of them names a character that nobody sees.
+// plain returns the text of a file without the byte order mark that editors on Windows add. Line ends may be CRLF: each format
+// accepts them. Encodings other than UTF-8 are refused here, since the errors of the formats name an invisible character.
 func plain(b []byte) ([]byte, error) {
 	b = bytes.TrimPrefix(b, utf8BOM)
 	// UTF-32 first: its little-endian mark begins as that of UTF-16 does.
@@ -26,12 +25,12 @@ func plain(b []byte) ([]byte, error) {
 	}
 	if !utf8.Valid(b) {
 		i := firstInvalid(b)
-		return nil, encodingFault(lineOf(b, i), fmt.Sprintf("byte %#x is no UTF-8", b[i]))
+		return nil, encodingFault(lineOf(b, i), fmt.Sprintf("byte %#x is not UTF-8", b[i]))
 	}
 	return b, nil
 }
 
-// encodingFault is a syntax whose cure is to save the file anew.
+// encodingFault is a syntax error that saving the file as UTF-8 fixes.
 func encodingFault(line int, why string) error {
 	return &syntax{line: line, msg: why, fix: "save it as UTF-8"}
 }

@@ -50,8 +50,8 @@ func TestOtherEncodings(t *testing.T) {
 		{"UTF-32", "\xff\xfe\x00\x00m\x00\x00\x00", ":1:", "UTF-32"},
 		{"UTF-32, big endian", "\x00\x00\xfe\xff\x00\x00\x00m", ":1:", "UTF-32"},
 		{"without a mark", utf16le("mode: xor\r\n"), ":1:", "UTF-16 without a byte order mark"},
-		{"Latin-1", "mode: xor\n# M\xfcller\n", ":2:", "byte 0xfc is no UTF-8"},
-		{"cut off in a character", "mode: xor\n# M\xc3", ":2:", "byte 0xc3 is no UTF-8"},
+		{"Latin-1", "mode: xor\n# M\xfcller\n", ":2:", "byte 0xfc is not UTF-8"},
+		{"cut off in a character", "mode: xor\n# M\xc3", ":2:", "byte 0xc3 is not UTF-8"},
 		{"two marks", "\xef\xbb\xbf\xff\xfe", ":1:", "UTF-16"},
 	} {
 		for _, ext := range []string{".yaml", ".toml", ".json"} {

@@ -49,7 +49,7 @@ func (n *node) String() string {
 	}
 }
 
-// syntax is a file that could not be read as its format.
+// syntax is a syntax error of a file.
 type syntax struct {
 	line int
 	msg  string

@@ -8,8 +8,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// tomlReader makes nodes of go-toml's syntax tree, which knows positions; the decoder, which
-// knows what is well formed, has been over the same bytes before.
+// tomlReader makes nodes of go-toml's syntax tree, which has positions. The decoder has checked the same bytes before.
 type tomlReader struct {
 	src  []byte
 	p    unstable.Parser
@@ -46,7 +45,7 @@ func readTOML(b []byte) (*node, error) {
 	return r.root, nil
 }
 
-// table finds or makes the table that a [header] or [[header]] opens.
+// table returns the table that a [header] or [[header]] opens, and adds it.
 func (r *tomlReader) table(e *unstable.Node) *node {
 	at := r.root
 	for it := e.Key(); it.Next(); {

@@ -117,7 +117,7 @@ type addressSource struct {
 }
 
 // Ask makes the adapter's stack probe its neighbours.
-func (a addressSource) Ask(context.Context) error { return a.host.ProbeNeighbours(a.index) }
+func (a addressSource) AskNeighbours(context.Context) error { return a.host.ProbeNeighbours(a.index) }
 
 // Announcement returns the addresses and groups to announce.
 func (a addressSource) Announcement(context.Context) (team.Announcement, error) {

@@ -88,7 +88,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 		return false, nil
 	}
 	for _, name := range missing {
-		if left := team.NameLeft(name, renames); left != name {
+		if left := team.NameAfterRenames(name, renames); left != name {
 			changed = append(changed, host.Renamed{Was: name, Name: left})
 		}
 	}

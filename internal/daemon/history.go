@@ -31,7 +31,7 @@ func (s *session) loadHistory(name string) {
 	if err != nil {
 		s.log.Warn("earlier events not loaded", "team", name, "err", err)
 	}
-	if err := s.team.Recall(history, parseEvents(b)); err != nil {
+	if err := s.team.RestoreHistory(history, parseEvents(b)); err != nil {
 		s.log.Warn("traffic history not loaded", "team", name, "err", err)
 	}
 }

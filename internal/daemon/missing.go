@@ -64,7 +64,7 @@ func (s *session) renameMissing(ctx context.Context, names map[string]string) er
 	var errs []error
 	for i := range s.missing {
 		m := &s.missing[i]
-		if left := team.NameLeft(m.Name, names); left != m.Name {
+		if left := team.NameAfterRenames(m.Name, names); left != m.Name {
 			errs = append(errs, s.team.Warn(ctx, missingKey(m.Name), ""))
 			m.Name = left
 		}

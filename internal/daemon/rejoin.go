@@ -128,7 +128,7 @@ func (s *session) reopenMember(ctx context.Context, name string, n host.NIC) err
 		n = now // Strip may have changed its MTU
 	}
 	l := team.Link{Name: name, Index: n.Index, MAC: n.MAC}
-	return s.team.Return(ctx, name, l, s.memberInfo(name, n))
+	return s.team.Reopen(ctx, name, l, s.memberInfo(name, n))
 }
 
 // replaceNIC makes another NIC the member of that name. Addresses of the absent one stay on the adapter, and remain its

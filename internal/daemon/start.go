@@ -41,7 +41,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		err = u.startDatapath(ctx)
 	}
 	if err == nil && len(rep.Undelivered) > 0 {
-		err = s.team.Note(ctx, rep.Undelivered...)
+		err = s.team.AddStartNotes(ctx, rep.Undelivered...)
 	}
 	if err != nil {
 		return nil, s.revert(o.Config.Team, err)

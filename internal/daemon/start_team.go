@@ -29,16 +29,16 @@ func (u *startup) startTeam() error {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
-		Announcer:    addressSource{s.host, s.adapter.Index()},
-		AdapterInfo:  newAdapterReader(s.readAdapter, s.panics).status,
-		DatapathName: pathRelay, DatapathReason: reasonStarting, Log: s.log, Panics: s.panics,
+		AddressSource: addressSource{s.host, s.adapter.Index()},
+		AdapterInfo:   newAdapterReader(s.readAdapter, s.panics).status,
+		DatapathName:  pathRelay, DatapathReason: reasonStarting, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
 	}
 	s.datapath = &datapathSelector{
 		path: s.path, log: s.log.With("team", c.Team), hooksHeld: s.hooksHeld, setBacklog: s.setBacklog,
-		report: func(name, reason string) { _ = s.team.OnDatapath(context.Background(), name, reason) },
+		report: func(name, reason string) { _ = s.team.DatapathChanged(context.Background(), name, reason) },
 		warn:   func(text string) { _ = s.team.Warn(context.Background(), "datapath", text) },
 	}
 	s.loadHistory(c.Team)

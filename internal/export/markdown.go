@@ -50,7 +50,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 	say("|---|---:|---:|---:|")
 	for i, share := range chart.Shares(amounts, 1000) {
 		if p := h.Protocols[i]; amounts[i] > 0 {
-			say("| %s | %s | %s | %.1f %% |", cell(protocol(p.Name)), volume(p.RX), volume(p.TX), float64(share)/10)
+			say("| %s | %s | %s | %.1f %% |", cell(api.ProtocolTitle(p.Name)), volume(p.RX), volume(p.TX), float64(share)/10)
 		}
 	}
 	if n := len(h.Events); n > 0 {
@@ -59,7 +59,7 @@ func (t *Traffic) markdown(w io.Writer) error {
 			say("The last %d of %d events:\n", shownEvents, n)
 		}
 		for _, e := range h.Events[max(0, n-shownEvents):] {
-			say("- %s %s", stamp(e.Time), cell(words(&e)))
+			say("- %s %s", stamp(e.Time), cell(e.Text()))
 		}
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"nicteam/internal/api"
 	"nicteam/monitor/chart"
@@ -48,8 +47,12 @@ next:
 	}
 	list := make([]chart.Event, len(all))
 	for i := range all {
-		all[i].Member = strings.Join(all[i].members, ", ")
-		list[i] = chart.Event{At: all[i].Time, Text: words(&all[i].Event), Label: all[i].label()}
+		m := &all[i]
+		m.Member = strings.Join(m.members, ", ")
+		list[i] = chart.Event{At: m.Time, Text: m.Text(), Label: m.Label()}
+		if m.again {
+			list[i].Label += " again"
+		}
 	}
 	return list
 }
@@ -62,24 +65,4 @@ func (m *mark) causes(e *api.Event) bool {
 	}
 	ofMember := strings.HasPrefix(m.Event.Event, "member-")
 	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
-}
-
-// label is short: "eth1: carrier lost", "eth1 up again", "datapath: fastpath"; without a reason that would be clipped.
-func (m *mark) label() string {
-	e := m.Event
-	e.Took = 0
-	switch {
-	case e.Event == "member-down" && e.Reason != "":
-		return e.Member + ": " + e.Reason
-	case m.again:
-		return e.Member + " up again"
-	case strings.HasSuffix(e.Event, "-changed"):
-		e.Event = strings.TrimSuffix(e.Event, "-changed")
-		e.Reason, _, _ = strings.Cut(e.Reason, ", was ")
-	}
-	if s := words(&e); utf8.RuneCountInString(s) <= chart.LongestLabel {
-		return s
-	}
-	e.Reason = ""
-	return words(&e)
 }

@@ -40,9 +40,9 @@ func TestMarks(t *testing.T) {
 	want := []line{
 		{0, "eth1, eth2 added", "eth1, eth2 added"},
 		{20, "datapath: fastpath", "datapath changed: fastpath, was relay: it can"},
-		{5000, "eth1: carrier lost", "eth1 down: carrier lost, 1ms"},
+		{5000, "eth1: carrier lost", "eth1 down: carrier lost, flows moved in 1 ms"},
 		{5100, "eth2: not in sync", "eth2 down: not in sync"},
-		{6000, "eth2 active: by hand", "eth2 active changed: by hand"},
+		{6000, "eth2 active", "eth2 active changed: by hand"},
 		{9000, "eth1, eth2 up again", "eth1, eth2 up"},
 		{20000, "eth1 up", "eth1 up"},
 		{20000, "eth1 flooding", "eth1 flooding: the switch sends it frames for another member"},

@@ -2,7 +2,6 @@ package export
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -24,7 +23,7 @@ func (t *Traffic) data() chart.Data {
 		d.Members = append(d.Members, chart.Member{Series: s, State: m.state, Up: m.up, Link: m.bps})
 	}
 	for _, p := range h.Protocols {
-		d.Protocols = append(d.Protocols, t.series(protocol(p.Name), p.RX, p.TX))
+		d.Protocols = append(d.Protocols, t.series(api.ProtocolTitle(p.Name), p.RX, p.TX))
 	}
 	return d
 }
@@ -106,26 +105,4 @@ func (t *Traffic) members() (all []member) {
 		all = append(all, member{NamedColumns: carried[name], state: "left"})
 	}
 	return all
-}
-
-func protocol(name string) string {
-	if name == "other" {
-		return name
-	}
-	return strings.ToUpper(name)
-}
-
-// words describes an event: "eth1 down: carrier lost, 420µs".
-func words(e *api.Event) string {
-	what := strings.ReplaceAll(e.Event, "-", " ")
-	if e.Member != "" {
-		what = e.Member + " " + strings.TrimPrefix(what, "member ")
-	}
-	if e.Reason != "" {
-		what += ": " + e.Reason
-	}
-	if e.Took > 0 {
-		what += ", " + time.Duration(e.Took).Round(time.Microsecond).String()
-	}
-	return what
 }

@@ -40,7 +40,7 @@ func (a *ageingReporter) report(pl *spread.Plan) {
 	}
 	a.lastReport = time.Now()
 	a.asked = slices.DeleteFunc(a.asked, func(x ageingStation) bool {
-		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Report(team.Control{Kind: team.ControlBehind, Member: -1, Station: x.station})
+		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Report(team.Control{Kind: team.ControlStation, Member: -1, Station: x.station})
 	})
 }
 

@@ -148,7 +148,7 @@ func TestAgeingStationsAreReported(t *testing.T) {
 		for {
 			select {
 			case c := <-g.path.Control():
-				if c.Kind == team.ControlBehind {
+				if c.Kind == team.ControlStation {
 					if c.Station.MAC() != guest {
 						t.Fatalf("reported %v", c.Station)
 					}

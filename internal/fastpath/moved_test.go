@@ -43,7 +43,7 @@ func (g *rig) movedSoFar() (all []frame.Station) {
 	for {
 		select {
 		case c := <-g.path.Control():
-			if c.Kind == team.ControlElsewhere {
+			if c.Kind == team.ControlStationMoved {
 				all = append(all, c.Station)
 			}
 		default:

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settleTime bounds the waits for work that the kernel has queued. A carrier's takes a second at worst.
+// settleTime bounds the waits for work that the kernel has queued. That of a carrier change takes up to a second.
 const settleTime = 3 * time.Second
 
 // SetAddr gives a device an address such as 10.9.0.1/24 or fd09::1/64. IPv6 addresses skip
@@ -38,8 +38,8 @@ func (h *Host) SetAddr(name string, cidrs ...string) error {
 	return nil
 }
 
-// awaitGroup waits until a host that has a carrier hears the solicitations for an IPv6 address. The
-// kernel joins that group later than it shows the address, and a solicitation lost costs a second.
+// awaitGroup waits until a host that has a carrier receives the solicitations for an IPv6 address. The kernel joins their
+// group later than it shows the address, and a lost solicitation costs a second.
 func (h *Host) awaitGroup(name string, ip net.IP) error {
 	group := fmt.Sprintf("ff0200000000000000000001ff%02x%02x%02x", ip[13], ip[14], ip[15])
 	deadline := time.Now().Add(settleTime)
@@ -83,8 +83,8 @@ func (h *Host) inGroup(name, group string) (joined bool, err error) {
 	return joined, err
 }
 
-// awaitUp waits until the kernel has finished setting a device up: until then it drops what is sent
-// and its bridge does not forward. The carrier's work is queued there, and takes a second at worst.
+// awaitUp waits until the kernel has finished setting a device up: before, the device drops frames and its bridge does not
+// forward.
 func (h *Host) awaitUp(name string, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for {

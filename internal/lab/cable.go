@@ -6,8 +6,10 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -29,21 +31,19 @@ var (
 type CableOptions struct {
 	MACA, MACB net.HardwareAddr
 	MTU        int
-	// EagerCarrier has the kernel tell of a lost carrier at once, as it does for veth only.
+	// EagerCarrier makes the kernel report a lost carrier at once, as it does only for veth.
 	EagerCarrier bool
-	// HardwareA and HardwareB describe the NICs. A nil HardwareB has no filter if A is a host, because the filter
-	// of B stands on A.
+	// HardwareA and HardwareB describe the NICs. A nil HardwareB has no filter if A is a host, because B's filter
+	// is attached to A.
 	HardwareA Hardware
 	HardwareB *Hardware
 }
 
-// Cable is a veth pair between two nodes. No process carries its frames, so it is what to measure gaps
-// and rates on. Both ends have the same ifindex, each in its namespace: the kernel then takes
-// them for NICs (iflink equals ifindex) and may keep the news of a lost carrier for up to a second, as
-// it does for hardware.
+// Cable is a veth pair between two nodes. The kernel alone forwards its frames: measure gaps and rates on it. Both ends have
+// the same ifindex, each in its namespace: the kernel then regards them as NICs (iflink equals ifindex) and may report a
+// lost carrier up to a second later, as for hardware.
 //
-// A's receive filter stands at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS pass it; a Wire filters
-// these too.
+// A's receive filter is at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS bypass it; a Wire filters these too.
 type Cable struct {
 	A, B End
 
@@ -58,12 +58,12 @@ type End struct {
 	Name string
 }
 
-// NewCable joins a and b by devices of these names and sets both up.
+// NewCable connects a and b with devices of these names and sets both up.
 func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cable, error) {
 	if o.HardwareB == nil {
 		o.HardwareB = &Hardware{NoFilter: !a.isPort()}
 	}
-	if err := errors.Join(o.HardwareA.suitsVeth(), o.HardwareB.suitsVeth()); err != nil {
+	if err := errors.Join(o.HardwareA.checkVeth(), o.HardwareB.checkVeth()); err != nil {
 		return nil, fmt.Errorf("cable %s to %s: %w", nameA, nameB, err)
 	}
 	c := &Cable{A: End{a, nameA}, B: End{b, nameB}}
@@ -75,7 +75,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 		return nil, err
 	}
 	for _, e := range []End{c.A, c.B} {
-		if err := e.Node.plugged(e.Name); err != nil {
+		if err := e.Node.devicePlugged(e.Name); err != nil {
 			c.Close()
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func NewCable(a Node, nameA string, b Node, nameB string, o CableOptions) (*Cabl
 	return c, nil
 }
 
-// furnish gives both ends their hardware.
+// furnish applies the hardware to both ends.
 func (c *Cable) furnish(o CableOptions) (err error) {
 	if c.rxA, err = c.filterOf(c.A, c.B, o.HardwareA); err != nil {
 		return err
@@ -109,7 +109,7 @@ func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cable %s: %w", e.Name, err)
 	}
-	if err := f.filterFor(e.Node.base(), e.Name); err != nil {
+	if err := f.setDevice(e.Node.base(), e.Name); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	h := far.Node.base()
@@ -123,14 +123,14 @@ func (c *Cable) filterOf(e, far End, hw Hardware) (*rxFilter, error) {
 	return f, nil
 }
 
-// cableIndex numbers devices; what the kernel numbers by itself is far below.
+// cableIndex numbers devices, far above the numbers that the kernel assigns.
 var cableIndex atomic.Int32
 
 func addVeth(c *Cable, o CableOptions) error {
 	if o.MTU == 0 {
 		o.MTU = 1500
 	}
-	// The two indexes are why this is not netlink.Veth.
+	// netlink.Veth cannot set the two indexes.
 	index := 10_000 + 2*cableIndex.Add(1)
 	peerIndex := index
 	if o.EagerCarrier {
@@ -167,27 +167,27 @@ func endAttrs(e End, mac net.HardwareAddr, mtu int) []*nl.RtAttr {
 	return attrs
 }
 
-// Cut takes the carrier from A by setting B down: A's host sees an unplugged cable, B's a device set
-// down. A Wire can be cut with both ends seeing the same.
+// Cut takes A's carrier by setting B down: A's host sees an unplugged cable, B's a device set down. With a Wire both see an
+// unplugged cable.
 func (c *Cable) Cut() error {
 	err := c.B.Node.base().Down(c.B.Name)
-	c.changed()
+	c.carrierChanged()
 	return err
 }
 
 // Mend undoes Cut.
 func (c *Cable) Mend() error {
 	err := c.B.Node.base().Up(c.B.Name)
-	c.changed()
+	c.carrierChanged()
 	return err
 }
 
-func (c *Cable) changed() {
-	c.A.Node.changed(c.A.Name)
-	c.B.Node.changed(c.B.Name)
+func (c *Cable) carrierChanged() {
+	c.A.Node.carrierChanged(c.A.Name)
+	c.B.Node.carrierChanged(c.B.Name)
 }
 
-// Shape limits both directions; 0 ends that.
+// Shape limits the rate of both directions; 0: no limit.
 func (c *Cable) Shape(bitsPerSecond uint64) error {
 	if err := c.A.Node.base().Shape(c.A.Name, bitsPerSecond); err != nil {
 		return err
@@ -197,7 +197,7 @@ func (c *Cable) Shape(bitsPerSecond uint64) error {
 
 // Close removes both ends. A cable whose host is closed is gone already.
 func (c *Cable) Close() error {
-	if err := c.swallowNothing(); err != nil {
+	if err := c.stopSwallowing(); err != nil {
 		return err
 	}
 	for _, f := range []*rxFilter{c.rxA, c.rxB} {
@@ -214,4 +214,31 @@ func (c *Cable) Close() error {
 		return fmt.Errorf("remove cable %s: %w", c.A.Name, err)
 	}
 	return nil
+}
+
+const (
+	// A burst below a super-frame would make the kernel cut each one up, and below some milliseconds
+	// of the rate a late timer would cost throughput.
+	minBurst  = 128 << 10
+	burstTime = 4 * time.Millisecond
+	// What may wait is bounded as in a switch: TCP finds the rate, and a ping under load shows a queue, not a minute.
+	queueTime = 20 * time.Millisecond
+)
+
+// Shape limits the rate at which a device transmits; 0: no limit.
+func (h *Host) Shape(name string, bitsPerSecond uint64) error {
+	return h.withLink(name, "shape", func(l netlink.Link) error {
+		attrs := netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}
+		if bitsPerSecond == 0 {
+			return h.handle.QdiscDel(&netlink.Tbf{QdiscAttrs: attrs})
+		}
+		rate := bitsPerSecond / 8
+		burst := max(minBurst, uint32(float64(rate)*burstTime.Seconds()))
+		return h.handle.QdiscReplace(&netlink.Tbf{
+			QdiscAttrs: attrs,
+			Rate:       rate,
+			Buffer:     netlink.Xmittime(rate, burst),
+			Limit:      burst + uint32(float64(rate)*queueTime.Seconds()),
+		})
+	})
 }

@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Times of frames are nanoseconds of CLOCK_REALTIME: the kernel stamps received frames with it, and
-// what is compared with those must be of the same clock.
+// Times of frames are nanoseconds of CLOCK_REALTIME, the clock of the kernel's receive timestamps.
 
 func nanotime() int64 {
 	var ts unix.Timespec
@@ -19,23 +18,21 @@ func nanotime() int64 {
 	return ts.Nano()
 }
 
-// sleepUntil returns at a time, or after it, never before. The timer is the kernel's: Go's own ones
-// are as coarse as a millisecond.
+// sleepUntil returns at a time or later, never before. It uses a timer of the kernel: Go's timers may be a millisecond late.
 func sleepUntil(at int64) {
 	ts := unix.NsecToTimespec(at)
 	for errors.Is(unix.ClockNanosleep(unix.CLOCK_REALTIME, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
 	}
 }
 
-// exactTimers ends the 50 µs by which the kernel may delay the calling thread's timers.
+// exactTimers removes the timer slack of 50 µs from the calling thread.
 func exactTimers() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
-// preferThread has the calling thread run before ordinary programs, so that a busy machine delays what
-// is measured rather than the measuring. Without the right to do so it stays as it is. A real-time
-// class would be sharper and hangs for up to a second: Go's locks spin, and on its own processor a
-// real-time thread spins before an ordinary one that holds the lock.
+// preferThread raises the priority of the calling thread, so that a busy machine delays what is measured rather than the
+// measuring. Without the right to do so nothing changes. A real-time class hangs for up to a second: Go's locks spin, and
+// a real-time thread then starves an ordinary one on its processor that holds the lock.
 func preferThread() {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10)
 }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attachIngress has a program see what a device of the host receives: by tcx, or as a filter before Linux 6.6.
+// attachIngress attaches a program to the ingress of a device of the host: by tcx, or before Linux 6.6 as a clsact filter.
 func (h *Host) attachIngress(index int, p *ebpf.Program) (c io.Closer, err error) {
 	err = h.Do(func() error {
 		c, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
@@ -46,7 +46,7 @@ func (h *Host) addFilter(index int, parent uint32, p *ebpf.Program) (io.Closer, 
 	return filter{h.handle, f}, nil
 }
 
-// filter takes itself off its device.
+// filter is an attached clsact filter. Close removes it.
 type filter struct {
 	at *netlink.Handle
 	f  *netlink.BpfFilter
@@ -59,8 +59,8 @@ func (f filter) Close() error {
 	return nil
 }
 
-// attachEgress has a program see what a device of the host transmits. As a filter on any kernel: by tcx it
-// could not take a frame without the sender being told.
+// attachEgress attaches a program to the egress of a device of the host. It is a clsact filter on any kernel: with tcx a
+// dropped frame is an error for the sender.
 func (h *Host) attachEgress(index int, p *ebpf.Program) (io.Closer, error) {
 	if err := h.addClsact(index); err != nil {
 		return nil, err

@@ -7,9 +7,9 @@ import (
 
 // Gap is the longest time without an arrival.
 type Gap struct {
-	Length time.Duration // as it was
-	Net    time.Duration // the longest when the machine's own standstill is left out of each
-	At     time.Time     // when that of Net began
+	Length time.Duration
+	Net    time.Duration // the longest, less the standstills of the machine in it
+	At     time.Time     // when the one of Net began
 }
 
 // String returns both figures.
@@ -31,7 +31,7 @@ func (g *Gap) merge(o Gap) {
 	}
 }
 
-// gapFloor is the shortest interval between arrivals that is kept with its place.
+// gapFloor is the shortest interval between arrivals that is kept with its time.
 const gapFloor = 200_000
 
 // gaps keeps the intervals between one arrival and the next.
@@ -50,12 +50,12 @@ func (g *gaps) arrive(at int64) {
 			g.longest = i
 		}
 	}
-	// A frame stamped on another CPU may be a little older; that is no gap.
+	// A frame stamped on another CPU may be slightly older, which is no gap.
 	g.last = max(g.last, at)
 }
 
-// worst returns the longest gap that touches a span. Standstills are a union. The time since the last
-// arrival counts up to end, so traffic that never came back is a gap.
+// worst returns the longest gap that overlaps a span. Standstills are a union. The time from the last arrival to end counts,
+// so traffic that did not resume is a gap.
 func (g *gaps) worst(within Interval, standstills []Interval, end int64) Gap {
 	var out Gap
 	touches := func(i Interval) bool { return i.To >= within.From && i.From <= within.To }
@@ -70,5 +70,31 @@ func (g *gaps) worst(within Interval, standstills []Interval, end int64) Gap {
 	if open := (Interval{g.last, end}); open.length() > 0 && touches(open) {
 		out.consider(open, standstills)
 	}
+	return out
+}
+
+// GapAfter returns the longest gap of all flows together, clipped to a span of time: the cost of an event at from.
+func (r *Running) GapAfter(from, to time.Time) Gap {
+	still := r.standstills()
+	span := Interval{from.UnixNano(), to.UnixNano()}
+	end := min(r.lastSend.Load(), span.To)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all.clipped(span, still, end)
+}
+
+// clipped is worst of the gaps clipped to a span.
+func (g *gaps) clipped(within Interval, standstills []Interval, end int64) Gap {
+	var out Gap
+	consider := func(i Interval) {
+		if i = (Interval{max(i.From, within.From), min(i.To, within.To)}); i.length() > 0 {
+			out.consider(i, standstills)
+		}
+	}
+	consider(g.longest)
+	for _, i := range g.long {
+		consider(i)
+	}
+	consider(Interval{g.last, end})
 	return out
 }

@@ -13,7 +13,7 @@ import (
 // Hardware describes a NIC. The zero value filters what it receives, as a real NIC does and veth and TAP do not, for
 // any number of addresses, and has no weakness.
 type Hardware struct {
-	// NoFilter hands every frame of the wire to the host. The NIC has no filter to be limited by the fields below.
+	// NoFilter passes every frame of the wire to the host. The fields below that limit the filter have no effect.
 	NoFilter bool
 	// Slots is the number of addresses besides its own that the filter holds, unicast before multicast. 0: no limit.
 	Slots int
@@ -27,21 +27,21 @@ type Hardware struct {
 	FilterVLANs bool
 	VLANs       []uint16
 
-	// NoSegmentation has the host segment super-frames before the NIC transmits them.
+	// NoSegmentation makes the host segment super-frames before the NIC transmits them.
 	NoSegmentation bool
 	// NoCoalescing delivers received frames one by one, never as super-frames.
 	NoCoalescing bool
-	// NoTagInsertion has the host write VLAN tags into the frames that the NIC transmits. Received frames lose
-	// their outer tag in the kernel, before packet sockets see them, whatever the NIC does.
+	// NoTagInsertion makes the host write VLAN tags into the frames that the NIC transmits. The kernel always strips the
+	// outer tag of received frames before packet sockets see them.
 	NoTagInsertion bool
 
 	// The fields below need a Wire. NewCable refuses them.
 
-	// Reset is how long the carrier is lost after a change of MTU or MAC.
+	// Reset is how long the carrier is gone after a change of MTU or MAC.
 	Reset time.Duration
-	// SpeedUnknown is how long after the carrier came ethtool shows no speed.
+	// SpeedUnknown is how long ethtool shows no speed after the carrier came up.
 	SpeedUnknown time.Duration
-	// LosesFirst is how long after the carrier came frames vanish both ways. NIC.Lost counts them.
+	// LosesFirst is how long frames are lost in both directions after the carrier came up. NIC.Lost counts them.
 	LosesFirst time.Duration
 	// LateCarrier is how long after Cut or Mend the carrier changes; no frame passes meanwhile. Copper takes
 	// 350 to 750 ms.
@@ -59,14 +59,14 @@ const (
 	LosesRest
 )
 
-// errUnlikeVeth is the refusal of what a veth pair cannot do.
-var errUnlikeVeth = errors.New("the kernel owns the carrier of a veth pair: " +
+// errNeedsWire says that a veth pair cannot have such hardware.
+var errNeedsWire = errors.New("the kernel owns the carrier of a veth pair: " +
 	"Reset, SpeedUnknown, LosesFirst and LateCarrier need a Wire")
 
-// suitsVeth returns an error for hardware that only a Wire can have.
-func (hw Hardware) suitsVeth() error {
+// checkVeth returns an error for hardware that only a Wire can have.
+func (hw Hardware) checkVeth() error {
 	if hw.Reset|hw.SpeedUnknown|hw.LosesFirst|hw.LateCarrier != 0 {
-		return errUnlikeVeth
+		return errNeedsWire
 	}
 	return nil
 }

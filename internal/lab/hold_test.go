@@ -28,7 +28,7 @@ func TestLAGHold(t *testing.T) {
 	const frames = 40
 	send := func(hold bool) (held, other uint64) {
 		t.Helper()
-		labtest.Must(t, lag.Hold("p0", hold))
+		labtest.Must(t, lag.Block("p0", hold))
 		held, other = received("eth0"), received("eth1")
 		for range frames {
 			_, err := c.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 9, 0, 255), Port: 9})

@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,20 +19,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Node is where a cable can end: a Host, or a Switch, which puts the device into its bridge.
+// Node is an end of a cable: a Host, or a Switch, whose bridge gets the device.
 type Node interface {
 	base() *Host
-	// plugged is called with each device that appears in the node.
-	plugged(name string) error
-	// changed is called when a line took or gave a device's carrier.
-	changed(name string)
-	// isPort reports that devices in the node are ports of a switch, which hear all, and no NICs.
+	// devicePlugged is called with each device that appears in the node.
+	devicePlugged(name string) error
+	// carrierChanged is called when a line took or gave a device's carrier.
+	carrierChanged(name string)
+	// isPort reports whether devices in the node are ports of a switch, which receive all frames, and not NICs.
 	isPort() bool
 }
 
-// Host is a network namespace that stands for a machine: own devices, own loopback, own sysctls,
-// own host name, and for its processes an own /sys, /run/nicteam, /etc/nicteam and /var/lib/nicteam.
-// It is named in /run/netns, so `ip netns exec NAME` works too. Methods may be called at any time from any goroutine.
+// Host is a network namespace that represents a machine: it has its own devices, loopback, sysctls and host name, and its
+// processes their own /sys, /run/nicteam, /etc/nicteam and /var/lib/nicteam. It has a name in /run/netns, so `ip netns exec
+// NAME` works. Methods may be called from any goroutine.
 type Host struct {
 	Name string // unique on the machine; made of the name asked for
 
@@ -71,7 +73,7 @@ func (h *Host) build(hostname string) error {
 		return err
 	}
 	h.dir = dir
-	h.defers(func() error { return os.RemoveAll(dir) })
+	h.deferClose(func() error { return os.RemoveAll(dir) })
 	for _, d := range privateDirs {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -80,7 +82,7 @@ func (h *Host) build(hostname string) error {
 
 	made := make(chan error)
 	go func() {
-		// Never unlocked: the thread is of no use afterwards and ends with the goroutine.
+		// Never unlocked: the thread has left the program's namespaces and ends with the goroutine.
 		runtime.LockOSThread()
 		made <- h.unshare(hostname)
 	}()
@@ -99,11 +101,11 @@ func (h *Host) build(hostname string) error {
 		return err
 	}
 	f.Close()
-	h.defers(func() error { return os.Remove(path) })
+	h.deferClose(func() error { return os.Remove(path) })
 	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", h.net), path, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("name namespace: %w", err)
 	}
-	h.defers(func() error { return unix.Unmount(path, unix.MNT_DETACH) })
+	h.deferClose(func() error { return unix.Unmount(path, unix.MNT_DETACH) })
 
 	h.handle, err = netlink.NewHandleAt(netns.NsHandle(h.net), unix.NETLINK_ROUTE)
 	if err != nil {
@@ -119,7 +121,7 @@ func (h *Host) build(hostname string) error {
 	return nil
 }
 
-// unshare makes the namespaces on the calling thread and keeps them by descriptors.
+// unshare creates the namespaces on the calling thread and keeps their descriptors.
 func (h *Host) unshare(hostname string) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
@@ -132,7 +134,7 @@ func (h *Host) unshare(hostname string) error {
 	}
 	for _, d := range privateDirs {
 		if _, err := os.Stat(d); err != nil {
-			continue // outside Isolate nothing is made on the real disk
+			continue // outside Isolate nothing is created on the disk
 		}
 		if err := unix.Mount(filepath.Join(h.dir, d), d, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", d, err)
@@ -156,13 +158,13 @@ func (h *Host) unshare(hostname string) error {
 
 func (h *Host) base() *Host { return h }
 
-func (h *Host) plugged(name string) error { return h.Up(name) }
+func (h *Host) devicePlugged(name string) error { return h.Up(name) }
 
-func (h *Host) changed(string) {}
+func (h *Host) carrierChanged(string) {}
 
 func (h *Host) isPort() bool { return false }
 
-// Handle speaks rtnetlink in the host. It is closed by Close.
+// Handle is the host's rtnetlink handle. Close closes it.
 func (h *Host) Handle() *netlink.Handle { return h.handle }
 
 // NetNS is the namespace's descriptor, borrowed, for netlink.NsFd and subscriptions.
@@ -195,7 +197,7 @@ func (h *Host) Do(f func() error) error {
 	}
 	returned := false
 	defer func() {
-		// A thread that cannot go back stays locked, so the runtime ends it with its goroutine.
+		// A thread that cannot return to its namespace stays locked, so the runtime ends it with its goroutine.
 		if unix.Setns(back, unix.CLONE_NEWNET) == nil {
 			runtime.UnlockOSThread()
 		} else if returned {
@@ -233,8 +235,8 @@ func (h *Host) withLink(name, what string, f func(netlink.Link) error) error {
 	return nil
 }
 
-// defers has Close call f, the last one first.
-func (h *Host) defers(f func() error) {
+// deferClose makes Close call f, the last one first.
+func (h *Host) deferClose(f func() error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.undo = append(h.undo, f)
@@ -255,8 +257,8 @@ func (h *Host) Close() error {
 		errs = append(errs, undo[i]())
 	}
 	if h.handle != nil {
-		// A closed netlink.Handle speaks to the calling thread's namespace instead of failing, so
-		// a late call could remove the machine's own eth0. Closing a copy leaves ours with dead sockets.
+		// A closed netlink.Handle uses the calling thread's namespace instead of failing, so a late call could remove
+		// the machine's eth0. Closing a copy leaves this one with dead sockets.
 		dead := *h.handle
 		dead.Close()
 	}
@@ -292,4 +294,33 @@ func (h *Host) killAll() {
 			return
 		}
 	}
+}
+
+// Listen opens a stream listener in the host.
+func (h *Host) Listen(network, address string) (l net.Listener, err error) {
+	err = h.Do(func() error {
+		l, err = net.Listen(network, address)
+		return err
+	})
+	return l, err
+}
+
+// ListenPacket opens a datagram socket in the host.
+func (h *Host) ListenPacket(network, address string) (c net.PacketConn, err error) {
+	err = h.Do(func() error {
+		c, err = net.ListenPacket(network, address)
+		return err
+	})
+	return c, err
+}
+
+// Dial connects from the host. The address must be literal: a resolver, and the second of two
+// address families tried at once, would run on other threads. Its signature fits http.Transport.
+func (h *Host) Dial(ctx context.Context, network, address string) (c net.Conn, err error) {
+	err = h.Do(func() error {
+		d := net.Dialer{FallbackDelay: -1}
+		c, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
 }

@@ -19,11 +19,11 @@ const stageVariable = "NICTEAM_LAB_STAGE"
 const (
 	stageInit   = "init"
 	stageInside = "inside"
-	// stageWitness has nothing to do with isolation; Isolate is where a copy learns what it is for.
+	// stageWitness has nothing to do with isolation: Isolate is where a copy learns its purpose.
 	stageWitness = "witness"
 )
 
-// namespaces is what the isolated copy gets of its own.
+// namespaces are those that the isolated copy gets.
 const namespaces = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 
 var (
@@ -88,7 +88,7 @@ func runOuter() (int, error) {
 	if err := cmd.Start(); err != nil {
 		return 1, fmt.Errorf("isolate: start in new namespaces: %w", err)
 	}
-	go passOn(signals, cmd.Process.Pid)
+	go forwardSignals(signals, cmd.Process.Pid)
 	err := cmd.Wait()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		return 1, fmt.Errorf("isolate: %w", err)
@@ -99,7 +99,7 @@ func runOuter() (int, error) {
 // runInit is process 1 of the new namespaces.
 func runInit() (int, error) {
 	signals := catchSignals()
-	if err := furnish(); err != nil {
+	if err := setUpNamespaces(); err != nil {
 		return 1, fmt.Errorf("isolate: %w", err)
 	}
 	if err := os.Setenv(stageVariable, stageInside); err != nil {
@@ -112,7 +112,7 @@ func runInit() (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("isolate: start inner program: %w", err)
 	}
-	go passOn(signals, pid)
+	go forwardSignals(signals, pid)
 	for {
 		var status syscall.WaitStatus
 		got, err := syscall.Wait4(-1, &status, 0, nil)
@@ -139,9 +139,9 @@ func catchSignals() chan os.Signal {
 	return c
 }
 
-// passOn hands signals to the next stage. What a terminal's keys send reaches every stage by
+// forwardSignals hands signals to the next stage. What a terminal's keys send reaches every stage by
 // itself, and a second interrupt has a meaning of its own in many programs.
-func passOn(signals <-chan os.Signal, pid int) {
+func forwardSignals(signals <-chan os.Signal, pid int) {
 	for s := range signals {
 		sig := s.(syscall.Signal)
 		if (sig == syscall.SIGINT || sig == syscall.SIGQUIT) && inForeground() {

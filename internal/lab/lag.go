@@ -14,23 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spread is how a LAG chooses the port by which a frame leaves.
+// Spread is how a LAG distributes frames over its ports.
 type Spread uint8
 
 const (
 	// SpreadFlow keeps each flow on one port.
 	SpreadFlow Spread = iota
-	// SpreadFrames takes the ports in turn.
+	// SpreadFrames is round-robin.
 	SpreadFrames
 )
 
 // lagSlots divides evenly by up to eight ports.
 const lagSlots = 840
 
-// LAG is a group of a switch's ports that the switch knows as one link, as round-robin, xor and
-// broadcast ask for ("static LAG", "EtherChannel"): nothing that came by one of them leaves by another,
-// and what goes to the group leaves by exactly one of them that has a carrier. It carries LACPDUs like any other
-// frame, that is up to the bridge, which ends them there.
+// LAG is a static LAG ("EtherChannel") of a switch's ports, as round-robin, xor and broadcast need: a frame received by one
+// port never leaves by another, and a frame to the LAG leaves by exactly one port that has a carrier. LACPDUs reach the
+// bridge like any other frame, which drops them.
 //
 //	bridge ── uplink (veth) ── eBPF: slot → port ──> port 1 … n
 //	                      <── eBPF: redirect ────── port 1 … n
@@ -48,14 +47,14 @@ type LAG struct {
 	live    []uint32 // ifindexes in the slots
 }
 
-// LAG makes one link of ports that are plugged in already.
+// LAG creates a LAG of ports that are plugged in already.
 func (s *Switch) LAG(name string, spread Spread, ports ...string) (*LAG, error) {
 	g := &LAG{sw: s, name: name, ports: ports, held: map[string]bool{}, ingress: map[string]io.Closer{}}
 	if err := g.build(spread); err != nil {
 		g.Close()
 		return nil, fmt.Errorf("group ports %v as %s: %w", ports, name, err)
 	}
-	s.defers(g.Close)
+	s.deferClose(g.Close)
 	return g, nil
 }
 
@@ -126,16 +125,15 @@ func (g *LAG) build(spread Spread) (err error) {
 	return g.refresh()
 }
 
-// Hold has nothing leave by a port while on, as an administrator does before its cable goes to another place;
-// what comes by it is still taken.
-func (g *LAG) Hold(port string, on bool) error {
+// Block stops transmission by a port, as an administrator does before moving its cable. The port still receives.
+func (g *LAG) Block(port string, on bool) error {
 	g.mu.Lock()
 	g.held[port] = on
 	g.mu.Unlock()
 	return g.refresh()
 }
 
-// attach has the program see what a device of the switch receives.
+// attach attaches the program to the ingress of a device of the switch.
 func (g *LAG) attach(index int, p *ebpf.Program) (io.Closer, error) {
 	l, err := g.sw.attachIngress(index, p)
 	if err != nil {
@@ -171,7 +169,7 @@ func (g *LAG) join(port string) error {
 	return g.refresh()
 }
 
-// refresh spreads the slots over the ports that have a carrier.
+// refresh distributes the slots over the ports that have a carrier.
 func (g *LAG) refresh() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -198,8 +196,8 @@ func (g *LAG) refresh() error {
 	return nil
 }
 
-// watch refreshes every few milliseconds, as fast as switches are: the kernel may keep the news of a
-// lost carrier for up to a second, but shows it when asked.
+// watch refreshes every few milliseconds, as fast as switches are: the kernel may report a lost carrier up to a second later,
+// but a reading shows it.
 func (g *LAG) watch() {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -256,8 +254,7 @@ func lagOut(spread Spread, slots, turn int) asm.Instructions {
 	var choose asm.Instructions
 	if spread == SpreadFrames {
 		add := asm.FetchAdd.Mem(asm.R0, asm.R1, asm.DWord, 0)
-		// The library forgets the operation when it writes an atomic instruction (v0.22.0), and what is
-		// left adds without fetching.
+		// The library drops the operation of an atomic instruction (v0.22.0), and the result adds without fetching.
 		add.Constant = int64(asm.FetchAdd >> 8)
 		choose = asm.Instructions{
 			asm.Mov.Imm(asm.R0, 0),

@@ -106,16 +106,15 @@ func (r *RunningLoad) accept() {
 	}
 }
 
-// Rate is what the receivers got so far. The rate between two moments is the second's less the
-// first's, see Rate.Less.
+// Rate is what was received so far. Rate.Less gives the rate between two moments.
 func (r *RunningLoad) Rate() Rate { return Rate{Bytes: r.received.Load(), Took: time.Since(r.started)} }
 
-// Less returns what came between an earlier rate and this one.
+// Less returns what was received between an earlier rate and this one.
 func (r Rate) Less(earlier Rate) Rate {
 	return Rate{Bytes: r.Bytes - earlier.Bytes, Took: r.Took - earlier.Took}
 }
 
-// Stop ends the flows and returns what came of them. Stopping twice is fine.
+// Stop ends the flows and returns the total. Stopping twice is fine.
 func (r *RunningLoad) Stop() Rate {
 	rate := r.Rate()
 	r.once.Do(func() {

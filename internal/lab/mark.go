@@ -8,7 +8,7 @@ import (
 // Each frame of a stream carries a mark at the head of its payload:
 //
 //	0   CRC-32C of all that follows
-//	4   run: which stream, so a late frame of an earlier one is not taken for ours
+//	4   run: the stream, so that a late frame of an earlier one is recognised
 //	8   flow
 //	12  zero
 //	16  sequence number in the flow, from 0
@@ -16,8 +16,8 @@ import (
 //	32  filling up to the size
 const markSize = 32
 
-// warmFlow marks the frames that go before a stream until one arrives: neighbours are found by then, and
-// what the kernel queued meanwhile is not overtaken by frames that count.
+// warmFlow marks the frames that precede a stream until one arrives: then neighbours are resolved, and frames that the kernel
+// queued meanwhile are not overtaken by frames that count.
 const warmFlow = 1<<32 - 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -28,7 +28,7 @@ type mark struct {
 	sent      int64
 }
 
-// put writes the mark over the first octets of a payload that has its filling.
+// put writes the mark to the first octets of a payload.
 func (m mark) put(b []byte) {
 	binary.BigEndian.PutUint32(b[4:], m.run)
 	binary.BigEndian.PutUint32(b[8:], m.flow)

@@ -16,9 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OVS is Open vSwitch's user-space (netdev) switch in a host. Its daemons are the host's own, with all their files in
-// a directory of their own; nothing of an installed service is touched, and the kernel's part of it is not used. What
-// the host's NICs take part in is said to it as one says it to ovs-vsctl.
+// OVS is Open vSwitch's user-space (netdev) switch in a host. Its daemons run in the host, with all files in a directory of
+// their own. It does not touch an installed service and does not use the kernel module. It is configured by ovs-vsctl.
 //
 //	ovsdb-server ── conf.db
 //	ovs-vswitchd ── packet sockets ── eth1, eth2, …  of the host
@@ -31,14 +30,13 @@ type OVS struct {
 	switchd  *daemon // nil while it is stopped
 }
 
-// OVSOptions; the zero value is a switch that takes finished frames only.
+// OVSOptions; the zero value is a switch that accepts finished frames only.
 type OVSOptions struct {
-	// TSO has super-frames and frames whose checksum is still to be computed go through. Without it whoever sends to the
-	// switch has to send finished frames.
+	// TSO passes super-frames and frames with unfinished checksums. Without it senders must send finished frames.
 	TSO bool
 }
 
-// ovsTools are what it takes, all of Debian's openvswitch-switch.
+// ovsTools are the programs used, all of Debian's openvswitch-switch.
 var ovsTools = []string{"ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-appctl"}
 
 // HasOVS returns an error that says what is missing and where it comes from.
@@ -64,7 +62,7 @@ func NewOVS(ctx context.Context, h *Host, o OVSOptions) (*OVS, error) {
 	if err := s.start(ctx, o); err != nil {
 		return nil, fmt.Errorf("open vswitch: %w", errors.Join(err, s.Close()))
 	}
-	h.defers(s.Close)
+	h.deferClose(s.Close)
 	return s, nil
 }
 
@@ -77,7 +75,7 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 		"--log-file="+filepath.Join(o.dir, "ovsdb.log")); err != nil {
 		return err
 	}
-	if err := o.listens(ctx, filepath.Join(o.dir, "db.sock"), o.database); err != nil {
+	if err := o.awaitSocket(ctx, filepath.Join(o.dir, "db.sock"), o.database); err != nil {
 		return err
 	}
 	if err := o.Set(ctx, "--no-wait", "init"); err != nil {
@@ -90,20 +88,20 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 	return o.Resume(ctx)
 }
 
-// Set calls ovs-vsctl, which returns when the switch does what it was told, or after 20 s.
+// Set calls ovs-vsctl, which returns once the switch has applied the change, or after 20 s.
 func (o *OVS) Set(ctx context.Context, args ...string) error {
 	_, err := o.run(ctx, "ovs-vsctl", append([]string{"--db=" + o.db, "--retry", "--timeout=20"}, args...)...)
 	return err
 }
 
-// Ask calls ovs-appctl and returns what the switch says.
+// Ask calls ovs-appctl and returns its output.
 func (o *OVS) Ask(ctx context.Context, args ...string) (string, error) {
 	return o.run(ctx, "ovs-appctl", append([]string{"--timeout=5", "--target=" + o.control()}, args...)...)
 }
 
 func (o *OVS) control() string { return filepath.Join(o.dir, "vswitchd.ctl") }
 
-// Kill ends the switch as a crash does: it says no farewell. The database stays.
+// Kill ends the switch as a crash does: it sends nothing. The database stays.
 func (o *OVS) Kill() { o.end(unix.SIGKILL) }
 
 // Stop ends the switch as a service manager does. The database stays.
@@ -127,7 +125,7 @@ func (o *OVS) Resume(ctx context.Context) (err error) {
 	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(), "--log-file="+o.logFile()); err != nil {
 		return err
 	}
-	if err := o.listens(ctx, o.control(), o.switchd); err != nil {
+	if err := o.awaitSocket(ctx, o.control(), o.switchd); err != nil {
 		return err
 	}
 	// It listens before it has read the database; this waits until it has.
@@ -152,15 +150,15 @@ func (o *OVS) Close() error {
 	return os.RemoveAll(o.dir)
 }
 
-// listens waits until a daemon has made its socket.
-func (o *OVS) listens(ctx context.Context, socket string, d *daemon) error {
+// awaitSocket waits until a daemon has created its socket.
+func (o *OVS) awaitSocket(ctx context.Context, socket string, d *daemon) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		if _, err := os.Stat(socket); err == nil {
 			return nil
 		}
 		select {
 		case <-d.ended:
-			return fmt.Errorf("%s ended: %s", d.name, oneLine(d.said.Bytes()))
+			return fmt.Errorf("%s ended: %s", d.name, oneLine(d.output.Bytes()))
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(2 * time.Millisecond):
@@ -173,7 +171,7 @@ func (o *OVS) listens(ctx context.Context, socket string, d *daemon) error {
 
 func (o *OVS) run(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := o.host.CommandContext(ctx, name, args...)
-	cmd.Env = o.environ()
+	cmd.Env = o.environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %s", name, err, oneLine(out))
@@ -181,23 +179,23 @@ func (o *OVS) run(ctx context.Context, name string, args ...string) (string, err
 	return string(out), nil
 }
 
-// environ keeps all of it from the places of an installed service.
-func (o *OVS) environ() []string {
+// environment keeps all files out of the directories of an installed service.
+func (o *OVS) environment() []string {
 	return append(os.Environ(), "OVS_RUNDIR="+o.dir, "OVS_LOGDIR="+o.dir, "OVS_DBDIR="+o.dir, "OVS_SYSCONFDIR="+o.dir)
 }
 
-// daemon is a process that runs until it is ended.
+// daemon is a process that runs until end.
 type daemon struct {
-	name  string
-	cmd   *Command
-	said  bytes.Buffer // to be read after ended
-	ended chan struct{}
+	name   string
+	cmd    *Command
+	output bytes.Buffer // to be read after ended
+	ended  chan struct{}
 }
 
 func (o *OVS) daemon(name string, args ...string) (*daemon, error) {
 	d := &daemon{name: name, cmd: o.host.Command(name, append(args, "-vconsole:off")...), ended: make(chan struct{})}
-	d.cmd.Env = o.environ()
-	d.cmd.Stdout, d.cmd.Stderr = &d.said, &d.said
+	d.cmd.Env = o.environment()
+	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 type OVSBond struct {
 	Name    string
 	Ports   []string // NICs of the host
-	Passive bool     // speaks when spoken to
-	Fast    bool     // wants a LACPDU a second
+	Passive bool     // LACP_Activity: passive
+	Fast    bool     // LACP_Timeout: short
 	Key     uint16   // the switch's own choice
 	System  string   // MAC, the bridge's
 }
@@ -66,9 +66,9 @@ type OVSMember struct {
 	Actor, Partner OVSInfo
 	// Since the bond was made.
 	Sent, Received uint64 // LACPDUs
-	Bad            uint64 // received ones that make no sense
-	Expired        uint64 // how often the partner fell silent
-	Defaulted      uint64 // how often it was given up
+	Bad            uint64 // malformed received ones
+	Expired        uint64 // times that the partner expired
+	Defaulted      uint64 // times that it was defaulted
 	Carrier        uint64 // how often the carrier changed
 }
 
@@ -80,7 +80,7 @@ type OVSInfo struct {
 	State              string // flags by the switch's names, a blank between them
 }
 
-// Works reports whether both ends send and take in, and the switch does.
+// Works reports whether both ends are collecting and distributing, and the switch has enabled the member.
 func (m *OVSMember) Works() bool {
 	both := func(i OVSInfo) bool {
 		return strings.Contains(i.State, "synchronized") && strings.Contains(i.State, "collecting") && strings.Contains(i.State, "distributing")
@@ -88,7 +88,7 @@ func (m *OVSMember) Works() bool {
 	return m.Receive == "current" && m.Attached && m.Enabled && both(m.Actor) && both(m.Partner)
 }
 
-// LACP is what the switch says of a bond, member by member.
+// LACP returns the state of a bond's members.
 func (o *OVS) LACP(ctx context.Context, bond string) ([]OVSMember, error) {
 	shown, err := o.Ask(ctx, "lacp/show", bond)
 	if err != nil {
@@ -101,12 +101,12 @@ func (o *OVS) LACP(ctx context.Context, bond string) ([]OVSMember, error) {
 	return parseOVS(shown, stats), nil
 }
 
-// Bond is what the switch says of a bond.
+// Bond returns the output of bond/show.
 func (o *OVS) Bond(ctx context.Context, bond string) (string, error) {
 	return o.Ask(ctx, "bond/show", bond)
 }
 
-// parseOVS reads what lacp/show and lacp/show-stats say of one bond.
+// parseOVS reads the output of lacp/show and lacp/show-stats for one bond.
 func parseOVS(shown, stats string) (members []OVSMember) {
 	var m *OVSMember
 	for key, value := range fieldsOf(shown) {

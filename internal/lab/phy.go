@@ -16,26 +16,26 @@ const speedUnknown = math.MaxUint32
 
 // linkState is the carrier of a NIC as its host sees it. NIC.mu guards all but the atomics.
 type linkState struct {
-	up   atomic.Bool // as the kernel was told
-	deaf atomic.Bool // frames vanish
+	up        atomic.Bool // as set in the kernel
+	blackhole atomic.Bool // frames vanish
 
 	resets  int    // under way
 	changes uint64 // of the carrier that is wanted; each cancels the delayed ones before it
-	ups     uint64 // how often the carrier came
+	ups     uint64 // how often the carrier came up
 }
 
-// clear is for a NIC that was put into its slot.
-func (s *linkState) clear() {
+// reset is for a NIC that was put into its slot.
+func (s *linkState) reset() {
 	s.up.Store(false)
-	s.deaf.Store(false)
+	s.blackhole.Store(false)
 	s.resets = 0
 }
 
-// passes reports whether frames pass the NIC: not once the line is cut, not before the carrier has come.
-func (n *NIC) passes() bool { return n.carrier.Load() && n.link.up.Load() }
+// forwards reports whether frames pass the NIC: not once the line is cut, not before the carrier has come.
+func (n *NIC) forwards() bool { return n.carrier.Load() && n.link.up.Load() }
 
-// SetCarrier gives or takes the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no
-// frame passes the wire either way.
+// SetCarrier sets the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no frame passes the
+// wire in either direction.
 func (n *NIC) SetCarrier(on bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -43,28 +43,28 @@ func (n *NIC) SetCarrier(on bool) error {
 	return n.showCarrier()
 }
 
-// wanted is the carrier without delays. There is none while the far NIC is out of its slot.
-func (n *NIC) wanted() bool { return n.carrier.Load() && n.far.file.Load() != nil }
+// wantedCarrier is the carrier without delays. There is none while the far NIC is unplugged.
+func (n *NIC) wantedCarrier() bool { return n.carrier.Load() && n.far.file.Load() != nil }
 
 // showCarrier updates the carrier in the kernel, after Hardware.LateCarrier. The caller holds mu.
 func (n *NIC) showCarrier() error {
 	n.link.changes++
 	if n.hw.LateCarrier == 0 || n.link.resets > 0 {
-		return n.tellCarrier()
+		return n.setKernelCarrier()
 	}
-	n.later(n.hw.LateCarrier, &n.link.changes, n.tellCarrier)
+	n.afterDelay(n.hw.LateCarrier, &n.link.changes, n.setKernelCarrier)
 	return nil
 }
 
-// tellCarrier updates the carrier in the kernel now. The caller holds mu.
-func (n *NIC) tellCarrier() error {
+// setKernelCarrier updates the carrier in the kernel now. The caller holds mu.
+func (n *NIC) setKernelCarrier() error {
 	f := n.file.Load()
 	if f == nil {
 		return nil
 	}
-	up := n.wanted() && n.link.resets == 0
+	up := n.wantedCarrier() && n.link.resets == 0
 	if up && !n.link.up.Load() {
-		if err := n.starts(); err != nil {
+		if err := n.carrierUp(); err != nil {
 			return err
 		}
 	}
@@ -72,22 +72,22 @@ func (n *NIC) tellCarrier() error {
 	if err := setCarrier(f, up); err != nil {
 		return fmt.Errorf("set carrier of %s: %w", n.Name, err)
 	}
-	n.node.changed(n.Name)
+	n.node.carrierChanged(n.Name)
 	return nil
 }
 
-// starts begins what follows a carrier, before the host can see it. The caller holds mu.
-func (n *NIC) starts() error {
+// carrierUp begins what follows a carrier, before the host can see it. The caller holds mu.
+func (n *NIC) carrierUp() error {
 	n.link.ups++
 	if n.hw.LosesFirst > 0 {
-		n.link.deaf.Store(true)
-		n.later(n.hw.LosesFirst, &n.link.ups, func() error { n.link.deaf.Store(false); return nil })
+		n.link.blackhole.Store(true)
+		n.afterDelay(n.hw.LosesFirst, &n.link.ups, func() error { n.link.blackhole.Store(false); return nil })
 	}
 	if n.hw.SpeedUnknown > 0 {
 		if err := n.showSpeed(speedUnknown); err != nil {
 			return err
 		}
-		n.later(n.hw.SpeedUnknown, &n.link.ups, func() error { return n.showSpeed(n.o.SpeedMbit) })
+		n.afterDelay(n.hw.SpeedUnknown, &n.link.ups, func() error { return n.showSpeed(n.o.SpeedMbit) })
 	}
 	return nil
 }
@@ -99,9 +99,9 @@ func (n *NIC) showSpeed(mbit uint32) error {
 	return nil
 }
 
-// later calls f with mu held after d, unless the NIC was unplugged or count has changed meanwhile. An error of f means
+// afterDelay calls f with mu held after d, unless the NIC was unplugged or count has changed meanwhile. An error of f means
 // that the device is gone, and is ignored.
-func (n *NIC) later(d time.Duration, count *uint64, f func() error) {
+func (n *NIC) afterDelay(d time.Duration, count *uint64, f func() error) {
 	plugged, planned := n.file.Load(), *count
 	time.AfterFunc(d, func() {
 		n.mu.Lock()
@@ -143,7 +143,7 @@ func (n *NIC) watchSettings() error {
 	return nil
 }
 
-// reset takes the carrier for Hardware.Reset, if the NIC is still the one that was plugged in.
+// reset removes the carrier for Hardware.Reset, if the NIC is still the one that was plugged in.
 func (n *NIC) reset(plugged *os.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -151,9 +151,9 @@ func (n *NIC) reset(plugged *os.File) {
 		return
 	}
 	n.link.resets++
-	_ = n.tellCarrier() // fails only for a device that is gone
+	_ = n.setKernelCarrier() // fails only for a device that is gone
 	always := uint64(0)
-	n.later(n.hw.Reset, &always, func() error {
+	n.afterDelay(n.hw.Reset, &always, func() error {
 		n.link.resets--
 		return n.showCarrier()
 	})

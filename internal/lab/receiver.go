@@ -29,7 +29,7 @@ func (r *Running) listen() error {
 		return fmt.Errorf("open socket: %w", err)
 	}
 	r.in = fd
-	// What comes while the reader is not scheduled must find room, or the lab would lose frames itself.
+	// Frames that arrive while the reader is not scheduled must find room: the lab itself must lose none.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20); err != nil {
 		return fmt.Errorf("set receive buffer: %w", err)
 	}
@@ -115,7 +115,7 @@ func (r *Running) count(payload []byte, at int64) {
 	}
 }
 
-// stamp returns when the kernel received a frame, or the time it is if that is missing.
+// stamp returns when the kernel received a frame, or now if the timestamp is missing.
 func stamp(control []byte) int64 {
 	for len(control) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))

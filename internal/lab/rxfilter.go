@@ -9,13 +9,13 @@ import (
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v3" rxfilter bpf/rxfilter.c -- -I/usr/include/x86_64-linux-gnu
 
-// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, so that a filtered frame
-// never reaches the device's host. The program reads the kernel's own lists with each frame. It cannot lag: an address
-// counts as soon as the call that asked for it has returned.
+// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, so that a filtered frame never
+// reaches the device's host. The program reads the kernel's lists for each frame, so that an address counts as soon as the
+// call that added it returns.
 //
 //	far end transmits ── tc egress of the veth, or the TAP's filter ── unless filtered: device
 //
-// The host cannot see the filter, super-frames stay whole, and packet sockets see what the NIC lets through.
+// The host cannot see the filter, super-frames stay whole, and packet sockets receive what the NIC accepts.
 type rxFilter struct {
 	program *ebpf.Program
 	shared  *ebpf.Variable
@@ -35,18 +35,18 @@ type rxRules struct {
 	VIDs      [4096 / 64]uint64
 }
 
-// rxKind is where a filter stands.
-type rxKind string
+// attachPoint is where a filter stands.
+type attachPoint string
 
 const (
-	rxCable rxKind = rxfilterProgRxCable
-	rxWire  rxKind = rxfilterProgRxWire
+	rxCable attachPoint = rxfilterProgRxCable
+	rxWire  attachPoint = rxfilterProgRxWire
 )
 
 var rxSpec = sync.OnceValues(loadRxfilter)
 
-// newRxFilter loads a filter. It passes nothing until filterFor has set its device.
-func newRxFilter(kind rxKind, hw Hardware) (*rxFilter, error) {
+// newRxFilter loads a filter. It accepts nothing until setDevice.
+func newRxFilter(kind attachPoint, hw Hardware) (*rxFilter, error) {
 	spec, err := rxSpec()
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func (f *rxFilter) change(by func(*rxRules)) error {
 	return nil
 }
 
-// filterFor sets the device whose lists the filter reads.
-func (f *rxFilter) filterFor(h *Host, name string) error {
+// setDevice sets the device whose lists the filter reads.
+func (f *rxFilter) setDevice(h *Host, name string) error {
 	address, err := netDevice(h, name)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (f *rxFilter) filterFor(h *Host, name string) error {
 	return f.change(func(r *rxRules) { r.Device = address })
 }
 
-// Close releases the program. Where it is attached it stays.
+// Close closes the program's descriptor. It stays attached.
 func (f *rxFilter) Close() error { return f.program.Close() }
 
 // finder is the program that finds a net_device, one at a time.

@@ -53,9 +53,9 @@ func (r *Running) send() {
 	exactTimers()
 	preferThread()
 	payload := make([]byte, r.s.Size)
-	newNoise(uint64(r.run)).Read(payload)
+	newSeededReader(uint64(r.run)).Read(payload)
 	r.warmUp(payload)
-	pace := timetable{due: nanotime(), period: int64(time.Second) / int64(r.s.Rate)}
+	pace := schedule{due: nanotime(), period: int64(time.Second) / int64(r.s.Rate)}
 	r.begin(pace.due)
 	for n := 0; !r.stop.Load(); {
 		now := nanotime()
@@ -64,8 +64,8 @@ func (r *Running) send() {
 			sleepUntil(pace.due)
 			now = nanotime()
 		}
-		// Only a late awakening is no fault of the network; a send that takes long may be one.
-		if missed := pace.leave(now); slept && missed.length() > 0 {
+		// Only a late wake-up is not the network's fault; a send that takes long may be.
+		if missed := pace.sent(now); slept && missed.length() > 0 {
 			r.lateMu.Lock()
 			r.late = append(r.late, missed)
 			r.lateMu.Unlock()
@@ -74,8 +74,7 @@ func (r *Running) send() {
 	}
 }
 
-// warmUp sends frames that do not count until one arrives, for a short time: a stream may well begin
-// while nothing gets through.
+// warmUp sends frames that do not count until one arrives, for a short time: a stream may start while the network is down.
 func (r *Running) warmUp(payload []byte) {
 	mark{run: r.run, flow: warmFlow}.put(payload)
 	const tries = 40
@@ -107,4 +106,21 @@ func (r *Running) sendOne(n int, payload []byte, now int64) int {
 		}
 		return (n + 1) % r.s.Flows
 	}
+}
+
+// lateness up to here is due to timers and scheduling: the sender catches up by sending the frames that are due. More moves
+// the schedule.
+const lateness = 500 * time.Microsecond
+
+// schedule says when the next frame is due, all in nanoseconds.
+type schedule struct{ due, period int64 }
+
+// sent takes the frame that was due as sent now, and returns the time that the timetable was moved by, if it was.
+func (t *schedule) sent(now int64) (missed Interval) {
+	if now-t.due > lateness.Nanoseconds() {
+		missed = Interval{t.due, now}
+		t.due = now
+	}
+	t.due += t.period
+	return missed
 }

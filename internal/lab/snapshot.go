@@ -54,7 +54,7 @@ func Diff(before, after Snapshot) string {
 
 // TakeSnapshot reads the state of a host.
 func TakeSnapshot(h *Host) (Snapshot, error) {
-	t := taker{names: map[uint32]string{}}
+	t := snapshotter{names: map[uint32]string{}}
 	err := h.Do(func() error {
 		return errors.Join(t.links(), t.dumps(), t.sysctls(), t.perLink())
 	})
@@ -68,8 +68,8 @@ func TakeSnapshot(h *Host) (Snapshot, error) {
 	return t.lines, nil
 }
 
-// SettledSnapshot waits until the kernel has nothing under way, such as a check for duplicate addresses or news
-// of a carrier, and reads the state then.
+// SettledSnapshot waits until the kernel has nothing pending, such as duplicate address detection or a carrier change, and
+// reads the state then.
 func SettledSnapshot(ctx context.Context, h *Host) (Snapshot, error) {
 	last, err := TakeSnapshot(h)
 	for ; err == nil; err = sleep(ctx, 100*time.Millisecond) {
@@ -106,24 +106,24 @@ func (s Snapshot) tentative() bool {
 	})
 }
 
-// taker collects lines on a thread that is in the host.
-type taker struct {
+// snapshotter collects lines, on a thread in the host's namespace.
+type snapshotter struct {
 	lines []string
 	names map[uint32]string // of devices by ifindex
 }
 
-func (t *taker) add(format string, args ...any) {
+func (t *snapshotter) add(format string, args ...any) {
 	t.lines = append(t.lines, fmt.Sprintf(format, args...))
 }
 
-func (t *taker) name(index uint32) string {
+func (t *snapshotter) name(index uint32) string {
 	if n, ok := t.names[index]; ok {
 		return n
 	}
 	return fmt.Sprintf("device %d", index)
 }
 
-// dump asks for all objects of a kind; a change in the middle of the answer starts it again.
+// dump lists all objects of a kind. A change during the dump restarts it.
 func dump(kind int, head nl.NetlinkRequestData, answer uint16) (msgs [][]byte, err error) {
 	for range 10 {
 		req := nl.NewNetlinkRequest(kind, unix.NLM_F_DUMP)
@@ -136,7 +136,7 @@ func dump(kind int, head nl.NetlinkRequestData, answer uint16) (msgs [][]byte, e
 	return msgs, err
 }
 
-func (t *taker) links() error {
+func (t *snapshotter) links() error {
 	msgs, err := dump(unix.RTM_GETLINK, nl.NewIfInfomsg(unix.AF_UNSPEC), unix.RTM_NEWLINK)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
@@ -162,7 +162,7 @@ func (t *taker) links() error {
 	return nil
 }
 
-// linkAttr says one attribute of a link, unless that changes by itself.
+// linkAttr formats one attribute of a link, unless it changes by itself.
 func linkAttr(kind uint16, value []byte) (string, bool) {
 	kind &^= unix.NLA_F_NESTED
 	switch kind {
@@ -194,7 +194,7 @@ func linkAttr(kind uint16, value []byte) (string, bool) {
 	return fmt.Sprintf("attribute %d: %s", kind, hex.EncodeToString(value)), true
 }
 
-// inet6Spec leaves the counters and timers out.
+// inet6Spec omits counters and timers.
 func inet6Spec(value []byte) string {
 	var out []string
 	families, _ := nl.ParseRouteAttr(value)
@@ -215,13 +215,13 @@ func inet6Spec(value []byte) string {
 	return strings.Join(out, " ")
 }
 
-func (t *taker) sysctls() error {
+func (t *snapshotter) sysctls() error {
 	var errs []error
 	for _, root := range []string{"ipv4", "ipv6", "core", "netfilter"} {
 		root = filepath.Join("/proc/sys/net", root)
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if err != nil {
-				// A device may go, and a kernel may lack a family.
+				// A device may vanish, and a kernel may lack a family.
 				return nil
 			}
 			if e.IsDir() {
@@ -243,8 +243,8 @@ func (t *taker) sysctls() error {
 	return errors.Join(errs...)
 }
 
-// perLink reads what has to be asked for each device.
-func (t *taker) perLink() error {
+// perLink reads the properties that need a request for each device.
+func (t *snapshotter) perLink() error {
 	e, err := ethtool.NewEthtool()
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (t *taker) perLink() error {
 }
 
 // programs lists a device's tcx programs in their order; kernels before 6.6 have none.
-func (t *taker) programs(index uint32, hook string, at ebpf.AttachType) error {
+func (t *snapshotter) programs(index uint32, hook string, at ebpf.AttachType) error {
 	got, err := link.QueryPrograms(link.QueryOptions{Target: int(index), Attach: at})
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
 		return nil
@@ -290,7 +290,7 @@ func (t *taker) programs(index uint32, hook string, at ebpf.AttachType) error {
 func programName(id ebpf.ProgramID) string {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
-		return "" // it may just have gone
+		return "" // it may just have been unloaded
 	}
 	defer p.Close()
 	info, err := p.Info()
@@ -300,7 +300,7 @@ func programName(id ebpf.ProgramID) string {
 	return info.Name
 }
 
-func (t *taker) nft(h *Host) error {
+func (t *snapshotter) nft(h *Host) error {
 	if _, err := exec.LookPath("nft"); err != nil {
 		return nil
 	}
@@ -334,7 +334,7 @@ func number(b []byte) (n uint64) {
 	return 0
 }
 
-// address says an IP address, or the octets if they are none.
+// address formats an IP address, or other octets in hex.
 func address(b []byte) string {
 	if a, ok := netip.AddrFromSlice(b); ok {
 		return a.String()

@@ -29,9 +29,8 @@ type Stream struct {
 
 // Running is a stream under way.
 //
-// The sender keeps an even pace: when it wakes late because the machine stood still, its timetable
-// moves by as much, so there is no burst afterwards, and the time it did not send is left out of the net gaps like
-// what the witness saw.
+// The sender keeps an even rate: if it wakes late because the machine stood still, its schedule moves by as much, so that no
+// burst follows, and the time without sending is subtracted from the net gaps like the standstills of the witness.
 type Running struct {
 	s       Stream
 	run     uint32
@@ -63,11 +62,11 @@ type Running struct {
 	report Report
 }
 
-// Report is what came of a stream.
+// Report is the result of a stream.
 type Report struct {
-	Sent       uint64 // frames that the sender's kernel took
-	Refused    uint64 // frames that it did not take (no route, full queue); they have no number and are not lost
-	Received   uint64 // different ones
+	Sent       uint64 // frames that the sender's kernel accepted
+	Refused    uint64 // frames that it refused (no route, full queue); they have no number and are not lost
+	Received   uint64 // without duplicates
 	Lost       uint64
 	Duplicated uint64
 	Reordered  uint64 // arrived after a later one of the same flow
@@ -87,7 +86,7 @@ type FlowReport struct {
 	Missing                                     []Span // the first of the lost sequence numbers
 }
 
-// Clean reports that every frame arrived once, in order and as it was sent.
+// Clean reports whether every frame arrived once, in order and unchanged.
 func (r Report) Clean() bool {
 	return r.Lost == 0 && r.Refused == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Corrupt == 0
 }
@@ -160,14 +159,13 @@ func (r *Running) begin(now int64) {
 	}
 }
 
-// Received is how many different frames have arrived so far, the figure to wait for: a Report costs much.
+// Received returns how many frames have arrived, without duplicates. Poll it rather than Report, which costs much.
 func (r *Running) Received() uint64 { return r.received() }
 
 // Port is the receiver's.
 func (r *Running) Port() int { return r.port }
 
-// Stop ends the sending, waits for frames on their way, and returns what came of it all. Stopping
-// twice returns the same.
+// Stop stops sending, waits for frames in flight, and returns the result. Stopping twice returns the same.
 func (r *Running) Stop() (Report, error) {
 	r.finish.Do(func() {
 		r.stop.Store(true)
@@ -184,8 +182,7 @@ func (r *Running) Stop() (Report, error) {
 	return r.report, r.err
 }
 
-// settle waits until all frames are there or none has come for a while: for longer than the machine has let frames wait
-// before.
+// settle waits until all frames have arrived, or none for longer than the machine has delayed frames before.
 func (r *Running) settle() {
 	const least, most, longest = 150 * time.Millisecond, 3 * time.Second, 10 * time.Second
 	quiet := min(most, least+4*r.Report().Gap.Length)
@@ -227,13 +224,13 @@ func (r *Running) release() {
 	r.out, r.in = nil, -1
 }
 
-// Report returns the figures so far; frames on their way count as lost until they arrive.
+// Report returns the figures so far. Frames in flight count as lost.
 func (r *Running) Report() Report {
 	out := Report{Flows: make([]FlowReport, len(r.flows))}
 	still := r.standstills()
 	end := r.lastSend.Load()
 	always := Interval{0, 1<<63 - 1}
-	// What is sent is read first, so a frame in between is never received without being sent.
+	// Sent is read first, so that no frame is received but not sent.
 	out.Refused = r.refused.Load()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,7 +257,7 @@ func (r *Running) Report() Report {
 	return out
 }
 
-// GapWithin returns the longest gaps that touch a span of time, of all flows as one and of a single flow.
+// GapWithin returns the longest gaps that overlap a span of time, of all flows together and of a single flow.
 func (r *Running) GapWithin(from, to time.Time) (all, flow Gap) {
 	still := r.standstills()
 	span := Interval{from.UnixNano(), to.UnixNano()}
@@ -274,7 +271,7 @@ func (r *Running) GapWithin(from, to time.Time) (all, flow Gap) {
 	return all, flow
 }
 
-// standstills are what the witness and the sender saw, as a union.
+// standstills returns the union of what the witness and the sender saw.
 func (r *Running) standstills() []Interval {
 	var out []Interval
 	if r.s.Witness != nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// SwallowFromA loses what A transmits, without a sign at A: an eBPF program at B drops it, before
-// anything sees it, packet sockets too.
+// SwallowFromA drops what A transmits, without a sign at A: an eBPF program at B drops it before anything sees it, packet
+// sockets included.
 func (c *Cable) SwallowFromA(on bool) error {
-	// A program of the generic kind leaves the NIC's offloads, and so A's, as they are.
+	// Generic XDP leaves the NIC's offloads, and so A's, unchanged.
 	return c.swallow(&c.fromA, ebpf.XDP, xdpDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
 		return link.AttachXDP(link.XDPOptions{Interface: index, Program: drop, Flags: link.XDPGenericMode})
 	})
 }
 
-// SwallowFromB loses what B transmits, without a sign at A. B's own packet sockets may still see it.
+// SwallowFromB drops what B transmits, without a sign at A. B's own packet sockets may still see it.
 func (c *Cable) SwallowFromB(on bool) error {
 	return c.swallow(&c.fromB, ebpf.SchedCLS, tcDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
 		return link.AttachTCX(link.TCXOptions{Interface: index, Program: drop, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
@@ -64,7 +64,7 @@ func (c *Cable) swallow(held *link.Link, kind ebpf.ProgramType, verdict int32, o
 	return nil
 }
 
-// swallowNothing lets go of the programs.
-func (c *Cable) swallowNothing() error {
+// stopSwallowing detaches the programs.
+func (c *Cable) stopSwallowing() error {
 	return errors.Join(c.SwallowFromA(false), c.SwallowFromB(false))
 }

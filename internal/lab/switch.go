@@ -11,12 +11,12 @@ const bridgeName = "switch"
 
 // SwitchOptions say what kind of switch to make. The zero value learns addresses.
 type SwitchOptions struct {
-	// Flooding makes it forget every address at once, so each frame leaves by all other ports.
+	// Flooding disables learning: each frame leaves by all other ports.
 	Flooding bool
 }
 
-// Switch is a bridge in a network namespace of its own. The devices of cables and wires that end
-// in it are its ports. It runs no IP and sends no frame of its own.
+// Switch is a bridge in a network namespace of its own. The devices of cables and wires that end in it are its ports. It has no
+// IP and sends no frame of its own.
 type Switch struct {
 	*Host
 
@@ -54,8 +54,8 @@ func (s *Switch) build(o SwitchOptions) error {
 	return s.Up(bridgeName)
 }
 
-// plugged makes a device a port, unless it returns to a LAG.
-func (s *Switch) plugged(name string) error {
+// devicePlugged adds a device to the bridge, unless it returns to a LAG.
+func (s *Switch) devicePlugged(name string) error {
 	s.mu.Lock()
 	lag := s.lags[name]
 	s.mu.Unlock()
@@ -68,13 +68,13 @@ func (s *Switch) plugged(name string) error {
 	return s.enslave(name)
 }
 
-// changed has a LAG know at once what a line did to one of its ports.
-func (s *Switch) changed(name string) {
+// carrierChanged makes a LAG refresh at once after a line changed one of its ports.
+func (s *Switch) carrierChanged(name string) {
 	s.mu.Lock()
 	lag := s.lags[name]
 	s.mu.Unlock()
 	if lag != nil {
-		_ = lag.refresh() // tried again soon
+		_ = lag.refresh() // watch tries again
 	}
 }
 

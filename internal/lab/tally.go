@@ -2,7 +2,7 @@ package lab
 
 import "math/bits"
 
-// tally is what a receiver knows about the frames of one flow.
+// tally is a receiver's record of the frames of one flow.
 type tally struct {
 	seen       []uint64 // bit n is set when sequence number n has arrived
 	next       uint64   // highest number so far, plus one
@@ -12,7 +12,7 @@ type tally struct {
 	gaps       gaps
 }
 
-// seqLimit bounds what a wrong number can make us allocate; it is hours of traffic.
+// seqLimit bounds the memory that a wrong number can allocate; it is hours of traffic.
 const seqLimit = 1 << 30
 
 // arrive counts a frame; it returns false for a number that no sender can have reached.

@@ -40,10 +40,10 @@ func Transfer(ctx context.Context, from, to *Host, address string, size int64) (
 	}
 	received := make(chan result, 1)
 	go func() {
-		r, err := drain(l)
+		r, err := receiveBytes(l)
 		received <- result{r, err}
 	}()
-	sendErr := pour(ctx, from, l.Addr().String(), size)
+	sendErr := sendBytes(ctx, from, l.Addr().String(), size)
 	if sendErr != nil {
 		l.Close()
 	}
@@ -60,8 +60,8 @@ func Transfer(ctx context.Context, from, to *Host, address string, size int64) (
 	return got.rate, nil
 }
 
-// drain accepts one connection and reads it to its end.
-func drain(l net.Listener) (Rate, error) {
+// receiveBytes accepts one connection and reads it to its end.
+func receiveBytes(l net.Listener) (Rate, error) {
 	c, err := l.Accept()
 	if err != nil {
 		return Rate{}, err
@@ -86,7 +86,7 @@ func drain(l net.Listener) (Rate, error) {
 	}
 }
 
-func pour(ctx context.Context, from *Host, address string, size int64) error {
+func sendBytes(ctx context.Context, from *Host, address string, size int64) error {
 	c, err := from.Dial(ctx, "tcp", address)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func pour(ctx context.Context, from *Host, address string, size int64) error {
 	return nil
 }
 
-// FileServer serves bytes that follow from a seed, of any size asked for, over HTTP in a host.
+// FileServer serves files of any size, whose bytes follow from a seed, over HTTP in a host.
 type FileServer struct {
 	Address string // host:port
 	server  *http.Server
@@ -131,7 +131,7 @@ func serveFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Length", fmt.Sprint(size))
-	_, _ = io.Copy(w, io.LimitReader(newNoise(seed), size))
+	_, _ = io.Copy(w, io.LimitReader(newSeededReader(seed), size))
 }
 
 // Close ends the server and its connections.
@@ -141,15 +141,14 @@ func (s *FileServer) Close() error {
 	return err
 }
 
-// SHA256 is what a file of the server has.
+// SHA256 is the hash of a file of the server.
 func (s *FileServer) SHA256(seed uint64, size int64) string {
 	sum := sha256.New()
-	_, _ = io.Copy(sum, io.LimitReader(newNoise(seed), size))
+	_, _ = io.Copy(sum, io.LimitReader(newSeededReader(seed), size))
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Fetch gets a file from the host and returns the SHA-256 of what arrived. progress, if not nil,
-// is called with the octets so far.
+// Fetch downloads a file and returns the SHA-256 of what arrived. progress, if not nil, is called with the octets so far.
 func (s *FileServer) Fetch(ctx context.Context, from *Host, seed uint64, size int64, progress func(int64)) (sha string, r Rate, err error) {
 	transport := &http.Transport{DialContext: from.Dial, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,11 +12,11 @@ import (
 // vnetHeader is the size of the virtio header before each frame of our TAPs.
 const vnetHeader = 10
 
-// openTAP makes a single-queue TAP in the host that lives as long as the file.
+// openTAP creates a single-queue TAP in the host that exists as long as the file.
 func openTAP(h *Host, name string, offload bool) (*os.File, error) {
 	var f *os.File
 	err := h.Do(func() error {
-		// The device belongs to the namespace in which the file was opened.
+		// The device is created in the namespace in which the file was opened.
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return fmt.Errorf("open /dev/net/tun: %w", err)
@@ -52,7 +53,7 @@ func setTAP(fd int, name string, offload bool) error {
 	return nil
 }
 
-// setFilter has a program see what the host transmits on a TAP; it answers how much of a frame to keep.
+// setFilter attaches a socket filter to what the host transmits on a TAP. It returns how much of a frame to keep.
 func setFilter(f *os.File, program int) error {
 	rc, err := f.SyscallConn()
 	if err != nil {
@@ -79,5 +80,56 @@ func setCarrier(f *os.File, on bool) error {
 	return errno
 }
 
-// isGone reports that the device of an open TAP was deleted by somebody else.
-func isGone(err error) bool { return errors.Is(err, unix.EBADFD) || errors.Is(err, os.ErrInvalid) }
+// deviceGone reports whether the device of an open TAP was deleted.
+func deviceGone(err error) bool { return errors.Is(err, unix.EBADFD) || errors.Is(err, os.ErrInvalid) }
+
+// linkSettings is struct ethtool_link_settings of linux/ethtool.h with room for its masks. The
+// ethtool library knows three words a mask and refuses kernels that have four.
+type linkSettings struct {
+	cmd, speed                             uint32
+	duplex, port, phy, autoneg, mdio       uint8
+	mdix, mdixCtrl                         uint8
+	maskWords                              int8
+	transceiver, masterCfg, masterState, _ uint8
+	rateMatching                           uint8
+	_                                      [3]uint8
+	_                                      [6]uint32
+	masks                                  [3 * 127]uint32
+}
+
+// setSpeed sets the speed, and full duplex, that ethtool shows for a TAP of the calling thread's namespace.
+func setSpeed(name string, mbit uint32) error {
+	s := linkSettings{cmd: unix.ETHTOOL_GLINKSETTINGS}
+	if err := ethtoolIoctl(name, unsafe.Pointer(&s)); err != nil {
+		return fmt.Errorf("read link settings: %w", err)
+	}
+	// The kernel returns its number of words, negated.
+	s = linkSettings{cmd: unix.ETHTOOL_GLINKSETTINGS, maskWords: -s.maskWords}
+	if err := ethtoolIoctl(name, unsafe.Pointer(&s)); err != nil {
+		return fmt.Errorf("read link settings: %w", err)
+	}
+	s.cmd, s.speed, s.duplex = unix.ETHTOOL_SLINKSETTINGS, mbit, 1
+	if err := ethtoolIoctl(name, unsafe.Pointer(&s)); err != nil {
+		return fmt.Errorf("write link settings: %w", err)
+	}
+	return nil
+}
+
+func ethtoolIoctl(name string, data unsafe.Pointer) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var req struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}
+	copy(req.name[:unix.IFNAMSIZ-1], name)
+	req.data = data
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
+		return errno
+	}
+	return nil
+}

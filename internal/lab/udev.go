@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: one whose address was
-// made up by the kernel (addr_assign_type NET_ADDR_RANDOM) gets another. Like the real one it looks when the
-// device is announced, and acts later, whatever has become of the device since.
+// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: it replaces a random address
+// (addr_assign_type NET_ADDR_RANDOM). Like udevd it reads the device when that is announced, and acts later, whatever has
+// happened to the device since.
 type Udev struct {
 	h     *Host
 	delay time.Duration
@@ -28,11 +28,11 @@ type Udev struct {
 	done  chan error
 
 	mu   sync.Mutex
-	gave []Given
+	gave []Assignment
 }
 
-// Given is an address that a Udev gave a device.
-type Given struct {
+// Assignment is an address that a Udev assigned to a device.
+type Assignment struct {
 	Name string
 	MAC  net.HardwareAddr
 }
@@ -40,21 +40,21 @@ type Given struct {
 // NET_ADDR_RANDOM of linux/netdevice.h, as sysfs shows it.
 var addressIsRandom = []byte("1\n")
 
-// udevLook is how often a Udev without events looks whether it is to end.
-const udevLook = 50 * time.Millisecond
+// udevPoll is how often a Udev without events checks whether it was closed.
+const udevPoll = 50 * time.Millisecond
 
-// NewUdev starts one that acts delay after it has looked. Devices that are there already are left alone.
+// NewUdev starts a Udev that acts delay after it has read a device. It ignores devices that exist already.
 func NewUdev(h *Host, delay time.Duration) (*Udev, error) {
 	u := &Udev{h: h, delay: delay, seen: map[int32]bool{}, ended: make(chan struct{}), done: make(chan error, 1)}
 	ready := make(chan error)
 	go func() {
-		// Never unlocked: its view of the file system is the host's.
+		// Never unlocked: the thread is in the host's mount namespace.
 		runtime.LockOSThread()
 		fd, err := u.subscribe()
 		ready <- err
 		if err == nil {
 			defer unix.Close(fd)
-			u.done <- u.follow(fd)
+			u.done <- u.run(fd)
 		}
 	}()
 	if err := <-ready; err != nil {
@@ -63,11 +63,11 @@ func NewUdev(h *Host, delay time.Duration) (*Udev, error) {
 	return u, nil
 }
 
-// Gave returns what devices have been given.
-func (u *Udev) Gave() []Given {
+// Assigned returns the assignments so far.
+func (u *Udev) Assigned() []Assignment {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return append([]Given(nil), u.gave...)
+	return append([]Assignment(nil), u.gave...)
 }
 
 // Close ends it.
@@ -76,7 +76,7 @@ func (u *Udev) Close() error {
 	return <-u.done
 }
 
-// subscribe takes the calling thread into the host for good.
+// subscribe moves the calling thread into the host for good and subscribes to its links.
 func (u *Udev) subscribe() (fd int, err error) {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return -1, fmt.Errorf("unshare: %w", err)
@@ -88,7 +88,7 @@ func (u *Udev) subscribe() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	look := unix.NsecToTimeval(udevLook.Nanoseconds())
+	look := unix.NsecToTimeval(udevPoll.Nanoseconds())
 	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &look),
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}))
 	if err != nil {
@@ -102,7 +102,7 @@ func (u *Udev) subscribe() (fd int, err error) {
 	return fd, err
 }
 
-func (u *Udev) follow(fd int) error {
+func (u *Udev) run(fd int) error {
 	buf := make([]byte, 1<<16)
 	for {
 		select {
@@ -122,15 +122,15 @@ func (u *Udev) follow(fd int) error {
 			return err
 		}
 		for i := range messages {
-			if err := u.announced(&messages[i]); err != nil {
+			if err := u.handleLink(&messages[i]); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// announced looks at a message about a link.
-func (u *Udev) announced(m *syscall.NetlinkMessage) error {
+// handleLink handles a message about a link.
+func (u *Udev) handleLink(m *syscall.NetlinkMessage) error {
 	index := int32(binary.NativeEndian.Uint32(m.Data[4:]))
 	if m.Header.Type == unix.RTM_DELLINK {
 		delete(u.seen, index)
@@ -146,16 +146,16 @@ func (u *Udev) announced(m *syscall.NetlinkMessage) error {
 	}
 	for _, a := range attrs {
 		if a.Attr.Type == unix.IFLA_IFNAME {
-			return u.named(int(index), string(bytes.TrimRight(a.Value, "\x00")))
+			return u.assign(int(index), string(bytes.TrimRight(a.Value, "\x00")))
 		}
 	}
 	return nil
 }
 
-func (u *Udev) named(index int, name string) error {
+func (u *Udev) assign(index int, name string) error {
 	kind, err := os.ReadFile("/sys/class/net/" + name + "/addr_assign_type")
 	if err != nil || !bytes.Equal(kind, addressIsRandom) {
-		return nil // gone, renamed, or somebody has said what it is to be
+		return nil // gone, renamed, or its address was set
 	}
 	select {
 	case <-time.After(u.delay):
@@ -175,6 +175,6 @@ func (u *Udev) named(index int, name string) error {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.gave = append(u.gave, Given{name, mac})
+	u.gave = append(u.gave, Assignment{name, mac})
 	return nil
 }

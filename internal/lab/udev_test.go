@@ -37,7 +37,7 @@ func TestUdevGivesAddresses(t *testing.T) {
 	labtest.Must(t, h.Handle().LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "set", HardwareAddr: set}, PeerName: "other", PeerHardwareAddr: set}))
 	addTAP(t, h, "late") // after the others, so that they have been looked at
 	labtest.Eventually(t, "a new TAP has an address of udev's", func() bool {
-		gave := u.Gave()
+		gave := u.Assigned()
 		return len(gave) == 1 && gave[0].Name == "late" && bytes.Equal(gave[0].MAC, addressOf(t, h, "late"))
 	})
 	for name, want := range map[string]net.HardwareAddr{"before": was, "set": set, "other": set} {

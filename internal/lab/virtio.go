@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// VirtioVariable is the environment variable with the path of the network namespace that has the machine's virtio NICs: a
-// machine that internal/lab/kernels started sets it.
+// VirtioVariable is the environment variable with the path of the network namespace of the machine's virtio NICs. A machine
+// of internal/lab/kernels sets it.
 const VirtioVariable = "LAB_VIRTIO_NETNS"
 
-// VirtioMAC begins the addresses of such NICs. A pair that QEMU has joined follows it, and an end of the pair, 0 or 1.
+// VirtioMAC begins the addresses of such NICs. The number of a pair that QEMU has connected follows, and an end, 0 or 1.
 var VirtioMAC = []byte{0x52, 0x54, 0x00, 0x6c}
 
-// ErrNoVirtio says that there is no pair of virtio NICs, or none that is free.
+// ErrNoVirtio says that no pair of virtio NICs is free.
 var ErrNoVirtio = errors.New("no free pair of virtio NICs: make test-kernels makes a machine that has some")
 
-// VirtioCable joins two nodes by two virtio NICs that QEMU has joined. Unlike veth and TAP they filter as hardware does: what is for a unicast
-// or multicast address that nobody has asked for is dropped before the kernel sees it.
+// VirtioCable connects two nodes by two virtio NICs that QEMU has connected. Unlike veth and TAP they filter as hardware does:
+// a frame to an address that is not in the filter is dropped before the kernel sees it.
 type VirtioCable struct {
 	A, B End
 	pair byte
@@ -31,20 +31,20 @@ type VirtioCable struct {
 
 var virtioPairs sync.Mutex // one test takes at a time
 
-// NewVirtioCable joins a and b by devices of these names and sets both up.
+// NewVirtioCable connects a and b with devices of these names and sets both up.
 func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, error) {
 	virtioPairs.Lock()
 	defer virtioPairs.Unlock()
 	c := &VirtioCable{A: End{a, nameA}, B: End{b, nameB}}
-	err := atMachine(func(m *netlink.Handle) (err error) {
+	err := inMachineNetNS(func(m *netlink.Handle) (err error) {
 		if c.pair, err = freePair(m); err != nil {
 			return err
 		}
-		return errors.Join(c.take(m, 0, c.A), c.take(m, 1, c.B))
+		return errors.Join(c.moveIn(m, 0, c.A), c.moveIn(m, 1, c.B))
 	})
 	for _, e := range []End{c.A, c.B} {
 		if err == nil {
-			err = e.Node.plugged(e.Name)
+			err = e.Node.devicePlugged(e.Name)
 		}
 	}
 	for _, e := range []End{c.A, c.B} {
@@ -53,13 +53,13 @@ func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, e
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err), c.giveBack())
+		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err), c.returnNICs())
 	}
 	return c, nil
 }
 
-// atMachine runs f with a handle in the namespace that has the free NICs.
-func atMachine(f func(*netlink.Handle) error) error {
+// inMachineNetNS runs f with a handle in the namespace that has the free NICs.
+func inMachineNetNS(f func(*netlink.Handle) error) error {
 	path := os.Getenv(VirtioVariable)
 	if path == "" {
 		return ErrNoVirtio
@@ -77,7 +77,7 @@ func atMachine(f func(*netlink.Handle) error) error {
 	return f(m)
 }
 
-// freePair returns a pair of which both ends are there.
+// freePair returns a pair both ends of which are free.
 func freePair(m *netlink.Handle) (byte, error) {
 	list, err := m.LinkList()
 	if err != nil {
@@ -108,11 +108,11 @@ func (c *VirtioCable) find(h *netlink.Handle, end byte) (netlink.Link, error) {
 	return nil, fmt.Errorf("end %d of virtio pair %d: %w", end, c.pair, ErrNoVirtio)
 }
 
-// take moves an end of the pair into a node.
-func (c *VirtioCable) take(m *netlink.Handle, end byte, e End) error {
+// moveIn moves an end of the pair into a node.
+func (c *VirtioCable) moveIn(m *netlink.Handle, end byte, e End) error {
 	l, err := c.find(m, end)
 	if err == nil {
-		// A name that no node has: it would be refused there.
+		// A name that no node uses, or the move would fail.
 		err = errors.Join(m.LinkSetDown(l), m.LinkSetName(l, fmt.Sprintf("virtio%d.%d", c.pair, end)), m.LinkSetNsFd(l, e.Node.base().net))
 	}
 	if err == nil {
@@ -128,10 +128,10 @@ func (c *VirtioCable) take(m *netlink.Handle, end byte, e End) error {
 func (c *VirtioCable) Close() error {
 	virtioPairs.Lock()
 	defer virtioPairs.Unlock()
-	return c.giveBack()
+	return c.returnNICs()
 }
 
-func (c *VirtioCable) giveBack() error {
+func (c *VirtioCable) returnNICs() error {
 	path := os.Getenv(VirtioVariable)
 	ns, err := netns.GetFromPath(path)
 	if err != nil {

@@ -23,18 +23,17 @@ type WireOptions struct {
 	HardwareA, HardwareB Hardware
 }
 
-// Wire joins two TAP NICs; this process carries the frames:
+// Wire connects two TAP NICs; this process forwards the frames:
 //
-//	A's host ── TAP ⇄ carry goroutine each way ⇄ TAP ── B's host or switch
+//	A's host ── TAP ⇄ a goroutine each way (forward) ⇄ TAP ── B's host or switch
 //
-// Other than veth a NIC here looks like hardware to its host: iflink equals ifindex, carrier
-// comes and goes at both ends without either being set down, frames can vanish one way without a
-// sign, and a NIC can be pulled out of its slot.
+// Unlike veth, such a NIC looks like hardware to its host: iflink equals ifindex, the carrier changes at both ends without
+// either being set down, frames can be lost in one direction without a sign, and a NIC can be unplugged.
 type Wire struct {
 	A, B *NIC
 }
 
-// NewWire makes both NICs and sets them up.
+// NewWire creates both NICs and sets them up.
 func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, error) {
 	if o.MTU == 0 {
 		o.MTU = 1500
@@ -62,13 +61,13 @@ func NewWire(a Node, nameA string, b Node, nameB string, o WireOptions) (*Wire, 
 	return w, nil
 }
 
-// Cut takes the carrier from both ends.
+// Cut removes the carrier from both ends.
 func (w *Wire) Cut() error { return errors.Join(w.A.SetCarrier(false), w.B.SetCarrier(false)) }
 
-// Mend gives both ends their carrier back.
+// Mend restores the carrier of both ends.
 func (w *Wire) Mend() error { return errors.Join(w.A.SetCarrier(true), w.B.SetCarrier(true)) }
 
-// Shape limits both directions; 0 ends that. Unplugging a NIC ends it for what that transmits.
+// Shape limits the rate of both directions; 0: no limit. Unplugging a NIC removes the limit of its transmission.
 func (w *Wire) Shape(bitsPerSecond uint64) error {
 	if err := w.A.node.base().Shape(w.A.Name, bitsPerSecond); err != nil {
 		return err
@@ -97,7 +96,7 @@ type NIC struct {
 	o    WireOptions
 	hw   Hardware
 
-	carrier              atomic.Bool // as SetCarrier wants it
+	carrier              atomic.Bool // as set by SetCarrier
 	link                 linkState   // as the host sees it
 	swallowTx, swallowRx atomic.Bool
 	filter               atomic.Pointer[func([]byte) int]
@@ -131,18 +130,18 @@ func (n *NIC) loadFilter() (err error) {
 	return nil
 }
 
-// Host is where the NIC is plugged in: a host, or what a switch is made of.
+// Host is the host that the NIC is plugged into, or the namespace of a switch.
 func (n *NIC) Host() *Host { return n.node.base() }
 
-// SwallowTx loses what the host transmits on the NIC, without a sign.
+// SwallowTx drops what the host transmits on the NIC, without a sign.
 func (n *NIC) SwallowTx(on bool) { n.swallowTx.Store(on) }
 
-// SwallowRx loses what would be received on the NIC, without a sign.
+// SwallowRx drops what the NIC would receive, without a sign.
 func (n *NIC) SwallowRx(on bool) { n.swallowRx.Store(on) }
 
-// Filter has f called with each frame that the host transmits on the NIC, from the wire's goroutine;
-// f returns how often the frame is to arrive, 0 to lose it, and may change its octets but keep none. Nil
-// ends that. A frame may be a super-frame of up to 64 KiB, unless WireOptions.NoOffload is set.
+// Filter sets a function that the wire's goroutine calls with each frame that the host transmits on the NIC. It returns how
+// often the frame arrives, 0 to drop it; it may change the frame and must not keep it. Nil removes it. A frame may be a
+// super-frame of up to 64 KiB, unless WireOptions.NoOffload is set.
 func (n *NIC) Filter(f func(frame []byte) (copies int)) {
 	if f == nil {
 		n.filter.Store(nil)
@@ -176,7 +175,7 @@ func (n *NIC) Unplug() error {
 	return errors.Join(err, n.far.showCarrier())
 }
 
-// Replug puts the NIC into its slot again: same name and address, new ifindex, up.
+// Replug plugs the NIC in again: same name and address, new ifindex, up.
 func (n *NIC) Replug() error {
 	n.mu.Lock()
 	err := n.plug()
@@ -198,16 +197,16 @@ func (n *NIC) plug() error {
 	if err != nil {
 		return err
 	}
-	if err := n.putFilters(f); err != nil {
+	if err := n.attachFilters(f); err != nil {
 		f.Close()
 		return err
 	}
-	// Without a carrier first, as hardware has none when its driver loads: a TAP that never lost it
-	// stays in operational state "unknown".
+	// Without carrier first, like hardware whose driver loads: a TAP that never lost it stays in operational state
+	// "unknown".
 	n.unplugged = make(chan struct{})
 	err = errors.Join(setCarrier(f, false), n.configure(h))
 	if err == nil {
-		n.link.clear()
+		n.link.reset()
 		n.file.Store(f)
 		err = errors.Join(n.watchSettings(), n.showCarrier())
 	}
@@ -218,14 +217,14 @@ func (n *NIC) plug() error {
 		return err
 	}
 	n.done = make(chan struct{})
-	go n.carry(f, n.done)
+	go n.forward(f, n.done)
 	return nil
 }
 
-// putFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
-func (n *NIC) putFilters(f *os.File) error {
+// attachFilters points the NIC's filter to its new device, and attaches the far NIC's filter to that.
+func (n *NIC) attachFilters(f *os.File) error {
 	if n.rx != nil {
-		if err := n.rx.filterFor(n.node.base(), n.Name); err != nil {
+		if err := n.rx.setDevice(n.node.base(), n.Name); err != nil {
 			return err
 		}
 	}
@@ -248,7 +247,7 @@ func (n *NIC) configure(h *Host) error {
 	if err := h.handle.LinkSetMTU(l, n.o.MTU); err != nil {
 		return fmt.Errorf("set MTU: %w", err)
 	}
-	// The ring must hold what comes while the machine stands still for some ten milliseconds.
+	// The ring must hold the frames of a standstill of some ten milliseconds.
 	if err := h.handle.LinkSetTxQLen(l, 4096); err != nil {
 		return fmt.Errorf("set queue length: %w", err)
 	}
@@ -258,13 +257,13 @@ func (n *NIC) configure(h *Host) error {
 	if err := offloads(End{n.node, n.Name}, n.hw, n.far.hw); err != nil {
 		return err
 	}
-	return n.node.plugged(n.Name)
+	return n.node.devicePlugged(n.Name)
 }
 
-// carry moves what the host transmits to the far NIC until the file is closed.
-func (n *NIC) carry(from *os.File, done chan<- struct{}) {
+// forward forwards what the host transmits to the far NIC until the file is closed.
+func (n *NIC) forward(from *os.File, done chan<- struct{}) {
 	defer close(done)
-	runtime.LockOSThread() // and ends with the goroutine, as its priority is not others'
+	runtime.LockOSThread() // the thread ends with the goroutine, because of its priority
 	preferThread()
 	buf := make([]byte, vnetHeader+18+1<<16)
 	for {
@@ -273,16 +272,16 @@ func (n *NIC) carry(from *os.File, done chan<- struct{}) {
 			if n.file.Load() != from {
 				return
 			}
-			// Somebody else removed the device.
-			if errors.Is(err, os.ErrClosed) || isGone(err) {
+			// The device was removed.
+			if errors.Is(err, os.ErrClosed) || deviceGone(err) {
 				return
 			}
 			continue
 		}
-		if size < vnetHeader+14 || !n.passes() || !n.far.passes() || n.swallowTx.Load() || n.far.swallowRx.Load() {
+		if size < vnetHeader+14 || !n.forwards() || !n.far.forwards() || n.swallowTx.Load() || n.far.swallowRx.Load() {
 			continue
 		}
-		if n.link.deaf.Load() || n.far.link.deaf.Load() {
+		if n.link.blackhole.Load() || n.far.link.blackhole.Load() {
 			n.far.lost.Add(1)
 			continue
 		}

@@ -21,13 +21,13 @@ import (
 
 const (
 	witnessSleep = 200 * time.Microsecond
-	// What is later than this was standstill; timers of a healthy machine are some microseconds late.
+	// A later wake-up shows a standstill; timers of a healthy machine are some microseconds late.
 	witnessTolerance = 300 * time.Microsecond
 )
 
-// Witness sees when the machine stood still, as small virtual machines do for some 5–40 ms: a thread
-// on each CPU sleeps 200 µs at a time, at real-time priority so that no busy program delays it, and notes when it
-// woke late. It is a process of its own, because Go's collector and scheduler would delay its threads too.
+// Witness records standstills of the machine, which small virtual machines have for some 5–40 ms: a thread on each CPU sleeps
+// 200 µs at a time, at real-time priority so that no program delays it, and records when it woke late. It is a process of
+// its own, because Go's collector and scheduler would delay its threads too.
 type Witness struct {
 	cmd  *exec.Cmd
 	in   io.Closer
@@ -38,13 +38,13 @@ type Witness struct {
 	err   error
 }
 
-// StartWitness returns when all threads watch. The program must have called Isolate first thing, as
-// labtest.Main does: the witness is another copy of it.
+// StartWitness returns once all threads run. The program must have called Isolate first, as labtest.Main does: the witness is
+// a copy of the program.
 func StartWitness() (*Witness, error) {
 	if !hooked {
 		return nil, errors.New("start witness: the program has not called lab.Isolate, labtest.Main does")
 	}
-	// The same arguments, so that the copy comes to call Isolate too.
+	// The same arguments, so that the copy calls Isolate too.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = os.Args
 	cmd.Env = append(os.Environ(), stageVariable+"="+stageWitness, "GODEBUG=asyncpreemptoff=1")
@@ -53,7 +53,7 @@ func StartWitness() (*Witness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start witness: %w", err)
 	}
-	// Not standard output: the program may say something before it calls Isolate.
+	// Not standard output: the program may write to it before it calls Isolate.
 	out, report, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start witness: %w", err)
@@ -93,7 +93,7 @@ func (w *Witness) listen(r io.Reader) {
 	}
 }
 
-// Standstills returns what was seen so far, sorted; spans of two CPUs may overlap.
+// Standstills returns the standstills so far, sorted. Those of two CPUs may overlap.
 func (w *Witness) Standstills() []Interval {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -105,7 +105,7 @@ func (w *Witness) Within(from, to time.Time) time.Duration {
 	return duration(Interval{from.UnixNano(), to.UnixNano()}.overlap(union(w.Standstills())))
 }
 
-// Close ends the witness; what it saw stays readable. Closing twice is fine.
+// Close ends the witness; its records stay readable. Closing twice is fine.
 func (w *Witness) Close() error {
 	w.in.Close()
 	<-w.done
@@ -121,15 +121,15 @@ func (w *Witness) Close() error {
 // witnessFile is the descriptor on which a witness reports.
 const witnessFile = 3
 
-// runWitness is the witness's process. It writes one octet when all watch, then intervals.
+// runWitness is the witness's process. It writes one octet once all threads run, then intervals.
 func runWitness() int {
 	var cpus unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
 		fmt.Fprintf(os.Stderr, "witness: read CPUs: %v\n", err)
 		return 1
 	}
-	// Each watcher keeps a processor of Go's for good, and the others still need one. Nothing here
-	// allocates, so nothing needs to be collected and no watcher is ever asked to stop.
+	// Each watcher occupies a P of the Go scheduler for good, and the others still need one. Nothing here allocates, so
+	// that no garbage collection stops a watcher.
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(cpus.Count() + 2)
 	var ready sync.WaitGroup
@@ -141,15 +141,15 @@ func runWitness() int {
 	}
 	ready.Wait()
 	unix.Write(witnessFile, []byte{1})
-	// The other side closes the pipe when it has seen enough, or has died.
+	// The other side closes the pipe when it ends.
 	io.Copy(io.Discard, os.Stdin)
-	// At once: with the race detector os.Exit lasts a second.
+	// Without os.Exit, which takes a second with the race detector.
 	syscall.Exit(0)
 	return 0
 }
 
-// watchCPU is a watcher's thread. Its loop makes raw system calls only: it is of a real-time class, and would
-// hang in Go's scheduler if that waited for an ordinary thread of the same CPU.
+// watchCPU is a watcher's thread. Its loop makes raw system calls only: in a real-time class it would hang if Go's scheduler
+// waited for an ordinary thread of the same CPU.
 func watchCPU(cpu int, ready *sync.WaitGroup) {
 	runtime.LockOSThread()
 	exactTimers()
@@ -157,7 +157,7 @@ func watchCPU(cpu int, ready *sync.WaitGroup) {
 	ready.Wait()
 	var only unix.CPUSet
 	only.Set(cpu)
-	// Without these it still watches, only not as sharply.
+	// Without these it still watches, less precisely.
 	_ = unix.SchedSetaffinity(0, &only)
 	real := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}
 	_ = unix.SchedSetAttr(0, &real, 0)

@@ -198,7 +198,7 @@ func (g *rig) reportedMoved() (all []frame.Station) {
 	for {
 		select {
 		case c := <-g.relay.Control():
-			if c.Kind == team.ControlElsewhere {
+			if c.Kind == team.ControlStationMoved {
 				all = append(all, c.Station)
 			}
 		default:

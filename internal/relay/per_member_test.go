@@ -197,7 +197,7 @@ func TestARPOfTheAdapterGoesToTheControlLoop(t *testing.T) {
 
 	// A control loop that lags loses nothing: they leave as any other frame does.
 	for len(g.relay.control.frames) < cap(g.relay.control.frames)/2 {
-		g.relay.control.report(team.Control{Kind: team.ControlBehind})
+		g.relay.control.report(team.Control{Kind: team.ControlStation})
 	}
 	host.send(request)
 	peer.expect(readdressed(request, memberMAC(0)))

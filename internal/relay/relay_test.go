@@ -270,8 +270,8 @@ func TestNewStationsAreReportedOnceAPlan(t *testing.T) {
 		host.send(b)
 		peer.expect(b)
 	}
-	want := team.Control{Kind: team.ControlBehind, Member: -1, Station: frame.StationOf(stranger, 0)}
-	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
+	want := team.Control{Kind: team.ControlStation, Member: -1, Station: frame.StationOf(stranger, 0)}
+	if diff := cmp.Diff(want, g.newsOf(team.ControlStation)); diff != "" {
 		t.Errorf("news (-want +got):\n%s", diff)
 	}
 	pl := g.plan(spread.RuleSingle)
@@ -289,7 +289,7 @@ func TestNewStationsAreReportedOnceAPlan(t *testing.T) {
 	asks.Ageing = pl.Stations
 	g.apply(&asks)
 	host.send(b)
-	if diff := cmp.Diff(want, g.newsOf(team.ControlBehind)); diff != "" {
+	if diff := cmp.Diff(want, g.newsOf(team.ControlStation)); diff != "" {
 		t.Errorf("a Plan that asks for it (-want +got):\n%s", diff)
 	}
 	// In a VLAN it is another station.
@@ -299,7 +299,7 @@ func TestNewStationsAreReportedOnceAPlan(t *testing.T) {
 			in |= frame.ServiceTag
 		}
 		host.send(inVLAN(testFrame(peerMAC, stranger, 5), tpid, 7))
-		if diff := cmp.Diff(frame.StationOf(stranger, in), g.newsOf(team.ControlBehind).Station); diff != "" {
+		if diff := cmp.Diff(frame.StationOf(stranger, in), g.newsOf(team.ControlStation).Station); diff != "" {
 			t.Errorf("in a VLAN (-want +got):\n%s", diff)
 		}
 	}

@@ -149,7 +149,7 @@ func (l *newSources) reportOnce(q *controlQueue, u *Rule, s frame.Station) {
 	if l.rule != u {
 		l.rule, l.n = u, 0
 	}
-	if l.misses(s) && q.report(team.Control{Kind: team.ControlBehind, Member: -1, Station: s}) {
+	if l.misses(s) && q.report(team.Control{Kind: team.ControlStation, Member: -1, Station: s}) {
 		l.add(s)
 	}
 }
@@ -203,7 +203,7 @@ func (r *Relay) reportIfMoved(s frame.Station) {
 		if also := r.sentByPrograms.Load(); r.recentLocal.sinceSent(now, s) < MovedAfter || also != nil && (*also)(s) {
 			return
 		}
-		r.control.report(team.Control{Kind: team.ControlElsewhere, Member: -1, Station: s})
+		r.control.report(team.Control{Kind: team.ControlStationMoved, Member: -1, Station: s})
 	}, t.queue.Wake)
 }
 

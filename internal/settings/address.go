@@ -20,17 +20,10 @@ var addresses = value{Type: List, Values: "auto, none, or ADDRESS/LENGTH[,ADDRES
 		case AddressNone:
 			return []string{"none"}
 		}
-		return addressTexts(c)
+		return strings.Split(c.AddressList(), ", ")
 	},
 	set:   parseAddresses,
 	check: checkAddresses,
-}
-
-func addressTexts(c *Config) (list []string) {
-	for _, p := range c.Addresses {
-		list = append(list, p.String())
-	}
-	return list
 }
 
 func parseAddresses(c *Config, v any) *Fault {
@@ -154,7 +147,7 @@ func checkGateway(c *Config) *Fault {
 	if onLink {
 		return nil
 	}
-	return &Fault{What: fmt.Sprintf("%v is on no subnet of the adapter", g), Why: "the adapter's addresses are " + strings.Join(addressTexts(c), ", "),
+	return &Fault{What: fmt.Sprintf("%v is on no subnet of the adapter", g), Why: "the adapter's addresses are " + c.AddressList(),
 		Fix: "give a gateway inside one of them"}
 }
 

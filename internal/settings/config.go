@@ -14,19 +14,19 @@ import (
 type Config struct {
 	Team    string
 	Members []MemberConfig
-	Match   MatchPolicy // of members that were gone
+	Match   MatchPolicy
 
 	Mode             modes.Kind
 	Balance          bool
 	Hash             spread.HashPolicy
 	Primary          string
 	PrimaryReselect  modes.Reselect
-	Active           string // active member wished by hand, "" none; never kept over a restart
+	Active           string // active member wanted by hand, "" none; not kept over a restart
 	PacketsPerMember int
 	ReceiveBalance   bool
 	Gain             time.Duration // elb: minimum advantage before a flow moves
 	Skew             time.Duration // elb: largest expected difference in path delay
-	Rebalance        time.Duration // elb: interval of the rebalancer; 0: never
+	Rebalance        time.Duration // elb: interval of the rebalancer; 0 never
 	MinMembers       int
 	LACP             modes.LACPSettings
 
@@ -41,7 +41,7 @@ type Config struct {
 	Gateway   netip.Addr     // zero: none given
 	MACPolicy MACPolicy
 	MAC       frame.MAC // MACPolicy == MACGiven
-	MTU       int       // 0: the members' minimum
+	MTU       int       // 0: the largest of NICs with addresses
 
 	Datapath      string // "auto", "relay", "fastpath"
 	TSO, USO, GRO Offload
@@ -72,13 +72,13 @@ type MemberConfig struct {
 	PortPriority uint16 // of 802.3ad
 }
 
-// MatchPolicy says which NIC is a member that was gone.
+// MatchPolicy says which NIC takes the place of a member whose NIC was gone.
 type MatchPolicy uint8
 
 // The policies of --match.
 const (
-	MatchName MatchPolicy = iota // a NIC of its name, be it another one
-	MatchMAC                     // that very NIC
+	MatchName MatchPolicy = iota // any NIC of its name
+	MatchMAC                     // the same NIC
 )
 
 func (m MatchPolicy) String() string {
@@ -94,7 +94,7 @@ type AddressPolicy uint8
 // The policies of --address.
 const (
 	AddressAuto  AddressPolicy = iota // the members' addresses, routes and gateway move to the adapter
-	AddressNone                       // the adapter has none; the members keep nothing
+	AddressNone                       // the adapter has none, and the members keep none
 	AddressGiven                      // Config.Addresses
 )
 
@@ -108,10 +108,10 @@ const (
 	MACGiven                  // Config.MAC
 )
 
-// Offload is a switch with an automatic position.
+// Offload says whether an offload is used.
 type Offload uint8
 
-// The positions.
+// The values of an Offload.
 const (
 	OffloadAuto Offload = iota // on unless it was seen to fail
 	OffloadOn
@@ -120,7 +120,7 @@ const (
 
 func (o Offload) String() string { return [...]string{"auto", "on", "off"}[min(o, OffloadOff)] }
 
-// DefaultConfig has the defaults; Team and Members are the caller's.
+// DefaultConfig returns the defaults. Team and Members are empty.
 func DefaultConfig() Config {
 	return Config{
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,

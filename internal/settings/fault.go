@@ -40,10 +40,7 @@ func outOfRange(got, values, standard string) *Fault {
 
 // NoMember is the fault of a NIC that is named and is not a member.
 func NoMember(nic string, c *Config) *Fault {
-	var names []string
-	for _, m := range c.Members {
-		names = append(names, m.Name)
-	}
+	names := c.MemberNames()
 	why := "the team has no members"
 	if len(names) > 0 {
 		why = "the members are " + strings.Join(names, ", ") + nearest.Hint(nic, names)

@@ -40,7 +40,7 @@ func TestNICsGetOtherMACs(t *testing.T) {
 			b.pass(2 * time.Minute)
 			arrive("two minutes later")
 			for _, p := range b.team.peers() {
-				if p.Told == 0 {
+				if p.Notifications == 0 {
 					t.Errorf("%v was told nothing", p.Address)
 				}
 			}

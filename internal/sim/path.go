@@ -238,7 +238,7 @@ func (t *Team) guest(p *Packet) {
 	_, known := slices.BinarySearch(pl.Stations, s)
 	_, ageing := slices.BinarySearch(pl.Ageing, s)
 	if (ageing || !known) && !t.met[s] {
-		t.met[s] = t.report(team.Control{Kind: team.ControlBehind, Member: -1, Station: s})
+		t.met[s] = t.report(team.Control{Kind: team.ControlStation, Member: -1, Station: s})
 	}
 }
 
@@ -249,7 +249,7 @@ func (t *Team) movedAway(p *Packet) bool {
 		return false
 	}
 	if _, known := slices.BinarySearch(t.plan.Stations, s); known && !t.met[s] {
-		t.met[s] = t.report(team.Control{Kind: team.ControlElsewhere, Member: -1, Station: s})
+		t.met[s] = t.report(team.Control{Kind: team.ControlStationMoved, Member: -1, Station: s})
 	}
 	return true
 }

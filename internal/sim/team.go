@@ -256,7 +256,7 @@ func (t *Team) tell(out team.Output, order uint64, count int) {
 		if order != t.tells {
 			return
 		}
-		for _, s := range out.Tells(what) {
+		for _, s := range out.AnnouncementFrames(what) {
 			t.control(s)
 		}
 		if out.Tell&modes.TellAddresses != 0 {
@@ -388,4 +388,4 @@ func (t *Team) Usable() (n int) {
 }
 
 // peers are those that the mode steers.
-func (t *Team) peers() []steer.Peer { return t.handle(team.AskPeers{}).Peers }
+func (t *Team) peers() []steer.Peer { return t.handle(team.ListPeers{}).Peers }

@@ -14,8 +14,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// adapterIs waits until everything about the adapter says one MAC: the kernel, the status, and the IPv6 addresses that are
-// made of MACs.
+// adapterIs waits until kernel, status and the adapter's EUI-64 addresses agree on its MAC.
 func (w *world) adapterIs(mac net.HardwareAddr) {
 	w.t.Helper()
 	w.await("the status says "+mac.String(), func(s *api.Status) bool { return s.Adapter.MAC == mac.String() })
@@ -38,7 +37,7 @@ func (w *world) adapterIs(mac net.HardwareAddr) {
 	}
 }
 
-// TestUdevLeavesTheAdapterAlone makes teams beside a udev that gives new devices MACs of its own.
+// TestUdevLeavesTheAdapterAlone creates teams beside a udev that sets MACs of new devices.
 func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -51,7 +50,7 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 			return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"}, Mode: netlink.TUNTAP_MODE_TAP})
 		}))
 		labtest.Eventually(t, "udev has done with what is new", func() bool {
-			gave := u.Gave()
+			gave := u.Assigned()
 			return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 		})
 		w.adapterIs(lender)
@@ -64,8 +63,8 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 	}
 }
 
-// TestUdevIsUndone starts a team as the service does, by a process that cannot make its adapter out of sight. A udev
-// gives the adapter another MAC before it is up, and again.
+// TestUdevIsUndone starts a team as the service does, by a process that cannot make its adapter in a private namespace.
+// udev changes the MAC of the adapter before it is up, and again.
 func TestUdevIsUndone(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
@@ -79,7 +78,7 @@ func TestUdevIsUndone(t *testing.T) {
 		}
 		return err
 	}
-	// As soon as there is an adapter, whatever its maker is about to do.
+	// As soon as the adapter exists.
 	early := make(chan struct{})
 	go func() {
 		defer close(early)
@@ -104,7 +103,7 @@ func TestUdevIsUndone(t *testing.T) {
 		w.adapterIs(lender)
 	}
 	ping(t, w.peer, box4, 100)
-	// Whoever insists wants it so.
+	// A change that is repeated is wanted.
 	labtest.Must(t, give(9))
 	w.await("the team follows", func(s *api.Status) bool {
 		return s.Adapter.MAC == wrong(9).String() && strings.Contains(w.nicteam("events", teamName), "adapter-mac-changed")
@@ -112,7 +111,7 @@ func TestUdevIsUndone(t *testing.T) {
 	reach(t, w.peer, box4)
 }
 
-// TestAdapterMACByHand changes the adapter's MAC while the team works.
+// TestAdapterMACByHand changes the adapter's MAC under traffic.
 func TestAdapterMACByHand(t *testing.T) {
 	for _, path := range []string{"fastpath", "relay"} {
 		for _, mode := range []string{"elb", "active-backup", "broadcast", "802.3ad"} {

@@ -14,8 +14,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestAddressesNeverAbsent follows the kernel's own account of addresses while a team is made and deleted: each is on a
-// NIC or on the adapter at every moment, and there is a default route.
+// TestAddressesNeverAbsent reads the rtnetlink events while a team is created and deleted: every address is on a NIC or
+// the adapter at any moment, and there always is a default route.
 func TestAddressesNeverAbsent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -106,14 +106,14 @@ func hasDefault(h *netlink.Handle, family int) (bool, error) {
 	return false, err
 }
 
-// The frames that making and deleting a team may cost each way: a neighbour that has to be asked for twice would cost all
-// of a second. The gaps are only shown, for on a busy machine they are the machine's.
+// The frames that create and delete may lose each way: a neighbour that must be resolved twice would lose a second.
+// Gaps are only logged: a busy machine has its own.
 const (
 	survivorRate = 2000 // frames/s
 	survivorLoss = survivorRate / 10
 )
 
-// TestTrafficSurvivesCreateAndDelete has a connection and streams that are older than the team and outlive it.
+// TestTrafficSurvivesCreateAndDelete has a connection and streams that start before the team and end after it.
 func TestTrafficSurvivesCreateAndDelete(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2})
 	program(t) // built before the clock runs

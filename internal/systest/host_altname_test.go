@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestAltnames: wherever a NIC is named, an altname of it does, and a team cannot be called like one.
+// TestAltnames: an altname is accepted wherever a NIC is named, and a team cannot have one as its name.
 func TestAltnames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})

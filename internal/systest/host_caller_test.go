@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestCreateOutlivesItsReader: `nicteam create … | head -1` makes the team, whole, though nobody reads what it says.
+// TestCreateOutlivesItsReader: `nicteam create … | head -1` creates the whole team though nobody reads its output.
 func TestCreateOutlivesItsReader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -34,7 +34,7 @@ func TestCreateOutlivesItsReader(t *testing.T) {
 	}
 }
 
-// TestHangupOfTheCaller closes the terminal of a create: what was begun is given back, or the team is there whole.
+// TestHangupOfTheCaller closes the terminal of a create: either the NICs are released, or the whole team exists.
 func TestHangupOfTheCaller(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -69,7 +69,7 @@ func TestHangupOfTheCaller(t *testing.T) {
 	}
 }
 
-// TestHangupOfTheProcess: a detached process opens its log anew, and works on.
+// TestHangupOfTheProcess: a detached process reopens its log and goes on.
 func TestHangupOfTheProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -92,7 +92,7 @@ func TestHangupOfTheProcess(t *testing.T) {
 	w.checkNoFiles("after delete")
 }
 
-// TestLogReaderGoes: a team in the foreground whose log nobody reads any more works on.
+// TestLogReaderGoes: a team in the foreground goes on when its log is closed.
 func TestLogReaderGoes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -105,7 +105,7 @@ func TestLogReaderGoes(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// TestEnvironmentOfTheProcess: nothing of the caller's environment stays, and nothing is run from his PATH.
+// TestEnvironmentOfTheProcess: the process has nothing of the caller's environment and runs nothing from its PATH.
 func TestEnvironmentOfTheProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -139,7 +139,8 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 	}
 }
 
-// TestNICThatLeftIsFree removes a member whose NIC is away; when it comes back, by the index that it had, another team may have it.
+// TestNICThatLeftIsFree removes a member whose NIC is absent. When it returns with its old ifindex, another team may
+// have it.
 func TestNICThatLeftIsFree(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -159,7 +160,7 @@ func TestNICThatLeftIsFree(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestTeamElsewhere: a NIC of a team, and its adapter, cannot be taken by one that has other directories.
+// TestTeamElsewhere: a team with other directories can take neither a NIC of a team nor its adapter.
 func TestTeamElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
@@ -177,7 +178,7 @@ func TestTeamElsewhere(t *testing.T) {
 		t.Errorf("%s%s", r.Out, r.Err)
 	}
 	checkRefused(t, w.try("add", teamName, "eth4"), 5, "team team1", "/run/nicteam/e")
-	// What one gives back the other may have.
+	// What one releases the other may take.
 	if r := other("remove", "team1", "eth4"); r.Code != 0 {
 		t.Errorf("%s%s", r.Out, r.Err)
 	}
@@ -189,7 +190,7 @@ func TestTeamElsewhere(t *testing.T) {
 	if r := other("delete", "team1"); r.Code != 0 {
 		t.Errorf("%s%s", r.Out, r.Err)
 	}
-	// One that was killed goes on with its NICs.
+	// A killed process resumes with its NICs.
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	s := w.supervise("--release")
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
@@ -216,8 +217,8 @@ func TestPlacesOfOthers(t *testing.T) {
 
 func isUp(s *api.Status) bool { return s.State == "up" }
 
-// TestWarningsThatNobodyWaitsFor: what a person would be told at a create is in log and status of a team that a service manager
-// starts, and makes it no worse than it is.
+// TestWarningsThatNobodyWaitsFor: warnings of a team that a service manager starts are in its log and status, and do
+// not degrade it.
 func TestWarningsThatNobodyWaitsFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})

@@ -17,12 +17,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// Every change of a host's network is an rtnetlink event, so events are the moments at which something can go wrong.
+// Every change of the host network is an rtnetlink event, so killing a process at each event covers every moment.
 
-// changeGroups are the events that count: links, addresses, routes, rules.
+// changeGroups are the groups that count: links, addresses, routes.
 const changeGroups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
 
-// changes are the rtnetlink events of box in the kernel's order, from the call on.
+// changes are the rtnetlink events of box from the call on, in order.
 type changes struct{ f *os.File }
 
 func (w *world) changes(groups uint32) *changes {
@@ -45,7 +45,7 @@ func (c *changes) await(t testing.TB, n int) {
 	labtest.Must(t, c.each(func(uint16, []byte) bool { n--; return n > 0 }))
 }
 
-// each calls f with every event until it returns false or the events are closed.
+// each calls f with every event until f returns false or the socket is closed.
 func (c *changes) each(f func(kind uint16, body []byte) bool) error {
 	buf := make([]byte, 256<<10)
 	for {
@@ -69,7 +69,7 @@ func (c *changes) each(f func(kind uint16, body []byte) bool) error {
 	}
 }
 
-// lockHolder is the process that holds the team's lock, 0 when there is none.
+// lockHolder returns the process that holds the team's lock, 0 if none does.
 func (w *world) lockHolder() int {
 	b, err := os.ReadFile(w.box.Path("/run/nicteam/" + teamName + ".lock"))
 	if err != nil {
@@ -79,8 +79,8 @@ func (w *world) lockHolder() int {
 	return pid
 }
 
-// killAt runs f and kills the process that holds the team's lock at the nth change of the host. It
-// reports whether there were as many.
+// killAt runs f and kills the process that holds the team's lock at the nth change of the host. It reports whether
+// there were so many.
 func (w *world) killAt(n int, f func() result) (died bool, r result) {
 	w.t.Helper()
 	c := w.changes(changeGroups)
@@ -110,7 +110,7 @@ func (w *world) killAt(n int, f func() result) (died bool, r result) {
 	return victim != 0, r
 }
 
-// countChanges is how many changes f makes.
+// countChanges returns how many changes f makes.
 func (w *world) countChanges(f func() result) int {
 	w.t.Helper()
 	c := w.changes(changeGroups)
@@ -127,7 +127,7 @@ func (w *world) countChanges(f func() result) int {
 	return n
 }
 
-// killPoints are some of the changes from first to last.
+// killPoints returns some of the changes from first to last.
 func killPoints(t testing.TB, last, some int) []int {
 	if testing.Short() {
 		some = min(some, 3)
@@ -143,7 +143,7 @@ func killPoints(t testing.TB, last, some int) []int {
 	return list
 }
 
-// lockHolders follow which links hold the host's addresses.
+// lockHolders tracks which devices have the addresses of the host.
 type lockHolders struct {
 	had  map[netip.Prefix]bool
 	held map[netip.Prefix]map[int32]bool

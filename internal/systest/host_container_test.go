@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// A container is what a runtime leaves of a host: a script for its mounts, and its capabilities.
+// A container is what a runtime leaves of a host: mounts, made by a script, and capabilities.
 type container struct{ name, mounts, caps string }
 
 const (
@@ -18,7 +18,7 @@ const (
 	dockersOwn      = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setpcap,net_bind_service,sys_chroot,kill,audit_write"
 )
 
-// in runs the program in box inside a container; what it starts stays there.
+// in runs the binary in box inside a container; processes that it starts stay there.
 func (w *world) in(c container, args ...string) result {
 	w.t.Helper()
 	caps := ""
@@ -37,8 +37,8 @@ func (w *world) in(c container, args ...string) result {
 	return result{Out: out.String(), Err: errs.String(), Code: cmd.ProcessState.ExitCode()}
 }
 
-// TestContainers: what can be done without is done without. The NICs say nothing by themselves though their IPv6 cannot be
-// turned off, join and leave, and get back what they had.
+// TestContainers: a team works without what it can do without. NICs whose IPv6 cannot be disabled send nothing by
+// themselves, join and leave, and are restored.
 func TestContainers(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
@@ -87,7 +87,7 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// TestContainersThatLack: what cannot be done without is found before anything is changed.
+// TestContainersThatLack: what a team cannot do without is reported before anything is changed.
 func TestContainersThatLack(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
@@ -119,7 +119,7 @@ func TestContainersThatLack(t *testing.T) {
 	w.checkUnchangedSnapshot(before.all)
 }
 
-// reaches reports whether box reaches the peer.
+// reaches reports whether box reaches peer.
 func (w *world) reaches() bool {
 	return w.box.Command("ping", "-q", "-c", "3", "-i", "0.1", "-W", "1", "10.9.0.2").Run() == nil
 }

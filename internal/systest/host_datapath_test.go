@@ -20,7 +20,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// foreignProgram is a tcx program of somebody else on what a NIC of box receives. It lets everything pass.
+// foreignProgram is a tcx program of another user on the ingress of a NIC of box. It passes everything on.
 type foreignProgram struct {
 	w    *world
 	nic  string
@@ -52,7 +52,7 @@ func (w *world) attachForeignProgram(nic string) *foreignProgram {
 
 func (b *foreignProgram) detach() { labtest.Check(b.w.t, b.link.Close()) }
 
-// checkRuns fails the test unless the program is where it was.
+// checkRuns fails the test unless the program is still attached.
 func (b *foreignProgram) checkRuns() {
 	b.w.t.Helper()
 	if !slices.Contains(b.w.programs(b.nic, ebpf.AttachTCXIngress), b.id) {
@@ -62,10 +62,10 @@ func (b *foreignProgram) checkRuns() {
 
 func hasTCX(t testing.TB) bool { return !labtest.KernelBefore(t, 6, 6) }
 
-// parents are the places of filters on a NIC.
+// parents are the tc parents of the hooks.
 var parents = map[ebpf.AttachType]uint32{ebpf.AttachTCXIngress: netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXEgress: netlink.HANDLE_MIN_EGRESS}
 
-// programs are those on a hook of a NIC of box, by tcx, or on kernels without it by filters.
+// programs returns the programs on a hook of a NIC of box: by tcx, or tc filters on kernels without it.
 func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID) {
 	w.t.Helper()
 	index := link(w.t, w.box, nic).Index
@@ -93,7 +93,7 @@ func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID
 	return ids
 }
 
-// awaitDatapath waits until the status names a data path.
+// awaitDatapath waits until the status names a data path, with the words in its reason.
 func (w *world) awaitDatapath(path string, words ...string) *api.Status {
 	w.t.Helper()
 	s := w.await("data path "+path, func(s *api.Status) bool { return s.Datapath == path })
@@ -105,8 +105,8 @@ func (w *world) awaitDatapath(path string, words ...string) *api.Status {
 	return s
 }
 
-// TestProgramsOfOthers: where somebody else's program is on a member, auto stays with the relay and says whose it is, fastpath
-// is refused, and that program stays as it was. When it is gone the programs can be had.
+// TestProgramsOfOthers: with another user's program on a member, auto stays with the relay and names it, fastpath is
+// refused, and that program is untouched. When it is gone the fast path works.
 func TestProgramsOfOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
@@ -122,7 +122,7 @@ func TestProgramsOfOthers(t *testing.T) {
 	if s := w.awaitDatapath("relay", "eth2", `tcx program "bystander"`, who); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
-	conn := w.longConnection()
+	conn := w.startEcho()
 	checkRefused(t, w.try("set", teamName, "datapath=fastpath"), 1, "set datapath=fastpath", "eth2", who)
 	if s := w.awaitDatapath("relay", "eth2", who); s.Settings.Datapath != "auto" {
 		t.Errorf("after a set that was refused the setting is %s", s.Settings.Datapath)
@@ -139,7 +139,7 @@ func TestProgramsOfOthers(t *testing.T) {
 		t.Errorf("what is kept for the next start: %s (%v)", b, err)
 	}
 
-	// A NIC that cannot have the programs joins all the same, and the relay moves everything while it is there.
+	// A NIC that cannot have the programs joins nevertheless, and the relay moves everything as long as it is a member.
 	other = w.attachForeignProgram("eth3")
 	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
 	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: fell back to the relay") {
@@ -169,7 +169,7 @@ func TestProgramsOfOthers(t *testing.T) {
 	}
 }
 
-// TestWithoutCapability: a process that may not load programs has the relay, and says why.
+// TestWithoutCapability: a process that may not load programs uses the relay and says why.
 func TestWithoutCapability(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
@@ -193,7 +193,7 @@ func TestWithoutCapability(t *testing.T) {
 	if r := weak("create", teamName, "eth1", "eth2"); r.Code != 0 {
 		t.Fatalf("exit %d: %s", r.Code, r.Err)
 	}
-	conn := w.longConnection()
+	conn := w.startEcho()
 	if s := w.awaitDatapath("relay", "CAP_BPF"); s.State != "up" || len(s.Warnings) > 0 {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
@@ -204,14 +204,14 @@ func TestWithoutCapability(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 }
 
-// TestProgramsEndWithTheProcess kills the process while programs move the frames: by tcx nothing of them stays, and filters
-// go with a restore. The next process has them again.
+// TestProgramsEndWithTheProcess kills the process in the fast path: tcx programs end with it, tc filters are removed by
+// restore. The next process loads its own.
 func TestProgramsEndWithTheProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--datapath", "fastpath")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	programs, maps := w.loadedPrograms()
 	if len(programs) < 3 || len(maps) == 0 {
 		t.Fatalf("programs %v and maps %v, want transmit, receive, listen and their memory", programs, maps)
@@ -243,7 +243,7 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 			}
 		}
 	}
-	// The adapter is still there, and the process that goes on with it has programs of its own.
+	// The adapter exists, and the process that resumes it loads programs of its own.
 	s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
 	w.awaitDatapath("fastpath")
 	conn.check("after the death")
@@ -256,7 +256,7 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	w.checkUnchanged("after restore", before)
 }
 
-// loadedPrograms are the programs of the team, and the maps that they share.
+// loadedPrograms returns the programs of the team and the maps that they share.
 func (w *world) loadedPrograms() (programs []ebpf.ProgramID, maps []ebpf.MapID) {
 	w.t.Helper()
 	for _, id := range w.programs(teamName, ebpf.AttachTCXEgress) {
@@ -275,7 +275,7 @@ func (w *world) loadedPrograms() (programs []ebpf.ProgramID, maps []ebpf.MapID) 
 	}
 }
 
-// mapsOf are the maps of a program; none when it has gone meanwhile.
+// mapsOf returns the maps of a program, none if it is gone.
 func mapsOf(t testing.TB, id ebpf.ProgramID) []ebpf.MapID {
 	t.Helper()
 	p, err := ebpf.NewProgramFromID(id)
@@ -290,12 +290,12 @@ func mapsOf(t testing.TB, id ebpf.ProgramID) []ebpf.MapID {
 	return ids
 }
 
-// TestDatapathWithoutANIC changes the data path while a member's NIC is gone.
+// TestDatapathWithoutANIC changes the data path while a member's NIC is absent.
 func TestDatapathWithoutANIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	labtest.Must(t, w.wires["eth1"].A.Unplug())
 	w.awaitMember("eth1", "absent")
 	for _, path := range []string{"relay", "fastpath"} {
@@ -312,8 +312,8 @@ func TestDatapathWithoutANIC(t *testing.T) {
 	conn.check("by eth1 alone")
 }
 
-// TestNICLeavesNamespace: whoever gets a member's NIC in another network namespace gets it without the team's programs, and when it
-// comes back, under another index, the programs can be had as before.
+// TestNICLeavesNamespace moves a member's NIC to another network namespace, where it has none of the programs. When it
+// is back, with another ifindex, the fast path works again.
 func TestNICLeavesNamespace(t *testing.T) {
 	t.Parallel()
 	if !hasTCX(t) {
@@ -328,7 +328,7 @@ func TestNICLeavesNamespace(t *testing.T) {
 		labtest.Must(t, err)
 		labtest.Must(t, from.Handle().LinkSetNsFd(l, to.NetNS()))
 	}
-	// What has the index there makes the kernel choose another.
+	// A device with that ifindex makes the kernel choose another.
 	labtest.Must(t, w.peer.Handle().LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "taken", Index: was}}))
 	move(w.box, w.peer)
 	labtest.Eventually(t, "no program is on eth3", func() bool {

@@ -10,14 +10,14 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// peers asks for the peers of the team.
+// peers returns the document of `nicteam peers --json`.
 func (w *world) peers() (p api.Peers) {
 	w.t.Helper()
 	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("peers", teamName, "--json")), &p))
 	return p
 }
 
-// TestELBIsShown makes a team without a mode given and looks at what a user is told of it: peers, rates, flows.
+// TestELBIsShown creates a team without --mode and checks what peers, watch and explain show of it.
 func TestELBIsShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -29,7 +29,7 @@ func TestELBIsShown(t *testing.T) {
 		t.Helper()
 		labtest.Run(t, w.peer, "ping", "-c", "3", "-i", "0.2", "-W", "2", address)
 	}
-	// Entries of before the team would spare peer the question.
+	// Neighbour entries from before the team would spare peer the request.
 	labtest.Run(t, w.peer, "ip", "neigh", "flush", "all")
 	ping(box4.String())
 	ping(box6.String())

@@ -14,7 +14,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// foreignLines are the lines of a snapshot that a dead process must not leave: programs, filters, nft.
+// foreignLines returns the lines of a snapshot that a dead process must not leave: programs, filters, nft.
 func foreignLines(s lab.Snapshot) []string {
 	var out []string
 	for _, line := range s {
@@ -26,7 +26,7 @@ func foreignLines(s lab.Snapshot) []string {
 	return out
 }
 
-// TestKilledAndRestored kills the process of a team at rest.
+// TestKilledAndRestored kills the process of an idle team.
 func TestKilledAndRestored(t *testing.T) {
 	t.Parallel()
 	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
@@ -60,8 +60,8 @@ func TestKilledAndRestored(t *testing.T) {
 	}
 }
 
-// TestRestoreWhileItDies: a process that was killed takes a while to let go of what it held. Neither a restore at once nor the next
-// process takes it for one that runs.
+// TestRestoreWhileItDies: a killed process takes a while to close its descriptors. Neither a restore nor the next
+// process takes it for a running one.
 func TestRestoreWhileItDies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -79,7 +79,7 @@ func TestRestoreWhileItDies(t *testing.T) {
 	w.checkUnchanged("after the end of the next process", before)
 }
 
-// TestKilledAtAnyMoment kills the process at changes of the host while it makes, changes and ends a team.
+// TestKilledAtAnyMoment kills the process at changes of the host during create, changes and delete.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -135,7 +135,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// TestKilledWhileRestoring kills the process, then kills restore, then restores.
+// TestKilledWhileRestoring kills the process, kills restore, then restores.
 func TestKilledWhileRestoring(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -160,7 +160,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 	}
 }
 
-// TestRunGoesOnAfterDeathInCreate goes on with a team whose process died while it was made, and then deletes it.
+// TestRunGoesOnAfterDeathInCreate resumes a team whose process died in create, then deletes it.
 func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -200,7 +200,7 @@ func sameMembers(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// TestKilledWhileGoingOn kills the process, then kills the next while it goes on with the team, then restores.
+// TestKilledWhileGoingOn kills the process, kills the next one while it resumes, then restores.
 func TestKilledWhileGoingOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -236,8 +236,8 @@ func TestKilledWhileGoingOn(t *testing.T) {
 	}
 }
 
-// TestRunWithoutANIC starts the process of a team one of whose NICs has gone in the meantime: the team works with those
-// that are there, says who is missing, and takes it in when it comes or forgets it when it is told to.
+// TestRunWithoutANIC starts a team while one of its NICs is absent: it works with the others, warns of the missing one,
+// and joins it when it appears or forgets it on remove.
 func TestRunWithoutANIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
@@ -275,7 +275,7 @@ func TestRunWithoutANIC(t *testing.T) {
 	w.checkNoFiles("deleted")
 }
 
-// TestRunGoesOn restarts the process of a team in every way there is: adapter, addresses and connections stay.
+// TestRunGoesOn restarts the process in every way: adapter, addresses and connections stay.
 func TestRunGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -333,8 +333,8 @@ func TestRunGoesOn(t *testing.T) {
 	w.checkNoFiles("after delete")
 }
 
-// TestForgetWhatIsNotKept: a NIC that the journal does not know is refused before anything is given back; one that is there
-// gets what it had, and there is nothing to forget.
+// TestForgetWhatIsNotKept: --forget of a NIC that is not in the journal is refused before anything is restored; one
+// that is present is restored, and there is nothing to forget.
 func TestForgetWhatIsNotKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})

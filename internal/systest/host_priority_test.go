@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestNetworkComesFirst has a team's process run before ordinary programs, also where the kernel compares sessions and not
-// processes; and none of the session of whoever runs it in the foreground.
+// TestNetworkComesFirst: the process runs before ordinary programs, also with autogroup, which compares sessions. The
+// session of a foreground process stays unchanged.
 func TestNetworkComesFirst(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -40,7 +40,7 @@ func TestNetworkComesFirst(t *testing.T) {
 	labtest.Must(t, cmd.Wait())
 }
 
-// checkPriority checks that every thread of a process has the team's niceness.
+// checkPriority checks that every thread has the team's niceness.
 func checkPriority(t *testing.T, pid int) {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
@@ -58,7 +58,7 @@ func checkPriority(t *testing.T, pid int) {
 	}
 }
 
-// sessionNiceness is that of a process's session, if this kernel knows such a thing.
+// sessionNiceness returns the niceness of a process's session; ok is false without autogroup.
 func sessionNiceness(t *testing.T, pid string) (n string, ok bool) {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + pid + "/autogroup")

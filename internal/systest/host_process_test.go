@@ -17,10 +17,10 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// otherDirs are directories that only the program has made.
+// otherDirs do not exist before the binary makes them.
 const otherDirs = " --run-dir /run/nicteam/r --state-dir /var/lib/nicteam/s --config-dir /etc/nicteam/c "
 
-// TestProcessIsDetached starts a team from a shell whose streams are pipes, and ends the shell.
+// TestProcessIsDetached creates a team from a shell whose streams are pipes, and ends the shell.
 func TestProcessIsDetached(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -32,7 +32,7 @@ func TestProcessIsDetached(t *testing.T) {
 	for _, f := range []*os.File{in, callerIn, callerOut, out} {
 		defer f.Close()
 	}
-	// The caller is a session of its own, and ends like a terminal that is closed: with a SIGHUP to all of it.
+	// The caller has its own session, which ends as when a terminal is closed: SIGHUP to all of it.
 	cmd := w.box.Command("setsid", "sh", "-c", nicteam+" create team0 eth1 eth2 --mode active-backup 2>&1 | cat; echo done; kill -HUP 0; sleep 100")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
 	labtest.Must(t, cmd.Start())
@@ -78,8 +78,8 @@ func TestProcessIsDetached(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestRunDirectoryEmptied: a team whose socket and lock somebody takes away (rm -rf, a cleaner of temporary files) is found again, and
-// nobody can start it a second time.
+// TestRunDirectoryEmptied removes socket and lock of a running team, as cleaners of temporary files do: it is found
+// again and cannot be started twice.
 func TestRunDirectoryEmptied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})
@@ -103,7 +103,7 @@ func TestRunDirectoryEmptied(t *testing.T) {
 	}
 }
 
-// TestCreateKilled kills the caller of create: the team comes up or is not there, and restore or delete puts all back.
+// TestCreateKilled kills the caller of create: the team exists or not, and restore or delete puts everything back.
 func TestCreateKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -129,7 +129,7 @@ func TestCreateKilled(t *testing.T) {
 	}
 }
 
-// TestInterruptedCreate sends create the signal of Ctrl-C: nothing of the team is left.
+// TestInterruptedCreate sends SIGINT to create: nothing of the team is left.
 func TestInterruptedCreate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -159,7 +159,7 @@ func TestInterruptedCreate(t *testing.T) {
 	}
 }
 
-// TestOneProcessATeam refuses a second process, and heeds no lock that nobody holds.
+// TestOneProcessATeam: a second process is refused, and a lock file that nobody holds is ignored.
 func TestOneProcessATeam(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -181,7 +181,7 @@ func TestOneProcessATeam(t *testing.T) {
 	w.checkNoFiles("after delete")
 }
 
-// TestPrivileges reads what a running team may do, thread by thread, and what it leaves in the file system.
+// TestPrivileges reads the capabilities of each thread of a running team, and the modes of its files.
 func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -213,7 +213,7 @@ func TestPrivileges(t *testing.T) {
 			}
 		}
 	}
-	// What changes the host still works with so little.
+	// Changes of the host work with these capabilities.
 	w.sh(program(t) + " add team0 eth3" + otherDirs)
 	w.sh(program(t) + " set team0 mtu=1400 mode=xor" + otherDirs)
 	w.sh(program(t) + " set team0 datapath=relay" + otherDirs)
@@ -245,7 +245,7 @@ func TestPrivileges(t *testing.T) {
 	w.sh(program(t) + " delete team0" + otherDirs)
 }
 
-// TestOthersReadOnly asks as a user who is neither root nor the team's.
+// TestOthersReadOnly connects as a user who is neither root nor the user of the team.
 func TestOthersReadOnly(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
@@ -260,7 +260,7 @@ func TestOthersReadOnly(t *testing.T) {
 		return result{out.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 	}
 	checkRefused(t, asNobody("status", teamName), 4, "sudo")
-	// Whom the administrator lets open the socket may read.
+	// A user who can open the socket may read.
 	labtest.Must(t, os.Chmod(w.box.Path("/run/nicteam/team0.sock"), 0o666))
 	for _, args := range [][]string{{"status", teamName}, {"status", teamName, "--json"}, {"explain", teamName, "tcp 10.9.0.1:1 10.9.0.2:2"}, {"events", teamName}, {"list"}} {
 		if r := asNobody(args...); r.Code != 0 {
@@ -277,14 +277,14 @@ func TestOthersReadOnly(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// The goals for a team at rest.
+// Limits of an idle team.
 const (
 	idleShare = 0.01 // of a CPU; the goal is half of it, which a busy machine can double
 	idleRSS   = 40 << 20
 	idleTime  = 1500 * time.Millisecond
 )
 
-// TestIdle measures a team that has nothing to do. The first moments are not rest yet, and a busy machine may spoil others.
+// TestIdle measures an idle team. The first moments do not count, and a busy machine may spoil others.
 func TestIdle(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3), "--mode", "active-backup")
@@ -306,7 +306,7 @@ func TestIdle(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// cpuTime is what all threads of a process have run.
+// cpuTime returns the CPU time of all threads.
 func cpuTime(t testing.TB, pid int) (sum time.Duration) {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -320,7 +320,7 @@ func cpuTime(t testing.TB, pid int) (sum time.Duration) {
 	return sum
 }
 
-// TestTwoTeams has two teams in a host that know nothing of each other, but for whose NIC is whose.
+// TestTwoTeams runs two teams in a host. They share only the knowledge of whose NIC is whose.
 func TestTwoTeams(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
@@ -350,7 +350,7 @@ func TestTwoTeams(t *testing.T) {
 	w.checkNoFiles("after both are deleted")
 }
 
-// TestNICsOfADeadTeam belong to it until it is restored.
+// TestNICsOfADeadTeam: NICs of a team whose process is dead belong to it until restore.
 func TestNICsOfADeadTeam(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})

@@ -24,8 +24,8 @@ type problem struct {
 	Fix    string `json:"fix"`
 }
 
-// checkUnchangedSnapshot fails the test unless box is just as it was. A change by the program would stay; what the kernel shows for a
-// moment does not.
+// checkUnchangedSnapshot fails the test unless box is as before. What the kernel shows for a moment only does not
+// count.
 func (w *world) checkUnchangedSnapshot(before lab.Snapshot) {
 	w.t.Helper()
 	var d string
@@ -39,8 +39,8 @@ func (w *world) checkUnchangedSnapshot(before lab.Snapshot) {
 	w.t.Errorf("box was changed:\n%s", d)
 }
 
-// TestBadInput gives the program all that can be wrong. Each is refused in three lines, and in an object with
-// --json, by its exit code, and changes nothing.
+// TestBadInput tries all bad input. Each is refused in three lines, in an object with --json, with its exit code, and
+// changes nothing.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
@@ -169,7 +169,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestBadPlace runs the program where the machine itself lacks something.
+// TestBadPlace runs the binary where the machine lacks something.
 func TestBadPlace(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "unshare", "util-linux")
@@ -212,7 +212,7 @@ func TestBadPlace(t *testing.T) {
 	}
 }
 
-// TestSilentTeam asks a team whose process stands still.
+// TestSilentTeam asks a team whose process is stopped (SIGSTOP).
 func TestSilentTeam(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -226,7 +226,7 @@ func TestSilentTeam(t *testing.T) {
 	}
 	checkRefused(t, w.try("create", teamName, "eth3", "--mode", "active-backup"), 5, "runs")
 	checkRefused(t, w.try("restore", teamName), 5, "runs")
-	// Its NICs are its own all the same.
+	// Its NICs are still its own.
 	checkRefused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, teamName)
 	if out := w.nicteam("list"); !strings.Contains(out, teamName) {
 		t.Errorf("the list leaves it out:\n%s", out)
@@ -236,7 +236,7 @@ func TestSilentTeam(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestCheck ends with 7 while a team is degraded or down.
+// TestCheck: --check exits with 7 while a team is degraded or down.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -260,7 +260,7 @@ func TestCheck(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestDryRun says what would be done and does nothing.
+// TestDryRun: a dry run prints the steps and changes nothing.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -287,7 +287,7 @@ func TestDryRun(t *testing.T) {
 	w.checkNoFiles("dry run")
 }
 
-// TestDocuments reads every document of --json while a team runs.
+// TestDocuments reads every document of --json of a running team.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestRouters has a host live on router advertisements through the life of a team: the kernel has learned what it uses at each
-// moment, so a router's next word is heard. In the end the team's process is killed, and what it had is restored.
+// TestRouters: a host lives on router advertisements before, with and after a team. The kernel learns what it uses at
+// each moment, so the next advertisement is accepted. At the end the process is killed and the host restored.
 func TestRouters(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "ip", "iproute2")

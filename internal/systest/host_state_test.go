@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// withSharedWorld gives the tests of a table one furnished world, and its state, for as long as they leave it as it was; alone asks
-// for one that nobody has after.
+// withSharedWorld gives the tests of a table one configured world as long as they leave it unchanged; alone asks for a
+// world that no other test gets.
 func withSharedWorld(parent *testing.T) func(t *testing.T, alone bool, o worldOptions) (*world, state) {
 	var w *world
 	var before state
@@ -33,7 +33,7 @@ func withSharedWorld(parent *testing.T) func(t *testing.T, alone bool, o worldOp
 	}
 }
 
-// TestHostIsAsBefore makes and deletes teams of every kind on a host that has much to lose.
+// TestHostIsAsBefore creates and deletes teams of every kind on a host that has much to lose.
 func TestHostIsAsBefore(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -106,7 +106,7 @@ func TestHostIsAsBefore(t *testing.T) {
 	}
 }
 
-// TestHostIsAsBeforeAfterChanges deletes a team that has had NICs added and removed.
+// TestHostIsAsBeforeAfterChanges deletes a team after adds and removes.
 func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -141,7 +141,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 	}
 }
 
-// TestRemovedNICHasWhatItHad looks at a NIC that left while the team goes on.
+// TestRemovedNICHasWhatItHad checks a removed NIC while the team goes on.
 func TestRemovedNICHasWhatItHad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})

@@ -10,12 +10,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestOrdinaryUser: who may not look is told so, by every verb; never that no team runs, and never with exit 0.
+// TestOrdinaryUser: every verb tells a user without the permission to look so: never "no team", never exit 0.
 func TestOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
-	// A copy that everybody may run.
+	// A copy that every user may run.
 	dir := t.TempDir()
 	labtest.Must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	copied := filepath.Join(dir, "nicteam")

@@ -19,15 +19,13 @@ import (
 )
 
 var (
-	lives = flag.Int("lives", 0, "have so many random lives of a team, of new seeds; 0: some of known ones")
-	seed  = flag.Uint64("seed", 0, "have the random life of this seed again, and no other")
+	lives = flag.Int("lives", 0, "run so many random lives, of new seeds; 0: a few of known seeds")
+	seed  = flag.Uint64("seed", 0, "run only the random life of this seed")
 )
 
-// TestRandomLives has a host with many things on its NICs, has at random happen to it and to a team what can happen, by
-// us and by others, ends the team, and looks whether the host is as before but for what the others did. What happens is
-// drawn from a seed:
-//
-//	go test ./internal/systest -run 'TestRandomLives$' -seed 1234
+// TestRandomLives configures a host with many things on its NICs and lets users, other programs and failures act on it
+// and on a team at random. Then it ends the team and checks that the host is as before, except for what others did. A
+// seed repeats a run:
 func TestRandomLives(t *testing.T) {
 	t.Parallel()
 	seeds := knownSeeds
@@ -43,32 +41,32 @@ func TestRandomLives(t *testing.T) {
 	for _, s := range seeds {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
 			t.Parallel()
-			newLife(t, s).live()
+			newLife(t, s).run()
 		})
 	}
 }
 
-// knownSeeds are of lives that have little in common.
+// knownSeeds give runs that have little in common.
 var knownSeeds = []uint64{1, 2, 3, 4}
 
-// A life is a random one of a team and its host. Everything is drawn from random, in the order in which it happens.
-type life struct {
+// A hostLife is a random sequence of actions on a team and its host. Every choice is drawn from random, in order.
+type hostLife struct {
 	*world
 	random *rand.Rand
 	before state
 	story  []string
 
 	phase    phase
-	members  []string // as they were given to the team
-	restored bool     // the last team ended by restore
-	things   []*thing // what must be found again
-	names    int      // of things that others made
+	members  []string    // as configured
+	restored bool        // the last team ended by restore
+	things   []*artifact // what checkArtifacts looks for
+	names    int         // of artifacts that others made, for nextNumber
 	out      map[string]bool
 	cut      map[string]bool
-	other    map[string]bool // NICs that were pulled out at some time: the kernel's device is another one by now
+	other    map[string]bool // NICs that were unplugged: they have another ifindex
 }
 
-// phase is what of a team there is.
+// phase is what exists of the team.
 type phase int
 
 const (
@@ -77,11 +75,11 @@ const (
 	dead          // journal and adapter are there, or parts of them; no process is
 )
 
-// lifeNICs are how many NICs box has. The last one has nothing on it.
+// lifeNICs is the number of NICs of box. The last one is not configured.
 const lifeNICs = 4
 
-// clothes are what NICs have on them.
-var clothes = map[string]string{
+// nicConfigs are the initial configurations of NICs.
+var nicConfigs = map[string]string{
 	"eth1": `
 		ip link set eth1 mtu 1450
 		ip addr add 10.9.0.1/24 dev eth1
@@ -118,8 +116,8 @@ var clothes = map[string]string{
 	"eth4": ``,
 }
 
-// undress takes off a NIC what clothes have on it and others may have come to it.
-const undress = `
+// removeConfigs removes from a NIC what nicConfigs have, which may have moved to it.
+const removeConfigs = `
 	ip addr flush dev %[1]s scope global
 	ip -6 route flush root fd00::/8 dev %[1]s
 	for table in main 77 1000; do for proto in boot static dhcp; do for family in -4 -6; do ip $family route flush dev %[1]s table $table proto $proto 2>/dev/null || true; done; done; done
@@ -135,10 +133,10 @@ var (
 		ip -6 rule add pref 101 oif eth2 lookup 78`
 )
 
-func newLife(t *testing.T, seed uint64) *life {
+func newLife(t *testing.T, seed uint64) *hostLife {
 	labtest.Tool(t, "ip", "iproute2")
 	labtest.Tool(t, "ethtool", "ethtool")
-	l := &life{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{}, other: map[string]bool{}}
+	l := &hostLife{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{}, other: map[string]bool{}}
 	// NICs that can be pulled out, or those of other hosts' tests.
 	l.world = newWorld(t, worldOptions{NICs: lifeNICs, NoAddress: true, Cables: l.random.IntN(3) == 0})
 	t.Cleanup(func() {
@@ -150,23 +148,23 @@ func newLife(t *testing.T, seed uint64) *life {
 	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore", "1"))          // peer learns the MAC of the device that has an address, not of any
 	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/promote_secondaries", "1")) // as systemd's hosts have it: undoing one address takes no other
 	for _, nic := range nics(lifeNICs) {
-		l.sh(clothes[nic])
+		l.sh(nicConfigs[nic])
 	}
 	l.sh(hostOwn)
 	for _, a := range worn {
-		l.things = append(l.things, &thing{what: "address " + a, find: "ip -o addr show to " + a, home: l.where(a)})
+		l.things = append(l.things, &artifact{what: "address " + a, find: "ip -o addr show to " + a, home: l.where(a)})
 	}
 	l.before = l.state()
 	return l
 }
 
-// live has some deeds happen, ends the team and judges.
-func (l *life) live() {
+// run does some actions, ends the team and checks the host.
+func (l *hostLife) run() {
 	for range 4 + l.random.IntN(10) {
 		was := l.phase
 		l.step()
 		if l.phase == none && was != none {
-			l.found()
+			l.checkArtifacts()
 		}
 		l.reachable()
 		if l.t.Failed() {
@@ -178,29 +176,29 @@ func (l *life) live() {
 	if l.t.Failed() {
 		return
 	}
-	l.judge()
+	l.checkHost()
 }
 
-// tell notes what happens.
-func (l *life) tell(format string, args ...any) {
+// logf records an action.
+func (l *hostLife) logf(format string, args ...any) {
 	l.story = append(l.story, fmt.Sprintf("%3d  ", len(l.story)+1)+fmt.Sprintf(format, args...))
 }
 
-// one draws one of a list.
-func one[T any](l *life, list []T) T { return list[l.random.IntN(len(list))] }
+// pickOne draws an element of a list.
+func pickOne[T any](l *hostLife, list []T) T { return list[l.random.IntN(len(list))] }
 
-// some draws n of a list, in any order.
-func some[T any](l *life, list []T, n int) []T {
+// pickSome draws n elements of a list, in any order.
+func pickSome[T any](l *hostLife, list []T, n int) []T {
 	list = slices.Clone(list)
 	l.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list[:min(n, len(list))]
 }
 
-// step has one of the deeds happen that can.
-func (l *life) step() {
-	var can []deed
+// step does a random action out of the possible ones.
+func (l *hostLife) step() {
+	var can []action
 	sum := 0
-	for _, d := range slices.Concat(ourDeeds, othersDeeds) {
+	for _, d := range slices.Concat(ourActions, othersActions) {
 		if d.can(l) {
 			can = append(can, d)
 			sum += d.weight
@@ -215,48 +213,48 @@ func (l *life) step() {
 	}
 }
 
-// deed is something that can happen.
-type deed struct {
+// action is something that may happen.
+type action struct {
 	weight int
-	can    func(*life) bool
-	do     func(*life)
+	can    func(*hostLife) bool
+	do     func(*hostLife)
 }
 
-// repair has others mend what they broke.
-func (l *life) repair() {
+// repair undoes failures: NICs plugged, cables plugged, links up.
+func (l *hostLife) repair() {
 	for _, nic := range nics(lifeNICs) {
 		if l.out[nic] {
 			l.replug(nic)
 		}
 		if l.cut[nic] {
-			l.mend(nic)
+			l.plugCable(nic)
 		}
 		if l.isDown(nic) {
-			l.others("ip link set %s up", nic)
+			l.runOthers("ip link set %s up", nic)
 		}
 	}
 }
 
-// end ends the team, in one way or the other.
-func (l *life) end() {
+// end ends the team by delete or restore.
+func (l *hostLife) end() {
 	if l.phase == dead && l.random.IntN(2) == 0 {
 		l.restore()
 	}
 	if l.phase == dead {
-		l.goOn()
+		l.restartOrRestore()
 	}
 	if l.phase == running {
 		l.delete()
 	}
-	// What belonged to a NIC that was away waits for it.
+	// The journal keeps the part of a NIC that was absent.
 	if _, err := os.Stat(l.box.Path("/var/lib/nicteam/" + teamName + ".journal")); err == nil {
 		l.restore()
 	}
 }
 
-// gather takes what a NIC had on it off the NICs that have it now.
-func (l *life) gather(nic string) {
-	for line := range strings.Lines(clothes[nic]) {
+// collectConfig removes the configuration of a NIC from whatever NICs have it.
+func (l *hostLife) collectConfig(nic string) {
+	for line := range strings.Lines(nicConfigs[nic]) {
 		f := strings.Fields(line)
 		i := slices.Index(f, "add")
 		switch {
@@ -275,13 +273,13 @@ func (l *life) gather(nic string) {
 	}
 }
 
-// judge looks whether the host is as it was, but for what others did.
-func (l *life) judge() {
-	for _, file := range l.left() {
+// checkHost checks that the host is as before, except for what others did.
+func (l *hostLife) checkHost() {
+	for _, file := range l.leftFiles() {
 		l.t.Errorf("%s is left", file)
 	}
 	labtest.Eventually(l.t, "no process is left", func() bool { return len(l.processes("nicteam")) == 0 })
-	l.found()
+	l.checkArtifacts()
 	if l.t.Failed() {
 		return
 	}
@@ -299,17 +297,17 @@ func (l *life) judge() {
 	}
 	for _, nic := range nics(lifeNICs) {
 		if l.other[nic] {
-			l.gather(nic)
+			l.collectConfig(nic)
 			l.pull(nic)
 			l.replug(nic)
 		} else if bare[nic] {
-			l.gather(nic)
-			l.sh(fmt.Sprintf(undress, nic))
+			l.collectConfig(nic)
+			l.sh(fmt.Sprintf(removeConfigs, nic))
 		}
 	}
 	for _, nic := range nics(lifeNICs) {
 		if l.other[nic] || bare[nic] {
-			l.sh(clothes[nic])
+			l.sh(nicConfigs[nic])
 		}
 	}
 	if l.t.Failed() {
@@ -324,16 +322,16 @@ func (l *life) judge() {
 	}
 }
 
-// found looks for everything that nobody took away.
-func (l *life) found() {
+// checkArtifacts checks every artifact.
+func (l *hostLife) checkArtifacts() {
 	for _, th := range l.things {
-		th.judge(l)
+		th.check(l)
 	}
 }
 
-// left are the team's files that are there and should not be. Who restores may want to run the team again, and to read why it
-// died.
-func (l *life) left() (files []string) {
+// leftFiles returns files of the team that should not exist. After a restore, configuration, log and history stay: the
+// team may run again.
+func (l *hostLife) leftFiles() (files []string) {
 	for _, dir := range []string{"/run/nicteam/", "/var/lib/nicteam/", "/etc/nicteam/"} {
 		entries, err := os.ReadDir(l.box.Path(dir))
 		labtest.Must(l.t, err)
@@ -346,16 +344,16 @@ func (l *life) left() (files []string) {
 	})
 }
 
-// indexed are the parts of a snapshot that say which device of its name a NIC is.
-var indexed = regexp.MustCompile(`^(link eth\d index) \d+`)
+// linkIndexLine is the part of a snapshot with the ifindex of a NIC.
+var linkIndexLine = regexp.MustCompile(`^(link eth\d index) \d+`)
 
-// difference is that of two snapshots, but for NICs that were pulled out and put back.
-func (l *life) difference(a, b lab.Snapshot) string {
+// difference compares snapshots, except for the ifindex of NICs that were unplugged.
+func (l *hostLife) difference(a, b lab.Snapshot) string {
 	known := func(s lab.Snapshot) lab.Snapshot {
 		s = slices.Clone(s)
 		for i, line := range s {
 			if nic, _, _ := strings.Cut(strings.TrimPrefix(line, "link "), " "); l.other[nic] {
-				s[i] = indexed.ReplaceAllString(line, "$1 -")
+				s[i] = linkIndexLine.ReplaceAllString(line, "$1 -")
 			}
 		}
 		slices.Sort(s)
@@ -364,9 +362,8 @@ func (l *life) difference(a, b lab.Snapshot) string {
 	return lab.Diff(known(a), known(b))
 }
 
-// reachable waits until peer reaches box, if anybody could: nobody does by a cable that is cut, and nobody forwards for a
-// process that is dead.
-func (l *life) reachable() {
+// reachable waits until peer reaches box, if it can: not by a cable that is cut, and not while no process forwards.
+func (l *hostLife) reachable() {
 	device := l.where(box4.String())
 	way := func(nic string) bool { return !l.out[nic] && !l.cut[nic] && !l.isDown(nic) }
 	switch {
@@ -375,15 +372,15 @@ func (l *life) reachable() {
 	default:
 		return
 	}
-	// Others may have given another NIC an address of the same subnet, and it answers.
+	// Another NIC may have an address of the same subnet and answer.
 	if f := strings.Fields(l.sh("ip -o route get " + peer4.String() + " from " + box4.String() + " 2>/dev/null || true")); !slices.Contains(f, device) {
 		return
 	}
 	reach(l.t, l.peer, box4)
 }
 
-// where is the device that has an address, "" when none has.
-func (l *life) where(address string) string {
+// where returns the device that has an address, "" if none has.
+func (l *hostLife) where(address string) string {
 	f := strings.Fields(l.sh("ip -o addr show to " + address))
 	if len(f) < 2 {
 		return ""
@@ -391,24 +388,24 @@ func (l *life) where(address string) string {
 	return f[1]
 }
 
-// isDown is whether somebody has set a device down.
-func (l *life) isDown(device string) bool {
+// isDown reports whether a device is set down.
+func (l *hostLife) isDown(device string) bool {
 	return link(l.t, l.box, device).RawFlags&unix.IFF_UP == 0
 }
 
-// count is how many lines a script prints.
-func (l *life) count(script string) int {
+// count returns the number of lines that a script prints.
+func (l *hostLife) count(script string) int {
 	return strings.Count(l.sh(script), "\n")
 }
 
 // processEnds kills the team's process.
-func (l *life) processEnds(by unix.Signal) {
+func (l *hostLife) processEnds(by unix.Signal) {
 	l.kill(l.teamProcess(), by)
-	l.died()
+	l.processDied()
 }
 
-// died is after the process has ended. What others had made on an adapter that is down nobody knows any more.
-func (l *life) died() {
+// processDied notes that the process is gone. What others added to an adapter that is down is lost.
+func (l *hostLife) processDied() {
 	l.phase = dead
 	if !onAdapter(l) || !l.isDown(teamName) {
 		return
@@ -420,8 +417,8 @@ func (l *life) died() {
 	}
 }
 
-// configured reports whether there is a file that says what the team was.
-func (l *life) configured() (path string, ok bool) {
+// configured returns a file with the configuration of the team, if there is one.
+func (l *hostLife) configured() (path string, ok bool) {
 	for _, path := range []string{"/run/nicteam/" + teamName + ".yaml", "/etc/nicteam/" + teamName + ".yaml"} {
 		if _, err := os.Stat(l.box.Path(path)); err == nil {
 			return path, true

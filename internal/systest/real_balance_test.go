@@ -71,7 +71,8 @@ func TestRoundRobinByWeight(t *testing.T) {
 	})
 }
 
-// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever can.
+// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever
+// can.
 func TestOneConnectionOverTwoNICs(t *testing.T) {
 	const rate, size = 200e6, 24 << 20
 	w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames, Rate: rate})

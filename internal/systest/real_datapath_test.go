@@ -35,7 +35,8 @@ type pathAndSwitch struct {
 	flooding   bool
 }
 
-// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the other.
+// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the
+// other.
 func pathsAndSwitches(learning string) []pathAndSwitch {
 	flooding := "relay"
 	if learning == flooding {
@@ -54,7 +55,7 @@ func TestDatapathChangesLive(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 			w.create(nics(2), "--mode", mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 20000})
 			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
@@ -87,7 +88,7 @@ func TestDatapathChangesLive(t *testing.T) {
 func TestDatapathChangesUnderLoad(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	out, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: 4}.Start(t.Context())
 	labtest.Must(t, err)
 	t.Cleanup(func() { out.Stop() })

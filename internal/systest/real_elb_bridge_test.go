@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// bridgeGuests puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101, fd09::101
-// and so on, whose addresses are checked for duplicates as usual.
+// bridgeGuests puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101,
+// fd09::101 and so on, whose addresses are checked for duplicates as usual.
 func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	w.t.Helper()
 	br := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
@@ -52,8 +52,8 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	return all
 }
 
-// TestELBWithABridge has three guests behind the adapter, on switches that show box its own frames at all its other NICs:
-// none comes back in, nothing comes twice, each guest has one member.
+// TestELBWithABridge has three guests behind the adapter, on switches that show box its own frames at all its other
+// NICs: none comes back in, nothing comes twice, each guest has one member.
 func TestELBWithABridge(t *testing.T) {
 	for _, tt := range []struct {
 		members  int

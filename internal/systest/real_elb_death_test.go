@@ -116,15 +116,15 @@ func distinct(list []string) int {
 	return len(slices.Compact(list))
 }
 
-// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by that one
-// for good. Then it comes back.
+// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by
+// that one for good. Then it comes back.
 func TestELBWithoutTheLender(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			adapter := link(t, w.box, teamName).HardwareAddr
 			lender := ""
 			for _, nic := range nics(3) {

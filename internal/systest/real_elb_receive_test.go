@@ -49,7 +49,8 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			}
 			four.stop(0)
 
-			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread, and some of them sing.
+			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread,
+			// and some of them sing.
 			six := w.streamFromPeers(all, box6, 200)
 			if by := six.awaitSteered(labtest.Patience, "IPv6", box6); len(by) < 3 {
 				t.Errorf("IPv6: %v", by)
@@ -130,7 +131,8 @@ func TestForgersMoveNobody(t *testing.T) {
 	before := w.peers().Peers
 	rss := memoryOf(t, w.status().PID)
 	s := w.raw(forger.Host, "eth0")
-	// Questions are few: each answered one becomes a neighbour of the kernel's, and all hosts of a machine share that table.
+	// Questions are few: each answered one becomes a neighbour of the kernel's, and all hosts of a machine share that
+	// table.
 	for i := range 400 {
 		lie := frame.MAC(0x02_66_00_00_00_00 + uint64(i))
 		for _, nic := range nics(4) {

@@ -6,8 +6,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// TestELBSwitchesLive goes from elb to every other mode and back, and through its own switches, while frames flow both ways; at the
-// end box gets back what it had. The switch knows no team.
+// TestELBSwitchesLive goes from elb to every other mode and back, and through its own switches, while frames flow both
+// ways; at the end box gets back what it had. The switch knows no team.
 func TestELBSwitchesLive(t *testing.T) {
 	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
@@ -15,7 +15,7 @@ func TestELBSwitchesLive(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding}.on(tt.path))
 			host := w.state()
 			w.create(nics(3))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 2000})
 			for _, change := range []string{
 				"balance=off", "balance=on", "receive_balance=off", "balance=off", "receive_balance=on", "balance=on",
@@ -56,8 +56,8 @@ func TestELBSwitchesLive(t *testing.T) {
 			if out.Corrupt+in.Corrupt != 0 || !tt.flooding && in.Duplicated != 0 {
 				t.Error("frames corrupt or doubled")
 			}
-			// Frames that wait in a socket while the mode changes are judged by the new one, which may not take them in there:
-			// how many these are is decided by how long the team's process stands still.
+			// Frames that wait in a socket while the mode changes are judged by the new one, which may not take them in
+			// there: how many these are is decided by how long the team's process stands still.
 			if *soak && (out.Lost > out.Sent/100 || in.Lost > in.Sent/100) {
 				t.Error("frames lost")
 			}

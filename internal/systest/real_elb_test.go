@@ -113,7 +113,8 @@ func TestELBTellsTheTruth(t *testing.T) {
 				return err
 			}))
 			defer c.Close()
-			// A flow that has rested for a second may go anywhere; one that a slow machine made rest is asked for again.
+			// A flow that has rested for a second may go anywhere; one that a slow machine made rest is asked for
+			// again.
 			for attempt := 0; ; attempt++ {
 				_, err := c.Write([]byte("which way?"))
 				labtest.Must(t, err)

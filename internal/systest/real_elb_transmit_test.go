@@ -50,8 +50,8 @@ func TestELBUsesEveryMember(t *testing.T) {
 	})
 }
 
-// nearRate reports whether the rate of a member was measured, to within a factor of two. Where programs move the frames the
-// senders' own limits keep queues short: one that seems to carry more than it does may not be found out for long.
+// nearRate reports whether the rate of a member was measured, to within a factor of two. Where programs move the frames
+// the senders' own limits keep queues short: one that seems to carry more than it does may not be found out for long.
 func nearRate(m api.Member, rate uint64, path string) bool {
 	most := 2 * rate
 	if path == "fastpath" {
@@ -86,8 +86,9 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 	})
 }
 
-// reorderBound is how many frames may be overtaken while flows may move: the wires are goroutines, and on a busy machine one
-// of them stands still for longer than the ways of two NICs ever differ. A rule that spreads frames overtakes a tenth.
+// reorderBound is how many frames may be overtaken while flows may move: the wires are goroutines, and on a busy
+// machine one of them stands still for longer than the ways of two NICs ever differ. A rule that spreads frames
+// overtakes a tenth.
 func reorderBound(r lab.Report) uint64 { return r.Sent/200 + stalled(r) }
 
 // TestELBKeepsOrder sends numbered frames while nothing happens, and then while NICs come and go.
@@ -98,7 +99,7 @@ func TestELBKeepsOrder(t *testing.T) {
 			w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding}.on(tt.path))
 			heard := w.tapWires()
 			w.create(nics(4))
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			heard.reset()
 
 			quiet := w.traffic(lab.Stream{Rate: 2000, Flows: 32})

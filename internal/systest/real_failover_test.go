@@ -155,7 +155,7 @@ func TestCableComesBack(t *testing.T) {
 				more = append(more, "--primary", "eth1", "--up-delay", "500ms")
 			}
 			w.create(nics(3), more...)
-			conn := w.longConnection()
+			conn := w.startEcho()
 			labtest.Must(t, w.wires["eth1"].Cut())
 			w.awaitMember("eth1", "down")
 			tr := w.traffic(lab.Stream{Rate: 5000})
@@ -181,7 +181,7 @@ func TestNICUnplugged(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000})
 			pulled, index := time.Now(), w.member("eth1").Index
 			labtest.Must(t, w.wires["eth1"].A.Unplug())
@@ -224,7 +224,7 @@ func TestNICSetDown(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, tt.world)
 			w.create(nics(3), "--mode", tt.mode)
-			conn := w.longConnection()
+			conn := w.startEcho()
 			labtest.Must(t, w.box.Down("eth1"))
 			s := w.awaitMember("eth1", "down")
 			if m := memberOf(t, s, "eth1"); m.Reason == "" || m.Link {

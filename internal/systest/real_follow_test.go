@@ -68,7 +68,7 @@ func TestMTUByHand(t *testing.T) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		before := w.state()
 		w.create(nics(2))
-		conn := w.longConnection()
+		conn := w.startEcho()
 		w.ip("link set team0 mtu 9000")
 		if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(s.Warnings) != 0 {
 			t.Errorf("%s %s, warnings %q", s.State, s.Reason, s.Warnings)
@@ -118,7 +118,7 @@ func TestMTUOfNICsThatReset(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
 	w.create(nics(3))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	for _, mtu := range []string{"9000", "1500"} {
 		w.ip("link set team0 mtu " + mtu)
 		want := fmt.Sprintf("[%[1]s %[1]s %[1]s %[1]s]", mtu)
@@ -155,7 +155,7 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	w.ip("link set eth3 mtu 1500; ip link set small mtu 1500")
 	before = w.state()
 	w.create([]string{"eth1", "small"}, "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("link set team0 mtu 9000")
 	s := w.await("a warning", func(s *api.Status) bool { return len(s.Warnings) > 0 })
 	why := "was set to 9000 and restored to 1500: bad MTU 9000: NIC small takes"
@@ -256,7 +256,7 @@ func TestMACByHand(t *testing.T) {
 			eachPathWithTraffic(t, func(t *testing.T, path string) {
 				w := newWorld(t, worldOptions{NICs: 3}.on(path))
 				w.create(nics(3), "--mode", mode)
-				adapter, conn := w.mac(teamName), w.longConnection()
+				adapter, conn := w.mac(teamName), w.startEcho()
 				tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 				for i, nic := range nics(3) {
 					tr.awaitFrames(500)
@@ -318,7 +318,7 @@ func TestTwinNICs(t *testing.T) {
 	checkRefused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
 	w.checkUnchanged("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	labtest.Must(t, w.cables["eth1"].Cut())
 	w.await("eth2 works", func(s *api.Status) bool { return s.Active == "eth2" })
 	conn.check("by the twin")

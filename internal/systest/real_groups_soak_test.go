@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs that
-// filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable is back.
-// Without -soak it only tells.
+// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs
+// that filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable
+// is back. Without -soak it only tells.
 func TestGroupsGap(t *testing.T) {
 	const (
 		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
@@ -80,8 +80,8 @@ func rounds() int {
 	return 1
 }
 
-// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes: neither
-// may ever run out. Without -soak it is enough that the first is followed by others.
+// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes:
+// neither may ever run out. Without -soak it is enough that the first is followed by others.
 func TestRouterForTenLifetimes(t *testing.T) {
 	const lifetime = 2 // s
 	eachPathWithTraffic(t, func(t *testing.T, path string) {

@@ -207,8 +207,8 @@ func TestManyGroups(t *testing.T) {
 	})
 }
 
-// TestNICGoneWhileItsListIsWritten takes out the NIC that receives groups while hundreds are joined: the others take over,
-// with all groups, and the NIC gets them when it is back.
+// TestNICGoneWhileItsListIsWritten takes out the NIC that receives groups while hundreds are joined: the others take
+// over, with all groups, and the NIC gets them when it is back.
 func TestNICGoneWhileItsListIsWritten(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))

@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestOddNICs has elb work on NICs with the weaknesses of real ones: a host finds box by IPv6 and IPv4 and connections go
-// on, also when a cable is pulled and put back.
+// TestOddNICs has elb work on NICs with the weaknesses of real ones: a host finds box by IPv6 and IPv4 and connections
+// go on, also when a cable is pulled and put back.
 func TestOddNICs(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -25,7 +25,7 @@ func TestOddNICs(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
 				w.create(nics(3))
-				open := w.longConnection()
+				open := w.startEcho()
 				mdns := w.listenTo("udp6", "ff02::fb", "5353")
 				reached := func(when string) {
 					t.Helper()
@@ -48,8 +48,8 @@ func TestOddNICs(t *testing.T) {
 	})
 }
 
-// TestTaggedFramesPastAVLANFilter: NICs that drop frames of VLANs that nobody asked for let them pass while the adapter is
-// promiscuous, as it is with a VLAN-aware bridge on it.
+// TestTaggedFramesPastAVLANFilter: NICs that drop frames of VLANs that nobody asked for let them pass while the adapter
+// is promiscuous, as it is with a VLAN-aware bridge on it.
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		t.Parallel()

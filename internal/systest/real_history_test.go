@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a hundredth;
-// the protocols' parts are the whole.
+// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a
+// hundredth; the protocols' parts are the whole.
 func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
 	w.create(nics(2))

@@ -28,8 +28,8 @@ func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	return i
 }
 
-// TestLACPForged has somebody on the cable between two teams speak in others' names, in each rate and on each data path:
-// both teams go on by both cables, no flow loses a frame, and nobody has doubts.
+// TestLACPForged has somebody on the cable between two teams speak in others' names, in each rate and on each data
+// path: both teams go on by both cables, no flow loses a frame, and nobody has doubts.
 func TestLACPForged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, rate string }{{"relay", "fast"}, {"fastpath", "slow"}} {

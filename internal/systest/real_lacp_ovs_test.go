@@ -25,7 +25,8 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate)
 			w.awaitAgreement(p, "bond0", nics(2)...)
 			if ours.activity == "passive" {
-				// From here on: Open vSwitch that has given up speaks each 30 s only, also when its cable is plugged in anew.
+				// From here on: Open vSwitch that has given up speaks each 30 s only, also when its cable is plugged in
+				// anew.
 				w.set("lacp_active=off")
 			}
 			for _, theirs := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"}, {"slow", "passive"}} {
@@ -68,8 +69,8 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 	}
 }
 
-// TestLACPFaultsWithOVS has a fast partner lose cables, ways, its process and its mind, while frames go both ways by both
-// members: who is left carries them, and all comes back by itself.
+// TestLACPFaultsWithOVS has a fast partner lose cables, ways, its process and its mind, while frames go both ways by
+// both members: who is left carries them, and all comes back by itself.
 func TestLACPFaultsWithOVS(t *testing.T) {
 	t.Parallel()
 	both := nics(2)

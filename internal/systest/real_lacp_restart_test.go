@@ -13,8 +13,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that wants a
-// LACPDU a second has no doubt at any moment. It is told at once of what leaves.
+// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that
+// wants a LACPDU a second has no doubt at any moment. It is told at once of what leaves.
 func TestLACPPartnerSeesNoRestart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -27,7 +27,7 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad")
 			w.awaitAgreement(p, "bond0", nics(2)...)
-			conn := w.longConnection()
+			conn := w.startEcho()
 			before, was := p.members("bond0"), w.agreed().LACP
 
 			doubts := p.unhappyMembers("bond0")

@@ -45,8 +45,8 @@ func (w *world) agree(nics ...string) {
 	})
 }
 
-// TestLACPBetweenTwo has two teams agree over few and many cables. One cable leaves and comes back under traffic: nothing is
-// lost and no flow overtakes itself.
+// TestLACPBetweenTwo has two teams agree over few and many cables. One cable leaves and comes back under traffic:
+// nothing is lost and no flow overtakes itself.
 func TestLACPBetweenTwo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -92,8 +92,8 @@ func TestLACPBetweenTwo(t *testing.T) {
 			for way, r := range map[string]lab.Report{"out": out, "in": in} {
 				late := reorderBound(r)
 				if (way == "out") == (tt.far == "relay") {
-					// Where the process that receives was not let run for a while, frames wait in all members' sockets, and
-					// those of one are taken in before those of the next.
+					// Where the process that receives was not let run for a while, frames wait in all members' sockets,
+					// and those of one are taken in before those of the next.
 					late = reorderedBound(r)
 				}
 				if r.Lost+r.Duplicated+r.Corrupt != 0 || r.Reordered > late {

@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says what is
-// wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
+// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says
+// what is wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
 func TestLACPTwoPartners(t *testing.T) {
 	parallelWithTraffic(t)
 	w, p := newPartners(t, 4, "relay")
@@ -96,13 +96,13 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 }
 
-// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status says
-// what to look at.
+// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status
+// says what to look at.
 func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	if s := w.agreed(); len(s.distributing()) != 1 || s.member(t, "eth2").LACP.Counters.PDUsOut == 0 {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
@@ -123,8 +123,8 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	conn.check("after the member that worked alone lost its carrier")
 }
 
-// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees: who makes the
-// team may be on the other side.
+// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees:
+// who makes the team may be on the other side.
 func TestLACPOutOfReach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})

@@ -60,7 +60,7 @@ func TestLate(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--mode", "active-backup")
-			conn := w.longConnection()
+			conn := w.startEcho()
 			w.ip(tt.add)
 			of := func(nic string) (args, word string) {
 				return strings.ReplaceAll(tt.show, "%s", nic), strings.ReplaceAll(tt.word, "%s", nic)
@@ -114,7 +114,7 @@ func TestLeft(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
 	labtest.Eventually(t, "events", func() bool { return len(w.eventReasons("address-left")) == 2 })
 	w.awaitGone("rule show", teamName)
@@ -134,8 +134,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a port of, is
-// steered no more.
+// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a
+// port of, is steered no more.
 func TestLeftForgottenByElb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -207,7 +207,7 @@ func TestAdapterDownAndUp(t *testing.T) {
 	w.ip("link set team0 up")
 	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	labtest.Eventually(t, "all is there", func() bool { return show() == before })
-	w.longConnection().check("after down and up")
+	w.startEcho().check("after down and up")
 
 	for range 5 {
 		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
@@ -229,8 +229,8 @@ func TestAdapterDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends with
-// an error.
+// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends
+// with an error.
 func TestAdapterTaken(t *testing.T) {
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
@@ -265,7 +265,7 @@ func TestAdapterTaken(t *testing.T) {
 				t.Error("the configuration does not stay")
 			}
 			w.nicteam("create", teamName, "eth1", "eth2")
-			w.longConnection().check("with another team")
+			w.startEcho().check("with another team")
 			w.nicteam("delete", teamName)
 		})
 	}
@@ -289,7 +289,7 @@ func TestRenamed(t *testing.T) {
 	w.ip("rule add pref 300 iif eth1 lookup 88; ip rule add pref 301 oif eth2 lookup 88")
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup", "--primary", "eth1")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	w.ip("link set team0 down; ip link set team0 name lan; ip link set lan up")
 	w.await("the adapter's name", func(s *api.Status) bool { return s.Adapter.Name == "lan" && s.State == "up" })
 	w.awaitShown("rule show", "iif lan")
@@ -331,7 +331,7 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
 	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
-	w.longConnection().check("after a restart")
+	w.startEcho().check("after a restart")
 
 	// Now eth2 is one that is awaited.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
@@ -363,7 +363,7 @@ func TestReplacedNIC(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.22/24 dev eth2")
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	old := w.mac("eth2")
 	w.replaceNIC("")
 	s := w.await("the new one works", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
@@ -402,12 +402,13 @@ func TestReplacedNIC(t *testing.T) {
 	}
 }
 
-// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not another.
+// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not
+// another.
 func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	mac := w.mac("eth2")
 	w.replaceNIC("")
 	w.ip("link set eth2 address " + mac)
@@ -459,7 +460,7 @@ func TestTwoManagers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
-	conn := w.longConnection()
+	conn := w.startEcho()
 	for range 5 {
 		w.ip("addr add 10.9.0.77/24 dev eth2")
 		w.awaitGone("addr show dev eth2", "10.9.0.77")
@@ -483,7 +484,7 @@ func TestTwoManagers(t *testing.T) {
 func TestRouteFlood(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
-	conn := w.longConnection()
+	conn := w.startEcho()
 	pid := w.teamProcess()
 	for proto, most := range map[string]time.Duration{"bird": 150 * time.Millisecond, "static": 4 * time.Second} {
 		w.sh(`for i in $(seq 0 9999); do echo "route add 10.$((100 + i / 250)).$((i % 250)).0/24 via 10.9.0.2 dev team0 proto ` + proto + `"; done >/run/add; sed s/add/del/ </run/add >/run/del`)

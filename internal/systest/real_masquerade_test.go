@@ -93,8 +93,8 @@ func TestMasqueradedConnectionsOfANewMember(t *testing.T) {
 	checkProgress(t, "after add", list)
 }
 
-// TestMasqueradedHostsOwnConnectionsGoOn has box's own connections go on where its rules masquerade all that leaves it, and let in
-// only what belongs to a connection.
+// TestMasqueradedHostsOwnConnectionsGoOn has box's own connections go on where its rules masquerade all that leaves it,
+// and let in only what belongs to a connection.
 func TestMasqueradedHostsOwnConnectionsGoOn(t *testing.T) {
 	parallelWithTraffic(t)
 	labtest.Tool(t, "nft", "nftables")

@@ -58,12 +58,12 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			w := newWorld(t, tt.world)
 			hold := func(port string, on bool) {
 				if w.lag != nil {
-					labtest.Must(t, w.lag.Hold(port, on))
+					labtest.Must(t, w.lag.Block(port, on))
 				}
 			}
 			hold("p3", true)
 			w.create(nics(2), "--mode", tt.mode)
-			before, conn := w.identity(), w.longConnection()
+			before, conn := w.identity(), w.startEcho()
 			tr := w.traffic(lab.Stream{Rate: 5000, Flows: 8})
 			tr.awaitFrames(800)
 			check := func(what string) {
@@ -118,7 +118,7 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
-		labtest.Must(t, w.lag.Hold("p3", true))
+		labtest.Must(t, w.lag.Block("p3", true))
 		w.create(nics(2), "--mode", "xor")
 		room := w.queueDrops()
 		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
@@ -173,8 +173,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by that
-// NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
+// that NIC's MAC is told the adapter's at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})

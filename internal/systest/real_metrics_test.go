@@ -14,7 +14,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// metricValue reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes them.
+// metricValue reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes
+// them.
 func metricValue(t *testing.T, text, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(text) {

@@ -13,7 +13,7 @@ func TestModeChangesLive(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "active-backup")
-		before, conn := w.identity(), w.longConnection()
+		before, conn := w.identity(), w.startEcho()
 		tr := w.traffic(lab.Stream{Rate: 5000})
 		tr.awaitFrames(1000)
 		lost := func() (out, in uint64) {
@@ -54,7 +54,7 @@ func TestActiveByHand(t *testing.T) {
 				parallelWithTraffic(t)
 				w := newWorld(t, tt.world.on(path))
 				w.create(nics(3), "--mode", "active-backup")
-				conn := w.longConnection()
+				conn := w.startEcho()
 				tr := w.traffic(lab.Stream{Rate: 5000})
 				tr.awaitFrames(2000)
 				for _, nic := range []string{"eth2", "eth3", "eth1", "eth2"} {
@@ -122,7 +122,7 @@ func TestBalanceOffAndOn(t *testing.T) {
 func TestSettingsLive(t *testing.T) {
 	w := newWorld(t, worldOptions{LAG: true})
 	w.create(nics(2), "--mode", "xor")
-	before, conn := w.identity(), w.longConnection()
+	before, conn := w.identity(), w.startEcho()
 	tr := w.traffic(lab.Stream{Rate: 5000})
 	members := func() (eth2 int, all []string) {
 		for i := range 20 {

@@ -28,8 +28,8 @@ func newVirtioWorld(t testing.TB, datapath string) *world {
 	return w
 }
 
-// TestIPv6AloneOverVirtioNICs has no IPv4: the peer finds box by what is sent to groups only, which NICs do not take in unasked. It finds
-// it anew after it has forgotten it, also by the member that takes the place of one that has left.
+// TestIPv6AloneOverVirtioNICs has no IPv4: the peer finds box by what is sent to groups only, which NICs do not take in
+// unasked. It finds it anew after it has forgotten it, also by the member that takes the place of one that has left.
 func TestIPv6AloneOverVirtioNICs(t *testing.T) {
 	for _, path := range []string{"relay", "fastpath"} {
 		for _, mode := range []string{"elb", "active-backup"} { // the others want more of a switch

@@ -21,7 +21,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// multicastLists are those of box's NICs, as `ip maddr` shows them.
+// multicastLists returns the multicast lists of box's NICs as `ip maddr` shows them.
 func (w *world) multicastLists() string {
 	w.t.Helper()
 	var lists []string
@@ -38,13 +38,13 @@ func (w *world) multicastLists() string {
 	return strings.Join(lists, "\n")
 }
 
-// flushNeighbours has peer forget all its neighbours.
+// flushNeighbours flushes the neighbour table of peer.
 func (w *world) flushNeighbours() {
 	w.t.Helper()
 	labtest.Run(w.t, w.peer, "ip", "neigh", "flush", "dev", "eth0")
 }
 
-// checkResolved fails the test unless peer, which has forgotten box, finds the address again.
+// checkResolved fails the test unless peer resolves an address of box anew.
 func (w *world) checkResolved(when string, ip netip.Addr) {
 	w.t.Helper()
 	w.flushNeighbours()
@@ -53,13 +53,13 @@ func (w *world) checkResolved(when string, ip netip.Addr) {
 	}
 }
 
-// groupListener counts what box receives for a group.
+// groupListener counts what box receives for a multicast group.
 type groupListener struct {
 	name  string
 	count atomic.Uint64
 }
 
-// listenTo has a program in box receive what is for a group: network is udp4, udp6, or ip4:112 for VRRP.
+// listenTo joins a group in box. network is udp4, udp6, or ip4:112 for VRRP.
 func (w *world) listenTo(network, group, port string) *groupListener {
 	w.t.Helper()
 	l := &groupListener{name: network + " " + group}
@@ -101,25 +101,25 @@ func (w *world) listenTo(network, group, port string) *groupListener {
 	return l
 }
 
-// checkReceives waits until what peer sends to the group arrives.
+// checkReceives waits until a datagram of peer to the group arrives.
 func (l *groupListener) checkReceives(w *world, when string) {
 	w.t.Helper()
 	was := l.count.Load()
 	labtest.Eventually(w.t, fmt.Sprintf("%s: something for %s", when, l.name), func() bool {
-		// Refused while the kernel of peer still checks its own address for duplicates.
+		// Refused during duplicate address detection on peer.
 		_ = w.peer.Do(l.send)
 		return l.count.Load() > was
 	})
 }
 
-// send sends something to the group.
+// send sends a datagram to the group.
 func (l *groupListener) send() error {
 	network, group, _ := strings.Cut(l.name, " ")
 	eth0, err := net.InterfaceByName("eth0")
 	if err != nil {
 		return err
 	}
-	// Package net keeps the indexes of names for all namespaces in one.
+	// Package net caches interface indexes by name for all namespaces together.
 	to := &net.UDPAddr{IP: net.ParseIP(group), Port: 5353, Zone: strconv.Itoa(eth0.Index)}
 	if network == "udp6" {
 		c, err := net.DialUDP(network, nil, to)
@@ -146,7 +146,7 @@ func (l *groupListener) send() error {
 	return err
 }
 
-// advertise sends a router advertisement from peer: a default route and a prefix, each for so many seconds.
+// advertise sends a router advertisement from peer: a default route and a prefix, both with that lifetime in seconds.
 func (w *world) advertise(prefix string, lifetime uint32) {
 	w.t.Helper()
 	p := netip.MustParsePrefix(prefix)
@@ -171,7 +171,7 @@ func (w *world) advertise(prefix string, lifetime uint32) {
 	}))
 }
 
-// addresses6 are those of a link of box.
+// addresses6 returns the IPv6 addresses of a NIC of box.
 func (w *world) addresses6(nic string) []netlink.Addr {
 	w.t.Helper()
 	l, err := w.box.Handle().LinkByName(nic)

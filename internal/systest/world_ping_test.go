@@ -14,16 +14,16 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// ping sends an echo request with so many octets and waits for the answer, which the kernel of the other host gives.
-func ping(t testing.TB, from *lab.Host, to netip.Addr, octets int) {
+// ping sends an echo request with so many bytes of payload and waits for the reply.
+func ping(t testing.TB, from *lab.Host, to netip.Addr, size int) {
 	t.Helper()
-	if !answers(t, from, to, octets) {
-		t.Errorf("no answer to a ping from %s to %s with %d octets", from.Name, to, octets)
+	if !answers(t, from, to, size) {
+		t.Errorf("no answer to a ping from %s to %s with %d size", from.Name, to, size)
 	}
 }
 
-// reach waits until one of many echo requests is answered: what comes in the moment in which NICs' filters follow another
-// address of the adapter is lost.
+// reach waits until one of many echo requests is answered: while the receive filters of NICs follow a new MAC of the
+// adapter, frames are lost.
 func reach(t testing.TB, from *lab.Host, to netip.Addr) {
 	t.Helper()
 	labtest.Eventually(t, "an answer to "+from.Name+" from "+to.String(), func() bool {
@@ -32,12 +32,12 @@ func reach(t testing.TB, from *lab.Host, to netip.Addr) {
 }
 
 // answers reports whether an echo request is answered.
-func answers(t testing.TB, from *lab.Host, to netip.Addr, octets int) bool {
+func answers(t testing.TB, from *lab.Host, to netip.Addr, size int) bool {
 	t.Helper()
-	return answersWithin(t, from, to, octets, labtest.Patience)
+	return answersWithin(t, from, to, size, labtest.Patience)
 }
 
-func answersWithin(t testing.TB, from *lab.Host, to netip.Addr, octets int, patience time.Duration) bool {
+func answersWithin(t testing.TB, from *lab.Host, to netip.Addr, size int, patience time.Duration) bool {
 	t.Helper()
 	family, protocol, ask, answer := unix.AF_INET6, unix.IPPROTO_ICMPV6, byte(128), byte(129)
 	var at unix.Sockaddr = &unix.SockaddrInet6{Addr: to.As16()}
@@ -52,7 +52,7 @@ func answersWithin(t testing.TB, from *lab.Host, to netip.Addr, octets int, pati
 	}))
 	defer unix.Close(fd)
 	labtest.Must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}))
-	request := make([]byte, 8+octets)
+	request := make([]byte, 8+size)
 	request[0] = ask
 	binary.BigEndian.PutUint64(request[4:], uint64(time.Now().UnixNano()))
 	if to.Is4() {

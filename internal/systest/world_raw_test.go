@@ -22,7 +22,7 @@ type rawSocket struct {
 	MAC net.HardwareAddr
 }
 
-// raw opens a socket that lives as long as the test.
+// raw opens a socket that is closed at the end of the test.
 func (w *world) raw(h *lab.Host, device string) *rawSocket {
 	w.t.Helper()
 	a := link(w.t, h, device)
@@ -32,7 +32,7 @@ func (w *world) raw(h *lab.Host, device string) *rawSocket {
 		if s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 			return err
 		}
-		// The kernel takes the outer tag out of the frame and tells of it here.
+		// The kernel strips the outer tag and reports it here.
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1); err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (s *rawSocket) send(frame []byte) {
 	labtest.Must(s.t, err)
 }
 
-// receive returns the next frame as it was on the wire, nil when none has come for a moment.
+// receive returns the next frame as it was on the wire, nil if none came for a moment.
 func (s *rawSocket) receive() []byte {
 	s.t.Helper()
 	buf, control := make([]byte, 1<<16), make([]byte, 256)
@@ -81,7 +81,7 @@ func (s *rawSocket) receive() []byte {
 	return buf[4:][:n]
 }
 
-// collect returns the frames that wanted accepts, until there are enough of them or the time is over.
+// collect returns frames that wanted accepts, until there are enough or the time is over.
 func (s *rawSocket) collect(enough int, within time.Duration, wanted func([]byte) bool) (got [][]byte) {
 	s.t.Helper()
 	for end := time.Now().Add(within); len(got) < enough && time.Now().Before(end); {
@@ -100,10 +100,10 @@ type tag struct {
 
 func (g tag) String() string { return fmt.Sprintf("%#x pcp %d vlan %d", g.TPID, g.PCP, g.VID) }
 
-// experiment is IEEE 802's ethertype for local experiments; no kernel answers it.
+// experiment is the IEEE 802 local experimental Ethertype 1; no kernel answers it.
 const experiment = 0x88b6
 
-// tagged makes a frame with tags, outermost first, and a payload.
+// tagged returns a frame with VLAN tags, the outer one first, and a payload.
 func tagged(to, from net.HardwareAddr, tags []tag, payload string) []byte {
 	b := append(append([]byte{}, to...), from...)
 	for _, g := range tags {

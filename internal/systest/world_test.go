@@ -25,7 +25,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// parallelWorlds is how many worlds without traffic there are at a time. They mostly wait, for the kernel or for processes.
+// parallelWorlds is the number of tests without traffic that run at a time. Mostly they wait for the kernel or a
+// process.
 const parallelWorlds = 4
 
 func TestMain(m *testing.M) {
@@ -35,19 +36,19 @@ func TestMain(m *testing.M) {
 	labtest.Main(m)
 }
 
-// trafficSlots holds the tests that may have traffic at the same time.
+// trafficSlots bounds the tests with traffic that run at a time.
 var trafficSlots = make(chan struct{}, 2)
 
-// parallelWithTraffic has a test with traffic run beside one more such test at most: each processor has one.
+// parallelWithTraffic makes a test with traffic run beside at most one more such test: one a processor.
 func parallelWithTraffic(t *testing.T) {
 	t.Parallel()
 	trafficSlots <- struct{}{}
 	t.Cleanup(func() { <-trafficSlots })
 }
 
-// soak has tests judge what they else only tell, because a machine full of other work decides it: how long nothing came,
-// and what share was lost on a way that forgets. For example: make soak
-var soak = flag.Bool("soak", false, "judge times and shares, too")
+// soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share
+// of lost frames. See make soak.
+var soak = flag.Bool("soak", false, "judge gaps and shares of lost frames, too")
 
 const teamName = "team0"
 
@@ -71,23 +72,23 @@ type world struct {
 	wires     map[string]*lab.Wire // by NIC of box
 	cables    map[string]*lab.Cable
 	lag       *lab.LAG // nil without worldOptions.LAG
-	tap       *wireTap // nil before listen
+	tap       *wireTap // nil before tapWires
 	datapath  string   // of worldOptions
 }
 
-// worldOptions; the zero value is two TAP NICs on a switch that learns.
+// worldOptions; the zero value is two TAP NICs on a learning switch.
 type worldOptions struct {
 	NICs      int          // of box; 2
-	Flooding  bool         // the switch forgets all addresses at once
-	LAG       bool         // the switch knows the ports of box as one static group
-	Spread    lab.Spread   // of the group
+	Flooding  bool         // the switch never learns (ageing 0)
+	LAG       bool         // the ports of box are a static LAG of the switch
+	Spread    lab.Spread   // of the LAG
 	Cables    bool         // veth instead of TAP NICs
 	Rate      uint64       // bit/s of each NIC of box, each way; 0 unshaped
 	SpeedMbit uint32       // what ethtool shows; 1000
-	NoOffload bool         // TAP NICs that take no super-frames
+	NoOffload bool         // TAP NICs without segmentation offload
 	NoAddress bool         // eth1 has none
-	Hardware  lab.Hardware // what box's TAP NICs are like
-	Datapath  string       // of teams that are made here; auto
+	Hardware  lab.Hardware // of box's TAP NICs
+	Datapath  string       // of teams that the test creates; auto
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
@@ -102,7 +103,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.NICs == 0 {
 		o.NICs = 2
 	}
-	// The kernel's check of new addresses for duplicates takes up to two seconds. What is made later has it.
+	// Duplicate address detection takes up to two seconds. Devices made later have it.
 	labtest.Must(t, w.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
 	var ports []string
 	for i := 1; i <= o.NICs; i++ {
@@ -135,7 +136,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	return w
 }
 
-// showLog prints the log of the team's process when the test has failed.
+// showLog prints status and log of the team if the test has failed.
 func (w *world) showLog() {
 	if !w.t.Failed() {
 		return
@@ -146,7 +147,7 @@ func (w *world) showLog() {
 	if list, err := w.box.Handle().LinkList(); err == nil {
 		for _, l := range list {
 			if s := l.Attrs().Statistics; s != nil && s.TxDropped+s.RxDropped > 0 {
-				w.t.Logf("%s: %d frames were lost in its queue, %d that came were dropped", l.Attrs().Name, s.TxDropped, s.RxDropped)
+				w.t.Logf("%s: %d frames dropped on transmit, %d on receive", l.Attrs().Name, s.TxDropped, s.RxDropped)
 			}
 		}
 	}
@@ -155,8 +156,8 @@ func (w *world) showLog() {
 	}
 }
 
-// buildProgram compiles the program as `make build` does. It lies where only this test binary and
-// its hosts see it, and vanishes with them.
+// buildProgram builds the binary as `make build` does. The file is visible only to this test binary and its hosts, and
+// is gone with them.
 var buildProgram = sync.OnceValues(func() (string, error) {
 	path := "/run/lab/bin/nicteam"
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -170,7 +171,7 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// program is the path of the built program.
+// program returns the path of the binary.
 func program(t testing.TB) string {
 	t.Helper()
 	labtest.Root(t)
@@ -179,13 +180,13 @@ func program(t testing.TB) string {
 	return path
 }
 
-// result is what a run of the program gave.
+// result is the output and exit code of a command.
 type result struct {
 	Out, Err string
 	Code     int
 }
 
-// run runs the program in a host, with more environment if wanted, and returns what it gave.
+// run runs the binary in a host with additional environment.
 func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -201,7 +202,7 @@ func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 }
 
-// try runs the program in box.
+// try runs the binary in box.
 func (w *world) try(args ...string) result {
 	w.t.Helper()
 	var env []string
@@ -211,13 +212,13 @@ func (w *world) try(args ...string) result {
 	return run(w.t, w.box, env, args...)
 }
 
-// readOnlyVerbs are verbs that change nothing. On a machine full of other work the team's process may not answer in time.
+// readOnlyVerbs change nothing. On a busy machine the team's process may not answer in time, so they are repeated.
 var readOnlyVerbs = []string{"status", "events", "peers", "explain"}
 
-// noAnswer is the exit code for that.
+// noAnswer is the exit code of that.
 const noAnswer = 8
 
-// nicteam runs the program in box and ends the test unless it succeeds.
+// nicteam runs the binary in box and ends the test unless it succeeds.
 func (w *world) nicteam(args ...string) string {
 	w.t.Helper()
 	r := w.try(args...)
@@ -230,7 +231,7 @@ func (w *world) nicteam(args ...string) string {
 	return r.Out
 }
 
-// create makes the team of NICs; more are further arguments.
+// create makes a team of NICs, with more arguments.
 func (w *world) create(nics []string, more ...string) {
 	w.t.Helper()
 	w.nicteam(append(append([]string{"create", teamName}, nics...), more...)...)
@@ -242,7 +243,7 @@ func (w *world) set(settings ...string) {
 	w.nicteam(append([]string{"set", teamName}, settings...)...)
 }
 
-// status is what `nicteam status --json` says.
+// status returns the document of `nicteam status --json`.
 func (w *world) status() *api.Status {
 	w.t.Helper()
 	s := &api.Status{}
@@ -250,7 +251,7 @@ func (w *world) status() *api.Status {
 	return s
 }
 
-// member is a member's part of the status.
+// member returns a member of the status.
 func (w *world) member(nic string) api.Member {
 	w.t.Helper()
 	return memberOf(w.t, w.status(), nic)
@@ -267,7 +268,7 @@ func memberOf(t testing.TB, s *api.Status, nic string) api.Member {
 	return api.Member{}
 }
 
-// await waits until the status is as wanted.
+// await waits until holds is true for the status.
 func (w *world) await(what string, holds func(*api.Status) bool) *api.Status {
 	w.t.Helper()
 	var s *api.Status
@@ -288,7 +289,7 @@ func (w *world) awaitMember(nic, state string) *api.Status {
 	})
 }
 
-// link is a device of a host as its kernel shows it.
+// link returns the attributes of a device of a host.
 func link(t testing.TB, h *lab.Host, name string) *netlink.LinkAttrs {
 	t.Helper()
 	l, err := h.Handle().LinkByName(name)
@@ -298,7 +299,7 @@ func link(t testing.TB, h *lab.Host, name string) *netlink.LinkAttrs {
 	return l.Attrs()
 }
 
-// nics are the first n NICs of box.
+// nics returns the names of the first n NICs of box.
 func nics(n int) []string {
 	names := make([]string, n)
 	for i := range names {

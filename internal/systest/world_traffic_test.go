@@ -1,13 +1,8 @@
 package systest
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +18,8 @@ type traffic struct {
 	out, in *lab.Running // out: box → peer
 }
 
-// traffic starts a stream each way; from s come flows, rate and size. It ends with the test at the latest.
+// traffic starts a stream each way with the flows, rate and size of s. It is stopped at the end of the test at the
+// latest.
 func (w *world) traffic(s lab.Stream) *traffic {
 	w.t.Helper()
 	var err error
@@ -48,10 +44,10 @@ func (tr *traffic) awaitFrames(frames uint64) {
 	}
 }
 
-// stop ends both streams and returns what came of them. Frames that queues had no room for are not held against the team.
+// stop stops both streams and returns their reports, without the frames that full queues dropped.
 func (tr *traffic) stop() (out, in lab.Report) {
 	tr.t.Helper()
-	// Both wait for a while where frames were lost.
+	// Each waits a while for lost frames.
 	ended := make(chan error, 1)
 	go func() {
 		var err error
@@ -74,9 +70,9 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	return out, in
 }
 
-// lossBound is how many frames may be lost or doubled that box received while its active member changed. A
-// switch that learns delivers each once, and then it is none. One that floods delivers each by both members, at each
-// one's own time: those that wait in one socket and not in the other at that moment are lost or come twice.
+// lossBound is how many received frames may be lost or duplicated while the active member changes: none with a switch
+// that learns. One that floods delivers each frame to both members, and those that wait in only one of the sockets at
+// that moment are lost or arrive twice.
 func (o worldOptions) lossBound(in lab.Report) uint64 {
 	if o.Flooding {
 		return in.Sent/20 + stalled(in)
@@ -84,11 +80,11 @@ func (o worldOptions) lossBound(in lab.Report) uint64 {
 	return stalled(in)
 }
 
-// reorderedBound is how many frames may be overtaken where the active member changes: what still waits in the old NIC, or for it,
-// when the new one works.
+// reorderedBound is how many frames may be reordered when the active member changes: those that wait in the old NIC, or
+// for it, when the new one starts.
 func reorderedBound(r lab.Report) uint64 { return r.Sent/50 + stalled(r) }
 
-// gap is the longest net gap each way since a moment, once frames flow again.
+// gap returns the longest gap each way since then, without machine standstills, once frames flow again.
 func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
 	tr.t.Helper()
 	tr.awaitFrames(500)
@@ -98,58 +94,7 @@ func (tr *traffic) gap(since time.Time) (out, in time.Duration) {
 	return o.Net, i.Net
 }
 
-// longConnection is an open TCP connection from box to an echo service of peer.
-type longConnection struct {
-	t testing.TB
-	c net.Conn
-	r *bufio.Reader
-	n int
-}
-
-// longConnection connects; the connection lives as long as the test.
-func (w *world) longConnection() *longConnection {
-	w.t.Helper()
-	l, err := w.peer.Listen("tcp", net.JoinHostPort(peer4.String(), "0"))
-	labtest.Must(w.t, err)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		// Also when nobody carries the other end's farewell any more.
-		defer context.AfterFunc(w.t.Context(), func() { c.Close() })()
-		defer c.Close()
-		_, _ = io.Copy(c, c)
-	}()
-	c, err := w.box.Dial(w.t.Context(), "tcp", l.Addr().String())
-	labtest.Must(w.t, err)
-	w.t.Cleanup(func() { l.Close(); c.Close(); <-done })
-	k := &longConnection{t: w.t, c: c, r: bufio.NewReader(c)}
-	k.check("at first")
-	return k
-}
-
-// check exchanges a line by the connection.
-func (k *longConnection) check(when string) {
-	k.t.Helper()
-	k.n++
-	line := fmt.Sprintf("line %d\n", k.n)
-	labtest.Must(k.t, k.c.SetDeadline(time.Now().Add(labtest.Patience)))
-	_, err := io.WriteString(k.c, line)
-	if err == nil {
-		var got string
-		if got, err = k.r.ReadString('\n'); err == nil && got != line {
-			err = fmt.Errorf("got %q, want %q", strings.TrimSpace(got), strings.TrimSpace(line))
-		}
-	}
-	if err != nil {
-		k.t.Fatalf("open connection %s: %v", when, err)
-	}
-}
-
-// identity is what must not change while a team lives: ifindex, MAC and addresses of the adapter.
+// identity is what a live change must not touch: ifindex, MAC and addresses of the adapter.
 func (w *world) identity() string {
 	w.t.Helper()
 	a := link(w.t, w.box, teamName)

@@ -46,7 +46,7 @@ func TestUdevLeavesTheMAC(t *testing.T) {
 				}
 				return nil
 			}))
-			if gave := udev.Gave(); len(gave) != 1 {
+			if gave := udev.Assigned(); len(gave) != 1 {
 				t.Errorf("udev gave %v, want one to last0 alone", gave)
 			}
 		})
@@ -60,7 +60,7 @@ func awaitUdev(t *testing.T, u *lab.Udev) {
 	labtest.Must(t, netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"},
 		Mode: netlink.TUNTAP_MODE_TAP}))
 	labtest.Eventually(t, "udev gives last0 an address", func() bool {
-		gave := u.Gave()
+		gave := u.Assigned()
 		return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 	})
 }

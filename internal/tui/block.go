@@ -1,9 +1,7 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -241,7 +239,7 @@ func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
 	for i := range b.protocols {
 		p := b.protocols[i]
-		p.Name = protocolName(p.Name)
+		p.Name = api.ProtocolTitle(p.Name)
 		d.Protocols = append(d.Protocols, p)
 	}
 	find := func(name string) chart.Series {
@@ -266,7 +264,7 @@ func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	}
 	for i := range events {
 		if e := &events[i]; b.who == "" || e.Member == "" || e.Member == b.who {
-			d.Events = append(d.Events, chart.Event{At: e.Time, Text: eventText(e)})
+			d.Events = append(d.Events, chart.Event{At: e.Time, Text: e.Text(), Label: e.Label()})
 		}
 	}
 	return d
@@ -277,35 +275,6 @@ func stateOf(m *api.Member) string {
 		return "link down"
 	}
 	return m.State
-}
-
-func protocolName(s string) string {
-	switch s {
-	case "other":
-		return s
-	case "ipv6-nd":
-		return "IPv6-ND"
-	}
-	return strings.ToUpper(s)
-}
-
-// eventText is an event in words: "eth1 down: carrier lost, flows moved in 0.42 ms".
-func eventText(e *api.Event) string {
-	what := strings.ReplaceAll(e.Event, "-", " ")
-	if e.Member != "" {
-		what = e.Member + " " + strings.TrimPrefix(what, "member ")
-	}
-	if e.Reason != "" {
-		what += ": " + e.Reason
-	}
-	if e.Took > 0 {
-		took := "took"
-		if e.Event == "member-down" {
-			took = "flows moved in"
-		}
-		what += fmt.Sprintf(", %s %.3g ms", took, float64(e.Took)/1e6)
-	}
-	return what
 }
 
 // mend puts the columns that a later history knows into b, which has them all.

@@ -12,11 +12,11 @@ import (
 
 // fill makes the table full of peers from first on, as fast as it takes them.
 func (r *rigging) fill(first int) {
-	for i := first; i < first+maxPairs; i++ {
+	for i := first; i < first+maxBindings; i++ {
 		r.sent(answer(i))
 		r.now = r.now.Add(2 * time.Millisecond)
 	}
-	if n := r.e.b.pairs.len(); n != maxPairs {
+	if n := r.e.b.table.len(); n != maxBindings {
 		r.t.Fatalf("%d pairs", n)
 	}
 }
@@ -42,7 +42,7 @@ func TestSteeringKeepsWhoSends(t *testing.T) {
 	h[spread.RxClassOf(peerMAC(3), ours4.AsSlice())] += 1000
 	r.hear(&h)
 	was := r.members()[peer4(3).String()]
-	for i := range 2 * maxPairs {
+	for i := range 2 * maxBindings {
 		r.sent(answer(10_000 + i))
 		r.now = r.now.Add(2 * time.Millisecond)
 	}
@@ -50,9 +50,9 @@ func TestSteeringKeepsWhoSends(t *testing.T) {
 		t.Error("who sends was pushed out")
 	}
 	// A minute of silence later it may go.
-	r.now = r.now.Add(pairBusy)
+	r.now = r.now.Add(busyTime)
 	r.hear(&h)
-	for i := range 2 * maxPairs {
+	for i := range 2 * maxBindings {
 		r.sent(answer(20_000 + i))
 		r.now = r.now.Add(2 * time.Millisecond)
 	}
@@ -82,7 +82,7 @@ func TestSteeringForgetsAfterTenMinutes(t *testing.T) {
 	r := rig(t, 2)
 	r.sent(answer(0))
 	r.sent(answer(1))
-	r.now = r.now.Add(pairAge - 1)
+	r.now = r.now.Add(bindingAge - 1)
 	r.sent(answer(1))
 	if n := len(Peers(r.now, r.e)); n != 2 {
 		t.Errorf("%d peers", n)
@@ -92,7 +92,7 @@ func TestSteeringForgetsAfterTenMinutes(t *testing.T) {
 		t.Errorf("%d peers are shown", n)
 	}
 	r.hear(&spread.RxBytes{})
-	if n := r.e.b.pairs.len(); n != 1 {
+	if n := r.e.b.table.len(); n != 1 {
 		t.Errorf("%d pairs are kept", n)
 	}
 	consistent(t, &r.e.b)
@@ -103,7 +103,7 @@ func TestSteeringLearnsAThousandASecond(t *testing.T) {
 	n := 0
 	for i := range 3000 {
 		r.sent(answer(i))
-		if k := r.e.b.pairs.len(); k != n {
+		if k := r.e.b.table.len(); k != n {
 			n = k
 		}
 		if i%3 == 0 {
@@ -165,8 +165,8 @@ func TestSteeringScansANetwork(t *testing.T) {
 	for i := range 100_000 {
 		r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(i%5000)))
 		r.now = r.now.Add(10 * time.Microsecond)
-		if a := &r.e.b.asked; len(a.at) > maxAsked || len(a.ring) > maxAsked {
-			t.Fatalf("%d questions in %d places", len(a.at), len(a.ring))
+		if p := &r.e.b.requests; p.at.Len() > maxRequests || len(p.index) != p.at.Len() {
+			t.Fatalf("%d requests, %d indexed", p.at.Len(), len(p.index))
 		}
 	}
 	r.handle(Received{Frame: frametest.ARP(peerMAC(1), frametest.Reply, member(0).MAC, peer4(4999), ours4)})
@@ -195,7 +195,7 @@ func TestSteeringTellsAThousandASecond(t *testing.T) {
 		}
 		last[s.Peer] = s.At
 	}
-	if len(last) != maxPairs/2 {
+	if len(last) != maxBindings/2 {
 		t.Errorf("%d were told", len(last))
 	}
 	if end := at[len(at)-1].At - at[0].At; end > 8*time.Second {
@@ -213,7 +213,7 @@ func BenchmarkSteeringSent(b *testing.B) {
 		name   string
 		pairs  int
 		forged bool
-	}{{"few", 8, false}, {"full", maxPairs, false}, {"forged", maxPairs, true}} {
+	}{{"few", 8, false}, {"full", maxBindings, false}, {"forged", maxBindings, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			r := rig(b, 4)
 			for i := range c.pairs {

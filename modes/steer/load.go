@@ -9,40 +9,39 @@ import (
 	"nicteam/modes/spread"
 )
 
-// When pairs move, and how far.
 const (
-	freshMeasures = 2    // measurements that a new pair is taken for an average one
-	restIntervals = 10   // that a moved pair rests
-	movesAtOnce   = 8    // in one interval
-	leastUse      = 0.02 // a member that is used less gives nothing away
-	leastGain     = 0.10 // of the busier member's utilisation that a move must win
-	coarse        = 0.02 // utilisations that differ by less are equal to a new pair
+	warmupSamples   = 2    // measurements for which a new binding counts as an average one
+	holdIntervals   = 10   // for which a binding that moved stays
+	movesPerSample  = 8    // at most
+	minUtilisation  = 0.02 // a member below it gives nothing away
+	minGain         = 0.10 // part of the busier member's utilisation that a move must take away
+	utilisationStep = 0.02 // utilisations that differ by less are equal to a new binding
 )
 
-// load is what members get from their pairs.
+// load is what members receive from the peers of their bindings.
 type load struct {
-	rate  [spread.MaxMembers]float64 // bit/s
-	plan  [spread.MaxMembers]float64 // rate as the Plan has it
-	bps   [spread.MaxMembers]float64 // what their pairs count for
-	count [spread.MaxMembers]int     // their pairs
-	mean  float64                    // of what pairs send
+	rate     [spread.MaxMembers]float64 // bit/s
+	planned  [spread.MaxMembers]float64 // rate by the Plan
+	bps      [spread.MaxMembers]float64 // sum of the bindings' weights
+	bindings [spread.MaxMembers]int
+	mean     float64 // of the bindings' rates
 }
 
-// rates takes over what members carry by the Plan, where that says something new.
-func (l *load) rates(pl *spread.Plan) {
-	for id := range l.plan {
+// setPlan takes the members' rates of a Plan that differ from those of the one before.
+func (l *load) setPlan(pl *spread.Plan) {
+	for id := range l.planned {
 		r := 0.0
 		if pl.Shortest != nil {
 			r = float64(pl.Shortest.Rates[id]) * float64(pl.Weights[id]) / spread.MaxShare
 		}
-		if r != l.plan[id] {
-			l.plan[id], l.rate[id] = r, max(r, 1)
+		if r != l.planned[id] {
+			l.planned[id], l.rate[id] = r, max(r, 1)
 		}
 	}
 }
 
-// measured takes over at what rates the members' queues run.
-func (l *load) measured(f *spread.FlowTable, members spread.MemberSet) {
+// setRates takes the rates by which the members' queues run.
+func (l *load) setRates(f *spread.FlowTable, members spread.MemberSet) {
 	for id := range f.Members {
 		if members.Has(id) && f.Members[id].Rate > 0 {
 			l.rate[id] = float64(f.Members[id].Rate)
@@ -50,122 +49,142 @@ func (l *load) measured(f *spread.FlowTable, members spread.MemberSet) {
 	}
 }
 
-func (l *load) join(p *pair) {
-	l.bps[p.member] += p.reckon
-	l.count[p.member]++
+func (l *load) addBinding(b *binding) {
+	l.bps[b.member] += b.weight
+	l.bindings[b.member]++
 }
 
-func (l *load) leave(p *pair) {
-	if p.member >= 0 {
-		l.bps[p.member] -= p.reckon
-		l.count[p.member]--
+func (l *load) removeBinding(b *binding) {
+	if b.member >= 0 {
+		l.bps[b.member] -= b.weight
+		l.bindings[b.member]--
 	}
 }
 
-func (l *load) use(id int) float64   { return l.bps[id] / l.rate[id] }
-func (l *load) share(id int) float64 { return float64(l.count[id]+1) / l.rate[id] }
-func (l *load) level(id int) float64 { return math.Round(l.use(id) / coarse) }
+func (l *load) utilisation(id int) float64 { return l.bps[id] / l.rate[id] }
 
-// choose returns the member for one more pair: the least used, and of several the one with the fewest pairs for
-// its rate.
-func (l *load) choose(members spread.MemberSet) int {
+// bindingsPerRate returns how many bindings a member would have with one more, for its rate.
+func (l *load) bindingsPerRate(id int) float64 { return float64(l.bindings[id]+1) / l.rate[id] }
+
+// utilisationLevel returns the utilisation in steps that a new binding tells apart.
+func (l *load) utilisationLevel(id int) float64 {
+	return math.Round(l.utilisation(id) / utilisationStep)
+}
+
+// leastUsed returns the member for one more binding: the least utilised, and of several the one with the fewest bindings
+// for its rate.
+func (l *load) leastUsed(members spread.MemberSet) int {
 	best := -1
-	for set := members; set != 0; set = set.Without(set.First()) {
-		id := set.First()
-		if best < 0 || l.level(id) < l.level(best) || l.level(id) == l.level(best) && l.share(id) < l.share(best) {
+	for left := members; left != 0; left = left.Without(left.First()) {
+		id := left.First()
+		if best < 0 {
 			best = id
-		}
-	}
-	return best
-}
-
-// assign gives a pair to a member.
-func (s *Balancer) assign(t time.Duration, i int32, member int) {
-	p := s.pairs.at(i)
-	s.load.leave(p)
-	if p.fresh > 0 {
-		p.reckon = s.load.mean
-	}
-	p.rests = 0
-	if p.member >= 0 {
-		p.rests = t + s.rest
-	}
-	p.member, p.since = member, t
-	s.load.join(p)
-}
-
-// rehouse gives the pairs of members that are gone to others, the heaviest first.
-func (s *Balancer) rehouse(t time.Duration) {
-	var homeless []int32
-	for i := range s.pairs.all() {
-		if !s.members.Has(s.pairs.at(i).member) {
-			homeless = append(homeless, i)
-		}
-	}
-	slices.SortStableFunc(homeless, func(a, b int32) int {
-		return cmp.Compare(s.pairs.at(b).reckon, s.pairs.at(a).reckon)
-	})
-	for _, i := range homeless {
-		s.assign(t, i, s.load.choose(s.members))
-		s.repair(t, i)
-	}
-}
-
-// welcome gives members that came their fair part of the pairs: only those move that others have too many.
-func (s *Balancer) welcome(t time.Duration, came spread.MemberSet) {
-	for {
-		from, to := s.load.crowded(s.members&^came), s.load.lonely(came)
-		if from < 0 || float64(s.load.count[from])/s.load.rate[from] <= s.load.share(to) {
-			return
-		}
-		i, use := s.fitting(from, to)
-		if use >= leastUse && use > max(s.load.use(from), s.load.use(to)) {
-			return // an even number of pairs would be uneven work
-		}
-		s.assign(t, i, to)
-		s.repair(t, i)
-	}
-}
-
-// lonely returns the member with the fewest pairs for its rate.
-func (l *load) lonely(members spread.MemberSet) int {
-	best := members.First()
-	for set := members; set != 0; set = set.Without(set.First()) {
-		if id := set.First(); l.share(id) < l.share(best) {
-			best = id
-		}
-	}
-	return best
-}
-
-// crowded returns the member with the most pairs for its rate, -1 if none has any.
-func (l *load) crowded(members spread.MemberSet) int {
-	best := -1
-	for set := members; set != 0; set = set.Without(set.First()) {
-		if id := set.First(); l.count[id] > 0 && (best < 0 || l.share(id) > l.share(best)) {
-			best = id
-		}
-	}
-	return best
-}
-
-// fitting returns the pair of a member that evens it out best with another one, and how much the busier of the two
-// would then be used.
-func (s *Balancer) fitting(from, to int) (best int32, use float64) {
-	best = -1
-	for i := range s.pairs.all() {
-		p := s.pairs.at(i)
-		if p.member != from {
 			continue
 		}
-		if after := s.load.after(p, to); best < 0 || after < use {
-			best, use = i, after
+		if c := cmp.Compare(l.utilisationLevel(id), l.utilisationLevel(best)); c < 0 || c == 0 && l.bindingsPerRate(id) < l.bindingsPerRate(best) {
+			best = id
 		}
 	}
-	return best, use
+	return best
 }
 
-// after returns the utilisation of the busier of two members if a pair moved from the one to the other.
-func (l *load) after(p *pair, to int) float64 {
-	return max((l.bps[p.member]-p.reckon)/l.rate[p.member], (l.bps[to]+p.reckon)/l.rate[to])
+// fewestBindings returns the member with the fewest bindings for its rate.
+func (l *load) fewestBindings(members spread.MemberSet) int {
+	best := members.First()
+	for left := members; left != 0; left = left.Without(left.First()) {
+		if id := left.First(); l.bindingsPerRate(id) < l.bindingsPerRate(best) {
+			best = id
+		}
+	}
+	return best
+}
+
+// mostBindings returns the member with the most bindings for its rate, -1 if none has any.
+func (l *load) mostBindings(members spread.MemberSet) int {
+	best := -1
+	for left := members; left != 0; left = left.Without(left.First()) {
+		if id := left.First(); l.bindings[id] > 0 && (best < 0 || l.bindingsPerRate(id) > l.bindingsPerRate(best)) {
+			best = id
+		}
+	}
+	return best
+}
+
+// afterMove returns the utilisation of the busier of two members if a binding moved from one to the other.
+func (l *load) afterMove(b *binding, to int) float64 {
+	return max((l.bps[b.member]-b.weight)/l.rate[b.member], (l.bps[to]+b.weight)/l.rate[to])
+}
+
+// assign gives a binding to a member.
+func (s *Balancer) assign(now time.Time, b *binding, member int) {
+	s.load.removeBinding(b)
+	if b.warmup > 0 {
+		b.weight = s.load.mean
+	}
+	b.holdUntil = time.Time{}
+	if b.member >= 0 {
+		b.holdUntil = now.Add(s.holdTime)
+	}
+	b.member, b.since = member, now
+	s.load.addBinding(b)
+}
+
+// assignAllTo gives all bindings to the active member while receive_balance is off. Peers are notified once: if another
+// member becomes active later, they still reach the one that was, or the member that took over its MAC.
+func (s *Balancer) assignAllTo(now time.Time, active int, notify bool) {
+	for b := range s.table.all() {
+		if b.member == active {
+			continue
+		}
+		b.notifyAgain = false
+		s.assign(now, b, active)
+		if notify {
+			s.notify(now, b)
+		}
+	}
+}
+
+// reassignOrphans gives the bindings of members that are gone to others, the heaviest first.
+func (s *Balancer) reassignOrphans(now time.Time) {
+	var orphans []*binding
+	for b := range s.table.all() {
+		if !s.members.Has(b.member) {
+			orphans = append(orphans, b)
+		}
+	}
+	slices.SortStableFunc(orphans, func(a, b *binding) int { return cmp.Compare(b.weight, a.weight) })
+	for _, b := range orphans {
+		s.assign(now, b, s.load.leastUsed(s.members))
+		s.notifyTwice(now, b)
+	}
+}
+
+// fillNewMembers gives members that joined their share of the bindings: only the surplus of the others moves.
+func (s *Balancer) fillNewMembers(now time.Time, joined spread.MemberSet) {
+	for {
+		from, to := s.load.mostBindings(s.members&^joined), s.load.fewestBindings(joined)
+		if from < 0 || float64(s.load.bindings[from])/s.load.rate[from] <= s.load.bindingsPerRate(to) {
+			return
+		}
+		b, after := s.bestCandidate(from, to)
+		if after >= minUtilisation && after > max(s.load.utilisation(from), s.load.utilisation(to)) {
+			return // equal numbers would be unequal load
+		}
+		s.assign(now, b, to)
+		s.notifyTwice(now, b)
+	}
+}
+
+// bestCandidate returns the binding whose move brings two members closest to each other, and the utilisation of the busier
+// one after it.
+func (s *Balancer) bestCandidate(from, to int) (best *binding, utilisation float64) {
+	for b := range s.table.all() {
+		if b.member != from {
+			continue
+		}
+		if after := s.load.afterMove(b, to); best == nil || after < utilisation {
+			best, utilisation = b, after
+		}
+	}
+	return best, utilisation
 }

@@ -8,101 +8,97 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Measure takes in what every sender has sent, and at what rates members send. Members that get too much give
-// pairs away.
-func (s *Balancer) Measure(now time.Time, h *spread.RxBytes, f *spread.FlowTable) []spread.Send {
-	t := s.clock(now)
+// Measure reads what peers have sent in all, by class, and the rates by which members send; f may be nil. Members that
+// receive too much give bindings away. It returns the notifications that are due.
+func (s *Balancer) Measure(now time.Time, rx *spread.RxBytes, f *spread.FlowTable) []spread.Send {
 	if f != nil {
-		s.load.measured(f, s.members)
+		s.load.setRates(f, s.members)
 	}
-	took := t - s.at
-	if s.measures > 0 && took <= 0 {
+	took := now.Sub(s.sampled)
+	if s.samples > 0 && took <= 0 {
 		return nil
 	}
-	s.expire(t)
-	if s.measures > 0 {
-		s.weigh(t, took, h)
+	s.expire(now)
+	if s.samples == 0 {
+		took = 0
+	} else {
+		s.updateRates(now, took, rx)
 	}
-	s.heard, s.at, s.interval = *h, t, took
-	if s.measures == 0 {
-		s.interval = 0
-	}
-	s.measures++
-	if s.on && s.active >= 0 && s.rest > 0 {
-		for range movesAtOnce {
-			if !s.even(t) {
+	s.rxBytes, s.sampled, s.took = *rx, now, took
+	s.samples++
+	if s.on && s.active() >= 0 && s.holdTime > 0 {
+		for range movesPerSample {
+			if !s.rebalance(now) {
 				break
 			}
 		}
 	}
-	return s.run(t)
+	return s.runSchedule(now)
 }
 
-// weigh finds out what each pair sends.
-func (s *Balancer) weigh(t, took time.Duration, h *spread.RxBytes) {
-	var sharing [spread.RxClassCount]uint16 // pairs whose bytes are counted together
-	for i := range s.pairs.all() {
-		sharing[s.pairs.at(i).slot]++
+// updateRates updates what each peer sends.
+func (s *Balancer) updateRates(now time.Time, took time.Duration, rx *spread.RxBytes) {
+	var sharing [spread.RxClassCount]uint16 // bindings whose bytes are counted together
+	for b := range s.table.all() {
+		sharing[b.class]++
 	}
 	total := uint64(0)
-	for i := range s.pairs.all() {
-		p := s.pairs.at(i)
-		bytes := h[p.slot]
-		if was := s.heard[p.slot]; bytes >= was { // else the counters began anew
+	for b := range s.table.all() {
+		bytes := rx[b.class]
+		if was := s.rxBytes[b.class]; bytes >= was { // else the counters were reset
 			bytes -= was
 		}
 		if bytes > 0 {
-			p.heard = t
-			s.pairs.touch(i, t)
+			b.sent = now
+			s.table.touch(b, now)
 		}
-		s.pairs.sort(i, t)
-		sent := float64(bytes) / float64(sharing[p.slot]) * 8 / took.Seconds()
-		p.bps = (p.bps + uint64(sent)) / 2
-		p.fresh = max(p.fresh-1, 0)
-		total += p.bps
+		s.table.updateBusy(b, now)
+		sent := float64(bytes) / float64(sharing[b.class]) * 8 / took.Seconds()
+		b.bps = (b.bps + uint64(sent)) / 2
+		b.warmup = max(b.warmup-1, 0)
+		total += b.bps
 	}
 	s.load.bps = [spread.MaxMembers]float64{}
 	s.load.mean = 0
-	if n := s.pairs.len(); n > 0 {
+	if n := s.table.len(); n > 0 {
 		s.load.mean = float64(total) / float64(n)
 	}
-	for i := range s.pairs.all() {
-		p := s.pairs.at(i)
-		p.reckon = float64(p.bps)
-		if p.fresh > 0 {
-			p.reckon = max(p.reckon, s.load.mean)
+	for b := range s.table.all() {
+		b.weight = float64(b.bps)
+		if b.warmup > 0 {
+			b.weight = max(b.weight, s.load.mean)
 		}
-		s.load.bps[p.member] += p.reckon
+		s.load.bps[b.member] += b.weight
 	}
 }
 
-// even moves the pair that evens out the busiest member best, and returns false when nothing is to be won.
-func (s *Balancer) even(t time.Duration) bool {
+// rebalance moves the binding that relieves the busiest member most. It returns false if no move gains enough.
+func (s *Balancer) rebalance(now time.Time) bool {
 	var ids []int
-	for set := s.members; set != 0; set = set.Without(set.First()) {
-		ids = append(ids, set.First())
+	for left := s.members; left != 0; left = left.Without(left.First()) {
+		ids = append(ids, left.First())
 	}
-	slices.SortStableFunc(ids, func(a, b int) int { return cmp.Compare(s.load.use(b), s.load.use(a)) })
+	slices.SortStableFunc(ids, func(a, b int) int { return cmp.Compare(s.load.utilisation(b), s.load.utilisation(a)) })
 	for _, from := range ids {
-		use := s.load.use(from)
-		if use < leastUse {
+		utilisation := s.load.utilisation(from)
+		if utilisation < minUtilisation {
 			break
 		}
-		best, to, at := int32(-1), -1, use*(1-leastGain)
-		for i := range s.pairs.all() {
-			p := s.pairs.at(i)
-			if p.member != from || p.bps == 0 || t < p.rests {
+		var best *binding
+		to, lowest := -1, utilisation*(1-minGain)
+		for b := range s.table.all() {
+			if b.member != from || b.bps == 0 || now.Before(b.holdUntil) {
 				continue
 			}
 			for _, id := range ids {
-				if after := s.load.after(p, id); id != from && after < at {
-					best, to, at = i, id, after
+				if after := s.load.afterMove(b, id); id != from && after < lowest {
+					best, to, lowest = b, id, after
 				}
 			}
 		}
-		if best >= 0 {
-			s.assign(t, best, to)
-			s.repair(t, best)
+		if best != nil {
+			s.assign(now, best, to)
+			s.notifyTwice(now, best)
 			return true
 		}
 	}

@@ -101,7 +101,7 @@ func TestSteeringLetsWhatMovedRest(t *testing.T) {
 	}
 	for a, at := range moved {
 		for i := 1; i < len(at); i++ {
-			if at[i]-at[i-1] < restIntervals {
+			if at[i]-at[i-1] < holdIntervals {
 				t.Errorf("%s moved at %v", a, at)
 			}
 		}

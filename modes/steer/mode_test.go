@@ -89,7 +89,7 @@ func (m *mode) Handle(now time.Time, ev any) []spread.Send {
 	switch ev := ev.(type) {
 	case State:
 		m.replan(&ev)
-		return m.b.Follow(now, m.plan, m.active, Settings{Balance: ev.Settings.ReceiveBalance, Rebalance: ev.Settings.Rebalance})
+		return m.b.Apply(now, m.plan, Settings{Balance: ev.Settings.ReceiveBalance, Rebalance: ev.Settings.Rebalance})
 	case Tick:
 		return m.b.Tick(now)
 	case Received:
@@ -137,6 +137,7 @@ func (m *mode) replan(st *State) {
 		}
 	}
 	pl.Pins = spread.AssignSlots(&pl.Weights)
+	pl.Active = m.active
 	m.plan = pl
 }
 

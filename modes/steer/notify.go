@@ -7,94 +7,86 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Announced takes in that all peers were just told the active member's address.
+// Announced notes that all peers were just sent the active member's MAC.
 func (s *Balancer) Announced(now time.Time) {
-	t := s.clock(now)
-	for g := range s.pairs.groups {
-		if len(s.pairs.groups[g].pairs) > 0 {
-			s.broadcast(t, int32(g))
-		}
+	for _, a := range s.table.addresses {
+		s.repairSoon(now, a)
 	}
 }
 
-// broadcast takes in that all who talk to an address of ours were given the active member's MAC. Those who are
-// another's are told again soon, and once more a second later, as an unasked answer can get lost. A broadcast that
-// follows meanwhile does not put that off.
-func (s *Balancer) broadcast(t time.Duration, g int32) {
-	if g < 0 || !s.on || s.active < 0 {
+// repairSoon notes that all who talk to an address of ours were sent the active member's MAC. Peers of other members are
+// notified soon, and once more a second later. Another broadcast in between does not put that off.
+func (s *Balancer) repairSoon(now time.Time, a *address) {
+	if a == nil || !s.on || s.active() < 0 {
 		return
 	}
-	s.pairs.groups[g].mac = s.pl.MACs[s.active]
-	if !s.agenda.has(groupItem(g)) {
-		s.agenda.set(groupItem(g), t+repairDelay)
+	a.mac = s.pl.MACs[s.active()]
+	if a.task.place == 0 {
+		s.schedule.set(&a.task, now.Add(repairDelay))
 	}
 }
 
-// repair has a pair told at t, and once more after that.
-func (s *Balancer) repair(t time.Duration, i int32) {
-	s.pairs.at(i).again = true
-	s.due(t, i, repairInterval)
+// notify schedules a notification at a time, or as soon after it as notifyInterval allows.
+func (s *Balancer) notify(at time.Time, b *binding) { s.notifyAfter(at, b, notifyInterval) }
+
+// notifyTwice schedules a repair: a notification and another one after it.
+func (s *Balancer) notifyTwice(at time.Time, b *binding) {
+	b.notifyAgain = true
+	s.notifyAfter(at, b, repairInterval)
 }
 
-// tell has a pair told at t or as soon after that as its turn comes.
-func (s *Balancer) tell(t time.Duration, i int32) { s.due(t, i, tellInterval) }
-
-// due puts a pair on the agenda at t, and so long after it was last told.
-func (s *Balancer) due(t time.Duration, i int32, interval time.Duration) {
-	p := s.pairs.at(i)
-	if p.tolds > 0 {
-		t = max(t, p.told+interval)
+func (s *Balancer) notifyAfter(at time.Time, b *binding, interval time.Duration) {
+	if next := b.lastNotified.Add(interval); b.notifications > 0 && at.Before(next) {
+		at = next
 	}
-	if it := pairItem(i); !s.agenda.has(it) || t < s.agenda.time[it] {
-		s.agenda.set(it, t)
+	if b.task.place == 0 || at.Before(b.task.at) {
+		s.schedule.set(&b.task, at)
 	}
 }
 
-// run does what is due until t, as far as the allowance goes.
-func (s *Balancer) run(t time.Duration) (sends []spread.Send) {
-	for s.active >= 0 {
-		it, at, ok := s.agenda.first()
-		if !ok || at > t {
+// runSchedule does what is due, as far as notifyLimit allows, and returns the notifications.
+func (s *Balancer) runSchedule(now time.Time) (sends []spread.Send) {
+	for s.active() >= 0 {
+		t := s.schedule.first()
+		if t == nil || t.at.After(now) {
 			break
 		}
-		i, isPair := it.pair()
-		if !isPair {
-			s.agenda.drop(it)
-			gr := &s.pairs.groups[it.group()]
-			for _, i := range gr.pairs {
-				if s.pl.MACs[s.pairs.at(i).member] != gr.mac {
-					s.repair(t, i)
+		b := t.binding
+		if b == nil {
+			s.schedule.cancel(t)
+			for b := range t.address.bindings {
+				if s.pl.MACs[b.member] != t.address.mac {
+					s.notifyTwice(now, b)
 				}
 			}
 			continue
 		}
-		if !s.tells.Take(s.base.Add(t), steerRate) {
+		if !s.notifyLimit.Take(now, limitRate) {
 			break
 		}
-		p := s.pairs.at(i)
-		sends = append(sends, spread.Send{Member: p.member, Frame: s.telling(p)})
-		p.told = t
-		p.tolds++
-		if p.again {
-			p.again = false
-			s.agenda.set(it, t+tellInterval)
+		sends = append(sends, spread.Send{Member: b.member, Frame: s.notification(b)})
+		b.lastNotified = now
+		b.notifications++
+		if b.notifyAgain {
+			b.notifyAgain = false
+			s.schedule.set(t, now.Add(notifyInterval))
 		} else {
-			s.agenda.drop(it)
+			s.schedule.cancel(t)
 		}
 	}
 	return sends
 }
 
-// telling returns the frame that tells a pair its member's MAC. Announcements and their like are never learnt
-// from, so two teams do not answer each other's.
-func (s *Balancer) telling(p *pair) []byte {
-	mac := s.pl.MACs[p.member]
-	if p.ours.Is4() {
-		return frame.UnicastARP(mac, p.ours, p.mac, p.vlan)
+// notification returns the frame that gives a peer its member's MAC. Teams never learn from it, so two of them do not
+// answer each other.
+func (s *Balancer) notification(b *binding) []byte {
+	mac := s.pl.MACs[b.member]
+	if b.ours.Is4() {
+		return frame.UnicastARP(mac, b.ours, b.mac, b.vlan)
 	}
-	if router, ok := s.router[p.vlan]; ok {
-		return frame.UnicastNA(mac, p.ours, router, p.mac, p.to, p.vlan)
+	if router, ok := s.routers[b.vlan]; ok {
+		return frame.UnicastNA(mac, b.ours, router, b.mac, b.to, b.vlan)
 	}
-	// An advertisement that wrongly denies that we are a router takes away the host's route.
-	return frame.UnicastNS(mac, p.ours, p.mac, p.to, p.vlan)
+	// An advertisement with a wrong Router flag takes away the peer's route through this host (RFC 4861 7.2.5).
+	return frame.UnicastNS(mac, b.ours, b.mac, b.to, b.vlan)
 }

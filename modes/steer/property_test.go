@@ -2,6 +2,7 @@ package steer
 
 import (
 	"bytes"
+	"container/list"
 	"fmt"
 	"testing"
 	"time"
@@ -19,63 +20,63 @@ type failer interface {
 	Fatalf(string, ...any)
 }
 
-// consistent checks that all parts of a steering speak of the same pairs.
+// consistent checks that all parts of a Balancer agree about the bindings.
 func consistent(t failer, s *Balancer) {
 	t.Helper()
-	ps := &s.pairs
+	tab := &s.table
 	used, names, macs := 0, 0, 0
 	var count [spread.MaxMembers]int
-	for i := range ps.all() {
-		p := ps.at(i)
+	for b := range tab.all() {
 		used++
-		count[p.member]++
-		names += len(p.names)
-		for _, a := range p.names {
-			if ps.find(p.groupKey, a, 0) != i {
-				t.Fatalf("pair %d is not found by %v", i, a)
+		count[b.member]++
+		names += len(b.names)
+		for _, a := range b.names {
+			if tab.find(b.addressKey, a, 0) != b {
+				t.Fatalf("the binding of %v is not found", a)
 			}
 		}
-		if ps.macs[macKey{p.groupKey, p.mac}] == i {
+		if tab.macs[macKey{b.addressKey, b.mac}] == b {
 			macs++
 		}
-		if g := ps.groups[p.group]; g.groupKey != p.groupKey || g.pairs[p.place] != i {
-			t.Fatalf("pair %d is not where its group has it", i)
+		if _, ok := b.bindings[b]; !ok || tab.addresses[b.addressKey] != b.address {
+			t.Fatalf("the binding of %v is not its address's", b.names)
 		}
 	}
-	if used != ps.len() || used > maxPairs || names != len(ps.names) || macs > used {
-		t.Fatalf("%d pairs of %d, %d names of %d, %d MACs of %d", used, ps.len(), names, len(ps.names), macs, len(ps.macs))
+	if used != tab.len() || used > maxBindings || names != len(tab.names) || macs > used || macs < len(tab.macs) {
+		t.Fatalf("%d bindings of %d, %d names of %d, %d MACs of %d", used, tab.len(), names, len(tab.names), macs, len(tab.macs))
 	}
-	grouped, listed := 0, 0
-	for g := range ps.groups {
-		if n := len(ps.groups[g].pairs); n > 0 {
-			grouped += n
-			if ps.findGroup(ps.groups[g].groupKey) != int32(g) {
-				t.Fatalf("group %d is not found", g)
+	ofAddresses, listed := 0, 0
+	for _, a := range tab.addresses {
+		if len(a.bindings) == 0 {
+			t.Fatalf("%v has no binding", a.ours)
+		}
+		ofAddresses += len(a.bindings)
+	}
+	for _, lru := range []*list.List{&tab.idle, &tab.busy} {
+		for e := lru.Front(); e != nil; e = e.Next() {
+			b := e.Value.(*binding)
+			if listed++; b.recent != e || b.busy != (lru == &tab.busy) {
+				t.Fatalf("the binding of %v is in the wrong list", b.names)
+			}
+			if next := e.Next(); next != nil && b.seen.Before(next.Value.(*binding).seen) && !b.busy {
+				t.Fatalf("the binding of %v is out of order", b.names)
 			}
 		}
 	}
-	if used > 0 {
-		for _, o := range []order{ps.idle, ps.busy} {
-			prev := int32(-1)
-			for i := o.head; i >= 0; prev, i = i, ps.at(i).next {
-				if listed++; ps.at(i).prev != prev || !ps.at(i).used {
-					t.Fatalf("the order is broken at %d", i)
-				}
-			}
-			if o.tail != prev {
-				t.Fatalf("the order ends at %d, not at %d", prev, o.tail)
-			}
+	if ofAddresses != used || listed != used {
+		t.Fatalf("%d bindings, %d of addresses, %d listed", used, ofAddresses, listed)
+	}
+	if count != s.load.bindings {
+		t.Fatalf("members have %v bindings, not %v", count, s.load.bindings)
+	}
+	for i, task := range s.schedule {
+		gone := task.binding == nil && tab.addresses[task.address.addressKey] != task.address
+		if b := task.binding; b != nil {
+			_, ok := b.bindings[b]
+			gone = !ok
 		}
-	}
-	if grouped != used || listed != used {
-		t.Fatalf("%d pairs, %d in groups, %d in order", used, grouped, listed)
-	}
-	if count != s.load.count {
-		t.Fatalf("members have %v pairs, not %v", count, s.load.count)
-	}
-	for _, it := range s.agenda.heap {
-		if i, isPair := it.pair(); isPair && !ps.at(i).used || !isPair && len(ps.groups[it.group()].pairs) == 0 {
-			t.Fatalf("the agenda has %d, which is gone", it)
+		if gone || task.place != i+1 {
+			t.Fatalf("task %d is at %d, gone: %v", task.seq, task.place, gone)
 		}
 	}
 }

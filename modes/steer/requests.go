@@ -1,65 +1,69 @@
 package steer
 
 import (
+	"container/list"
 	"net/netip"
 	"time"
 )
 
-// What we asked all is remembered for a while, so that an answer can be told from what the network says by itself.
 const (
-	askedAge = 3 * time.Second
-	maxAsked = 1024
+	requestAge  = 3 * time.Second
+	maxRequests = 1024
 )
 
-// question is a request of ours for a peer's MAC.
-type question struct {
-	vlan       uint16
-	peer, ours netip.Addr
+// request is one of ours for a peer's MAC, sent to a group.
+type request struct {
+	addressKey
+	peer netip.Addr
 }
 
-// asked are the questions that wait for an answer, the oldest first in a ring.
-type asked struct {
-	at   map[question]time.Duration
-	ring []asking
-	head int // of ring: the oldest
+// pendingRequests tell an answer to a request of ours from what others send unasked.
+type pendingRequests struct {
+	at    list.List // pending, the oldest in front
+	index map[request]*list.Element
 }
 
-type asking struct {
-	question
-	at time.Duration
+type pending struct {
+	request
+	at time.Time
 }
 
-// add notes a question. When there are too many the oldest is given up.
-func (a *asked) add(t time.Duration, q question) {
-	if a.at == nil {
-		a.at = map[question]time.Duration{}
+// add notes a request. The oldest one makes room.
+func (p *pendingRequests) add(now time.Time, r request) {
+	if p.index == nil {
+		p.index = map[request]*list.Element{}
 	}
-	a.at[q] = t
-	e := asking{q, t}
-	if len(a.ring) < maxAsked {
-		a.ring = append(a.ring, e)
-		return
+	if e := p.index[r]; e != nil {
+		p.at.Remove(e)
+	} else if p.at.Len() == maxRequests {
+		p.remove(p.at.Front())
 	}
-	// A question that was asked anew, or answered, has no claim to its old place.
-	if old := a.ring[a.head]; a.at[old.question] == old.at && old.question != q {
-		delete(a.at, old.question)
-	}
-	a.ring[a.head] = e
-	a.head = (a.head + 1) % maxAsked
+	p.index[r] = p.at.PushBack(pending{r, now})
 }
 
-// forget gives up what was asked for an address of ours.
-func (a *asked) forget(k groupKey) {
-	for _, e := range a.ring {
-		if e.ours == k.ours && e.vlan == k.vlan {
-			delete(a.at, e.question)
+func (p *pendingRequests) remove(e *list.Element) {
+	delete(p.index, e.Value.(pending).request)
+	p.at.Remove(e)
+}
+
+// take returns when a request was sent, and removes it; false if it is not pending.
+func (p *pendingRequests) take(now time.Time, r request) (time.Time, bool) {
+	e := p.index[r]
+	if e == nil {
+		return time.Time{}, false
+	}
+	at := e.Value.(pending).at
+	p.remove(e)
+	return at, now.Sub(at) < requestAge
+}
+
+// forget removes the requests for an address of ours.
+func (p *pendingRequests) forget(k addressKey) {
+	for e := p.at.Front(); e != nil; {
+		next := e.Next()
+		if e.Value.(pending).addressKey == k {
+			p.remove(e)
 		}
+		e = next
 	}
-}
-
-// take returns when the question was asked, and forgets it; false if it was not, or too long ago.
-func (a *asked) take(t time.Duration, q question) (time.Duration, bool) {
-	at, ok := a.at[q]
-	delete(a.at, q)
-	return at, ok && t-at < askedAge
 }

@@ -157,7 +157,7 @@ func TestSteeringRepairsAfterOurBroadcast(t *testing.T) {
 		t.Errorf("-want +got\n%s", d)
 	}
 	for i := 1; i < 4; i++ {
-		if p := Peers(r.now, r.e)[i]; p.Told != 2 || p.Member != i {
+		if p := Peers(r.now, r.e)[i]; p.Notifications != 2 || p.Member != i {
 			t.Errorf("%+v", p)
 		}
 	}

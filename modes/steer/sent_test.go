@@ -280,7 +280,7 @@ func TestSteeringKnowsHosts(t *testing.T) {
 			t.Errorf("address %d: answered by %d, before by %d", i, got, m)
 		}
 	}
-	if n := len(r.e.b.pairs.names); n > 1+maxNames {
+	if n := len(r.e.b.table.names); n > 1+maxNames {
 		t.Errorf("%d addresses are remembered", n)
 	}
 	consistent(t, &r.e.b)

@@ -9,61 +9,59 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Transmit takes in an ARP or ND frame of the adapter, which is ours to change, and returns it as it is to leave:
-// with the MAC of the member by which it leaves in place of the adapter's.
+// Transmit returns a frame of the adapter as it is to be sent, and the notifications that are due. In ARP and ND the MAC of
+// the member that sends it replaces the adapter's. b is changed in place.
 func (s *Balancer) Transmit(now time.Time, b []byte) []spread.Send {
-	if len(b) < frame.EtherLen || s.active < 0 {
+	if len(b) < frame.EtherLen || s.active() < 0 {
 		return nil
 	}
-	t := s.clock(now)
 	var n frame.Neighbour
 	known := frame.ParseNeighbour(b, &n)
-	member := s.active
+	adapter, member := s.pl.Adapter, s.active()
 	switch src := frame.MACAt(b, 6); {
-	case src != s.pl.Adapter:
+	case src != adapter:
 		// From behind the adapter: it has its own MAC, and its pin.
 		if pin := s.pl.Pin(src); pin >= 0 {
 			member = pin
 		}
-	case !known || s.pl.Adapter == 0:
+	case !known || adapter == 0:
 	case n.Dst.Multicast():
-		s.toAll(t, &n)
+		s.sentToGroup(now, &n)
 	default:
-		member = s.toOne(t, &n)
+		member = s.memberFor(now, &n)
 	}
 	switch {
-	case s.pl.Adapter == 0:
+	case adapter == 0:
 	case known:
-		n.Readdress(b, s.pl.Adapter, s.pl.MACs[member])
-	case frame.MACAt(b, 6) == s.pl.Adapter:
+		n.Readdress(b, adapter, s.pl.MACs[member])
+	case frame.MACAt(b, 6) == adapter:
 		s.pl.MACs[member].Put(b, 6)
 	}
 	switch {
 	case !known:
-	case n.Op == frame.NeighbourAdvertisement && n.Target == s.pl.Adapter:
-		s.routes(n.VLAN, n.Router)
-	case n.Op == frame.RouterAdvertisement && n.Src == s.pl.Adapter:
-		s.routes(n.VLAN, true) // though its last neighbour advertisement may be from before it was one
+	case n.Op == frame.NeighbourAdvertisement && n.Target == adapter:
+		s.setRouter(n.VLAN, n.Router)
+	case n.Op == frame.RouterAdvertisement && n.Src == adapter:
+		s.setRouter(n.VLAN, true) // its last neighbour advertisement may be from before it was one
 	}
-	return append([]spread.Send{{Member: member, Frame: b}}, s.run(t)...)
+	return append([]spread.Send{{Member: member, Frame: b}}, s.runSchedule(now)...)
 }
 
-// toAll takes in a frame that leaves for all hosts, or for a group of them. It gives whoever takes it in the active
-// member's MAC.
-func (s *Balancer) toAll(t time.Duration, n *frame.Neighbour) {
+// sentToGroup notes what a frame to a group tells its receivers: they learn the active member's MAC.
+func (s *Balancer) sentToGroup(now time.Time, n *frame.Neighbour) {
 	ours := n.From
 	switch n.Op {
 	case frame.ARPRequest:
 		if ours.IsUnspecified() || n.Sender != s.pl.Adapter {
-			return // a probe, which nobody takes in
+			return // a probe: nobody learns from it
 		}
 		if ours != n.To && n.Plain {
-			s.asked.add(t, question{n.VLAN, n.To, ours})
+			s.requests.add(now, request{addressKey{n.VLAN, ours}, n.To})
 		}
 	case frame.NeighbourSolicitation:
-		// Only the target listens to its group: it is repaired when its answer tells who it is.
+		// Only the target receives its group: it is repaired when its answer shows who it is.
 		if !ours.IsUnspecified() && n.Sender == s.pl.Adapter && n.Plain {
-			s.asked.add(t, question{n.VLAN, n.About, ours})
+			s.requests.add(now, request{addressKey{n.VLAN, ours}, n.About})
 		}
 		return
 	case frame.ARPReply, frame.RouterSolicitation, frame.RouterAdvertisement:
@@ -78,13 +76,12 @@ func (s *Balancer) toAll(t time.Duration, n *frame.Neighbour) {
 		return
 	}
 	if n.Plain {
-		s.broadcast(t, s.pairs.findGroup(groupKey{n.VLAN, ours}))
+		s.repairSoon(now, s.table.addresses[addressKey{n.VLAN, ours}])
 	}
 }
 
-// toOne takes in a frame that leaves for one host, and returns by which member. If it gives that host a MAC the two
-// are a pair.
-func (s *Balancer) toOne(t time.Duration, n *frame.Neighbour) int {
+// memberFor returns the member that sends a frame to one host. A frame that gives the host a MAC makes a binding.
+func (s *Balancer) memberFor(now time.Time, n *frame.Neighbour) int {
 	peer, ours, gives := n.To, n.From, n.Sender == s.pl.Adapter
 	switch n.Op {
 	case frame.ARPRequest, frame.ARPReply, frame.RouterAdvertisement:
@@ -98,29 +95,29 @@ func (s *Balancer) toOne(t time.Duration, n *frame.Neighbour) int {
 		gives = false
 	}
 	if !n.Plain {
-		return s.active
+		return s.active()
 	}
-	g := groupKey{n.VLAN, ours}
-	i := s.pairs.find(g, peer, n.Dst)
-	isNew := i < 0
-	if gives && peer != ours && one(peer) && one(ours) && s.isForeign(n.Dst) {
-		i = s.learn(t, g, peer, n.Dst)
+	k := addressKey{n.VLAN, ours}
+	b := s.table.find(k, peer, n.Dst)
+	isNew := b == nil
+	if gives && peer != ours && isHost(peer) && isHost(ours) && s.isForeign(n.Dst) {
+		b = s.learn(now, k, peer, n.Dst)
 	}
-	if i < 0 {
-		return s.active
+	if b == nil {
+		return s.active()
 	}
 	if s.on && isNew && n.Op >= frame.RouterSolicitation && n.Sender == 0 && n.Target == 0 {
-		// Linux answers a unicast solicitation without the option: the host keeps whatever MAC it has.
-		s.repair(t+repairDelay, i)
+		// Linux answers a unicast solicitation without the option: the peer keeps the MAC that it has.
+		s.notifyTwice(now.Add(repairDelay), b)
 	}
-	return s.pairs.at(i).member
+	return b.member
 }
 
-// Receive takes in a copy of an ARP or ND frame that came for us alone: an answer to what we asked all makes
-// a pair.
-func (s *Balancer) Receive(now time.Time, b []byte) {
+// Receive reads a copy of an ARP or ND frame that was received for this host alone: an answer to a request of ours to a
+// group makes a binding.
+func (s *Balancer) Receive(now time.Time, frm []byte) {
 	var n frame.Neighbour
-	if s.active < 0 || !frame.ParseNeighbour(b, &n) || !n.Plain {
+	if s.active() < 0 || !frame.ParseNeighbour(frm, &n) || !n.Plain {
 		return
 	}
 	peer, ours, mac := n.From, n.To, n.Sender
@@ -133,92 +130,94 @@ func (s *Balancer) Receive(now time.Time, b []byte) {
 	default:
 		return
 	}
-	t := s.clock(now)
-	if mac != n.Src || peer == ours || !one(peer) || !one(ours) || !s.isForeign(mac) {
+	if mac != n.Src || peer == ours || !isHost(peer) || !isHost(ours) || !s.isForeign(mac) {
 		return
 	}
-	at, ok := s.asked.take(t, question{n.VLAN, peer, ours})
+	k := addressKey{n.VLAN, ours}
+	sent, ok := s.requests.take(now, request{k, peer})
 	if !ok {
 		return
 	}
-	i := s.learn(t, groupKey{n.VLAN, ours}, peer, mac)
-	if i < 0 {
+	b := s.learn(now, k, peer, mac)
+	if b == nil || b.member == s.active() {
 		return
 	}
-	if s.pairs.at(i).member != s.active {
-		// The question gave it the active member's MAC.
-		s.repair(max(t, at+repairDelay), i)
+	// The request gave it the active member's MAC.
+	at := sent.Add(repairDelay)
+	if at.Before(now) {
+		at = now
 	}
+	s.notifyTwice(at, b)
 }
 
-// learn returns the pair of a host that was met; a new one if need be, -1 when there is no place for it.
-func (s *Balancer) learn(t time.Duration, g groupKey, peer netip.Addr, mac frame.MAC) int32 {
-	if i := s.pairs.find(g, peer, mac); i >= 0 {
-		s.pairs.meet(i, peer, mac)
-		s.pairs.touch(i, t)
-		return i
+// learn returns the binding of a peer, a new one if need be, nil if there is no room for it.
+func (s *Balancer) learn(now time.Time, k addressKey, peer netip.Addr, mac frame.MAC) *binding {
+	if b := s.table.find(k, peer, mac); b != nil {
+		s.table.rename(b, peer, mac)
+		s.table.touch(b, now)
+		return b
 	}
-	s.expire(t)
-	full := s.pairs.len() >= maxPairs
-	if full && s.pairs.idle.tail < 0 || !s.learns.Take(s.base.Add(t), steerRate) {
-		return -1
+	s.expire(now)
+	full, first := s.table.len() >= maxBindings, oldest(&s.table.idle)
+	if full && first == nil || !s.learnLimit.Take(now, limitRate) {
+		return nil
 	}
 	if full {
-		s.forget(s.pairs.idle.tail)
+		s.forget(first)
 	}
-	i := s.pairs.add(g, t)
-	s.pairs.meet(i, peer, mac)
-	p := s.pairs.at(i)
-	p.fresh = freshMeasures
+	b := s.table.create(k, now)
+	s.table.rename(b, peer, mac)
+	b.warmup = warmupSamples
 	if s.on {
-		s.assign(t, i, s.load.choose(s.members))
+		s.assign(now, b, s.load.leastUsed(s.members))
 	} else {
-		s.assign(t, i, s.active)
+		s.assign(now, b, s.active())
 	}
-	return i
+	return b
 }
 
-// expire forgets pairs that were not seen for long.
-func (s *Balancer) expire(t time.Duration) {
-	if s.pairs.len() == 0 {
-		return
+// expire forgets peers that were not seen for bindingAge.
+func (s *Balancer) expire(now time.Time) {
+	for b := oldest(&s.table.idle); b != nil && now.Sub(b.seen) >= bindingAge; b = oldest(&s.table.idle) {
+		s.forget(b)
 	}
-	for _, o := range []*order{&s.pairs.idle, &s.pairs.busy} {
-		for o.tail >= 0 && t-s.pairs.at(o.tail).seen >= pairAge {
-			s.forget(o.tail)
+	for b := oldest(&s.table.busy); b != nil && now.Sub(b.seen) >= bindingAge; b = oldest(&s.table.busy) {
+		s.forget(b)
+	}
+}
+
+// forget removes a binding and what is scheduled for it.
+func (s *Balancer) forget(b *binding) {
+	s.load.removeBinding(b)
+	s.schedule.cancel(&b.task)
+	if s.table.remove(b) {
+		s.schedule.cancel(&b.address.task)
+	}
+}
+
+// ForgetAddress forgets an address that this host no longer has: its peers are notified no more, and answers to requests for
+// it make no bindings.
+func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
+	k := addressKey{vlan, ours}
+	s.requests.forget(k)
+	if a := s.table.addresses[k]; a != nil {
+		for b := range a.bindings {
+			s.forget(b)
 		}
 	}
 }
 
-// forget takes a pair out of everything.
-func (s *Balancer) forget(i int32) {
-	p := s.pairs.at(i)
-	s.load.leave(p)
-	s.agenda.drop(pairItem(i))
-	if g := s.pairs.remove(i); g >= 0 {
-		s.agenda.drop(groupItem(g))
+func (s *Balancer) setRouter(vlan uint16, router bool) {
+	if s.routers == nil {
+		s.routers = map[uint16]bool{}
 	}
+	s.routers[vlan] = router
 }
 
-// ForgetAddress forgets an address that this host no longer has: who talked to it is told nothing more, and is no peer by
-// what was asked for it.
-func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
-	k := groupKey{vlan, ours}
-	s.asked.forget(k)
-	for g := s.pairs.findGroup(k); g >= 0; g = s.pairs.findGroup(k) {
-		s.forget(s.pairs.groups[g].pairs[0])
-	}
-}
+// isHost reports whether an address is one host's.
+func isHost(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
 
-// routes notes whether this host is a router.
-func (s *Balancer) routes(vlan uint16, router bool) {
-	if s.router == nil {
-		s.router = map[uint16]bool{}
-	}
-	s.router[vlan] = router
-}
-
-// isForeign reports whether a MAC can be a peer's: one host's, and none of ours.
+// isForeign reports whether a MAC can be a peer's: one host's, and none of this team's.
 func (s *Balancer) isForeign(m frame.MAC) bool {
 	if m == 0 || m.Multicast() {
 		return false

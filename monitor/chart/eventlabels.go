@@ -17,8 +17,8 @@ type eventLabel struct {
 
 const noRow = -1
 
-// LongestLabel is how many characters a label has at most; a longer one is clipped.
-const LongestLabel = 40
+// longestLabel is how many characters a label has at most; a longer one is clipped.
+const longestLabel = 40
 
 // placeEvents finds a place for the label of each event, in at most so many rows, and returns how many rows it used.
 func (p *picture) placeEvents(rows int) int {
@@ -31,7 +31,7 @@ func (p *picture) placeEvents(rows int) int {
 		}
 		p.labels = append(p.labels, eventLabel{
 			x:    p.left + p.column(e.At)*p.colWidth,
-			text: p.o.Glyphs.clip(p.o.Glyphs.clean(text), LongestLabel)})
+			text: p.o.Glyphs.clip(p.o.Glyphs.clean(text), longestLabel)})
 	}
 	return placeLabels(p.labels, rows, p.lw, p.lw/2, p.w-p.lw/2)
 }

@@ -16,10 +16,10 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// A dialogue is one connection that goes on for a whole test. It is never begun again: what cuts it ends it.
+// A connection lasts for a whole test and is never made again: an error ends it.
 type connection struct {
 	name     string
-	progress atomic.Int64 // octets or answers so far
+	progress atomic.Int64 // bytes or replies so far
 	mu       sync.Mutex
 	broken   error
 }
@@ -38,7 +38,7 @@ func (c *connection) failure() error {
 	return c.broken
 }
 
-// checkProgress waits until all dialogues have got on since the call.
+// checkProgress waits until every connection has made progress since the call.
 func checkProgress(t testing.TB, when string, list []*connection) {
 	t.Helper()
 	for _, c := range list {
@@ -49,17 +49,18 @@ func checkProgress(t testing.TB, when string, list []*connection) {
 		}
 		switch err := c.failure(); {
 		case err != nil:
-			t.Errorf("%s: %s was cut: %v", when, c.name, err)
+			t.Errorf("%s: %s broke: %v", when, c.name, err)
 		case c.progress.Load() < before+20:
-			t.Errorf("%s: %s stands still", when, c.name)
+			t.Errorf("%s: %s stalls", when, c.name)
 		}
 	}
 }
 
-// writeInterval is the time between two questions.
+// writeInterval is the time between two writes.
 const writeInterval = 2 * time.Millisecond
 
-// startConnections begins TCP that is answered, TCP one way and the other, UDP and echoes, from one host to an address of another.
+// startConnections starts TCP with replies, TCP one way and the other, UDP with replies and pings to an address of a
+// host.
 func startConnections(t testing.TB, from, to *lab.Host, at netip.Addr) (list []*connection) {
 	t.Helper()
 	add := func(name string) *connection {
@@ -127,7 +128,7 @@ func connectUDP(t testing.TB, from, to *lab.Host, at netip.Addr) (near net.Conn,
 	return dialIn(t, from, "udp", far.LocalAddr().String()), far
 }
 
-// readAll counts what comes.
+// readAll counts what arrives.
 func (c *connection) readAll(from net.Conn) {
 	b := make([]byte, 64<<10)
 	for {
@@ -142,7 +143,7 @@ func (c *connection) readAll(from net.Conn) {
 	}
 }
 
-// writeForever sends without end.
+// writeForever writes until the connection is closed.
 func (c *connection) writeForever(to net.Conn) {
 	b := make([]byte, 600)
 	for {
@@ -182,7 +183,7 @@ func echoUDP(c net.PacketConn) {
 	}
 }
 
-// pingForever sends echo requests of one identifier without end.
+// pingForever sends echo requests with one identifier until the connection is closed.
 func (c *connection) pingForever(to net.Conn, at netip.Addr) {
 	b := make([]byte, 16)
 	if b[0] = 8; at.Is6() {
@@ -191,7 +192,7 @@ func (c *connection) pingForever(to net.Conn, at netip.Addr) {
 	for n := 0; ; n++ {
 		binary.BigEndian.PutUint16(b[4:], 4711)
 		binary.BigEndian.PutUint16(b[6:], uint16(n))
-		if at.Is4() { // else the kernel does it
+		if at.Is4() { // the kernel adds the checksum of ICMPv6
 			b[2], b[3] = 0, 0
 			sum := 0
 			for i := 0; i < len(b); i += 2 {

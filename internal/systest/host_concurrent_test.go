@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// runAtOnce runs the program several times at once.
+// runAtOnce runs several commands concurrently.
 func (w *world) runAtOnce(commands ...[]string) []result {
 	w.t.Helper()
 	program(w.t)
@@ -24,7 +24,7 @@ func (w *world) runAtOnce(commands ...[]string) []result {
 	return results
 }
 
-// checkOneWins returns which of two rivals won; the other must have been refused.
+// checkOneWins returns which of two commands succeeded; the other must have been refused.
 func checkOneWins(t testing.TB, r []result) int {
 	t.Helper()
 	if r[0].Code == 0 {
@@ -38,7 +38,7 @@ func checkOneWins(t testing.TB, r []result) int {
 	return 1
 }
 
-// TestRivals has two commands at the same time want what only one can have.
+// TestRivals runs two commands concurrently that want what only one can have.
 func TestRivals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
@@ -96,7 +96,7 @@ func TestRivals(t *testing.T) {
 	w.checkUnchanged("after all", before)
 }
 
-// TestForeground makes a team in the foreground, which ends it with itself.
+// TestForeground creates a team in the foreground; it ends with its process.
 func TestForeground(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -115,7 +115,7 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// TestStoppedAndRestored ends the process in order, which leaves the adapter, and then restores.
+// TestStoppedAndRestored stops the process, which leaves the adapter, and restores.
 func TestStoppedAndRestored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -130,7 +130,7 @@ func TestStoppedAndRestored(t *testing.T) {
 	w.checkUnchanged("after restore", before)
 }
 
-// TestDeleteWithoutANIC deletes a team one of whose NICs is not there, and comes back later.
+// TestDeleteWithoutANIC deletes a team while one of its NICs is absent, and plugs that in later.
 func TestDeleteWithoutANIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})

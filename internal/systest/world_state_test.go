@@ -16,7 +16,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// sh runs a script in box.
+// sh runs a shell script in box.
 func (w *world) sh(script string) string {
 	w.t.Helper()
 	out, err := w.box.Command("sh", "-ec", script).CombinedOutput()
@@ -26,7 +26,7 @@ func (w *world) sh(script string) string {
 	return string(out)
 }
 
-// configureHost gives box's NICs everything that a team could lose. eth1 has box's addresses already.
+// configureHost gives box's NICs everything that a team could lose, besides the addresses of eth1.
 func (w *world) configureHost() {
 	w.t.Helper()
 	labtest.Tool(w.t, "ip", "iproute2")
@@ -71,10 +71,10 @@ func (w *world) configureHost() {
 		if command -v ethtool >/dev/null; then ethtool -K eth1 gro on tso off >/dev/null; fi`)
 }
 
-// carrierTime is how long the kernel may keep the news of a carrier, and some.
+// carrierTime is more than the kernel delays a carrier event (linkwatch).
 const carrierTime = 2500 * time.Millisecond
 
-// state is everything of box that must be as before: the lab's snapshot, and where the order counts the output of ip.
+// state is what must be unchanged in box: the snapshot of the lab and, where order counts, the output of ip.
 type state struct {
 	all     lab.Snapshot
 	ordered string
@@ -92,7 +92,7 @@ func (w *world) state() state {
 	return state{s, w.sh(`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
 }
 
-// checkUnchanged fails the test unless box is as it was, or comes to be so: news of a carrier may take the kernel a second.
+// checkUnchanged fails the test unless box is as before, at the latest when carrier events have arrived.
 func (w *world) checkUnchanged(when string, before state) {
 	w.t.Helper()
 	after := w.state()
@@ -107,7 +107,7 @@ func (w *world) checkUnchanged(when string, before state) {
 	}
 }
 
-// checkNoFiles fails the test if the team left a file that the next one could stumble over.
+// checkNoFiles fails the test if the team left a file.
 func (w *world) checkNoFiles(when string) {
 	w.t.Helper()
 	for _, dir := range []string{"/run/nicteam", "/var/lib/nicteam", "/etc/nicteam"} {
@@ -119,7 +119,7 @@ func (w *world) checkNoFiles(when string) {
 	}
 }
 
-// errorLines is what a run said of its error. What it warned of before it began comes first.
+// errorLines returns the error of a command, without the warnings before it.
 func errorLines(r result) []string {
 	lines := strings.Split(strings.TrimSuffix(r.Err, "\n"), "\n")
 	for len(lines) > 0 && strings.HasPrefix(lines[0], "warning: ") {
@@ -128,7 +128,8 @@ func errorLines(r result) []string {
 	return lines
 }
 
-// checkRefused fails the test unless a run ended with a code and an error in three lines.
+// checkRefused fails the test unless a command ended with that code and an error in three lines that contains the
+// words.
 func checkRefused(t testing.TB, r result, code int, words ...string) {
 	t.Helper()
 	if r.Code != code {
@@ -145,7 +146,7 @@ func checkRefused(t testing.TB, r result, code int, words ...string) {
 	}
 }
 
-// processes are the ids of the processes of box whose command line contains a word.
+// processes returns the IDs of processes of box whose command line contains a word.
 func (w *world) processes(word string) []int {
 	w.t.Helper()
 	var mine, st unix.Stat_t
@@ -166,7 +167,7 @@ func (w *world) processes(word string) []int {
 	return pids
 }
 
-// teamProcess is the id of the process of the team.
+// teamProcess returns the ID of the process of the team.
 func (w *world) teamProcess() int {
 	w.t.Helper()
 	pids := w.processes(" run " + teamName)
@@ -176,7 +177,7 @@ func (w *world) teamProcess() int {
 	return pids[0]
 }
 
-// kill ends a process of box and waits until nothing is left of it. Orphans are reaped by process 1 of the lab.
+// kill kills a process of box and waits until it is gone. Process 1 of the lab reaps orphans.
 func (w *world) kill(pid int, sig unix.Signal) {
 	w.t.Helper()
 	if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -185,7 +186,7 @@ func (w *world) kill(pid int, sig unix.Signal) {
 	w.awaitEnd(pid)
 }
 
-// awaitEnd waits until a process is gone. One that is only dead may still have threads, and they its descriptors.
+// awaitEnd waits until a process is gone: a zombie may still have threads that hold its descriptors.
 func (w *world) awaitEnd(pid int) {
 	w.t.Helper()
 	labtest.Eventually(w.t, fmt.Sprintf("process %d ends", pid), func() bool {
@@ -197,10 +198,10 @@ func (w *world) awaitEnd(pid int) {
 type supervised struct {
 	*lab.Command
 	done chan error
-	log  *strings.Builder // whole once done has delivered
+	log  *strings.Builder // complete when done has delivered
 }
 
-// ended waits for the process and fails the test unless it ended in order.
+// ended waits for the process and fails the test if it failed.
 func (s *supervised) ended(t testing.TB, by string) {
 	t.Helper()
 	if err := <-s.done; err != nil {
@@ -228,7 +229,7 @@ func (w *world) supervise(more ...string) *supervised {
 	return s
 }
 
-// within runs f and fails the test when it takes too long.
+// within runs f and fails the test if it takes longer.
 func within(t testing.TB, d time.Duration, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})

@@ -18,7 +18,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// A neighbour is a host more on the switch.
+// A simulatedPeer is another host on the switch.
 type simulatedPeer struct {
 	*lab.Host
 	MAC      frame.MAC
@@ -39,14 +39,14 @@ func (w *world) simulatePeers(n int) []*simulatedPeer {
 	return all
 }
 
-// peerStreams is a stream from each neighbour to an address of box.
+// peerStreams are streams, one from each simulated peer to an address of box.
 type peerStreams struct {
 	w       *world
 	of      []*simulatedPeer
 	streams []*lab.Running
 }
 
-// streamFromPeers starts so many frames a second from each.
+// streamFromPeers starts a stream of rate frames/s from each peer.
 func (w *world) streamFromPeers(of []*simulatedPeer, to netip.Addr, rate int) *peerStreams {
 	w.t.Helper()
 	witness, err := lab.StartWitness()
@@ -59,7 +59,7 @@ func (w *world) streamFromPeers(of []*simulatedPeer, to netip.Addr, rate int) *p
 	return c
 }
 
-// members are the NICs for whose own addresses each neighbour's next frames came, "" where that changed meanwhile.
+// members returns, for each peer, the NIC to whose MAC its next frames come, "" if that changed meanwhile.
 func (c *peerStreams) members() []string {
 	c.w.t.Helper()
 	const frames = 20
@@ -87,8 +87,8 @@ func (c *peerStreams) members() []string {
 	return list
 }
 
-// awaitSteered waits until each neighbour's frames come by the member that `peers` names, and returns by how many each member
-// is used.
+// awaitSteered waits until the frames of each peer come by the member that `peers` names. It returns the number of
+// peers by member.
 func (c *peerStreams) awaitSteered(within time.Duration, what string, to netip.Addr) map[string]int {
 	c.w.t.Helper()
 	for end := time.Now().Add(within); ; {
@@ -109,7 +109,7 @@ func (c *peerStreams) awaitSteered(within time.Duration, what string, to netip.A
 	}
 }
 
-// stop ends all streams; nothing may have been doubled, and not more than so many lost.
+// stop ends all streams. No frame may be duplicated, and at most lost of them lost.
 func (c *peerStreams) stop(lost uint64) {
 	c.w.t.Helper()
 	for i, r := range c.streams {
@@ -121,8 +121,8 @@ func (c *peerStreams) stop(lost uint64) {
 	}
 }
 
-// peerWith is the entry of a host that talks to an address of ours, nil when there is none. It is listed by the address that it
-// asked from: in IPv6 hosts have several.
+// peerWith returns the entry of a peer that talks to an address of ours, nil if there is none. In IPv6 a peer may be
+// listed by any of its addresses.
 func peerWith(list []api.Peer, mac frame.MAC, ours netip.Addr) *api.Peer {
 	for i := range list {
 		if list[i].MAC == mac.String() && list[i].Ours == ours.String() {
@@ -132,7 +132,7 @@ func peerWith(list []api.Peer, mac frame.MAC, ours netip.Addr) *api.Peer {
 	return nil
 }
 
-// membersUsed are the members that sent at least so many frames while f ran.
+// membersUsed returns the members that sent at least so many frames while f ran.
 func (w *world) membersUsed(frames uint64, f func()) []string {
 	w.t.Helper()
 	before := w.status()
@@ -142,8 +142,8 @@ func (w *world) membersUsed(frames uint64, f func()) []string {
 	return slices.Sorted(maps.Keys(by))
 }
 
-// awaitLearnt waits until the switch knows each member's address at that member's port only: one that has just come back
-// says where it is more than once, for a switch's port may be late.
+// awaitLearnt waits until the switch has each member's MAC in its forwarding database, at that member's port only. A
+// member that has just returned announces its MAC several times, since the port may not forward at first.
 func (w *world) awaitLearnt() {
 	w.t.Helper()
 	told := ""
@@ -157,7 +157,7 @@ func (w *world) awaitLearnt() {
 	})
 }
 
-// misplacedPeers is which member's address the switch knows at another port than that member's, empty for none.
+// misplacedPeers names a member whose MAC the switch has learned at the port of another, "" if there is none.
 func (w *world) misplacedPeers() string {
 	w.t.Helper()
 	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
@@ -173,12 +173,12 @@ func (w *world) misplacedPeers() string {
 	return ""
 }
 
-// streamTo is a stream of eight flows.
+// streamTo returns a stream of eight flows.
 func streamTo(from, to *lab.Host, address netip.Addr, rate int) lab.Stream {
 	return lab.Stream{From: from, To: to, Address: address, Rate: rate}
 }
 
-// stopped ends a stream and says what came of it.
+// stopped returns a function that stops a stream and formats its report.
 func stopped(r *lab.Running) func() (string, bool) {
 	return func() (string, bool) {
 		got, err := r.Stop()
@@ -186,7 +186,7 @@ func stopped(r *lab.Running) func() (string, bool) {
 	}
 }
 
-// addSecondHost makes a team of peer's own: eth0 and more NICs become team0, which has peer's addresses.
+// addSecondHost makes a team on peer, too: eth0 and more NICs become its team0, with its addresses.
 func (w *world) addSecondHost(n int) {
 	w.t.Helper()
 	names := []string{"eth0"}
@@ -200,7 +200,7 @@ func (w *world) addSecondHost(n int) {
 	}
 }
 
-// memoryOf is how much memory a process of the machine has resident.
+// memoryOf returns the resident memory of a process in bytes.
 func memoryOf(t testing.TB, pid int) int64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestRulesAreAskedFor: rules that name a NIC want an answer before anything is changed, at create and at add; with the answer, and in a dry
-// run, they are told before the first step.
+// TestRulesAreAskedFor: rules that name a NIC need -y before anything is changed, at create and at add. With -y, and in
+// a dry run, they are warnings before the first step.
 func TestRulesAreAskedFor(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "nft", "nftables")
@@ -46,7 +46,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
-	// Who asks from another network namespace sees other links than the team has.
+	// In another network namespace the caller sees other devices than the team.
 	out, err = w.box.Command("unshare", "-n", program(t), "add", teamName, "eth3").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), `iifname "eth3" drop`) {
 		t.Errorf("add from elsewhere: %v\n%s", err, out)
@@ -56,14 +56,14 @@ func TestRulesAreAskedFor(t *testing.T) {
 	}
 	w.nicteam("delete", teamName)
 
-	// What the error says helps.
+	// The fix in the error helps.
 	w.sh(`nft 'add rule inet f i iifname "team0" accept; add rule inet f i iifname { "lo", "team0" } accept'`)
 	if r := w.try(create...); r.Code != 0 || strings.Contains(r.Err, "firewall") {
 		t.Errorf("with rules for the team: %+v", r)
 	}
 }
 
-// TestWhatStandsOnTheAdapter ends with it only when that is wished.
+// TestWhatStandsOnTheAdapter: interfaces on the adapter end with it only with --force.
 func TestWhatStandsOnTheAdapter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -101,8 +101,8 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 	w.checkNoFiles("after delete --force")
 }
 
-// TestFilterThatComes: a filter that somebody makes for a member while the team runs does not see what comes by the team, and the status says
-// so until it is gone. One that was answered for is not said again.
+// TestFilterThatComes: a filter that comes to a member does not see frames of the team, and the status warns of it
+// until it is gone. One that was accepted is no warning.
 func TestFilterThatComes(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "tc", "iproute2")
@@ -150,7 +150,7 @@ func TestFilterThatComes(t *testing.T) {
 	}
 }
 
-// TestLinkThatComes: what somebody puts on a member, or a member into, while the team runs is said until it is gone.
+// TestLinkThatComes: a device that somebody puts on a member, or a master of a member, is a warning until it is gone.
 func TestLinkThatComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
@@ -174,7 +174,8 @@ func TestLinkThatComes(t *testing.T) {
 	}
 }
 
-// TestProgramsOfOthersAtAdd: what runs with full rights is seen by add as it is by create, though the team's process may not look.
+// TestProgramsOfOthersAtAdd: add, as create, reports programs that only root can see, though the process of the team
+// cannot.
 func TestProgramsOfOthersAtAdd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3})

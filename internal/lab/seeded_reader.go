@@ -2,17 +2,17 @@ package lab
 
 import "encoding/binary"
 
-// noise is an endless reader of octets that follow from a seed (splitmix64), so both ends of a
+// seededReader is an endless reader of octets that follow from a seed (splitmix64), so both ends of a
 // transfer know them.
-type noise struct {
+type seededReader struct {
 	state uint64
 	word  [8]byte
 	left  int // octets of word not read yet
 }
 
-func newNoise(seed uint64) *noise { return &noise{state: seed} }
+func newSeededReader(seed uint64) *seededReader { return &seededReader{state: seed} }
 
-func (n *noise) Read(p []byte) (int, error) {
+func (n *seededReader) Read(p []byte) (int, error) {
 	for i := 0; i < len(p); {
 		if n.left == 0 {
 			n.state += 0x9e3779b97f4a7c15

@@ -26,7 +26,7 @@ func TestELBShowsWhereSilentMembersAre(t *testing.T) {
 			switch src := frame.MACAt(s.Frame, 6); {
 			case src == member(s.Member).MAC:
 				taught[s.Member] = append(taught[s.Member], r.now.Sub(began))
-			case r.e.homes[src] != s.Member: // what it has inherited is shown as well
+			case r.e.macOwner[src] != s.Member: // what it has inherited is shown as well
 				t.Errorf("member %d sends in the name of %v", s.Member, src)
 			}
 		}

@@ -8,17 +8,16 @@ import (
 	"nicteam/modes"
 )
 
-// queueDrops is how many frames queues on the way had no room for. Each holds what some 100 ms of a test's traffic are, so the
-// machine has let whoever takes them out of it stand still for so long: the team's process, or the lab, which carries
-// what TAP NICs send.
+// queueDrops counts frames dropped by full queues. A queue holds about 100 ms of a test's traffic, so a drop means that
+// the machine did not run the reader for so long: the team's process, or the lab that carries frames of TAP NICs.
 type queueDrops struct {
-	adapter uint64 // out: the adapter's queue
-	nics    uint64 // out: the queues of box's TAP NICs
-	ports   uint64 // in: those of the switch's TAP NICs
-	sockets uint64 // in: the members' sockets
+	adapter uint64 // transmit: the adapter's queue
+	nics    uint64 // transmit: box's TAP NICs
+	ports   uint64 // receive: the switch's TAP NICs
+	sockets uint64 // receive: the members' sockets
 }
 
-// queueDrops reads the totals.
+// queueDrops reads the counters.
 func (w *world) queueDrops() (r queueDrops) {
 	w.t.Helper()
 	r.adapter = txDropped(w.box, teamName)
@@ -35,7 +34,7 @@ func (w *world) queueDrops() (r queueDrops) {
 	return r
 }
 
-// since is what was added since was was read. A NIC that was taken out begins anew.
+// since returns the increase. The counters of a NIC that was removed restart at 0.
 func (r queueDrops) since(was queueDrops) queueDrops {
 	sub := func(a, b uint64) uint64 { return a - min(a, b) }
 	r.adapter, r.nics = sub(r.adapter, was.adapter), sub(r.nics, was.nics)
@@ -43,7 +42,7 @@ func (r queueDrops) since(was queueDrops) queueDrops {
 	return r
 }
 
-// txDropped is how many frames a device's queue had no room for.
+// txDropped returns the frames that a device dropped because its transmit queue was full.
 func txDropped(h *lab.Host, name string) uint64 {
 	l, err := h.Handle().LinkByName(name)
 	if err != nil || l.Attrs().Statistics == nil {
@@ -52,10 +51,10 @@ func txDropped(h *lab.Host, name string) uint64 {
 	return l.Attrs().Statistics.TxDropped
 }
 
-// stalled is how many frames of a stream waited while the machine let somebody on the way stand still, if that was for so long
-// that it decides more than a change of members does: what waits in a member's socket for longer than members overlap is
-// judged by the Plan of afterwards, and what waits before a NIC is overtaken by what leaves by another. 0 where the longest
-// time without a frame was shorter, and with -soak.
+// stalled returns the number of frames of a stream that waited while the machine did not run somebody on their way, if
+// that lasted long enough to matter more than a change of members: frames that wait in a member's socket longer than
+// members overlap meet the next Plan, and frames that wait before a NIC are overtaken by those of another. It returns 0
+// if the longest gap was shorter, and with -soak.
 func stalled(r lab.Report) uint64 {
 	if *soak || r.Gap.Length < modes.Overlap/2 || r.Took == 0 {
 		return 0

@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// received is all that a history knows to have been received.
+// received returns the received bytes in a history.
 func received(d *api.History) (bytes uint64) {
 	for _, n := range d.RX.Bytes {
 		bytes += n
@@ -20,7 +20,7 @@ func received(d *api.History) (bytes uint64) {
 	return bytes
 }
 
-// TestPastIsKept ends a team in order and starts it again: it knows what it carried and what happened before. It ends with the team.
+// TestPastIsKept stops a team and starts it again: it has its history and events. Delete removes them.
 func TestPastIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})

@@ -12,13 +12,13 @@ import (
 // privateDirs are empty and separate for each isolated program, and again for each host in it.
 var privateDirs = []string{"/run/nicteam", "/etc/nicteam", "/var/lib/nicteam"}
 
-// furnish makes new namespaces habitable: it runs once, in process 1.
-func furnish() error {
+// setUpNamespaces sets up new namespaces: it runs once, in process 1.
+func setUpNamespaces() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	// Shared again, among ourselves: hosts have mount namespaces that follow this one, so a
-	// network namespace named later is seen by all of them.
+	// Shared again inside: the mount namespaces of hosts follow this one, so that they see a network namespace that is
+	// named later.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("share mounts inside: %w", err)
 	}
@@ -56,14 +56,14 @@ func mountSys() error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /sys: %w", err)
 	}
-	// Absent on kernels without them, and then nothing asks for them.
+	// Absent on kernels without them, where nothing needs them.
 	_ = unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=700")
 	_ = unix.Mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, "")
 	return nil
 }
 
-// privateDir puts an empty directory at path without leaving a mount point on the real disk:
-// where the directory is missing, its parent becomes an overlay in memory first.
+// privateDir mounts an empty directory at path without creating a mount point on the disk: if the directory is missing, its
+// parent becomes an overlay in memory first.
 func privateDir(path string) error {
 	if _, err := os.Stat(path); err != nil {
 		parent := filepath.Dir(path)

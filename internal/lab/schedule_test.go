@@ -32,13 +32,13 @@ func TestTimetable(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			const start = 77
-			pace, now, missed := timetable{due: start, period: 100 * us}, int64(start), int64(0)
+			pace, now, missed := schedule{due: start, period: 100 * us}, int64(start), int64(0)
 			for n := range 1000 {
 				now = max(now, pace.due+tt.late(n))
 				if now < start+int64(n)*pace.period {
 					t.Fatalf("frame %d leaves at %d", n, now-start)
 				}
-				missed += pace.leave(now).length()
+				missed += pace.sent(now).length()
 			}
 			if took := pace.due - start; took != tt.want || missed != tt.missed {
 				t.Errorf("1000 frames took %d, %d of it missed; want %d and %d", took, missed, tt.want, tt.missed)

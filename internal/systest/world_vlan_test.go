@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// addVLANTags has all that a host sends by a device have these tags, the outer one first, and takes them from what it
-// receives, until the returned function is called: what VLAN devices do, which this kernel may lack. The program for
-// what is sent is the first of the device's, as a VLAN device above it would be.
+// addVLANTags makes a host add these VLAN tags, the outer one first, to all that it sends by a device, and remove them
+// from what it receives, until undo. It replaces VLAN devices, which this kernel may lack. Its transmit program runs
+// first, as a VLAN device on top would.
 func addVLANTags(t testing.TB, h *lab.Host, name string, tags []tag) (undo func()) {
 	t.Helper()
 	index := link(t, h, name).Index

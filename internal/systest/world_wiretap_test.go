@@ -15,22 +15,22 @@ import (
 	"nicteam/internal/frame"
 )
 
-// A notice is a frame by which a host says, or asks, where an address is.
+// An announcement is an ARP, ND or RARP frame: it says, or asks, which MAC has an address.
 type announcement struct {
 	At             time.Time
-	NIC            string // of box, by which it left or came
+	NIC            string // of box, that sent or received it
 	Kind           announcementKind
 	From, To       frame.MAC // of the Ethernet header
-	MAC            frame.MAC // the sender's inside: of ARP, or of an option of ND, 0 without one
+	MAC            frame.MAC // in the payload: ARP's sender, ND's link-layer option; 0: none
 	Sender, Target netip.Addr
-	Solicited      bool // an ND answer to somebody who asked
+	Solicited      bool // an NA that answers an NS
 }
 
 func (n announcement) String() string {
 	return fmt.Sprintf("%s by %s from %v to %v: %s is at %v, about %s", n.Kind, n.NIC, n.From, n.To, n.Sender, n.MAC, n.Target)
 }
 
-// steersOnePeer reports whether n is an answer that nobody asked for, to one host: how a balancing host steers its peers.
+// steersOnePeer reports whether n is an unsolicited answer to one host: how elb steers its peers.
 func (n announcement) steersOnePeer() bool {
 	return n.To != frame.Broadcast && n.To>>40&1 == 0 && n.Sender == n.Target && !n.Solicited &&
 		(n.Kind == arpAnswer || n.Kind == arpRequest || n.Kind == ndAnswer)
@@ -46,7 +46,7 @@ const (
 	learning   announcementKind = "RARP"
 )
 
-// parseAnnouncement returns what an untagged frame says of addresses.
+// parseAnnouncement parses an untagged frame.
 func parseAnnouncement(b []byte) (n announcement, ok bool) {
 	n.To, n.From = frame.MACAt(b, 0), frame.MACAt(b, 6)
 	switch t := binary.BigEndian.Uint16(b[12:]); {
@@ -62,10 +62,10 @@ func parseAnnouncement(b []byte) (n announcement, ok bool) {
 	case t == 0x86dd && len(b) >= 78 && b[20] == 58 && (b[54] == 135 || b[54] == 136):
 		n.Kind, n.Sender, n.Target = ndRequest, netip.AddrFrom16([16]byte(b[22:])), netip.AddrFrom16([16]byte(b[62:]))
 		if b[54] == 136 {
-			// What an answer is about is its sender's.
+			// The target of an NA is an address of its sender.
 			n.Kind, n.Sender, n.Solicited = ndAnswer, n.Target, b[58]&0x40 != 0
 		}
-		// A check for duplicates carries a nonce there instead.
+		// Duplicate address detection has a nonce option instead.
 		if len(b) >= 86 && (b[78] == 1 || b[78] == 2) && b[79] == 1 {
 			n.MAC = frame.MACAt(b, 80)
 		}
@@ -75,18 +75,18 @@ func parseAnnouncement(b []byte) (n announcement, ok bool) {
 	return n, true
 }
 
-// wireTap hears everything on the wires of a world.
+// wireTap records the frames on the wires of a world.
 type wireTap struct {
 	t testing.TB
 
 	mu                         sync.Mutex
 	macs                       map[string]frame.MAC            // of box's NICs
-	sentFrames, receivedFrames map[string]map[frame.MAC]uint64 // frames by NIC and source; in: those for the NIC's own address
-	foreign                    map[frame.MAC][]byte            // the first frame of a source that left by a NIC with another address
+	sentFrames, receivedFrames map[string]map[frame.MAC]uint64 // by NIC and source; received: to the NIC's own MAC
+	foreign                    map[frame.MAC][]byte            // by source: the first frame sent by a NIC that has another MAC
 	sentList, receivedList     []announcement
 }
 
-// tapWires hears the wires from now on.
+// tapWires records all wires from now on.
 func (w *world) tapWires() *wireTap {
 	e := &wireTap{t: w.t, macs: map[string]frame.MAC{}, sentFrames: map[string]map[frame.MAC]uint64{}, receivedFrames: map[string]map[frame.MAC]uint64{}, foreign: map[frame.MAC][]byte{}}
 	for nic := range w.wires {
@@ -96,7 +96,7 @@ func (w *world) tapWires() *wireTap {
 	return e
 }
 
-// tapNIC hears one more wire.
+// tapNIC records the wire of one more NIC.
 func (e *wireTap) tapNIC(w *world, nic string) {
 	e.mu.Lock()
 	e.macs[nic] = frame.MACFrom(w.wires[nic].A.MAC)
@@ -117,7 +117,7 @@ func (e *wireTap) onSent(nic string, b []byte) {
 	if n.Kind != learning {
 		from, to := frame.MACAt(b, 6), frame.MACAt(b, 0)
 		if to.Multicast() && to != frame.Broadcast && !slices.Contains(slices.Collect(maps.Values(e.macs)), from) {
-			return // a report of who lives behind the adapter leaves by the member that takes groups in
+			return // a group report of a guest behind the adapter
 		}
 		e.sentFrames[nic][from]++
 		if from != e.macs[nic] && e.foreign[from] == nil {
@@ -139,14 +139,14 @@ func (e *wireTap) onReceived(nic string, b []byte) {
 	}
 }
 
-// sent are those that box sent, since a moment.
+// sent returns the announcements that box has sent since then.
 func (e *wireTap) sent(since time.Time, wanted func(announcement) bool) []announcement {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return filterAnnouncements(e.sentList, since, wanted)
 }
 
-// received are the notices that came to box, by each NIC that they came by.
+// received returns the announcements that box has received since then, once for each NIC.
 func (e *wireTap) received(since time.Time, wanted func(announcement) bool) []announcement {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -162,7 +162,7 @@ func filterAnnouncements(list []announcement, since time.Time, wanted func(annou
 	return got
 }
 
-// framesFrom are how many frames from a source came for each NIC's own address.
+// framesFrom returns, by NIC, the number of frames from a source to the NIC's own MAC.
 func (e *wireTap) framesFrom(from frame.MAC) map[string]uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,7 +173,7 @@ func (e *wireTap) framesFrom(from frame.MAC) map[string]uint64 {
 	return got
 }
 
-// membersUsedBy are the NICs by which frames of a source left.
+// membersUsedBy returns the NICs that sent frames of a source.
 func (e *wireTap) membersUsedBy(from frame.MAC) (nics []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,7 +186,7 @@ func (e *wireTap) membersUsedBy(from frame.MAC) (nics []string) {
 	return nics
 }
 
-// reset starts the counts and lists anew.
+// reset clears all records.
 func (e *wireTap) reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -199,8 +199,8 @@ func (e *wireTap) reset() {
 	}
 }
 
-// checkOwnMACs fails the test unless every member sent with its own address only, and said no other address of itself. Behind
-// are addresses behind the adapter: each must have left by one member.
+// checkOwnMACs fails the test unless each member sent with its own MAC only and announced no other one. behind are MACs
+// behind the adapter: each must have been sent by one member.
 func (e *wireTap) checkOwnMACs(behind ...frame.MAC) {
 	e.t.Helper()
 	e.mu.Lock()
@@ -228,5 +228,5 @@ func (e *wireTap) checkOwnMACs(behind ...frame.MAC) {
 	}
 }
 
-// macOf is a device's address as the program counts it.
+// macOf converts a MAC.
 func macOf(hw net.HardwareAddr) frame.MAC { return frame.MACFrom(hw) }
