@@ -13,8 +13,8 @@ import (
 	"nicteam/team"
 )
 
-// Announcement reads what the adapter's neighbours must know after its traffic changed NICs: its addresses, those of
-// VLANs, macvlans and a bridge that live behind it, and the multicast groups all of them listen to.
+// Announcement reads what the LAN must learn after the adapter's traffic changed NICs: its addresses, those of VLANs,
+// macvlans and a bridge on it, and the multicast groups of all of them.
 func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 	var out team.Announcement
 	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
@@ -63,8 +63,8 @@ func forwardsIPv6(nic string) bool {
 	return v == "1"
 }
 
-// mldVersion is the version of MLD that the host's settings force on a link, 0 none: those for all links first, as the
-// kernel has it (mld_force_mld_version in net/ipv6/mcast.c). Which version a querier speaks the kernel tells nobody.
+// mldVersion returns the MLD version that sysctls force on a link, 0 for none; "all" overrides the link, as in
+// mld_force_mld_version (net/ipv6/mcast.c). The kernel does not report the querier's version.
 func mldVersion(nic string) int {
 	for _, of := range []string{"all", nic} {
 		v, _ := readSysctl(of, "ipv6/force_mld_version")
@@ -75,8 +75,8 @@ func mldVersion(nic string) int {
 	return 0
 }
 
-// ProbeNeighbours has the kernel ask all neighbours that it knows by the adapter, or by a link on it that shares the
-// adapter's MAC, whether they are still there: unicast, and nothing waits for the answers.
+// ProbeNeighbours makes the kernel probe all neighbours of the adapter, and of links on it with the adapter's MAC, by
+// unicast. It does not wait for answers.
 func (h *Host) ProbeNeighbours(adapter int) error {
 	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
@@ -103,12 +103,12 @@ func (h *Host) ProbeNeighbours(adapter int) error {
 type upperLink struct {
 	index int
 	name  string
-	mac   frame.MAC // zero: the adapter's, which may leave a member as another
+	mac   frame.MAC // zero: the adapter's MAC, which a member may replace
 	vlan  uint16
 }
 
-// uppersOf lists the adapter and the links that stand on it, however high. A VLAN on a VLAN is left out: an
-// announcement carries one tag.
+// uppersOf lists the adapter and all links on top of it. A VLAN in a VLAN is left out, because an announcement carries
+// one tag.
 func uppersOf(links []netlink.Link, adapter int) []upperLink {
 	var out []upperLink
 	var own frame.MAC

@@ -14,20 +14,19 @@ import (
 	"nicteam/internal/host/journal"
 )
 
-// Frames that a program redirects to the adapter's ingress wait in a queue of the CPU, of net.core.netdev_max_backlog
-// frames. The setting is the whole machine's and stands in the initial network namespace only.
+// Frames that a program redirects to the adapter's ingress wait in a per-CPU queue of net.core.netdev_max_backlog
+// frames. The sysctl is global and exists in the initial network namespace only.
 const (
 	netdevMaxBacklog = "/proc/sys/net/core/netdev_max_backlog"
 	backlogWant      = 10_000 // frames
 )
 
-// RaiseBacklog makes the kernel's queues of received frames 10 000 long where they are shorter; where there is no such setting it
-// does nothing. The end of the team puts the old length back, with this rule:
+// RaiseBacklog raises netdev_max_backlog to 10 000 frames if it is lower; it does nothing if the sysctl does not exist.
+// The end of the team restores it by these rules:
 //
-//   - Whoever raises it records the length it had; a team that comes while another has raised it records the same, so
-//     whichever goes last knows it.
-//   - A team that goes while the journal of another says that this one needs it too leaves it, and so does one that finds a length
-//     that teams did not set: the user's.
+//   - The team that raises it records the old length. A team that finds it raised by another records the same, so the
+//     last team knows it.
+//   - A team that ends leaves it if another team's journal needs it, or if somebody else has set it since.
 func (h *Host) RaiseBacklog() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -55,7 +54,7 @@ func (h *Host) RaiseBacklog() error {
 			}
 		}
 		if now != mine.Was || now >= mine.Set {
-			return nil // raised before, or the user's own by now
+			return nil // raised already, or changed by the user
 		}
 		return h.setBacklog(s, mine.Set)
 	})
@@ -65,7 +64,7 @@ func (h *Host) RaiseBacklog() error {
 	return nil
 }
 
-// LowerBacklog is the end of RaiseBacklog while the team goes on: its frames do not wait in those queues any more.
+// LowerBacklog undoes RaiseBacklog while the team goes on, for a data path that does not use these queues.
 func (h *Host) LowerBacklog() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,7 +75,7 @@ func (h *Host) LowerBacklog() error {
 	return h.restoreBacklog(j)
 }
 
-// restoreBacklog puts the length back if nobody else needs or has changed it.
+// restoreBacklog restores the length, unless another team needs it or somebody changed it.
 func (h *Host) restoreBacklog(j *journal.Journal) error {
 	mine := j.State.Backlog
 	if mine == nil {
@@ -100,7 +99,7 @@ func (h *Host) restoreBacklog(j *journal.Journal) error {
 	return nil
 }
 
-// otherTeamsBacklog is what another team of this host has recorded, nil for nothing.
+// otherTeamsBacklog returns what another team of this host has recorded, nil for nothing.
 func (h *Host) otherTeamsBacklog() *journal.BacklogRecord {
 	paths, _ := filepath.Glob(filepath.Join(h.o.StateDir, "*.journal"))
 	for _, path := range paths {
@@ -114,8 +113,8 @@ func (h *Host) otherTeamsBacklog() *journal.BacklogRecord {
 	return nil
 }
 
-// lockBacklog runs f while no other team looks at the setting or changes it; without the setting not at all. The lock is on the
-// setting itself: that is one for teams with different state directories too, and leaves no file.
+// lockBacklog runs f while no other team uses the sysctl; not at all if it does not exist. The lock is on the sysctl's
+// file, so it holds across state directories and leaves no lock file.
 func (h *Host) lockBacklog(f func(setting) error) error {
 	file, err := os.OpenFile(cmp.Or(h.o.backlogPath, netdevMaxBacklog), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) || isReadOnly(err) {
@@ -143,7 +142,7 @@ func (h *Host) setBacklog(s setting, frames int) error {
 	return s.write(frames)
 }
 
-// setting is a sysctl that is a number.
+// setting is a numeric sysctl.
 type setting struct{ file *os.File }
 
 func (s setting) read() (int, error) {
@@ -155,7 +154,7 @@ func (s setting) read() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(b[:n])))
 }
 
-// write writes the number with one system call, from the beginning, as the kernel wants it.
+// write uses one system call at offset 0, as sysctls require.
 func (s setting) write(v int) error {
 	_, err := s.file.WriteAt([]byte(strconv.Itoa(v)+"\n"), 0)
 	return err

@@ -8,35 +8,33 @@ import (
 	"nicteam/internal/host/journal"
 )
 
-// lro is the kernel's name of large receive offload: it merges frames in a way that cannot be taken
-// apart again, so a member that forwards must not do it.
+// lro is large receive offload. It merges frames irreversibly, so a member that forwards must not use it.
 const lro = "rx-lro"
 
-// gro is the kernel's name of generic receive offload: it merges frames into super-frames that pass whole.
+// gro is generic receive offload. It merges frames into super-frames that can be forwarded.
 const gro = "rx-gro"
 
-// The kernel's names of filters that drop frames with a VLAN tag whose id nobody has asked for. A member is asked for none:
-// VLANs are made on the adapter.
+// Filters that drop VLAN tags which were not registered. VLANs are on the adapter, so no tag is registered on members.
 const (
 	vlanFilter        = "rx-vlan-filter"
 	serviceVLANFilter = "rx-vlan-stag-filter"
 )
 
-// FiltersVLANs reports whether a NIC has such a filter that cannot be turned off. Only promiscuity gets past it.
+// FiltersVLANs reports whether the NIC has such a filter that cannot be turned off. Only promiscuity bypasses it.
 func (h *Host) FiltersVLANs(name string) bool {
 	list, err := h.tool.FeaturesWithState(name)
 	f := list[vlanFilter]
 	return err == nil && f.Active && (!f.Available || f.NeverChanged)
 }
 
-// superFrame is the largest super-frame that fits the virtio header's lengths.
+// superFrame is the largest super-frame: the virtio header's lengths have 16 bits.
 const superFrame = 65536
 
-// features lists a NIC's ethtool features that can be changed, and whether they are on.
+// features returns the ethtool features that can be changed, and whether they are on.
 func (h *Host) features(name string) map[string]bool {
 	list, err := h.tool.FeaturesWithState(name)
 	if err != nil {
-		return nil // no feature can be changed by us either
+		return nil // then no feature can be changed
 	}
 	on := map[string]bool{}
 	for f, s := range list {
@@ -47,7 +45,7 @@ func (h *Host) features(name string) map[string]bool {
 	return on
 }
 
-// setFeatures changes those that differ from want.
+// setFeatures changes the features that differ from want.
 func (h *Host) setFeatures(name string, want map[string]bool) error {
 	differ := map[string]bool{}
 	for f, on := range h.features(name) {
@@ -72,10 +70,10 @@ func segmentOf(a *netlink.LinkAttrs) journal.SegmentSizes {
 	return journal.SegmentSizes{GSO: a.GSOMaxSize, GRO: a.GROMaxSize, GSO4: a.GSOIPv4MaxSize, GRO4: a.GROIPv4MaxSize}
 }
 
-// setSegment changes the sizes that differ from want; 0 leaves one alone.
+// setSegment changes the sizes that differ from want; 0 keeps one.
 func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 	have := segmentOf(l.Attrs())
-	// The sizes of IPv6 first: setting one changes IPv4's with it where it is not beyond 65536.
+	// IPv6's sizes first: the kernel sets IPv4's to the same value, if that is at most 65536.
 	for _, s := range []struct {
 		have, want uint32
 		set        func(netlink.Link, int) error
@@ -99,7 +97,7 @@ func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 	return nil
 }
 
-// bounded are sizes that members can bear.
+// bounded limits sizes to what members can carry.
 func bounded(s journal.SegmentSizes) journal.SegmentSizes {
 	return journal.SegmentSizes{GSO: min(s.GSO, superFrame), GRO: min(s.GRO, superFrame), GSO4: min(s.GSO4, superFrame), GRO4: min(s.GRO4, superFrame)}
 }

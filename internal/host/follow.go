@@ -17,34 +17,33 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Change is a set of what others can change about a team's links.
+// Change is a set of changes of a team's links by others.
 type Change uint32
 
-// The members of Change.
+// The elements of Change.
 const (
-	AdapterLink   Change = 1 << iota // its name, MAC, MTU, up or down, there or not
+	AdapterLink   Change = 1 << iota // name, MAC, MTU, up or down, existence
 	AdapterConfig                    // its addresses, routes and neighbours
 	MemberLink                       // the same of members
-	MemberConfig                     // …
-	OtherLink                        // links that are neither; a NIC may have come
+	MemberConfig                     // of members
+	OtherLink                        // other links; a NIC may have come
 	OtherConfig                      // addresses of those
-	UpperLink                        // links on the adapter, and the bridge it is a port of: one comes, changes or goes
+	UpperLink                        // links on top of the adapter, and the bridge that it is a port of: come, changed or gone
 	UpperConfig                      // their addresses
-	Rules                            // policy rules of whomever
+	Rules                            // policy rules of any link
 	AdapterGroups                    // the adapter's stack joined or left a group
 	AnyChange     Change = 1<<iota - 1
 )
 
-// A Follower tells what becomes of a team's links by other hands, from one subscription to rtnetlink. It reads events for
-// one purpose: to know that there is something to look at, and what the adapter had at the moment it went down. Everything
-// else is read from the kernel, as it is when somebody looks.
+// A Follower reports changes of a team's links by others, from one subscription to rtnetlink. Events only say that something
+// changed, and what the adapter had when it went down. Everything else is read from the kernel when it is needed.
 //
-//	kernel ─ eventFilter ─ drain ─ take ┬ News            whoever wants to know, each with its own Change
-//	                                    └ kept            the adapter's belongings, event by event
-//	Look  ─ reads the adapter, compares, and puts back what it lost by going down
+//	kernel ─ socket filter ─ drain ─ handle ┬ Subscription   each with its own set of Changes
+//	                                        └ config         the adapter's, event by event
+//	Sync   reads the adapter, compares, restores what it lost by going down
 //
-// The kernel tells that a link goes down before it takes the link's routes and IPv6 addresses away. A reading during which
-// no such event has come is therefore one from before.
+// The kernel reports that a link goes down before it removes the link's routes and IPv6 addresses. So a reading during which
+// no such event came is from before.
 type Follower struct {
 	h       *Host
 	adapter int
@@ -53,41 +52,41 @@ type Follower struct {
 	file             *os.File
 	buf              []byte
 	members          map[int]bool
-	uppers           map[int]upperLink // as they were read last
-	removed          []rtnl.Object     // addresses of the adapter that went by other hands since the last look …
-	removedElsewhere []rtnl.Object     // … and of links that are not members: some of these may be behind it
+	uppers           map[int]upperLink // as last read
+	removed          []rtnl.Object     // removed from the adapter by others since the last Sync
+	removedElsewhere []rtnl.Object     // removed from links that are not members
 	subscriptions    []*Subscription
 
-	up         bool // the adapter is, as far as events have been read
-	downs      int  // how often it went down
+	up         bool // the adapter's, according to the events read
+	downs      int  // how often the adapter went down
 	missed     int  // how often events were lost
 	config     journal.Config
-	configAt   int64           // CLOCK_BOOTTIME of kept's lifetimes
-	beforeDown *configSnapshot // what it had before it went down, until that has been put back
-	whileDown  *configSnapshot // the same with all that goes while it is down, unless somebody has looked: it may be going for good; and what comes
-	pending    []rtnl.Message  // events about the adapter since kept was read
+	configAt   int64           // CLOCK_BOOTTIME of config's lifetimes
+	beforeDown *configSnapshot // config before the adapter went down, until it is restored
+	whileDown  *configSnapshot // the same with changes while it is down, as it may be going for good
+	pending    []rtnl.Message  // events about the adapter since config was read
 
-	syncing    sync.Mutex     // one at a time
-	lastConfig journal.Config // what the adapter had when it was last looked at
+	syncing    sync.Mutex     // serialises Sync
+	lastConfig journal.Config // at the last Sync
 }
 
-// configSnapshot are belongings with lifetimes as of a time.
+// configSnapshot is a config whose lifetimes are of one time.
 type configSnapshot struct {
 	journal.Config
 	at int64 // CLOCK_BOOTTIME
 }
 
-// Subscription wakes somebody who wants to know of changes.
+// Subscription signals changes to one subscriber.
 type Subscription struct {
 	mask    Change
 	changed atomic.Uint32
 	c       chan struct{}
 }
 
-// C delivers when there is something to Take.
+// C receives when there are Changes.
 func (n *Subscription) C() <-chan struct{} { return n.c }
 
-// Changes returns what has changed since it was last asked for.
+// Changes returns the changes since the last call.
 func (n *Subscription) Changes() Change { return Change(n.changed.Swap(0)) }
 
 func (n *Subscription) notify(c Change) {
@@ -98,7 +97,7 @@ func (n *Subscription) notify(c Change) {
 	rtnl.Signal(n.c)
 }
 
-// Follow subscribes to events, in the namespace of the calling thread, and reads what the adapter has. Run delivers news.
+// Follow subscribes to rtnetlink events, in the namespace of the calling thread. Run reads them.
 func (h *Host) Follow(adapter int) (*Follower, error) {
 	f := &Follower{h: h, adapter: adapter, buf: make([]byte, rtnl.EventBufferLen), members: map[int]bool{}}
 	var err error
@@ -114,7 +113,7 @@ func (h *Host) Follow(adapter int) (*Follower, error) {
 	return f, nil
 }
 
-// Subscribe returns one who is told of changes.
+// Subscribe returns a subscription to the changes in of.
 func (f *Follower) Subscribe(of Change) *Subscription {
 	n := &Subscription{mask: of, c: make(chan struct{}, 1)}
 	f.mu.Lock()
@@ -123,7 +122,7 @@ func (f *Follower) Subscribe(of Change) *Subscription {
 	return n
 }
 
-// Members says which links are members. Of those that are new nobody was told anything so far, so that there is news.
+// Members sets which links are members. A new one counts as a change: its events so far were nobody's.
 func (f *Follower) Members(indexes []int) {
 	next := map[int]bool{}
 	for _, i := range indexes {
@@ -162,7 +161,7 @@ func (f *Follower) Run(ctx context.Context) {
 	f.mu.Unlock()
 }
 
-// read takes events in until the socket breaks.
+// read reads events until the socket breaks.
 func (f *Follower) read(file *os.File) {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -175,7 +174,7 @@ func (f *Follower) read(file *os.File) {
 	})
 }
 
-// reopen subscribes anew. What came in between is not known.
+// reopen opens a new socket. Events in between are lost.
 func (f *Follower) reopen(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -191,7 +190,7 @@ func (f *Follower) reopen(ctx context.Context) {
 	f.eventsLost()
 }
 
-// eventsLost takes in that events did not arrive.
+// eventsLost signals every change, because events were lost.
 func (f *Follower) eventsLost() {
 	f.missed++
 	f.notify(AnyChange)
@@ -203,14 +202,14 @@ func (f *Follower) notify(c Change) {
 	}
 }
 
-// CatchUp takes in the events that wait.
+// catchUp reads the pending events.
 func (f *Follower) catchUp() {
 	if raw, err := f.file.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // a broken socket is Run's to mend
+		_ = raw.Control(func(fd uintptr) { _ = f.drain(int(fd)) }) // Run handles a broken socket
 	}
 }
 
-// drain reads the events that wait; the error is what a broken socket says.
+// drain reads the pending events; the error is that of a broken socket.
 func (f *Follower) drain(fd int) error {
 	for {
 		n, err := unix.Read(fd, f.buf)
@@ -229,7 +228,7 @@ func (f *Follower) drain(fd int) error {
 	}
 }
 
-// handle takes one event in.
+// handle dispatches one event.
 func (f *Follower) handle(m rtnl.Message) {
 	index, ok := m.Index()
 	if !ok {
@@ -287,7 +286,7 @@ func (f *Follower) handleLink(m rtnl.Message, index int) {
 	}
 }
 
-// noteRemoval notes an address that goes: one that comes and goes between two looks has been used, too.
+// noteRemoval keeps a removed address: one that came and went between two calls of Sync was in use, too.
 func (f *Follower) noteRemoval(m rtnl.Message) {
 	a, err := rtnl.ParseObject(m.Body, rtnl.AddressHeaderLen)
 	if m.Kind != unix.RTM_DELADDR || err != nil {
@@ -301,10 +300,10 @@ func (f *Follower) noteRemoval(m rtnl.Message) {
 	}
 }
 
-// maxRemoved is how many addresses that went are kept until somebody looks.
+// maxRemoved bounds the removed addresses that are kept between two calls of Sync.
 const maxRemoved = 64
 
-// standsOnUpper reports whether the link of an event stands on the adapter, or on what does.
+// standsOnUpper reports whether the link of an event is on top of the adapter or of an upper link.
 func (f *Follower) standsOnUpper(body []byte) (yes bool) {
 	if len(body) < rtnl.LinkHeaderLen {
 		return false
@@ -318,7 +317,7 @@ func (f *Follower) standsOnUpper(body []byte) (yes bool) {
 	return yes
 }
 
-// setUp takes in whether the adapter is up. When it goes down, what it had is what was read last with what has come since.
+// setUp records whether the adapter is up. When it goes down, its config was the last one read plus the events since.
 func (f *Follower) setUp(up bool) {
 	if f.up && !up {
 		f.downs++
@@ -351,11 +350,11 @@ func (f *Follower) handleRoute(m rtnl.Message) {
 	}
 }
 
-// maxPending is how many events are kept between two readings. In a flood the first of them have to do.
+// maxPending bounds the events kept between two readings. Of a flood, the first ones are kept.
 const maxPending = 256
 
-// recordEvent takes in what became of the adapter's belongings. While it is down the kernel takes them away, all but IPv4
-// addresses: those that go are taken by somebody.
+// recordEvent updates the snapshots. While the adapter is down the kernel removes its config except IPv4 addresses:
+// those are removed by somebody.
 func (f *Follower) recordEvent(m rtnl.Message) {
 	if f.up {
 		if len(f.pending) < maxPending {

@@ -13,16 +13,16 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Arrival is something that came to a member while the team runs.
+// Arrival is an address, or routes, that came to a member while the team runs.
 type Arrival struct {
 	NIC     string
-	Address netip.Prefix  // zero: routes, with their NIC
-	Left    time.Duration // how long the address is valid; 0 for ever
+	Address netip.Prefix  // zero: routes of the NIC
+	Left    time.Duration // valid lifetime; 0: forever
 	New     bool          // the adapter does not have it
 }
 
-// Arrivals lists what members have that is the adapter's by the rule of address auto: addresses but for the kernel's own, and
-// for each NIC with routes one Late without an address.
+// Arrivals lists what members have that belongs on the adapter (address auto): addresses except the kernel's own, and
+// for each NIC with routes one Arrival without an address.
 func (h *Host) Arrivals(members []string) ([]Arrival, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -38,7 +38,7 @@ func (h *Host) Arrivals(members []string) ([]Arrival, error) {
 		}
 		n, err := h.Find(m.Identity)
 		if err != nil {
-			continue // gone meanwhile
+			continue // gone since
 		}
 		have, err := h.rt.Addresses(n.Index)
 		if err != nil {
@@ -68,9 +68,8 @@ func arrivalOf(nic string, a rtnl.Object) Arrival {
 	return l
 }
 
-// AdoptArrivals moves what came to members late to the adapter, as Adopt does when the team begins, each thing that allow
-// says: the journal has it first, so that this NIC gets it in the end. An address that the adapter has already gets the
-// lifetimes of the one that came.
+// AdoptArrivals moves arrivals to the adapter, as Adopt does at the start, if allow agrees. Each is journalled first,
+// so that its NIC gets it back. An address that the adapter already has gets the new lifetimes.
 func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) bool) (moved []Arrival, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,7 +89,7 @@ func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) 
 		}
 		n, err := h.Find(m.Identity)
 		if err != nil {
-			continue // gone meanwhile
+			continue // gone since
 		}
 		list, err := h.adoptArrivalsOf(j, m, n, to, allow)
 		moved = append(moved, list...)
@@ -121,13 +120,13 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 	}
 	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if on6 && m.Stripped && allow(Arrival{NIC: n.Name, Address: IPv6Enabled}) {
-		// Somebody turned IPv6 on, and the NIC would speak for itself.
+		// Somebody enabled IPv6, and the NIC would send by itself.
 		return moved, h.ignoreReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
 	return moved, nil
 }
 
-// chooseArrivals are the addresses and routes of a member that move now. Routes go along with an address. there are the adapter's
+// chooseArrivals selects the addresses and routes that move now; routes move with an address. there are the adapter's
 // addresses.
 func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
 	for _, a := range have {
@@ -147,7 +146,7 @@ func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rt
 	return late, moved
 }
 
-// moveArrivals writes down what came to a member and moves it to the adapter. routes are all of the member's.
+// moveArrivals journals arrivals and moves them. routes are all of the member's.
 func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
 	if late.Empty() {
 		return nil
@@ -175,12 +174,12 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 		return h.adoptRoutes(map[int]int{n.Index: to.Index})
 	}
 	if len(late.Addresses) == 0 {
-		return moveRoutes() // nothing can be bound to a NIC that has no address
+		return moveRoutes() // no connection is bound to a NIC without addresses
 	}
 	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
 		return err
 	}
-	// With a NIC's last IPv4 address the kernel forgets its neighbours, permanent ones and proxies, too.
+	// With a NIC's last IPv4 address the kernel removes its neighbours, even permanent ones and proxy entries.
 	if err := h.syncNeighbours(j, m, n, to); err != nil {
 		return err
 	}
@@ -192,10 +191,10 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 	return nil
 }
 
-// IPv6Enabled is the Arrival.Address of a member on which IPv6 was turned on: it does not move, it is turned off again.
+// IPv6Enabled is the Arrival.Address of a member on which somebody enabled IPv6. Nothing moves: it is disabled again.
 var IPv6Enabled = netip.MustParsePrefix("::/0")
 
-// journalGained writes down what came to a member, but for what is known to be its own.
+// journalGained journals config that a member gained, except what its record already has.
 func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journal.Config) error {
 	now := rtnl.BootTime()
 	var new journal.Config
@@ -230,7 +229,7 @@ func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journ
 	return nil
 }
 
-// SyncRules copies rules and permanent neighbours that came to members, and takes away the copies of rules that are no more.
+// SyncRules copies rules and permanent neighbours that members gained, and removes copies of rules that are gone.
 func (h *Host) SyncRules(adapter int, members []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -279,7 +278,7 @@ func (h *Host) syncRules(j *journal.Journal, m *journal.MemberState, n, to NIC) 
 			return err
 		}
 	}
-	// The member's own is not there where the copy has taken its place.
+	// The member's own rule is absent if the copy has replaced it.
 	went := slices.DeleteFunc(rtnl.Except(m.Rules, have, rtnl.RuleID), rtnl.IsInverted)
 	if len(went) == 0 {
 		return nil
@@ -330,7 +329,7 @@ func (h *Host) syncNeighbours(j *journal.Journal, m *journal.MemberState, n, to 
 	return nil
 }
 
-// journalLost has the journal forget what left the adapter by other hands: nobody gets it back.
+// journalLost journals config that others removed from the adapter: nobody gets it back.
 func (h *Host) journalLost(adapter int, gone journal.Config) error {
 	if gone.Empty() {
 		return nil
@@ -363,8 +362,8 @@ func (h *Host) journalLost(adapter int, gone journal.Config) error {
 	return nil
 }
 
-// JournalRemoved has the journal forget what somebody took off the adapter while no process looked. Where all of a family is gone
-// the adapter has lost it by going down, and nobody took it.
+// JournalRemoved journals addresses that others removed from the adapter while no process ran. If all of a family are
+// gone, the adapter lost them by going down.
 func (h *Host) JournalRemoved(adapter int) error {
 	h.mu.Lock()
 	j, err := h.currentJournal()

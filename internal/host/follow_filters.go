@@ -14,9 +14,9 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// BypassedFilters names what others have put on the members and which does not see what comes in, because that comes by the adapter:
-// programs and tc filters on their ingress, nftables hooks on them, rules that name them, and links that stand on them. The words are the same each
-// time.
+// BypassedFilters describes what others have on the members that the team's traffic bypasses, because it comes in by
+// the adapter: programs and tc filters on ingress, nftables hooks, rules with the NIC's name, and upper links. The
+// texts are stable.
 func (h *Host) BypassedFilters(members []string, adapter string) (found []string) {
 	all, err := h.links()
 	if err != nil {
@@ -58,8 +58,8 @@ func (h *Host) BypassedFilters(members []string, adapter string) (found []string
 	return found
 }
 
-// WatchFilters subscribes to changes of tc filters, of links that stand on others, and of nftables as far as those can concern links, until
-// ctx ends. Programs by tcx come without an event, see FilterRevision; so do rules of the older iptables.
+// WatchFilters signals changes of tc filters, upper links and interface-dependent nftables rules until ctx ends. There
+// are no events for tcx programs (see FilterRevision) and legacy iptables.
 func (h *Host) WatchFilters(ctx context.Context) <-chan struct{} {
 	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
 		rtnl.ReadEvents(ctx, f, func(b []byte) {
@@ -84,10 +84,10 @@ func (h *Host) WatchFilters(ctx context.Context) <-chan struct{} {
 	return both
 }
 
-// FilterRevision changes with the programs by tcx on the ingress of links.
+// FilterRevision changes when tcx programs on the ingress of these links change.
 func (h *Host) FilterRevision(indices []int) uint64 { return tchook.Revision(indices) }
 
-// concernsFilters reports whether messages of rtnetlink are about qdiscs and filters, or about links that stand on others or are in others.
+// concernsFilters reports whether rtnetlink events concern qdiscs, filters, upper links or masters.
 func concernsFilters(b []byte) bool {
 	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
 		if m.Kind != unix.RTM_NEWLINK && m.Kind != unix.RTM_DELLINK {

@@ -10,15 +10,14 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Renamed is a member as it is since somebody changed it.
+// Renamed is a member whose name or MAC somebody changed.
 type Renamed struct {
-	Was  string // its name until now
+	Was  string // the old name
 	Name string
-	MAC  frame.MAC // zero: as it was
+	MAC  frame.MAC // zero: unchanged
 }
 
-// RecordRenames has the journal know members by the names and MACs that they have by other hands, all at once: two may have
-// changed names.
+// RecordRenames journals members' new names and MACs, all at once: two may have swapped names.
 func (h *Host) RecordRenames(list []Renamed) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,8 +44,7 @@ func (h *Host) RecordRenames(list []Renamed) error {
 	return nil
 }
 
-// RecordAdapterName has journal and policy rules know the adapter by the name that somebody gave it. A rule names links by their
-// names, so that those of members' rules that it has copies of would match nothing any more.
+// RecordAdapterName journals the adapter's new name and renews its policy rules, which match by name.
 func (h *Host) RecordAdapterName(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,7 +76,7 @@ func (h *Host) RecordAdapterName(index int) error {
 		for _, r := range m.Rules {
 			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
 			if !m.Adopted || !rtnl.HasRule(copies, old) {
-				continue // somebody has removed it
+				continue // somebody removed it
 			}
 			err := h.rt.Change("copy rule of "+was, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
 			if err == nil {
@@ -92,7 +90,7 @@ func (h *Host) RecordAdapterName(index int) error {
 	return nil
 }
 
-// AdapterName is what the adapter of the journal is called, "" without one.
+// AdapterName returns the adapter's name, "" without adapter.
 func (h *Host) AdapterName() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,9 +98,8 @@ func (h *Host) AdapterName() string {
 	return a.Name
 }
 
-// RestoreMAC gives the adapter its address again after somebody has given it another. The IPv6 addresses that the kernel
-// has made of that one meanwhile go; a link-local one of its own address comes in place of theirs, as the kernel makes one
-// only when a link comes up.
+// RestoreMAC restores the adapter's MAC after somebody changed it. IPv6 addresses that the kernel formed of the other
+// MAC are removed, and the link-local address is added, because the kernel forms one only when a link comes up.
 func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,7 +114,7 @@ func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {
 	if err != nil {
 		return err
 	}
-	var made rtnl.Object // a link-local one that goes
+	var made rtnl.Object // the removed link-local address
 	has := false
 	for _, a := range list {
 		p := rtnl.AddressPrefix(a)

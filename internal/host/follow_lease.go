@@ -7,14 +7,15 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Lease is an address whose time is limited, by somebody who has to renew it.
+// Lease is an address with a lifetime that somebody must renew.
 type Lease struct {
 	Address netip.Prefix
 	Left    time.Duration
-	Total   time.Duration // when it was last renewed
+	Total   time.Duration // lease time at the last renewal
 }
 
-// leases are the addresses whose time is limited. A router's advertisements renew those that the kernel made of them.
+// leases returns the leased addresses. Router advertisements renew those that the kernel formed, so those are no
+// leases.
 func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,7 +34,7 @@ func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
 	return leases
 }
 
-// renewedBefore is how long an address was given for while a NIC had it, when nobody has renewed it since.
+// renewedBefore returns the lease time of an address that was last renewed on a NIC.
 func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Duration, ok bool) {
 	if h.journal == nil {
 		return 0, false

@@ -14,21 +14,21 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// The adapter's kernel refreshes the addresses that it formed itself when a router speaks of their prefix. Addresses that
-// the members' kernels had formed, of other MACs or for privacy, are nobody's: they are refreshed here, as long as their
-// kernel would have.
+// The adapter's kernel refreshes addresses that it formed itself. Addresses that the members' kernels had formed, with
+// other MACs or for privacy, would expire on the adapter: they are refreshed here as long as their kernel would have.
 
-// twoHours is how far an unauthenticated advertisement may shorten a lifetime (RFC 4862 clause 5.5.3 e), in seconds.
+// twoHours is the lifetime down to which an unauthenticated advertisement may shorten one (RFC 4862 clause 5.5.3 e), in
+// seconds.
 const twoHours = 2 * 60 * 60
 
-// RefreshFromRAs refreshes the adapter's addresses that members' kernels had formed, as routers speak of their prefixes, until
+// RefreshFromRAs refreshes the adapter's addresses that members' kernels had formed, on router advertisements, until
 // ctx ends.
 func (h *Host) RefreshFromRAs(ctx context.Context, adapter int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // whatever ends it
 	heard := make(chan rtnl.Prefix)
 	rtnl.WatchEvents(ctx, []uint{rtnl.GroupIPv6Prefix}, func(ctx context.Context, f *os.File, _ func()) {
-		rtnl.ReadEvents(ctx, f, func(b []byte) { // of those that were lost routers speak again
+		rtnl.ReadEvents(ctx, f, func(b []byte) { // routers repeat what was lost
 			rtnl.EachMessage(b, func(m rtnl.Message) {
 				p, ok := rtnl.ParsePrefix(m.Body)
 				if !ok || m.Kind != rtnl.RTMNewPrefix || p.Index != adapter {
@@ -53,7 +53,7 @@ func (h *Host) RefreshFromRAs(ctx context.Context, adapter int) {
 	}
 }
 
-// refreshFormed refreshes the adapter's addresses of a prefix that a router speaks of.
+// refreshFormed refreshes the adapter's addresses of an advertised prefix.
 func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,14 +87,14 @@ func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 	return errors.Join(errs...)
 }
 
-// formedAddress is an address as a member had it.
+// formedAddress is an address in its member's record.
 type formedAddress struct {
 	rtnl.Object
 	of *journal.Member
 }
 
-// refreshed are the lifetimes that an address gets when a router speaks of its prefix (RFC 4862 clause 5.5.3 e), now being
-// the seconds since boot; one that is for privacy ends when it ought to (RFC 8981 clause 3.4). false: as they are.
+// refreshed returns the lifetimes of an address after an advertisement (RFC 4862 clause 5.5.3 e); now is the time since
+// boot in seconds. A temporary address ends at its limit (RFC 8981 clause 3.4). false: unchanged.
 func refreshed(a rtnl.Object, was formedAddress, p rtnl.Prefix, now int64) (preferred, valid uint32, ok bool) {
 	isPreferred, isValid := rtnl.Lifetimes(a)
 	if isValid == rtnl.Forever || len(a.Get(unix.IFA_CACHEINFO)) < 8 {
@@ -119,10 +119,10 @@ func refreshed(a rtnl.Object, was formedAddress, p rtnl.Prefix, now int64) (pref
 	return preferred, valid, true
 }
 
-// sameLifetime reports whether two lifetimes are one that was read at two moments.
+// sameLifetime reports whether two lifetimes may be one, read at two moments.
 func sameLifetime(a, b uint32) bool { return max(a, b)-min(a, b) <= 1 }
 
-// lifetimeLeft is for how long the kernel would still have refreshed an address that was for privacy.
+// lifetimeLeft returns for how long the kernel would still refresh a temporary address.
 func (l formedAddress) lifetimeLeft(setting string, now int64) uint32 {
 	limit, err := strconv.ParseInt(l.of.Sysctls[setting], 10, 64)
 	info := l.Get(unix.IFA_CACHEINFO)

@@ -7,16 +7,16 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// UpperAddress is an address of a link that stands on the adapter, such as a VLAN, or of the bridge that it is a port of, as far as
-// that link has the adapter's MAC.
+// UpperAddress is an address of an upper link of the adapter with the adapter's MAC: a VLAN, or the bridge that it is a
+// port of.
 type UpperAddress struct {
 	NIC     string
 	Address netip.Prefix
 	VLAN    uint16 // 0: untagged
 }
 
-// UpperAddresses reads the addresses behind the adapter, and which have gone since it was last asked. It is told of changes of those
-// links from here on.
+// UpperAddresses reads the addresses of upper links, and which have gone since the last call. From the first call on
+// their events are followed.
 func (f *Follower) UpperAddresses() (have map[UpperAddress]bool, gone []UpperAddress, err error) {
 	f.mu.Lock()
 	went := f.removedElsewhere

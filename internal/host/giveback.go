@@ -12,26 +12,26 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Restored says what giving back did.
+// Restored is the result of a give-back.
 type Restored struct {
 	Members []string // given back
 	Adapter string   // deleted, "" when there was none
-	Notes   []string // what could not be put back, and other things worth saying
+	Notes   []string // failures, and other things worth saying
 }
 
-// ReleaseAll gives all members back as they were, with the addresses that the adapter has at this moment: the members' own
-// go to their NICs, those that came since to the NIC that had the default route. The adapter stays, without
-// addresses; Finish ends it. Doing it again finishes what was cut off.
+// ReleaseAll gives all members back, with the addresses that the adapter has at this moment: the members' own go to
+// their NICs, later ones to the NIC that had the default route. The adapter stays without addresses; Finish ends it. A
+// repeated call completes an interrupted one.
 //
-// still, when not nil, is called right before the host's own stack gets the members' frames again: whoever forwards them to
-// the adapter stops then, so that no frame arrives twice.
+// still, if not nil, is called right before the host's stack gets the members' frames again. Whoever forwards them to
+// the adapter must stop then, so that no frame arrives twice.
 func (h *Host) ReleaseAll(still func()) (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.releaseAll(still, false)
 }
 
-// releaseAll is ReleaseAll; thorough: of a process that was killed, whose journal may have lost something.
+// releaseAll is ReleaseAll. thorough: the process was killed, and its journal may have lost records.
 func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	j, err := h.currentJournal()
 	if err != nil {
@@ -101,7 +101,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 	return out, nil
 }
 
-// collectMembers finds the members that have something to get back.
+// collectMembers finds the members that get something back.
 func (b *giveBack) collectMembers() {
 	for _, m := range b.j.State.Members {
 		if m.Away || m.Left && !m.Lent && !m.LeftDown {
@@ -125,7 +125,7 @@ func (b *giveBack) collectMembers() {
 	}
 }
 
-// takenBy is the other team that has a NIC by now, "" for none.
+// takenBy returns the other team that has the NIC now, "" for none.
 func (h *Host) takenBy(n NIC) string {
 	if h.o.Taken == nil {
 		return ""
@@ -146,7 +146,7 @@ func (b *giveBack) returnAddresses() error {
 	return nil
 }
 
-// clearAdapter takes the adapter's addresses away, now that they are where they belong. One that should be on a NIC and is not
+// clearAdapter removes the adapter's addresses after the NICs have got them. One that a NIC should have and has not
 // stays.
 func (b *giveBack) clearAdapter() error {
 	if b.adapter == nil {
@@ -161,7 +161,7 @@ func (b *giveBack) clearAdapter() error {
 		if b.adapter.kernelLinkLocal(a) {
 			continue
 		}
-		// What the kernel formed from advertisements it forms again.
+		// The NIC's kernel forms addresses from advertisements again.
 		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil && !rtnl.HasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
@@ -173,7 +173,7 @@ func (b *giveBack) clearAdapter() error {
 	return errors.Join(errs...)
 }
 
-// Finish deletes the adapter, if it is still there, and then the journal. Everything else must have been given back.
+// Finish deletes the adapter, if it exists, and the journal. The members must have been given back.
 func (h *Host) Finish() (adapter string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -207,8 +207,8 @@ func (h *Host) finish() (adapter string, err error) {
 	return adapter, nil
 }
 
-// Restore puts the host back when the team's process is gone: members, addresses, and the adapter it left behind.
-// The caller makes sure that the process does not run. Without a journal there is nothing to do, and a note says so.
+// Restore puts the host back after the team's process is gone: members, addresses, the adapter. The caller ensures that
+// the process does not run. Without a journal a note says that there is nothing to do.
 func (h *Host) Restore() (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -235,8 +235,8 @@ func (h *Host) Restore() (Restored, error) {
 	return out, err
 }
 
-// findUnrecorded looks for NICs that the team's settings name, that look as members do, and of which a journal that has lost records does
-// not say what they were. They get the defaults of the host, and can have what the adapter has.
+// findUnrecorded finds NICs in the team's settings that look like members and whose records the journal has lost. They
+// get the host's defaults, and may get the adapter's addresses.
 func (b *giveBack) findUnrecorded() {
 	for _, name := range b.h.o.Members {
 		if b.j.State.ByName(name) != nil {
@@ -247,7 +247,7 @@ func (b *giveBack) findUnrecorded() {
 			continue
 		}
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
-			continue // it was not touched yet
+			continue // not touched yet
 		}
 		was, err := b.h.readMember(n)
 		if err != nil {
@@ -269,7 +269,7 @@ func (b *giveBack) findUnrecorded() {
 	}
 }
 
-// runAll runs all of the undo steps, whatever becomes of one, and stops only in death.
+// runAll runs all steps even if one fails, and joins the errors. Only an injected crash stops it.
 func runAll(steps ...func() error) error {
 	var errs []error
 	for _, step := range steps {

@@ -12,10 +12,10 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// A NIC that is not there when its team ends keeps its part of the journal until it comes, in this boot: what it was is
-// given back to it then, but for addresses that the host has elsewhere by now.
+// A NIC that is absent when its team ends keeps its part of the journal until it returns in this boot. Then it gets its
+// config back, except addresses that the host has elsewhere by then.
 
-// finishJournal is the end of a team. The journal goes, or stays for NICs that are away.
+// finishJournal ends the team's journal: it is removed, or kept for absent NICs.
 func (h *Host) finishJournal(j *journal.Journal) error {
 	left := journal.State{Begin: j.State.Begin, Ended: true}
 	for _, m := range j.State.Members {
@@ -30,14 +30,14 @@ func (h *Host) finishJournal(j *journal.Journal) error {
 	if err := h.journalAbsent(j, left); err != nil || h.journal == nil {
 		return err
 	}
-	out, err := h.restoreAbsent() // some may have come while the team was there
+	out, err := h.restoreAbsent() // some may have returned before
 	for _, note := range out.Notes {
 		h.log.Info("given back", "team", h.o.Team, "what", note)
 	}
 	return err
 }
 
-// journalAbsent has the journal be of the NICs that are still away.
+// journalAbsent reduces the journal to the NICs that are still absent.
 func (h *Host) journalAbsent(j *journal.Journal, left journal.State) error {
 	if len(left.Members) == 0 {
 		if err := j.Remove(); err != nil {
@@ -55,7 +55,7 @@ func (h *Host) journalAbsent(j *journal.Journal, left journal.State) error {
 	return nil
 }
 
-// AbsentMembers names the NICs of teams that have ended that were not there.
+// AbsentMembers names the NICs that were absent when their team ended.
 func (h *Host) AbsentMembers() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,7 +70,7 @@ func (h *Host) AbsentMembers() []string {
 	return names
 }
 
-// RestoreAbsent gives NICs that were away when a team ended what is their own, those that are there now.
+// RestoreAbsent restores NICs that were absent when their team ended and are back.
 func (h *Host) RestoreAbsent() (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -115,7 +115,7 @@ func (h *Host) restoreAbsent() (Restored, error) {
 	return out, h.journalAbsent(j, left)
 }
 
-// restoreAbsentAddresses gives NICs their addresses and routes that are nowhere.
+// restoreAbsentAddresses restores addresses and routes that the host has nowhere else.
 func (b *giveBack) restoreAbsentAddresses() error {
 	for _, r := range b.members {
 		others, err := b.h.rt.AddressesElsewhere(r.nic.Index)
@@ -146,7 +146,7 @@ func (b *giveBack) restoreAbsentAddresses() error {
 	return b.restoreAbsentRoutes()
 }
 
-// usesAddress reports whether a route is by addresses that the NIC has.
+// usesAddress reports whether a route depends on one of the NIC's addresses.
 func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
 	at := rtnl.Gateways(o, r.was.Index)
 	if len(at) == 0 {
@@ -157,7 +157,7 @@ func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
 	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
 }
 
-// restoreAbsentRoutes adds the members' routes that the host has not.
+// restoreAbsentRoutes adds the members' routes that the host lacks.
 func (b *giveBack) restoreAbsentRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
@@ -179,7 +179,7 @@ func (b *giveBack) restoreAbsentRoutes() error {
 	return nil
 }
 
-// CheckForget refuses a NIC that the journal knows nothing of.
+// CheckForget refuses a NIC that the journal does not know.
 func (h *Host) CheckForget(nic string) *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -190,7 +190,8 @@ func (h *Host) CheckForget(nic string) *api.Problem {
 		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
 }
 
-// ForgetAbsent drops what the journal keeps for a NIC that was away when its team ended, and reports whether there was anything.
+// ForgetAbsent drops the journal's part for a NIC that was absent when its team ended, and reports whether there was
+// one.
 func (h *Host) ForgetAbsent(nic string) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// announceAddresses tells the neighbours of each NIC that its addresses are to be had at its own MAC. Those of a team that balanced what it
-// received were told the MACs of other NICs, and would go on sending there until they ask anew: to a NIC that is down again
-// by now, or that answers only because the host's stack is lenient.
+// announceAddresses announces each NIC's addresses with its own MAC. Peers of an elb team hold the MACs of other NICs,
+// and would send there until they resolve again: to a NIC that is down, or one that answers only under the weak host
+// model.
 func (b *giveBack) announceAddresses() error {
 	fd := -1
 	defer func() {
@@ -30,13 +30,13 @@ func (b *giveBack) announceAddresses() error {
 			if mac == 0 {
 				mac = r.nic.MAC
 			}
-			if fd < 0 { // of no protocol: it receives nothing
+			if fd < 0 { // protocol 0: receives nothing
 				if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 					return b.noteUnlessFatal(fmt.Errorf("announce addresses: %w", err))
 				}
 			}
 			err := unix.Sendto(fd, a.Announce(mac), 0, &unix.SockaddrLinklayer{Ifindex: r.nic.Index})
-			if err != nil && !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, unix.ENOBUFS) { // without link nobody has to be told
+			if err != nil && !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, unix.ENOBUFS) { // no link: nobody to tell
 				b.notef("the address %v of %s was not announced: %v", a.IP, r.nic.Name, err)
 			}
 		}
@@ -44,7 +44,7 @@ func (b *giveBack) announceAddresses() error {
 	return nil
 }
 
-// noteUppers says what others will lose with the adapter.
+// noteUppers names what vanishes with the adapter.
 func (b *giveBack) noteUppers() {
 	if b.adapter == nil {
 		return

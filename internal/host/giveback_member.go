@@ -13,34 +13,34 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// giveBack gives members back. Its steps are phases over all members, in an order in which every address is
-// held by the adapter or a NIC at each moment, and every route leads somewhere.
+// giveBack gives members back, in phases over all members. In this order every address is on the adapter or a NIC at
+// each moment, and every route leads somewhere.
 type giveBack struct {
 	h                *Host
 	j                *journal.Journal
 	members          []*member
-	indexNow         map[int]int              // ifindex as recorded → as it is
-	adapter          *NIC                     // nil: gone, or not concerned
+	indexNow         map[int]int              // recorded ifindex → present one
+	adapter          *NIC                     // nil: gone, or not involved
 	adapterAddresses []rtnl.Object            // the adapter's addresses
-	absent           []*journal.MemberState   // whose NICs are not there
-	started          map[memberFamily]*member // who has already been given it
+	absent           []*journal.MemberState   // their NICs are not there
+	started          map[memberFamily]*member // which NIC has got the first of it
 	notes            []string
 
-	thorough bool // the journal may not say all that was done
+	thorough bool // the journal may have lost records
 }
 
-// member is a member on its way back.
+// member is a member that is given back.
 type member struct {
 	was  *journal.MemberState
 	link netlink.Link
 	nic  NIC
 
-	hasLink bool          // it has a link, or had one a moment ago
-	reform  []rtnl.Object // addresses that its kernel is to form again from an advertisement
-	order6  []rtnl.Object // IPv6 addresses in their order, where some of them wait for that
+	hasLink bool          // has, or just had, a link
+	reform  []rtnl.Object // formed again from an advertisement
+	order6  []rtnl.Object // IPv6 addresses in order, if some are formed again
 }
 
-// acceptsRAs reports whether the NIC's kernel minds routers once it is given back.
+// acceptsRAs reports whether the NIC's kernel accepts router advertisements after the give-back.
 func (r *member) acceptsRAs() bool { return r.was.Up && r.was.Sysctls[disableIPv6] == "0" }
 
 func (b *giveBack) addMember(m *journal.MemberState, l netlink.Link, n NIC) {
@@ -51,7 +51,7 @@ func (b *giveBack) notef(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
 }
 
-// noteUnlessFatal turns an error that need not stop a return into a note.
+// noteUnlessFatal turns an error into a note, because a give-back goes on; not so an injected crash.
 func (b *giveBack) noteUnlessFatal(err error) error {
 	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
@@ -60,7 +60,7 @@ func (b *giveBack) noteUnlessFatal(err error) error {
 	return nil
 }
 
-// restoreLinks puts links back: up or down, MTU, features, IPv6.
+// restoreLinks restores links: up or down, MTU, features, IPv6.
 func (b *giveBack) restoreLinks(down bool) error {
 	for _, r := range b.members {
 		if !r.was.NeedsRestore() {
@@ -89,7 +89,7 @@ func (h *Host) restoreLink(b *giveBack, r *member, up bool) error {
 		return err
 	}
 	if m.Sysctls[disableIPv6] == "0" {
-		// The addresses were this host's a moment ago: duplicate detection would only take them out of use for a second.
+		// The host has just had these addresses: duplicate address detection would only disable them for a second.
 		if err := b.noteUnlessFatal(h.ignoreReadOnly(h.writeSysctl(name, acceptDAD, "0"))); err != nil {
 			return err
 		}
@@ -104,15 +104,15 @@ func (h *Host) restoreLink(b *giveBack, r *member, up bool) error {
 	}
 	return runAll(
 		func() error { return b.noteUnlessFatal(h.restoreResetSettings(r)) },
-		// ARP is answered only once the host sees the NIC's frames again, and accept_dad is for the addresses: see settle.
+		// arp_ignore waits until the host gets the NIC's frames, accept_dad for the addresses: see restoreLateSysctls.
 		func() error {
 			return b.noteUnlessFatal(h.ignoreReadOnly(h.restoreSysctls(name, m.Sysctls, ipv6MTU, disableIPv6)))
 		},
 	)
 }
 
-// restoreResetSettings gives a NIC the settings back that it has lost by nobody's will: all of them where it went away and came back, those
-// of IPv6 where an MTU was too small for that. Then IPv6 began anew, and is not off.
+// restoreResetSettings restores settings that the kernel has reset: all of a NIC that went away and returned; those of
+// IPv6 if the MTU was below IPv6's minimum, because IPv6 then restarts, and is not off.
 func (h *Host) restoreResetSettings(r *member) error {
 	family := "ipv6/"
 	off, _ := readSysctl(r.nic.Name, disableIPv6)
@@ -129,8 +129,8 @@ func (h *Host) restoreResetSettings(r *member) error {
 	)
 }
 
-// giveLinkLocals gives members the addresses that are good on their own link alone. Those that somebody gave a member by hand
-// leave the adapter, unless another member lent it the same.
+// giveLinkLocals restores link-local addresses. Those set by hand leave the adapter, unless another member lent it the
+// same.
 func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
 		want := slices.DeleteFunc(slices.Clone(r.was.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
@@ -149,14 +149,14 @@ func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	return nil
 }
 
-// lentByAnother reports whether the adapter has an address from another member too.
+// lentByAnother reports whether the adapter also has the address from another member.
 func (b *giveBack) lentByAnother(r *member, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
 		return m != r.was && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
 }
 
-// restoreUnmoved gives members what never moved to an adapter.
+// restoreUnmoved restores config that never moved to the adapter.
 func (b *giveBack) restoreUnmoved(down bool) error {
 	for _, r := range b.members {
 		want := r.was.Addresses
@@ -170,8 +170,8 @@ func (b *giveBack) restoreUnmoved(down bool) error {
 	return runAll(b.restoreRoutes, b.restoreNeighbours, func() error { return b.restoreProxies(nil) })
 }
 
-// addressesOf are the member's addresses that it is to be given back: those it has on the adapter or on itself. One that
-// is on neither was taken away by the user, unless the adapter lost it by going down or away.
+// addressesOf returns the member's addresses to be restored: those on the adapter or on the NIC. One on neither was
+// removed by the user, unless the adapter lost it by going down or vanishing.
 func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 	have, err := b.h.rt.Addresses(r.nic.Index)
 	if err != nil {
@@ -188,7 +188,7 @@ func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 			want = append(want, rtnl.WithMetric(rtnl.WithLifetimes(a, held[i]), held[i]))
 			continue
 		case r.was.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.was.Adopted:
-		case b.adapter == nil: // it has run out
+		case b.adapter == nil: // it has expired
 		default:
 			b.notef("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
@@ -200,15 +200,15 @@ func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 	return want, nil
 }
 
-// adapterWentDown reports whether the adapter is down, or was and has not got back what a link loses by that, all its IPv6 addresses
-// at once. Those that somebody takes away while the team runs the journal does not know any more.
+// adapterWentDown reports whether the adapter is down, or was and has not got its IPv6 addresses back. Addresses that
+// somebody removes while the team runs are no longer in the journal.
 func (b *giveBack) adapterWentDown() bool {
 	return !b.adapter.AdminUp || !slices.ContainsFunc(b.adapterAddresses, func(a rtnl.Object) bool {
 		return a.Family() == unix.AF_INET6 && !rtnl.IsLinkLocal(a) && b.ownerOf(a) != nil
 	})
 }
 
-// setAddresses makes a NIC's addresses what they were, in their order.
+// setAddresses gives a NIC these addresses, in this order.
 func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 	h, name := b.h, r.nic.Name
 	have, err := h.rt.Addresses(r.nic.Index)
@@ -216,7 +216,7 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 		return err
 	}
 	if r.was.NeedsRestore() && !r.was.Guessed {
-		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without a cable: it is to have one now
+		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without carrier: allow it now
 		for _, a := range have {
 			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {
@@ -241,15 +241,15 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 			v6 = append(v6, next)
 		}
 	}
-	// Those for privacy in any order: its kernel makes others beside them as it forms its own.
+	// Temporary addresses in any order: the kernel makes new ones beside them.
 	if err := h.rt.AddMissingAddresses(slices.Concat(v4, private), have, name); err != nil {
 		return err
 	}
 	return h.rt.AddAddressesInOrder(r.deferFormed(v6), r.nic.Index, name)
 }
 
-// deferFormed are the IPv6 addresses that a NIC gets at once. What the kernel had formed from advertisements it forms again,
-// see relearnRoutes, and what stood before those comes after them: the kernel puts a new address in front.
+// deferFormed returns the IPv6 addresses to be added at once. The kernel forms SLAAC addresses again (see
+// relearnRoutes), and addresses that stood before those are added after them, because the kernel prepends.
 func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
 	if !r.acceptsRAs() {
 		return v6
@@ -264,7 +264,7 @@ func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
 			first = i + 1
 		}
 		r.reform = append(r.reform, a)
-		// In case that the kernel does not: the prefix's route is not this address's.
+		// In case the kernel does not: the prefix's route is not this address's.
 		wanted[i] = rtnl.AddressRequest(a, r.nic.Index, unix.IFA_F_NOPREFIXROUTE)
 	}
 	if len(r.reform) == 0 {
@@ -274,7 +274,7 @@ func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
 	return v6[first:]
 }
 
-// unisolate lets the host's stack see the members again.
+// unisolate lets the host's stack receive the members' frames.
 func (b *giveBack) unisolate() error {
 	var errs []error
 	for _, r := range b.members {
@@ -305,14 +305,13 @@ func (b *giveBack) unisolate() error {
 }
 
 const (
-	// dadPatience bounds the wait for the kernel to take new addresses for good …
+	// dadPatience bounds the wait until addresses are no longer tentative.
 	dadPatience = 2 * time.Second
-	// … and noLinkPatience where the NIC has no carrier, without which it does not.
+	// noLinkPatience is the bound without carrier, where they stay tentative.
 	noLinkPatience = 500 * time.Millisecond
 )
 
-// restoreLateSysctls sets what may only be set at the end. The kernel looks at accept_dad when its worker
-// comes to the new addresses, so the old value waits for that.
+// restoreLateSysctls restores what must wait. The kernel reads accept_dad when its worker handles the new addresses.
 func (b *giveBack) restoreLateSysctls() error {
 	restore := func(keys ...string) error {
 		for _, r := range b.members {
@@ -328,11 +327,11 @@ func (b *giveBack) restoreLateSysctls() error {
 		}
 		return nil
 	}
-	// Nobody waits for an answer by ARP until then.
+	// No ARP request is answered before.
 	return runAll(func() error { return restore(arpIgnore, rpFilter) }, func() error { return restore(acceptDAD) })
 }
 
-// awaitDAD waits until no address of a NIC whose duplicate detection is off is tentative.
+// awaitDAD waits until no address is tentative, if duplicate address detection is off.
 func (h *Host) awaitDAD(n NIC) {
 	if v, ok := readSysctl(n.Name, acceptDAD); !ok || v != "0" {
 		return

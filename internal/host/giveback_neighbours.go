@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// seedNeighbours tells NICs whom the adapter knows, before traffic moves: until the host sees a NIC's frames again, an
-// answer to its question would be lost, and the next question comes a second later.
+// seedNeighbours copies the adapter's neighbours to the NICs before traffic moves. Until the host receives the NIC's
+// frames, an ARP reply would be lost, and the next request comes a second later.
 func (b *giveBack) seedNeighbours() error {
 	if b.adapter == nil {
 		return nil
@@ -26,13 +26,13 @@ func (b *giveBack) seedNeighbours() error {
 			continue
 		}
 		if err := b.h.rt.SetNeighbour(n, b.members[i].nic.Index); rtnl.IsInjectedCrash(err) {
-			return err // others: it is asked for when it is needed
+			return err // others are resolved when needed
 		}
 	}
 	return nil
 }
 
-// reaches reports whether an address is on a subnet of the NIC, or is a router of its.
+// reaches reports whether an address is on a subnet of the NIC, or one of its gateways.
 func (r *member) reaches(a netip.Addr) bool {
 	if a.Is6() && a.IsLinkLocalUnicast() {
 		return slices.ContainsFunc(slices.Concat(r.was.Routes, r.was.Advertised),
@@ -41,7 +41,7 @@ func (r *member) reaches(a netip.Addr) bool {
 	return slices.ContainsFunc(r.was.Addresses, func(o rtnl.Object) bool { return rtnl.AddressPrefix(o).Contains(a) })
 }
 
-// restoreNeighbours puts permanent neighbours back, and lets NICs know what the adapter or they themselves knew of gateways.
+// restoreNeighbours restores permanent neighbours, and known gateways.
 func (b *giveBack) restoreNeighbours() error {
 	for _, r := range b.members {
 		if r.nic.AdminUp != r.was.Up && !r.was.Up {
@@ -53,7 +53,7 @@ func (b *giveBack) restoreNeighbours() error {
 			}
 			err := b.h.rt.SetNeighbour(n, r.nic.Index)
 			if err != nil && !rtnl.IsPermanent(n) && !rtnl.IsInjectedCrash(err) {
-				continue // it is asked for when it is needed
+				continue // resolved when needed
 			}
 			if err := b.noteUnlessFatal(err); err != nil {
 				return err
@@ -63,7 +63,7 @@ func (b *giveBack) restoreNeighbours() error {
 	return nil
 }
 
-// restoreProxies gives NICs theirs back, those that the adapter still has, and the inheritor those that came since.
+// restoreProxies restores proxy entries that the adapter still has; the inheritor gets later ones.
 func (b *giveBack) restoreProxies(inheritor *member) error {
 	var held []rtnl.Object
 	if b.adapter != nil {
@@ -81,7 +81,7 @@ func (b *giveBack) restoreProxies(inheritor *member) error {
 	for _, r := range b.members {
 		for _, n := range r.was.Proxies {
 			if r.was.Adopted && b.adapter != nil && b.adapter.AdminUp && !rtnl.HasNeighbour(held, n) {
-				continue // somebody took it away
+				continue // somebody removed it
 			}
 			if err := give(n, r); err != nil {
 				return err

@@ -9,14 +9,15 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// relearnRoutes has the kernels of NICs learn what the adapter's knows from routers at this moment. It comes when the host sees
-// the NICs' frames again, for a link takes an advertisement only then; the adapter has its addresses until after that.
+// relearnRoutes makes the NICs' kernels learn what the adapter's kernel knows from routers. It runs once the host
+// receives the NICs' frames, because a link accepts advertisements only then. The adapter keeps its addresses until
+// later.
 func (b *giveBack) relearnRoutes() error {
 	all, err := b.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
-	var known []rtnl.Object // by the adapter
+	var known []rtnl.Object // by the adapter's kernel
 	lessons := map[*member]*raState{}
 	for _, r := range b.members {
 		lessons[r] = &raState{addresses: r.reform, info: r.was.RouterInfo}
@@ -31,7 +32,7 @@ func (b *giveBack) relearnRoutes() error {
 	}
 	for _, m := range b.j.State.Members {
 		if m.Adopted && b.adapter != nil && b.adapter.AdminUp {
-			continue // what the adapter has forgotten is no more
+			continue // what the adapter no longer has is void
 		}
 		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
 			for _, r := range b.learnersOf(o) {
@@ -68,8 +69,8 @@ func (b *giveBack) relearnRoutes() error {
 	return nil
 }
 
-// learnersOf are the NICs that learn a route: those that had learned it, or what stands in for one that has no link; the inheritor
-// where none had.
+// learnersOf returns the NICs that learn a route: those that had learned it, or their stand-ins; the inheritor if none
+// had.
 func (b *giveBack) learnersOf(o rtnl.Object) []*member {
 	var list []*member
 	for _, m := range b.j.State.Members {

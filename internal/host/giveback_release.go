@@ -9,10 +9,10 @@ import (
 	"nicteam/internal/host/journal"
 )
 
-// Release gives one member back while the team goes on: its flags, MTU, sysctls and features as they were. Addresses that
-// moved to the adapter stay there until the team ends. A NIC whose MAC the adapter has (lender) is given back down:
-// whatever it sent by itself would move the team's traffic on the LAN to a NIC that is no longer in the team. note says
-// so, and what else is worth saying; "" for nothing.
+// Release gives one member back while the team goes on: flags, MTU, sysctls and features. Addresses that moved stay on
+// the adapter until the team ends. A NIC whose MAC the adapter has (lender) is released down: whatever it sent by
+// itself would draw the team's traffic to a NIC that is no longer in the team. note says so, and what else is worth
+// saying; "" for nothing.
 func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -28,7 +28,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
 	l, n, err := h.memberLink(m)
 	if err != nil {
-		// It is gone: the kernel has forgotten what we did to it. It keeps what it lent.
+		// Gone: the kernel has forgotten our changes. What it lent stays its own.
 		h.hooks.EndIsolation(m.Index)
 		h.hooks.Forget(m.Index)
 		left.Done = true
@@ -71,7 +71,7 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	return note, j.Write(left)
 }
 
-// adapter is the team's TAP if it is there and ours.
+// adapter returns the team's TAP if it exists and is ours.
 func (h *Host) adapter() (NIC, bool) {
 	if h.journal == nil || h.journal.State.Ended {
 		return NIC{}, false
@@ -79,7 +79,7 @@ func (h *Host) adapter() (NIC, bool) {
 	return h.adapterOf(&h.journal.State)
 }
 
-// adapterOf is the TAP that a journal means.
+// adapterOf returns the TAP that a journal describes.
 func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
 	name, before := h.o.Team, []int(nil)
 	if s.Begin != nil {
@@ -96,8 +96,8 @@ func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
 		if n.Kind != "tun" || !n.Ethernet {
 			continue
 		}
-		// A TAP whose index was not written down was made after Begin, which saw that the name was free. Its index need
-		// not be above those of then: links that were moved here brought theirs along.
+		// A TAP whose ifindex was not journalled was created after Begin, when no link had its name. Its ifindex may be
+		// lower than others of then: links moved from another namespace keep theirs.
 		if s.Adapter != nil && n.Index == s.Adapter.Index ||
 			s.Adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
 			return n, true

@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// reorderRoutes brings members' routes into the place among their rivals that they had. Routes of other links are never
-// touched, so a place between two of those cannot be had again.
+// reorderRoutes restores the order of members' routes among routes of the same key. Routes of other links are never
+// touched, so a place between two of them cannot be restored.
 func (b *giveBack) reorderRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
@@ -31,7 +31,7 @@ func (b *giveBack) reorderRoutes() error {
 	return nil
 }
 
-// reorderSameKey moves members' routes to the front or the end where the order is not as it was.
+// reorderSameKey moves members' routes to the front or the end if the order differs.
 func (b *giveBack) reorderSameKey(have, was []rtnl.Object) error {
 	var want []rtnl.Object
 	for _, r := range was {
@@ -64,7 +64,7 @@ func (b *giveBack) reorderSameKey(have, was []rtnl.Object) error {
 	return nil
 }
 
-// onlyByMembers reports whether a route leads by members only.
+// onlyByMembers reports whether all hops of a route are members.
 func (b *giveBack) onlyByMembers(r rtnl.Object) bool {
 	for _, link := range rtnl.RouteLinks(r) {
 		if !slices.ContainsFunc(b.members, func(m *member) bool { return m.nic.Index == link }) {
@@ -74,7 +74,7 @@ func (b *giveBack) onlyByMembers(r rtnl.Object) bool {
 	return true
 }
 
-// reinsert takes a route out and puts it in again elsewhere; a rival serves in between.
+// reinsert deletes a route and adds it elsewhere; another one of the key serves in between.
 func (b *giveBack) reinsert(r rtnl.Object, where int) error {
 	if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(r)); err != nil {
 		return err

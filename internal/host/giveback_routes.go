@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// originalRoutes are the members' routes as they were, each once, with the links' ifindexes of today. Those of a NIC that cannot carry
-// them are of the one that stands in for it.
+// originalRoutes returns the members' recorded routes, each once, with present ifindexes. Those of a NIC that cannot
+// carry them name its stand-in.
 func (b *giveBack) originalRoutes(family byte) []rtnl.Object {
 	return b.originalRoutesOf(family, func(*journal.MemberState) bool { return true })
 }
@@ -45,7 +45,7 @@ func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState
 	return list
 }
 
-// metricChanged reports whether a route was the connected route of an address that has another metric by now.
+// metricChanged reports whether a route was the connected route of an address whose metric has changed since.
 func (b *giveBack) metricChanged(m *journal.MemberState, o rtnl.Object) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
 		i := slices.IndexFunc(b.adapterAddresses, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
@@ -53,7 +53,7 @@ func (b *giveBack) metricChanged(m *journal.MemberState, o rtnl.Object) bool {
 	})
 }
 
-// onAdapter is what an original became on the adapter.
+// onAdapter returns the form of an original route on the adapter.
 func (b *giveBack) onAdapter(o rtnl.Object) rtnl.Object {
 	to := map[int]int{}
 	for _, r := range b.members {
@@ -62,8 +62,8 @@ func (b *giveBack) onAdapter(o rtnl.Object) rtnl.Object {
 	return rtnl.RouteRequest(o, to)
 }
 
-// withoutDeadHops is a route without the next hops by NICs that go back down: the kernel keeps such hops when a NIC goes down, and takes
-// none in while it is. A route that leads nowhere else is left as it is.
+// withoutDeadHops returns a route without next hops on NICs that go back down: the kernel keeps such hops when a NIC
+// goes down, but refuses new ones. A route with no other hop is unchanged.
 func (b *giveBack) withoutDeadHops(o rtnl.Object) rtnl.Object {
 	down := func(n []byte) bool {
 		return slices.ContainsFunc(b.members, func(r *member) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.was.Up })
@@ -89,9 +89,9 @@ func (b *giveBack) withoutDeadHops(o rtnl.Object) rtnl.Object {
 	return o
 }
 
-// moveRoutes moves routes of a family that are on the adapter back to their NICs. IPv4's go before the addresses, so that the
-// kernel does not make prefix routes behind them, but for those whose gateway a NIC reaches only with its address (early);
-// IPv6's name addresses that must be there.
+// moveRoutes moves routes of a family from the adapter to their NICs. IPv4 routes move before the addresses, so that
+// the kernel adds no connected routes behind them, except those whose gateway needs the address first (early). IPv6
+// routes need the addresses that they name.
 func (b *giveBack) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
@@ -126,8 +126,8 @@ func (b *giveBack) moveRoutes(family byte, early bool) error {
 	return nil
 }
 
-// removedRoutes are the originals that somebody took off the adapter: they are nowhere, and others are there. If all were, the
-// adapter would have lost them by going down.
+// removedRoutes returns original routes that somebody removed from the adapter while others remained. If all are gone,
+// the adapter lost them by going down.
 func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
@@ -151,8 +151,8 @@ func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
 	return gone
 }
 
-// restoreRoutes adds originals that are nowhere, and removes those that the kernel made with addresses but that
-// were not there. A route whose place another has taken since is left out, and one from an address that is no more.
+// restoreRoutes adds original routes that are missing, and deletes connected routes that the kernel added and that were
+// not there. It skips a route whose key another one has taken, and one whose source address is gone.
 func (b *giveBack) restoreRoutes() error {
 	all, err := b.h.rt.Routes()
 	if err != nil {
@@ -177,7 +177,7 @@ func (b *giveBack) restoreRoutes() error {
 		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
-		// From an IPv6 route the kernel takes a source that the host lost, and leaves the rest: it is in the way.
+		// If a source address is removed, the kernel keeps an IPv6 route without it, which is in the way.
 		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
 			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
@@ -200,7 +200,8 @@ func (b *giveBack) restoreRoutes() error {
 	return nil
 }
 
-// inheritedSubnet reports whether a route is the subnet of an address that the NIC did not have before, or had with another metric.
+// inheritedSubnet reports whether a route is the subnet of an address that the NIC did not have, or had with another
+// metric.
 func (r *member) inheritedSubnet(addresses []rtnl.Object, o rtnl.Object) bool {
 	subnet := rtnl.Destination(o)
 	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
@@ -210,7 +211,7 @@ func (r *member) inheritedSubnet(addresses []rtnl.Object, o rtnl.Object) bool {
 	})
 }
 
-// giveInheritedRoutes moves to NICs what came to the adapter while it was there.
+// giveInheritedRoutes moves routes that came to the adapter while the team ran.
 func (b *giveBack) giveInheritedRoutes() error {
 	if b.adapter == nil {
 		return nil
@@ -240,8 +241,8 @@ func (b *giveBack) giveInheritedRoutes() error {
 	return nil
 }
 
-// restoreRules gives members the rules back that were replaced, and takes the adapter's copies away: the kernel keeps rules of a
-// link that is gone. A copy that is not there any more was removed by somebody, who wants no such rule.
+// restoreRules restores members' rules that copies had replaced, and removes the copies: the kernel keeps rules of a
+// link that is gone. If a copy is missing, somebody removed it, and the member's rule is not restored either.
 func (b *giveBack) restoreRules() error {
 	adapter := b.j.State.AdapterName()
 	copies, err := b.h.rt.RuleCopies(adapter)
@@ -271,7 +272,7 @@ func (b *giveBack) restoreRules() error {
 			}
 		}
 	}
-	// The kernel may remove another copy than the one that is asked for: see RemoveRule.
+	// The kernel may remove another copy than the requested one: see RemoveRule.
 	for range copies {
 		left, err := b.h.rt.RuleCopies(adapter)
 		if err != nil || len(left) == 0 {

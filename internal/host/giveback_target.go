@@ -14,18 +14,19 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// What the adapter has when a team ends goes where the host stays reachable by it: to the NIC that it came from if that is
-// there and has a link, else to one that has. This file decides where.
+// Addresses go where the host stays reachable: to the NIC that they came from if it is present and has a link, else to
+// a NIC that has one. This file decides.
 
 // hasIPv6 reports whether the NIC gets IPv6 back.
 func (r *member) hasIPv6() bool { return r.was.Sysctls[disableIPv6] == "0" }
 
-// canCarry reports whether a NIC is one that an address of this family can be reached by.
+// canCarry reports whether the host can be reached by the NIC in this family.
 func (r *member) canCarry(family byte) bool {
 	return r.was.Up && r.hasLink && !r.was.Left && (family == unix.AF_INET || r.hasIPv6())
 }
 
-// readCarriers notes which NICs have a link, or had one before their settings were put back: many lose it for seconds by that.
+// readCarriers records which NICs have a link, or had one before their settings were restored: many lose it for seconds
+// by that.
 func (b *giveBack) readCarriers() error {
 	list, err := b.h.links()
 	if err != nil {
@@ -37,8 +38,8 @@ func (b *giveBack) readCarriers() error {
 	return nil
 }
 
-// inheritor is the NIC that gets what no NIC can have back that it came from: first those with a link, of them the one that had the
-// default route, else one with addresses. nil: there is none with this family.
+// inheritor returns the NIC that gets what cannot return to its own NIC: preferably one with a link, of those the one
+// with the default route, else one with addresses. nil: no NIC has the family.
 func (b *giveBack) inheritor(family byte) *member {
 	able := []func(*member) bool{
 		func(r *member) bool { return r.canCarry(family) },
@@ -64,8 +65,8 @@ func (b *giveBack) inheritor(family byte) *member {
 	return nil
 }
 
-// standInFor is the NIC that stands in for one that cannot carry its own, nil if that is not needed or nobody can: for a NIC
-// that is not there, and for one without link while another has one.
+// standInFor returns the NIC that carries a member's config in its place: for an absent NIC, and for one without link
+// if another has one. nil: not needed, or impossible.
 func (b *giveBack) standInFor(m *journal.MemberState, family byte) *member {
 	r := b.memberOf(m)
 	if to := b.started[memberFamily{m, family}]; to != nil && to.canCarry(family) {
@@ -81,14 +82,14 @@ func (b *giveBack) standInFor(m *journal.MemberState, family byte) *member {
 	return inheritor
 }
 
-// memberFamily is what a member had of a family of addresses.
+// memberFamily is a member's config of one family.
 type memberFamily struct {
 	of     *journal.MemberState
 	family byte
 }
 
-// findStarted finds NICs that have addresses or routes of others: a process that was killed had begun to give them there, and
-// the rest is to follow.
+// findStarted finds NICs that have config of others: a killed process had started to give it there, and the rest
+// follows.
 func (b *giveBack) findStarted() error {
 	b.started = map[memberFamily]*member{}
 	all, err := b.h.rt.Routes()
@@ -119,12 +120,12 @@ func (b *giveBack) findStarted() error {
 	return nil
 }
 
-// lentAny reports whether what a member had is on the adapter.
+// lentAny reports whether config of the member is on the adapter.
 func (b *giveBack) lentAny(m *journal.MemberState) bool {
 	return m.Adopted || slices.ContainsFunc(b.adapterAddresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
 }
 
-// memberOf is a member on its way back, nil if its NIC is not there.
+// memberOf returns the member that is given back, nil if its NIC is absent.
 func (b *giveBack) memberOf(m *journal.MemberState) *member {
 	for _, r := range b.members {
 		if r.was == m {
@@ -134,7 +135,7 @@ func (b *giveBack) memberOf(m *journal.MemberState) *member {
 	return nil
 }
 
-// ownerOf is whose an address of the adapter was, one that is there if there are several; nil: nobody's.
+// ownerOf returns the member whose address it was, preferably a present one; nil: nobody's.
 func (b *giveBack) ownerOf(a rtnl.Object) *journal.MemberState {
 	var gone *journal.MemberState
 	for _, m := range b.j.State.Members {
@@ -149,7 +150,7 @@ func (b *giveBack) ownerOf(a rtnl.Object) *journal.MemberState {
 	return gone
 }
 
-// targetOf is the NIC that gets an address of the adapter.
+// targetOf returns the NIC that gets an address of the adapter.
 func (b *giveBack) targetOf(a rtnl.Object) *member {
 	m := b.ownerOf(a)
 	if m == nil {
@@ -161,8 +162,8 @@ func (b *giveBack) targetOf(a rtnl.Object) *member {
 	return b.memberOf(m)
 }
 
-// teamAddresses are the addresses that the team has and NICs are to get: those of the adapter, with the IPv6 ones that it lost by
-// going down, or where it is no more those that its members lent it.
+// teamAddresses returns the addresses to be given to NICs: those on the adapter, and those that it lost by going down
+// (IPv6) or vanishing (all).
 func (b *giveBack) teamAddresses() []rtnl.Object {
 	if b.adapter != nil && !b.adapterWentDown() {
 		return b.adapterAddresses
@@ -181,8 +182,8 @@ func (b *giveBack) teamAddresses() []rtnl.Object {
 	return list
 }
 
-// goesToNIC reports whether an address of the team goes to a NIC at all: not what the kernel makes by itself for the adapter, nor what
-// the team was given.
+// goesToNIC reports whether a NIC gets the address at all: not the kernel's own of the adapter, nor those that the team
+// was given.
 func (b *giveBack) goesToNIC(a rtnl.Object) bool {
 	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
 		return false
@@ -191,13 +192,12 @@ func (b *giveBack) goesToNIC(a rtnl.Object) bool {
 	return m == nil || !m.IsKernelLinkLocal(a)
 }
 
-// giveInheritedAddresses gives NICs the addresses that they have not had: later ones, and those of NICs that cannot carry them. Those
-// that the kernel formed from advertisements a NIC forms by itself where it can, and without the members' addresses
-// on it the adapter had them for its own.
+// giveInheritedAddresses gives NICs addresses that they did not have: later ones, and those of NICs that cannot carry
+// them. A NIC that can forms SLAAC addresses itself.
 func (b *giveBack) giveInheritedAddresses() error {
 	var errs []error
 	told := map[memberFamily]bool{}
-	var wait journal.Config // of the first NIC that is away
+	var wait journal.Config // of the first absent NIC
 	for _, a := range b.teamAddresses() {
 		m, to := b.ownerOf(a), b.targetOf(a)
 		if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
@@ -249,8 +249,8 @@ func (b *giveBack) giveInheritedAddresses() error {
 	return errors.Join(errs...)
 }
 
-// noteSettings names the settings that somebody gave a NIC with its addresses in mind and that the one which gets them has
-// otherwise: they are its own, and nobody would set them back when the first one works again.
+// noteSettings names sysctls that were set for the sake of the moved addresses and differ on the NIC that gets them.
+// They are not changed: nobody would restore them when the first NIC works again.
 func (b *giveBack) noteSettings(l memberFamily, to *member) {
 	family := "ipv4/"
 	if l.family == unix.AF_INET6 {
@@ -261,7 +261,7 @@ func (b *giveBack) noteSettings(l memberFamily, to *member) {
 	}
 }
 
-// inheritedAddress is what an address of the adapter, m's before or nobody's, becomes on a NIC.
+// inheritedAddress returns the message that adds an address of the adapter (m's, or nobody's: nil) to a NIC.
 func (b *giveBack) inheritedAddress(a rtnl.Object, m *journal.MemberState, to *member) rtnl.Object {
 	if m != nil {
 		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
@@ -273,13 +273,13 @@ func (b *giveBack) inheritedAddress(a rtnl.Object, m *journal.MemberState, to *m
 	case rtnl.IsAutoconfigured(a):
 		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
 	case b.adapterConnects(a):
-		// The kernel does not move the route of its subnet, which was made for a NIC that nobody knows of any more.
+		// Its subnet's connected route was of a NIC that no record names; the kernel must add one.
 		next = rtnl.WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
 	}
 	return rtnl.Relabel(next, b.h.o.Team, to.nic.Name)
 }
 
-// adapterConnects reports whether the adapter has a route of the kernel's to the subnet of an address.
+// adapterConnects reports whether the adapter has the kernel's connected route of the address.
 func (b *giveBack) adapterConnects(a rtnl.Object) bool {
 	if b.adapter == nil {
 		return false
@@ -291,7 +291,7 @@ func (b *giveBack) adapterConnects(a rtnl.Object) bool {
 	})
 }
 
-// whyNotBack a NIC does not get its own.
+// whyNotBack says why a NIC does not get its own addresses.
 func (b *giveBack) whyNotBack(m *journal.MemberState) string {
 	if b.memberOf(m) == nil {
 		return m.Name + " is not there"
@@ -299,8 +299,8 @@ func (b *giveBack) whyNotBack(m *journal.MemberState) string {
 	return m.Name + " has no link"
 }
 
-// routeTarget is the NIC that gets a route of the adapter that was none of the members': one whose address it gives packets, or on
-// whose subnet its gateway is, else the inheritor.
+// routeTarget returns the NIC that gets a route of the adapter that was no member's: the NIC with its source address or
+// its gateway's subnet, else the inheritor.
 func (b *giveBack) routeTarget(o rtnl.Object, addresses []rtnl.Object) *member {
 	var wanted []netip.Addr
 	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
@@ -319,8 +319,8 @@ func (b *giveBack) routeTarget(o rtnl.Object, addresses []rtnl.Object) *member {
 	return b.inheritor(o.Family())
 }
 
-// removeDuplicates takes addresses off NICs that are on another one, too: a process that was killed had begun to give them there and
-// they have come home since, or had not taken them off a NIC without link yet, for which the other one stands in.
+// removeDuplicates removes addresses that are on two NICs: a killed process had given them to a stand-in and they have
+// returned since, or had not yet removed them from a NIC without link.
 func (b *giveBack) removeDuplicates() error {
 	if !b.thorough {
 		return nil
@@ -351,7 +351,7 @@ func (b *giveBack) removeDuplicates() error {
 	return nil
 }
 
-// checkNothingLost says why members cannot be given back: the adapter has addresses that the host would lose.
+// checkNothingLost refuses a give-back by which the host would lose addresses of the adapter.
 func (b *giveBack) checkNothingLost() error {
 	if b.adapter == nil {
 		return nil

@@ -11,10 +11,10 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// hookLink names the NIC to package tchook.
+// hookLink identifies the NIC for package tchook.
 func (n NIC) hookLink() tchook.Link { return tchook.Link{Name: n.Name, Index: n.Index} }
 
-// hookJournal is the part of the journal about the hooks of one link: a member's, or with no 0 the adapter's.
+// hookJournal implements tchook.Journal for one link: a member's, or the adapter's (no 0).
 type hookJournal struct {
 	j  *journal.Journal
 	no int
@@ -45,7 +45,7 @@ func (r hookJournal) Detached(hook string) error {
 	return r.j.Write(journal.Record{Kind: journal.KindDetach, No: r.no, Hook: hook, Done: true})
 }
 
-// hookJournalOf finds the records of a NIC that is a member in the team, or the adapter.
+// hookJournalOf returns the journal of a present member or the adapter.
 func (h *Host) hookJournalOf(n NIC) (hookJournal, error) {
 	j, err := h.currentJournal()
 	if err != nil {
@@ -61,18 +61,17 @@ func (h *Host) hookJournalOf(n NIC) (hookJournal, error) {
 	return hookJournal{j, m.No}, nil
 }
 
-// attachment is a program on a hook, as Attach returns it.
+// attachment is the io.Closer that Attach returns.
 type attachment struct {
 	h  *Host
 	no int // of the member, 0: the adapter
 	on *tchook.Attached
 }
 
-// Attach puts a tc program ahead of everything on a hook, AttachTCXIngress or AttachTCXEgress, of a recorded member
-// or of the adapter: see tchook.Hooks.Attach for its place and its errors.
+// Attach attaches a tc program to a hook of a recorded member or of the adapter; see tchook.Hooks.Attach.
 //
-// The program may be closed afterwards. Closing what is returned takes it off the hook, as do the release of its NIC and
-// the end of the team; closing again, or when the NIC is gone, is fine.
+// The caller may close p afterwards. Closing the result detaches the program, as do the release of its NIC and the end
+// of the team. A second Close, or one after the NIC is gone, is fine.
 func (h *Host) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,7 +90,7 @@ func (h *Host) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (io.Closer
 	return &attachment{h, j.no, a}, nil
 }
 
-// Close takes the program off its hook.
+// Close detaches the program.
 func (a *attachment) Close() error {
 	h := a.h
 	h.mu.Lock()
@@ -112,8 +111,8 @@ func (a *attachment) Close() error {
 	return h.hooks.Detach(a.on, n.hookLink(), gone, hookJournal{j, a.no})
 }
 
-// Isolate hides the frames that a recorded member receives from the host's own IP stack; what is the NIC's own business
-// passes (tchook/bpf/isolate.c). Where anybody may miss them, the member's packet socket must be open by then. Doing it again is fine.
+// Isolate hides a recorded member's received frames from the host's IP stack, except the NIC's own protocols
+// (tchook/bpf/isolate.c). The member's packet socket must be open before. It may be repeated.
 func (h *Host) Isolate(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +137,7 @@ func (h *Host) Isolate(index int) error {
 	})
 }
 
-// Unisolate lets the host's stack see the member's frames again.
+// Unisolate ends the isolation.
 func (h *Host) Unisolate(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -159,15 +158,15 @@ func (h *Host) Unisolate(index int) error {
 	return nil
 }
 
-// DetachGone takes the team's programs off NICs that have left for another network namespace.
+// DetachGone detaches the team's programs from NICs that have left for another network namespace.
 func (h *Host) DetachGone() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hooks.EndGone()
 }
 
-// HooksFree looks whether Attach would find somebody else on the ingress hooks of NICs or the egress hook of the adapter, if there
-// is one, without changing anything; the error is a *tchook.HookHeld then.
+// HooksFree returns a *tchook.HookHeld if Attach would find another program or filter on the ingress of a NIC or the
+// egress of the adapter, if there is one. It changes nothing.
 func (h *Host) HooksFree(names []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -186,17 +185,16 @@ func (h *Host) HooksFree(names []string) error {
 	return nil
 }
 
-// detachFromAdapter takes all programs of the team off the adapter.
+// detachFromAdapter detaches all programs of the team from the adapter.
 func (h *Host) detachFromAdapter(j *journal.Journal) error {
 	a, ok := h.adapter()
 	if !ok {
-		return nil // gone, and what was on it
+		return nil // gone with all programs
 	}
 	return h.hooks.DetachAll(a.hookLink(), hookJournal{j, 0})
 }
 
-// sweepHooks takes away the programs that a process of this team left on hooks when it was killed. Its memory is gone,
-// so nobody tells them any more what has changed.
+// sweepHooks detaches programs that a killed process of this team left. Nobody updates their maps any more.
 func (h *Host) sweepHooks() error {
 	j := h.journal
 	var errs []error

@@ -14,27 +14,27 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// Options say whose host is meant. The zero value reads links and nothing else.
+// Options select the host. The zero value only reads links.
 type Options struct {
-	StateDir string // where the journal is; needed by whatever changes the host
+	StateDir string // of the journal; needed for every change
 	Team     string
 	Logger   *slog.Logger // nil: none
 
-	// Members are the NICs that the team's settings name. Restore looks for them where a journal has lost its records.
+	// Members are the NICs in the team's settings. Restore looks for them if the journal has lost their records.
 	Members []string
 
-	// Taken says which other team, "" for none, has a NIC by now that left this one. nil: none has.
+	// Taken returns the other team that now has a NIC which left this one, "" for none. nil: no team has.
 	Taken func(index int) string
 
-	NoTCX bool // tests: do as on kernels before 6.6
+	NoTCX bool // tests: as on kernels before 6.6
 
 	backlogPath string                   // tests: the file of net.core.netdev_max_backlog
-	faultPoint  func(point string) error // tests: called before every change of host or journal; an error stops there, as death would
+	faultPoint  func(point string) error // tests: called before every change of host or journal; an error stops the change, as death would
 }
 
-// Host is the machine as one team sees it, in the network namespace of the thread that called Open.
-// The process must be wholly in that namespace: sysctls are those of the calling thread. All methods may
-// be called from any goroutine; those that change the host run one at a time.
+// Host is the machine as one team sees it, in the network namespace of the thread that called Open. The process must be
+// wholly in that namespace, because sysctls are those of the calling thread. Any goroutine may call the methods; those
+// that change the host run one at a time.
 type Host struct {
 	o   Options
 	log *slog.Logger
@@ -43,20 +43,20 @@ type Host struct {
 	tool  *ethtool.Ethtool
 	probe *prober
 
-	mu          sync.Mutex       // the changing methods
-	journal     *journal.Journal // nil until there is one
-	journalNote string           // why a journal that was found is not used
-	stale       string           // its path, until another takes its place
-	unusable    *api.Problem     // a journal was found that must be left alone
+	mu          sync.Mutex       // held by methods that change the host
+	journal     *journal.Journal // nil: none
+	journalNote string           // why an existing journal is not used
+	stale       string           // path of that journal until another takes its place
+	unusable    *api.Problem     // the existing journal must be left alone
 	hooks       *tchook.Hooks
 
-	rebinding      *masquerade.Rebinding // begun for an Adopt to come
-	rebindingLinks []int                 // the links whose addresses they have, ascending
+	rebinding      *masquerade.Rebinding // begun by RebindConnections for Adopt
+	rebindingLinks []int                 // links of its addresses, ascending
 
 	handles sync.Once // closes them
 }
 
-// Open opens handles to the kernel and reads the team's journal, if there is one. Nothing is changed.
+// Open opens handles to the kernel and reads the team's journal if there is one. It changes nothing.
 func Open(o Options) (*Host, error) {
 	h := &Host{o: o, log: o.Logger}
 	if h.log == nil {
@@ -86,8 +86,8 @@ func (h *Host) open() (err error) {
 	return h.openJournal()
 }
 
-// Close closes handles and ends isolation and programs by tcx; everything else stays as it is, for the next
-// process or for Restore. Closing twice is fine.
+// Close closes the handles and all tcx links. Everything else stays for the next process, or for Restore. A second
+// Close is fine.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -113,7 +113,7 @@ func (h *Host) Close() error {
 	return nil
 }
 
-// faultPoint is called before every change, so that tests can die there.
+// faultPoint is called before every change, so that tests can let the process die there.
 func (h *Host) faultPoint(point string) error {
 	if h.o.faultPoint == nil {
 		return nil
@@ -121,7 +121,7 @@ func (h *Host) faultPoint(point string) error {
 	return h.o.faultPoint(point)
 }
 
-// unlocked runs f while others may use h: whoever f waits for may be waiting to detach a program.
+// unlocked runs f without the lock: what f waits for may be detaching a program.
 func (h *Host) unlocked(f func()) {
 	h.mu.Unlock()
 	defer h.mu.Lock()

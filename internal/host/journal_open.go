@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/host/journal"
 )
 
-// openJournal reads the team's journal and finds out whose it is.
+// openJournal reads the team's journal and checks its boot and network namespace.
 func (h *Host) openJournal() error {
 	path := journal.PathOf(h.o.StateDir, h.o.Team)
 	j, err := journal.Open(path, h.faultPoint)
@@ -50,7 +50,7 @@ func (h *Host) openJournal() error {
 	return nil
 }
 
-// openHeadless deals with a journal that has lost its beginning, and so does not say of which boot and namespace it is.
+// openHeadless handles a journal without its first record, which has boot and namespace.
 func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 	s := &j.State
 	a, there := h.adapterOf(s)
@@ -58,7 +58,7 @@ func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 	case j.WrittenBeforeBoot():
 		h.setStale(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
 	case !there && len(j.Damaged) == 0:
-		// Nothing is done before the first record is on disk.
+		// Nothing is changed before the first record is on disk.
 		h.setStale(j, "the journal was empty")
 	case there && s.Adapter != nil && s.Adapter.Name == a.Name:
 		s.Begin = &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}
@@ -69,13 +69,13 @@ func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 	}
 }
 
-// setStale has a journal that means nothing any more make room when that is needed.
+// setStale marks a journal that is void; it is renamed when another takes its place.
 func (h *Host) setStale(j *journal.Journal, why string) {
 	j.Close()
 	h.journalNote, h.stale = why, j.Path
 }
 
-// renameStale puts such a journal aside. It is kept under another name for the curious.
+// renameStale renames such a journal to .old.
 func (h *Host) renameStale() error {
 	if h.stale == "" {
 		return nil
@@ -92,9 +92,8 @@ func (h *Host) renameStale() error {
 	return atomicfile.SyncDir(journal.PathOf(h.o.StateDir, h.o.Team))
 }
 
-// Begin opens the team's journal, or goes on with the one that is there, before anything is changed. The
-// adapter is named like the team; from here on a new TAP of that name is ours. What programs of a process that was
-// killed are still on hooks are taken off.
+// Begin creates the team's journal, or continues the existing one, before anything is changed. The adapter has the
+// team's name; from here on a new TAP of that name is ours. Programs that a killed process left on hooks are detached.
 func (h *Host) Begin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +101,7 @@ func (h *Host) Begin() error {
 		return h.unusable
 	}
 	if h.journal != nil && !h.journal.State.Ended {
-		if h.journal.Version < journal.Version { // what knows only that must not cut off what is written now
+		if h.journal.Version < journal.Version { // a program of an older version must not cut off what is written from here on
 			if err := h.journal.Compact(); err != nil {
 				return err
 			}
@@ -125,7 +124,7 @@ func (h *Host) Begin() error {
 		begin.Begin.Links = append(begin.Begin.Links, n.Index)
 	}
 	if h.journal != nil {
-		begin.Members = h.journal.State.Members // NICs that are away
+		begin.Members = h.journal.State.Members // absent NICs
 	}
 	if err := h.renameStale(); err != nil {
 		return h.writeProblem(err)
@@ -154,7 +153,7 @@ func (h *Host) writeProblem(err error) *api.Problem {
 	return p
 }
 
-// RecordAdapter records the TAP that was made after Begin.
+// RecordAdapter records the TAP that was created after Begin.
 func (h *Host) RecordAdapter(index int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -182,29 +181,29 @@ func (h *Host) currentJournal() (*journal.Journal, error) {
 	return h.journal, nil
 }
 
-// HasJournal reports whether there is a journal of the team: a team that runs, or that left something to restore.
+// HasJournal reports whether the team has a journal: it runs, or left something to restore.
 func (h *Host) HasJournal() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.journal != nil && !h.journal.State.Ended
 }
 
-// JournalDamaged reports whether the journal has lost records: a team cannot go on with it, for it would take NICs as it left them
-// for NICs as they were. Restore uses what can be read.
+// JournalDamaged reports whether the journal has lost records. A team cannot continue with it: it would record NICs as
+// the team left them. Restore uses what can be read.
 func (h *Host) JournalDamaged() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.journal != nil && len(h.journal.Damaged) > 0
 }
 
-// JournalProblem says why a journal that is there must be left alone, nil when there is none such.
+// JournalProblem returns why an existing journal must be left alone, nil if there is none such.
 func (h *Host) JournalProblem() *api.Problem {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unusable
 }
 
-// JournalNote says why a journal that was found is not used, "" when there is nothing to say.
+// JournalNote returns why an existing journal is not used, "" otherwise.
 func (h *Host) JournalNote() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,13 +14,12 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// MinMTUIPv6 is the smallest MTU of a link with IPv6 (RFC 8200, section 5).
+// MinMTUIPv6 is the smallest MTU of an IPv6 link (RFC 8200, section 5).
 const MinMTUIPv6 = 1280
 
-// SetMTU gives the adapter and the members another MTU, or none of them. While they differ the members' is never the
-// smaller one, so no frame is too large for its member. Members are changed one after the other, each once the one
-// before has its link again; came, when not nil, is called after each, while others may use h. The error is a *api.Problem where nothing was
-// tried.
+// SetMTU sets the MTU of the adapter and all members, or of none. Meanwhile the members' MTU is never the smaller one,
+// so every frame fits its member. Members change one after the other, once the previous one has its link again. came,
+// if not nil, is called after each, without the lock. The error is a *api.Problem if nothing was changed.
 func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -51,7 +50,7 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 		}
 		links, members[l] = append(links, l), m
 	}
-	if mtu > a.Attrs().MTU { // the adapter last
+	if mtu > a.Attrs().MTU { // adapter last
 		links = append(links, a)
 	} else {
 		links = append([]netlink.Link{a}, links...)
@@ -75,14 +74,14 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 }
 
 const (
-	// resetBegins is how soon after a change a NIC that begins anew has no link.
+	// resetBegins is within what time a NIC that resets loses its link.
 	resetBegins = 100 * time.Millisecond
-	// resetTime bounds the wait until it has one again. Copper takes two to four seconds to agree.
+	// resetTime bounds the wait for the link. Autonegotiation on copper takes two to four seconds.
 	resetTime = 5 * time.Second
 )
 
-// waitForLink waits until a NIC has a link again that had one: many drivers begin anew with another MTU, and not all
-// members are to be without a link at once.
+// waitForLink waits until a NIC has its link again. Many drivers reset on an MTU change, and the members must not all
+// lose their link at once.
 func (h *Host) waitForLink(was netlink.Link) {
 	a := was.Attrs()
 	if a.RawFlags&unix.IFF_LOWER_UP == 0 {
@@ -97,7 +96,7 @@ func (h *Host) waitForLink(was netlink.Link) {
 	}
 }
 
-// restoreMTUs gives links the MTU that they had when they were read.
+// restoreMTUs restores the MTU that links had when they were read.
 func (h *Host) restoreMTUs(links []netlink.Link) error {
 	var errs []error
 	for _, was := range slices.Backward(links) {
@@ -110,14 +109,14 @@ func (h *Host) restoreMTUs(links []netlink.Link) error {
 	return errors.Join(errs...)
 }
 
-// checkKeepsIPv6 refuses an MTU with which the adapter would lose the IPv6 addresses that it has.
+// checkKeepsIPv6 refuses an MTU with which the adapter would lose its IPv6 addresses.
 func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
 	}
 	have, err := h.rt.Addresses(a.Attrs().Index)
 	if err != nil {
-		return nil // what cannot be read is not known to be lost
+		return nil // unreadable: assume none is lost
 	}
 	for _, o := range have {
 		if o.Family() == unix.AF_INET6 {
@@ -130,8 +129,8 @@ func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	return nil
 }
 
-// keepIPv6Off turns IPv6 off again on a member that came from l's MTU to mtu: with IPv6's minimum the kernel begins
-// IPv6 anew, with the defaults of this host.
+// keepIPv6Off disables IPv6 again on a member: the kernel restarts IPv6 with this host's defaults when the MTU reaches
+// IPv6's minimum.
 func (h *Host) keepIPv6Off(l netlink.Link, m *journal.MemberState, mtu int) error {
 	if l.Attrs().MTU >= MinMTUIPv6 || mtu < MinMTUIPv6 {
 		return nil

@@ -21,7 +21,7 @@ import (
 
 const iflaAllMulti = 0x3d // IFLA_ALLMULTI, since Linux 6.0
 
-// RxMode reads what the adapter's stack wants to receive: what the kernel would program into a NIC.
+// RxMode reads what the adapter's stack receives: what the kernel would program into a NIC's filters.
 func (h *Host) RxMode(adapter int) (rx spread.RxMode, err error) {
 	l, err := h.rt.LinkObject(adapter)
 	if err != nil {
@@ -35,14 +35,14 @@ func (h *Host) RxMode(adapter int) (rx spread.RxMode, err error) {
 	rx.Promiscuous = l.Get32(unix.IFLA_PROMISCUITY) > 0 || flags&unix.IFF_PROMISC != 0
 	rx.AllMulti = l.Get32(iflaAllMulti) > 0 || flags&unix.IFF_ALLMULTI != 0
 	rx.Groups = parseMulticastList(b, adapter)
-	// Where no VLAN was ever made there is no such file.
+	// The file exists only once a VLAN was made.
 	if b, err := os.ReadFile("/proc/thread-self/net/vlan/config"); err == nil {
 		rx.VLANs = parseVLANs(b, string(bytes.TrimRight(l.Get(unix.IFLA_IFNAME), "\x00")))
 	}
 	return rx, nil
 }
 
-// ReportsGroupChanges reports whether the kernel tells of groups that the IP stack joins and leaves.
+// ReportsGroupChanges reports whether the kernel sends events for multicast groups (RTNLGRP_IPV6_MCADDR, Linux 6.14).
 func ReportsGroupChanges() bool {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -52,8 +52,8 @@ func ReportsGroupChanges() bool {
 	return unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, unix.RTNLGRP_IPV6_MCADDR) == nil
 }
 
-// parseMulticastList reads a link's list from /proc/net/dev_mcast, sorted. A line is: index, name, references of all
-// and of those that stand for good, address.
+// parseMulticastList reads a link's multicast MACs from /proc/net/dev_mcast, sorted. Fields: index, name, references,
+// permanent references, address.
 func parseMulticastList(b []byte, index int) (groups []frame.MAC) {
 	want := []byte(strconv.Itoa(index))
 	for line := range bytes.Lines(b) {
@@ -76,8 +76,8 @@ func parseMulticastList(b []byte, index int) (groups []frame.MAC) {
 	return slices.Compact(groups)
 }
 
-// parseVLANs reports whether /proc/net/vlan/config has a VLAN on a link. After two lines of heading a line is: VLAN device,
-// id and link, between bars.
+// parseVLANs reports whether /proc/net/vlan/config has a VLAN on the link. After two header lines the fields are: VLAN
+// device | id | link.
 func parseVLANs(b []byte, link string) bool {
 	for line := range bytes.Lines(b) {
 		if f := bytes.Split(line, []byte("|")); len(f) == 3 && string(bytes.TrimSpace(f[2])) == link {
@@ -87,10 +87,10 @@ func parseVLANs(b []byte, link string) bool {
 	return false
 }
 
-// listening is what the host's links listen to.
+// listening are the multicast groups of the host's links.
 type listening struct {
 	groups map[string][]netip.Addr // by link
-	igmp   map[string]int          // the version that a link uses, as its querier and the host's settings want
+	igmp   map[string]int          // IGMP version in use, by link
 }
 
 func readListening() listening {
@@ -104,8 +104,8 @@ func readListening() listening {
 	return l
 }
 
-// parseIGMP reads /proc/net/igmp: a line a link with the version, then an indented line a group, whose address is
-// printed as the word that it is in memory. A link's name of ten characters and more has the colon after it.
+// parseIGMP reads /proc/net/igmp: a line for each link with its IGMP version, then an indented line for each group,
+// whose address is the hexadecimal word in memory. A colon may follow a long link name directly.
 func (l *listening) parseIGMP(b []byte) {
 	nic := ""
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {

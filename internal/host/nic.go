@@ -16,13 +16,13 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// NIC is a link of this host as `nicteam list` shows it.
+// NIC is a link of this host, as `nicteam list` shows it.
 type NIC struct {
 	Name         string
-	AltNames     []string // further names that ip and ethtool take for it
+	AltNames     []string // altnames
 	Index        int      // ifindex
 	MAC          frame.MAC
-	PermanentMAC frame.MAC // zero where the driver has none (veth, TAP)
+	PermanentMAC frame.MAC // zero if the driver has none (veth, TAP)
 	Driver       string
 	Bus          string // bus path, such as 0000:03:00.0; empty for virtual NICs
 	Kind         string // rtnetlink's: "device", "veth", "tun", "bridge", …
@@ -37,15 +37,15 @@ type NIC struct {
 	MinMTU       int // 0 unknown
 	MaxMTU       int // 0 unknown
 	Addresses    []netip.Prefix
-	Master       string // the bridge, bond, … that owns it
+	Master       string // its bridge, bond, …
 	MasterKind   string
-	Uppers       []string // VLANs, macvlans, … that stand on it
-	Permanent    bool     // a TUN/TAP device that stays when its program ends
+	Uppers       []string // VLANs, macvlans, … on it
+	Permanent    bool     // a persistent TUN/TAP device
 
 	raw rtnl.Object
 }
 
-// Owner is who the NIC belongs to in words, "" for nobody.
+// Owner describes the link's master, "" for none.
 func (n NIC) Owner() string {
 	if n.Master == "" {
 		return ""
@@ -53,7 +53,7 @@ func (n NIC) Owner() string {
 	return n.MasterKind + " " + n.Master
 }
 
-// Identity says which NIC this is.
+// Identity returns how the NIC is recognised.
 func (n NIC) Identity() journal.Identity {
 	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
 }
@@ -64,10 +64,10 @@ const (
 	duplexFull = 1
 )
 
-// ErrNoNIC says that there is no such NIC.
+// ErrNoNIC: no such NIC.
 var ErrNoNIC = errors.New("no such NIC")
 
-// NICs lists all links of the namespace by ifindex, the loopback included.
+// NICs lists all links of the namespace by ifindex, including the loopback.
 func (h *Host) NICs() ([]NIC, error) {
 	list, err := h.links()
 	if err != nil {
@@ -88,7 +88,7 @@ func (h *Host) NICs() ([]NIC, error) {
 	return list, nil
 }
 
-// links is NICs without what costs an ioctl each.
+// links is NICs without the details that need an ioctl each.
 func (h *Host) links() ([]NIC, error) {
 	raw, err := h.rt.Dump(unix.RTM_GETLINK, unix.AF_UNSPEC, rtnl.LinkHeaderLen)
 	if err != nil {
@@ -114,7 +114,7 @@ func (h *Host) links() ([]NIC, error) {
 		if below, ok := byIndex[lowerIndex(l)]; ok && hasLower(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
 			if k := l.Type(); k == "vlan" || k == "macvlan" {
-				list[i].MaxMTU = list[below].MTU // which the kernel tells nobody
+				list[i].MaxMTU = list[below].MTU // the kernel does not report it
 			}
 		}
 	}
@@ -139,8 +139,8 @@ func nicFrom(l netlink.Link, o rtnl.Object) NIC {
 	return n
 }
 
-// hasLower reports whether a link's parent carries it. A veth's parent is its other end, and a parent
-// in another namespace has an index there.
+// hasLower reports whether a link sends through a lower link of this namespace. A veth's parent is its peer, and a
+// parent in another namespace has an ifindex there.
 func hasLower(l netlink.Link) bool {
 	switch l.Type() {
 	case "veth", "tuntap", "bridge", "dummy":
@@ -150,7 +150,7 @@ func hasLower(l netlink.Link) bool {
 	return lowerIndex(l) != 0 && lowerIndex(l) != a.Index && a.NetNsID < 0
 }
 
-// lowerIndex is the index of the link that a link sends by, 0 where there is none. A VXLAN has it elsewhere than all other kinds.
+// lowerIndex returns the ifindex of a link's lower link, 0 for none. VXLAN has an attribute of its own for it.
 func lowerIndex(l netlink.Link) int {
 	if v, ok := l.(*netlink.Vxlan); ok {
 		return v.VtepDevIndex
@@ -158,7 +158,7 @@ func lowerIndex(l netlink.Link) int {
 	return l.Attrs().ParentIndex
 }
 
-// readDetails adds what ethtool and the wireless stack know.
+// readDetails adds what ethtool and nl80211 know.
 func (h *Host) readDetails(n *NIC) {
 	if n.Loopback {
 		return
@@ -173,18 +173,18 @@ func (h *Host) readDetails(n *NIC) {
 	n.WiFi = n.Ethernet && h.wireless(n.Name, n.Index)
 }
 
-// virtualBus tells the words that virtual drivers write where a bus path belongs.
+// virtualBus recognises what virtual drivers write in place of a bus path.
 func virtualBus(s string) bool { return s == "tap" || s == "tun" }
 
-// speed reads the link's speed and duplex; a link that does not know says 0 and "".
+// speed returns the link's speed and duplex; 0 and "" if unknown.
 func (h *Host) speed(name string) (bps uint64, duplex string) {
-	// ETHTOOL_GSET: what the kernel makes of it is all that is asked for here.
+	// ETHTOOL_GSET is enough: the kernel converts the link modes.
 	var s ethtool.EthtoolCmd
 	mbps, err := h.tool.CmdGet(&s, name)
 	if err != nil {
 		return 0, ""
 	}
-	// SPEED_UNKNOWN is −1; some drivers give it in 16 bits.
+	// SPEED_UNKNOWN is −1; some drivers write 16 bits.
 	if mbps != 0 && mbps != 0xffff && mbps != 0xffff_ffff {
 		bps = uint64(mbps) * 1_000_000
 	}
@@ -197,13 +197,13 @@ func (h *Host) speed(name string) (bps uint64, duplex string) {
 	return bps, duplex
 }
 
-// nic reads one link by name with all its details but addresses.
+// nic reads one link by name, without addresses.
 func (h *Host) nic(name string) (NIC, error) {
 	return h.findNIC(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
 }
 
-// RealName is the name of the NIC that is called so or has it as an altname; a name of none is returned as it is. The
-// kernel sees to it that a name is one NIC's.
+// RealName returns the name of the NIC with this name or altname; an unknown name is returned unchanged. The kernel
+// keeps names and altnames unique.
 func (h *Host) RealName(name string) string {
 	list, err := h.links()
 	if err != nil {
@@ -212,7 +212,7 @@ func (h *Host) RealName(name string) string {
 	return realName(list, name)
 }
 
-// AltNames are the altnames of all links, and whose they are.
+// AltNames maps all altnames to names.
 func (h *Host) AltNames() (map[string]string, error) {
 	list, err := h.links()
 	if err != nil {
@@ -253,7 +253,7 @@ func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
 	return list[i], nil
 }
 
-// Find looks for a NIC that went away and may be back with another ifindex or name.
+// Find looks for a NIC that went away, and may be back with another ifindex or name.
 func (h *Host) Find(id journal.Identity) (NIC, error) {
 	return h.pickSame(id, journal.Identity.Same)
 }
@@ -263,7 +263,7 @@ func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal
 	if err != nil {
 		return NIC{}, err
 	}
-	// The NIC with the old index first: two ports of a card may share everything else.
+	// Same ifindex first: two ports of a card may share everything else.
 	slices.SortStableFunc(list, func(a, b NIC) int { return -cmp.Compare(likeness(id, a), likeness(id, b)) })
 	for _, n := range list {
 		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
@@ -288,36 +288,36 @@ func likeness(id journal.Identity, n NIC) int {
 	return score
 }
 
-// IsKernelLinkLocal is IsKernelLinkLocal of an address of the link.
+// IsKernelLinkLocal is rtnl.IsKernelLinkLocal for the link's MACs.
 func (n NIC) kernelLinkLocal(a rtnl.Object) bool {
 	return rtnl.IsKernelLinkLocal(a, n.MAC, n.PermanentMAC)
 }
 
-// inet6 are the attributes of a link's IPv6.
+// inet6 returns the link's IFLA_AF_SPEC attributes of IPv6.
 func (n NIC) inet6() rtnl.Object {
 	return n.raw.Nest(unix.IFLA_AF_SPEC).Nest(unix.AF_INET6)
 }
 
-// routerInfo reads what the routers said.
+// routerInfo returns what the link's routers advertised.
 func (n NIC) routerInfo() journal.RouterInfo {
 	o := n.inet6()
 	flags := o.Get32(rtnl.IFLAInet6Flags)
 	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
 }
 
-// token is the interface identifier of the addresses that the kernel makes for the link, if one was set.
+// token returns the link's IPv6 token (ip token), if one is set.
 func (n NIC) token() (netip.Addr, bool) {
 	a, ok := netip.AddrFromSlice(n.inet6().Get(rtnl.IFLAInet6Token))
 	return a, ok && a.Is6() && !a.IsUnspecified()
 }
 
-// hasIPv6 reports whether the kernel runs IPv6 on a link.
+// hasIPv6 reports whether the kernel runs IPv6 on the link.
 func (n NIC) hasIPv6() bool { return n.raw.Nest(unix.IFLA_AF_SPEC).Get(unix.AF_INET6) != nil }
 
 // NIC reads the link of that name.
 func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name)) }
 
-// NICAt reads the link with that ifindex.
+// NICAt reads the link of that ifindex.
 func (h *Host) NICAt(index int) (NIC, error) { return h.withAddresses(h.nicAt(index)) }
 
 func (h *Host) withAddresses(n NIC, err error) (NIC, error) {

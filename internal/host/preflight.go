@@ -15,14 +15,13 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Owner is a team that has a NIC, as its member or its adapter.
+// Owner is a team that has a link, as a member or its adapter.
 type Owner struct {
 	Team string
-	Dead bool // its process ended without giving the NIC back
+	Dead bool // its process ended without releasing it
 }
 
-// Check says what stands against making a team, and what is worth knowing before. It reads only. owners has
-// each link that belongs to another team.
+// Check returns what prevents the team, or warnings. It only reads. owners has every link of other teams.
 func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
 	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members, c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
@@ -35,7 +34,7 @@ func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Conse
 	return c.impact(consent)
 }
 
-// CheckAdd says what stands against taking more NICs into a running team.
+// CheckAdd is Check for NICs that join a running team.
 func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
@@ -65,7 +64,7 @@ func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]O
 	return c.impact(consent)
 }
 
-// run runs steps up to the first that has a problem.
+// run runs steps up to the first problem.
 func (c *preflight) run(steps ...func() *api.Problem) *api.Problem {
 	for _, step := range steps {
 		if p := step(); p != nil {
@@ -92,7 +91,7 @@ type preflight struct {
 	verb     string
 	all      []NIC
 	nics     []NIC
-	present  []NIC // of add: members already
+	present  []NIC // CheckAdd: present members
 	warnings []string
 	risks    []risk
 	sockets  []boundSocket // packet sockets; nil: not read yet
@@ -100,7 +99,7 @@ type preflight struct {
 
 func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
 
-// AdapterName checks the name that the adapter will have.
+// adapterName checks the adapter's name.
 func (c *preflight) adapterName() *api.Problem {
 	name := c.cfg.Team
 	if why := badName(name); why != "" {
@@ -127,7 +126,7 @@ func (c *preflight) adapterName() *api.Problem {
 		Fix: fmt.Sprintf("choose another name, or remove it: ip link del %s", name)}
 }
 
-// badName says what is wrong with a link's name; "" when nothing is.
+// badName says what is wrong with an interface name, "" for nothing.
 func badName(name string) string {
 	switch {
 	case name == "":
@@ -213,7 +212,7 @@ func (c *preflight) member(name string) (NIC, *api.Problem) {
 	return n, nil
 }
 
-// unknownNIC is the problem of a NIC that is not there.
+// unknownNIC is the problem of a NIC that does not exist.
 func (c *preflight) unknownNIC(name string) *api.Problem {
 	var names []string
 	for _, n := range c.all {
@@ -235,7 +234,7 @@ func (c *preflight) unknownNIC(name string) *api.Problem {
 	return p
 }
 
-// freeNICs are NICs that could be members.
+// freeNICs returns NICs that could be members.
 func (c *preflight) freeNICs() []string {
 	var names []string
 	for _, n := range c.all {
@@ -246,7 +245,7 @@ func (c *preflight) freeNICs() []string {
 	return names
 }
 
-// futureAddresses are those that the adapter will have.
+// futureAddresses returns the addresses that the adapter will have.
 func (c *preflight) futureAddresses() []netip.Prefix {
 	switch c.cfg.Address {
 	case settings.AddressGiven:
@@ -304,7 +303,7 @@ func (c *preflight) checkAddresses() *api.Problem {
 	return bad("it is not on the adapter's subnet "+joinNames(nets), "give the address of a router on that subnet")
 }
 
-// nexthopObjects refuses NICs that nexthop objects lead by: their routes would go on to lead there.
+// nexthopObjects refuses NICs that nexthop objects use: their routes would still lead there.
 func (c *preflight) nexthopObjects() *api.Problem {
 	all, err := c.h.rt.Routes()
 	if err != nil {
@@ -322,7 +321,7 @@ func (c *preflight) nexthopObjects() *api.Problem {
 	return nil
 }
 
-// linkWithAddress is the link, other than the members to be, that has an address.
+// linkWithAddress returns the link that has an address, members to be excepted.
 func (c *preflight) linkWithAddress(a netip.Addr) string {
 	for _, n := range c.all {
 		if n.Name == c.cfg.Team || slices.ContainsFunc(c.nics, func(m NIC) bool { return m.Index == n.Index }) {
@@ -337,7 +336,7 @@ func (c *preflight) linkWithAddress(a netip.Addr) string {
 	return ""
 }
 
-// joinNames writes names as a sentence has them.
+// joinNames writes "a, b and c".
 func joinNames(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

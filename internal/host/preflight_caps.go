@@ -14,12 +14,12 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// capabilities checks the capabilities that a team cannot do without, and that they are not those of a user namespace.
+// capabilities checks the capabilities that a team needs, and that they are those of the initial user namespace.
 func capabilities() *api.Problem {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return nil // what fails later says so itself
+		return nil // a later failure will say so
 	}
 	var missing, add []string
 	for _, c := range []struct {
@@ -43,7 +43,7 @@ func capabilities() *api.Problem {
 	return nil
 }
 
-// procReadable checks what of /proc a team cannot do without: its journal says of which boot and which network namespace it is.
+// procReadable checks the files of /proc that the journal needs: boot id and network namespace.
 func (c *preflight) procReadable() *api.Problem {
 	_, err := journal.Here()
 	if err == nil {
@@ -53,8 +53,7 @@ func (c *preflight) procReadable() *api.Problem {
 		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
 }
 
-// canIsolate checks that the members' frames can be kept from the host's own stack: by a BPF program, which is loaded here to see
-// whether one can be, or by nft.
+// canIsolate checks that a member can be isolated: by a BPF program, which is loaded as a test, or by nft.
 func (c *preflight) canIsolate() *api.Problem {
 	err := tchook.CanIsolate()
 	if err == nil {
@@ -72,7 +71,8 @@ func (c *preflight) canIsolate() *api.Problem {
 	return problem
 }
 
-// CheckCapabilities says in what this process falls short of what every change of the host needs, nil in nothing. what names the change.
+// CheckCapabilities returns which capability for changing the host this process lacks, nil if none. what names the
+// change.
 func CheckCapabilities(what string) *api.Problem {
 	p := capabilities()
 	if p != nil {
@@ -83,7 +83,7 @@ func CheckCapabilities(what string) *api.Problem {
 
 const tunDevice = "/dev/net/tun"
 
-// tunDevice checks that TAPs can be made.
+// tunDevice checks that a TAP can be created.
 func (c *preflight) tunDevice() *api.Problem {
 	f, err := os.OpenFile(tunDevice, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -100,7 +100,7 @@ func (c *preflight) tunDevice() *api.Problem {
 	return p
 }
 
-// readOnlySysctls warns of what cannot be had where /proc/sys cannot be written.
+// readOnlySysctls warns of the consequences of a read-only /proc/sys.
 func (c *preflight) readOnlySysctls() {
 	for _, n := range c.nics {
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v == memberARPIgnore {

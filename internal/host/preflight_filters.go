@@ -23,7 +23,7 @@ func ifaceOf(n NIC) nfnl.Iface {
 	return f
 }
 
-// adapterIface is what the adapter is or will be to rules.
+// adapterIface is the present or future adapter as rules see it.
 func (c *preflight) adapterIface() nfnl.Iface {
 	for _, n := range c.all {
 		if n.Name == c.adapter {
@@ -33,10 +33,10 @@ func (c *preflight) adapterIface() nfnl.Iface {
 	return nfnl.Iface{Name: c.adapter, Kind: "tun", Index: math.MaxInt32}
 }
 
-// maxShown bounds how many rules a warning cites.
+// maxShown bounds the rules that a warning quotes.
 const maxShown = 3
 
-// firewallRules finds what rules do to the members' traffic and will not do to the adapter's, or the other way round.
+// firewallRules finds rules that match members' traffic and not the adapter's, or the other way round.
 func (c *preflight) firewallRules() {
 	nft, err := nfnl.ReadRuleset()
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *preflight) firewallRules() {
 			c.addRisk(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, joinShown(ends)),
 				fmt.Sprintf("add rules for %s beside them", c.adapter))
 		}
-		// Where nothing went by the NIC, whoever has made rules for the adapter wants them.
+		// If the NIC had no traffic, rules that match the adapter are intended.
 		if len(begins) > 0 && n.inUse() {
 			c.addRisk(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, joinShown(begins)),
 				fmt.Sprintf("have them leave %s out", c.adapter))
@@ -97,10 +97,10 @@ const (
 	iflaXDPProgram  = 4
 )
 
-// shapers are qdiscs that treat frames by what the host has written on them, or by classes.
+// shapers are qdiscs that depend on skb metadata or on classes.
 var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
 
-// tcFilters warns of what others have hung on the members.
+// tcFilters warns of programs, filters and qdiscs on the members.
 func (c *preflight) tcFilters() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
@@ -121,7 +121,7 @@ func (c *preflight) tcFilters() {
 	}
 }
 
-// shaper is the kind of a NIC's root qdisc where it is not one of those that all frames are equal to.
+// shaper returns the kind of a NIC's root qdisc if it is one of shapers.
 func (h *Host) shaper(n NIC) string {
 	l, err := h.rt.Handle.LinkByIndex(n.Index)
 	if err != nil {
@@ -139,7 +139,7 @@ func (h *Host) shaper(n NIC) string {
 	return ""
 }
 
-// ipsecPolicies asks for IPsec policies that are for a member only: what goes by the adapter would leave, and be taken in, in the clear.
+// ipsecPolicies finds IPsec policies bound to a member: the adapter's traffic would be in the clear.
 func (c *preflight) ipsecPolicies() {
 	if !speaksXfrm() {
 		return
@@ -163,13 +163,13 @@ func (c *preflight) ipsecPolicies() {
 	}
 }
 
-// speaksXfrm reports whether the kernel has IPsec's netlink in this namespace. To open a socket where it has not would load it.
+// speaksXfrm reports whether XFRM netlink exists in this namespace. Opening a socket would load it.
 func speaksXfrm() bool {
 	text, _ := os.ReadFile("/proc/thread-self/net/netlink")
 	return hasProtocol(string(text), unix.NETLINK_XFRM)
 }
 
-// hasProtocol reads /proc/net/netlink: the second place of a line is the protocol, and each that the kernel has has a socket of its own.
+// hasProtocol parses /proc/net/netlink: the second field is the protocol. Each protocol has a kernel socket.
 func hasProtocol(text string, protocol int) bool {
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 1 && f[1] == fmt.Sprint(protocol) {

@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// groupNames are groups that tell what program has joined them.
+// groupNames are groups that identify the program that joined them.
 var groupNames = map[string]string{
 	"224.0.0.2": "all routers", "224.0.0.5": "OSPF", "224.0.0.6": "OSPF", "224.0.0.9": "RIP", "224.0.0.10": "EIGRP", "224.0.0.13": "PIM",
 	"224.0.0.18": "VRRP", "224.0.0.102": "HSRP", "224.0.0.107": "PTP", "224.0.0.251": "mDNS", "224.0.0.252": "LLMNR",
@@ -17,8 +17,8 @@ var groupNames = map[string]string{
 	"ff02::5": "OSPF", "ff02::6": "OSPF", "ff02::9": "RIP", "ff02::12": "VRRP", "ff02::d": "PIM", "ff02::fb": "mDNS", "ff02::1:2": "DHCPv6", "ff02::1:3": "LLMNR", "ff02::c": "SSDP", "ff02::101": "NTP",
 }
 
-// multicastGroups names the multicast groups that programs have joined on the members: they would hear them on the adapter only if
-// they joined there.
+// multicastGroups names groups that programs have joined on members. They receive nothing until they join on the
+// adapter.
 func (c *preflight) multicastGroups() {
 	joined := readListening().groups
 	for _, n := range c.nics {
@@ -42,7 +42,7 @@ func (c *preflight) multicastGroups() {
 	}
 }
 
-// isKernelGroup reports whether the kernel itself is in a group on a link with those addresses.
+// isKernelGroup reports whether the kernel itself joins the group on a link with these addresses.
 func isKernelGroup(g netip.Addr, have []netip.Prefix) bool {
 	if g.Is4() {
 		return g == netip.AddrFrom4([4]byte{224, 0, 0, 1})
@@ -55,7 +55,8 @@ func isKernelGroup(g netip.Addr, have []netip.Prefix) bool {
 	if b[0] != 0xff || b[1] != 2 || [9]byte(b[2:11]) != [9]byte{} || b[11] != 1 || b[12] != 0xff {
 		return false
 	}
-	// A solicited-node group, by the last three bytes of an address; all zero is that of the subnet's routers, where it forwards.
+	// Solicited-node groups end in the last three bytes of an address; zero is the subnet-router anycast address of a
+	// router.
 	last := [3]byte(b[13:])
 	return last == [3]byte{} || slices.ContainsFunc(have, func(p netip.Prefix) bool {
 		a := p.Addr().As16()
@@ -63,7 +64,7 @@ func isKernelGroup(g netip.Addr, have []netip.Prefix) bool {
 	})
 }
 
-// multicastRouters warns of members that a multicast router (pimd, igmpproxy) routes by.
+// multicastRouters warns of members that a multicast router (pimd, igmpproxy) uses.
 func (c *preflight) multicastRouters() {
 	var routed []string
 	for _, name := range []string{"ip_mr_vif", "ip6_mr_vif"} {
@@ -77,7 +78,7 @@ func (c *preflight) multicastRouters() {
 	}
 }
 
-// parseVIFs reads /proc/net/ip_mr_vif: a line of headings, then number and link of each virtual interface.
+// parseVIFs parses /proc/net/ip_mr_vif: a header line, then number and link of each virtual interface.
 func parseVIFs(text string) (names []string) {
 	for i, line := range slices.Collect(strings.Lines(text)) {
 		if f := strings.Fields(line); i > 0 && len(f) >= 2 {

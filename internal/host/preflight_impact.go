@@ -11,10 +11,10 @@ import (
 	"nicteam/internal/settings"
 )
 
-// Bystanders are others' things on a NIC that do not go along when its traffic goes by the adapter: rules, filters, programs,
-// connections. They are named before anything is changed.
+// Rules, filters, programs and connections of others are bound to a NIC, and do not move with its traffic to the
+// adapter. They are named before anything is changed.
 
-// risk is something that would open the host to others or shut it for them.
+// risk is an impact that would open the host, or cut it off.
 type risk struct{ why, fix string }
 
 func (c *preflight) warnf(format string, args ...any) {
@@ -25,16 +25,16 @@ func (c *preflight) warnf(format string, args ...any) {
 
 func (c *preflight) addRisk(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
 
-// Consent is what the caller has to say to filters of others that would not apply any more.
+// Consent is the caller's answer to risks.
 type Consent int
 
 const (
-	ConsentAsk     Consent = iota // nothing yet: they are a problem
-	ConsentGiven                  // somebody answers for it: they are warnings
-	ConsentChecked                // somebody has looked at all that is others', by Check or CheckImpact, and has said so: nothing is looked for
+	ConsentAsk     Consent = iota // none yet: risks are a problem
+	ConsentGiven                  // given: risks are warnings
+	ConsentChecked                // impacts were checked and accepted before, by Check or CheckImpact: skip them
 )
 
-// impact looks for all of them. Risks are warnings where somebody answers for them, else a problem.
+// impact collects all impacts. Risks are warnings with consent, else a problem.
 func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 	if consent == ConsentChecked {
 		return c.warnings, nil
@@ -66,8 +66,8 @@ func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
 }
 
-// CheckImpact is the part of CheckAdd for which the team's own process may have too few rights: it cannot see the programs of others.
-// NICs that are not there are left to CheckAdd.
+// CheckImpact is the part of CheckAdd for which the team's process may lack rights: it may not see other users'
+// programs. Missing NICs are left to CheckAdd.
 func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.run(c.readNICs); problem != nil {
@@ -84,7 +84,7 @@ func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, 
 	return c.impact(consent)
 }
 
-// masqueradedConnections warns of connections that will be cut, as far as that can be known before.
+// masqueradedConnections warns of connections that will be cut.
 func (c *preflight) masqueradedConnections() {
 	if c.cfg.Address != settings.AddressAuto {
 		return
@@ -100,7 +100,7 @@ func (c *preflight) masqueradedConnections() {
 	}
 }
 
-// generalWarnings collects what does not stand against the team but is worth knowing.
+// generalWarnings warns of what does not prevent the team.
 func (c *preflight) generalWarnings() {
 	if len(c.nics) == 1 && c.verb == "create" {
 		c.warnf("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
@@ -113,7 +113,8 @@ func (c *preflight) generalWarnings() {
 	}
 }
 
-// unfitForMode says which NICs are not for the mode. All are for elb, where each sends with its own MAC, and as much as it can.
+// unfitForMode says which NICs do not suit the mode. All suit elb, where each sends with its own MAC and as much as it
+// can.
 func (c *preflight) unfitForMode() (out []string) {
 	if c.cfg.Mode.OwnMACs(c.cfg.Balance) {
 		return nil

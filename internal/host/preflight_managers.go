@@ -10,13 +10,13 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// leaseClients are programs that renew the leases of single links by DHCP, by their names as the kernel keeps them.
+// leaseClients are DHCP clients of single links, by comm.
 var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
 
 // leaseHolders are all programs that renew leases.
 var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
 
-// networkManagers warns of programs in this namespace that configure NICs by themselves, and so may take back what the team moves.
+// networkManagers warns of programs in this namespace that configure NICs and may undo what the team moves.
 func (c *preflight) networkManagers() {
 	var nics []string
 	for _, n := range c.nics {
@@ -48,7 +48,7 @@ func (c *preflight) networkManagers() {
 	}
 }
 
-// serves reports whether a client of single links was started for one of chosen, or for all there are.
+// serves reports whether a client of single links was started for one of chosen, or for no link of all.
 func (p process) serves(chosen, all []NIC) bool {
 	named := func(nics []NIC) bool {
 		return slices.ContainsFunc(nics, func(n NIC) bool { return slices.Contains(p.args, n.Name) })
@@ -56,13 +56,13 @@ func (p process) serves(chosen, all []NIC) bool {
 	return named(chosen) || !named(all)
 }
 
-// process is a program of this network namespace.
+// process is a process in this network namespace.
 type process struct {
 	comm string
 	args []string
 }
 
-// name is the program's as the kernel keeps it, that of the applet where it is busybox.
+// name returns the process's comm, or the applet of busybox.
 func (p process) name() string {
 	if p.comm == "busybox" && len(p.args) > 1 {
 		return p.args[1]
@@ -70,13 +70,13 @@ func (p process) name() string {
 	return p.comm
 }
 
-// HasLeaseClient reports whether a program runs in this network namespace that could renew leases. It takes all rights to find out:
-// where programs hide, there is none.
+// HasLeaseClient reports whether a program in this network namespace could renew leases. It needs the right to see all
+// processes.
 func (h *Host) HasLeaseClient() bool {
 	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
 }
 
-// processes lists the programs of this network namespace.
+// processes lists the processes in this network namespace.
 func processes() (list []process) {
 	var here, there unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
@@ -99,7 +99,7 @@ func processes() (list []process) {
 	return list
 }
 
-// leasedNICs are the members of which an IPv4 address runs out or a route came by DHCP.
+// leasedNICs returns members with an IPv4 address that expires, or a route by DHCP.
 func (c *preflight) leasedNICs() (nics []string) {
 	all, err := c.h.rt.Routes()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Of linux/mptcp_pm.h.
+// From linux/mptcp_pm.h.
 const (
 	mptcpFamily       = "mptcp_pm"
 	mptcpVersion      = 1
@@ -23,13 +23,13 @@ const (
 	genetlinkHeadSize = 4
 )
 
-// mptcpEndpoint is an address by which Multipath TCP opens subflows.
+// mptcpEndpoint is an address from which Multipath TCP opens subflows.
 type mptcpEndpoint struct {
 	addr  netip.Addr
-	index int // of the link that it is bound to, 0 for none
+	index int // link that it is bound to, 0 for none
 }
 
-// mptcpEndpoints names endpoints that are bound to members.
+// mptcpEndpoints warns of endpoints bound to members.
 func (c *preflight) mptcpEndpoints() {
 	family, err := c.h.rt.Handle.GenlFamilyGet(mptcpFamily)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/settings"
 )
 
-// AutoMTU is the MTU that an adapter gets when nobody names one: the largest of the NICs that have addresses, whose
-// connections must go on as they are; of all NICs where none has. The others come to it.
+// AutoMTU returns the adapter's MTU if none is given: the largest of NICs with addresses, so that their connections go
+// on; of all NICs if none has.
 func AutoMTU(nics []NIC) int {
 	mtu, used := 0, false
 	for _, n := range nics {
@@ -25,19 +25,19 @@ func AutoMTU(nics []NIC) int {
 	return mtu
 }
 
-// inUse reports whether the NIC has an address other than the one that the kernel gives every NIC.
+// inUse reports whether the NIC has an address, the link-local one excepted.
 func (n NIC) inUse() bool {
 	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool {
 		return p.Addr().Is4() || !p.Addr().IsLinkLocalUnicast()
 	})
 }
 
-// takesMTU reports whether the NIC says that it can have that MTU. Not all drivers say what they can.
+// takesMTU reports whether the NIC supports the MTU, as far as its driver says.
 func (n NIC) takesMTU(mtu int) bool {
 	return (n.MinMTU == 0 || mtu >= n.MinMTU) && (n.MaxMTU == 0 || mtu <= n.MaxMTU)
 }
 
-// mtuOfAll checks the MTU that the adapter and all its members are to have.
+// mtuOfAll checks the MTU of the adapter and all members.
 func (c *preflight) mtuOfAll() *api.Problem {
 	if c.cfg.MTU != 0 {
 		return c.givenMTU()
@@ -67,7 +67,7 @@ func (c *preflight) mtuOfAll() *api.Problem {
 	return nil
 }
 
-// nicsOf names the NICs that have an MTU, those in use if there are any.
+// nicsOf names the NICs with this MTU, preferably those in use.
 func (c *preflight) nicsOf(mtu int) string {
 	var used, all []string
 	for _, n := range c.nics {
@@ -84,7 +84,7 @@ func (c *preflight) nicsOf(mtu int) string {
 	return joinNames(all)
 }
 
-// givenMTU checks one that the user named.
+// givenMTU checks the MTU of --mtu.
 func (c *preflight) givenMTU() *api.Problem {
 	mtu := c.cfg.MTU
 	for _, n := range c.nics {
@@ -104,7 +104,7 @@ func (c *preflight) givenMTU() *api.Problem {
 	return nil
 }
 
-// mtuForIPv6 refuses an MTU with which the kernel would turn IPv6 off, where the adapter would have it.
+// mtuForIPv6 refuses an MTU below IPv6's minimum if the adapter gets IPv6 addresses.
 func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	if mtu >= MinMTUIPv6 {
 		return nil
@@ -113,7 +113,7 @@ func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	if c.cfg.Address == settings.AddressAuto {
 		for _, n := range c.nics {
 			if n.inUse() {
-				have = append(have, n.Addresses...) // the adapter has a link-local one of its own where they have
+				have = append(have, n.Addresses...) // then the adapter has a link-local one, too
 			}
 		}
 	}
@@ -126,7 +126,7 @@ func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	return nil
 }
 
-// memberMTU checks what a NIC that joins will have: the MTU of the running team's adapter.
+// memberMTU checks the adapter's MTU on NICs that join.
 func (c *preflight) memberMTU() *api.Problem {
 	c.h.mu.Lock()
 	a, ok := c.h.adapter()
@@ -147,7 +147,7 @@ func (c *preflight) memberMTU() *api.Problem {
 	return nil
 }
 
-// mtuChange says that a NIC gets the MTU of others.
+// mtuChange is the warning for a NIC whose MTU changes.
 func mtuChange(n NIC, mtu int, others string) string {
 	return fmt.Sprintf("the MTU of %s goes from %d to %d, as %s has; its switch port must carry such frames",
 		n.Name, n.MTU, mtu, others)
@@ -157,7 +157,8 @@ func badMTU(mtu int, why, fix string) *api.Problem {
 	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad MTU %d", mtu), Why: why, Fix: fix}
 }
 
-// sameMACs refuses NICs with one MAC where each sends with its own: a switch knows one port for a MAC. Elsewhere it warns of them.
+// sameMACs refuses NICs with one MAC in modes where each sends with its own: a switch learns one port for a MAC. In
+// other modes it warns.
 func (c *preflight) sameMACs() *api.Problem {
 	own := c.cfg.Mode.OwnMACs(c.cfg.Balance)
 	by := map[frame.MAC]string{}

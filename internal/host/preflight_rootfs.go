@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/api"
 )
 
-// remoteRoot refuses to take a NIC over that the root file system comes by: the team's process would wait for its own pages
-// to arrive by the NIC that it is to serve.
+// remoteRoot refuses a NIC by which the root file system comes: the team's process would wait for pages of its own to
+// arrive by the NIC that it serves.
 func (c *preflight) remoteRoot() *api.Problem {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *preflight) remoteRoot() *api.Problem {
 	return nil
 }
 
-// nfsRoot finds the server in the text of /proc/self/mounts.
+// nfsRoot returns the NFS server of / in /proc/self/mounts.
 func nfsRoot(mounts string) (netip.Addr, string) {
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)
@@ -59,7 +59,7 @@ func nfsRoot(mounts string) (netip.Addr, string) {
 	return netip.Addr{}, ""
 }
 
-// iscsiRoot finds the target of the root's disk. Its place in the device tree names the session.
+// iscsiRoot returns the iSCSI target of the root disk, whose sysfs path names the session.
 func iscsiRoot(mounts string) (netip.Addr, string) {
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)

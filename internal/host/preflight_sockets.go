@@ -19,7 +19,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// boundSocket is a socket that is bound to a link: what it sends and receives goes by that link only.
+// boundSocket is a socket that is bound to a link.
 type boundSocket struct {
 	kind      string // tcp, udp, raw, packet, …
 	index     int
@@ -43,8 +43,7 @@ var diagProtocols = []struct {
 	number byte
 }{{"tcp", unix.IPPROTO_TCP}, {"udp", unix.IPPROTO_UDP}, {"udplite", unix.IPPROTO_UDPLITE}, {"sctp", unix.IPPROTO_SCTP}}
 
-// socketsBoundTo lists the sockets of the namespace that are bound to one of the links, but for packet sockets. Kinds that the
-// kernel cannot list are left out.
+// socketsBoundTo lists sockets bound to one of the links, except packet sockets, as far as the kernel can list them.
 func socketsBoundTo(links []int) (list []boundSocket) {
 	for _, link := range links {
 		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
@@ -61,7 +60,7 @@ func socketsBoundTo(links []int) (list []boundSocket) {
 	return append(list, socketsByDescriptor()...)
 }
 
-// packetSockets lists the packet sockets of the namespace that are bound to links.
+// packetSockets lists packet sockets bound to links.
 func packetSockets() (list []boundSocket) {
 	bodies, _ := sockDiag(packetDiagRequest())
 	for _, b := range bodies {
@@ -72,8 +71,8 @@ func packetSockets() (list []boundSocket) {
 	return list
 }
 
-// inetDiag lists the sockets of a protocol that are bound to a link. The kernel looks for them itself: a host may have very many
-// connections. One that cannot lists all.
+// inetDiag lists a protocol's sockets bound to a link. The kernel filters, because a host may have very many
+// connections; one that cannot lists all.
 func inetDiag(family, protocol byte, link int) [][]byte {
 	ask := inetDiagRequest(family, protocol)
 	only := ask.Clone()
@@ -85,15 +84,15 @@ func inetDiag(family, protocol byte, link int) [][]byte {
 	return list
 }
 
-// boundToLink is a program for inet_diag that accepts sockets bound to a link (struct inet_diag_bc_op: code, yes, no; then the
-// operand). yes leads to its end, no behind that.
+// boundToLink is inet_diag bytecode that accepts sockets bound to a link (struct inet_diag_bc_op: code, yes, no; then
+// the operand). yes jumps to the end, no beyond it.
 func boundToLink(link int) []byte {
 	const deviceIs, size = 9, 8 // INET_DIAG_BC_DEV_COND
 	b := binary.NativeEndian.AppendUint16([]byte{deviceIs, size}, size+4)
 	return binary.NativeEndian.AppendUint32(b, uint32(link))
 }
 
-// inetDiagRequest is struct inet_diag_req_v2 for all sockets of a protocol.
+// inetDiagRequest returns struct inet_diag_req_v2 for all sockets of a protocol.
 func inetDiagRequest(family, protocol byte) rtnl.Object {
 	b := make([]byte, 56)
 	b[0], b[1] = family, protocol
@@ -101,7 +100,7 @@ func inetDiagRequest(family, protocol byte) rtnl.Object {
 	return rtnl.Object{Head: b}
 }
 
-// packetDiagRequest is struct packet_diag_req.
+// packetDiagRequest returns struct packet_diag_req.
 func packetDiagRequest() rtnl.Object {
 	b := make([]byte, 20)
 	b[0] = unix.AF_PACKET
@@ -117,8 +116,8 @@ func sockDiag(request rtnl.Object) ([][]byte, error) {
 	})
 }
 
-// parseInetDiag reads struct inet_diag_msg: family, state, timer, retrans; sport, dport, src, dst, if, cookie; expires, rqueue, wqueue,
-// uid, inode.
+// parseInetDiag parses struct inet_diag_msg: family, state, timer, retrans; sport, dport, src, dst, if, cookie;
+// expires, rqueue, wqueue, uid, inode.
 func parseInetDiag(b []byte) (boundSocket, bool) {
 	if len(b) < inetDiagSize {
 		return boundSocket{}, false
@@ -135,7 +134,8 @@ func parseInetDiag(b []byte) (boundSocket, bool) {
 	return s, true
 }
 
-// parsePacketDiag reads struct packet_diag_msg: family, type, num, ino, cookie; and PACKET_DIAG_INFO, which begins with the index.
+// parsePacketDiag parses struct packet_diag_msg: family, type, num, ino, cookie; and PACKET_DIAG_INFO, which begins
+// with the ifindex.
 func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if len(b) < packetDiagHead {
 		return boundSocket{}, false
@@ -156,8 +156,8 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	return s, true
 }
 
-// eachSocket calls f for every descriptor of a process that is a socket of these inodes. Those of others' processes are seen with
-// CAP_SYS_PTRACE only.
+// eachSocket calls f for every file descriptor of a socket with one of these inodes. Other users' processes need
+// CAP_SYS_PTRACE.
 func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 	if len(inodes) == 0 {
 		return
@@ -182,10 +182,10 @@ func eachSocket(inodes map[uint32]bool, f func(pid, fd int, inode uint32)) {
 	}
 }
 
-// someProgram is a holder that this process may not see.
+// someProgram is an owner that this process may not see.
 const someProgram = "a program"
 
-// socketOwners are the programs that have sockets, by the sockets' inodes.
+// socketOwners maps inodes to the programs that have the sockets open.
 func socketOwners(inodes map[uint32]bool) map[uint32]string {
 	of := map[uint32]string{}
 	eachSocket(inodes, func(pid, _ int, inode uint32) {
@@ -197,8 +197,8 @@ func socketOwners(inodes map[uint32]bool) map[uint32]string {
 	return of
 }
 
-// socketsByDescriptor finds raw sockets and those of ping that are bound to a link, and sockets of datagrams that send by one whatever the routes say
-// (IP_UNICAST_IF; resolvers do). Most kernels list neither, so each is asked by a descriptor of its own (pidfd_getfd, Linux 5.6).
+// socketsByDescriptor finds raw and ping sockets bound to a link, and datagram sockets with IP_UNICAST_IF (resolvers
+// use it). Most kernels list neither, so a duplicate of each descriptor is queried (pidfd_getfd, Linux 5.6).
 func socketsByDescriptor() (list []boundSocket) {
 	kinds := map[uint32]string{}
 	inodes := map[uint32]bool{}
@@ -234,7 +234,7 @@ func socketsByDescriptor() (list []boundSocket) {
 	return list
 }
 
-// procInodes reads the inodes of /proc/net/raw and its kind, which stand in the tenth place.
+// procInodes parses /proc/net/raw and the like: the tenth field is the inode.
 func procInodes(text string) (inodes []uint32) {
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 9 {
@@ -246,7 +246,7 @@ func procInodes(text string) (inodes []uint32) {
 	return inodes
 }
 
-// duplicateSocket is a descriptor of a socket of another process.
+// duplicateSocket duplicates a socket of another process.
 func duplicateSocket(pid, fd int) (int, error) {
 	p, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -256,7 +256,7 @@ func duplicateSocket(pid, fd int) (int, error) {
 	return unix.PidfdGetfd(p, fd, 0)
 }
 
-// sendInterface is the index of the link that a socket sends by, 0 for whatever the routes say.
+// sendInterface returns the ifindex of IP_UNICAST_IF, 0 for none.
 func sendInterface(socket int) int {
 	if b, err := unix.GetsockoptInt(socket, unix.IPPROTO_IP, unix.IP_UNICAST_IF); err == nil && b != 0 {
 		return int(swapped32(uint32(b)))
@@ -267,12 +267,12 @@ func sendInterface(socket int) int {
 	return 0
 }
 
-// swapped32 turns between the byte order of the network and that of this host.
+// swapped32 converts between network and host byte order.
 func swapped32(v uint32) uint32 {
 	return binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, v))
 }
 
-// boundSockets names the programs that are bound to the members.
+// boundSockets warns of programs with sockets bound to members.
 func (c *preflight) boundSockets() {
 	var links []int
 	for _, n := range c.nics {
@@ -311,13 +311,13 @@ func (c *preflight) boundSockets() {
 	}
 }
 
-// losesFrames reports whether a packet socket loses something while its NIC is a member: other protocols than IP are the NIC's own
-// business, which passes (tchook/bpf/isolate.c).
+// losesFrames reports whether a packet socket misses frames while its NIC is a member. Protocols other than IP pass the
+// isolation (tchook/bpf/isolate.c).
 func (s boundSocket) losesFrames() bool {
 	return s.proto == unix.ETH_P_ALL || s.proto == unix.ETH_P_IP || s.proto == unix.ETH_P_IPV6
 }
 
-// packetSocketsOnce is packetSockets, read once.
+// packetSocketsOnce reads packetSockets once.
 func (c *preflight) packetSocketsOnce() []boundSocket {
 	if c.sockets == nil {
 		c.sockets = append([]boundSocket{}, packetSockets()...)
@@ -325,7 +325,7 @@ func (c *preflight) packetSocketsOnce() []boundSocket {
 	return c.sockets
 }
 
-// pppoe refuses NICs with a PPPoE session, or with somebody who makes one: it is a NIC's own and does not move.
+// pppoe refuses NICs with a PPPoE session or client, which cannot move.
 func (c *preflight) pppoe() *api.Problem {
 	sessions := pppoeSessions()
 	for _, n := range c.nics {
@@ -346,13 +346,13 @@ func (c *preflight) pppoe() *api.Problem {
 	return nil
 }
 
-// pppoeSessions are the links that PPPoE sessions of the kernel go by.
+// pppoeSessions returns the links of the kernel's PPPoE sessions.
 func pppoeSessions() []string {
 	text, _ := os.ReadFile("/proc/thread-self/net/pppoe")
 	return pppoeDevices(string(text))
 }
 
-// pppoeDevices reads /proc/net/pppoe: a line of headings, then id, address and device of each session.
+// pppoeDevices parses /proc/net/pppoe: a header line, then id, address and device of each session.
 func pppoeDevices(text string) (names []string) {
 	for i, line := range slices.Collect(strings.Lines(text)) {
 		if f := strings.Fields(line); i > 0 && len(f) >= 3 {

@@ -16,23 +16,23 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// A VLAN, macvlan, ipvlan or tunnel may live in another network namespace than the NIC it stands on: containers of a Docker macvlan network do.
-// Here nothing shows it, so the other namespaces are asked for the links whose lower one is ours.
+// A VLAN, macvlan, ipvlan or tunnel may be in another network namespace than its lower link, as those of a Docker
+// macvlan network. It is not visible here, so the other namespaces are searched.
 
-// upper is a link of another namespace that stands on one of ours.
+// upper is a link of another namespace on top of one of ours.
 type upper struct {
-	index      int // of the link it stands on
+	index      int // ifindex of its lower link
 	name, kind string
 	where      string // the namespace: its name, or a process in it
 }
 
 func (u upper) String() string { return fmt.Sprintf("%s %s (in %s)", u.kind, u.name, u.where) }
 
-// namedNamespaces are where programs that make network namespaces keep them.
+// namedNamespaces are the mounts of network namespaces.
 var namedNamespaces = []string{"/run/netns/*", "/run/docker/netns/*"}
 
-// uppersElsewhere finds the links of other namespaces that stand on links of this one. It enters those namespaces, for which it needs
-// CAP_SYS_ADMIN; one that cannot be entered is left out.
+// uppersElsewhere finds links of other namespaces on top of ours. It enters them, which needs CAP_SYS_ADMIN; it skips
+// those that it cannot enter.
 func uppersElsewhere() (list []upper) {
 	var here unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
@@ -73,7 +73,7 @@ func uppersElsewhere() (list []upper) {
 	return list
 }
 
-// uppersIn lists the links of a namespace that stand on links of this one.
+// uppersIn lists the links of a namespace on top of ours.
 func uppersIn(path string) (list []upper, err error) {
 	own, err := netns.Get()
 	if err != nil {
@@ -90,7 +90,7 @@ func uppersIn(path string) (list []upper, err error) {
 		return nil, err
 	}
 	defer h.Close()
-	// What the other namespace calls this one; −1 when it has no name for it, and then no link there stands on one here.
+	// The other namespace's id of this one; −1 if it has none, and then no link there is on top of ours.
 	us, err := h.GetNetNsIdByFd(int(own))
 	if err != nil || us < 0 {
 		return nil, err
@@ -108,7 +108,7 @@ func uppersIn(path string) (list []upper, err error) {
 	return list, nil
 }
 
-// uppersElsewhere refuses NICs that links of other namespaces stand on: they would hear nothing any more.
+// uppersElsewhere refuses NICs with upper links in other namespaces: they would receive nothing.
 func (c *preflight) uppersElsewhere() *api.Problem {
 	all := uppersElsewhere()
 	for _, n := range c.nics {
@@ -127,8 +127,8 @@ func (c *preflight) uppersElsewhere() *api.Problem {
 	return nil
 }
 
-// Dependents names what stands on a link, here and in other namespaces as far as this process may look there, PPPoE by it, and the bridge or
-// bond that it is in: all of that ends with it.
+// Dependents names what ends with a link: upper links here and, as far as visible, in other namespaces, PPPoE sessions,
+// its bridge or bond.
 func (h *Host) Dependents(name string) (what []string, err error) {
 	all, err := h.links()
 	if err != nil {

@@ -9,28 +9,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// prober asks about single links by ioctl. It allocates nothing and has no lock, since the link
-// watch asks for every member each 10 ms.
+// prober queries single links by ioctl. It neither allocates nor locks, because the link watch queries every member
+// each 10 ms.
 type prober struct {
 	fd atomic.Int32 // -1: closed
 
-	// The ioctl wants a name. Names are kept only as long as link events are listened to (listeners > 0), and
-	// every event makes them invalid.
+	// The ioctl needs a name. Names are cached only while somebody reads link events (listeners > 0), and every event
+	// invalidates them.
 	listeners atomic.Int32
 	events    atomic.Uint64
 	names     atomic.Pointer[nameCache]
 }
 
-// nameCache are links' names by ifindex, valid until the number of events changes.
+// nameCache maps ifindexes to names. It is valid until the event count changes.
 type nameCache struct {
 	events uint64
 	of     map[int][unix.IFNAMSIZ]byte
 }
 
-// invalidate makes the kept names invalid.
+// invalidate invalidates the name cache.
 func (p *prober) invalidate() { p.events.Add(1) }
 
-// name finds the name of a link.
+// name returns the name of a link.
 func (p *prober) name(index int) (name [unix.IFNAMSIZ]byte, ok bool) {
 	events, kept := p.events.Load(), p.names.Load()
 	valid := kept != nil && kept.events == events && p.listeners.Load() > 0
@@ -93,8 +93,8 @@ const (
 	wirelessName   = 0x8b01 // SIOCGIWNAME
 )
 
-// carrier reports whether a NIC is up and has carrier, from the driver and not from what the kernel has
-// announced: link events of most NICs are held back up to a second (net/core/link_watch.c).
+// carrier reports whether the NIC is up and has carrier according to its driver. The kernel delays link events of most
+// NICs by up to a second (net/core/link_watch.c).
 func (p *prober) carrier(index int) bool {
 	name, ok := p.name(index)
 	if !ok {
@@ -109,7 +109,7 @@ func (p *prober) carrier(index int) bool {
 	return e == 0 && value.data != 0
 }
 
-// running is for the few drivers that do not answer ETHTOOL_GLINK.
+// running serves the few drivers without ETHTOOL_GLINK.
 func (p *prober) running(name [unix.IFNAMSIZ]byte) bool {
 	req := struct {
 		name  [unix.IFNAMSIZ]byte
@@ -128,13 +128,13 @@ func (p *prober) wireless(nic string) bool {
 	return e == 0
 }
 
-// wireless reports whether a NIC is a Wi-Fi one. Drivers of the old wireless extensions answer an ioctl; kernels
-// without these, and NICs of Wi-Fi 7, which they do not serve, are known to nl80211.
+// wireless reports whether the NIC is a Wi-Fi NIC. Old drivers answer an ioctl of the wireless extensions. nl80211
+// knows the others: kernels may lack the extensions, and Wi-Fi 7 NICs have none.
 func (h *Host) wireless(name string, index int) bool {
 	return h.probe.wireless(name) || h.known80211(index)
 }
 
-// known80211 asks nl80211 for an interface: it has every Wi-Fi NIC and no other.
+// known80211 reports whether nl80211 has the interface. It has all Wi-Fi NICs and no others.
 func (h *Host) known80211(index int) bool {
 	family, err := h.rt.Handle.GenlFamilyGet(unix.NL80211_GENL_NAME)
 	if err != nil {

@@ -17,23 +17,23 @@ import (
 
 const (
 	maxLifetime = 65535
-	// maxOptions bounds the options of an advertisement, so that it fits every MTU of IPv6.
+	// maxOptions bounds the options of an advertisement, so that it fits IPv6's minimum MTU.
 	maxOptions = 32
 )
 
 const (
-	// relearnTimeout bounds the wait for the kernel to take an advertisement: a link's IPv6 begins a moment after its carrier.
+	// relearnTimeout bounds the wait for the kernel to accept an advertisement: IPv6 starts a moment after the carrier.
 	relearnTimeout = 500 * time.Millisecond
-	// formTimeout bounds it where only an address is missing: the kernel may form another one.
+	// formTimeout bounds it if only an address is missing: the kernel may form another one.
 	formTimeout = 50 * time.Millisecond
-	// noCarrierTimeout bounds it where the link has no carrier, without which IPv6 does not begin.
+	// noCarrierTimeout bounds it on a link without carrier, where IPv6 does not start.
 	noCarrierTimeout = 100 * time.Millisecond
 )
 
-// noRouter is the sender of an advertisement that has no router. Its lifetime as a router is 0, so no route is made by it.
+// noRouter is the source of an advertisement without router. Its router lifetime is 0, so it causes no default route.
 var noRouter = netip.MustParseAddr("fe80::ffff:ffff:ffff:ffff")
 
-// raFrames say what routes do, and have addresses formed: one or more for each router.
+// raFrames returns advertisements that say what raState says: one or more for each router.
 func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 	var order []netip.Addr
 	by := map[netip.Addr]*frame.RouterAdvert{}
@@ -90,15 +90,16 @@ func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 	return frames
 }
 
-// raState is what a link is to learn from routers.
+// raState is what a link learns from router advertisements.
 type raState struct {
 	routes    []rtnl.Object
-	addresses []rtnl.Object // addresses
+	addresses []rtnl.Object // addresses to be formed
 	info      journal.RouterInfo
 }
 
-// relearn gives a link what the kernel learned on another: by advertisements, and where those are not taken, such as by a
-// link without carrier, routes as routes that the kernel holds for learned, and addresses as ones that it refreshes.
+// relearn makes a link learn what the kernel learned on another link: by injected advertisements. What the kernel does
+// not accept, as on a link without carrier, is added directly: routes with the flags of learned ones, addresses that
+// RefreshFromRAs refreshes.
 func (h *Host) relearn(to NIC, l raState) error {
 	if len(l.routes)+len(l.addresses) == 0 {
 		return nil
@@ -124,7 +125,7 @@ func (h *Host) relearn(to NIC, l raState) error {
 	return nil
 }
 
-// injectRAs hands a link advertisements until it has learned, and returns what it has not.
+// injectRAs injects advertisements until the link has learned, and returns what it has not.
 func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 	macs, err := h.routerMACs(to.Index)
 	if err != nil {
@@ -164,13 +165,13 @@ func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 	}
 }
 
-// acceptsRAs reports whether the kernel minds routers on a link (ipv6_accept_ra in net/ipv6/ndisc.c).
+// acceptsRAs reports whether the kernel accepts router advertisements on a link (ipv6_accept_ra in net/ipv6/ndisc.c).
 func acceptsRAs(nic string) bool {
 	accept, ok := readSysctl(nic, "ipv6/accept_ra")
 	return ok && accept != "0" && (accept == "2" || !forwardsIPv6(nic))
 }
 
-// missingRAState is what a link does not have of what it is to learn.
+// missingRAState returns the part that the link does not have.
 func (h *Host) missingRAState(to NIC, l raState) (raState, error) {
 	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
@@ -188,7 +189,7 @@ func (h *Host) missingRAState(to NIC, l raState) (raState, error) {
 	}, nil
 }
 
-// routerMACs are the MACs of a link's routers as far as it knows them.
+// routerMACs returns the known MACs of a link's routers.
 func (h *Host) routerMACs(index int) (map[netip.Addr]frame.MAC, error) {
 	list, err := h.rt.LearnedNeighbours(index)
 	if err != nil {
@@ -210,8 +211,8 @@ type xdpContext struct {
 	EgressIndex             uint32
 }
 
-// injector hands frames to the host's own stack as if a link had received them: the kernel runs an XDP program that
-// passes them, without attaching it to the link.
+// injector injects frames into the host's stack as if a link had received them. The kernel runs an XDP program that
+// passes them, without attaching it.
 type injector struct{ pass *ebpf.Program }
 
 func newInjector() (*injector, error) {
@@ -227,7 +228,7 @@ func newInjector() (*injector, error) {
 
 func (i *injector) close() { i.pass.Close() }
 
-// receive hands over one frame for the link with that ifindex.
+// receive injects one frame as received by the link of that ifindex.
 func (i *injector) receive(index int, frame []byte) error {
 	_, err := i.pass.Run(&ebpf.RunOptions{
 		Data:    frame,

@@ -16,10 +16,10 @@ import (
 
 var _ monitor.Source = (*Host)(nil)
 
-// Carrier reports whether the NIC is up and has carrier, as the driver says it at this moment.
+// Carrier reports whether the NIC is up and has carrier, according to its driver.
 func (h *Host) Carrier(index int) bool { return h.probe.carrier(index) }
 
-// Link reads everything about a NIC.
+// Link reads a NIC for the link watch.
 func (h *Host) Link(index int) monitor.Link {
 	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {
@@ -31,8 +31,8 @@ func (h *Host) Link(index int) monitor.Link {
 	return out
 }
 
-// Changes subscribes to link events until ctx ends. The subscription is made before Changes returns, in the
-// namespace of the calling thread.
+// Changes signals link events until ctx ends. The subscription exists when Changes returns, in the namespace of the
+// calling thread.
 func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 	return rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
 		h.probe.invalidate()
@@ -45,7 +45,7 @@ func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 	})
 }
 
-// LinkState are what is looked at after each change of a link.
+// LinkState is what a team follows of a link.
 type LinkState struct {
 	Name string
 	MAC  frame.MAC
@@ -53,7 +53,7 @@ type LinkState struct {
 	Up   bool // administratively
 }
 
-// ReadLink reads a link; the error is ErrNoNIC for one that is gone.
+// ReadLink reads a link; ErrNoNIC if it is gone.
 func (h *Host) ReadLink(index int) (LinkState, error) {
 	l, err := h.rt.Handle.LinkByIndex(index)
 	if err != nil {

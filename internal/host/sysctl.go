@@ -21,10 +21,10 @@ const (
 	ipv6MTU     = "ipv6/mtu"
 )
 
-// changedSysctls are those that a takeover changes; the others of a NIC are its administrator's, also while it is a member.
+// changedSysctls are those that a takeover changes. All others stay the administrator's, also on a member.
 var changedSysctls = []string{arpIgnore, rpFilter, acceptDAD, disableIPv6, ipv6MTU}
 
-// sysctlPath is where a NIC's sysctl is; /proc/sys/net shows the namespace of the calling thread.
+// sysctlPath returns the file of a NIC's sysctl; /proc/sys/net shows the namespace of the calling thread.
 func sysctlPath(nic, key string) string {
 	family, name, _ := strings.Cut(key, "/")
 	table := "conf"
@@ -34,22 +34,22 @@ func sysctlPath(nic, key string) string {
 	return "/proc/sys/net/" + family + "/" + table + "/" + nic + "/" + name
 }
 
-// sysctlName is a sysctl as users write it.
+// sysctlName returns a sysctl's name in the form of sysctl(8).
 func sysctlName(nic, key string) string {
 	name := strings.TrimPrefix(sysctlPath(nic, key), "/proc/sys/")
 	if strings.Contains(nic, ".") {
-		return name // sysctl takes both
+		return name // sysctl(8) takes both
 	}
 	return strings.ReplaceAll(name, "/", ".")
 }
 
-// readSysctl returns false where the kernel has no such setting, or where it was never set (stable_secret).
+// readSysctl returns false if the kernel has no such sysctl, or it was never set (stable_secret).
 func readSysctl(nic, key string) (string, bool) {
 	b, err := os.ReadFile(sysctlPath(nic, key))
 	return strings.TrimSpace(string(b)), err == nil
 }
 
-// writeSysctl writes a value that differs; settings that are not there are left alone.
+// writeSysctl writes a value that differs. It ignores a missing sysctl.
 func (h *Host) writeSysctl(nic, key, value string) error {
 	old, err := os.ReadFile(sysctlPath(nic, key))
 	if errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(old)) == value {
@@ -59,7 +59,7 @@ func (h *Host) writeSysctl(nic, key, value string) error {
 	if err := h.faultPoint(what); err != nil {
 		return err
 	}
-	// No O_CREATE and no O_TRUNC: this is a setting, not a file.
+	// No O_CREATE, no O_TRUNC: it is not a regular file.
 	f, err := os.OpenFile(sysctlPath(nic, key), os.O_WRONLY, 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -71,7 +71,7 @@ func (h *Host) writeSysctl(nic, key, value string) error {
 	return nil
 }
 
-// restoreSysctls writes those of the values that are named.
+// restoreSysctls writes these keys' values.
 func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...string) error {
 	var errs []error
 	for _, key := range keys {
@@ -89,9 +89,9 @@ func (h *Host) restoreSysctls(nic string, values map[string]string, keys ...stri
 	return errors.Join(errs...)
 }
 
-// restoreDefaults gives a NIC whose settings began anew, with the defaults of this host, those back whose key has the
-// prefix, but for those that a takeover changes, and those that somebody, or a router, has changed since: they are not the
-// default. Those that its token needed were changed by us.
+// restoreDefaults restores sysctls with the prefix on a NIC whose settings were reset to this host's defaults. It skips
+// those that a takeover changes, and those that are no longer the default, because somebody or a router changed them;
+// not so those that setToken changed.
 func (h *Host) restoreDefaults(nic string, m *journal.Member, prefix string) error {
 	var keys []string
 	for _, s := range linkSettings {
@@ -106,7 +106,7 @@ func (h *Host) restoreDefaults(nic string, m *journal.Member, prefix string) err
 	return h.restoreSysctls(nic, m.Sysctls, keys...)
 }
 
-// isDefault reports whether a setting may be as a link begins with it.
+// isDefault reports whether a sysctl still has its default value.
 func isDefault(nic, key string) bool {
 	v, _ := readSysctl(nic, key)
 	begun, ok := readSysctl("default", key)
@@ -123,25 +123,25 @@ func recordSysctls(nic string) map[string]string {
 	return values
 }
 
-// In a container /proc/sys is read-only as a rule, or a security module keeps it. What a team sets there it can do without:
+// In a container /proc/sys is usually read-only, or a security module protects it. A team can do without its sysctls:
 //
-//	arp_ignore of members       the isolation drops what would be answered; while the process is dead nothing does
-//	disable_ipv6 of members     the NIC gets no link-local address (addrgenmode none, by rtnetlink) and loses the one it
-//	                            has: without an address it sends nothing by itself, and what comes in is dropped
-//	accept_dad when given back  an address is checked for a second before it is used
-//	netdev_max_backlog          the queue stays as long as it is
+//	arp_ignore of members    isolation drops the requests, as long as the process lives
+//	disable_ipv6 of members  addrgenmode none (by rtnetlink) instead; the link-local address is removed. Without an
+//	                         address the NIC sends nothing by itself, and isolation drops what it receives
+//	accept_dad               duplicate address detection takes a second after a give-back
+//	netdev_max_backlog       the queue keeps its length
 
 const addrGenMode = "ipv6/addr_gen_mode"
 
 // IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
 const addrGenNone = 1
 
-// isReadOnly reports whether a setting is not this process's to write.
+// isReadOnly reports whether this process may not write the setting.
 func isReadOnly(err error) bool {
 	return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
 }
 
-// unwritable is why a sysctl of a NIC cannot be written, nil when it can or is not there.
+// unwritable returns why a sysctl cannot be written; nil if it can, or does not exist.
 func unwritable(nic, key string) error {
 	f, err := os.OpenFile(sysctlPath(nic, key), os.O_WRONLY, 0)
 	if err == nil {
@@ -154,7 +154,7 @@ func unwritable(nic, key string) error {
 	return nil
 }
 
-// ignoreReadOnly is err, but nil where a setting that a team can do without could not be written.
+// ignoreReadOnly returns nil for an optional setting that cannot be written.
 func (h *Host) ignoreReadOnly(err error) error {
 	if err != nil && !rtnl.IsInjectedCrash(err) && isReadOnly(err) {
 		h.log.Debug("done without", "err", err)
@@ -163,7 +163,7 @@ func (h *Host) ignoreReadOnly(err error) error {
 	return err
 }
 
-// disableMemberIPv6 turns the IPv6 of a member off, or keeps it from saying anything.
+// disableMemberIPv6 turns a member's IPv6 off, or keeps it silent.
 func (h *Host) disableMemberIPv6(nic string, index int) error {
 	err := h.writeSysctl(nic, disableIPv6, "1")
 	if v, ok := readSysctl(nic, disableIPv6); err == nil && ok && v == "1" {
@@ -177,7 +177,7 @@ func (h *Host) disableMemberIPv6(nic string, index int) error {
 		return err
 	}
 	if !n.hasIPv6() {
-		return nil // nor has it a sysctl for it
+		return nil // no IPv6, hence no sysctl
 	}
 	if err := h.rt.SetAddrGenMode(n.Name, n.Index, addrGenNone); err != nil {
 		return err
@@ -196,10 +196,10 @@ func (h *Host) disableMemberIPv6(nic string, index int) error {
 	return nil
 }
 
-// restoreAddrGenMode has a NIC make its link-local addresses again as it did.
+// restoreAddrGenMode restores how a NIC forms link-local addresses.
 func (h *Host) restoreAddrGenMode(r *member) error {
 	if _, ok := readSysctl(r.nic.Name, disableIPv6); ok && unwritable(r.nic.Name, disableIPv6) == nil {
-		return nil // the sysctls say all
+		return nil // the sysctls restore it
 	}
 	mode := uint8(0)
 	if v := r.was.Sysctls[addrGenMode]; v != "" {
@@ -212,7 +212,7 @@ func (h *Host) restoreAddrGenMode(r *member) error {
 	return h.rt.SetAddrGenMode(n.Name, n.Index, mode)
 }
 
-// recordIPv6 records that a NIC has IPv6 where no sysctl says so.
+// recordIPv6 records that the NIC has IPv6 if no sysctl says so.
 func (n NIC) recordIPv6(sysctls map[string]string) map[string]string {
 	if _, ok := sysctls[disableIPv6]; !ok && n.hasIPv6() {
 		sysctls[disableIPv6] = "0"

@@ -13,9 +13,9 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Adopt moves what the recorded members of these names have to the adapter: addresses are added to it (and stay on
-// the members until Strip), routes of all tables are moved, neighbour entries and the
-// policy rules are copied. The adapter must be up. Doing it again moves what has not moved yet.
+// Adopt moves the config of recorded members to the adapter: addresses are added to it (and stay on the members until
+// Strip), routes of all tables move, neighbours and policy rules are copied. The adapter must be up. A repeated call
+// moves what has not moved yet.
 func (h *Host) Adopt(adapter int, members []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -37,7 +37,7 @@ func (h *Host) Adopt(adapter int, members []string) error {
 	return h.journal.Write(r)
 }
 
-// recordedMembers finds members and adapter for an operation on both.
+// recordedMembers finds the members and the adapter.
 func (h *Host) recordedMembers(adapter int, members []string) ([]*journal.MemberState, NIC, error) {
 	j, err := h.currentJournal()
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *Host) recordedMembers(adapter int, members []string) ([]*journal.Member
 	return list, to, nil
 }
 
-// memberNamed finds a recorded member by the name that the NIC has.
+// memberNamed finds a recorded member by its NIC's present name.
 func (h *Host) memberNamed(j *journal.Journal, name string) (*journal.MemberState, error) {
 	if m := j.State.ByName(name); m != nil {
 		return m, nil
@@ -100,7 +100,7 @@ func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	}
 	for _, m := range list {
 		for _, n := range m.Neighbours {
-			// One that was learnt is not worth a takeover: the kernel's table may be full.
+			// A learned neighbour is no reason to fail: the kernel's table may be full.
 			if err := h.rt.SetNeighbour(n, to.Index); err != nil && (rtnl.IsPermanent(n) || rtnl.IsInjectedCrash(err)) {
 				return err
 			}
@@ -141,7 +141,7 @@ func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
-// enableIPv6 turns the adapter's IPv6 on when it gets addresses of it.
+// enableIPv6 enables the adapter's IPv6 if it gets IPv6 addresses.
 func (h *Host) enableIPv6(adapter NIC, needed bool) error {
 	if !needed {
 		return nil
@@ -149,7 +149,8 @@ func (h *Host) enableIPv6(adapter NIC, needed bool) error {
 	return h.writeSysctl(adapter.Name, disableIPv6, "0")
 }
 
-// adoptAdvertised has the adapter's kernel learn what that of the members had learned from routers, and the members forget it.
+// adoptAdvertised makes the adapter learn what the members had learned from router advertisements, and removes it from
+// them.
 func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to NIC) error {
 	all, err := h.rt.AdvertisedRoutes()
 	if err != nil {
@@ -170,21 +171,20 @@ func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to N
 	}
 	for _, r := range mine {
 		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err // else it ran out, or its router withdrew it
+			return err // else it expired, or its router withdrew it
 		}
 	}
 	return nil
 }
 
-// adoptNeighbours tells the adapter whom a member knows, before traffic moves: nobody has to be asked for, and no packet waits
-// for an answer.
+// adoptNeighbours copies a member's neighbours before traffic moves, so that no packet waits for ARP or ND.
 func (h *Host) adoptNeighbours(from, to NIC) error {
 	list, err := h.rt.LearnedNeighbours(from.Index)
 	if err != nil {
 		return err
 	}
 	for _, n := range list {
-		// One that is not taken, such as IPv6's where that is off, is asked for when it is needed.
+		// A refused one, such as IPv6 with IPv6 off, is resolved when needed.
 		if err := h.rt.SetNeighbour(n, to.Index); rtnl.IsInjectedCrash(err) {
 			return err
 		}
@@ -192,8 +192,8 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 	return nil
 }
 
-// addressForAdapter is a member's address as the adapter gets it. routes are the member's. An address that was verified
-// on this LAN a moment ago needs no duplicate detection.
+// addressForAdapter returns the message that adds a member's address to the adapter. routes are the member's. An
+// address that the LAN has just accepted needs no duplicate address detection.
 func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
 	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
@@ -229,7 +229,7 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 	return nil
 }
 
-// AssignAddresses gives the adapter addresses of its own, and a default route when gateway is valid.
+// AssignAddresses gives the adapter addresses of its own, and a default route if gateway is valid.
 func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway netip.Addr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -256,7 +256,7 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 		}
 	}
 	if gateway.IsValid() {
-		// No EXCL: the members' default route may be there until they are stripped.
+		// No EXCL: the members' default route may exist until they are stripped.
 		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("give gateway %s: %w", gateway, err)
 		}
@@ -264,8 +264,8 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	return nil
 }
 
-// DefaultRouteMember is the first of the recorded members, in this order, that has the default route, "" if none has.
-// It is the one whose MAC the adapter gets by --mac keep.
+// DefaultRouteMember returns the first of the recorded members that has the default route, "" if none has. The adapter
+// gets its MAC by --mac keep.
 func (h *Host) DefaultRouteMember(members []string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -280,7 +280,7 @@ func (h *Host) DefaultRouteMember(members []string) string {
 	return ""
 }
 
-// adoptRules gives the adapter copies of the members' rules, at the same priority. An inverted one takes the place of the
+// adoptRules copies the members' rules for the adapter, at the same priority. The copy of an inverted rule replaces the
 // member's.
 func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	have, err := h.rt.RulesNaming(adapter)
@@ -308,7 +308,7 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	return nil
 }
 
-// lenderNames are the names of the NICs of which the adapter has, or gets, what they had.
+// lenderNames returns the names of all NICs whose config is, or will be, on the adapter.
 func (h *Host) lenderNames(more []*journal.MemberState) []string {
 	var names []string
 	for _, m := range h.journal.State.Members {
@@ -319,7 +319,7 @@ func (h *Host) lenderNames(more []*journal.MemberState) []string {
 	return names
 }
 
-// adoptProxies gives the adapter those of a member.
+// adoptProxies copies a member's proxy entries.
 func (h *Host) adoptProxies(from, to NIC) error {
 	list, err := h.rt.Proxies(from.Index)
 	if err != nil {

@@ -7,8 +7,9 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// RebindConnections begins to carry connections over that go by the addresses of recorded members. Adopt goes on with it, and
-// begins it itself where nobody has; earlier is better, because packets take two different ways between Isolate and Adopt.
+// RebindConnections starts to rebind masqueraded connections of recorded members' addresses, and Adopt completes it.
+// Adopt starts it itself if nobody has. Earlier is better: between Isolate and Adopt the two directions of a connection
+// take different interfaces.
 func (h *Host) RebindConnections(members []string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -28,13 +29,13 @@ func (h *Host) RebindConnections(members []string) error {
 	return err
 }
 
-// endRebinding ends what RebindConnections has begun for an Adopt that did not come.
+// endRebinding ends a rebinding for which no Adopt came.
 func (h *Host) endRebinding() {
 	h.rebinding.Close()
 	h.rebinding = nil
 }
 
-// rebindLinks begins with connections that go by the addresses of links.
+// rebindLinks starts rebinding for the addresses of links.
 func (h *Host) rebindLinks(links []int) (*masquerade.Rebinding, error) {
 	var list []rtnl.Object
 	for _, index := range links {
@@ -47,12 +48,12 @@ func (h *Host) rebindLinks(links []int) (*masquerade.Rebinding, error) {
 	return h.startRebinding(list)
 }
 
-// startRebinding begins with connections that go by addresses.
+// startRebinding starts rebinding for addresses.
 func (h *Host) startRebinding(list []rtnl.Object) (*masquerade.Rebinding, error) {
 	return masquerade.Start(h.rt, h.log, h.o.Team, list)
 }
 
-// rebindWhile carries connections over that go by the addresses of links, whose routes f moves.
+// rebindWhile rebinds connections of links' addresses before and after f, which moves their routes.
 func (h *Host) rebindWhile(f func() error, links ...int) (err error) {
 	slices.Sort(links)
 	c := h.rebinding

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// RecordMember writes a NIC as it is to the journal, before anything about it is changed. A NIC that is recorded and has not left is
-// not recorded again once something about it may have been changed: what it looks like then is our own doing.
+// RecordMember journals a NIC before anything about it is changed. A present member is not recorded again once
+// something may have been changed: its state is the team's work by then.
 func (h *Host) RecordMember(nic string) (journal.Member, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +89,8 @@ func (h *Host) readMember(n NIC) (journal.Member, error) {
 	return m, err
 }
 
-// MembersDownBefore are the members whose NICs were down before and will be again. Whoever holds sockets on them must close them
-// first: on a NIC that is down the kernel does not take back the promiscuity that a socket's MAC filter can mean.
+// MembersDownBefore returns the members whose NICs were down before and will be again. Their sockets must be closed
+// first: on a NIC that is down the kernel does not undo the promiscuity of a socket's MAC filter.
 func (h *Host) MembersDownBefore() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,7 +106,7 @@ func (h *Host) MembersDownBefore() []string {
 	return names
 }
 
-// memberLink reads a member's link as it is, if it is still the same NIC.
+// memberLink reads a member's link, if it is still the same NIC.
 func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
 	n, err := h.Find(m.Identity)
 	if err != nil {
@@ -116,7 +116,7 @@ func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
 	return l, n, err
 }
 
-// ReturnedNIC reads the NIC of a recorded member that was gone, wherever it is.
+// ReturnedNIC finds the NIC of a recorded member that was gone.
 func (h *Host) ReturnedNIC(member string) (NIC, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

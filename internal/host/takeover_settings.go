@@ -13,14 +13,14 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// A linkSetting is a sysctl that every link has. The host's administrator gave it to the NIC with the addresses in mind, so it
-// goes along with them, unless there is a reason why not.
+// A linkSetting is a sysctl that every link has. The administrator set it on the NIC for the sake of its addresses, so
+// the adapter gets it, too, unless there is a reason.
 type linkSetting struct {
 	key       string // as in Member.Sysctls
 	notCopied string // why the adapter does not get it; "": it does
 }
 
-// linkSettings are all sysctls of a link that Linux 6.1 to 6.18 have, in the order in which an adapter gets them.
+// linkSettings are all per-link sysctls of Linux 6.1 to 6.18, in the order in which the adapter gets them.
 var linkSettings = slices.Concat(
 	copied("ipv4/",
 		"accept_local", "accept_redirects", "accept_source_route", "arp_accept", "arp_announce", "arp_evict_nocarrier",
@@ -34,7 +34,7 @@ var linkSettings = slices.Concat(
 		"accept_dad", "accept_ra", "accept_ra_defrtr", "accept_ra_from_local", "accept_ra_min_hop_limit", "accept_ra_min_lft",
 		"accept_ra_mtu", "accept_ra_pinfo", "accept_ra_rt_info_max_plen", "accept_ra_rt_info_min_plen", "accept_ra_rtr_pref",
 		"accept_redirects", "accept_source_route", "accept_untracked_na",
-		"stable_secret", "addr_gen_mode", // the first changes the second
+		"stable_secret", "addr_gen_mode", // stable_secret changes addr_gen_mode
 		"autoconf", "dad_transmits", "disable_policy", "drop_unicast_in_l2_multicast", "drop_unsolicited_na", "enhanced_dad",
 		"force_forwarding", "force_mld_version", "force_tllao", "forwarding", "hop_limit", "ignore_routes_with_linkdown",
 		"ioam6_enabled", "ioam6_id", "ioam6_id_wide", "keep_addr_on_down", "max_addresses", "max_desync_factor",
@@ -44,7 +44,7 @@ var linkSettings = slices.Concat(
 		"router_solicitation_interval", "router_solicitation_max_interval", "router_solicitations", "rpl_seg_enabled",
 		"seg6_enabled", "seg6_require_hmac", "suppress_frag_ndisc", "temp_prefered_lft", "temp_valid_lft",
 		"use_oif_addrs_only", "use_optimistic", "use_tempaddr",
-		"disable_ipv6"), // last: IPv6 begins with all the others
+		"disable_ipv6"), // last: IPv6 starts with all others set
 	[]linkSetting{
 		{"ipv6/mc_forwarding", "a multicast routing daemon sets it by adding the link"},
 		{ipv6MTU, "the kernel sets it to the link's MTU as the link comes up; what a router said comes by its advertisement"},
@@ -69,9 +69,9 @@ func neighbourSettings(prefix string) []linkSetting {
 		linkSetting{prefix + "unres_qlen", "it is unres_qlen_bytes in packets"})
 }
 
-// CopySettings gives the adapter the sysctls and the IPv6 token of a member. The adapter must be down. A family's come
-// from the first member that has addresses of it, the lender before all others, and from the lender where none has: so
-// IPv6 that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
+// CopySettings copies the sysctls and the IPv6 token of a member to the adapter, which must be down. For each family
+// the source is the first member with addresses of it, starting with the lender, or the lender if none has. So IPv6
+// that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
 func (h *Host) CopySettings(adapter int, lender string, members []string) (notes []string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -114,7 +114,7 @@ func (h *Host) CopySettings(adapter int, lender string, members []string) (notes
 	return notes, nil
 }
 
-// settingsSource is the member whose settings of a family an adapter gets: the first with addresses of it, else the first.
+// settingsSource returns the member whose settings of a family the adapter gets.
 func settingsSource(list []*journal.MemberState, family byte) *journal.MemberState {
 	for _, m := range list {
 		if m.UsesFamily(family) {
@@ -124,10 +124,10 @@ func settingsSource(list []*journal.MemberState, family byte) *journal.MemberSta
 	return list[0]
 }
 
-// setByRouters are settings that routers change by themselves.
+// setByRouters are sysctls that router advertisements change.
 var setByRouters = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms", "ipv6/neigh/retrans_time_ms"}
 
-// differingSettings are the settings of a family that somebody gave a member and that another, whose the adapter gets, has otherwise.
+// differingSettings returns a member's sysctls of a family that are not the default and differ from the source's.
 func differingSettings(family string, m, from *journal.MemberState) (list []string) {
 	for _, s := range linkSettings {
 		value, ok := m.Sysctls[s.key]
@@ -141,12 +141,12 @@ func differingSettings(family string, m, from *journal.MemberState) (list []stri
 	return list
 }
 
-// settingsCopier gives an adapter settings and collects what it could not set.
+// settingsCopier sets sysctls of the adapter and collects failures.
 type settingsCopier struct {
 	h      *Host
 	to     NIC
 	failed []string // "net.ipv4.conf.team0.rp_filter=2"
-	reason error    // the first one's
+	reason error    // of the first failure
 }
 
 func (c *settingsCopier) copySysctls(family string, from *journal.MemberState) error {
@@ -178,7 +178,7 @@ func (c *settingsCopier) addFailure(what string, err error) {
 	}
 }
 
-// maxNamed bounds how many settings a note names.
+// maxNamed bounds the settings that a note names.
 const maxNamed = 5
 
 func (c *settingsCopier) notes() []string {
@@ -194,7 +194,7 @@ func (c *settingsCopier) notes() []string {
 	return []string{fmt.Sprintf("%s does not get what its members have: %s (%v)", c.to.Name, joinSome(c.failed), why)}
 }
 
-// joinSome names the first few.
+// joinSome joins the first few.
 func joinSome(list []string) string {
 	what := strings.Join(list[:min(len(list), maxNamed)], ", ")
 	if more := len(list) - maxNamed; more > 0 {
@@ -203,7 +203,7 @@ func joinSome(list []string) string {
 	return what
 }
 
-// copyToken goes before the settings: the kernel takes none for a link that ignores advertisements.
+// copyToken comes before the sysctls: the kernel takes no token for a link that ignores router advertisements.
 func (c *settingsCopier) copyToken(from *journal.MemberState) error {
 	err := c.h.setToken(c.to, from.Token)
 	if err != nil && !rtnl.IsInjectedCrash(err) {
@@ -215,10 +215,10 @@ func (c *settingsCopier) copyToken(from *journal.MemberState) error {
 
 type tokenSetting struct{ key, value string }
 
-// tokenSettings make the kernel take a token.
+// tokenSettings are the sysctls without which the kernel takes no token.
 var tokenSettings = []tokenSetting{{"ipv6/accept_ra", "2"}, {"ipv6/router_solicitations", "1"}}
 
-// setToken sets a link's token if it has another, "" being none. The caller sets tokenSettings anew.
+// setToken sets a link's token if it differs; "" is none. It changes tokenSettings, which the caller must set again.
 func (h *Host) setToken(n NIC, token string) error {
 	want, err := netip.ParseAddr(token)
 	if have, ok := n.token(); err != nil || ok && have == want {
@@ -232,8 +232,8 @@ func (h *Host) setToken(n NIC, token string) error {
 	return h.rt.SetIPv6Token(n.Index, want)
 }
 
-// relearnLost gives other links the routes back that their kernel had learned: with forwarding on for one link it forgets the
-// default routes of all that do not go on to take advertisements.
+// relearnLost restores routes that other links' kernels had learned. When forwarding is enabled on one link, the kernel
+// removes the default routes of all links that then ignore router advertisements.
 func (c *settingsCopier) relearnLost(had []rtnl.Object) error {
 	have, err := c.h.rt.AdvertisedRoutes()
 	if err != nil {

@@ -11,19 +11,19 @@ import (
 	"nicteam/internal/settings"
 )
 
-// memberARPIgnore is what a member gets: answer for no local address. It has no addresses, but the weak host model would let
-// it answer ARP for the adapter's with its own MAC whenever its ingress is not dropped (before isolation, after a crash).
+// memberARPIgnore makes a member answer ARP for no local address. It has none, but under the weak host model it would
+// answer for the adapter's addresses with its own MAC whenever it is not isolated (before isolation, after a crash).
 const memberARPIgnore = "8"
 
-// MemberSetup is what a member is to be like.
+// MemberSetup is how Strip sets a member up.
 type MemberSetup struct {
-	MTU int              // 0: as it is
-	GRO settings.Offload // OffloadAuto: as it is
+	MTU int              // 0: keep
+	GRO settings.Offload // OffloadAuto: keep
 }
 
-// Strip takes a recorded member's addresses and routes away (after Adopt has given them to the adapter, or for
-// good with --address none or CIDR), turns its IPv6 and LRO off, bounds its super-frames, gives it the MTU
-// (0: leaves it) and brings it up. Its MAC and promiscuity are never touched. Doing it again is fine.
+// Strip removes a recorded member's addresses and routes (after Adopt, or for good with --address none or CIDR), turns
+// IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up. MAC and promiscuity never
+// change. It may be repeated.
 func (h *Host) Strip(nic string, want MemberSetup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -35,7 +35,7 @@ func (h *Host) Strip(nic string, want MemberSetup) error {
 	if err != nil {
 		return fmt.Errorf("strip: %w", err)
 	}
-	// One that comes back again and again is not written down again and again.
+	// A NIC that returns again and again is not journalled each time.
 	known := m.Stripped
 	if !known {
 		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
@@ -63,14 +63,14 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, arpIgnore, memberARPIgnore)); err != nil {
 		return err
 	}
-	// The answer of a DHCP server to a socket of the NIC comes from a subnet that is the adapter's now.
+	// A DHCP server's answer to a socket on the NIC comes from a subnet that is on the adapter now.
 	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
 		return err
 	}
-	// IPv4 from the end: secondaries stand behind their primaries, and would vanish or be promoted with them. IPv6 from the
-	// front. So what is left at any moment can be completed to the old order.
+	// IPv4 from the end: secondaries follow their primaries, and would vanish or be promoted with them. IPv6 from the
+	// front. So at any moment the old order can be completed from what is left.
 	for _, a := range slices.Backward(have) {
-		// Where addresses do not move, one that came since the NIC was recorded is somebody else's, and nobody would give it back.
+		// If addresses do not move, one that came after RecordMember is somebody else's, and nobody would restore it.
 		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) {
 			continue
 		}
@@ -110,7 +110,7 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	return h.rt.SetUp(l, true)
 }
 
-// stripFeatures turns off what a member must not do with frames, and sets GRO as it is wanted.
+// stripFeatures turns off features that a member must not use, and sets GRO.
 func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
 	if wanted != settings.OffloadAuto {
@@ -120,7 +120,7 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	if err == nil || rtnl.IsInjectedCrash(err) {
 		return err
 	}
-	// Some drivers insist on filtering VLANs.
+	// Some drivers refuse to turn VLAN filters off.
 	delete(features, vlanFilter)
 	delete(features, serviceVLANFilter)
 	if err := h.setFeatures(nic, features); err != nil {
@@ -130,8 +130,8 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	return nil
 }
 
-// deleteMemberRoutes removes the routes that are still on a member, but for those that came since it was recorded where nothing moves: nobody
-// would give them back.
+// deleteMemberRoutes deletes the routes on a member. If nothing moves, routes that came after RecordMember stay,
+// because nobody would restore them.
 func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 	all, err := h.rt.Routes()
 	if err != nil {
@@ -149,7 +149,7 @@ func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 	}
 	for _, r := range append(mine, rtnl.RoutesVia(advertised, index)...) {
 		if len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil {
-			continue // others reach it too; the kernel sees to a hop that is dead
+			continue // other links have hops of it, too; the kernel handles a dead hop
 		}
 		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil {
 			return err

@@ -13,14 +13,14 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Conn is a socket to netfilter: connection tracking and nftables. What nftables lets a socket own goes with it.
+// Conn is a netfilter netlink socket. A table that it owns (NFT_TABLE_F_OWNER) vanishes with it.
 type Conn struct {
 	fd  int
 	seq uint32
 	buf []byte
 }
 
-// Message is one request: nfgenmsg and attributes in body.
+// Message is one request. Body is nfgenmsg and attributes.
 type Message struct {
 	Kind  uint16 // subsystem<<8 | message
 	Flags uint16
@@ -38,7 +38,7 @@ func Open() (*Conn, error) {
 	err = errors.Join(
 		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout),
-		// Errors come without the request that they are about, so that a whole batch of them has room.
+		// Errors come without the request, so that those of a whole batch fit into the buffer.
 		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1),
 	)
 	if err != nil {
@@ -50,12 +50,12 @@ func Open() (*Conn, error) {
 
 func (n *Conn) Close() { unix.Close(n.fd) }
 
-// NewBody begins a message about a family.
+// NewBody returns a message body for an address family.
 func NewBody(family byte, attrs ...rtnl.Attribute) rtnl.Object {
 	return rtnl.Object{Head: []byte{family, unix.NFNETLINK_V0, 0, 0}, Attrs: attrs}
 }
 
-// append writes a message with the next sequence number.
+// append appends a message with the next sequence number.
 func (n *Conn) append(b []byte, m Message) []byte {
 	body := m.Body.Serialize()
 	n.seq++
@@ -71,7 +71,7 @@ func (n *Conn) send(b []byte) error {
 	return os.NewSyscallError("send", unix.Sendto(n.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 }
 
-// receive calls f for each message of the kernel's until it returns true.
+// receive calls f for each message until f reports done.
 func (n *Conn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) error {
 	for {
 		size, _, err := unix.Recvfrom(n.fd, n.buf, 0)
@@ -93,14 +93,15 @@ func (n *Conn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) er
 	}
 }
 
-// Subscribe joins a multicast group; pending reads what was told.
+// Subscribe joins a multicast group; ReadPending reads its events.
 func (n *Conn) Subscribe(group int) error {
 	return errors.Join(
 		os.NewSyscallError("enlarge receive buffer", unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
 		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)))
 }
 
-// ReadPending calls f with what was told since, without waiting; f must not keep it. Not complete when the buffer was too small for all.
+// ReadPending calls f with the events since the last call, without waiting; f must not keep them. It returns false if
+// the buffer overflowed.
 func (n *Conn) ReadPending(f func([]byte)) (complete bool) {
 	complete = true
 	for {
@@ -126,7 +127,7 @@ func (n *Conn) ReadPending(f func([]byte)) (complete bool) {
 	}
 }
 
-// Get calls f with the body of the one thing that a request asks for.
+// Get calls f with the body of the answer.
 func (n *Conn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, Message{kind, 0, body})); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (n *Conn) Get(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	})
 }
 
-// Dump calls f with the body of everything that a request lists; f must not keep it. A list that changed meanwhile is ErrDumpInterrupted.
+// Dump calls f with each body; f must not keep it. The error is ErrDumpInterrupted if the list changed meanwhile.
 func (n *Conn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	if err := n.send(n.append(nil, Message{kind, unix.NLM_F_DUMP, body})); err != nil {
 		return err
@@ -167,9 +168,8 @@ func (n *Conn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
 	})
 }
 
-// dumpObjects lists objects of a subsystem of nfnetlink (NFNL_SUBSYS_…) in the namespace of the calling thread. Netfilter's
-// numbers are in network byte order. head is struct nfgenmsg, so object.Family is the address family. Only those that keep wants are
-// kept, nil: all. There may be tens of thousands.
+// dumpObjects lists objects of a subsystem (NFNL_SUBSYS_…) in the namespace of the calling thread; Object.Family is the
+// address family. There may be tens of thousands: only those that keep accepts are kept (nil: all).
 func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
 	n, err := Open()
 	if err != nil {
@@ -188,8 +188,8 @@ func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) boo
 	})
 }
 
-// Batch sends messages in one call, which the kernel carries out one after the other without coming back in between, and returns what
-// it says of each. One that fails does not keep it from the next.
+// Batch sends messages in one call. The kernel executes them one after the other, without a return to user space in
+// between. It returns the result of each; a failed one does not stop the next.
 func (n *Conn) Batch(list []Message) ([]error, error) {
 	first := n.seq + 1
 	var b []byte
@@ -213,7 +213,7 @@ func (n *Conn) Batch(list []Message) ([]error, error) {
 	})
 }
 
-// Transaction has nftables do all of the messages or none.
+// Transaction makes nftables execute all messages or none.
 func (n *Conn) Transaction(list []Message) error {
 	mark := NewBody(unix.AF_UNSPEC)
 	binary.BigEndian.PutUint16(mark.Head[2:], unix.NFNL_SUBSYS_NFTABLES)
@@ -236,13 +236,13 @@ func (n *Conn) Transaction(list []Message) error {
 			return false, nil
 		}
 		failed = errors.Join(failed, nlError(m.Data))
-		// The kernel names the first message where it refuses the whole.
+		// The kernel reports the first message if it refuses the batch.
 		return m.Header.Seq == last || m.Header.Seq == first, nil
 	})
 	return errors.Join(failed, err)
 }
 
-// nlError reads the errno that NLMSG_ERROR and NLMSG_DONE begin with.
+// nlError reads the errno at the beginning of NLMSG_ERROR and NLMSG_DONE.
 func nlError(b []byte) error {
 	if len(b) < 4 {
 		return nil

@@ -2,11 +2,11 @@ package nfnl
 
 import "slices"
 
-// A firewall sees what comes by a member come by the adapter. Whether a rule then does something else is found by trying both:
-// as it is for the member, as it will be for the adapter. So wildcards, sets, negations and indices need no list of forms, and a
-// rule that has a twin for the adapter already is no trouble.
+// To a firewall, what members receive comes in by the adapter. Whether that changes what a rule does is found by
+// evaluating the rule twice: for the member and for the adapter. So wildcards, sets, negations and ifindexes need no
+// cases of their own, and a rule that exists for both interfaces is no difference.
 
-// Iface is a link as rules see it. An adapter that is not made yet will have an index that no other link has.
+// Iface is an interface as rules see it. An adapter that does not exist yet has an ifindex that no link has.
 type Iface struct {
 	Name  string
 	Index uint32
@@ -14,7 +14,7 @@ type Iface struct {
 	Kind  string // rtnetlink's; "" for hardware
 }
 
-// Direction is which of the two interfaces of a packet is meant.
+// Direction selects the input or the output interface of a packet.
 type Direction int
 
 const (
@@ -22,22 +22,22 @@ const (
 	Outgoing
 )
 
-// Effect is what a rule does to packets of a face: two rules of one deed are the same to them.
+// Effect is what a rule does to packets of an interface. Rules with equal Chain and Key do the same.
 type Effect struct {
-	Chain string // where it stands
-	Key   string // compared
-	Text  string // shown
-	Named bool   // the rule has the face's own name, so whoever made it knows of it
+	Chain string // where the rule is
+	Key   string // what is compared
+	Text  string // what is shown
+	Named bool   // the rule has the interface's exact name, so its author knows of it
 }
 
-// DiffEffects are the rules that do something for one of two faces and not for the other: those that stop matching, then
-// those that start to, but for those that are meant for the adapter.
+// DiffEffects returns the rules that stop matching when traffic moves from member to adapter, and those that start to,
+// except rules that name the adapter.
 func DiffEffects(member, adapter []Effect) (ends, begins []Effect) {
 	begins = slices.DeleteFunc(EffectsWithout(adapter, member), func(d Effect) bool { return d.Named })
 	return EffectsWithout(member, adapter), begins
 }
 
-// EffectsWithout are the deeds of list that have no like in other, each like for one.
+// EffectsWithout returns the effects of list that other lacks. Each effect of other cancels one.
 func EffectsWithout(list, other []Effect) (rest []Effect) {
 	left := map[[2]string]int{}
 	for _, d := range other {

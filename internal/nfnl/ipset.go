@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Of linux/netfilter/ipset/ip_set.h.
+// From linux/netfilter/ipset/ip_set.h.
 const (
 	ipsetSubsystem = 6 // NFNL_SUBSYS_IPSET
 	ipsetList      = 7 // IPSET_CMD_LIST
@@ -20,16 +20,16 @@ const (
 	ipsetVersion   = 6
 )
 
-// InterfaceSets are the ipsets that have links in their entries (hash:net,iface), by name. iptables asks them in a way that only they understand,
-// so the rules that do are not looked at.
+// InterfaceSets maps ipsets with interfaces in their entries (hash:net,iface) to these interfaces. iptables rules that
+// use an ipset are not evaluated: their match is opaque.
 func InterfaceSets() (sets map[string][]string, err error) {
 	sets = map[string][]string{}
 	if _, err := os.Stat("/sys/module/ip_set"); err != nil {
-		return sets, nil // to ask would load it
+		return sets, nil // a query would load it
 	}
 	_, err = dumpObjects(ipsetSubsystem, ipsetList, unix.AF_INET, func(o rtnl.Object) bool {
 		name, nics := parseIPSet(o)
-		sets[name] = append(sets[name], nics...) // a long one comes in parts
+		sets[name] = append(sets[name], nics...) // a long set comes in parts
 		return false
 	}, rtnl.Attr(ipsetProtocol, []byte{ipsetVersion}))
 	return sets, err
@@ -44,7 +44,7 @@ func parseIPSet(o rtnl.Object) (name string, nics []string) {
 	return o.Text(ipsetName), nics
 }
 
-// SetsWithout are the ipsets that have one link and not the other.
+// SetsWithout returns the ipsets that have nic and not other.
 func SetsWithout(sets map[string][]string, nic, other string) (names []string) {
 	for name, nics := range sets {
 		if slices.Contains(nics, nic) && !slices.Contains(nics, other) {

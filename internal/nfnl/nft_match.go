@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Keys of meta that x/sys has no names for.
+// Keys of meta that x/sys does not name.
 const (
 	nftMetaIIFKind = 26 // NFT_META_IIFKIND
 	nftMetaOIFKind = 27 // NFT_META_OIFKIND
@@ -24,20 +24,20 @@ const (
 	etherARP = unix.ARPHRD_ETHER
 )
 
-// loadedValue is an interface's property in a register of nftables.
+// loadedValue is a property of the interface in a register of nftables.
 type loadedValue struct {
 	value []byte
-	word  string // as nft writes it
+	word  string // nft's keyword
 	by    string // "name", "index", "": how to show what it is compared with
 }
 
-// nameBytes is a link's name as a register of nftables has it.
+// nameBytes is an interface name in a register.
 func nameBytes(s string) []byte { return append([]byte(s), make([]byte, max(0, nameSize-len(s)))...) }
 
 func word32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
-// fib is the link by which a route leads, as the expression fib loads it: back to where a packet comes from (fib saddr), or on to
-// where it goes (fib daddr). Whether there is a route, and of what type an address is, does not depend on the face.
+// fib evaluates the expression fib: the interface of the route to the packet's source (fib saddr) or destination (fib
+// daddr). Other results, such as the type of an address, do not depend on the interface.
 func (f Iface) fib(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	const byDestination, present = 1 << 1, 1 << 5 // NFTA_FIB_F_DADDR, NFTA_FIB_F_PRESENT
 	flags := d.GetBE32(unix.NFTA_FIB_FLAGS)
@@ -54,7 +54,7 @@ func (f Iface) fib(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	return loadedValue{}, false
 }
 
-// meta is the property that the expression meta loads, as the face has it.
+// meta evaluates the expression meta for the interface.
 func (f Iface) meta(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	prefix := "iif"
 	if dir == Outgoing {
@@ -75,7 +75,7 @@ func (f Iface) meta(d rtnl.Object, dir Direction) (loadedValue, bool) {
 	return loadedValue{}, false
 }
 
-// Effects are the rules that ask for the interface of a direction and apply to what goes by the face.
+// Effects returns the rules that match the interface in this direction, of those that depend on it.
 func (t *Ruleset) Effects(f Iface, dir Direction) (list []Effect) {
 	for _, r := range t.rules {
 		if strings.HasPrefix(r.table, TablePrefix) {
@@ -90,21 +90,21 @@ func (t *Ruleset) Effects(f Iface, dir Direction) (list []Effect) {
 	return list
 }
 
-// ruleEval evaluates a rule as far as it depends on the interface; everything else goes into what as it is.
+// ruleEval evaluates a rule as far as it depends on the interface. All other expressions become part of key.
 type ruleEval struct {
 	t         *Ruleset
 	r         rule
 	f         Iface
 	dir       Direction
-	registers map[uint32]loadedValue // by the number of the register's first four bytes
+	registers map[uint32]loadedValue // by first 32-bit register
 	asked     bool
 	named     bool
 	key       strings.Builder
 	text      []string
 }
 
-// register is the number of the first 32-bit register that a number of netlink means: 1 to 4 are of 16 bytes (NFT_REG_1), 8 and
-// up of 4 (NFT_REG32_00).
+// register returns the first 32-bit register of a netlink register number: 1 to 4 have 16 bytes (NFT_REG_1), 8 and
+// above 4 bytes (NFT_REG32_00).
 func register(n uint32) uint32 {
 	if n < 8 {
 		return n * 4
@@ -112,16 +112,16 @@ func register(n uint32) uint32 {
 	return n - 4
 }
 
-// destinations says which attribute of an expression names the register it writes.
+// destinations maps expressions to the attribute with their destination register.
 var destinations = map[string]uint16{
 	"meta": 1, "payload": 1, "ct": 1, "immediate": 1, "exthdr": 1, "fib": 1, "rt": 1, "osf": 1, "xfrm": 1, "numgen": 1,
 	"bitwise": 2, "byteorder": 2, "hash": 2, "socket": 2, "tunnel": 2, "lookup": 3,
 }
 
-// stateful expressions print what they have counted.
+// stateful expressions contain counters.
 var stateful = []string{"counter", "quota", "last"}
 
-// run reports whether the rule applies to the face, as far as the interface says.
+// run reports whether the rule can match packets of the interface.
 func (v *ruleEval) run() bool {
 	for _, e := range v.r.exprs {
 		if slices.Contains(stateful, e.name) {
@@ -142,7 +142,7 @@ func (v *ruleEval) run() bool {
 	return true
 }
 
-// step evaluates an expression on the interface; known is false for one on something else.
+// step evaluates an expression that depends on the interface; known is false for others.
 func (v *ruleEval) step(e expr) (known, applies bool) {
 	d := e.data
 	switch e.name {
@@ -223,7 +223,7 @@ func (v *ruleEval) compare(d rtnl.Object) (known, applies bool) {
 	return true, holds
 }
 
-// compareBytes compares as nftables does: only as many bytes as the rule has, which is how it writes a wildcard.
+// compareBytes compares as many bytes as the rule has: so nftables writes wildcards.
 func compareBytes(have, want []byte) int {
 	return bytes.Compare(have[:min(len(have), len(want))], want)
 }
@@ -240,7 +240,7 @@ func (l loadedValue) show(want []byte) string {
 	return fmt.Sprintf("%#x", want)
 }
 
-// lookup asks a set or map, of which the interface may be one field of several.
+// lookup evaluates a set or map, whose key may have more fields than the interface.
 func (v *ruleEval) lookup(d rtnl.Object) (known, applies bool) {
 	name := unix.ByteSliceToString(d.Get(unix.NFTA_LOOKUP_SET))
 	s := v.t.set(v.r.family, v.r.table, name)
@@ -250,7 +250,7 @@ func (v *ruleEval) lookup(d rtnl.Object) (known, applies bool) {
 	first := register(d.GetBE32(unix.NFTA_LOOKUP_SREG))
 	found := s.elements
 	var words []string
-	// The last field first: what is cut out of the keys must not move the others.
+	// Last field first: cutting it out of the keys does not move the others.
 	for _, r := range slices.Backward(slices.Sorted(maps.Keys(v.registers))) {
 		if r < first {
 			continue
@@ -279,21 +279,21 @@ func (v *ruleEval) lookup(d rtnl.Object) (known, applies bool) {
 	v.text = append(v.text, strings.Join(words, " . ")+" "+op+shown)
 	if inverted || slices.ContainsFunc(found, func(e element) bool { return len(e.key) > 0 || len(e.data) > 0 }) {
 		fmt.Fprintf(&v.key, "lookup %d %v %s;", d.GetBE32(unix.NFTA_LOOKUP_DREG), inverted, digest(found))
-	} // else it is as if the rule had the one name
+	} // else: as if the rule had this one name
 	if !inverted {
 		v.named = v.named || s.flags&unix.NFT_SET_INTERVAL == 0
 		return true, len(found) > 0
 	}
-	whole := len(found) > 0 && len(found[0].key) == 0 // no other field is left that could differ
+	whole := len(found) > 0 && len(found[0].key) == 0 // no other field is left
 	return true, !whole
 }
 
-// holds reports whether the keys reach as far as an offset.
+// holds reports whether the keys are longer than offset.
 func (s *set) holds(offset int) bool {
 	return slices.ContainsFunc(s.elements, func(e element) bool { return len(e.key) > offset })
 }
 
-// matching are the elements of list that have a value at an offset of their key, with the field cut out of it.
+// matching returns the elements with this value at an offset of their key, with the field cut out.
 func (s *set) matching(list []element, offset int, value []byte) (found []element) {
 	if s.flags&unix.NFT_SET_INTERVAL != 0 && offset == 0 && !slices.ContainsFunc(list, func(e element) bool { return len(e.end) > 0 }) {
 		return inInterval(list, value)
@@ -318,7 +318,8 @@ func (s *set) matching(list []element, offset int, value []byte) (found []elemen
 	return found
 }
 
-// inInterval finds the interval of a set of one field: each begins with its first key and ends with the first behind it.
+// inInterval returns the interval that contains value, in a set of one field. An interval is a first key and the first
+// key behind it.
 func inInterval(list []element, value []byte) []element {
 	var at *element
 	for i, e := range list {
@@ -344,7 +345,7 @@ func digest(list []element) string {
 	return strings.Join(lines, ",")
 }
 
-// other keeps an expression that does not ask for the interface.
+// other adds an expression that does not depend on the interface.
 func (v *ruleEval) other(e expr) {
 	raw := e.raw
 	if e.name == "lookup" {
@@ -377,7 +378,7 @@ func (v *ruleEval) other(e expr) {
 	}
 }
 
-// nftVerdict is a verdict as nft writes it.
+// nftVerdict returns a verdict as nft writes it.
 func nftVerdict(o rtnl.Object) string {
 	if len(o.Attrs) == 0 {
 		return ""

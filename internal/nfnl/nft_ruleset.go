@@ -11,15 +11,14 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Ruleset is the ruleset of the namespace as the kernel has it. The program nft is not needed for it, and rules of
-// iptables-nft are the same to the kernel.
+// Ruleset is the namespace's nftables ruleset. Rules of iptables-nft are part of it. The program nft is not needed.
 type Ruleset struct {
-	rules []rule // that ask for an interface
+	rules []rule // those that depend on an interface
 	hooks []hookedChain
 	sets  map[setName]*set
 }
 
-// setName is a set's name, and the table it is in.
+// setName is a set's name with its table.
 type setName struct {
 	family      byte
 	table, name string
@@ -37,7 +36,7 @@ type expr struct {
 	raw  []byte
 }
 
-// set is a set or map; its elements are read when a rule asks for them.
+// set is a set or map. Its elements are read on first use.
 type set struct {
 	flags    uint32
 	elements []element
@@ -45,12 +44,12 @@ type set struct {
 }
 
 type element struct {
-	key, end []byte // end: only of intervals of several fields
-	closes   bool   // the first key behind an interval
+	key, end []byte // end: only in sets of concatenated intervals
+	closes   bool   // first key behind an interval
 	data     []byte
 }
 
-// hookedChain is a chain or flowtable that is on a device.
+// hookedChain is a chain or flowtable with a device.
 type hookedChain struct {
 	where string // such as: netdev f, chain i
 	names []string
@@ -71,7 +70,7 @@ const (
 
 var nftFamilies = map[byte]string{1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 
-// TablePrefix is how the names of this program's own tables begin.
+// TablePrefix begins the names of this program's tables.
 const TablePrefix = "nicteam_"
 
 func nftDump(message int, keep func(rtnl.Object) bool) ([]rtnl.Object, error) {
@@ -120,7 +119,7 @@ func parseNftRule(o rtnl.Object) rule {
 	return r
 }
 
-// set finds a set with its elements; nil when there is none.
+// set returns a set with its elements, nil if there is none.
 func (t *Ruleset) set(family byte, table, name string) *set {
 	s := t.sets[setName{family, table, name}]
 	if s == nil || s.read {
@@ -132,7 +131,7 @@ func (t *Ruleset) set(family byte, table, name string) *set {
 	ask.Set(unix.NFTA_SET_ELEM_LIST_SET, rtnl.CString(name))
 	list, err := dumpObjects(unix.NFNL_SUBSYS_NFTABLES, nftMsgGetSetElement, family, nil, ask.Attrs...)
 	if err != nil {
-		return s // it went between two looks
+		return s // removed meanwhile
 	}
 	for _, o := range list {
 		s.elements = append(s.elements, parseNftElements(o)...)
@@ -179,7 +178,7 @@ func hooksOfFlowtables(list []rtnl.Object) (hooks []hookedChain) {
 	return hooks
 }
 
-// devices reads a list of names; one that stands for several (Linux 6.16) ends with a star.
+// devices reads a list of device names; a prefix (Linux 6.16) ends with "*".
 func devices(o rtnl.Object) (names []string) {
 	for _, a := range o.Attrs {
 		name := unix.ByteSliceToString(a.Value)
@@ -193,7 +192,7 @@ func devices(o rtnl.Object) (names []string) {
 	return names
 }
 
-// HooksOn says which chains and flowtables are on a device.
+// HooksOn returns the chains and flowtables on a device.
 func (t *Ruleset) HooksOn(nic string) (where []string) {
 	for _, h := range t.hooks {
 		if slices.ContainsFunc(h.names, func(name string) bool {
@@ -220,7 +219,7 @@ func (r rule) matchesIface() bool {
 	})
 }
 
-// concernsIfaces reports whether messages of nftables are about hooks, or about rules that ask for an interface.
+// concernsIfaces reports whether nftables events concern hooks, or rules that depend on an interface.
 func concernsIfaces(b []byte) bool {
 	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
 		switch m.Kind & 0xff {
@@ -237,7 +236,7 @@ func concernsIfaces(b []byte) bool {
 // nftGroup is NFNLGRP_NFTABLES.
 const nftGroup = 7
 
-// WatchRuleset signals changes of nftables that can concern links. A kernel without nftables has none.
+// WatchRuleset signals changes of nftables that may concern interfaces. A kernel without nftables has none.
 func WatchRuleset(ctx context.Context) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	f, err := rtnl.Subscribe(unix.NETLINK_NETFILTER, nftGroup)
@@ -252,7 +251,7 @@ func WatchRuleset(ctx context.Context) <-chan struct{} {
 	return changed
 }
 
-// TeamTable is a team's own table; nft's identifiers have no dash and no dot.
+// TeamTable returns the name of a team's table. nft's identifiers have neither dash nor dot.
 func TeamTable(team string) string {
 	id := func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {

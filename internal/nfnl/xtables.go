@@ -11,24 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// xtables are the rules of the older iptables and ip6tables. Their tables are there only once somebody has used
-// them, and looking at one that is not would load its module, so the kernel is asked which there are.
+// xtables are the rules of legacy iptables and ip6tables. A table exists once somebody has used it, and a query would
+// load its module, so /proc lists which exist.
 type xtables []xtable
 
 type xtable struct {
 	family string // "iptables" or "ip6tables"
 	name   string
-	heads  map[int]string // where built-in chains begin
+	heads  map[int]string // offsets of the built-in chains
 	blob   []byte
 	layout xtLayout
 }
 
-// xtLayout says where struct ipt_entry and ip6t_entry have what.
+// xtLayout has the offsets of struct ipt_entry or ip6t_entry.
 type xtLayout struct {
-	level            int // of getsockopt
-	in, out          int // interface names; their masks stand 32 bytes behind
+	level            int // getsockopt level
+	in, out          int // interface names; masks are 32 bytes behind
 	inverted         int // invflags
-	next             int // next_offset; behind it come comefrom and the counters
+	next             int // next_offset; comefrom and counters follow
 	size             int // of the entry
 	targetOffset     int
 	wantIn, wantOut  byte
@@ -47,12 +47,12 @@ const (
 	xtGetEntries = 65
 	xtNameSize   = 32
 	xtHooks      = 5
-	xtError      = "ERROR" // the target at the head of a chain of the user's, and at the end
+	xtError      = "ERROR" // target at the head of a user-defined chain, and at the end
 )
 
 var xtHookNames = [xtHooks]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
-// ReadXtables reads all tables; what cannot be read is left out.
+// ReadXtables reads all tables that can be read.
 func ReadXtables() (list xtables) {
 	for _, l := range xtLayouts {
 		names, err := os.ReadFile("/proc/thread-self/net/" + l.procName)
@@ -68,7 +68,7 @@ func ReadXtables() (list xtables) {
 	return list
 }
 
-// readXtable asks for one table. struct ipt_getinfo: name, valid_hooks, hook_entry[5], underflow[5], num_entries, size.
+// readXtable reads one table. struct ipt_getinfo: name, valid_hooks, hook_entry[5], underflow[5], num_entries, size.
 func readXtable(l xtLayout, name string) (xtable, error) {
 	family := unix.AF_INET
 	if l.level == unix.SOL_IPV6 {
@@ -120,7 +120,7 @@ func (list xtables) Effects(f Iface, dir Direction) (all []Effect) {
 	return all
 }
 
-// effects are the entries that name an interface of the direction and match the face.
+// effects returns the entries that name an interface in this direction and match iface.
 func (t xtable) effects(f Iface, dir Direction) (list []Effect) {
 	l := t.layout
 	chain := ""
@@ -134,7 +134,7 @@ func (t xtable) effects(f Iface, dir Direction) (list []Effect) {
 		next := int(binary.NativeEndian.Uint16(e[l.next:]))
 		target := int(binary.NativeEndian.Uint16(e[l.targetOffset:]))
 		if next < l.size || next > len(e) || target < l.size || target+xtNameSize+2 > next {
-			return list // not the layout that is known
+			return list // unknown layout
 		}
 		e = e[:next]
 		if head, ok := t.heads[offset]; ok {
@@ -179,7 +179,7 @@ func xtText(flag string, want, mask []byte, not bool, target string, data []byte
 	if not {
 		flag = "! " + flag
 	}
-	if target == "" && len(data) >= xtNameSize+4 { // the standard target: a verdict, or where to go on
+	if target == "" && len(data) >= xtNameSize+4 { // standard target: a verdict or a jump
 		switch v := int32(binary.NativeEndian.Uint32(data[xtNameSize:])); v {
 		case -1:
 			target = "DROP"

@@ -18,16 +18,16 @@ const (
 	IFAMetric   = 9  // IFA_RT_PRIORITY
 	ifaProtocol = 11 // IFA_PROTO
 
-	// Who made an address, since Linux 5.18.
-	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: the kernel, from a router's advertisement
-	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: the kernel, as for every link
+	// IFA_PROTO says who made an address (Linux 5.18).
+	protocolKernelRA = 2 // IFAPROT_KERNEL_RA: from a router advertisement
+	protocolKernelLL = 3 // IFAPROT_KERNEL_LL: link-local
 
-	// Flags that a user may give an address; the others are the kernel's to set.
+	// Flags that user space may set; the kernel sets the others.
 	userFlags = unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR |
 		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
 )
 
-// Addresses lists a link's addresses in the kernel's order, IPv4 first: that is how it lists families.
+// Addresses lists a link's addresses in the kernel's order, IPv4 first.
 func (c *Conn) Addresses(index int) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
 	return slices.DeleteFunc(all, func(a Object) bool {
@@ -35,8 +35,8 @@ func (c *Conn) Addresses(index int) ([]Object, error) {
 	}), err
 }
 
-// SameAddress reports whether the kernel holds a and b for one address of a link. IPv4 tells addresses apart by
-// local address, prefix and peer; IPv6 by the address alone.
+// SameAddress reports whether a and b are one address of a link to the kernel. IPv4 compares local address, prefix
+// length and peer; IPv6 the address alone.
 func SameAddress(a, b Object) bool {
 	if a.Family() != b.Family() || AddressPrefix(a).Addr() != AddressPrefix(b).Addr() {
 		return false
@@ -58,14 +58,14 @@ func HasAddress(list []Object, a Object) bool {
 	return slices.ContainsFunc(list, func(b Object) bool { return SameAddress(a, b) })
 }
 
-// IsLinkLocal reports whether an address is of IPv6's link-local scope.
+// IsLinkLocal reports whether the address is an IPv6 link-local one.
 func IsLinkLocal(a Object) bool {
 	p := AddressPrefix(a)
 	return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 }
 
-// IsKernelLinkLocal reports whether an address is the link-local one that the kernel makes for a link by itself. Those that
-// somebody gave the link by hand are addresses like others.
+// IsKernelLinkLocal reports whether the kernel itself made this link-local address. One that was set by hand is an
+// address like any other.
 func IsKernelLinkLocal(a Object, macs ...frame.MAC) bool {
 	if !IsLinkLocal(a) {
 		return false
@@ -77,7 +77,8 @@ func IsKernelLinkLocal(a Object, macs ...frame.MAC) bool {
 		slices.ContainsFunc(macs, func(mac frame.MAC) bool { return IsEUI64(AddressPrefix(a), mac) })
 }
 
-// IsAutoconfigured reports whether the kernel formed the address from a router's advertisement, and will go on to do so.
+// IsAutoconfigured reports whether the kernel formed the address from a router advertisement (SLAAC), and will refresh
+// it.
 func IsAutoconfigured(a Object) bool {
 	f := AddressFlags(a)
 	if a.Family() != unix.AF_INET6 || f&(unix.IFA_F_TEMPORARY|unix.IFA_F_PERMANENT) != 0 {
@@ -89,13 +90,13 @@ func IsAutoconfigured(a Object) bool {
 	return f&unix.IFA_F_MANAGETEMPADDR != 0 && f&unix.IFA_F_NOPREFIXROUTE == 0
 }
 
-// IsTemporary reports whether the kernel made the address for privacy, beside one that it formed.
+// IsTemporary reports whether this is a temporary address (RFC 8981).
 func IsTemporary(a Object) bool {
 	return a.Family() == unix.AF_INET6 && AddressFlags(a)&unix.IFA_F_TEMPORARY != 0
 }
 
-// AddressRequest makes an address ready to be added to a link. flags are added to those that the address had. One that the kernel
-// made for privacy gets no connected route, as it had none by that.
+// AddressRequest returns the message that adds a to a link. flags are added to its own. A temporary address gets no
+// connected route, as it had none.
 func AddressRequest(a Object, index int, flags uint32) Object {
 	if IsTemporary(a) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
@@ -108,7 +109,7 @@ func AddressRequest(a Object, index int, flags uint32) Object {
 	return a
 }
 
-// WithoutFlags is an address without some flags.
+// WithoutFlags returns a copy of an address without these flags.
 func WithoutFlags(a Object, flags uint32) Object {
 	a = a.Clone()
 	f := AddressFlags(a) &^ flags
@@ -117,7 +118,7 @@ func WithoutFlags(a Object, flags uint32) Object {
 	return a
 }
 
-// Relabel gives an IPv4 address of one link the label that fits another: the label begins with the link's name.
+// Relabel renames an IPv4 label, which begins with the name of its link.
 func Relabel(a Object, from, to string) Object {
 	label := a.Text(unix.IFA_LABEL)
 	if label == "" {
@@ -134,7 +135,7 @@ func Relabel(a Object, from, to string) Object {
 
 const Forever = ^uint32(0)
 
-// Lifetimes are the seconds that an address is still preferred and valid.
+// Lifetimes returns the preferred and the valid lifetime in seconds.
 func Lifetimes(a Object) (preferred, valid uint32) {
 	v := a.Get(unix.IFA_CACHEINFO)
 	if len(v) < 8 {
@@ -143,7 +144,7 @@ func Lifetimes(a Object) (preferred, valid uint32) {
 	return binary.NativeEndian.Uint32(v), binary.NativeEndian.Uint32(v[4:])
 }
 
-// Aged is an address as it is some seconds later, or was so many earlier where they are negative; false when it has run out.
+// Aged returns an address as it is some seconds later (negative: earlier); false if its lifetime is over.
 func Aged(a Object, seconds int64) (Object, bool) {
 	preferred, valid := Lifetimes(a)
 	if valid == Forever {
@@ -166,7 +167,7 @@ func Aged(a Object, seconds int64) (Object, bool) {
 	return a, true
 }
 
-// WithLifetimes is an address with the lifetimes of another.
+// WithLifetimes returns a with the lifetimes of another address.
 func WithLifetimes(a, of Object) Object {
 	if v := of.Get(unix.IFA_CACHEINFO); v != nil {
 		a = a.Clone()
@@ -175,7 +176,7 @@ func WithLifetimes(a, of Object) Object {
 	return a
 }
 
-// WithMetric is an address whose connected route has the metric of another's.
+// WithMetric returns a with the metric of another's connected route.
 func WithMetric(a, of Object) Object {
 	if a.Get32(IFAMetric) == of.Get32(IFAMetric) {
 		return a
@@ -196,7 +197,7 @@ func (c *Conn) DeleteAddress(a Object, from string) error {
 	return c.Change(fmt.Sprintf("take %s off %s", AddressPrefix(a), from), unix.RTM_DELADDR, 0, a)
 }
 
-// NewAddress makes an address object from nothing.
+// NewAddress makes an address.
 func NewAddress(p netip.Prefix, index int) Object {
 	o := Object{Head: make([]byte, AddressHeaderLen)}
 	o.Head[0], o.Head[1] = unix.AF_INET, byte(p.Bits())
@@ -222,7 +223,7 @@ func mask4(bits int) (m [4]byte) {
 	return m
 }
 
-// AddressPrefix is an address object's local address with its prefix length.
+// AddressPrefix returns the local address with its prefix length.
 func AddressPrefix(o Object) netip.Prefix {
 	b := o.Get(unix.IFA_LOCAL)
 	if b == nil {
@@ -232,7 +233,7 @@ func AddressPrefix(o Object) netip.Prefix {
 	return netip.PrefixFrom(a, int(o.Head[1]))
 }
 
-// AddressesElsewhere lists the addresses of all links but one.
+// AddressesElsewhere lists the addresses of all links except one.
 func (c *Conn) AddressesElsewhere(index int) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
 	return slices.DeleteFunc(all, func(a Object) bool { return a.Index() == index }), err
@@ -250,8 +251,9 @@ func (c *Conn) AddMissingAddresses(want, have []Object, name string) error {
 	return nil
 }
 
-// AddAddressesInOrder adds IPv6 addresses so that they come to stand as in want. Kernels put a new address before those of its
-// scope, so the last is added first; where that does not do it, all are added anew, and then the other way round.
+// AddAddressesInOrder adds IPv6 addresses so that they are listed in the order of want. Kernels put a new address
+// before those of its scope, so the last is added first. If that fails, all are removed and added again, then in the
+// other direction.
 func (c *Conn) AddAddressesInOrder(want []Object, index int, name string) error {
 	for try := 0; ; try++ {
 		all, err := c.Addresses(index)
@@ -285,7 +287,7 @@ func (c *Conn) AddAddressesInOrder(want []Object, index int, name string) error 
 	}
 }
 
-// EqualButLifetimes reports whether two addresses differ in their lifetimes at most, and in what the kernel says of them.
+// EqualButLifetimes reports whether two addresses differ at most in lifetimes and origin (IFA_PROTO).
 func EqualButLifetimes(a, b Object) bool {
 	strip := func(o Object) Object {
 		o = AddressRequest(o, o.Index(), 0)
@@ -295,7 +297,7 @@ func EqualButLifetimes(a, b Object) bool {
 	return strip(a).Equal(strip(b))
 }
 
-// RenewedAt is when the kernel was last given an address, after boot. It counts hundredths of a second.
+// RenewedAt returns when the lifetimes were last set, as time since boot (ifa_cacheinfo.tstamp, in 1/100 s).
 func RenewedAt(o Object) time.Duration {
 	v := o.Get(unix.IFA_CACHEINFO)
 	if len(v) < 16 {
@@ -304,7 +306,7 @@ func RenewedAt(o Object) time.Duration {
 	return time.Duration(binary.NativeEndian.Uint32(v[12:])) * 10 * time.Millisecond
 }
 
-// LifetimesAt is an address with lifetimes as they were read at one time, as they would have been at another (CLOCK_BOOTTIME).
+// LifetimesAt converts lifetimes that were read at one time to another time (both CLOCK_BOOTTIME, ns).
 func LifetimesAt(o Object, read, at int64) Object {
 	o, _ = Aged(o, (at-read)/int64(time.Second))
 	return o
@@ -314,7 +316,7 @@ func OnlyIPv6(list []Object) []Object {
 	return slices.DeleteFunc(slices.Clone(list), func(o Object) bool { return o.Family() != unix.AF_INET6 })
 }
 
-// EUI64Address is the link-local address a with another MAC in it.
+// EUI64Address returns the link-local address a with the interface identifier of another MAC.
 func EUI64Address(a Object, mac frame.MAC) Object {
 	var b [16]byte
 	copy(b[:8], AddressPrefix(a).Addr().AsSlice())
@@ -327,7 +329,7 @@ func EUI64Address(a Object, mac frame.MAC) Object {
 	return a
 }
 
-// IsEUI64 reports whether an address is one that the kernel makes of a MAC (RFC 4291, appendix A).
+// IsEUI64 reports whether the interface identifier is made of this MAC (RFC 4291, appendix A).
 func IsEUI64(p netip.Prefix, mac frame.MAC) bool {
 	if !p.Addr().Is6() || p.Bits() != 64 {
 		return false

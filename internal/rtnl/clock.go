@@ -2,7 +2,7 @@ package rtnl
 
 import "golang.org/x/sys/unix"
 
-// MonotonicTime is the time since boot without suspended time, as the kernel stamps addresses.
+// MonotonicTime returns the time since boot without suspend in ns (CLOCK_MONOTONIC): the clock of cstamp and tstamp.
 func MonotonicTime() int64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
@@ -11,7 +11,7 @@ func MonotonicTime() int64 {
 	return ts.Nano()
 }
 
-// BootTime is the time since boot, suspended time included, as address lifetimes count it.
+// BootTime returns the time since boot with suspend in ns (CLOCK_BOOTTIME): address lifetimes go on during suspend.
 func BootTime() int64 {
 	var ts unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel's own words ("Nexthop has invalid gateway") belong into errors.
+// The kernel's own messages ("Nexthop has invalid gateway") become part of errors.
 func init() { nl.EnableErrorMessageReporting = true }
 
-// dumpTries bounds the retries of a dump that the kernel says was interrupted by a change.
+// dumpTries bounds how often a dump is repeated that a change interrupted (NLM_F_DUMP_INTR).
 const dumpTries = 20
 
-// Timeout bounds a request; only a machine in deep trouble takes this long.
+// Timeout bounds one request. A healthy kernel answers in microseconds.
 const Timeout = 10 * time.Second
 
 // Conn is a connection to the rtnetlink of one network namespace. Any goroutine may use it.
 type Conn struct {
-	Handle     *netlink.Handle // for what package netlink knows: links, qdiscs, filters
+	Handle     *netlink.Handle // links, qdiscs, filters
 	FaultPoint func(point string) error
 
 	socket *nl.SocketHandle
@@ -97,7 +97,8 @@ func (c *Conn) Dump(kind int, family byte, head int) ([]Object, error) {
 	return dumpLike(c.socket, kind, ask, head)
 }
 
-// dumpLike lists the objects that are like ask, as far as the kernel looks at that: on a strict socket more.
+// dumpLike dumps the objects that match ask. Which fields the kernel compares depends on the kind; a strict socket
+// compares more.
 func dumpLike(s *nl.SocketHandle, kind int, ask Object, head int) ([]Object, error) {
 	list, err := RetryDump(func() ([]Object, error) {
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
@@ -135,7 +136,7 @@ func kindName(kind int) string {
 	return "links"
 }
 
-// RetryDump repeats a dump as long as the kernel says that a change interrupted it.
+// RetryDump repeats a dump while a change interrupts it.
 func RetryDump[T any](dump func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
 		v, err := dump()
@@ -145,7 +146,7 @@ func RetryDump[T any](dump func() (T, error)) (T, error) {
 	}
 }
 
-// Change sends one RTM_NEWx or RTM_DELx, at a point where tests can die; errors that mean "is so already" are none.
+// Change sends one RTM_NEWx or RTM_DELx after its fault point. "Exists already" and "is gone already" are no errors.
 func (c *Conn) Change(what string, kind, flags int, o Object) error {
 	if err := c.FaultPoint(what); err != nil {
 		return err
@@ -165,12 +166,12 @@ func (c *Conn) Change(what string, kind, flags int, o Object) error {
 	return nil
 }
 
-// ErrInjectedCrash is what tests return at a point of death: nothing more may be done after it.
+// ErrInjectedCrash is what tests return at a fault point. Nothing may be changed after it.
 var ErrInjectedCrash = errors.New("died here")
 
 func IsInjectedCrash(err error) bool { return errors.Is(err, ErrInjectedCrash) }
 
-// RootCause is the innermost error of a chain, or the last of those that are joined.
+// RootCause returns the innermost error of a chain, the last one of errors that are joined.
 func RootCause(err error) error {
 	for {
 		switch e := err.(type) {

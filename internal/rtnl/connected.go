@@ -6,14 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel makes the connected route of an address, the route to its subnet, when the address comes and each time the link
-// comes up, unless the address has IFA_F_NOPREFIXROUTE. So an address keeps that flag as it had it, and gets it where its NIC
+// The kernel makes the connected route of an address, the route to its subnet, when the address is added and each time
+// the link comes up, unless the address has IFA_F_NOPREFIXROUTE. So an address keeps that flag, and gets it if its NIC
 // has no such route for another reason.
 
 // ipv6AddressMetric is IP6_RT_PRIO_ADDRCONF, the metric of IPv6's connected routes.
 const ipv6AddressMetric = 256
 
-// SubnetOf is where an address's connected route leads: the peer's where it has one.
+// SubnetOf returns the destination of an address's connected route: the peer's subnet if it has a peer.
 func SubnetOf(a Object) netip.Prefix {
 	b := a.Get(unix.IFA_ADDRESS)
 	if b == nil {
@@ -23,7 +23,7 @@ func SubnetOf(a Object) netip.Prefix {
 	return netip.PrefixFrom(ip, int(a.Head[1])).Masked()
 }
 
-// HasConnectedRoute reports whether an address has the kernel make a connected route.
+// HasConnectedRoute reports whether the kernel makes a connected route for the address.
 func HasConnectedRoute(a Object) bool {
 	flags := AddressFlags(a)
 	if flags&unix.IFA_F_NOPREFIXROUTE != 0 {
@@ -36,7 +36,7 @@ func HasConnectedRoute(a Object) bool {
 	return flags&unix.IFA_F_SECONDARY == 0 && (subnet.Bits() < 32 || subnet.Addr() != AddressPrefix(a).Addr())
 }
 
-// IsConnectedRoute reports whether a route is the connected route of an address of its link.
+// IsConnectedRoute reports whether r is the connected route of an address of its link.
 func IsConnectedRoute(r, a Object) bool {
 	if r.Family() != a.Family() || r.Head[rtProto] != unix.RTPROT_KERNEL || r.Get(unix.RTA_GATEWAY) != nil || Destination(r) != SubnetOf(a) {
 		return false
@@ -53,7 +53,7 @@ func IsConnectedRoute(r, a Object) bool {
 	return len(links) == 1 && links[0] == a.Index() && r.Get32(unix.RTA_PRIORITY) == metric
 }
 
-// ConnectedRoute is the route that the kernel makes of an address of a link.
+// ConnectedRoute returns the route that the kernel makes for an address of a link.
 func ConnectedRoute(a Object, index int) Object {
 	r := Object{Head: make([]byte, HeaderLen)}
 	subnet, metric := SubnetOf(a), a.Get32(IFAMetric)

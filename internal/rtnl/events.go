@@ -10,20 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel's events: subscriptions, and the messages that come by them.
-
-// eventBuffer holds the link events of a machine that stands still for a moment. An overflow
-// loses nothing: it is an event too.
+// eventBuffer is the receive buffer of a subscription. An overflow loses nothing: it is reported as a change.
 const eventBuffer = 1 << 20
 
-// ReopenGap is how long Changes waits before it subscribes again.
+// ReopenGap is the wait before a broken subscription is opened again.
 const ReopenGap = 100 * time.Millisecond
 
-// EventBufferLen is how much is read in one call.
+// EventBufferLen is the length of one read.
 const EventBufferLen = 64 << 10
 
-// WatchEvents subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event, until the socket
-// breaks; then there is a new one, and a signal for what was missed.
+// WatchEvents subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event until the
+// socket breaks. Then WatchEvents opens a new one, and signals because events may have been missed.
 func WatchEvents(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	signal := func() { Signal(changed) }
@@ -43,7 +40,7 @@ func WatchEvents(ctx context.Context, groups []uint, listen func(ctx context.Con
 	return changed
 }
 
-// Signal sends a signal, unless one is waiting already, which then stands for this one too.
+// Signal sends without blocking. A signal that is pending already stands for this one, too.
 func Signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -51,7 +48,7 @@ func Signal(c chan<- struct{}) {
 	}
 }
 
-// Subscribe opens a netlink socket (NETLINK_ROUTE, …) that receives events of these groups, as far as the kernel has them.
+// Subscribe opens a netlink socket of a protocol (NETLINK_ROUTE, …) and joins those of the groups that the kernel has.
 func Subscribe(protocol int, groups ...uint) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
@@ -79,7 +76,7 @@ func join(fd int, group uint) error {
 	return err
 }
 
-// ReadEvents calls got with the messages of each reading until ctx ends or the socket breaks; nil stands for those that were lost.
+// ReadEvents calls got with the messages of each read until ctx ends or the socket breaks; nil: messages were lost.
 func ReadEvents(ctx context.Context, f *os.File, got func(b []byte)) {
 	stop := context.AfterFunc(ctx, func() { f.Close() })
 	defer func() {
@@ -100,14 +97,14 @@ func ReadEvents(ctx context.Context, f *os.File, got func(b []byte)) {
 	}
 }
 
-// Message is one netlink message. body is borrowed.
+// Message is one netlink message. Body is borrowed from the read buffer.
 type Message struct {
 	Kind  uint16
 	Flags uint16
 	Body  []byte
 }
 
-// Index is the ifindex in the header of a link, an address or a neighbour; false: the message is too short.
+// Index returns the ifindex in the header of a link, an address or a neighbour; false if the message is too short.
 func (m Message) Index() (int, bool) {
 	if len(m.Body) < 8 {
 		return 0, false
@@ -121,7 +118,7 @@ const (
 	atFamily  = headerLen
 )
 
-// EachMessage calls f for every whole message in b. What does not add up ends it.
+// EachMessage calls f for every complete message in b, up to the first malformed one.
 func EachMessage(b []byte, f func(Message)) {
 	for len(b) >= headerLen {
 		n := int(binary.NativeEndian.Uint32(b))
@@ -133,7 +130,7 @@ func EachMessage(b []byte, f func(Message)) {
 	}
 }
 
-// AnyMessage reports whether is holds for one of the messages in b. Of messages that were lost, nil, it is said.
+// AnyMessage reports whether is holds for a message in b; true if messages were lost (nil).
 func AnyMessage(b []byte, is func(Message) bool) bool {
 	if b == nil {
 		return true
@@ -143,7 +140,7 @@ func AnyMessage(b []byte, is func(Message) bool) bool {
 	return found
 }
 
-// EachAttribute calls f with attributes, up to where they do not add up.
+// EachAttribute calls f for every attribute, up to the first malformed one.
 func EachAttribute(b []byte, f func(kind uint16, value []byte)) {
 	for len(b) >= attributeHead {
 		n := int(binary.NativeEndian.Uint16(b))
@@ -155,7 +152,7 @@ func EachAttribute(b []byte, f func(kind uint16, value []byte)) {
 	}
 }
 
-// EventLinks calls f with each ifindex that a route's event names. It copies nothing: there may be very many.
+// EventLinks calls f with each ifindex that a route's event names. It copies nothing, because routes may be very many.
 func EventLinks(body []byte, f func(index int)) {
 	if len(body) < HeaderLen {
 		return
@@ -172,21 +169,20 @@ func EventLinks(body []byte, f func(index int)) {
 	})
 }
 
-// followed are the groups of events by which a team is kept in step with its host. Kernels before 6.14 have no
-// MCADDR.
+// followed are the event groups of a Follower. Kernels before 6.14 lack MCADDR.
 var followed = []uint{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
 	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
 }
 
-// Multicast addresses of a link that come and go, which x/sys does not name.
+// Multicast groups of links that are joined and left; x/sys does not name them.
 const (
 	RTMNewMulticast = 56
 	RTMDelMulticast = 57
 )
 
-// SubscribeFiltered opens the socket of a Follower. What nobody has to know of is refused in the kernel, where it wakes no
-// process: routes of routing daemons, of which there may be very many, and neighbours that are merely learnt.
+// SubscribeFiltered opens the socket of a Follower. A socket filter drops what nobody needs before it wakes the
+// process: routes of routing daemons, which may be very many, and learned neighbours.
 func SubscribeFiltered() (*os.File, error) {
 	f, err := Subscribe(unix.NETLINK_ROUTE, followed...)
 	if err != nil {
@@ -207,7 +203,7 @@ func SubscribeFiltered() (*os.File, error) {
 	return f, nil
 }
 
-// atLowByte is where the low byte of a field of 16 bits stands.
+// atLowByte returns the offset of the low byte of a 16-bit field.
 func atLowByte(field uint32) uint32 {
 	if LittleEndian {
 		return field
@@ -215,7 +211,7 @@ func atLowByte(field uint32) uint32 {
 	return field + 1
 }
 
-// eventFilter is the program that decides which events reach the socket.
+// eventFilter is the classic BPF program of the socket.
 func eventFilter() []unix.SockFilter {
 	const (
 		load = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
@@ -232,7 +228,7 @@ func eventFilter() []unix.SockFilter {
 		{Code: is, K: unix.RTM_NEWNEIGH, Jt: 10},
 		{Code: is, K: unix.RTM_DELNEIGH, Jt: 9},
 		{Code: unix.BPF_JMP | unix.BPF_JA, K: 14},
-		// 6: a route, by its protocol.
+		// 6: routes, by protocol.
 		{Code: load, K: headerLen + rtProto},
 		{Code: is, K: unix.RTPROT_UNSPEC, Jt: 12},
 		{Code: is, K: unix.RTPROT_KERNEL, Jt: 11},
@@ -241,14 +237,14 @@ func eventFilter() []unix.SockFilter {
 		{Code: is, K: unix.RTPROT_RA, Jt: 8},
 		{Code: is, K: unix.RTPROT_DHCP, Jt: 7},
 		{Code: ret, K: 0},
-		// 14: a neighbour of the IP stacks, if it is permanent or a proxy's, or goes.
+		// 14: neighbours of the IP stacks that are permanent, proxies, or removed.
 		{Code: is, K: unix.RTM_DELNEIGH, Jt: 5},
 		{Code: load, K: state},
 		{Code: has, K: unix.NUD_PERMANENT, Jt: 3},
 		{Code: load, K: headerLen + ndFlags},
 		{Code: has, K: unix.NTF_PROXY, Jt: 1},
 		{Code: ret, K: 0},
-		// 20: all but what bridges say of their ports and of whom they have learnt.
+		// 20: all except what bridges report of their ports and their FDB.
 		{Code: load, K: atFamily},
 		{Code: is, K: unix.AF_BRIDGE, Jf: 1},
 		{Code: ret, K: 0},

@@ -25,12 +25,13 @@ func (c *Conn) LinkObject(index int) (Object, error) {
 	return ParseObject(bodies[0], LinkHeaderLen)
 }
 
-// SetIPv6Token sets it. The kernel takes none for a link that ignores advertisements.
+// SetIPv6Token sets the interface identifier of a link. The kernel refuses it on a link that ignores router
+// advertisements.
 func (c *Conn) SetIPv6Token(index int, token netip.Addr) error {
 	return c.setInet6("set IPv6 token "+token.String(), index, Attribute{IFLAInet6Token, token.AsSlice()})
 }
 
-// SetAddrGenMode says how the kernel forms a link's addresses.
+// SetAddrGenMode sets how the kernel forms a link's link-local address.
 func (c *Conn) SetAddrGenMode(nic string, index int, mode uint8) error {
 	return c.setInet6(fmt.Sprintf("set addrgenmode of %s to %d", nic, mode), index, Attribute{unix.IFLA_INET6_ADDR_GEN_MODE, []byte{mode}})
 }

@@ -17,8 +17,7 @@ const (
 	ndFlags = 10
 )
 
-// Neighbours lists the link's neighbours that are worth keeping: permanent ones, and those among keep whose
-// MAC is known.
+// Neighbours lists the link's permanent neighbours, and those in keep with a known MAC.
 func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
 	if err != nil {
@@ -40,7 +39,7 @@ func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
 	return list, nil
 }
 
-// LearnedNeighbours lists the link's neighbours whose MAC the kernel has found out.
+// LearnedNeighbours lists the link's neighbours whose MAC the kernel resolved.
 func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
 	if err != nil {
@@ -66,8 +65,8 @@ func NeighbourAddr(n Object) netip.Addr {
 
 func neighbourState(n Object) uint16 { return binary.NativeEndian.Uint16(n.Head[ndState:]) }
 
-// IsPermanent reports whether somebody set the neighbour by hand: for good, or as one that is never asked (NUD_NOARP), as
-// which the kernel itself keeps groups and broadcasts.
+// IsPermanent reports whether the neighbour was set by hand: NUD_PERMANENT, or NUD_NOARP with a unicast MAC. The kernel
+// itself uses NUD_NOARP for multicast and broadcast.
 func IsPermanent(n Object) bool {
 	if neighbourState(n)&unix.NUD_NOARP != 0 {
 		mac := n.Get(unix.NDA_LLADDR)
@@ -80,33 +79,33 @@ func known(n Object) bool {
 	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0
 }
 
-// ProbeNeighbour has the kernel ask a neighbour whether it is still there: unicast, and nothing waits for the answer.
+// ProbeNeighbour makes the kernel probe a neighbour by unicast. It does not wait for the answer.
 func (c *Conn) ProbeNeighbour(n Object) error {
 	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PROBE)
 	err := c.Change("ask neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_REPLACE, n)
 	if errors.Is(err, unix.ENOENT) {
-		return nil // forgotten meanwhile
+		return nil // removed meanwhile
 	}
 	return err
 }
 
-// SetNeighbour gives a neighbour to a link. One that was learnt is used at once and verified by the kernel as it is used.
+// SetNeighbour adds a neighbour to a link. A learned one is added as stale: the kernel uses it at once and verifies it.
 func (c *Conn) SetNeighbour(n Object, index int) error {
 	n = n.Clone()
 	n.SetIndex(index)
 	flags := unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 	if !IsPermanent(n) {
 		binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_STALE)
-		// What the kernel has learnt since is fresher.
+		// What the kernel has learned since is newer.
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
-		n.Head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns that, too
+		n.Head[ndFlags] &^= unix.NTF_ROUTER // the kernel learns the flag, too
 	}
 	return c.Change("set neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
 }
 
 const neighbourProxy = 1 << 3 // NTF_PROXY
 
-// Proxies lists the addresses for which a link answers ARP and neighbour solicitations in another's stead.
+// Proxies lists the addresses for which a link is an ARP or ND proxy.
 func (c *Conn) Proxies(index int) ([]Object, error) {
 	ask := Object{Head: make([]byte, HeaderLen)}
 	ask.Head[ndFlags] = neighbourProxy
@@ -121,12 +120,12 @@ func (c *Conn) Proxies(index int) ([]Object, error) {
 	}), nil
 }
 
-// proxyFor is a proxy as it can be sent to the kernel, for a link.
+// proxyFor returns the message that adds or removes a proxy entry of a link.
 func proxyFor(n Object, index int) Object {
 	n = n.Clone()
 	n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
 	n.SetIndex(index)
-	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PERMANENT) // else it would go with the carrier
+	binary.NativeEndian.PutUint16(n.Head[ndState:], unix.NUD_PERMANENT) // other states vanish with the carrier
 	return n
 }
 
@@ -138,7 +137,7 @@ func (c *Conn) deleteProxy(n Object, index int) error {
 	return c.Change("remove proxy for "+NeighbourAddr(n).String(), unix.RTM_DELNEIGH, 0, proxyFor(n, index))
 }
 
-// DeleteProxies takes all away from a link.
+// DeleteProxies removes all proxy entries of a link.
 func (c *Conn) DeleteProxies(index int) error {
 	list, err := c.Proxies(index)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Object is an address, route, neighbour or rule as rtnetlink prints it: the fixed header of its kind
-// (ifaddrmsg, rtmsg, ndmsg, fib_rule_hdr) and attributes.
+// Object is an address, route, neighbour, rule or link as rtnetlink prints it: the fixed header of its kind (ifaddrmsg,
+// rtmsg, ndmsg, fib_rule_hdr, ifinfomsg) and its attributes.
 type Object struct {
 	Head  []byte
 	Attrs []Attribute
@@ -26,7 +26,7 @@ type Attribute struct {
 // Attr makes an attribute.
 func Attr(kind uint16, value []byte) Attribute { return Attribute{kind, value} }
 
-// The lengths of the headers.
+// Lengths of the headers.
 const (
 	AddressHeaderLen = 8  // struct ifaddrmsg
 	HeaderLen        = 12 // struct rtmsg, ndmsg, fib_rule_hdr
@@ -75,7 +75,7 @@ func AppendAttributes(b []byte, list []Attribute) []byte {
 	return b
 }
 
-// Len and Serialize make an object a nl.NetlinkRequestData.
+// Len and Serialize implement nl.NetlinkRequestData.
 func (o Object) Len() int { return len(o.Serialize()) }
 
 // Serialize returns the message body.
@@ -89,7 +89,7 @@ func (o Object) Clone() Object {
 	return c
 }
 
-// nested flags of an attribute's kind (NLA_F_NESTED, NLA_F_NET_BYTEORDER) are not part of its name.
+// KindMask removes NLA_F_NESTED and NLA_F_NET_BYTEORDER from an attribute's kind.
 const KindMask = 0x3fff
 
 func (o Object) Get(kind uint16) []byte {
@@ -129,14 +129,14 @@ func (o *Object) Drop(kinds ...uint16) {
 
 func (o Object) Family() byte { return o.Head[0] }
 
-// Index is the ifindex in the header of a link, an address or a neighbour.
+// Index returns the ifindex in the header of a link, an address or a neighbour.
 func (o Object) Index() int { return int(int32(binary.NativeEndian.Uint32(o.Head[4:]))) }
 
 func (o Object) SetIndex(index int) { binary.NativeEndian.PutUint32(o.Head[4:], uint32(index)) }
 
 func (o Object) Equal(p Object) bool { return bytes.Equal(o.Serialize(), p.Serialize()) }
 
-// objectJSON is how an object stands in the journal.
+// objectJSON is an object as the journal has it.
 type objectJSON struct {
 	Head  []byte `json:"h"`
 	Attrs []byte `json:"a"`
@@ -147,7 +147,7 @@ func (o Object) MarshalJSON() ([]byte, error) {
 	return json.Marshal(objectJSON{o.Head, AppendAttributes(nil, o.Attrs)})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote and refuses what is no object of the four kinds.
+// UnmarshalJSON refuses headers of other lengths than those of the four kinds that are journalled.
 func (o *Object) UnmarshalJSON(b []byte) error {
 	var j objectJSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -164,7 +164,7 @@ func (o *Object) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// LittleEndian tells the order of bytes of this machine.
+// LittleEndian is the byte order of this machine.
 var LittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 func ParseNested(b []byte) Object {
@@ -175,7 +175,7 @@ func ParseNested(b []byte) Object {
 	return Object{Attrs: attrs}
 }
 
-// ParseNestedStrict is inside for whoever must know that there is nothing malformed, or nothing at all.
+// ParseNestedStrict is ParseNested with an error for what is malformed or missing.
 func ParseNestedStrict(b []byte) (Object, error) {
 	if b == nil {
 		return Object{}, ErrMalformed
@@ -183,10 +183,10 @@ func ParseNestedStrict(b []byte) (Object, error) {
 	return ParseObject(b, 0)
 }
 
-// Nest reads an attribute that consists of attributes; a malformed one has none.
+// Nest returns the attributes nested in an attribute; none if it is malformed.
 func (o Object) Nest(kind uint16) Object { return ParseNested(o.Get(kind)) }
 
-// GetBE32 is a number in network byte order, 0 when it is not there.
+// GetBE32 returns a number in network byte order, 0 if it is missing.
 func (o Object) GetBE32(kind uint16) uint32 {
 	if v := o.Get(kind); len(v) >= 4 {
 		return binary.BigEndian.Uint32(v)
@@ -194,13 +194,13 @@ func (o Object) GetBE32(kind uint16) uint32 {
 	return 0
 }
 
-// Text is a string with or without its NUL.
+// Text returns a string, with or without its NUL in the message.
 func (o Object) Text(kind uint16) string { return unix.ByteSliceToString(o.Get(kind)) }
 
-// CString is a string as netlink wants it.
+// CString terminates s with NUL, as netlink wants it.
 func CString(s string) []byte { return append([]byte(s), 0) }
 
-// CopyFrom takes attributes over that from has.
+// CopyFrom appends the attributes of these kinds.
 func (o *Object) CopyFrom(from Object, kinds ...uint16) {
 	for _, a := range from.Attrs {
 		if slices.Contains(kinds, a.Kind&KindMask) {
@@ -223,7 +223,7 @@ func Union(a, b []Object, same func(Object, Object) bool) []Object {
 	return out
 }
 
-// Except is a list less those that are the same as one of gone.
+// Except returns list without the objects whose id is that of an object of gone.
 func Except(list, gone []Object, id func(Object) string) []Object {
 	if len(gone) == 0 {
 		return slices.Clone(list)
@@ -235,7 +235,7 @@ func Except(list, gone []Object, id func(Object) string) []Object {
 	return slices.DeleteFunc(slices.Clone(list), func(o Object) bool { return ids[id(o)] })
 }
 
-// Replace is a list with o in place of the one that is the same, or at the end.
+// Replace returns list with o in place of the object of the same id, or at the end.
 func Replace(list []Object, o Object, id func(Object) string) []Object {
 	list = slices.Clone(list)
 	if i := slices.IndexFunc(list, func(p Object) bool { return id(p) == id(o) }); i >= 0 {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Prefix is a prefix of which a router says that addresses may be formed.
+// Prefix is an autonomous prefix of a router advertisement.
 type Prefix struct {
 	Index            int
 	Prefix           netip.Prefix
@@ -34,7 +34,7 @@ const (
 	RTMNewPrefix     = 52   // RTM_NEWPREFIX
 	GroupIPv6Prefix  = 18   // RTNLGRP_IPV6_PREFIX
 	prefixHead       = 12   // struct prefixmsg
-	prefixAutonomous = 0x42 // IF_PREFIX_AUTOCONF, or the flag as routers send it, which Linux 6.18 tells instead
+	prefixAutonomous = 0x42 // IF_PREFIX_AUTOCONF, or the flag as in the option, which Linux 6.18 passes on
 	prefixAddress    = 1    // PREFIX_ADDRESS
 	prefixLifetimes  = 2    // PREFIX_CACHEINFO
 )

@@ -26,12 +26,12 @@ const (
 	RTANexthopID = 30  // RTA_NH_ID
 	rtaPref      = 20  // RTA_PREF
 	rtaxHopLimit = 10  // RTAX_HOPLIMIT
-	UserHZ       = 100 // the clock in which rta_cacheinfo counts
+	UserHZ       = 100 // USER_HZ: the unit of rta_cacheinfo
 	nextHopLen   = 8   // struct rtnexthop
 )
 
-// Routes lists the routes of both families and all tables but for those that the kernel keeps by
-// itself as addresses, links and router advertisements come and go.
+// Routes lists the routes of both families and all tables, without those that the kernel adds and removes itself with
+// addresses, links and router advertisements.
 func (c *Conn) Routes() ([]Object, error) {
 	list, err := c.routesOfFamily(unix.AF_INET)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Conn) Routes() ([]Object, error) {
 	return append(list, made...), err
 }
 
-// routesOfFamily lists the routes of all tables that the kernel does not keep by itself for addresses and links.
+// routesOfFamily lists the routes of all tables, without those that the kernel manages for addresses and links.
 func (c *Conn) routesOfFamily(family byte) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETROUTE, family, HeaderLen)
 	if err != nil {
@@ -65,11 +65,11 @@ func kernelManages(r Object) bool {
 		return true
 	}
 	dst, _ := netip.AddrFromSlice(r.Get(unix.RTA_DST))
-	// NetworkManager has a fe80::/64 of its own, which says "kernel" too, with another metric.
+	// NetworkManager adds a fe80::/64 with protocol kernel and another metric.
 	return r.Family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() && r.Get32(unix.RTA_PRIORITY) == ipv6AddressMetric || dst.IsMulticast())
 }
 
-// Destination is the prefix that a route leads to.
+// Destination returns the prefix of a route.
 func Destination(r Object) netip.Prefix {
 	a, ok := netip.AddrFromSlice(r.Get(unix.RTA_DST))
 	switch {
@@ -93,10 +93,10 @@ func RouteProtocol(r Object) byte { return r.Head[rtProto] }
 
 func RouteType(r Object) byte { return r.Head[rtType] }
 
-// RouteBits is the prefix length of the destination.
+// RouteBits returns the destination's prefix length.
 func RouteBits(r Object) int { return int(r.Head[rtDstLen]) }
 
-// routes lists those that name the link.
+// RoutesVia returns the routes that name the link.
 func RoutesVia(all []Object, index int) []Object {
 	var list []Object
 	for _, r := range all {
@@ -107,7 +107,7 @@ func RoutesVia(all []Object, index int) []Object {
 	return list
 }
 
-// RouteLinks are the ifindexes that a route names.
+// RouteLinks returns the ifindexes that a route names.
 func RouteLinks(r Object) []int {
 	var list []int
 	if v := r.Get(unix.RTA_OIF); len(v) >= 4 {
@@ -119,7 +119,7 @@ func RouteLinks(r Object) []int {
 	return list
 }
 
-// NextHops splits an RTA_MULTIPATH into its struct rtnexthops with their attributes.
+// NextHops splits RTA_MULTIPATH into struct rtnexthops with their attributes.
 func NextHops(b []byte) [][]byte {
 	var list [][]byte
 	for len(b) >= nextHopLen {
@@ -135,7 +135,7 @@ func NextHops(b []byte) [][]byte {
 
 func NextHopLink(n []byte) int { return int(int32(binary.NativeEndian.Uint32(n[4:]))) }
 
-// Gateways are the next hops' addresses that are reached by the link.
+// Gateways returns the gateways that a route reaches over the link.
 func Gateways(r Object, index int) []netip.Addr {
 	var list []netip.Addr
 	add := func(b []byte) {
@@ -157,7 +157,7 @@ func Gateways(r Object, index int) []netip.Addr {
 	return list
 }
 
-// RouteKey is what the kernel tells routes apart by, but for their next hops.
+// RouteKey is what the kernel tells routes apart by, except next hops.
 type RouteKey struct {
 	family, dstLen, srcLen, tos byte
 	table, metric               uint32
@@ -171,8 +171,8 @@ func RouteKeyOf(r Object) RouteKey {
 	}
 }
 
-// SameRoute reports whether a and b are one route: two may differ in nothing but their source address, such as the prefix
-// routes of two addresses in one subnet.
+// SameRoute reports whether a and b are one route. Two routes may differ in the source address alone, such as the
+// connected routes of two addresses in one subnet.
 func SameRoute(a, b Object) bool {
 	for _, kind := range []uint16{unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_PREFSRC, unix.RTA_METRICS} {
 		if !bytes.Equal(a.Get(kind), b.Get(kind)) {
@@ -183,7 +183,7 @@ func SameRoute(a, b Object) bool {
 		slices.EqualFunc(NextHops(a.Get(unix.RTA_MULTIPATH)), NextHops(b.Get(unix.RTA_MULTIPATH)), sameHop)
 }
 
-// sameHop compares next hops but for their flags, which say how they fare.
+// sameHop compares next hops without their flags, which are state.
 func sameHop(a, b []byte) bool {
 	return len(a) == len(b) && a[3] == b[3] && bytes.Equal(a[4:], b[4:])
 }
@@ -202,11 +202,10 @@ func RouteText(r Object) string {
 	}
 }
 
-// Among IPv4 routes of one destination, metric and table the kernel takes the first that works, so their
-// order is part of what must be as before.
+// Of IPv4 routes with one key the kernel uses the first that works, so their order must be restored, too.
 
-// RoutesOfSameKey are the IPv4 routes of all links that share their key with one of mine, in the kernel's order, where there is
-// more than one.
+// RoutesOfSameKey returns the IPv4 routes of all links that share a key with one of mine, in the kernel's order, for
+// keys of more than one route.
 func RoutesOfSameKey(all, mine []Object) []Object {
 	count := map[RouteKey]int{}
 	for _, r := range all {
@@ -232,14 +231,14 @@ func RoutesWithKey(list []Object, key RouteKey) []Object {
 	return out
 }
 
-// WithoutSource is a route without the address that it gives packets.
+// WithoutSource returns a route without its preferred source address.
 func WithoutSource(r Object) Object {
 	r = r.Clone()
 	r.Drop(unix.RTA_PREFSRC)
 	return r
 }
 
-// HasSource reports whether the host has the address that a route gives packets.
+// HasSource reports whether the host has the route's preferred source address.
 func HasSource(addresses []Object, r Object) bool {
 	source := r.Get(unix.RTA_PREFSRC)
 	return source == nil || slices.ContainsFunc(addresses, func(a Object) bool {
@@ -259,14 +258,14 @@ func RouteID(r Object) string {
 	}
 	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
 		n = slices.Clone(n)
-		n[2] = 0 // the flags say how the hop fares
+		n[2] = 0 // the flags are state
 		b = append(b, n...)
 	}
 	return string(b)
 }
 
-// LinkRoutes lists the routes that name a link. The kernel looks through its tables itself, so that a host with very
-// many routes is not asked for all of them; kernels before 4.20 give all.
+// LinkRoutes lists the routes that name a link. The kernel filters the dump, because a host may have very many routes;
+// kernels before 4.20 return all.
 func (c *Conn) LinkRoutes(index int) ([]Object, error) {
 	var list []Object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
@@ -286,8 +285,8 @@ func (c *Conn) LinkRoutes(index int) ([]Object, error) {
 	return list, nil
 }
 
-// IsStatic reports whether a route is one that somebody set by hand or a DHCP client did: none of the kernel's, of routers'
-// advertisements, of routing daemons or of keepalived, who keep theirs themselves. See set for network managers'.
+// IsStatic reports whether a route was set by hand or by a DHCP client. The kernel, router advertisements, routing
+// daemons and keepalived maintain theirs themselves. For network managers see StaticRoutes.
 func IsStatic(r Object) bool {
 	switch r.Head[rtProto] {
 	case unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP:
@@ -296,8 +295,8 @@ func IsStatic(r Object) bool {
 	return false
 }
 
-// StaticRoutes are those of a link's routes that somebody set: by hand, or as network managers do, who give an address no connected
-// route and mind advertisements themselves, and call their routes for that the kernel's and an advertisement's.
+// StaticRoutes returns those of a link's routes that somebody set. Network managers add connected routes and those of
+// router advertisements themselves, with the protocols kernel and ra.
 func (c *Conn) StaticRoutes(routes, addresses []Object) ([]Object, error) {
 	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r Object) bool { return r.Head[rtProto] != unix.RTPROT_RA }))
 	if err != nil {

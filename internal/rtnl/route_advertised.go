@@ -19,24 +19,24 @@ import (
 	"nicteam/internal/frame"
 )
 
-// The IPv6 routes that the kernel learns from router advertisements: default routes, routes of a router, prefixes on the link.
-// It keeps them by itself as long as it knows that they are its own, and rtnetlink cannot make such a route: a copy
-// makes the kernel's own fail, and the kernel drops each later advertisement of that router. So they are not moved: the
-// link that is to have them is handed an advertisement that says what the other link's kernel had learned.
+// IPv6 routes that the kernel learned from router advertisements: default routes, route information, on-link prefixes.
+// The kernel maintains them only while it knows that they are its own, and rtnetlink cannot create such a route: a copy
+// makes the kernel's own fail, and the kernel drops each later advertisement of that router. So these routes are not
+// moved. The target link gets an advertisement with what the other link's kernel had learned.
 
 // Flags of /proc/net/ipv6_route and of SIOCADDRT (linux/ipv6_route.h, linux/route.h).
 const (
 	rtfUp        = 0x0001
 	rtfGateway   = 0x0002
 	rtfDefault   = 0x0001_0000
-	rtfAddrConf  = 0x0004_0000 // learned from an advertisement
+	rtfAddrConf  = 0x0004_0000 // from an advertisement
 	rtfPrefix    = 0x0008_0000
 	rtfExpires   = 0x0040_0000
 	rtfRouteInfo = 0x0080_0000
 	rtfPrefShift = 27
 )
 
-// procRoute is what tells routes of /proc/net/ipv6_route apart here.
+// procRoute identifies a route in /proc/net/ipv6_route.
 type procRoute struct {
 	dst, gateway [16]byte
 	bits         byte
@@ -44,7 +44,7 @@ type procRoute struct {
 	link         string
 }
 
-// parseProcRoutes finds the routes that the kernel learned from advertisements in /proc/net/ipv6_route: destination, bits,
+// parseProcRoutes returns the routes in /proc/net/ipv6_route that came from advertisements. Fields: destination, bits,
 // source, bits, gateway, metric, references, use, flags, link.
 func parseProcRoutes(in io.Reader) map[procRoute]bool {
 	learned := map[procRoute]bool{}
@@ -74,7 +74,7 @@ func parseProcRoutes(in io.Reader) map[procRoute]bool {
 	return learned
 }
 
-// procKey is a route's name in /proc/net/ipv6_route.
+// procKey returns the route's identity in /proc/net/ipv6_route.
 func procKey(r Object, link string) procRoute {
 	k := procRoute{bits: r.Head[rtDstLen], metric: r.Get32(unix.RTA_PRIORITY), link: link}
 	copy(k.dst[:], r.Get(unix.RTA_DST))
@@ -82,12 +82,12 @@ func procKey(r Object, link string) procRoute {
 	return k
 }
 
-// learnable reports whether the kernel may have learned a route from an advertisement.
+// learnable reports whether the kernel may have learned the route from an advertisement.
 func learnable(r Object) bool {
 	return r.Family() == unix.AF_INET6 && !kernelManages(r) && len(RouteLinks(r)) == 1 && r.Get(RTANexthopID) == nil
 }
 
-// splitAdvertised parts routes into those that somebody made and those that the kernel learned from advertisements.
+// splitAdvertised separates routes that somebody made from those that the kernel learned from advertisements.
 func (c *Conn) splitAdvertised(all []Object) (made, advertised []Object, err error) {
 	if !slices.ContainsFunc(all, learnable) {
 		return all, nil, nil
@@ -122,7 +122,7 @@ func (c *Conn) splitAdvertised(all []Object) (made, advertised []Object, err err
 	return made, advertised, nil
 }
 
-// AdvertisedRoutes lists the routes that the kernel learned from advertisements, of all links.
+// AdvertisedRoutes lists the routes of all links that the kernel learned from advertisements.
 func (c *Conn) AdvertisedRoutes() ([]Object, error) {
 	all, err := c.routesOfFamily(unix.AF_INET6)
 	if err != nil {
@@ -132,7 +132,7 @@ func (c *Conn) AdvertisedRoutes() ([]Object, error) {
 	return advertised, err
 }
 
-// RouteLifetime is for how many seconds a route is still good; all ones: for ever.
+// RouteLifetime returns the remaining lifetime in seconds, Forever if it has none.
 func RouteLifetime(r Object) uint32 {
 	if v := r.Get(unix.RTA_CACHEINFO); len(v) >= 12 {
 		// struct rta_cacheinfo: clntref, lastuse, expires, …
@@ -143,7 +143,7 @@ func RouteLifetime(r Object) uint32 {
 	return Forever
 }
 
-// AgedRoutes are routes as they are some seconds later, without those that have run out.
+// AgedRoutes returns routes as they are some seconds later, without those that are over.
 func AgedRoutes(list []Object, seconds int64) []Object {
 	var out []Object
 	for _, r := range list {
@@ -164,7 +164,7 @@ func AgedRoutes(list []Object, seconds int64) []Object {
 	return out
 }
 
-// SameAdvertised reports whether a and b say the same of their links.
+// SameAdvertised reports whether a and b are the same route on their links.
 func SameAdvertised(a, b Object) bool { return procKey(a, "") == procKey(b, "") }
 
 func HasAdvertised(list []Object, r Object) bool {
@@ -183,12 +183,12 @@ func RouterPreference(r Object) uint8 {
 	return frame.RouterMedium
 }
 
-// HopLimit is the hop limit that a router advertised, 0 for none.
+// HopLimit returns the advertised hop limit, 0 for none.
 func HopLimit(r Object) uint8 {
 	return uint8(r.Nest(unix.RTA_METRICS).Get32(rtaxHopLimit))
 }
 
-// AddAdvertisedRoute makes a route that the kernel holds for one of its own. It is shown as one of another protocol.
+// AddAdvertisedRoute adds a route that the kernel treats as learned. It is shown with another protocol.
 func (c *Conn) AddAdvertisedRoute(r Object, index int) error {
 	what := "add " + RouteText(r)
 	if err := c.FaultPoint(what); err != nil {
@@ -211,7 +211,7 @@ type in6Route struct {
 	index             int32
 }
 
-// ioctlRoute adds a route with the flags of one that the kernel learned from an advertisement.
+// ioctlRoute adds a route with the flags of a learned one (SIOCADDRT).
 func ioctlRoute(r Object, index int) error {
 	m := in6Route{dstLen: uint16(r.Head[rtDstLen]), metric: r.Get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf, index: int32(index)}
 	copy(m.dst[:], r.Get(unix.RTA_DST))

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RouteRequest is a route as it can be sent to the kernel, with links replaced: by[old ifindex] is the new one.
+// RouteRequest returns the message that adds or removes a route. by maps ifindexes to new ones.
 func RouteRequest(r Object, by map[int]int) Object {
 	r = r.Clone()
-	// The kernel refuses the flags that say how a route fares; of the others it takes RTNH_F_ONLINK.
+	// The kernel refuses flags that are state; RTNH_F_ONLINK is the only one it takes.
 	flags := binary.NativeEndian.Uint32(r.Head[rtFlags:]) & unix.RTNH_F_ONLINK
 	binary.NativeEndian.PutUint32(r.Head[rtFlags:], flags)
 	if v := r.Get(unix.RTA_OIF); len(v) >= 4 {
@@ -32,14 +32,13 @@ func RouteRequest(r Object, by map[int]int) Object {
 	}
 	r.Drop(unix.RTA_CACHEINFO)
 	if r.Get(RTANexthopID) != nil {
-		// A route by nexthop object shows what the object has, and may not repeat it.
+		// The kernel shows what a nexthop object has, and refuses a request that repeats it.
 		r.Drop(unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH)
 	}
 	return r
 }
 
-// rehop replaces the links of next hops. Two members of one multipath route become the same hop
-// twice, which IPv6 refuses.
+// rehop replaces the links of next hops. Two members of a multipath route become the same hop, which IPv6 refuses.
 func rehop(family byte, b []byte, by map[int]int) []byte {
 	var out []byte
 	var seen [][]byte
@@ -62,8 +61,8 @@ func rehop(family byte, b []byte, by map[int]int) []byte {
 	return out
 }
 
-// MoveRoute puts a route in force as next, unless the kernel has made that with an address, and takes old away, so that
-// there is one at every moment. all are the routes as they were when the move began.
+// MoveRoute replaces old by next without a gap. all are the routes as they were when the move began; next may be among
+// them if the kernel made it with an address.
 func (c *Conn) MoveRoute(all []Object, old, next Object) error {
 	alone, last := true, true
 	for i, r := range all {
@@ -74,7 +73,7 @@ func (c *Conn) MoveRoute(all []Object, old, next Object) error {
 		last = last && !HasRoute(all[:i], old)
 	}
 	if HasRoute(all, next) {
-		// The kernel has put it at the end.
+		// The kernel has appended it.
 		if alone || last || old.Family() == unix.AF_INET6 {
 			return c.DeleteRoute(RouteRequest(old, nil))
 		}
@@ -82,10 +81,10 @@ func (c *Conn) MoveRoute(all []Object, old, next Object) error {
 			return err
 		}
 	} else if alone {
-		// In one step: nothing else has this key, so it is replaced in place.
+		// No other route has this key: replaced in place.
 		return c.Change("move "+RouteText(old), unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, next)
 	}
-	// Routes of one key are asked in their order. The new one goes to the end, or to the front, as the old one was.
+	// The kernel tries routes of one key in order. The new one is appended or prepended, as the old one stood.
 	flags := unix.NLM_F_CREATE
 	if last {
 		flags |= unix.NLM_F_APPEND
@@ -104,7 +103,7 @@ func (c *Conn) DeleteRoute(r Object) error {
 	return c.Change("remove "+RouteText(r), unix.RTM_DELROUTE, 0, r)
 }
 
-// NewDefaultRoute makes a default route by a gateway.
+// NewDefaultRoute makes a default route over a gateway.
 func NewDefaultRoute(gateway netip.Addr, index int) Object {
 	r := Object{Head: make([]byte, HeaderLen)}
 	r.Head[0] = unix.AF_INET
@@ -117,7 +116,7 @@ func NewDefaultRoute(gateway netip.Addr, index int) Object {
 	return r
 }
 
-// SortByDependence sorts routes so that one that makes a gateway reachable comes before those by the gateway.
+// SortByDependence puts a route that makes a gateway reachable before the routes over that gateway.
 func SortByDependence(list []Object) {
 	rank := func(r Object) int {
 		switch {

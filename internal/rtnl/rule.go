@@ -9,14 +9,14 @@ import (
 
 const fraOutName = 17 // FRA_OIFNAME
 
-// ruleProtocol marks the rules that are a team's copies (FRA_PROTOCOL; `ip rule` shows "proto 78"): a rule that is the
-// same but for this is its administrator's, and stays.
+// ruleProtocol marks a team's copies of rules (FRA_PROTOCOL; `ip rule` shows "proto 78"). A rule that differs only in
+// this is the administrator's and stays.
 const ruleProtocol = 78
 
-// ruleInverted is FIB_RULE_INVERT: the rule is for what does not match.
+// ruleInverted is FIB_RULE_INVERT: the rule applies to what does not match.
 const ruleInverted = 2
 
-// RulesNaming lists the policy rules of both families that match a NIC's name.
+// RulesNaming lists the policy rules of both families that name a NIC.
 func (c *Conn) RulesNaming(nic string) ([]Object, error) {
 	var list []Object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
@@ -33,7 +33,7 @@ func (c *Conn) RulesNaming(nic string) ([]Object, error) {
 	return list, nil
 }
 
-// OwnRules is RulesNaming without the copies of teams: one may name an adapter and this NIC.
+// OwnRules is RulesNaming without copies of teams: a copy may name both an adapter and this NIC.
 func (c *Conn) OwnRules(nic string) ([]Object, error) {
 	list, err := c.RulesNaming(nic)
 	return slices.DeleteFunc(list, isCopy), err
@@ -43,15 +43,15 @@ func ruleNames(r Object, kind uint16, nics ...string) bool {
 	return r.Get(kind) != nil && slices.Contains(nics, r.Text(kind))
 }
 
-// RuleRequest is a rule as it can be sent to the kernel.
+// RuleRequest returns the message that adds or removes a rule.
 func RuleRequest(r Object) Object {
 	r = r.Clone()
-	// fib_rule_hdr.Flags say whether the NIC was there (FIB_RULE_IIF_DETACHED …); only invert is a user's.
+	// fib_rule_hdr.flags are state (FIB_RULE_IIF_DETACHED …) except FIB_RULE_INVERT.
 	copy(r.Head[8:12], []byte{r.Head[8] & ruleInverted, 0, 0, 0})
 	return r
 }
 
-// RuleFor is the copy of a members' rule that is for the adapter.
+// RuleFor returns the copy of a member's rule for the adapter.
 func RuleFor(r Object, members []string, adapter string) Object {
 	r = RuleRequest(r)
 	for _, kind := range []uint16{unix.FRA_IIFNAME, fraOutName} {
@@ -63,15 +63,15 @@ func RuleFor(r Object, members []string, adapter string) Object {
 	return r
 }
 
-// IsInverted reports whether a rule is for what does not come from, or go to, a NIC. What comes by the adapter would match it.
+// IsInverted reports whether a rule applies to traffic that does not use the NIC. The adapter's traffic would match it.
 func IsInverted(r Object) bool { return r.Head[8]&ruleInverted != 0 }
 
 func HasRule(list []Object, r Object) bool {
 	return slices.ContainsFunc(list, func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
 }
 
-// RemoveRule removes a rule of a NIC, unless the kernel would remove another: it takes the first that has what is asked for,
-// whatever else it has.
+// RemoveRule removes a rule of a NIC, unless the kernel would remove another one: it removes the first rule that has
+// all requested attributes.
 func (c *Conn) RemoveRule(r Object, nic string) error {
 	all, err := c.RulesNaming(nic)
 	if err != nil {
@@ -89,7 +89,7 @@ func (c *Conn) RemoveRule(r Object, nic string) error {
 	return nil
 }
 
-// removedFor reports whether the kernel takes o for r when r is to be removed (rule_find in net/core/fib_rules.c).
+// removedFor reports whether the kernel would remove o when asked to remove r (rule_find in net/core/fib_rules.c).
 func removedFor(o, r Object) bool {
 	if o.Family() != r.Family() || o.Head[rtTable] != r.Head[rtTable] || o.Head[rtType] != r.Head[rtType] {
 		return false
@@ -117,7 +117,7 @@ func (c *Conn) RuleCopies(adapter string) ([]Object, error) {
 
 func isCopy(r Object) bool { return bytes.Equal(r.Get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
 
-// IsCopyOf reports whether c is the copy of a rule, whoever were members when it was made.
+// IsCopyOf reports whether c is a copy of r, whatever NICs were members when it was made.
 func IsCopyOf(c, r Object) bool {
 	bare := func(o Object) []byte {
 		o = RuleRequest(o)

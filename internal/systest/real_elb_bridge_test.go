@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// bridgeGuests puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101,
-// fd09::101 and so on, whose addresses are checked for duplicates as usual.
+// bridgeGuests makes the adapter a port of a bridge that takes over box's addresses, with guests on it: 10.9.0.101,
+// fd09::101 and so on, with duplicate address detection.
 func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	w.t.Helper()
 	br := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
@@ -52,8 +52,8 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	return all
 }
 
-// TestELBWithABridge has three guests behind the adapter, on switches that show box its own frames at all its other
-// NICs: none comes back in, nothing comes twice, each guest has one member.
+// TestELBWithABridge has three guests behind the adapter, on switches that send own frames of box to all its other
+// NICs: none comes back in, nothing is duplicated, each guest sends by one member.
 func TestELBWithABridge(t *testing.T) {
 	for _, tt := range []struct {
 		members  int
@@ -93,7 +93,7 @@ func TestELBWithABridge(t *testing.T) {
 			}
 			ping(t, w.peer, box4, 56)
 			ping(t, w.box, peer4, 1472)
-			// Who is new behind the adapter speaks by the active member, until the team knows it.
+			// A new guest sends by the active member until the team has learned it.
 			labtest.Eventually(t, "guests at their members", func() bool {
 				heard.reset()
 				settled := true
@@ -140,7 +140,7 @@ func TestELBWithABridge(t *testing.T) {
 					t.Errorf("%v, %v", got, err)
 				}
 			}
-			// All that has come in at the adapter so far.
+			// All frames that the adapter has received so far.
 			for b := inside.receive(); b != nil; b = inside.receive() {
 				if who := ours[frame.MACAt(b, 6)]; who != "" {
 					t.Fatalf("a frame of %s came back in: % x", who, b[:min(len(b), 64)])

@@ -19,7 +19,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestTagsPass sends tagged frames through the team both ways: they arrive octet by octet as they were.
+// TestTagsPass sends tagged frames through the team both ways: they arrive unchanged, byte by byte.
 func TestTagsPass(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "xor"} {
@@ -58,8 +58,8 @@ func TestTagsPass(t *testing.T) {
 	})
 }
 
-// TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come
-// back to it, though the switch sends them to all its other NICs.
+// TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come back though
+// the switch sends them to all its other NICs.
 func TestNothingComesTwice(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		const count = 100
@@ -110,8 +110,8 @@ func TestNothingComesTwice(t *testing.T) {
 	})
 }
 
-// TestDuplicateAddressDetection: box's own solicitations come back to its other members, and must not be
-// taken for another host's.
+// TestDuplicateAddressDetection: box's own neighbour solicitations return on other members and are not taken for those
+// of another host.
 func TestDuplicateAddressDetection(t *testing.T) {
 	for _, tt := range []struct {
 		name, mode string
@@ -163,7 +163,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 	}
 }
 
-// kernelCount is what box's kernel counted on the members' devices.
+// kernelCount returns the kernel's counters of the members.
 func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 	w.t.Helper()
 	for _, name := range names {
@@ -174,8 +174,8 @@ func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 	return rx, tx
 }
 
-// TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload
-// so that each frame is one there, and with those of peer.
+// TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload so that
+// they count frames on the wire, and with those of peer.
 func TestCountersTellTheTruth(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
@@ -206,7 +206,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 					labtest.Must(t, err)
 				}
 			}
-			// Acknowledgements may be under way still.
+			// ACKs may still be on their way.
 			var after figures
 			labtest.Eventually(t, load+" at rest", func() bool {
 				again := read()
@@ -230,7 +230,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 	})
 }
 
-// TestRatesAddUp: in each document of `watch --json` members and protocols sum to the total.
+// TestRatesAddUp: in each document of `watch --json` members and protocols sum up to the total.
 func TestRatesAddUp(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))

@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a
-// hundredth; the protocols' parts are the whole.
+// TestHistoryIsWhatThePeerCounted: history of each NIC, in both directions, is within 1 % of the counters of NIC and
+// peer, and the protocols sum up to the total.
 func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
 	w.create(nics(2))
@@ -41,7 +41,7 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 		}
 		return all, byNIC
 	}
-	// The history begins with a team's second second.
+	// The history starts in the second second of a team.
 	labtest.Eventually(t, "a history", func() bool {
 		return w.box.Command(program(t), "export", teamName, "--format", "json", "-o", "-").Run() == nil
 	})

@@ -14,7 +14,7 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// info is an end as a LACPDU has it.
+// info returns an end of a link as a LACPDU has it.
 func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	t.Helper()
 	mac, err := frame.ParseMAC(e.System)
@@ -28,8 +28,8 @@ func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	return i
 }
 
-// TestLACPForged has somebody on the cable between two teams speak in others' names, in each rate and on each data
-// path: both teams go on by both cables, no flow loses a frame, and nobody has doubts.
+// TestLACPForged injects forged LACPDUs on the cable between two teams, at each LACP rate and on each data path: both
+// teams go on with both cables, no flow loses a frame, and neither end loses synchronization.
 func TestLACPForged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, rate string }{{"relay", "fast"}, {"fastpath", "slow"}} {
@@ -40,7 +40,7 @@ func TestLACPForged(t *testing.T) {
 			w.nicteam(create...)
 			w.runOnPeer(tt.path, create...)
 			w.agree(both...)
-			// What the cable's other end sends past its host's team.
+			// Injects at the other end of the cable, past the team there.
 			forger := w.raw(w.peer, "eth2")
 			labtest.Must(t, unix.SetsockoptInt(forger.fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1))
 			before := w.nicteam("events", teamName)
@@ -72,7 +72,7 @@ func TestLACPForged(t *testing.T) {
 					t.Errorf("after %s: %v send, %s (%s)", f.name, got.distributing(), got.State, got.Reason)
 				}
 			}
-			// One of ourselves, which is no loop yet.
+			// A LACPDU of our own system, not yet a loop.
 			m := w.agreed().member(t, "eth2")
 			own := lacp.PDU{Version: lacp.Version, Actor: m.LACP.Actor.info(t), Partner: m.LACP.Partner.info(t)}
 			forger.send(own.Frame(elsewhere))

@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says
-// what is wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
+// TestLACPTwoPartners has cables to two partners: one is used, the other stands by and takes over; the status says what
+// is wrong. A cable from the team to itself is detected and not used, and disturbs nothing.
 func TestLACPTwoPartners(t *testing.T) {
 	parallelWithTraffic(t)
 	w, p := newPartners(t, 4, "relay")
@@ -61,7 +61,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	w.awaitAgreement(p, second, standby...)
 	out, in := tr.gap(before)
 	t.Logf("%s took over from %s: nothing out for %v, nothing in for %v", second, first, out, in)
-	// A new aggregator's ports would wait for others for 2 s.
+	// Ports of a new aggregator would wait 2 s for others.
 	if max(out, in) > 2*time.Second {
 		t.Errorf("the change-over took %v out, %v in", out, in)
 	}
@@ -86,7 +86,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 	w.nicteam("remove", teamName, "eth5", "eth6")
 	outs, ins := tr.stop()
-	// Who sends into a loop loses a third and more. A switch that has no processor for a moment loses some.
+	// Sending into a loop loses a third and more. A switch that is not run for a moment loses some.
 	lost, sent := outs.Lost+ins.Lost, outs.Sent+ins.Sent-begunOut.Sent-begunIn.Sent
 	if before := begunOut.Lost + begunIn.Lost; lost > before+sent/10 {
 		t.Errorf("%d frames of %d were lost while there was a loop", lost-before, sent)
@@ -96,8 +96,8 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 }
 
-// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status
-// says what to look at.
+// TestLACPNobodyAnswers is on a switch without LACP: one member works alone, or none, as configured, and the status
+// says what to check.
 func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
@@ -123,8 +123,8 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	conn.check("after the member that worked alone lost its carrier")
 }
 
-// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees:
-// who makes the team may be on the other side.
+// TestLACPOutOfReach: create restores the NICs if no NIC may work alone and no partner answers, since the user may be
+// on that network.
 func TestLACPOutOfReach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})

@@ -14,13 +14,13 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// shows reports whether ip, asked so in box, says a word. What is not there shows nothing.
+// shows reports whether the output of ip in box contains a word. An error of ip is no output.
 func (w *world) shows(args, word string) bool {
 	out, _ := w.box.Command("sh", "-c", "ip "+args+" 2>&1").CombinedOutput()
 	return strings.Contains(string(out), word)
 }
 
-// awaitShown waits until ip, asked so in box, says a word, and goes until it does not.
+// awaitShown waits until the output of ip in box contains a word, awaitGone until it does not.
 func (w *world) awaitShown(args, word string) {
 	w.t.Helper()
 	labtest.Eventually(w.t, fmt.Sprintf("%q in ip %s", word, args), func() bool { return w.shows(args, word) })
@@ -31,8 +31,8 @@ func (w *world) awaitGone(args, word string) {
 	labtest.Eventually(w.t, fmt.Sprintf("no %q in ip %s", word, args), func() bool { return !w.shows(args, word) })
 }
 
-// TestLate has things come to members while the team runs, each as the programs that do such things make it: all of it
-// works by the adapter at once, is not lost by a death of the process, and is the NIC's in the end.
+// TestLate has addresses, routes and more come to members of a running team as programs set them: all of it works by
+// the adapter at once, survives a death of the process, and belongs to the NIC in the end.
 func TestLate(t *testing.T) {
 	for _, tt := range []struct {
 		name, add string
@@ -88,7 +88,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestLateIsLeft has addresses come to members of teams whose addresses are their own.
+// TestLateIsLeft has addresses come to members of teams with configured addresses.
 func TestLateIsLeft(t *testing.T) {
 	for _, address := range []string{"none", "10.9.0.5/24"} {
 		t.Run(address, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestLateIsLeft(t *testing.T) {
 	}
 }
 
-// TestLeft takes addresses and routes off the adapter: neither a restart nor the end brings them back.
+// TestLeft removes addresses and routes from the adapter: neither a restart nor the end brings them back.
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -134,8 +134,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a
-// port of, is steered no more.
+// TestLeftForgottenByElb: peers of an address that left the adapter, or the bridge that it is a port of, are steered no
+// more.
 func TestLeftForgottenByElb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -178,8 +178,8 @@ func TestLeftForgottenByElb(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestAdapterDownAndUp: the adapter is like a NIC that goes down and comes up, but that what was set by hand is there
-// again; also when that is so fast that both have happened before anybody has looked.
+// TestAdapterDownAndUp: the adapter goes down and up like a NIC, but keeps routes that were set by hand; also when both
+// happen before the team reads them.
 func TestAdapterDownAndUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -229,8 +229,7 @@ func TestAdapterDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends
-// with an error.
+// TestAdapterTaken deletes the adapter: the host gets what the adapter had last, and the process ends with an error.
 func TestAdapterTaken(t *testing.T) {
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
@@ -271,7 +270,7 @@ func TestAdapterTaken(t *testing.T) {
 	}
 }
 
-// memberCalled is the member of that name, or nothing while names change.
+// memberCalled returns the member of that name, or none while names change.
 func memberCalled(s *api.Status, nic string) (none api.Member) {
 	for _, m := range s.Members {
 		if m.Name == nic {
@@ -295,7 +294,7 @@ func TestRenamed(t *testing.T) {
 	w.awaitShown("rule show", "iif lan")
 	w.awaitGone("rule show", "iif team0")
 
-	// Two change names: neither has a name of its own meanwhile.
+	// Two members swap names: for a moment neither has one of its own.
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
 	w.await("names", func(s *api.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
@@ -316,7 +315,7 @@ func TestRenamed(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 }
 
-// TestRenamedToAnAbsentMember gives a member the name of one whose NIC is gone, as who replaces a broken NIC does.
+// TestRenamedToAnAbsentMember gives a member the name of an absent one, as when a broken NIC is replaced.
 func TestRenamedToAnAbsentMember(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -333,7 +332,7 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
 	w.startEcho().check("after a restart")
 
-	// Now eth2 is one that is awaited.
+	// Now eth2 is missing.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
 	w.await("another one is awaited", func(s *api.Status) bool {
 		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
@@ -347,7 +346,7 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	run.ended(t, "delete")
 }
 
-// replaceNIC puts another NIC into eth2's place.
+// replaceNIC replaces eth2 by another NIC.
 func (w *world) replaceNIC(mac string) {
 	w.t.Helper()
 	w.ip("link del eth2")
@@ -357,7 +356,7 @@ func (w *world) replaceNIC(mac string) {
 	}
 }
 
-// TestReplacedNIC swaps a NIC for another one of its name.
+// TestReplacedNIC replaces a NIC by another one of its name.
 func TestReplacedNIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -390,7 +389,7 @@ func TestReplacedNIC(t *testing.T) {
 	// With the MAC of another member.
 	w.replaceNIC(w.mac("eth1"))
 	w.await("not used", func(s *api.Status) bool {
-		// It may be a member: it was made before it got that MAC.
+		// It may be a member: its MAC was another one when it joined.
 		return memberOf(t, s, "eth2").State != "up" && strings.Contains(s.Reason, "MAC")
 	})
 	conn.check("with a twin that is not taken")
@@ -402,8 +401,7 @@ func TestReplacedNIC(t *testing.T) {
 	}
 }
 
-// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not
-// another.
+// TestNICThatComesInSteps returns a NIC whose MAC is set after its name: it is the same NIC, not another one.
 func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -420,7 +418,7 @@ func TestNICThatComesInSteps(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestLease lets the time of an address go by.
+// TestLease lets the lifetime of an address end.
 func TestLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -436,7 +434,7 @@ func TestLease(t *testing.T) {
 	w.await("renewed", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
 	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
-	// What it was meanwhile the events say, in their order: a status may come too late for it.
+	// Events have all stages in order; a status may be too late for one.
 	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
 		if len(said) != 4 || !strings.Contains(said[i], word) {
@@ -455,7 +453,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestTwoManagers has somebody insist on an address on a member.
+// TestTwoManagers has another program set an address on a member again and again.
 func TestTwoManagers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -480,7 +478,7 @@ func TestTwoManagers(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestRouteFlood has a routing daemon change ten thousand routes of the adapter over and over, and somebody by hand.
+// TestRouteFlood has a routing daemon change ten thousand routes of the adapter repeatedly while a user changes one.
 func TestRouteFlood(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")

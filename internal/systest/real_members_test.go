@@ -13,13 +13,13 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// ports of the flows whose members are followed.
+// Ports of the flows whose members are followed.
 const firstPort, portStep = 40_000, 2
 
-// udpFlow is a flow from box to peer as `explain` reads it.
+// udpFlow is a flow from box to peer for `explain`.
 func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, from, peer4, to) }
 
-// explain is the member that the program names for a flow, once its slot goes over to no other.
+// explain returns the member that the binary names for a flow, once its slot migrates no more.
 func (w *world) explain(flow string) api.Explanation {
 	w.t.Helper()
 	var e api.Explanation
@@ -31,7 +31,7 @@ func (w *world) explain(flow string) api.Explanation {
 	return e
 }
 
-// awaitMigration waits until no slot goes over from one member to another, as some do when a team has just been made.
+// awaitMigration waits until no slot migrates, as some do in a new team.
 func (w *world) awaitMigration() {
 	w.t.Helper()
 	for i := range 8 {
@@ -39,8 +39,8 @@ func (w *world) awaitMigration() {
 	}
 }
 
-// TestAddAndRemoveUnderTraffic takes NICs in and lets them go, the active one too, while 5000 frames/s go each way in
-// 8 flows: none is lost or doubled. That flows which stay keep their order is the next test.
+// TestAddAndRemoveUnderTraffic adds and removes NICs, the active one too, with 5000 frames/s each way in 8 flows: none
+// is lost or duplicated. TestFlowsThatStayKeepTheirOrder checks the order.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -113,7 +113,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 }
 
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
-// reordered, and those are about the share that the new member needs.
+// reordered, and these are about the new member's share.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
@@ -173,8 +173,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
-// that NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: peers learn the
+// adapter's MAC at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})
@@ -193,7 +193,7 @@ func TestAddTellsWhereAddressesAre(t *testing.T) {
 	}
 }
 
-// TestAddToAdapterThatIsDown is refused before anything is changed, and done once the adapter is up again.
+// TestAddToAdapterThatIsDown: refused before anything is changed, accepted once the adapter is up.
 func TestAddToAdapterThatIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})

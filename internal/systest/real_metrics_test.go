@@ -14,8 +14,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// metricValue reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes
-// them.
+// metricValue returns a sample of `nicteam metrics`; labels besides the team are given as Prometheus writes them.
 func metricValue(t *testing.T, text, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -29,8 +28,8 @@ func metricValue(t *testing.T, text, name string) float64 {
 	return -1
 }
 
-// TestMetricsOfAFailover: what Prometheus is told is what status says, and a cable that is pulled is one failover
-// with its time, in a mode with one active member and in one without; then the traffic is exported.
+// TestMetricsOfAFailover: metrics agree with the status, and a pulled cable is one failover with its duration, in a
+// mode with one active member and in one without; then the traffic is exported.
 func TestMetricsOfAFailover(t *testing.T) {
 	for _, mode := range []string{"active-backup", "elb"} {
 		t.Run(mode, func(t *testing.T) {

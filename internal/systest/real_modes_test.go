@@ -9,8 +9,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestModesCarryTraffic sends IPv4 and IPv6 both ways at once through each mode on the switch that
-// it is for.
+// TestModesCarryTraffic sends IPv4 and IPv6 both ways at once in each mode, on the switch that it is for.
 func TestModesCarryTraffic(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -83,8 +82,8 @@ func TestModesCarryTraffic(t *testing.T) {
 	})
 }
 
-// TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and
-// the cable to one of them is nothing to the other.
+// TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and a pulled cable
+// to one does not affect the other.
 func TestBroadcastOnSeparateNetworks(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		box, peers := labtest.Host(t, "box"), []*lab.Host{labtest.Host(t, "peer"), labtest.Host(t, "twin")}

@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// TestModeChangesLive goes through all modes while frames flow both ways. The switch knows no team: what
-// reaches box comes by the port that it has learnt last.
+// TestModeChangesLive changes through all modes under traffic both ways. The switch has no LAG: frames to box come by
+// the port that it has learned last.
 func TestModeChangesLive(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
@@ -40,7 +40,7 @@ func TestModeChangesLive(t *testing.T) {
 	})
 }
 
-// TestActiveByHand moves the active member under traffic: nothing is lost or doubled.
+// TestActiveByHand changes the active member under traffic: nothing is lost or duplicated.
 func TestActiveByHand(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -74,7 +74,7 @@ func TestActiveByHand(t *testing.T) {
 	})
 }
 
-// TestBalanceOffAndOn is the load-balancing switch: with it off one NIC works and the others stand by.
+// TestBalanceOffAndOn: with balance=off one NIC is active and the others stand by.
 func TestBalanceOffAndOn(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))

@@ -12,16 +12,16 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// place is where a program is attached.
+// place is a hook of one NIC.
 type place struct {
-	index int // of the NIC
+	index int // ifindex
 	hook  ebpf.AttachType
 }
 
-// hook is one of the two places on a NIC that a team's data path needs.
+// hook is one of the two hooks that a data path uses.
 type hook struct {
 	name   string
-	filter filter // where there is no tcx
+	filter filter // on kernels without tcx
 }
 
 var hooks = map[ebpf.AttachType]hook{
@@ -29,32 +29,32 @@ var hooks = map[ebpf.AttachType]hook{
 	ebpf.AttachTCXEgress:  {"egress", transmitFilter},
 }
 
-// HookName is "ingress" or "egress".
+// HookName returns "ingress" or "egress".
 func HookName(at ebpf.AttachType) string { return hooks[at].name }
 
-// Attached is a program as this process holds it on a hook.
+// Attached is a program that this process attached.
 type Attached struct {
 	at   place
 	link link.Link // tcx; nil: a filter
 }
 
-// Index is the ifindex of its link.
+// Index returns the ifindex of its link.
 func (a *Attached) Index() int { return a.at.index }
 
-// ByFilter reports whether it is a filter of clsact, which outlives the process.
+// ByFilter reports whether it is a clsact filter, which outlives the process.
 func (a *Attached) ByFilter() bool { return a.link == nil }
 
-// close ends what a descriptor holds.
+// close closes the tcx link, which detaches the program.
 func (a *Attached) close() {
 	if a.link != nil {
 		a.link.Close()
 	}
 }
 
-// Attach puts a tc program ahead of everything on a hook, AttachTCXIngress or AttachTCXEgress: by tcx, or where the kernel
-// has none by clsact, journalled. The isolation stays and comes behind it, whichever is first. Where a program or filter of
-// somebody else is on the hook the error is a *HookHeld: they would no longer see the frames that ours takes. On an error
-// nothing is changed; WhyNoPrograms says it in short. The program may be closed afterwards.
+// Attach puts a tc program first on a hook (AttachTCXIngress or AttachTCXEgress): by tcx, on older kernels by clsact,
+// journalled. The isolation stays behind it, whichever comes first. If another program or filter is on the hook the
+// error is a *HookHeld, because it would no longer see the frames that ours takes. On an error nothing is changed;
+// WhyNoPrograms explains it. The caller may close p afterwards.
 func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (*Attached, error) {
 	k, ok := hooks[at]
 	if !ok {
@@ -84,7 +84,7 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 	}
 	if h.Method != ByClsact {
 		a.link, err = h.headTCX(l, at, p)
-		// A filter would never see what the isolation has dropped by tcx.
+		// A clsact filter never sees what isolation by tcx has dropped.
 		i := h.isolated[l.Index]
 		if err == nil || !errors.Is(err, ebpf.ErrNotSupported) || h.Method == ByTCX || i != nil && i.method == ByTCX {
 			return a, err
@@ -106,7 +106,7 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 	return a, err
 }
 
-// headTCX attaches at the head of a hook that nobody else has.
+// headTCX attaches at the head of a hook that holds no other program.
 func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link, error) {
 	for {
 		there, err := queryTCX(l.Index, at)
@@ -120,7 +120,7 @@ func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link,
 		if !errors.Is(err, unix.ESTALE) {
 			return tcx, err
 		}
-		// Somebody attached between the look and this.
+		// Another program was attached since the query.
 	}
 }
 
@@ -137,16 +137,17 @@ func (h *Hooks) holds(a *Attached, l Link) bool {
 	return err == nil && f != nil
 }
 
-// Holds reports whether this process has the program still: neither Detach nor DetachAll has ended it.
+// Holds reports whether the program is still attached as far as this process knows.
 func (h *Hooks) Holds(a *Attached) bool { return h.attached[a.at] == a }
 
-// Detach takes the program off its hook. gone: its link is, even if another has the ifindex. Only a filter needs l and j.
+// Detach takes the program off its hook. gone says that its link is gone, even if another link has the ifindex. Only a
+// filter needs l and j.
 func (h *Hooks) Detach(a *Attached, l Link, gone bool, j Journal) (err error) {
 	name := hooks[a.at.hook].name
 	switch {
 	case !h.Holds(a):
 		return nil
-	case a.ByFilter() && gone: // the filter went with it
+	case a.ByFilter() && gone: // the filter went with the link
 		err = j.Detached(name)
 	case a.ByFilter():
 		err = h.detachFilter(l, name, j)
@@ -159,7 +160,7 @@ func (h *Hooks) Detach(a *Attached, l Link, gone bool, j Journal) (err error) {
 	return nil
 }
 
-// detachFilter undoes a journalled attachment.
+// detachFilter removes a journalled filter.
 func (h *Hooks) detachFilter(l Link, name string, j Journal) error {
 	for _, k := range hooks {
 		if k.name != name {
@@ -172,8 +173,7 @@ func (h *Hooks) detachFilter(l Link, name string, j Journal) error {
 	return j.Detached(name)
 }
 
-// DetachAll takes all programs of the team off a link, those of this process and those of one that was killed. The isolation
-// stays.
+// DetachAll takes all programs of the team off a link, including those of a killed process. The isolation stays.
 func (h *Hooks) DetachAll(l Link, j Journal) error {
 	h.Forget(l.Index)
 	var errs []error
@@ -188,7 +188,7 @@ func (h *Hooks) DetachAll(l Link, j Journal) error {
 	return errors.Join(errs...)
 }
 
-// Forget forgets the programs on a link; those by tcx end.
+// Forget drops the programs of a link: tcx links are closed, filters stay.
 func (h *Hooks) Forget(index int) {
 	for at, a := range h.attached {
 		if at.index == index {

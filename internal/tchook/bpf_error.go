@@ -14,11 +14,11 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// WhyNoPrograms says in a few words, for a status line, why a program could not be loaded or attached. What it does not know
-// it says as the error does; for nil it is "".
+// WhyNoPrograms says in a few words, for a status line, why a program could not be loaded or attached. It returns an
+// unknown error's own text, and "" for nil.
 //
-// kernel.unprivileged_bpf_disabled is never the reason: it is for those without CAP_BPF and CAP_SYS_ADMIN, whom the kernel
-// refuses tc programs anyway.
+// kernel.unprivileged_bpf_disabled is never the reason: it concerns processes without CAP_BPF and CAP_SYS_ADMIN, and
+// the kernel refuses tc programs to those anyway.
 func WhyNoPrograms(err error) string {
 	var held *HookHeld
 	var verdict *ebpf.VerifierError
@@ -28,13 +28,13 @@ func WhyNoPrograms(err error) string {
 		return ""
 	case errors.As(err, &held):
 		return held.Error()
-	// The verifier has read the programs, so what it says and not the number of the error is the reason.
+	// The verifier's log is the reason, not the errno.
 	case errors.As(err, &verdict) && len(verdict.Log) > 0:
 		if !mayRead() {
 			return noPerfmon
 		}
 		return "the kernel's verifier refuses the programs: " + verdictOf(verdict.Log)
-	case errors.As(err, &file) && strings.HasPrefix(file.Path, "/sys/devices/system/cpu/"): // in a container without /sys
+	case errors.As(err, &file) && strings.HasPrefix(file.Path, "/sys/devices/system/cpu/"): // a container without /sys
 		return "what says how many CPUs there are cannot be read: " + file.Error()
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel has no bpf()"
@@ -48,7 +48,7 @@ func WhyNoPrograms(err error) string {
 	return err.Error()
 }
 
-// Unprivileged reports whether programs could not be loaded for want of a capability.
+// Unprivileged reports whether a missing capability is the reason.
 func Unprivileged(err error) bool {
 	why := WhyNoPrograms(err)
 	return why == noBPF || why == noPerfmon
@@ -59,7 +59,7 @@ const (
 	noPerfmon = "this process has neither CAP_PERFMON nor CAP_SYS_ADMIN"
 )
 
-// verdictOf finds what the verifier objects to: what it says last that is not about its work.
+// verdictOf returns the verifier's objection: its last line that is not statistics.
 func verdictOf(log []string) string {
 	for _, line := range slices.Backward(log) {
 		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") && !strings.HasPrefix(line, "stack depth ") {
@@ -69,14 +69,14 @@ func verdictOf(log []string) string {
 	return log[0]
 }
 
-// whyNotPermitted finds the most likely of the reasons for EPERM.
+// whyNotPermitted returns the most likely reason for EPERM.
 func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	switch {
 	case !capable:
 		return noBPF
 	case !initial:
 		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
-	case lockdown == "confidentiality": // integrity, as with Secure Boot, lets programs be loaded
+	case lockdown == "confidentiality": // mode integrity, as with Secure Boot, allows programs
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
 	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"
@@ -85,10 +85,10 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 // mayLoad reports whether the process has a capability that loads programs.
 func mayLoad() bool { return mightHave(unix.CAP_BPF) }
 
-// mayRead reports whether its programs may read memory as freely as compilers have it.
+// mayRead reports whether its programs may use pointers as compilers generate them (CAP_PERFMON).
 func mayRead() bool { return mightHave(unix.CAP_PERFMON) }
 
-// mightHave reports whether the process has a capability or CAP_SYS_ADMIN, which includes it, or that cannot be found out.
+// mightHave reports whether the process has the capability or CAP_SYS_ADMIN; true if that is unknown.
 func mightHave(capability uint) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -99,7 +99,7 @@ func mightHave(capability uint) bool {
 	return has(capability) || has(unix.CAP_SYS_ADMIN)
 }
 
-// lockdown is the kernel's mode of it, "" for none.
+// lockdown returns the kernel's lockdown mode, "" for none.
 func lockdown() string {
 	b, err := os.ReadFile("/sys/kernel/security/lockdown")
 	if err != nil {
@@ -118,13 +118,13 @@ func lockdownMode(s string) string {
 	return s
 }
 
-// InitialUserNamespace reports whether the process is in the user namespace that the kernel asks for.
+// InitialUserNamespace reports whether the process is in the initial user namespace.
 func InitialUserNamespace() bool {
 	b, err := os.ReadFile("/proc/self/uid_map")
 	return err != nil || wholeMap(string(b))
 }
 
-// wholeMap tells the map of the initial user namespace: all users are themselves.
+// wholeMap recognises the uid_map of the initial user namespace, which maps all users to themselves.
 func wholeMap(s string) bool {
 	f := strings.Fields(s)
 	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"

@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// A filter is a cls_bpf filter of ours in direct action: its name finds it again, its preference says when it has its turn, and
-// its handle keeps it apart from one of the same preference. It outlives the process.
+// A filter is a cls_bpf filter of ours in direct-action mode. It is found by its name, ordered by its preference, and
+// distinguished by its handle from filters of the same preference. It outlives the process.
 type filter struct {
 	name   string
 	parent uint32
@@ -20,21 +20,21 @@ type filter struct {
 	handle uint16
 }
 
-// Ours that may redirect come before the one that drops.
+// Filters that redirect come before the one that drops.
 var (
 	receiveFilter  = filter{"nicteam_receive", netlink.HANDLE_MIN_INGRESS, 1, 2}
 	transmitFilter = filter{"nicteam_transmit", netlink.HANDLE_MIN_EGRESS, 1, 2}
 	isolateFilter  = filter{"nicteam_isolate", netlink.HANDLE_MIN_INGRESS, 2, 1}
 )
 
-// is reports whether a filter of the kernel's list is f. tc says so where a program was loaded from a file.
+// is reports whether o is f. tc appends a suffix to the name of a program that was loaded from a file.
 func (f filter) is(o netlink.Filter) bool {
 	b, ok := o.(*netlink.BpfFilter)
 	return ok && (b.Name == f.name || b.Name == f.name+":[*fsobj]")
 }
 
-// addFilter puts a filter on a NIC, with clsact if that is not there. intend writes down first what is going to be done, and
-// whether clsact is part of it. A filter that is there already is left as it is.
+// addFilter adds a filter, and clsact if it is missing. intend journals what will be done, and whether clsact is part
+// of it. An existing filter of ours stays.
 func (h *Hooks) addFilter(l Link, f filter, p *ebpf.Program, intend func(qdisc bool) error) error {
 	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {
@@ -82,13 +82,13 @@ func clsactOf(index int) *netlink.Clsact {
 	}}
 }
 
-// The qdiscs that may stand where filters see what a NIC receives. Only clsact sees what it sends.
+// Qdiscs whose filters see received frames. Only clsact also sees sent ones.
 const (
 	clsactKind  = "clsact"
 	ingressKind = "ingress"
 )
 
-// ingressQdisc is which of them a NIC has, "" for none.
+// ingressQdisc returns which of them a NIC has, "" for none.
 func (h *Hooks) ingressQdisc(l netlink.Link) (string, error) {
 	list, err := rtnl.RetryDump(func() ([]netlink.Qdisc, error) { return h.conn.Handle.QdiscList(l) })
 	for _, q := range list {
@@ -99,7 +99,7 @@ func (h *Hooks) ingressQdisc(l netlink.Link) (string, error) {
 	return "", err
 }
 
-// filters lists everybody's filters on a hook of a NIC.
+// filters lists all filters on a hook.
 func (h *Hooks) filters(l netlink.Link, parent uint32) ([]netlink.Filter, error) {
 	list, err := rtnl.RetryDump(func() ([]netlink.Filter, error) { return h.conn.Handle.FilterList(l, parent) })
 	if err != nil {
@@ -118,7 +118,7 @@ func (h *Hooks) findFilter(l netlink.Link, f filter) (netlink.Filter, error) {
 	return nil, err
 }
 
-// dropFilter takes a filter away, and clsact too if it is ours and nobody else has come to use it.
+// dropFilter removes a filter, and clsact if it is ours and nobody else uses it.
 func (h *Hooks) dropFilter(l Link, f filter, qdisc bool) error {
 	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {

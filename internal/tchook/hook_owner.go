@@ -8,7 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// HookHeld says that a program or filter of somebody else is where ours would take frames away from it.
+// HookHeld says that another program or filter is on a hook: ours would take frames away from it.
 type HookHeld struct {
 	NIC  string
 	Hook string // "ingress" or "egress"
@@ -19,8 +19,8 @@ func (e *HookHeld) Error() string {
 	return fmt.Sprintf("%s of %s is held by %s", e.Hook, e.NIC, e.Who)
 }
 
-// vacant looks whether others are on a hook: in the list of tcx programs there (nil: it is asked for), or
-// among the filters of clsact or of the older qdisc ingress. An empty qdisc is nobody.
+// vacant checks that no other program or filter is on a hook. there is the list of tcx programs, nil: not queried yet.
+// An empty qdisc does not count.
 func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
 	held := &HookHeld{NIC: l.Name, Hook: hooks[at].name}
 	if there == nil {
@@ -45,7 +45,7 @@ func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err
 	return nil
 }
 
-// foreignFilters are the filters of others on a hook.
+// foreignFilters returns the filters of others on a hook.
 func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Filter, err error) {
 	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {
@@ -55,7 +55,7 @@ func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Fi
 	if err != nil {
 		return nil, fmt.Errorf("list qdiscs: %w", err)
 	}
-	// Asked for egress, ingress would show what it has on ingress.
+	// For egress, a qdisc ingress would list its ingress filters.
 	if kind == "" || kind == ingressKind && at == ebpf.AttachTCXEgress {
 		return nil, nil
 	}
@@ -68,7 +68,7 @@ func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Fi
 	return foreign, err
 }
 
-// ours reports whether a program is on the NIC by a link of this process.
+// ours reports whether a program is attached by a link of this process.
 func (h *Hooks) ours(l Link, p link.AttachedProgram) bool {
 	id, ok := p.LinkID()
 	if !ok {
@@ -92,7 +92,7 @@ func (h *Hooks) ours(l Link, p link.AttachedProgram) bool {
 	return false
 }
 
-// tcxProgram names a program. Its name is only for those with CAP_SYS_ADMIN.
+// tcxProgram describes a program. Only CAP_SYS_ADMIN may read its name.
 func tcxProgram(id ebpf.ProgramID) string {
 	p, err := ebpf.NewProgramFromID(id)
 	if err == nil {
@@ -112,10 +112,10 @@ func tcFilter(f netlink.Filter) string {
 	return s
 }
 
-// Vacant looks whether somebody else is on a hook; the error is a *HookHeld then.
+// Vacant returns a *HookHeld if another program or filter is on the hook.
 func (h *Hooks) Vacant(l Link, at ebpf.AttachType) error { return h.vacant(l, at, nil) }
 
-// Foreign are the programs and filters of others on a hook; what cannot be read is left out.
+// Foreign describes the programs and filters of others on a hook, as far as they can be read.
 func (h *Hooks) Foreign(l Link, at ebpf.AttachType) (who []string) {
 	if there, err := queryTCX(l.Index, at); err == nil {
 		for _, p := range there.Programs {
@@ -129,7 +129,7 @@ func (h *Hooks) Foreign(l Link, at ebpf.AttachType) (who []string) {
 		return who
 	}
 	for _, f := range list {
-		// What stands for all filters of a preference, and u32's tables, are listed, too.
+		// The kernel also lists a head for each preference, and u32's hash tables.
 		handle := f.Attrs().Handle
 		if handle == 0 || f.Type() == "u32" && handle&0xfff == 0 {
 			continue

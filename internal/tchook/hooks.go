@@ -11,26 +11,26 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Link is the NIC whose hooks are meant.
+// Link is a NIC.
 type Link struct {
 	Name  string
 	Index int
 }
 
-// A Journal records what outlives the process on one link. Each method returns once the record is on disk; what it says is
-// done only then.
+// A Journal records the filters and chains on one link, which outlive the process. Each method returns once the record
+// is on disk; the change follows.
 type Journal interface {
 	Recorded() Recorded
-	Isolating(m Method, clsact bool) error // clsact: it was not there before
+	Isolating(m Method, clsact bool) error // clsact: we add it
 	Admitted() error
 	Attaching(hook string, clsact bool) error
 	Detached(hook string) error
 }
 
-// Recorded is what the records of a link say.
+// Recorded is the state of a link according to the journal.
 type Recorded struct {
 	Method Method   // how it is isolated, "" for not at all or by tcx
-	Clsact bool     // clsact was not there before
+	Clsact bool     // clsact was added by us
 	Hooks  []string // "ingress", "egress": where a program is attached by a filter
 }
 
@@ -41,7 +41,7 @@ type Options struct {
 	Method Method // tests: only this way of isolating and attaching
 }
 
-// Hooks are the hooks of NICs as one process holds them. The caller sees to it that one method runs at a time.
+// Hooks are the programs that this process has on tc hooks. The caller serialises the methods.
 type Hooks struct {
 	Options
 	conn *rtnl.Conn
@@ -51,12 +51,12 @@ type Hooks struct {
 	attached map[place]*Attached
 }
 
-// New returns Hooks that hold nothing yet.
+// New returns Hooks without programs.
 func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
 	return &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[place]*Attached{}}
 }
 
-// Close ends what is there by tcx.
+// Close closes all tcx links.
 func (h *Hooks) Close() {
 	for _, i := range h.isolated {
 		i.close()
@@ -68,11 +68,11 @@ func (h *Hooks) Close() {
 	clear(h.attached)
 }
 
-// Attached reports whether this process has a program on any hook, the isolation left out.
+// Attached reports whether this process attached any program, except isolation.
 func (h *Hooks) Attached() bool { return len(h.attached) > 0 }
 
-// EndGone takes programs off NICs that have left for another network namespace: those by tcx have gone along and would
-// keep its frames from whoever has the NIC now. Filters stay behind by themselves.
+// EndGone detaches programs from NICs that have left for another network namespace. tcx links move along with a NIC,
+// and would keep its frames from the new owner. Filters stay behind.
 func (h *Hooks) EndGone() {
 	gone := func(l link.Link, index int) bool {
 		if l == nil {
@@ -97,7 +97,7 @@ func (h *Hooks) EndGone() {
 	}
 }
 
-// Revision changes with the programs by tcx on the ingress of links.
+// Revision changes when tcx programs on the ingress of these links change.
 func Revision(indices []int) (sum uint64) {
 	for _, i := range indices {
 		if there, err := queryTCX(i, ebpf.AttachTCXIngress); err == nil {

@@ -11,21 +11,21 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Method is how a member's ingress is kept from the host's IP stack. All of them come after the ETH_P_ALL sockets in
+// Method is how a member's ingress is hidden from the host's IP stack. All methods come after ETH_P_ALL sockets in
 // __netif_receive_skb_core, so the data path still sees every frame.
 type Method string
 
-// The methods, best first. Only tcx ends with the process; the others are journalled.
+// Best first. Only tcx ends with the process; the others are journalled.
 const (
 	ByTCX    Method = "tcx"    // ≥ 6.6
 	ByClsact Method = "clsact" // ≥ 4.5, with cls_bpf
 	ByNft    Method = "nft"    // netdev family, program nft
 )
 
-// Methods are all of them, best first.
+// Methods lists them, best first.
 var Methods = []Method{ByTCX, ByClsact, ByNft}
 
-// isolation is a member's drop as this process holds it.
+// isolation is a member's isolation by this process.
 type isolation struct {
 	method Method
 	link   link.Link // tcx
@@ -37,17 +37,17 @@ func (i *isolation) close() {
 	}
 }
 
-// holds reports whether what drops the frames is still on the NIC.
+// holds reports whether the program is still on the NIC.
 func (i *isolation) holds(index int) bool {
 	if i.link == nil {
-		return false // finding out costs as much as doing it again
+		return false // checking costs as much as repeating
 	}
 	return onNIC(i.link, index)
 }
 
-// Isolate hides the frames that a link receives from the host's own IP stack; what is the NIC's own business passes
-// (bpf/isolate.c). Where anybody may miss them, the member's packet socket must be open by then. Doing it again is fine.
-// journal returns the journal of the link, which filters and chains need.
+// Isolate hides a link's received frames from the host's IP stack, except the NIC's own protocols (bpf/isolate.c). The
+// member's packet socket must be open before. It may be repeated. journal returns the link's journal; filters and
+// chains need it.
 func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 	if h.Isolated(l.Index) {
 		return nil
@@ -59,7 +59,7 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 			continue
 		}
 		if a := h.attached[place{l.Index, ebpf.AttachTCXIngress}]; m == ByTCX && a != nil && a.link == nil {
-			continue // tcx comes before filters, and ours must see the frames first
+			continue // tcx runs before filters, and our filter must see the frames first
 		}
 		i, err := h.isolate(l, m, journal)
 		if err == nil {
@@ -94,13 +94,13 @@ func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*is
 	return &isolation{method: by}, err
 }
 
-// Isolated reports whether this process isolates a link by tcx. Finding out about the other methods costs as much as Isolate.
+// Isolated reports whether this process isolates a link by tcx. For the other methods Isolate is the check.
 func (h *Hooks) Isolated(index int) bool {
 	i := h.isolated[index]
 	return i != nil && i.holds(index)
 }
 
-// EndIsolation ends an isolation by tcx. The link may be gone.
+// EndIsolation ends isolation by tcx. The link may be gone.
 func (h *Hooks) EndIsolation(index int) {
 	if i := h.isolated[index]; i != nil {
 		i.close()
@@ -108,7 +108,7 @@ func (h *Hooks) EndIsolation(index int) {
 	}
 }
 
-// Admit undoes a journalled isolation.
+// Admit removes a journalled isolation.
 func (h *Hooks) Admit(l Link, j Journal) error {
 	was := j.Recorded()
 	var err error
@@ -126,7 +126,7 @@ func (h *Hooks) Admit(l Link, j Journal) error {
 	return j.Admitted()
 }
 
-// ClearUnrecorded takes away what hides a link from the host and stands in no record. nft: a chain of nft is looked for.
+// ClearUnrecorded removes isolation and receive filters that no record mentions. nft: also a chain of nft.
 func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 	var errs []error
 	for _, f := range []filter{receiveFilter, isolateFilter} {
@@ -143,7 +143,8 @@ func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 	return errors.Join(errs...)
 }
 
-// isolateTCX drops before programs of others: they shall not redirect what is not the host's. Only our own goes first.
+// isolateTCX drops before programs of others, so that they redirect nothing that belongs to the team. Only our data
+// path comes first.
 func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 	p, err := isolator()
 	if err != nil {
@@ -171,7 +172,7 @@ func (h *Hooks) isolateClsact(l Link, j Journal) error {
 	return h.addFilter(l, isolateFilter, p, func(clsact bool) error { return j.Isolating(ByClsact, clsact) })
 }
 
-// CanIsolate returns why no program that isolates can be loaded, nil if one can be.
+// CanIsolate returns why the isolation program cannot be loaded, nil if it can.
 func CanIsolate() error {
 	p, err := isolator()
 	if err != nil {

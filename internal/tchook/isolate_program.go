@@ -9,8 +9,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// isolator is the program that hides a member from the host's stack; bpf/isolate.c says what it lets pass. A kernel that does not
-// take it (it looks for sockets, which came with 4.20) may take one that lets nothing pass.
+// isolator loads the program of bpf/isolate.c. Kernels before 4.20 refuse it because it looks up sockets; they get one
+// that drops everything.
 func isolator() (*ebpf.Program, error) {
 	p, err := passing()
 	if err == nil {

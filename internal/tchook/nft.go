@@ -31,8 +31,9 @@ func nft(script string) (string, error) {
 
 func nftChain(index int) string { return fmt.Sprintf("member_%d", index) }
 
-// isolateNft hides by a netdev chain, which outlives the process. It lets pass what bpf/isolate.c does, but does not know who waits
-// for an answer by DHCP: whoever listens hears it. Where nft or the kernel do not know all of that the chain lets nothing pass.
+// isolateNft isolates by a netdev chain, which outlives the process. It passes what bpf/isolate.c passes, but cannot
+// know which socket waits for DHCP: all listeners receive the answer. If nft or the kernel lacks an expression, the
+// chain drops everything.
 func (h *Hooks) isolateNft(l Link, j Journal) error {
 	if err := j.Isolating(ByNft, false); err != nil {
 		return err
@@ -40,7 +41,7 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	if err := h.conn.FaultPoint("add nft chain for " + l.Name); err != nil {
 		return err
 	}
-	// A chain that is there already is emptied first.
+	// An existing chain is flushed first.
 	table, chain := nfnl.TeamTable(h.Team), nftChain(l.Index)
 	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
 		table, chain, l.Name, table, chain)
@@ -63,7 +64,7 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	return err
 }
 
-// admitNft takes the member's chain away, and the table with the last one.
+// admitNft removes the member's chain, and the table with the last chain.
 func (h *Hooks) admitNft(index int) error {
 	table := nfnl.TeamTable(h.Team)
 	out, err := nft("list tables netdev\n")

@@ -14,24 +14,23 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// The journal is text: a first line that names format and version, then a record a line, each with its CRC-32C
-// in front and a number that grows. scan.go reads it.
+// The journal is text: a line with format and version, then one record a line, each with its CRC-32C in front and a
+// growing sequence number. See scan.go.
 //
-// Version 2 has records and fields that version 1 had not; a program that knows only 1 leaves it alone.
+// Version 2 added records and fields. A program that knows only version 1 leaves the file alone.
 const (
 	journalHeader = "nicteam-journal"
 	Version       = 2
 )
 
-// compactBeyond is by how much a journal may grow before it is written anew, and a large one by as much as it has: the routes
-// of a NIC may be very many, and come and go.
+// compactBeyond is by how many octets a journal may grow before it is compacted. A large one may double: a NIC may have
+// very many routes that come and go.
 const compactBeyond = 4 << 10
 
-// journalReserve is disk space taken at the beginning, so that a disk that fills up later does not
-// stop a team half-way.
+// journalReserve is disk space reserved at the start, so that a disk that fills up later does not stop a team half-way.
 const journalReserve = 256 << 10
 
-// A record of a NIC with very many routes is long; beyond this it is not a record.
+// maxRecord bounds a line. A NIC with very many routes has a long record.
 const maxRecord = 64 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -39,17 +38,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Journal struct {
 	Path       string
 	file       *os.File
-	reading          // of what was there
-	base       int64 // end when it was last written anew
+	reading          // of the existing file
+	base       int64 // end after the last compaction
 	State      State
 	FaultPoint func(string) error
 }
 
-// PathOf is where the team's journal is.
+// PathOf returns the path of the team's journal.
 func PathOf(dir, team string) string { return filepath.Join(dir, team+".journal") }
 
-// Create makes a journal of these records that is on disk when it returns. One that is there stays as it is
-// until then, and is replaced.
+// Create makes a journal of these records. It is on disk when Create returns; until then an existing journal stays, and
+// is then replaced.
 func Create(path string, records []Record, at func(string) error) (_ *Journal, err error) {
 	if err := at("create journal"); err != nil {
 		return nil, err
@@ -103,7 +102,7 @@ func Create(path string, records []Record, at func(string) error) (_ *Journal, e
 	return j, nil
 }
 
-// Open reads an existing journal and continues it behind its last good record.
+// Open reads a journal. Writing continues after its last good record.
 func Open(path string, at func(string) error) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -118,7 +117,7 @@ func Open(path string, at func(string) error) (*Journal, error) {
 	return j, nil
 }
 
-// checksumLen is the length of a checksum and the space behind it.
+// checksumLen is the length of a checksum and a space.
 const checksumLen = 9
 
 func formatRecord(r Record) ([]byte, error) {
@@ -131,8 +130,8 @@ func formatRecord(r Record) ([]byte, error) {
 
 func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
 
-// Write appends a record; when it returns without error the record is on disk and part of the state. One that says nothing
-// new is not written.
+// Write appends a record. When it returns nil the record is on disk and part of the state. A record that the state
+// implies is not written.
 func (j *Journal) Write(r Record) error {
 	if err := j.FaultPoint("journal " + string(r.Kind)); err != nil {
 		return err
@@ -163,9 +162,9 @@ func (j *Journal) Write(r Record) error {
 	return nil
 }
 
-// Compact writes the journal anew with what its state needs. Where that cannot be done the old one goes on.
+// Compact rewrites the journal with what its state needs. If that fails the old file goes on.
 func (j *Journal) Compact() error {
-	j.base = j.end // not with every record
+	j.base = j.end // otherwise each record would try again
 	next, err := Create(j.Path, j.State.Records(), j.FaultPoint)
 	if err != nil {
 		if rtnl.IsInjectedCrash(err) {
@@ -173,14 +172,14 @@ func (j *Journal) Compact() error {
 		}
 		return nil
 	}
-	next.State = j.State // whose parts are in use
+	next.State = j.State // its parts are in use
 	j.file.Close()
 	*j = *next
 	return nil
 }
 
-// cut takes away what lies behind the last good record, so that no old record comes to stand behind a
-// new one. Only then: truncating gives the reserved space back.
+// cut truncates behind the last good record, so that no old record follows a new one. Only if needed: truncating frees
+// the reserved space.
 func (j *Journal) cut() error {
 	st, err := j.file.Stat()
 	if err != nil || st.Size() == j.end {
@@ -189,7 +188,7 @@ func (j *Journal) cut() error {
 	return j.file.Truncate(j.end)
 }
 
-// Remove ends the journal for good.
+// Remove deletes the journal.
 func (j *Journal) Remove() error {
 	if err := j.FaultPoint("remove journal"); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Location is where a journal means what it says.
+// Location is the boot and network namespace that a journal is about.
 type Location struct {
 	Boot   string // boot id
 	NetNS  uint64 // inode of the network namespace
@@ -24,12 +24,12 @@ type Location struct {
 
 func (b *BeginRecord) Where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
 
-// Same tells network namespaces of one boot apart. Another may come to have the inode of one that is gone.
+// Same compares network namespaces of one boot. An inode may be reused, a cookie not.
 func (w Location) Same(o Location) bool {
 	return w.NetNS == o.NetNS && (w.Cookie == o.Cookie || w.Cookie == 0 || o.Cookie == 0)
 }
 
-// Here is where the calling thread is.
+// Here returns the location of the calling thread.
 func Here() (Location, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -42,7 +42,7 @@ func Here() (Location, error) {
 	return Location{strings.TrimSpace(string(b)), st.Ino, netnsCookie()}, nil
 }
 
-// netnsCookie is a number that no other network namespace of this boot has had or gets, 0 before Linux 5.14.
+// netnsCookie returns a number that no other network namespace of this boot has, 0 before Linux 5.14.
 func netnsCookie() uint64 {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -56,8 +56,8 @@ func netnsCookie() uint64 {
 	return cookie
 }
 
-// Exists reports whether a network namespace of this boot that is not ours is to be seen anywhere: a process is in it, or it has a
-// place in the file system, as ip netns and container engines give it.
+// Exists reports whether another network namespace of this boot still exists: a process is in it, or it is mounted, as
+// by ip netns and container engines.
 func (w Location) Exists() bool {
 	name := fmt.Sprintf("net:[%d]", w.NetNS)
 	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
@@ -71,13 +71,13 @@ func (w Location) Exists() bool {
 	paths = append(paths, mounted(name)...)
 	for _, p := range paths {
 		if cookie := NetNSCookieAt(p); cookie != 0 && w.Cookie != 0 {
-			return cookie == w.Cookie // else another has its inode by now
+			return cookie == w.Cookie // no: the inode was reused
 		}
 	}
 	return len(paths) > 0
 }
 
-// mounted is where a namespace is bound in our mounts, or in those of the first process that can be seen.
+// mounted returns where a namespace is mounted, for this process and for process 1.
 func mounted(name string) []string {
 	var paths []string
 	for list, root := range map[string]string{"/proc/self/mountinfo": "", "/proc/1/mountinfo": "/proc/1/root"} {
@@ -97,7 +97,7 @@ func mounted(name string) []string {
 	return paths
 }
 
-// NetNSCookieAt is the cookie of a network namespace, 0 where it cannot be had.
+// NetNSCookieAt returns the cookie of the namespace at path, 0 if it is unknown.
 func NetNSCookieAt(path string) uint64 {
 	f, err := os.Open(path)
 	if err != nil {
@@ -106,7 +106,7 @@ func NetNSCookieAt(path string) uint64 {
 	defer f.Close()
 	got := make(chan uint64)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends, for it is in the wrong namespace
+		runtime.LockOSThread() // never unlocked: the thread ends, because it is in another namespace
 		if unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) != nil {
 			got <- 0
 			return
@@ -122,8 +122,8 @@ func (j *Journal) WrittenBeforeBoot() bool {
 	if err != nil {
 		return false
 	}
-	return st.ModTime().Before(booted().Add(-time.Minute)) // clocks are set
+	return st.ModTime().Before(booted().Add(-time.Minute)) // the clock may have been set since
 }
 
-// booted is when this boot was, by the clock of today.
+// booted returns the time of boot by today's clock.
 func booted() time.Time { return time.Now().Add(-time.Duration(rtnl.BootTime())) }

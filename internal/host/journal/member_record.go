@@ -9,30 +9,30 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// Member is a NIC as it was before the team took it.
+// Member is a NIC before the takeover.
 type Member struct {
 	Identity
-	At int64 `json:"at"` // CLOCK_BOOTTIME in ns, for addresses with lifetimes
+	At int64 `json:"at"` // CLOCK_BOOTTIME in ns: the lifetimes of addresses count from here
 
 	Up          bool              `json:"up"`
 	MTU         int               `json:"mtu"`
 	Promiscuity int               `json:"promiscuity"`
 	Segment     SegmentSizes      `json:"segment"`
-	Features    map[string]bool   `json:"features"`        // of ethtool, those that can be changed
+	Features    map[string]bool   `json:"features"`        // ethtool features that can be changed
 	Sysctls     map[string]string `json:"sysctls"`         // "ipv6/disable_ipv6": "0", "ipv4/neigh/proxy_delay": "80"
 	Token       string            `json:"token,omitempty"` // of IPv6, "" for none
 
 	Addresses  []rtnl.Object `json:"addresses"`            // in the kernel's order
-	Routes     []rtnl.Object `json:"routes"`               // of all tables, the kernel's own of table local left out
-	Advertised []rtnl.Object `json:"advertised,omitempty"` // routes that the kernel learned from router advertisements
-	RouterInfo RouterInfo    `json:"says,omitzero"`        // what else its routers said
-	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a destination and metric with one of these
+	Routes     []rtnl.Object `json:"routes"`               // of all tables, without the kernel's own
+	Advertised []rtnl.Object `json:"advertised,omitempty"` // learned from router advertisements
+	RouterInfo RouterInfo    `json:"says,omitzero"`        // from router advertisements
+	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a key with one of Routes, in order
 	Rules      []rtnl.Object `json:"rules"`
-	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones, and the gateways'
-	Proxies    []rtnl.Object `json:"proxies,omitempty"` // addresses for which the NIC answers
+	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones and gateways
+	Proxies    []rtnl.Object `json:"proxies,omitempty"` // ARP and ND proxy entries
 }
 
-// WellFormed reports whether every object has the header of its kind.
+// WellFormed reports whether every object has a header of the right length.
 func (m *Member) WellFormed() bool {
 	for _, a := range m.Addresses {
 		if len(a.Head) != rtnl.AddressHeaderLen {
@@ -49,7 +49,7 @@ func (m *Member) WellFormed() bool {
 	return true
 }
 
-// SegmentSizes are the largest super-frames the stack may build for a NIC or out of its frames.
+// SegmentSizes are the largest super-frames that the stack builds for a NIC (GSO) and from its frames (GRO).
 type SegmentSizes struct {
 	GSO  uint32 `json:"gso"`
 	GRO  uint32 `json:"gro"`
@@ -57,14 +57,14 @@ type SegmentSizes struct {
 	GRO4 uint32 `json:"gro_ipv4"`
 }
 
-// RouterInfo is what a link's routers say of the link itself.
+// RouterInfo is what router advertisements say of the link itself.
 type RouterInfo struct {
-	Managed bool   `json:"managed,omitempty"` // addresses are to be had by DHCPv6
-	Other   bool   `json:"other,omitempty"`   // other things are
-	MTU     uint32 `json:"mtu,omitempty"`     // 0: not said
+	Managed bool   `json:"managed,omitempty"` // M flag: addresses by DHCPv6
+	Other   bool   `json:"other,omitempty"`   // O flag: other information by DHCPv6
+	MTU     uint32 `json:"mtu,omitempty"`     // 0: none advertised
 }
 
-// Identity is what a NIC is recognised by.
+// Identity is how a NIC is recognised.
 type Identity struct {
 	Name         string    `json:"name"`
 	Index        int       `json:"index"`
@@ -74,9 +74,8 @@ type Identity struct {
 	Bus          string    `json:"bus"`
 }
 
-// Same reports whether o is the same NIC. A real one is known by its permanent MAC, bus and driver, so it may come
-// back with another ifindex or name; a virtual one by its driver and two of MAC, ifindex and name, any of which may have
-// been changed while the NIC was there.
+// Same reports whether o is the same NIC. Hardware is recognised by permanent MAC, bus and driver, and may return with
+// another ifindex or name; a virtual NIC by its driver and two of MAC, ifindex and name.
 func (i Identity) Same(o Identity) bool {
 	if i.Driver != o.Driver || i.Bus != o.Bus || i.PermanentMAC != o.PermanentMAC {
 		return false
@@ -88,7 +87,8 @@ func (i Identity) Same(o Identity) bool {
 	return mac && index || mac && name || index && name
 }
 
-// Inherit keeps what a NIC that comes back had before it left: what it lent, and its link when we gave it back down.
+// Inherit keeps what a NIC that returns had before it left: the config that it lent, and its link if it was released
+// down.
 func (m *Member) Inherit(known *MemberState) {
 	known = known.WithIndex(m.Index)
 	if known.Lent {
@@ -106,7 +106,7 @@ func (m *Member) Inherit(known *MemberState) {
 	}
 }
 
-// WithIndex is a member whose routes name its NIC by another ifindex: one that was away has a new one.
+// WithIndex returns a copy whose routes name another ifindex, for a NIC that returned with a new one.
 func (m *MemberState) WithIndex(index int) *MemberState {
 	next := *m
 	for _, list := range []*[]rtnl.Object{&next.Routes, &next.Order} {
@@ -117,7 +117,7 @@ func (m *MemberState) WithIndex(index int) *MemberState {
 	}
 	next.Advertised = nil
 	for _, r := range m.Advertised {
-		r = r.Clone() // with its lifetime
+		r = r.Clone() // keeps its lifetime
 		r.Set32(unix.RTA_OIF, uint32(index))
 		next.Advertised = append(next.Advertised, r)
 	}
@@ -125,8 +125,8 @@ func (m *MemberState) WithIndex(index int) *MemberState {
 	return &next
 }
 
-// inheritDown keeps what the kernel took from a NIC that was given back down and still is: its IPv6 addresses, its routes
-// and its neighbours. IPv4 addresses stay on it.
+// inheritDown keeps what the kernel removes from a NIC that is down: IPv6 addresses, routes and neighbours. IPv4
+// addresses stay.
 func (m *Member) inheritDown(known *MemberState) {
 	if !m.Up {
 		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
@@ -140,7 +140,7 @@ func (m *Member) inheritDown(known *MemberState) {
 	m.Up = known.Up
 }
 
-// OwnsDefaultRoute reports whether the member's routes have the main table's default route.
+// OwnsDefaultRoute reports whether one of the routes is the main table's default route.
 func (m *Member) OwnsDefaultRoute() bool {
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		if rtnl.RouteBits(r) == 0 && rtnl.RouteTable(r) == unix.RT_TABLE_MAIN && rtnl.RouteType(r) == unix.RTN_UNICAST {
@@ -150,17 +150,17 @@ func (m *Member) OwnsDefaultRoute() bool {
 	return false
 }
 
-// UsesFamily reports whether a member has addresses of a family that somebody gave it.
+// UsesFamily reports whether the NIC has addresses of a family, apart from the kernel's link-local one.
 func (m *Member) UsesFamily(family byte) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.IsKernelLinkLocal(a) })
 }
 
-// IsKernelLinkLocal is IsKernelLinkLocal of an address of the member.
+// IsKernelLinkLocal is rtnl.IsKernelLinkLocal for the member's MACs.
 func (m *Member) IsKernelLinkLocal(a rtnl.Object) bool {
 	return rtnl.IsKernelLinkLocal(a, m.MAC, m.PermanentMAC)
 }
 
-// Config are what a link has besides its own settings.
+// Config is a link's layer-3 configuration.
 type Config struct {
 	Addresses  []rtnl.Object `json:"addresses,omitempty"`
 	Routes     []rtnl.Object `json:"routes,omitempty"`
@@ -173,15 +173,15 @@ func (b *Config) Empty() bool {
 	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours)+len(b.Proxies) == 0
 }
 
-// WellFormed reports whether every object has the header of its kind.
+// WellFormed reports whether every object has a header of the right length.
 func (b *Config) wellFormed() bool {
 	long := func(n int) func(rtnl.Object) bool { return func(o rtnl.Object) bool { return len(o.Head) != n } }
 	return !slices.ContainsFunc(b.Addresses, long(rtnl.AddressHeaderLen)) &&
 		!slices.ContainsFunc(slices.Concat(b.Routes, b.Rules, b.Neighbours, b.Proxies), long(rtnl.HeaderLen))
 }
 
-// AddInherited adds an address that the adapter had at a time (CLOCK_BOOTTIME) as the journal has it for a member, with its
-// connected route.
+// AddInherited adds an address that the adapter had at a time (CLOCK_BOOTTIME), and its connected route, in the form of
+// m's records.
 func (b *Config) AddInherited(m *MemberState, a rtnl.Object, at int64) {
 	b.Addresses = append(b.Addresses, rtnl.LifetimesAt(rtnl.AddressRequest(a, m.Index, 0), at, m.At))
 	if rtnl.HasConnectedRoute(a) {
@@ -189,8 +189,8 @@ func (b *Config) AddInherited(m *MemberState, a rtnl.Object, at int64) {
 	}
 }
 
-// ApplyEvent changes what a link had at a time (CLOCK_BOOTTIME) by one event about it. Routes are those that were set by hand,
-// neighbours permanent ones.
+// ApplyEvent applies one rtnetlink event to the config of a link. at is the CLOCK_BOOTTIME of its lifetimes. Only
+// static routes and permanent neighbours count.
 func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
 	head, id := rtnl.HeaderLen, rtnl.RouteID
 	switch m.Kind {

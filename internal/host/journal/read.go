@@ -2,8 +2,8 @@ package journal
 
 import "os"
 
-// Claimed lists the adapter of a team and then its members, as its journal says, if that is of this network namespace.
-// It changes nothing, and without a journal there are none.
+// Claimed returns the adapter and the members of a team according to its journal, nil if that is of another network
+// namespace. It changes nothing.
 func Claimed(stateDir, name string) []string {
 	s := ReadHere(PathOf(stateDir, name))
 	if s == nil {
@@ -18,7 +18,7 @@ func Claimed(stateDir, name string) []string {
 	return names
 }
 
-// ReadHere reads what a journal says, nil if it is none of this boot and network namespace, or of a team that has ended.
+// ReadHere reads a journal; nil if it is of another boot or network namespace, or its team has ended.
 func ReadHere(path string) *State {
 	s := Read(path)
 	if s == nil || s.Begin == nil || s.Ended {
@@ -31,13 +31,13 @@ func ReadHere(path string) *State {
 	return s
 }
 
-// Ended reports whether the journal of a team only keeps what is of NICs that were away when the team ended.
+// Ended reports whether the journal only keeps the config of NICs that were absent when the team ended.
 func Ended(stateDir, name string) bool {
 	s := Read(PathOf(stateDir, name))
 	return s != nil && s.Ended
 }
 
-// Read reads a journal without going on with it, nil if there is none that this program can read.
+// Read reads a journal without opening it for writing; nil if this program cannot read it.
 func Read(path string) *State {
 	f, err := os.Open(path)
 	if err != nil {

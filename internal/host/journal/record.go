@@ -7,21 +7,21 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// A record is one line of the journal. What it says is done by state.Apply.
+// A record is one line of the journal. State.Apply defines its meaning.
 type Record struct {
 	Seq  int  `json:"seq"`
 	Kind Kind `json:"kind"`
-	Done bool `json:"done,omitempty"` // false: going to be done
+	Done bool `json:"done,omitempty"` // false: about to be done
 
 	Begin   *BeginRecord   `json:"begin,omitempty"`
 	Adapter *AdapterRecord `json:"adapter,omitempty"`
 	Member  *Member        `json:"member,omitempty"`  // KindMember
-	No      int            `json:"no,omitempty"`      // of the member meant; KindAttach, KindDetach: 0 is the adapter
+	No      int            `json:"no,omitempty"`      // of the member; KindAttach, KindDetach: 0 is the adapter
 	Members []int          `json:"members,omitempty"` // KindAdopt
 	Method  tchook.Method  `json:"method,omitempty"`  // KindIsolate
 	Hook    string         `json:"hook,omitempty"`    // KindAttach, KindDetach: "ingress" or "egress"
-	Qdisc   bool           `json:"qdisc,omitempty"`   // KindIsolate, KindAttach: clsact was not there before
-	Down    bool           `json:"down,omitempty"`    // KindLeft: given back down
+	Qdisc   bool           `json:"qdisc,omitempty"`   // KindIsolate, KindAttach: clsact was added by us
+	Down    bool           `json:"down,omitempty"`    // KindLeft: released down
 	Lent    bool           `json:"lent,omitempty"`    // KindLeft: its addresses stay on the adapter
 	Given   []string       `json:"given,omitempty"`   // KindGive: the adapter's own addresses
 	Gateway string         `json:"gateway,omitempty"` // KindGive: the adapter's own gateway
@@ -32,25 +32,25 @@ type Record struct {
 
 type Kind string
 
-// The kinds of record.
+// The kinds of record. Their values are the format on disk.
 const (
-	KindBegin     Kind = "begin"   // first of all
-	KindAdapter   Kind = "adapter" // the TAP was made
-	KindMember    Kind = "member"  // a NIC as it was
-	KindAdopt     Kind = "adopt"   // members' addresses and routes go to the adapter
+	KindBegin     Kind = "begin"   // first record
+	KindAdapter   Kind = "adapter" // the TAP was created
+	KindMember    Kind = "member"  // a NIC before the takeover
+	KindAdopt     Kind = "adopt"   // members' addresses and routes move to the adapter
 	KindGive      Kind = "give"    // the adapter gets addresses of its own
 	KindStrip     Kind = "strip"   // a member loses addresses, IPv6, …
-	KindIsolate   Kind = "isolate" // a member's ingress is dropped by something that outlives the process
-	KindUnisolate Kind = "admit"   // the opposite
-	KindAttach    Kind = "hook"    // a program that outlives the process is attached to a member or the adapter
-	KindDetach    Kind = "unhook"  // the opposite
-	KindBacklog   Kind = "backlog" // the kernel's queues of received frames become longer
+	KindIsolate   Kind = "isolate" // a member is isolated by a filter or chain
+	KindUnisolate Kind = "admit"   // isolation was removed
+	KindAttach    Kind = "hook"    // a program is attached to a member or the adapter by a filter
+	KindDetach    Kind = "unhook"  // the filter was removed
+	KindBacklog   Kind = "backlog" // netdev_max_backlog is raised
 	KindLeft      Kind = "left"    // a member left the team; the team goes on
-	KindGained    Kind = "late"    // something more is a member's in the end
-	KindLost      Kind = "forget"  // something of a member's left the adapter: nobody gets it back
-	KindRenamed   Kind = "changed" // a member has another name or MAC by other hands
-	KindEnded     Kind = "ended"   // the team is no more; what is left is of NICs that were away
-	KindAway      Kind = "away"    // a NIC that was away when its team ended: it gets its own when it comes
+	KindGained    Kind = "late"    // a member's config gained something while the team ran
+	KindLost      Kind = "forget"  // somebody removed something of a member's config from the adapter
+	KindRenamed   Kind = "changed" // somebody changed a member's name or MAC
+	KindEnded     Kind = "ended"   // the team ended; what is left belongs to absent NICs
+	KindAway      Kind = "away"    // a NIC was absent when its team ended
 )
 
 // kinds are those that this program knows.
@@ -63,9 +63,9 @@ type BeginRecord struct {
 	Team  string `json:"team"`
 	Boot  string `json:"boot"`  // boot id
 	NetNS uint64 `json:"netns"` // inode of the network namespace
-	Links []int  `json:"links"` // the ifindexes of all links: the adapter is none of them
+	Links []int  `json:"links"` // ifindexes of all links: none of them is the adapter
 
-	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: the kernel has none. No other gets it in this boot, which an inode is not safe from
+	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: unknown. Unlike an inode it is not reused in this boot
 }
 
 type AdapterRecord struct {
@@ -74,7 +74,7 @@ type AdapterRecord struct {
 	MAC   frame.MAC `json:"mac"`
 }
 
-// RenamedRecord is what a NIC is known by since somebody changed it.
+// RenamedRecord is the identity of a NIC after somebody changed it.
 type RenamedRecord struct {
 	Name string    `json:"name"`
 	MAC  frame.MAC `json:"mac"`

@@ -12,30 +12,30 @@ import (
 	"strings"
 )
 
-// ErrNewer says that a journal is of a newer program: it must neither be used nor be changed by this one.
+// ErrNewer says that a newer program wrote the journal. This one must neither use nor change it.
 var ErrNewer = errors.New("it was written by a newer nicteam")
 
-// reading is what reading a journal came to.
+// reading is the result of reading a journal.
 type reading struct {
 	end     int64 // behind the last good record
-	seq     int   // of that
-	Damaged []int // lines that are not as they were written
+	seq     int   // of the last good record
+	Damaged []int // numbers of damaged lines
 	Version int   // of the format
 }
 
-// scan calls each for every good record of a journal, with the offset behind it.
+// scan calls each for every good record, with the offset behind it.
 //
-// A line is good if it is whole, its checksum is right and its number is higher than those before it. What is no line at the
-// end was being written when the power or the process went. Any other that is not good is damaged: it is left out, and those
-// behind it still count, for each says all that it means. One whose checksum is right and that says something unknown is of
-// a newer program.
+// A line is good if it is complete, its checksum is right and its number is higher than those before it. An incomplete
+// last line was being written when the process or the power died. Any other bad line is damage: it is skipped, and the
+// lines behind it still count, because each record is complete in itself. A line with a right checksum and unknown
+// content is of a newer program.
 func scan(r io.Reader, each func(r Record, end int64)) (reading, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var got reading
 	first, err := readLine(in)
 	at := int64(len(first)) + 1
 	if err != nil {
-		return got, nil // cut off within the first line: nothing can have been done under it
+		return got, nil // cut off in the first line: nothing was done yet
 	}
 	got.end = at
 	if version, ok := strings.CutPrefix(string(first), journalHeader+" "); ok {
@@ -64,14 +64,14 @@ func scan(r io.Reader, each func(r Record, end int64)) (reading, error) {
 			continue
 		}
 		if rec.Seq != got.seq+1 && !slices.Contains(got.Damaged, no-1) {
-			got.Damaged = append(got.Damaged, no-1) // a line that is not there at all
+			got.Damaged = append(got.Damaged, no-1) // a line is missing
 		}
 		got.end, got.seq = at, rec.Seq
 		each(rec, at)
 	}
 }
 
-// readLine reads a line that ends in a newline, without it; io.EOF comes with what was left.
+// readLine reads a line without its newline; with io.EOF it returns what was left.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
@@ -90,7 +90,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 
 var errRecord = errors.New("no record")
 
-// parseRecord reads a line. A wrong checksum is errRecord; what is right by its checksum and not understood is ErrNewer.
+// parseRecord parses a line. errRecord: the checksum is wrong; ErrNewer: the checksum is right and the content unknown.
 func parseRecord(line []byte) (r Record, err error) {
 	if len(line) < checksumLen || line[checksumLen-1] != ' ' {
 		return r, errRecord

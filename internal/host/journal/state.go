@@ -10,21 +10,21 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// State is what the records of a journal say together.
+// State is the sum of a journal's records.
 type State struct {
 	Begin        *BeginRecord
-	Adapter      *AdapterRecord // nil: not made yet, as far as we know
+	Adapter      *AdapterRecord // nil: not created yet
 	AdapterHooks HookState      // of the adapter
 	Backlog      *BacklogRecord // nil: none of this team
-	Members      []*MemberState // by the order in which they were recorded
+	Members      []*MemberState // in the order of their records
 	Given        []string
 	Gateway      string
 	Ended        bool
 }
 
-// HookState is what outlives the process on a NIC's clsact, the isolation left out.
+// HookState is what outlives the process on a NIC's clsact, except isolation.
 type HookState struct {
-	Clsact bool // clsact was not there before
+	Clsact bool // clsact was added by us
 	Hooks  []string
 }
 
@@ -32,21 +32,21 @@ type MemberState struct {
 	Member
 	HookState
 	No       int
-	Adopted  bool // what it had is, or may be, on the adapter
+	Adopted  bool // its config is, or may be, on the adapter
 	Stripped bool // begun
 	Method   tchook.Method
 	Left     bool
 	LeftDown bool
 	Lent     bool
-	Names    []string // all names that it has had: rules may call it by any
-	Away     bool     // of a team that ended
-	Guessed  bool     // the journal has lost what it was
+	Names    []string // all names that it has had: rules may use any
+	Away     bool     // absent when its team ended
+	Guessed  bool     // the journal has lost its record
 }
 
-// NeedsRestore reports whether the NIC may still be as we made it.
+// NeedsRestore reports whether the NIC may still be as the team set it up.
 func (m *MemberState) NeedsRestore() bool { return !m.Left || m.LeftDown || m.Away }
 
-// Apply takes a record in; a record that refers to what is not there changes nothing.
+// Apply adds a record. A record about an unknown member changes nothing.
 func (s *State) Apply(r Record) {
 	m := s.ByNo(r.No)
 	switch r.Kind {
@@ -56,7 +56,7 @@ func (s *State) Apply(r Record) {
 		}
 	case KindAdapter:
 		if s.Adapter != nil && r.Adapter != nil && s.Adapter.Index != r.Adapter.Index {
-			s.AdapterHooks = HookState{} // it went with the one before
+			s.AdapterHooks = HookState{} // the filter vanished with the adapter before
 		}
 		s.Adapter = r.Adapter
 	case KindBacklog:
@@ -144,7 +144,7 @@ func (m *MemberState) apply(r Record) {
 	}
 }
 
-// rename takes in that a NIC has another name or MAC. Its ifindex stays the one that routes were recorded with.
+// rename applies another name or MAC. The ifindex stays the one of the recorded routes.
 func (m *MemberState) rename(now RenamedRecord) {
 	m.Name, m.MAC, m.Names = now.Name, now.MAC, AppendName(m.Names, now.Name)
 }
@@ -156,7 +156,7 @@ func AppendName(all []string, name string) []string {
 	return append(slices.Clone(all), name)
 }
 
-// AdapterName is the adapter's, which somebody may have changed.
+// AdapterName returns the adapter's name, which somebody may have changed.
 func (s *State) AdapterName() string {
 	if s.Adapter == nil {
 		return s.Begin.Team
@@ -164,8 +164,7 @@ func (s *State) AdapterName() string {
 	return s.Adapter.Name
 }
 
-// implies reports whether the state has all that a record would tell it. NICs that come and go have the same things done to
-// them again and again.
+// implies reports whether the record changes nothing. NICs that come and go cause the same records again and again.
 func (s *State) implies(r Record) bool {
 	m := s.ByNo(r.No)
 	switch r.Kind {
@@ -181,7 +180,7 @@ func (s *State) implies(r Record) bool {
 	return false
 }
 
-// Records are what makes the state anew. apply takes them in this order.
+// Records returns the records of which Apply makes the same state, in this order.
 func (s *State) Records() []Record {
 	var list []Record
 	add := func(r Record) { list = append(list, r) }
@@ -252,8 +251,8 @@ func (m *MemberState) records() []Record {
 	return list
 }
 
-// remember adds a member, or replaces what is known of one that left and has come back, or that nothing was done to but isolation:
-// what it lent to the adapter is still its own.
+// remember adds a member, or replaces one that returned or was only isolated. What it lent to the adapter stays its
+// own.
 func (s *State) remember(no int, m Member) {
 	old := s.ByNo(no)
 	if old == nil {
@@ -272,8 +271,7 @@ func (s *State) ByNo(no int) *MemberState {
 	return nil
 }
 
-// ByName finds a member by its name: of several, which were in the team one after another, the one that is in it, or
-// was last.
+// ByName returns the member of that name: of several, one after another, the present or the last one.
 func (s *State) ByName(name string) (found *MemberState) {
 	for _, m := range s.Members {
 		if m.Name == name && (found == nil || found.Left || !m.Left) {
@@ -291,7 +289,7 @@ func (s *State) NextNo() int {
 	return no
 }
 
-// ByIdentity finds the member that a NIC is. A NIC may be like one that has left, too: then it is the one that is in the team.
+// ByIdentity returns the member that is this NIC, a present one before one that left.
 func (s *State) ByIdentity(id Identity) (found *MemberState) {
 	for _, m := range s.Members {
 		if m.Same(id) && (found == nil || found.Left && !m.Left) {
@@ -301,7 +299,7 @@ func (s *State) ByIdentity(id Identity) (found *MemberState) {
 	return found
 }
 
-// OnAdapter is what a member's route became on the adapter.
+// OnAdapter returns the form that a member's route has on the adapter.
 func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
 	to := map[int]int{}
 	for _, m := range s.Members {
@@ -310,19 +308,19 @@ func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
 	return rtnl.RouteRequest(r, to)
 }
 
-// HasRoute reports whether a route of the adapter is one of the members'.
+// HasRoute reports whether a route of the adapter is a member's.
 func (s *State) HasRoute(r rtnl.Object, adapter int) bool {
 	return slices.ContainsFunc(s.Members, func(m *MemberState) bool {
 		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
 	})
 }
 
-// HasAddress reports whether an address is one of the members'.
+// HasAddress reports whether an address is a member's.
 func (s *State) HasAddress(a rtnl.Object) bool {
 	return slices.ContainsFunc(s.Members, func(m *MemberState) bool { return rtnl.HasAddress(m.Addresses, a) })
 }
 
-// gained takes in what came to a member late: it is nobody else's from here on.
+// gained adds config to a member. From here on it is no other member's.
 func (s *State) gained(to *MemberState, b *Config) {
 	for _, m := range s.Members {
 		if m != to {
@@ -346,7 +344,7 @@ func (s *State) gained(to *MemberState, b *Config) {
 	}
 }
 
-// lost takes in what is no longer a member's.
+// lost removes config from a member.
 func (m *MemberState) lost(b *Config) {
 	m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 	m.Routes = rtnl.Except(m.Routes, b.Routes, rtnl.RouteID)
@@ -355,7 +353,7 @@ func (m *MemberState) lost(b *Config) {
 	m.Proxies = rtnl.Except(m.Proxies, b.Proxies, rtnl.NeighbourID)
 }
 
-// Inheritor is the member that gets what was no member's.
+// Inheritor returns the member that gets what was no member's.
 func (s *State) Inheritor() *MemberState {
 	for _, want := range []func(*Member) bool{
 		(*Member).OwnsDefaultRoute,
@@ -373,15 +371,15 @@ func (s *State) Inheritor() *MemberState {
 	return nil
 }
 
-// IsGivenRoute reports whether a route of the adapter is the one of --gateway.
+// IsGivenRoute reports whether a route of the adapter is that of --gateway.
 func (s *State) IsGivenRoute(r rtnl.Object, adapter int) bool {
 	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.Gateway })
 }
 
-// HadAddress reports whether an address was a NIC's own.
+// HadAddress reports whether the NIC had the address.
 func (m *MemberState) HadAddress(a rtnl.Object) bool { return rtnl.HasAddress(m.Addresses, a) }
 
-// HadConfig reports whether a NIC had what a new one has not. Its settings go with a NIC that goes.
+// HadConfig reports whether the NIC had config that a new NIC has not. Settings vanish with a NIC.
 func (m *MemberState) HadConfig() bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) }) ||
 		slices.ContainsFunc(m.Routes, func(r rtnl.Object) bool {
@@ -390,7 +388,7 @@ func (m *MemberState) HadConfig() bool {
 		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
 
-// LentByKernel finds an address among those that members lent and their kernels had formed.
+// LentByKernel finds an address among those that a member's kernel had formed and that moved to the adapter.
 func (s *State) LentByKernel(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
 	for _, m := range s.Members {
 		for _, was := range m.Addresses {

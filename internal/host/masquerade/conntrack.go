@@ -66,27 +66,27 @@ const (
 	ipsSeenReply    = 1 << 1
 	ipsAssured      = 1 << 2
 	ipsConfirmed    = 1 << 3
-	ipsSrcNATDone   = 1 << 7 // it is decided on
+	ipsSrcNATDone   = 1 << 7 // source NAT is decided
 	ipsDying        = 1 << 9
 	ipsFixedTimeout = 1 << 10
-	ipsOffload      = 1<<14 | 1<<15 // in a flowtable, of the kernel or of a NIC
+	ipsOffload      = 1<<14 | 1<<15 // in a flowtable, in software or hardware
 )
 
 var errConnection = errors.New("malformed conntrack entry")
 
-// A connection is one that the kernel tracks, as ctnetlink prints it.
+// A connection is a tracked connection as ctnetlink prints it.
 type connection struct {
 	rtnl.Object
 	orig, reply tuple
 }
 
-// tuple is how one direction of a connection looks. src and dst of the reply are those on the wire, so the reply of one
-// whose source is translated goes to the translated address.
+// tuple is one direction of a connection. The reply has the addresses on the wire: its destination is the translated
+// address.
 type tuple struct {
 	src, dst         netip.Addr
 	proto            byte
-	srcPort, dstPort []byte // two bytes each; nil where the protocol has none
-	id               []byte // an echo's; nil where it is none
+	srcPort, dstPort []byte // two bytes each; nil for protocols without ports
+	id               []byte // of an ICMP echo, else nil
 }
 
 func parseConnection(b []byte) (connection, error) {
@@ -149,25 +149,25 @@ func parseTuple(b []byte) (t tuple, err error) {
 
 func (c connection) status() uint32 { return c.GetBE32(ctaStatus) }
 
-// key tells connections apart.
+// key identifies a connection.
 func (c connection) key() string { return string(c.Get(ctaTupleOrig)) + string(c.Get(ctaZone)) }
 
-// toDelete is the message body that ends exactly this connection: not another of the same tuple that came after it.
+// toDelete returns the body that deletes exactly this connection, by its id.
 func (c connection) toDelete() rtnl.Object {
 	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone, ctaID)
 	return o
 }
 
-// toFind is the message body that asks for the connection of this tuple.
+// toFind returns the body that queries the connection of this tuple.
 func (c connection) toFind() rtnl.Object {
 	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig, ctaZone)
 	return o
 }
 
-// toCreate is the message body that makes the connection anew, as it is, but without the interface that a masquerade remembers. Not with it
-// go its counters, the time it began, the security context and a timeout policy, which user space cannot set.
+// toCreate returns the body that creates the connection again, without the masquerade's interface. Counters, start
+// time, security context and timeout policy are lost: user space cannot set them.
 func (c connection) toCreate() (rtnl.Object, error) {
 	o := nfnl.NewBody(c.Family())
 	o.CopyFrom(c.Object, ctaTupleOrig)
@@ -197,7 +197,7 @@ func (c connection) toCreate() (rtnl.Object, error) {
 	return o, nil
 }
 
-// replyBefore is the reply's tuple as it would be without translation, for the kernel translates what it is given.
+// replyBefore returns the reply's tuple without translation, because the kernel translates what it gets.
 func (c connection) replyBefore() ([]byte, error) {
 	outer, err := rtnl.ParseNestedStrict(c.Get(ctaTupleReply))
 	if err != nil {
@@ -230,7 +230,7 @@ func (c connection) replyBefore() ([]byte, error) {
 	return outer.Serialize(), nil
 }
 
-// translation is one of CTA_NAT_SRC and CTA_NAT_DST: to this address, and to this port or echo id.
+// translation returns CTA_NAT_SRC or CTA_NAT_DST for an address, and a port or echo id.
 func translation(to netip.Addr, port []byte) []byte {
 	lowest, highest := uint16(ctaNATv4Min), uint16(ctaNATv4Max)
 	if to.Is6() {
@@ -243,7 +243,7 @@ func translation(to netip.Addr, port []byte) []byte {
 	return rtnl.AppendAttributes(nil, list)
 }
 
-// liberal is a protocol's state, with TCP's windows unchecked: those that the kernel has seen cannot be told to it again.
+// liberal returns the protocol state with TCP window checks off: the windows cannot be restored.
 func liberal(info []byte) ([]byte, error) {
 	if info == nil {
 		return nil, nil

@@ -10,26 +10,26 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// guard is a table of nftables that drops, of connections that are deleted and made anew, what comes between the two:
+// guard is an nftables table that drops packets of a connection between its deletion and its creation:
 //
-//	input             a reply, which is no longer taken back to its sender and so seems to be for the host, which would reset it
-//	forward, output   a packet that begins the connection anew, perhaps with another port
+//	input             a reply: without translation it seems to be for the host, which would reset the connection
+//	forward, output   a packet that would create the connection, perhaps with another port
 //
-// Their senders repeat them. While a connection is tracked nothing of it is dropped: the kernel knows what its packets belong to.
-// The table is owned by its socket (Linux 5.12) and goes with it.
+// The senders repeat them. Packets of tracked connections pass. The table is owned by its socket (Linux 5.12) and
+// vanishes with it.
 type guard struct {
 	nf    *nfnl.Conn
 	table string
-	has   map[byte]bool // families that it has a table of
+	has   map[byte]bool // families with a table
 }
 
-// A set has the tuples of one direction.
+// Sets of one direction's tuples.
 const (
 	guardOriginals = "originals"
 	guardReplies   = "replies"
 )
 
-// guardRegister is where a tuple is put together: the 4-byte registers of nftables.
+// guardRegister is the first of nftables' 4-byte registers, where a tuple is put together.
 const guardRegister = unix.NFT_REG32_00
 
 func hasPorts(proto byte) bool {
@@ -50,7 +50,7 @@ func openGuard(table string) (*guard, error) {
 
 func (g *guard) close() { g.nf.Close() }
 
-// add has the connections guarded.
+// add guards connections.
 func (g *guard) add(list []connection) error {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		var originals, replies []rtnl.Attribute
@@ -78,7 +78,7 @@ func (g *guard) add(list []connection) error {
 	return nil
 }
 
-// guardElement is a tuple as the registers have it.
+// guardElement is a tuple as a set element.
 func guardElement(t tuple) rtnl.Attribute {
 	key := slices.Concat(t.src.AsSlice(), t.dst.AsSlice(), []byte{t.proto, 0, 0, 0}, t.srcPort, t.dstPort)
 	return nest(unix.NFTA_LIST_ELEM, nest(unix.NFTA_SET_ELEM_KEY, rtnl.Attr(unix.NFTA_DATA_VALUE, key)))
@@ -86,13 +86,13 @@ func guardElement(t tuple) rtnl.Attribute {
 
 const nftOwner = 2 // NFT_TABLE_F_OWNER
 
-// guardTable is the guard's table of a family: a common one would have the kernel track the other family, too.
+// guardTable is the table of one family. A table for both would make the kernel track the other family, too.
 type guardTable struct {
 	family byte
 	name   string
 }
 
-// make are the messages that make the table with its chains and rules.
+// make returns the messages that create the table with chains and rules.
 func (g guardTable) make() []nfnl.Message {
 	list := []nfnl.Message{
 		g.message(unix.NFT_MSG_NEWTABLE, text(unix.NFTA_TABLE_NAME, g.name), number(unix.NFTA_TABLE_FLAGS, nftOwner)),
@@ -117,7 +117,7 @@ func (g guardTable) elements(set string, of []rtnl.Attribute) nfnl.Message {
 		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
 
-// addressBytes is the length of source and destination, which stand side by side in both headers, and where they begin.
+// addressBytes returns offset and length of source and destination, which are adjacent in both headers.
 func (g guardTable) addressBytes() (offset, length uint32) {
 	if g.family == unix.AF_INET6 {
 		return 8, 32
@@ -145,7 +145,7 @@ func (g guardTable) rule(chain string, expressions []rtnl.Attribute) nfnl.Messag
 		nest(unix.NFTA_RULE_EXPRESSIONS, expressions...))
 }
 
-// matches are expressions that find the packet's tuple in a set.
+// matches returns the expressions that look the packet's tuple up in a set.
 func (g guardTable) matches(set string) []rtnl.Attribute {
 	offset, length := g.addressBytes()
 	proto := guardRegister + length/4
@@ -157,7 +157,7 @@ func (g guardTable) matches(set string) []rtnl.Attribute {
 	}
 }
 
-// untracked are expressions that are true for a packet of no connection that the kernel has.
+// untracked returns the expressions that match packets of no tracked connection.
 func untracked() []rtnl.Attribute {
 	const invalid, new = 1, 8 // ct state
 	bits := func(v uint32) rtnl.Attribute {

@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/nfnl"
 )
 
-// CutConnections is how many of the connections that this host masquerades to addresses are cut when those move, and why, as far as
-// that can be known before.
+// CutConnections returns how many connections masqueraded to these addresses will be cut when the addresses move, and
+// why, as far as that is known before.
 func CutConnections(addresses []netip.Addr) (n int, why string) {
 	if tracked, _ := trackedConnections(); tracked == 0 {
 		return 0, ""
@@ -30,13 +30,13 @@ func CutConnections(addresses []netip.Addr) (n int, why string) {
 	}
 	f, e := os.Open("/proc/thread-self/net/nf_conntrack")
 	if e != nil {
-		return 0, "" // nothing is known of them
+		return 0, "" // unknown
 	}
 	defer f.Close()
 	return countTranslated(f, addresses), fmt.Sprintf("they cannot be made anew without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
 }
 
-// notRebound counts the connections that carrying leaves behind.
+// notRebound counts the connections that rebinding cannot keep.
 func notRebound(list []connection) (n int, why string) {
 	for _, c := range list {
 		if c.status()&ipsOffload != 0 {
@@ -50,8 +50,8 @@ func notRebound(list []connection) (n int, why string) {
 	return n, why
 }
 
-// countTranslated counts in /proc/net/nf_conntrack, where a line has the tuple of the original and then that of the reply, the connections
-// whose source is translated to one of the addresses.
+// countTranslated counts connections in /proc/net/nf_conntrack whose source is translated to one of the addresses. A
+// line has the original tuple, then the reply's.
 func countTranslated(r io.Reader, addresses []netip.Addr) (n int) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		var src, dst, sport, dport []string
@@ -82,8 +82,8 @@ func countTranslated(r io.Reader, addresses []netip.Addr) (n int) {
 	return n
 }
 
-// trackedConnections is how many the kernel tracks in this namespace; not ok where it tracks none at all, and to ask by netlink
-// would load the module.
+// trackedConnections returns how many connections the kernel tracks in this namespace; false if conntrack is not
+// loaded, which a netlink query would change.
 func trackedConnections() (n int, ok bool) {
 	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
 	if err != nil {

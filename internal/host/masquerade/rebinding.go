@@ -20,46 +20,46 @@ import (
 )
 
 const (
-	// batchSize is how many connections are made anew in one call.
+	// batchSize is how many connections are rebound in one call.
 	batchSize = 64
-	// maxRounds bounds how often those are tried again that a packet began meanwhile.
+	// maxRounds bounds the retries for connections that a packet re-created meanwhile.
 	maxRounds = 4
-	// maxConnections and maxTime bound it all: addresses that do not move are worse than connections that end.
+	// maxConnections and maxTime bound the whole: addresses that do not move are worse than connections that end.
 	maxConnections = 100_000
 	maxTime        = 10 * time.Second
 )
 
 var errTooMany = fmt.Errorf("there are more than %d, or they take more than %v", maxConnections, maxTime)
 
-// Rebinding is about the connections that may be masqueraded to addresses that are about to move, or to one of lo, which a
-// masquerade uses where the interface has none.
+// Rebinding rebinds the connections masqueraded to addresses that are about to move, or to an address of lo, which
+// masquerade uses if the interface has none.
 //
-//	begin      while nothing has changed: to list them takes the kernel tens of milliseconds, for it looks through the whole table
-//	CatchUp    right before the routes move, and right after: those that began meanwhile, of which the kernel has told
-//	close
+//	Start      before anything changes: a dump of the whole table takes the kernel tens of milliseconds
+//	CatchUp    right before the routes move, and right after: connections that began since, by events
+//	Close
 //
-// What becomes of connections keeps no address from moving: the only error is death.
+// No failure stops the move of addresses; the only error is an injected crash.
 type Rebinding struct {
 	conn       *rtnl.Conn
 	log        *slog.Logger
 	team       string
 	addresses  []netip.Addr
 	begun      time.Time
-	nf         *nfnl.Conn      // nil: nothing is tracked here, or nobody tells
-	events     *nfnl.Conn      // tells of connections that begin
-	eventsLost bool            // it did not tell of all
+	nf         *nfnl.Conn      // nil: nothing is tracked here
+	events     *nfnl.Conn      // new connections
+	eventsLost bool            // events were lost
 	rebound    map[string]bool // by connection.key
 	count      int
-	failed     int    // could not be carried
-	reason     error  // the first reason
-	guard      *guard // nil: none needed, or none to be had
+	failed     int    // not rebound
+	reason     error  // first reason
+	guard      *guard // nil: none needed, or unavailable
 	unguarded  bool
 }
 
 // loIndex is lo's in every namespace.
 const loIndex = 1
 
-// Start begins with connections that go by these addresses, which is of addresses that are about to move, and with those of lo.
+// Start rebinds the connections masqueraded to these addresses, which are about to move, or to an address of lo.
 func Start(conn *rtnl.Conn, log *slog.Logger, team string, addresses []rtnl.Object) (*Rebinding, error) {
 	c := &Rebinding{conn: conn, log: log, team: team, begun: time.Now(), rebound: map[string]bool{}}
 	lo, err := conn.Addresses(loIndex)
@@ -100,7 +100,7 @@ func (c *Rebinding) begin() (err error) {
 	return nil
 }
 
-// CatchUp makes those anew that began meanwhile.
+// CatchUp rebinds connections that began since.
 func (c *Rebinding) CatchUp() error {
 	if c.nf == nil {
 		return nil
@@ -126,7 +126,7 @@ func (c *Rebinding) rebindAll() {
 	c.rebind(list)
 }
 
-// rebind makes connections anew, and once more those that a packet of theirs was faster with.
+// rebind rebinds connections, and retries those that a packet re-created in between.
 func (c *Rebinding) rebind(list []connection) {
 	until := time.Now().Add(maxTime)
 	for range maxRounds {
@@ -150,7 +150,7 @@ func (c *Rebinding) rebind(list []connection) {
 	}
 }
 
-// newConnections are the connections of which the kernel has told since it was last asked, as they are.
+// newConnections returns the connections of which the kernel sent events since the last call, read again.
 func (c *Rebinding) newConnections() []connection {
 	if c.events == nil {
 		return nil
@@ -165,7 +165,7 @@ func (c *Rebinding) newConnections() []connection {
 	return c.reread(list)
 }
 
-// reread reads connections again: they have changed since they were told of, or are others of the same tuple.
+// reread reads connections again: they have changed since the event, or their tuple is another connection's.
 func (c *Rebinding) reread(list []connection) (out []connection) {
 	seen := map[string]bool{}
 	for _, t := range list {
@@ -186,7 +186,7 @@ func (c *Rebinding) reread(list []connection) (out []connection) {
 	return out
 }
 
-// rebindBatch makes connections anew in one call. again are those that a packet of theirs began in between.
+// rebindBatch rebinds connections in one call. again are those that a packet re-created in between.
 func (c *Rebinding) rebindBatch(list []connection) (again []connection) {
 	var batch []nfnl.Message
 	var sent []connection
@@ -246,8 +246,7 @@ func (c *Rebinding) fail(connections int, why error) {
 	c.reason = cmp.Or(c.reason, why)
 }
 
-// guardBatch has packets of the connections dropped for which the host would have no better answer than a reset. Where that cannot be
-// had, connections are at risk for the moment between two messages of one batch.
+// guardBatch guards connections against resets. Without guard they are at risk between two messages of a batch.
 func (c *Rebinding) guardBatch(list []connection) {
 	if c.unguarded {
 		return
@@ -265,7 +264,7 @@ func (c *Rebinding) guardBatch(list []connection) {
 	}
 }
 
-// Close says how it went in the log, and returns what else is worth saying, "" for nothing. Closing nil or twice is fine.
+// Close logs the result, and returns a note for the user, "" for none. Close of nil and a second Close are fine.
 func (c *Rebinding) Close() (note string) {
 	if c == nil {
 		return ""
@@ -298,12 +297,12 @@ const (
 	ctDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | nl.IPCTNL_MSG_CT_DELETE
 )
 
-// connectionsBy lists the connections that go out by one of the addresses and whose source a translation has decided on. It has also
-// where a masquerade changed nothing, as for the host's own connections, and whether it was one the kernel does not tell.
-// Those that came of others are last: they can be made only when their masters are there.
+// connectionsBy lists the connections that leave by one of the addresses and have source NAT decided. That includes
+// those where masquerade changed nothing, such as the host's own; the kernel does not say whether it was a masquerade.
+// Related connections come last, because their masters must exist first.
 func connectionsBy(n *nfnl.Conn, addresses []netip.Addr) ([]connection, error) {
 	var list []connection
-	// Older kernels do not look at the status and list all.
+	// Older kernels ignore the status and list all.
 	wanted := binary.BigEndian.AppendUint32(nil, ipsSrcNATDone)
 	ask := nfnl.NewBody(unix.AF_UNSPEC, rtnl.Attr(ctaStatus, wanted), rtnl.Attr(ctaStatusMask, wanted))
 	err := n.Dump(ctGet, ask, func(b []byte) error {
@@ -321,7 +320,7 @@ func connectionsBy(n *nfnl.Conn, addresses []netip.Addr) ([]connection, error) {
 	return list, nil
 }
 
-// outgoingBy reads a connection and reports whether it is such a one.
+// outgoingBy parses a connection and reports whether it is one of these.
 func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
 	o, err := rtnl.ParseObject(b, nfnl.HeaderLen)
 	if err != nil {
@@ -331,11 +330,11 @@ func outgoingBy(b []byte, addresses []netip.Addr) (connection, bool) {
 		return connection{}, false
 	}
 	c, err := parseConnection(b)
-	inside := slices.Contains(addresses, c.orig.dst) // the host with itself: nothing of it leaves
+	inside := slices.Contains(addresses, c.orig.dst) // the host with itself
 	return c, err == nil && slices.Contains(addresses, c.reply.dst) && !inside
 }
 
-// tellsOfConnections reports whether the kernel tells who listens of connections that begin.
+// tellsOfConnections reports whether the kernel sends events for new connections.
 func tellsOfConnections() bool {
 	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_events")
 	return err == nil && strings.TrimSpace(string(b)) != "0"

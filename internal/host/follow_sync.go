@@ -13,18 +13,18 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// AdapterState is the adapter as Look finds it.
+// AdapterState is the adapter's state at a Sync.
 type AdapterState struct {
 	LinkState
 	Addresses []netip.Prefix
-	Left      []netip.Prefix // its addresses that went since the last look, by other hands or because their time was over
-	Back      []string       // what it lost by going down and has again
-	Lost      []string       // what it lost by that and could not be given again, with the reason
+	Left      []netip.Prefix // removed since the last Sync, by others or because they expired
+	Back      []string       // restored after it went down
+	Lost      []string       // not restored, with the reason
 	Leases    []Lease
 }
 
-// Sync reads the adapter, gives it back what it lost by going down and up again, and has the journal forget what somebody
-// took from it. The error is ErrNoNIC where there is no adapter any more.
+// Sync reads the adapter, restores what it lost by going down and up again, and journals what others removed. The error
+// is ErrNoNIC if the adapter is gone.
 func (f *Follower) Sync() (a AdapterState, err error) {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
@@ -33,7 +33,7 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 	}
 	have, clean, err := f.readAdapter()
 	if err != nil || !clean {
-		return a, err // an event has come that leads to another look
+		return a, err // an event has come that causes another Sync
 	}
 	removed := rtnl.Except(f.lastConfig.Routes, have.Routes, rtnl.RouteID)
 	if before := f.takeBeforeDown(a.Up); before != nil {
@@ -45,7 +45,7 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 	}
 	went := rtnl.Except(append(f.takeRemoved(), f.lastConfig.Addresses...), have.Addresses, rtnl.AddressID)
 	if !a.Up {
-		// IPv4 addresses stay while a link is down, the rest comes back with it.
+		// IPv4 addresses stay on a link that is down. The rest returns with it.
 		removed = nil
 		f.lostWhileDown(have.Addresses)
 		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
@@ -63,7 +63,7 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 	return a, f.h.journalLost(f.adapter, journal.Config{Addresses: went, Routes: removed})
 }
 
-// Last is what the adapter had when it was looked at last, which is what it had when it went away.
+// lastKnown returns the adapter's last known config, which is its config when it vanished.
 func (f *Follower) lastKnown() (journal.Config, int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,8 +78,8 @@ func (f *Follower) lastKnown() (journal.Config, int64) {
 	return f.config, f.configAt
 }
 
-// readAdapter reads the adapter's belongings and keeps them. It is not clean if the adapter went down meanwhile, or events
-// were missed: then what was kept is right, or nothing is.
+// readAdapter reads the adapter's config. It is not clean if the adapter went down meanwhile or events were lost; then
+// the snapshot stays.
 func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
@@ -103,7 +103,7 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	return have, true, nil
 }
 
-// takeRemoved are the addresses that went since it was last asked, but for those that the adapter was known to have.
+// takeRemoved returns and clears the removed addresses, except those of the last Sync.
 func (f *Follower) takeRemoved() []rtnl.Object {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,19 +112,19 @@ func (f *Follower) takeRemoved() []rtnl.Object {
 	return gone
 }
 
-// lostWhileDown takes in which addresses the adapter has while it is down.
+// lostWhileDown removes addresses from the snapshot that the adapter no longer has while it is down.
 func (f *Follower) lostWhileDown(have []rtnl.Object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.whileDown != nil {
 		gone := slices.DeleteFunc(rtnl.Except(f.whileDown.Addresses, have, rtnl.AddressID), func(o rtnl.Object) bool {
-			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.beforeDown.Addresses, o) // it went by going down
+			return o.Family() == unix.AF_INET6 && rtnl.HasAddress(f.beforeDown.Addresses, o) // lost by going down
 		})
 		f.whileDown.Addresses = rtnl.Except(f.whileDown.Addresses, gone, rtnl.AddressID)
 	}
 }
 
-// takeBeforeDown is what the adapter had before it went down, once it is up again.
+// takeBeforeDown returns and clears the config before the adapter went down, once it is up again.
 func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -136,8 +136,8 @@ func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
 	return b
 }
 
-// restoreAfterDown gives the adapter what it had before it went down and has not: IPv6 addresses, routes that were set by hand,
-// permanent neighbours. What the kernel or a routing daemon makes comes back by itself.
+// restoreAfterDown restores IPv6 addresses, static routes and permanent neighbours that the adapter lost by going down.
+// The kernel and routing daemons restore theirs.
 func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back, lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,7 +168,7 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	}
 	for _, r := range routes {
 		if taken[rtnl.RouteKeyOf(r)] {
-			continue // somebody has set another one meanwhile
+			continue // somebody has set another one since
 		}
 		tell(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
 	}
@@ -181,11 +181,11 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	return back, lost
 }
 
-// SyncBeforeEnd is before the team ends: what the adapter lost by going down it has again, or the journal knows of it.
+// SyncBeforeEnd restores or journals what the adapter lost by going down, before the team ends.
 func (f *Follower) SyncBeforeEnd() error {
 	if _, err := f.Sync(); err != nil {
 		if errors.Is(err, ErrNoNIC) {
-			return nil // whoever saw it go has done so
+			return nil // whoever saw it vanish has journalled it
 		}
 		return err
 	}
@@ -198,8 +198,8 @@ func (f *Follower) SyncBeforeEnd() error {
 	return f.JournalLast()
 }
 
-// JournalLast has the journal know what the adapter had when it went away, so that members get it back: what came to it by hand
-// belongs to the NIC that gets such things, and what it lost before is nobody's.
+// JournalLast journals the last config of an adapter that is gone, so that members get it back. What others added goes
+// to the inheritor; what the adapter had lost before goes to nobody.
 func (f *Follower) JournalLast() error {
 	f.syncing.Lock()
 	defer f.syncing.Unlock()
@@ -242,14 +242,13 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	return j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: inheritor.No, Config: &new})
 }
 
-// belongings reads what a link has: addresses, the routes that were set by hand, permanent neighbours,
-// proxies.
+// belongings reads a link's addresses, static routes, permanent neighbours and proxy entries.
 func (h *Host) belongings(index int) (b journal.Config, err error) {
 	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err
 	}
-	// After the routes: of an address that comes meanwhile the connected route is not there yet.
+	// After the routes: the connected route of an address that comes meanwhile is not among them.
 	if b.Addresses, err = h.rt.Addresses(index); err != nil {
 		return b, err
 	}
