@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/api"
+	"nicteam/internal/settings"
 	"nicteam/modes/spread"
 	"nicteam/modes/steer"
 )
