@@ -2,8 +2,11 @@ package team
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 )
 
 func TestStatusGolden(t *testing.T) {
@@ -103,6 +107,82 @@ func wantKeys(t *testing.T, m map[string]any, keys string) {
 	for _, k := range strings.Fields(keys) {
 		if _, ok := m[k]; !ok {
 			t.Errorf("key %q is missing", k)
+		}
+	}
+}
+
+// TestNotes: what was said of the start stays in the Status beside what stands, and makes nothing degraded.
+func TestNotes(t *testing.T) {
+	r := newRig(t, nil)
+	for n := 1; n <= 2; n++ {
+		r.join(n)
+		r.link(n, true)
+	}
+	r.do(StartNotes{[]string{"one", "two"}})
+	r.do(StartNotes{[]string{"two", "three"}})
+	if s := r.l.Status(); s.State != "up" || s.Reason != "" || !slices.Equal(s.Warnings, []string{"one", "two", "three"}) {
+		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
+	}
+	r.do(Warn{Key: "k", Text: "stands"})
+	if s := r.l.Status(); s.State != "degraded" || s.Reason != "stands" || !slices.Equal(s.Warnings, []string{"stands", "one", "two", "three"}) {
+		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
+	}
+	for i := range 1000 {
+		r.do(StartNotes{[]string{fmt.Sprint(i)}})
+	}
+	if n := len(r.l.Status().Warnings); n > maxNotes+1 {
+		t.Errorf("%d warnings", n)
+	}
+}
+
+// TestOnDatapath: the status says who moves the frames and why; another one that moves them is an event, another reason
+// is not.
+func TestOnDatapath(t *testing.T) {
+	l, err := NewLoop(activeBackup(), LoopOptions{Datapath: "relay", DatapathReason: "the team starts"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1, 0)
+	l.Handle(now, Tick{})
+	for _, step := range []struct {
+		in     DatapathChanged
+		events []string
+	}{
+		{DatapathChanged{"relay", "asked for"}, nil},
+		{DatapathChanged{"fastpath", "the kernel moves"}, []string{"datapath-changed: fastpath, was relay: the kernel moves"}},
+		{DatapathChanged{"fastpath", "the kernel moves"}, nil},
+		{DatapathChanged{"relay", "eth1: held"}, []string{"datapath-changed: relay, was fastpath: eth1: held"}},
+	} {
+		var events []string
+		for _, e := range l.Handle(now, step.in).Events {
+			events = append(events, e.Event+": "+e.Reason)
+		}
+		if diff := cmp.Diff(step.events, events); diff != "" {
+			t.Errorf("after %v events (-want +got):\n%s", step.in, diff)
+		}
+		st := l.Status()
+		if got := (DatapathChanged{st.Datapath, st.DatapathReason}); got != step.in {
+			t.Errorf("status says %v, want %v", got, step.in)
+		}
+		if counts := map[string]string{"relay": "all", "fastpath": "relayed"}[step.in.Name]; st.Adapter.KernelCounts != counts {
+			t.Errorf("in %s the kernel counts %q, want %q", step.in.Name, st.Adapter.KernelCounts, counts)
+		}
+	}
+}
+
+// TestStatusHasTheLiveSettings: each live setting stands in the status, most among the settings.
+func TestStatusHasTheLiveSettings(t *testing.T) {
+	fields := map[string]bool{}
+	for f := range reflect.TypeFor[api.Settings]().Fields() {
+		fields[f.Tag.Get("json")] = true
+	}
+	if len(statusRows) != len(fields) {
+		t.Errorf("%d rows for %d fields", len(statusRows), len(fields))
+	}
+	elsewhere := map[string]bool{"mode": true, "balance": true, "active": true, "mtu": true, "weight": true, "port_priority": true}
+	for i := range settings.Table {
+		if s := &settings.Table[i]; s.Live && fields[s.JSONKey()] == elsewhere[s.Key] {
+			t.Errorf("%s: in settings %v, elsewhere %v", s.Key, fields[s.JSONKey()], elsewhere[s.Key])
 		}
 	}
 }
