@@ -59,7 +59,7 @@ A team remembers each second of the last hour and ten seconds each of the last d
 	f.StringVar(&e.picture.Unit, "unit", "auto", "of a picture: auto, packets, kbit, mbit or gbit")
 	f.StringVar(&e.picture.View, "view", "nic", "of a picture: nic, protocol or total")
 	f.StringVar(&e.picture.Scale, "scale", "fit", "of a picture: fit, link, log, or a value such as 500M")
-	f.BoolVar(&e.picture.Dark, "dark", false, "a picture on a dark ground")
+	f.BoolVar(&e.picture.Dark, "dark", false, "colours for a dark background (an SVG without it follows the viewer)")
 	return c
 }
 

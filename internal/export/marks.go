@@ -33,8 +33,7 @@ next:
 			switch {
 			case m.causes(&e):
 				continue next
-			case e.Member != "" && m.members != nil && m.again == again && m.Event.Event == e.Event &&
-				m.Reason == e.Reason:
+			case m.joins(&e, again):
 				m.members = append(m.members, e.Member)
 				continue next
 			}
@@ -65,4 +64,10 @@ func (m *mark) causes(e *api.Event) bool {
 	}
 	ofMember := strings.HasPrefix(m.Event.Event, "member-")
 	return ofMember && (e.Event == "active-changed" || strings.HasPrefix(e.Event, "team-"))
+}
+
+// joins reports whether e is the event of m for another member.
+func (m *mark) joins(e *api.Event, again bool) bool {
+	return e.Member != "" && m.members != nil && !slices.Contains(m.members, e.Member) &&
+		m.Event.Event == e.Event && m.Reason == e.Reason && m.again == again
 }

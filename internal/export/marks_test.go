@@ -27,7 +27,12 @@ func TestMarks(t *testing.T) {
 		{Time: at(9000), Event: "member-up", Member: "eth1"},
 		{Time: at(9000), Event: "member-up", Member: "eth2"},
 		{Time: at(20000), Event: "member-up", Member: "eth1"},
-		{Time: at(20000), Event: "flooding", Member: "eth1", Reason: "the switch sends it frames for another member"},
+		{Time: at(20010), Event: "member-down", Member: "eth1", Reason: "carrier lost"},
+		{Time: at(20020), Event: "member-up", Member: "eth1"},
+		{Time: at(20030), Event: "member-down", Member: "eth1", Reason: "carrier lost"},
+		{Time: at(20040), Event: "mtu-changed", Reason: "9000, was 1500"},
+		{Time: at(20040), Event: "mtu-changed", Member: "eth1", Reason: "9000, was 1500"},
+		{Time: at(20040), Event: "flooding", Member: "eth1", Reason: "the switch sends it frames for another member"},
 	}
 	type line struct {
 		MS          int64
@@ -45,7 +50,12 @@ func TestMarks(t *testing.T) {
 		{6000, "eth2 active", "eth2 active changed: by hand"},
 		{9000, "eth1, eth2 up again", "eth1, eth2 up"},
 		{20000, "eth1 up", "eth1 up"},
-		{20000, "eth1 flooding", "eth1 flooding: the switch sends it frames for another member"},
+		{20010, "eth1: carrier lost", "eth1 down: carrier lost"},
+		{20020, "eth1 up again", "eth1 up"},
+		{20030, "eth1: carrier lost", "eth1 down: carrier lost"},
+		{20040, "mtu: 9000", "mtu changed: 9000, was 1500"},
+		{20040, "eth1 mtu: 9000", "eth1 mtu changed: 9000, was 1500"},
+		{20040, "eth1 flooding", "eth1 flooding: the switch sends it frames for another member"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -25,7 +25,7 @@ func (s MemberSet) Without(id int) MemberSet { return s &^ (1 << uint(id)) }
 // Len returns how many members are in the set.
 func (s MemberSet) Len() int { return bits.OnesCount64(uint64(s)) }
 
-// First returns the lowest id in the set, -1 when it is empty.
+// First returns the lowest id in the set, -1 if it is empty.
 func (s MemberSet) First() int {
 	if s == 0 {
 		return -1
@@ -36,17 +36,17 @@ func (s MemberSet) First() int {
 // Rule is how a data path chooses the member for a frame that the adapter sends.
 type Rule uint8
 
-// The rules of transmission.
+// The rules.
 const (
 	RuleNone       Rule = iota // nobody may send: drop and count
 	RuleSingle                 // everything by Plan.Active
 	RuleSlots                  // flow hash → Plan.Slots
-	RuleRoundRobin             // frame by frame, deficit weighted, Plan.Weights
+	RuleRoundRobin             // frame by frame by deficit, Plan.Weights
 	RuleBroadcast              // a copy by every distributing member
-	RuleShortest               // flow hash → flow table, whose rule is told at the head of flows.go
+	RuleShortest               // flow hash → flow table, see flowtable.go
 )
 
-// NoMember stands in a slot that nobody serves.
+// NoMember stands in a slot without a member.
 const NoMember = 0xff
 
 // MaxShare is the share of the member with the largest weight.
@@ -109,7 +109,7 @@ type SlotTable struct {
 	Migration *Migration // nil: no slot migrates
 }
 
-// Migration has slots go from one member to another without reordering, see migration.go.
+// Migration moves slots from one member to another without reordering, see migration.go.
 type Migration struct {
 	From    []uint8            // SlotCount member ids: the table before
 	ID      uint64             // > 0
@@ -118,7 +118,7 @@ type Migration struct {
 	Pause   time.Duration      // a slot that has sent nothing for so long migrates
 }
 
-// Shortest is what the flow table of RuleShortest needs, see flows.go. Plan.Weights scale Rates.
+// Shortest is what the flow table of RuleShortest needs, see flowtable.go. Plan.Weights scale Rates.
 type Shortest struct {
 	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
 	SpeedKnown MemberSet          // members whose link says a speed
@@ -142,8 +142,7 @@ func (pl *Plan) Migration() *Migration {
 	return pl.Slots.Migration
 }
 
-// Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1
-// when nobody may send.
+// Pin returns the member by which a MAC behind the adapter sends and receives while PerMember is set, -1 if none may.
 func (pl *Plan) Pin(m frame.MAC) int {
 	s := pinSlot(pl, m)
 	if s >= len(pl.Pins) || pl.Pins[s] == NoMember {
@@ -152,7 +151,7 @@ func (pl *Plan) Pin(m frame.MAC) int {
 	return int(pl.Pins[s])
 }
 
-// pinSlot returns the entry of Pins that says where a MAC is pinned.
+// pinSlot returns the entry of Pins for a MAC.
 func pinSlot(pl *Plan, m frame.MAC) int {
 	return Slot(finish(mix(mix(hashStart, pl.Hash.Salt), uint64(m))))
 }

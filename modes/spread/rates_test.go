@@ -202,7 +202,7 @@ func TestRatesRecoverFromAStandstill(t *testing.T) {
 			team := newToyTeam(c.pl, 4, 200, 200)
 			team.send(2*time.Second, 350, c.bytes)
 			team.p.shortest.capacity[1].bps = c.mbps * 1e6
-			team.p.shortest.rates()
+			team.p.shortest.updateRates()
 			clear(team.p.Flows().Slots[:])
 			for range 60 {
 				team.send(time.Second, 350, c.bytes)
@@ -232,13 +232,13 @@ func TestReadingsAddUp(t *testing.T) {
 		{1000 * us, 250000, 250000, 600 * us}, // all that waits was given since then
 		{1200 * us, 1000, 0, 100 * us},        // nothing waits
 	} {
-		q.read(c.now, c.sent, c.waiting, MaxShare)
+		q.setClock(c.now, c.sent, c.waiting, MaxShare)
 		if got := q.leaves(&f); got != c.want {
 			t.Errorf("at %d us: what was noted at %d leaves at %d us, want %d", c.now/us, f.Until/us, got/us, c.want/us)
 		}
 	}
 	f.Until = 9000 * us // noted just then, and wrong
-	q.read(2000*us, 1000, 0, MaxShare)
+	q.setClock(2000*us, 1000, 0, MaxShare)
 	if got := q.leaves(&f); got != 2000*us {
 		t.Errorf("nothing waits, and it leaves at %d us", got/us)
 	}

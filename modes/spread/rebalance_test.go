@@ -221,7 +221,7 @@ func TestEveningDoesNotFlap(t *testing.T) {
 		last := map[uint16]int{}
 		for range 60 {
 			for _, m := range n.step() {
-				if was, ok := last[m.Slot]; ok && n.second-was < eveningRest {
+				if was, ok := last[m.Slot]; ok && n.second-was < minHold {
 					t.Errorf("period %d: slot %d moved after %d s", period, m.Slot, n.second-was)
 				}
 				last[m.Slot] = n.second

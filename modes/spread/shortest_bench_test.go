@@ -27,7 +27,7 @@ func FuzzShortest(f *testing.F) {
 			}
 			p.Measured((id+i)%MaxMembers, sent, waiting)
 			for id, q := range p.Flows().Members {
-				if pl.Distributing.Has(id) && wait >= 0 && (q.Clock < 0 || q.Clock > p.Now+2*farthest || q.Rate == 0 || q.lateBy < 0 || q.all > p.Now+farthest) {
+				if pl.Distributing.Has(id) && wait >= 0 && (q.Clock < 0 || q.Clock > p.Now+2*maxAhead || q.Rate == 0 || q.lateBy < 0 || q.all > p.Now+maxAhead) {
 					t.Fatalf("member %d: %+v at %d", id, q, p.Now)
 				}
 			}

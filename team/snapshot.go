@@ -2,7 +2,6 @@ package team
 
 import (
 	"context"
-	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
@@ -106,33 +105,6 @@ func (m *MemberCounters) summary() (rx, tx api.MemberCount, reasons map[string]u
 	}
 	rx.Errors, tx.Errors = m.RXError, m.TXError
 	return rx, tx, reasons
-}
-
-// Sample is the totals of a team at one moment.
-type Sample struct {
-	Time     time.Time
-	Team     string
-	Members  []MemberSample
-	Counters Counters // of all ids, including members that have left
-}
-
-// MemberSample is a member's part of a Sample.
-type MemberSample struct {
-	ID       int
-	Name     string
-	Link     bool
-	Counters MemberCounters // since the member joined
-}
-
-// Sample reads the totals. It may be called from any goroutine.
-func (t *Team) Sample() *Sample {
-	v := t.snapshot.Load()
-	s := &Sample{Time: time.Now(), Team: v.status.Team, Counters: *t.counters()}
-	for i, id := range v.ids {
-		m := v.status.Members[i]
-		s.Members = append(s.Members, MemberSample{ID: id, Name: m.Name, Link: m.Link, Counters: s.Counters.Members[id].since(v.base[id])})
-	}
-	return s
 }
 
 // Explain says which member carries a flow, and why.

@@ -23,7 +23,7 @@ func (s *saying) Announcement(context.Context) (Announcement, error) {
 
 func (s *saying) AskNeighbours(context.Context) error { s.asked++; return nil }
 
-// What an order wanted is told though a newer one, which wants something else, came before it was begun, or ended it.
+// What an announcement wanted is sent although a newer one, which wants something else, came before it or ended it.
 func TestNewerOrdersLoseNothing(t *testing.T) {
 	guests := make([]StationPath, 3*announceBatch)
 	for i := range guests {
@@ -34,7 +34,7 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 		name  string
 		after time.Duration
 	}{
-		{"before the first was begun", 0},
+		{"before the first has started", 0},
 		{"while the first is told", announcePause / 2},
 		{"after the first", time.Second},
 	} {

@@ -190,16 +190,16 @@ func TestClocksWrap(t *testing.T) {
 	var p Picker
 	units(&p, pl, 3, always(100))
 	for id := range 3 {
-		p.ledger.RoundRobin.Clock[id] -= 1000 * MaxShare
+		p.state.RoundRobin.Clock[id] -= 1000 * MaxShare
 	}
-	first := p.ledger.RoundRobin.Clock[0]
+	first := p.state.RoundRobin.Clock[0]
 	_, order := units(&p, pl, 300, always(100))
 	for i, id := range order {
 		if id != i%3 {
 			t.Fatalf("unit %d by %d", i, id)
 		}
 	}
-	if p.ledger.RoundRobin.Clock[0] > first {
+	if p.state.RoundRobin.Clock[0] > first {
 		t.Error("the clocks have not wrapped: the test tests nothing")
 	}
 }
@@ -210,7 +210,7 @@ func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
 	for _, turn := range []uint32{3, 63, 64, 1 << 31} {
 		var p Picker
 		units(&p, pl, 1, always(100))
-		p.ledger.RoundRobin.Member, p.ledger.RoundRobin.Left = turn, 7
+		p.state.RoundRobin.Member, p.state.RoundRobin.Left = turn, 7
 		if set := p.Pick(pl, &frame.Headers{}, nil, 100); set == 0 || set&^pl.Distributing != 0 {
 			t.Errorf("turn %d: by %b", turn, set)
 		}

@@ -2,27 +2,26 @@ package spread
 
 import "nicteam/internal/frame"
 
-// Picker chooses the members for the frames of one transmit queue. It belongs to that queue's
-// goroutine; the zero value is ready, Seed makes the random choices of two queues differ.
+// Picker chooses the members for the frames of one transmit queue. It belongs to that queue's goroutine; the zero value is
+// ready.
 //
-// Round-robin is fair by bytes: every member has a clock that what it is given moves forward by
-// bytes over share, and the next unit goes to the member that is furthest behind. With equal
-// shares and equal frames that is strict alternation; a dead member's part falls to all others
-// alike. A member that comes starts at the clock of those that are there: it owes nothing and
-// is owed nothing.
+// RuleRoundRobin is fair by bytes: each member has a clock that advances by bytes over share, and the next unit goes to the
+// member whose clock is lowest. With equal shares and equal frames that is strict alternation; the part of a dead member
+// falls to all others. A member that joins starts at the lowest clock: it owes nothing and is owed nothing.
 //
-// RuleShortest is told at the head of flows.go. Its flow table is made when it is first met, and stays. How slots go from
-// member to member is told at the head of slots_moving.go.
+// RuleShortest: see flowtable.go. Its table is made with its first Plan, and stays. RuleSlots with a migration: see
+// migration.go.
 type Picker struct {
-	Seed uint64
-	Now  int64 // ns of a clock that only moves forward; the owner sets it once a batch
+	Seed uint64 // makes the random choices of two queues differ
+	Now  int64  // ns of a clock that only moves forward; the owner sets it once a batch
 
-	ledger   *TxState  // nil until there is anything to keep
-	shortest *shortest // nil until RuleShortest was met
+	state    *TxState  // nil until there is anything to keep
+	shortest *shortest // nil before the first Plan of RuleShortest
 
+	// Of RuleRoundRobin.
 	plan  *Plan              // whose shares are in cost
-	set   MemberSet          // that distribute in it
-	cost  [MaxMembers]uint64 // a byte's, see ShareCost
+	set   MemberSet          // that distribute by it
+	cost  [MaxMembers]uint64 // of a byte, see ShareCost
 	total uint64             // of all shares
 	ids   [MaxMembers]uint8  // members in set
 	n     int                // how many of ids
@@ -51,22 +50,22 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 	case RuleBroadcast:
 		return pl.Distributing
 	case RuleShortest:
-		return p.table().pick(pl, h, b, bytes, p.Now)
+		return p.shortestRule().pick(pl, h, b, bytes, p.Now)
 	default:
 		return 0
 	}
 }
 
-// Measured takes in a reading of member id: bytes that it took since the last one, and bytes that wait now, as they
-// are on the wire. It is due every 20 ms while the member sends, with Now set just before.
+// Measured reads member id's queue: bytes that it accepted since the last reading, and bytes that wait now, as they are on
+// the wire. It is due every 20 ms while the member sends, with Now set just before.
 func (p *Picker) Measured(id int, sent uint64, waiting int) {
 	if p.shortest != nil {
 		p.shortest.measured(id, sent, waiting, p.Now)
 	}
 }
 
-// Flows returns the flow table as it is at Now, nil when RuleShortest was never met. It is the Picker's own:
-// only its goroutine may read it.
+// Flows returns the flow table at Now, nil before the first Plan of RuleShortest. It is the Picker's own: only its goroutine
+// may read it.
 func (p *Picker) Flows() *FlowTable {
 	if p.shortest == nil {
 		return nil
@@ -75,8 +74,8 @@ func (p *Picker) Flows() *FlowTable {
 	return p.shortest.flows
 }
 
-// Other returns a member by which a frame that those in tried have refused may be sent again, or -1:
-// one that distributes, and where only one does the one that is about to take over.
+// Other returns a member for a frame that the members in tried have refused, -1 for none: one that distributes; under
+// RuleSingle the next active one.
 func Other(pl *Plan, tried MemberSet) int {
 	switch {
 	case pl.Rule == RuleNone:
@@ -87,11 +86,10 @@ func Other(pl *Plan, tried MemberSet) int {
 	return (pl.Distributing &^ tried).First()
 }
 
-// Follow takes over a Plan; Pick does so by itself. Where slots go from member to member the pause that they wait for
-// begins with it.
+// Follow takes a Plan before its first frame; Pick does so by itself. The pauses of a migration begin with it.
 func (p *Picker) Follow(pl *Plan) {
-	if pl.Migration() != nil || p.ledger != nil {
-		p.kept().Migration.follow(pl.Migration(), p.Now)
+	if pl.Migration() != nil || p.state != nil {
+		p.txState().Migration.follow(pl.Migration(), p.Now)
 	}
 	switch pl.Rule {
 	case RuleRoundRobin:
@@ -99,26 +97,26 @@ func (p *Picker) Follow(pl *Plan) {
 			p.follow(pl)
 		}
 	case RuleShortest:
-		if t := p.table(); t.plan != pl {
+		if t := p.shortestRule(); t.plan != pl {
 			t.follow(pl, p.Now)
 		}
 	}
 }
 
-// Keep has the Picker keep its Ledger in l from now on, as it is.
-func (p *Picker) Keep(l *TxState) {
-	*l = *p.kept()
-	p.ledger = l
+// KeepIn moves the Picker's state to s, where it stays.
+func (p *Picker) KeepIn(s *TxState) {
+	*s = *p.txState()
+	p.state = s
 	if p.shortest != nil {
-		p.shortest.flows = &l.Flows
+		p.shortest.flows = &s.Flows
 	}
 }
 
-func (p *Picker) kept() *TxState {
-	if p.ledger == nil {
-		p.ledger = &TxState{}
+func (p *Picker) txState() *TxState {
+	if p.state == nil {
+		p.state = &TxState{}
 	}
-	return p.ledger
+	return p.state
 }
 
 // migrating returns the member for a frame of slot s while slots migrate. It stands by itself so that other Plans do not
@@ -126,24 +124,24 @@ func (p *Picker) kept() *TxState {
 //
 //go:noinline
 func (p *Picker) migrating(pl *Plan, s int) MemberSet {
-	m := &p.kept().Migration
+	m := &p.txState().Migration
 	if m.ID != pl.Slots.Migration.ID {
 		m.follow(pl.Slots.Migration, p.Now)
 	}
 	return 1 << uint(m.member(pl, s, p.Now)) & pl.Distributing
 }
 
-func (p *Picker) table() *shortest {
+func (p *Picker) shortestRule() *shortest {
 	if p.shortest == nil {
-		p.shortest = &shortest{flows: &p.kept().Flows}
+		p.shortest = &shortest{flows: &p.txState().Flows}
 	}
 	return p.shortest
 }
 
-// follow takes over a new Plan's members and shares.
+// follow takes the members and shares of a Plan of RuleRoundRobin.
 func (p *Picker) follow(pl *Plan) {
-	t := &p.kept().RoundRobin
-	now := p.behind()
+	t := &p.txState().RoundRobin
+	now := p.lowestClock()
 	old := p.set
 	p.plan, p.set, p.total, p.n = pl, 0, 0, 0
 	for id, share := range pl.Weights {
@@ -167,15 +165,15 @@ func (p *Picker) follow(pl *Plan) {
 	}
 }
 
-// behind returns the clock of the member that is furthest behind.
-func (p *Picker) behind() uint64 {
+// lowestClock returns the clock of the member that is next.
+func (p *Picker) lowestClock() uint64 {
 	if p.n == 0 {
 		return 0
 	}
-	return p.ledger.RoundRobin.Clock[p.furthest()]
+	return p.state.RoundRobin.Clock[p.lowest()]
 }
 
-// next chooses for one unit.
+// next returns the member for one unit.
 func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 	if p.n == 0 {
 		return 0
@@ -183,21 +181,21 @@ func (p *Picker) next(pl *Plan, bytes int) MemberSet {
 	if pl.PacketsPerMember == 0 {
 		return 1 << uint(p.random())
 	}
-	// Programs may change it meanwhile, and those of the Plan before may have left a member that is no more.
-	t := &p.ledger.RoundRobin
-	turn := int(t.Member)
-	if t.Left <= 0 || turn >= MaxMembers || !p.set.Has(turn) {
-		turn = p.furthest()
-		t.Member, t.Left = uint32(turn), int32(pl.PacketsPerMember)
+	// Programs may change it meanwhile, and may have left a member of the Plan before.
+	t := &p.state.RoundRobin
+	id := int(t.Member)
+	if t.Left <= 0 || id >= MaxMembers || !p.set.Has(id) {
+		id = p.lowest()
+		t.Member, t.Left = uint32(id), int32(pl.PacketsPerMember)
 	}
 	t.Left--
-	t.Clock[turn] += uint64(max(bytes, 1)) * p.cost[turn]
-	return 1 << uint(turn)
+	t.Clock[id] += uint64(max(bytes, 1)) * p.cost[id]
+	return 1 << uint(id)
 }
 
-// furthest returns the member that is furthest behind, the lowest id of several.
-func (p *Picker) furthest() int {
-	clock := &p.ledger.RoundRobin.Clock
+// lowest returns the member whose clock is lowest, the lowest id of several.
+func (p *Picker) lowest() int {
+	clock := &p.state.RoundRobin.Clock
 	best := int(p.ids[0])
 	for _, id := range p.ids[1:p.n] {
 		if int64(clock[id]-clock[best]) < 0 {
@@ -209,7 +207,7 @@ func (p *Picker) furthest() int {
 
 // random returns a member, each with the probability of its share.
 func (p *Picker) random() int {
-	t := &p.ledger.RoundRobin
+	t := &p.state.RoundRobin
 	t.State += hashWord
 	// The high half times the range is uniform to one part in 2^32 over the range.
 	r := finish(t.State) >> 32 * p.total >> 32

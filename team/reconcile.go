@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -250,46 +249,6 @@ func (l *Loop) memberName(id int) string {
 		return m.link.Name
 	}
 	return ""
-}
-
-// Status returns the status without counters and without what only the host knows of the adapter.
-func (l *Loop) Status() *api.Status {
-	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
-		Since: l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
-		Datapath: l.datapath, DatapathReason: l.datapathReason,
-		Settings: settingsStatus(&l.cfg), Members: []api.Member{}, Warnings: []string{}}
-	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
-	for _, m := range l.members {
-		st := api.Member{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
-			Link: m.linkKnown && m.linkState.Up && !m.absent, SpeedBps: m.linkState.Link.SpeedBps, Duplex: m.linkState.Link.Duplex,
-			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
-		st.RateBps, st.RateSource = l.rateOf(m)
-		st.State, st.Reason = m.state(l.plan)
-		if p := l.portOf(m); p != nil {
-			st.LACP = memberLACP(p)
-			if m.usable && !m.draining && !m.absent && !m.reopening {
-				st.State, st.Reason = l.portState(m, p)
-			}
-		}
-		if l.plan != nil {
-			// A Plan may let all collect; a member without link still cannot.
-			st.Collecting, st.Distributing = st.Link && l.plan.Collecting.Has(m.id), l.plan.Distributing.Has(m.id)
-		}
-		s.Members = append(s.Members, st)
-	}
-	if l.agreement != nil {
-		s.LACP = lacpStatus(l.agreement)
-	}
-	if shortest(l.plan) {
-		s.FlowMoves = &api.FlowMoves{Forced: l.forcedMoves}
-	}
-	for _, list := range []map[string]string{l.warnings, l.advice} {
-		for _, key := range slices.Sorted(maps.Keys(list)) {
-			s.Warnings = append(s.Warnings, list[key])
-		}
-	}
-	s.Warnings = append(s.Warnings, l.startNotes...)
-	return s
 }
 
 // Config returns the configuration in force, with the present members.

@@ -3,7 +3,6 @@ package team
 import (
 	"cmp"
 	"fmt"
-	"reflect"
 	"time"
 
 	"nicteam/internal/api"
@@ -129,24 +128,4 @@ func settingProblem(f *settings.Fault) *api.Problem {
 
 func modeProblem(k modes.Kind, err error) *api.Problem {
 	return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
-}
-
-// statusRows has the row of each field of SettingsStatus.
-var statusRows = func() (rows []*settings.Setting) {
-	for f := range reflect.TypeFor[api.Settings]().Fields() {
-		for i := range settings.Table {
-			if s := &settings.Table[i]; s.JSONKey() == f.Tag.Get("json") {
-				rows = append(rows, s)
-			}
-		}
-	}
-	return rows
-}()
-
-func settingsStatus(c *settings.Config) (status api.Settings) {
-	v := reflect.ValueOf(&status).Elem()
-	for i, s := range statusRows {
-		v.Field(i).Set(reflect.ValueOf(s.JSON(c)).Convert(v.Field(i).Type()))
-	}
-	return status
 }
