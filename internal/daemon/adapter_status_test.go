@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/panics"
 )
 
-// TestStatusDoesNotWait: while the kernel does not answer, a status has what was read last with its time, however many ask, and
-// one reading waits.
+// TestStatusDoesNotWait: while the kernel does not answer, a status has what was read last with its time, however many
+// ask, and one reading waits.
 func TestStatusDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mtu, under atomic.Int32

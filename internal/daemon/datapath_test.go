@@ -62,7 +62,8 @@ func newChooser(wrong error) *chooser {
 }
 
 var (
-	errHeld    = fmt.Errorf("member eth1: %w", &tchook.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`})
+	errHeld = fmt.Errorf("member eth1: %w", &tchook.HookHeld{NIC: "eth1", Hook: "ingress",
+		Who: `tcx program "x" (id 12)`})
 	errVerdict = errors.New("load programs: the verifier says no")
 )
 
@@ -146,7 +147,8 @@ func TestSetDatapath(t *testing.T) {
 		was := c.wanted
 		err := c.setWanted(s.wish)
 		if (err != nil) != s.refused || c.status != s.status || c.warning != "" {
-			t.Errorf("datapath=%s: error %v, status %q, warning %q; want %q", s.wish, err, c.status, c.warning, s.status)
+			t.Errorf("datapath=%s: error %v, status %q, warning %q; want %q", s.wish, err, c.status, c.warning,
+				s.status)
 		}
 		if want := s.wish; c.wanted != want && !s.refused || s.refused && c.wanted != was {
 			t.Errorf("datapath=%s: wished is %q", s.wish, c.wanted)
@@ -194,13 +196,16 @@ func TestLostAndFound(t *testing.T) {
 				})
 				after(4*retryInterval, func() {
 					if c.engine.looks != tt.looks || c.engine.tries != tt.tries {
-						t.Errorf("looked %d times and tried %d times, want %d and %d", c.engine.looks, c.engine.tries, tt.looks, tt.tries)
+						t.Errorf("looked %d times and tried %d times, want %d and %d", c.engine.looks, c.engine.tries,
+							tt.looks, tt.tries)
 					}
 					c.engine.wrong = nil
 				})
 				after(retryInterval, func() {
-					if want := tt.looks > 1; c.engine.engaged != want || (c.status == fastWhy) != want || want && c.warning != "" {
-						t.Errorf("nothing in the way: engaged %v, status %q, warning %q", c.engine.engaged, c.status, c.warning)
+					if want := tt.looks > 1; c.engine.engaged != want || (c.status == fastWhy) != want || want &&
+						c.warning != "" {
+						t.Errorf("nothing in the way: engaged %v, status %q, warning %q", c.engine.engaged, c.status,
+							c.warning)
 					}
 				})
 			})

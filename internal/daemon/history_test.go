@@ -35,7 +35,8 @@ func TestReadPastRefuses(t *testing.T) {
 func TestEventsOf(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	want := []api.Event{
-		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000},
+		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1",
+			Reason: "carrier lost", Took: 420000},
 		{Schema: "nicteam.event/v1", Time: at.Add(1), Team: "team0", Event: "team-down"},
 	}
 	b := []byte(`{"schema":"nicteam.event/v1","time":"2026-01-02T03:04:05.000000006Z","team":"team0","event":"member-down","member":"eth1","reason":"carrier lost","took_ns":420000}

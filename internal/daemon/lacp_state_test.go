@@ -19,7 +19,8 @@ import (
 func someMemory() *lacp.Memory {
 	return &lacp.Memory{System: lacp.SystemID{Priority: 65535, MAC: 0x020000000001}, Ports: []lacp.PortMemory{
 		{Name: "eth1", Number: 1, Key: 9, Aggregator: 1, Mux: lacp.MuxDistributing, Selected: true, Heard: true,
-			Partner: lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x020000000002}, Key: 7, PortPriority: 255, Port: 3, State: 0x3f}},
+			Partner: lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x020000000002}, Key: 7, PortPriority: 255,
+				Port: 3, State: 0x3f}},
 		{Name: "eth2", Number: 2},
 	}}
 }
@@ -82,7 +83,8 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 			if err := os.WriteFile(s.dirs.LACPStateFile("team0"), []byte(tt.text), 0o640); err != nil {
 				t.Fatal(err)
 			}
-			if got := s.loadLACPState("team0", true); got != nil || !strings.Contains(log.String(), "LACP state discarded") {
+			if got := s.loadLACPState("team0", true); got != nil ||
+				!strings.Contains(log.String(), "LACP state discarded") {
 				t.Errorf("remembers %+v, logged: %s", got, log.String())
 			}
 		})

@@ -33,8 +33,8 @@ func TestMovesAreDamped(t *testing.T) {
 	}
 }
 
-// TestRenewalsAreNotDamped: a client that renews a lease of 16 s each 8 s sets the same address, and then the route, more
-// often than 5 times a minute. One that sets it each second fights.
+// TestRenewalsAreNotDamped: a client that renews a lease of 16 s each 8 s sets the same address, and then the route,
+// more often than 5 times a minute. One that sets it each second fights.
 func TestRenewalsAreNotDamped(t *testing.T) {
 	var m moveLimiter
 	now := time.Unix(1000, 0)
@@ -73,7 +73,8 @@ func TestMovesAreForgotten(t *testing.T) {
 	for _, tt := range []struct {
 		after time.Duration
 		want  [4]int
-	}{{0, [4]int{1, 1, 1, 1}}, {moveWindow - 1, [4]int{1, 1, 0, 1}}, {moveWindow, [4]int{0, 1, 0, 0}}, {2 * moveWindow, [4]int{}}} {
+	}{{0, [4]int{1, 1, 1, 1}}, {moveWindow - 1, [4]int{1, 1, 0, 1}}, {moveWindow, [4]int{0, 1, 0, 0}},
+		{2 * moveWindow, [4]int{}}} {
 		if m.expire(begun.Add(tt.after)); sizes() != tt.want {
 			t.Errorf("after %v: %v are kept, want %v", tt.after, sizes(), tt.want)
 		}
@@ -129,7 +130,8 @@ func TestLeaseStages(t *testing.T) {
 	} {
 		stage, next := stageOf(now, host.Lease{Left: tt.left, Total: tt.total})
 		if d := next.Sub(now) - tt.next; stage != tt.want || d.Abs() > time.Millisecond {
-			t.Errorf("%v of %v: stage %d until %v, want %d until %v", tt.left, tt.total, stage, next.Sub(now), tt.want, tt.next)
+			t.Errorf("%v of %v: stage %d until %v, want %d until %v", tt.left, tt.total, stage, next.Sub(now), tt.want,
+				tt.next)
 		}
 	}
 }

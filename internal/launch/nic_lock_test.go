@@ -46,7 +46,8 @@ func TestNICLock(t *testing.T) {
 	if h := took(b, noNIC); h != nil {
 		t.Errorf("a NIC that was left is %+v's", h)
 	}
-	if p := (&NICHolder{"team0", "/run/a"}).Problem("create team1", "eth2"); p.Kind != 5 || !strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
+	if p := (&NICHolder{"team0", "/run/a"}).Problem("create team1", "eth2"); p.Kind != 5 ||
+		!strings.Contains(p.Fix, "nicteam remove team0 eth2 --run-dir /run/a") {
 		t.Errorf("problem %+v", p)
 	}
 }

@@ -23,7 +23,8 @@ func TestTrusted(t *testing.T) {
 	in := func(path string) string { return filepath.Join(top, path) }
 	mkdir := func(path string, mode os.FileMode, uid, gid int) {
 		t.Helper()
-		for _, err := range []error{os.MkdirAll(in(path), 0o755), os.Chown(in(path), uid, gid), os.Chmod(in(path), mode)} {
+		for _, err := range []error{os.MkdirAll(in(path), 0o755), os.Chown(in(path), uid, gid),
+			os.Chmod(in(path), mode)} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,11 +59,15 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ path, bad, why string }{
-		{"root", "", ""}, {"root/sub", "", ""}, {"root/none/at/all", "", ""}, {"wheel", "", ""}, {"sticky/root", "", ""}, {"sticky/none", "", ""},
+		{"root", "", ""}, {"root/sub", "", ""}, {"root/none/at/all", "", ""}, {"wheel", "", ""},
+		{"sticky/root", "", ""}, {"sticky/none", "", ""},
 		{"link", "", ""}, {"absolute", "", ""}, {"dots", "", ""}, {"link/sub", "", ""}, {"fresh", "", ""},
-		{"group", "group", "group 65534 may write"}, {"open", "open", "everybody may write"}, {"sticky", "sticky", "everybody may write"},
-		{"open/none", "open", "everybody may write"}, {"theirs", "theirs", "belongs to uid 65534"}, {"theirs/root", "theirs", "belongs to uid 65534"},
-		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"}, {"their-link", "their-link", "belongs to uid 65534"},
+		{"group", "group", "group 65534 may write"}, {"open", "open", "everybody may write"},
+		{"sticky", "sticky", "everybody may write"},
+		{"open/none", "open", "everybody may write"}, {"theirs", "theirs", "belongs to uid 65534"},
+		{"theirs/root", "theirs", "belongs to uid 65534"},
+		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"},
+		{"their-link", "their-link", "belongs to uid 65534"},
 		{"a-loop", "", "too many levels"}, {"file", "", "not a directory"}, {"file/sub", "", "not a directory"},
 	} {
 		err := checkTrusted(in(tt.path))
@@ -81,7 +86,8 @@ func TestTrusted(t *testing.T) {
 // TestClaim: a directory that everybody may write to and nobody has is ours alone afterwards.
 func TestClaim(t *testing.T) {
 	dir := t.TempDir()
-	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700, 0o755: 0o755} {
+	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700,
+		0o755: 0o755} {
 		if err := errors.Join(os.Chmod(dir, mode), checkTrusted(dir), closeToOthers(dir)); err != nil {
 			t.Errorf("%v: %v", mode, err)
 		}
@@ -119,7 +125,8 @@ func TestPlacesOfOthers(t *testing.T) {
 		}
 		err := p.Make()
 		var problem *api.Problem
-		if !errors.As(err, &problem) || problem.Kind != api.NotPermitted || !strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
+		if !errors.As(err, &problem) || problem.Kind != api.NotPermitted ||
+			!strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
 			t.Errorf("%s: %+v", flag, err)
 		}
 		if left, _ := filepath.Glob(top + "/*/*"); len(left) > 0 {
@@ -158,7 +165,8 @@ func TestFilesOfOthers(t *testing.T) {
 			top := t.TempDir()
 			p := Dirs{RunDir: top, StateDir: top, ConfigDir: top}
 			victim := filepath.Join(top, "victim")
-			if err := errors.Join(os.WriteFile(victim, []byte("theirs"), 0o600), plant(filepath.Join(top, "team0."+name), victim)); err != nil {
+			if err := errors.Join(os.WriteFile(victim, []byte("theirs"), 0o600),
+				plant(filepath.Join(top, "team0."+name), victim)); err != nil {
 				t.Fatal(err)
 			}
 			if err := open(p); err == nil {

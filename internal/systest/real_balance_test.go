@@ -131,7 +131,9 @@ func TestExplainNamesTheMember(t *testing.T) {
 				}
 				return nil
 			}))
-			labtest.Eventually(t, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool { return sent(e.Member)-before[e.Member] >= count })
+			labtest.Eventually(t, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool {
+				return sent(e.Member)-before[e.Member] >= count
+			})
 			for _, nic := range nics(4) {
 				// Now and then a host asks for a neighbour.
 				if n := sent(nic) - before[nic]; nic != e.Member && n >= count/2 {
@@ -152,7 +154,8 @@ func TestXORSharesEvenly(t *testing.T) {
 		const flows, members = 512, 4
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))
 		w.create(nics(members), "--mode", "xor")
-		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
+		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows,
+			FirstPort: firstPort, PortStep: portStep})
 		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
 		labtest.Eventually(t, "ten frames a flow", func() bool { return r.Received() > 10*flows })

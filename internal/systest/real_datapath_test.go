@@ -58,14 +58,17 @@ func TestDatapathChangesLive(t *testing.T) {
 			tr := w.traffic(lab.Stream{Rate: 20000})
 			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
-				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "eBPF"},
+				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"},
+				{"fastpath", "fastpath", "eBPF"},
 				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "eBPF"},
 			}
 			for _, c := range changes {
 				w.set("datapath=" + c.wish)
 				s := w.status()
-				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) || s.Settings.Datapath != c.wish || s.State != "up" {
-					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath, s.DatapathReason, s.Settings.Datapath, s.State)
+				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) ||
+					s.Settings.Datapath != c.wish || s.State != "up" {
+					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath,
+						s.DatapathReason, s.Settings.Datapath, s.State)
 				}
 				conn.check("with datapath=" + c.wish)
 				tr.awaitFrames(4000)
@@ -73,7 +76,8 @@ func TestDatapathChangesLive(t *testing.T) {
 			out, in := tr.stop()
 			for name, r := range map[string]lab.Report{"out": out, "in": in} {
 				if r.Lost > 20*uint64(len(changes)) || r.Duplicated+r.Reordered+r.Corrupt != 0 {
-					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated,
+						r.Reordered, r.Corrupt)
 				}
 			}
 			if got := w.identity(); got != before {
@@ -99,7 +103,9 @@ func TestDatapathChangesUnderLoad(t *testing.T) {
 		w.awaitDatapath(path)
 		for name, l := range map[string]*lab.RunningLoad{"out": out, "in": in} {
 			before := l.Rate()
-			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
+			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool {
+				return l.Rate().Bytes-before.Bytes > 16<<20
+			})
 		}
 		conn.check("with datapath=" + path)
 	}

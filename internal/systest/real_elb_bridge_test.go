@@ -32,7 +32,8 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	labtest.Must(w.t, w.box.Up("br0"))
 	labtest.Must(w.t, w.box.SetAddr("br0", box4.String()+"/24"))
 	for i := 101; i < 101+guests; i++ {
-		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)),
+			IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
 		port := fmt.Sprintf("g%d", i)
 		labtest.Cable(w.t, p.Host, "eth0", w.box, port, lab.CableOptions{})
 		g, err := hold.LinkByName(port)
@@ -59,7 +60,8 @@ func TestELBWithABridge(t *testing.T) {
 		members  int
 		flooding bool
 	}{{2, true}, {4, true}, {8, true}, {3, false}} {
-		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding", false: "learning"}[tt.flooding])
+		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding",
+			false: "learning"}[tt.flooding])
 		t.Run(name, func(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: tt.members, Flooding: tt.flooding})
@@ -111,7 +113,8 @@ func TestELBWithABridge(t *testing.T) {
 			var running []*lab.Running
 			for _, g := range guests {
 				for _, s := range []lab.Stream{
-					{From: g.Host, To: w.peer, Address: peer4}, {From: w.peer, To: g.Host, Address: g.IP4}, {From: w.peer, To: g.Host, Address: g.IP6},
+					{From: g.Host, To: w.peer, Address: peer4}, {From: w.peer, To: g.Host, Address: g.IP4},
+					{From: w.peer, To: g.Host, Address: g.IP6},
 				} {
 					s.Flows, s.Rate, s.Witness = 4, 150, witness
 					running = append(running, labtest.Start(t, s))
@@ -136,7 +139,8 @@ func TestELBWithABridge(t *testing.T) {
 				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= 200 })
 			}
 			for _, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 ||
+					got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%v, %v", got, err)
 				}
 			}

@@ -18,7 +18,8 @@ import (
 // setNeighbour writes a permanent neighbour entry: neither ARP nor ND changes it.
 func setNeighbour(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 	t.Helper()
-	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(), HardwareAddr: at, State: netlink.NUD_PERMANENT}))
+	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(),
+		HardwareAddr: at, State: netlink.NUD_PERMANENT}))
 }
 
 // TestELBAdoptsADeadMembersAddress has peers that know box by one MAC for good. The member with that MAC dies, then the
@@ -145,7 +146,8 @@ func TestELBWithoutTheLender(t *testing.T) {
 			tr.awaitFrames(500)
 			conn.check("with " + lender + " again")
 			out, in := tr.stop()
-			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 || in.Lost > in.Sent/20 {
+			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 ||
+				in.Lost > in.Sent/20 {
 				t.Error("frames lost, doubled or corrupt")
 			}
 			if after := w.identity(); after != before {

@@ -38,7 +38,9 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			labtest.Must(t, c.Close())
 			var asked []announcement
 			labtest.Eventually(t, "our question", func() bool {
-				asked = heard.sent(since, func(n announcement) bool { return n.Kind == arpRequest && n.Target == nobody })
+				asked = heard.sent(since, func(n announcement) bool {
+					return n.Kind == arpRequest && n.Target == nobody
+				})
 				return len(asked) > 0
 			})
 			if active := heard.macs[w.status().Active]; asked[0].MAC != active {
@@ -63,7 +65,9 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			if !tt.flooding {
 				// Who was moved just now asks again in some seconds, as hosts do. The others do so later.
 				w.set("receive_balance=on")
-				labtest.Eventually(t, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
+				labtest.Eventually(t, "a spread with receive_balance=on", func() bool {
+					return distinct(six.members()) > 2
+				})
 			}
 			six.stop(0)
 			heard.checkOwnMACs()
@@ -84,7 +88,8 @@ func TestTwoELBHosts(t *testing.T) {
 			w.addSecondHost(3)
 			all := w.simulatePeers(2)
 			witness := w.streamFromPeers(append([]*simulatedPeer{}, all...), box4, 100)
-			there := w.streamFromPeers([]*simulatedPeer{{Host: w.peer, MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
+			there := w.streamFromPeers([]*simulatedPeer{{Host: w.peer,
+				MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
 			back := labtest.Start(t, streamTo(w.box, w.peer, peer4, 500))
 			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
 			settled := time.Now()

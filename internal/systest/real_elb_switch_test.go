@@ -31,7 +31,8 @@ func TestELBSwitchesLive(t *testing.T) {
 					t.Errorf("after %s the adapter is %s, was %s", change, got, before)
 				}
 				out, in := tr.out.Report(), tr.in.Report()
-				t.Logf("%s: lost or under way: out %d, in %d; doubled %d, %d; overtaken %d, %d", change, out.Lost, in.Lost, out.Duplicated, in.Duplicated, out.Reordered, in.Reordered)
+				t.Logf("%s: lost or under way: out %d, in %d; doubled %d, %d; overtaken %d, %d", change, out.Lost,
+					in.Lost, out.Duplicated, in.Duplicated, out.Reordered, in.Reordered)
 			}
 			if s := w.status(); s.Mode != "elb" || !s.Balance || !s.Settings.ReceiveBalance {
 				t.Errorf("mode %s, balance %v, receive_balance %v", s.Mode, s.Balance, s.Settings.ReceiveBalance)
@@ -63,7 +64,8 @@ func TestELBSwitchesLive(t *testing.T) {
 			}
 
 			tr = w.traffic(lab.Stream{Rate: 2000})
-			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+reorderBound(out) || !in.Clean() {
+			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+reorderBound(out) ||
+				!in.Clean() {
 				t.Error("not clean after all changes")
 			}
 			w.nicteam("delete", teamName)

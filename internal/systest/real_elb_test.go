@@ -46,7 +46,9 @@ func TestELBByDefault(t *testing.T) {
 					from, to *lab.Host
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size, Witness: witness}))
+					running = append(running, labtest.Start(t,
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size,
+							Witness: witness}))
 					names = append(names, fmt.Sprintf("%d octets from %s to %s", size, s.from.Name, s.address))
 				}
 			}
@@ -54,7 +56,8 @@ func TestELBByDefault(t *testing.T) {
 				labtest.Eventually(t, "80 frames", func() bool { return r.Received() >= 80 })
 			}
 			for i, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 ||
+					got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%s: %v, %v", names[i], got, err)
 				}
 			}
@@ -146,7 +149,8 @@ func TestELBTellsTheTruth(t *testing.T) {
 					break
 				}
 				if !rested || attempt == 5 {
-					t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member, e.Why, after, before)
+					t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member,
+						e.Why, after, before)
 				}
 			}
 		}
@@ -208,7 +212,10 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 						t.Errorf("%s was told %v", p.Name, n)
 					}
 				}
-				for _, n := range heard.sent(since, func(n announcement) bool { return n.Kind == arpAnswer && n.To == p.MAC }) {
+				for _, n := range heard.sent(since, func(n announcement) bool {
+					return n.Kind == arpAnswer &&
+						n.To == p.MAC
+				}) {
 					if members[n.MAC] != n.NIC {
 						t.Errorf("%v is the address of %s", n, members[n.MAC])
 					}

@@ -19,7 +19,8 @@ func TestELBUsesEveryMember(t *testing.T) {
 				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding, Rate: rate}.on(path))
 				w.create(nics(4))
-				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort, PortStep: portStep}.Start(t.Context())
+				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort,
+					PortStep: portStep}.Start(t.Context())
 				labtest.Must(t, err)
 				t.Cleanup(func() { load.Stop() })
 				labtest.Eventually(t, "four members that share evenly", func() bool {
@@ -106,7 +107,8 @@ func TestELBKeepsOrder(t *testing.T) {
 			if !slices.Equal(used, nics(4)) {
 				t.Errorf("32 flows use %v", used)
 			}
-			if out, in := quiet.stop(); out.Reordered > reorderBound(out) || out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
+			if out, in := quiet.stop(); out.Reordered > reorderBound(out) ||
+				out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
 				t.Error("frames lost, doubled or overtaken while nothing happened")
 			}
 
@@ -131,7 +133,8 @@ func TestELBKeepsOrder(t *testing.T) {
 
 			planned := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			w.nicteam("remove", teamName, "eth3")
-			if used := w.membersUsed(1, func() { planned.awaitFrames(500) }); !slices.Equal(used, []string{"eth1", "eth2", "eth4"}) {
+			if used := w.membersUsed(1, func() { planned.awaitFrames(500) }); !slices.Equal(used,
+				[]string{"eth1", "eth2", "eth4"}) {
 				t.Errorf("without eth3 frames left by %v", used)
 			}
 			w.nicteam("add", teamName, "eth3")

@@ -95,7 +95,10 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 				}
 			}
 			labtest.Must(t, w.wires["eth1"].Mend())
-			w.await("eth1 usable", func(s *api.Status) bool { st := memberOf(t, s, "eth1").State; return st == "up" || st == "standby" })
+			w.await("eth1 usable", func(s *api.Status) bool {
+				st := memberOf(t, s, "eth1").State
+				return st == "up" || st == "standby"
+			})
 			labtest.Must(t, w.wires["eth3"].Cut())
 			for range cap(gate) {
 				gate <- struct{}{}
@@ -137,7 +140,8 @@ func TestFailoverGap(t *testing.T) {
 				checkGap(t, "after both", out, in)
 				checkGap(t, "after the second", secondOut, secondIn)
 				o, i := tr.stop()
-				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.lossBound(i) || o.Corrupt+i.Corrupt != 0 {
+				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.lossBound(i) ||
+					o.Corrupt+i.Corrupt != 0 {
 					t.Error("frames doubled or corrupt")
 				}
 			})
@@ -168,7 +172,8 @@ func TestCableComesBack(t *testing.T) {
 			conn.check("after the cable came back")
 			tr.awaitFrames(1000)
 			out, in := tr.stop()
-			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Lost+in.Duplicated > tt.world.lossBound(in) {
+			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" ||
+				in.Lost+in.Duplicated > tt.world.lossBound(in) {
 				t.Error("frames lost or doubled")
 			}
 		})

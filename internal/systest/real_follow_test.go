@@ -78,7 +78,8 @@ func TestMTUByHand(t *testing.T) {
 		w.awaitMTU(1400, nics(2)...)
 		w.ip("link set team0 mtu 2000")
 		w.awaitMTU(2000, nics(2)...)
-		if said := w.eventReasons("mtu-changed"); strings.Join(said, "; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
+		if said := w.eventReasons("mtu-changed"); strings.Join(said,
+			"; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
 			t.Errorf("events %q", said)
 		}
 		// A change of other settings keeps it.
@@ -267,7 +268,8 @@ func TestMACByHand(t *testing.T) {
 					w.await("status has "+nic+"'s new MAC", func(s *api.Status) bool {
 						return memberOf(t, s, nic).MAC == next.String()
 					})
-					if said := w.eventReasons("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
+					if said := w.eventReasons("mac-changed"); len(said) != i+1 ||
+						said[i] != nic+" "+next.String()+", was "+was {
 						t.Errorf("events %q", said)
 					}
 					conn.check(nic + " has another MAC")
@@ -349,12 +351,15 @@ func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
 	w.sh("ip -6 route add default via fd09::2 dev eth1")
 	w.create(nics(2), "--mode", "active-backup")
 	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
-	labtest.Eventually(t, "the addresses are known", func() bool { return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64") })
+	labtest.Eventually(t, "the addresses are known", func() bool {
+		return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64")
+	})
 	w.ip("link set team0 down")
 	w.await("the team is down", func(s *api.Status) bool { return s.State == "down" })
 	w.nicteam("delete", teamName)
 	got := w.sh("ip -br addr show dev eth1; ip route show table all dev eth1; ip -6 route show dev eth1")
-	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16", "default via fd09::2"} {
+	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16",
+		"default via fd09::2"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}

@@ -37,12 +37,16 @@ func TestTagsPass(t *testing.T) {
 					"two of 802.1Q":  {{0x8100, 1, 10}, {0x8100, 4, 20}},
 					"lowest and DEI": {{0x8100, 0, 1 | 1<<12}},
 				} {
-					for way, s := range map[string]struct{ from, to *rawSocket }{"out": {inBox, inPeer}, "in": {inPeer, inBox}} {
-						for kind, to := range map[string]net.HardwareAddr{"unicast": s.to.MAC, "broadcast": {255, 255, 255, 255, 255, 255}} {
+					for way, s := range map[string]struct{ from, to *rawSocket }{"out": {inBox, inPeer},
+						"in": {inPeer, inBox}} {
+						for kind, to := range map[string]net.HardwareAddr{"unicast": s.to.MAC,
+							"broadcast": {255, 255, 255, 255, 255, 255}} {
 							payload := fmt.Sprintf("%s %s %s %s", mode, name, way, kind)
 							want := tagged(to, s.from.MAC, tags, payload)
 							s.from.send(want)
-							got := s.to.collect(1, labtest.Patience, func(f []byte) bool { return bytes.Contains(f, []byte(payload)) })
+							got := s.to.collect(1, labtest.Patience, func(f []byte) bool {
+								return bytes.Contains(f, []byte(payload))
+							})
 							if len(got) != 1 {
 								t.Errorf("%s: not received", payload)
 								continue
@@ -215,7 +219,8 @@ func TestCountersTellTheTruth(t *testing.T) {
 				return rest
 			})
 			for way, name := range []string{"received", "sent"} {
-				got, nics, peer := less(after.team[way], before.team[way]), less(after.kernel[way], before.kernel[way]), less(after.peer[way], before.peer[way])
+				got, nics, peer := less(after.team[way], before.team[way]),
+					less(after.kernel[way], before.kernel[way]), less(after.peer[way], before.peer[way])
 				t.Logf("%s %s: team %+v, box's NICs %+v, peer %+v", load, name, got, nics, peer)
 				// Frames that peer sends to groups and nobody collects are the NICs', not the team's.
 				if !near(got.Frames, nics.Frames, 10) || !near(got.Bytes, nics.Bytes, 2000) {

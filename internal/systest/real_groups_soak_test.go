@@ -64,9 +64,11 @@ func TestGroupsGap(t *testing.T) {
 				back += exchange(100 * time.Millisecond)
 			}
 			slices.Sort(gaps)
-			t.Logf("%s: without the group after a cut, sorted: %v; frames lost when the cable was back: %d", mode, gaps, back)
+			t.Logf("%s: without the group after a cut, sorted: %v; frames lost when the cable was back: %d", mode,
+				gaps, back)
 			if median := gaps[len(gaps)/2]; *soak && (median > most || back > 0) {
-				t.Errorf("%s: median %v, want at most %v; %d frames lost when the cable was back", mode, median, most, back)
+				t.Errorf("%s: median %v, want at most %v; %d frames lost when the cable was back", mode, median, most,
+					back)
 			}
 		}
 	})

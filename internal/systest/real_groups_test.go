@@ -175,7 +175,8 @@ func TestManyGroups(t *testing.T) {
 		allmulti := func(nic string, want bool) {
 			t.Helper()
 			labtest.Eventually(t, fmt.Sprintf("%s takes in all groups %v", nic, want), func() bool {
-				return (labtest.Run(t, w.box, "sh", "-c", "ip -d link show "+nic+" | grep -c 'allmulti 1' || true") == "1\n") == want
+				return (labtest.Run(t, w.box, "sh", "-c",
+					"ip -d link show "+nic+" | grep -c 'allmulti 1' || true") == "1\n") == want
 			})
 		}
 		for _, nic := range nics(2) {
@@ -262,6 +263,7 @@ func packetSocket(t *testing.T, h *lab.Host) (fd int) {
 
 // membership joins or leaves the nth group of a test.
 func membership(fd, index, op, n int) error {
-	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
+	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6,
+		Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
 	return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq)
 }

@@ -153,7 +153,9 @@ func TestGuestMoves(t *testing.T) {
 					far.send(frameFrom(guest))
 					return len(inside.collect(1, labtest.Patience/100, came)) > 0
 				})
-				labtest.Eventually(t, "the switch has it there", func() bool { return w.portOf(guest.MAC()) == "uplink" })
+				labtest.Eventually(t, "the switch has it there", func() bool {
+					return w.portOf(guest.MAC()) == "uplink"
+				})
 				far.send(frameFrom(guest))
 				if len(inside.collect(1, labtest.Patience, came)) == 0 {
 					t.Error("it is not heard from there again")

@@ -18,7 +18,8 @@ func TestOddNICs(t *testing.T) {
 		}{
 			{"no room for all groups", lab.Hardware{Slots: 3}},
 			{"virtual functions with one MAC each", lab.Hardware{OneMAC: true, NoPromisc: true}},
-			{"slow to come up", lab.Hardware{LateCarrier: 200 * time.Millisecond, LosesFirst: 50 * time.Millisecond, SpeedUnknown: 300 * time.Millisecond}},
+			{"slow to come up", lab.Hardware{LateCarrier: 200 * time.Millisecond, LosesFirst: 50 * time.Millisecond,
+				SpeedUnknown: 300 * time.Millisecond}},
 			{"no offloads", lab.Hardware{NoSegmentation: true, NoCoalescing: true, NoTagInsertion: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {

@@ -19,7 +19,8 @@ func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	t.Helper()
 	mac, err := frame.ParseMAC(e.System)
 	labtest.Must(t, err)
-	i := lacp.Info{System: lacp.SystemID{Priority: e.SystemPriority, MAC: mac}, Key: e.Key, Port: e.Port, PortPriority: 255}
+	i := lacp.Info{System: lacp.SystemID{Priority: e.SystemPriority, MAC: mac}, Key: e.Key, Port: e.Port,
+		PortPriority: 255}
 	for bit := range 8 {
 		if s := lacp.State(1 << bit); slices.Contains(e.State, s.Names()[0]) {
 			i.State |= s
@@ -66,7 +67,8 @@ func TestLACPForged(t *testing.T) {
 				heard := w.agreed().member(t, "eth2").LACP.Counters
 				labtest.Eventually(t, "the partner to be heard", func() bool {
 					is := w.agreed().member(t, "eth2").LACP.Counters
-					return is.PDUsIn-is.Foreign > heard.PDUsIn-heard.Foreign || tt.rate == "slow" && is.PDUsIn-is.Foreign > m.LACP.Counters.PDUsIn-m.LACP.Counters.Foreign
+					return is.PDUsIn-is.Foreign > heard.PDUsIn-heard.Foreign || tt.rate == "slow" &&
+						is.PDUsIn-is.Foreign > m.LACP.Counters.PDUsIn-m.LACP.Counters.Foreign
 				})
 				if got := w.agreed(); !slices.Equal(got.distributing(), both) || got.State != "up" {
 					t.Errorf("after %s: %v send, %s (%s)", f.name, got.distributing(), got.State, got.Reason)
@@ -92,7 +94,8 @@ func TestLACPForged(t *testing.T) {
 				}
 			}
 			said := strings.TrimPrefix(w.nicteam("events", teamName), before)
-			for _, bad := range []string{"member-down", "team-degraded", "team-down", "partner-changed", "loop", "panic"} {
+			for _, bad := range []string{"member-down", "team-degraded", "team-down", "partner-changed", "loop",
+				"panic"} {
 				if strings.Contains(said, bad) {
 					t.Errorf("event %s:\n%s", bad, said)
 				}

@@ -29,7 +29,8 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 				// anew.
 				w.set("lacp_active=off")
 			}
-			for _, theirs := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"}, {"slow", "passive"}} {
+			for _, theirs := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"},
+				{"slow", "passive"}} {
 				if ours.activity == "passive" && theirs.activity == "passive" {
 					continue // nobody speaks
 				}
@@ -55,13 +56,17 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 				a := w.agreed()
 				for _, nic := range nics(2) {
 					m := a.member(t, nic)
-					if m.LACP.Receive != "CURRENT" || m.LACP.Mux != "DISTRIBUTING" || theirs.rate == "fast" && m.LACP.Periodic != "FAST" || !m.Collecting ||
-						slices.Contains(m.LACP.Actor.State, "timeout") != (ours.rate == "fast") || slices.Contains(m.LACP.Partner.State, "timeout") != (theirs.rate == "fast") ||
-						slices.Contains(m.LACP.Actor.State, "activity") != (ours.activity == "active") || slices.Contains(m.LACP.Partner.State, "activity") != (theirs.activity == "active") {
+					if m.LACP.Receive != "CURRENT" || m.LACP.Mux != "DISTRIBUTING" || theirs.rate == "fast" &&
+						m.LACP.Periodic != "FAST" || !m.Collecting ||
+						slices.Contains(m.LACP.Actor.State, "timeout") != (ours.rate == "fast") ||
+						slices.Contains(m.LACP.Partner.State, "timeout") != (theirs.rate == "fast") ||
+						slices.Contains(m.LACP.Actor.State, "activity") != (ours.activity == "active") ||
+						slices.Contains(m.LACP.Partner.State, "activity") != (theirs.activity == "active") {
 						t.Errorf("with %s: %s %+v", said(theirs), nic, m.LACP)
 					}
 				}
-				if a.State != "up" || len(a.Warnings) > 0 || a.LACP == nil || a.LACP.Partner.System == "" || a.LACP.Aggregator == 0 {
+				if a.State != "up" || len(a.Warnings) > 0 || a.LACP == nil || a.LACP.Partner.System == "" ||
+					a.LACP.Aggregator == 0 {
 					t.Errorf("with %s: %s %s %v %+v", said(theirs), a.State, a.Reason, a.Warnings, a.LACP)
 				}
 			}
@@ -154,7 +159,8 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 		heals(w, p, tr, "the partner was killed and started again")
 
 		// The whole group changes its values.
-		p.set("set", "port", "bond0", "other_config:lacp-system-id=02:00:00:00:0b:02", "other_config:lacp-system-priority=7")
+		p.set("set", "port", "bond0", "other_config:lacp-system-id=02:00:00:00:0b:02",
+			"other_config:lacp-system-priority=7")
 		labtest.Eventually(t, "the partner's new name", func() bool {
 			a := w.agreed()
 			return a.LACP != nil && a.LACP.Partner.System == "02:00:00:00:0b:02" && a.LACP.Partner.SystemPriority == 7

@@ -49,12 +49,14 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 				return true
 			})
 			for i, m := range p.members("bond0") {
-				if b := before[i]; m.Expired != b.Expired || m.Defaulted != b.Defaulted || m.Carrier != b.Carrier || !m.Works() {
+				if b := before[i]; m.Expired != b.Expired || m.Defaulted != b.Defaulted || m.Carrier != b.Carrier ||
+					!m.Works() {
 					t.Errorf("the partner sees\n%+v\nand saw\n%+v", m, b)
 				}
 			}
 			// Nor does the team take it for silent, however long nobody asks.
-			if said := w.nicteam("events", teamName); strings.Contains(said, "silent") || strings.Contains(said, "team-down") {
+			if said := w.nicteam("events", teamName); strings.Contains(said, "silent") ||
+				strings.Contains(said, "team-down") {
 				t.Errorf("after the restart:\n%s", said)
 			}
 			if is := w.agreed(); *is.LACP != *was || is.State != "up" {

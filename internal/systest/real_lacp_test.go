@@ -23,7 +23,8 @@ func newPartners(t testing.TB, n int, path string) (*world, *partner) {
 	for i := 1; i <= n; i++ {
 		nic := fmt.Sprintf("eth%d", i)
 		// The protocol is to be measured, not the delay of carrier events.
-		w.cables[nic] = labtest.Cable(t, w.box, nic, p.host, fmt.Sprintf("p%d", i), lab.CableOptions{EagerCarrier: true})
+		w.cables[nic] = labtest.Cable(t, w.box, nic, p.host, fmt.Sprintf("p%d", i),
+			lab.CableOptions{EagerCarrier: true})
 	}
 	labtest.Cable(t, w.peer, "eth0", p.host, "uplink", lab.CableOptions{EagerCarrier: true})
 	labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24", "fd09::1/64"))

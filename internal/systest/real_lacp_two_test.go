@@ -93,7 +93,8 @@ func TestLACPBetweenTwo(t *testing.T) {
 					late = reorderedBound(r)
 				}
 				if r.Lost+r.Duplicated+r.Corrupt != 0 || r.Reordered > late {
-					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", way, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", way, r.Lost, r.Duplicated,
+						r.Reordered, r.Corrupt)
 				}
 			}
 		})

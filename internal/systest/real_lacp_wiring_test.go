@@ -37,7 +37,9 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 	labtest.Eventually(t, "all ports hear somebody", func() bool {
 		a := w.agreed()
-		return !slices.ContainsFunc(nics(4), func(nic string) bool { return a.member(t, nic).LACP.Receive != "CURRENT" })
+		return !slices.ContainsFunc(nics(4), func(nic string) bool {
+			return a.member(t, nic).LACP.Receive != "CURRENT"
+		})
 	})
 	first := one()
 	cables, standby, second := []string{"eth1", "eth2"}, []string{"eth3", "eth4"}, "bond1"
@@ -68,7 +70,9 @@ func TestLACPTwoPartners(t *testing.T) {
 	for _, nic := range cables {
 		labtest.Must(t, w.cables[nic].Mend())
 	}
-	labtest.Eventually(t, "the first group stands by", func() bool { return w.agreed().member(t, cables[0]).LACP.Mux == "ATTACHED" })
+	labtest.Eventually(t, "the first group stands by", func() bool {
+		return w.agreed().member(t, cables[0]).LACP.Mux == "ATTACHED"
+	})
 	if used := w.agreed().distributing(); !slices.Equal(used, standby) {
 		t.Errorf("used are %v, and %v worked", used, standby)
 	}
@@ -77,11 +81,14 @@ func TestLACPTwoPartners(t *testing.T) {
 	labtest.Cable(t, w.box, "eth5", w.box, "eth6", lab.CableOptions{EagerCarrier: true})
 	w.nicteam("add", teamName, "eth5", "eth6")
 	a = w.await("a warning of the loop", func(s *api.Status) bool {
-		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
+		return slices.ContainsFunc(s.Warnings, func(h string) bool {
+			return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs")
+		})
 	})
 	t.Log(a.Warnings)
 	tr.awaitFrames(2000)
-	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting || s.member(t, "eth5").LACP.Why == "" {
+	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting ||
+		s.member(t, "eth5").LACP.Why == "" {
 		t.Errorf("with a loop: %v send, %+v", s.distributing(), s.member(t, "eth5"))
 	}
 	w.nicteam("remove", teamName, "eth5", "eth6")
@@ -107,7 +114,9 @@ func TestLACPNobodyAnswers(t *testing.T) {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
 	s := w.await("a warning that nobody answers", func(s *api.Status) bool {
-		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "no LACPDU") })
+		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool {
+			return strings.Contains(h, "no LACPDU")
+		})
 	})
 	t.Log(s.Warnings)
 
@@ -117,7 +126,9 @@ func TestLACPNobodyAnswers(t *testing.T) {
 		t.Errorf("with lacp_fallback=off %v send", used)
 	}
 	w.set("lacp_fallback=on")
-	w.await("a member works alone again", func(s *api.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
+	w.await("a member works alone again", func(s *api.Status) bool {
+		return s.State == "degraded" && s.Adapter.Carrier
+	})
 	conn.check("after lacp_fallback=on")
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
 	conn.check("after the member that worked alone lost its carrier")
@@ -130,6 +141,7 @@ func TestLACPOutOfReach(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)
-	checkRefused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "unreachable", "nobody answers", "--lacp-fallback on")
+	checkRefused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6,
+		"unreachable", "nobody answers", "--lacp-fallback on")
 	w.checkUnchangedSnapshot(before)
 }

@@ -41,19 +41,24 @@ func TestLate(t *testing.T) {
 		onMember  bool // it stays there, too
 	}{
 		{"address", "addr add 10.9.0.77/24 dev eth2", "addr show dev %s", "inet 10.9.0.77/24", false},
-		{"lease", "addr add 10.9.0.77/24 dev eth2 valid_lft 3600 preferred_lft 1800", "addr show dev %s", "inet 10.9.0.77/24", false},
+		{"lease", "addr add 10.9.0.77/24 dev eth2 valid_lft 3600 preferred_lft 1800", "addr show dev %s",
+			"inet 10.9.0.77/24", false},
 		{"label", "addr add 10.9.0.77/24 dev eth2 label eth2:web", "addr show dev %s", ":web", false},
-		{"metric", "addr add 10.5.0.77/24 dev eth2 metric 77", "route show dev %s", "10.5.0.0/24 proto kernel scope link src 10.5.0.77 metric 77", false},
-		{"point to point", "addr add 10.5.0.1 peer 10.5.0.2/32 dev eth2", "addr show dev %s", "10.5.0.1 peer 10.5.0.2/32", false},
+		{"metric", "addr add 10.5.0.77/24 dev eth2 metric 77", "route show dev %s",
+			"10.5.0.0/24 proto kernel scope link src 10.5.0.77 metric 77", false},
+		{"point to point", "addr add 10.5.0.1 peer 10.5.0.2/32 dev eth2", "addr show dev %s",
+			"10.5.0.1 peer 10.5.0.2/32", false},
 		{"host address", "addr add 10.5.0.9/32 dev eth2", "addr show dev %s", "10.5.0.9/32", false},
 		{"default route", "addr add 10.5.0.77/24 dev eth2; ip route add default via 10.5.0.1 dev eth2 proto dhcp src 10.5.0.77 metric 1002",
 			"route show dev %s", "default via 10.5.0.1 proto dhcp src 10.5.0.77 metric 1002", false},
 		{"static route", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 proto static", "route show dev %s", "10.50.0.0/16 via 10.5.0.1 proto static", false},
 		{"route in a table", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 table 88", "route show table 88 dev %s", "10.50.0.0/16 via 10.5.0.1", false},
 		{"rule", "rule add pref 300 iif eth2 lookup 88", "rule show", "from all iif %s lookup 88", true},
-		{"permanent neighbour", "neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth2 nud permanent", "neigh show dev %s", "10.9.0.200 lladdr 02:00:00:00:00:c8", true},
+		{"permanent neighbour", "neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth2 nud permanent",
+			"neigh show dev %s", "10.9.0.200 lladdr 02:00:00:00:00:c8", true},
 		{"proxy", "neigh add proxy 10.9.0.99 dev eth2", "neigh show proxy dev %s", "10.9.0.99", true},
-		{"inverted rule", "rule add not pref 300 iif eth2 lookup 88", "rule show", "not from all iif %s lookup 88", false},
+		{"inverted rule", "rule add not pref 300 iif eth2 lookup 88", "rule show", "not from all iif %s lookup 88",
+			false},
 		{"IPv6 address", "addr show >/dev/null; echo 0 >/proc/sys/net/ipv6/conf/eth2/disable_ipv6; ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -160,7 +165,9 @@ func TestLeftForgottenByElb(t *testing.T) {
 	}
 	answers := func(of string) {
 		t.Helper()
-		labtest.Eventually(t, "answers of "+of, func() bool { return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil })
+		labtest.Eventually(t, "answers of "+of, func() bool {
+			return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil
+		})
 	}
 	w.ip("-6 addr flush dev team0; ip addr add 10.9.0.100/24 dev team0")
 	answers("10.9.0.1")
@@ -250,7 +257,8 @@ func TestAdapterTaken(t *testing.T) {
 			w.awaitEnd(pid)
 			t.Logf("given back and ended in %v", time.Since(begun))
 			for args, word := range map[string]string{
-				"-4 addr show dev eth1": "10.5.0.1/24", "-6 addr show dev eth1": "fd05::1/64", "addr show dev eth2": "10.9.0.77/24",
+				"-4 addr show dev eth1": "10.5.0.1/24", "-6 addr show dev eth1": "fd05::1/64",
+				"addr show dev eth2":  "10.9.0.77/24",
 				"route show dev eth1": "10.50.0.0/16", "route show default": "dev eth1",
 			} {
 				if !w.shows(args, word) {
@@ -297,7 +305,9 @@ func TestRenamed(t *testing.T) {
 	// Two members swap names: for a moment neither has one of its own.
 	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
-	w.await("names", func(s *api.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
+	w.await("names", func(s *api.Status) bool {
+		return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2"
+	})
 	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	conn.check("after all that")
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "primary: eth2") {
@@ -325,17 +335,21 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.awaitMember("eth1", "absent")
 	w.ip("link set eth2 down; ip link set eth2 name eth1; ip link set eth1 up")
 	w.await("names", func(s *api.Status) bool {
-		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" && memberCalled(s, "eth2").State == "absent"
+		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" &&
+			memberCalled(s, "eth2").State == "absent"
 	})
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
+	w.await("the same after a restart", func(s *api.Status) bool {
+		return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1
+	})
 	w.startEcho().check("after a restart")
 
 	// Now eth2 is missing.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
 	w.await("another one is awaited", func(s *api.Status) bool {
-		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
+		return len(s.Members) == 2 && len(s.Warnings) == 1 &&
+			strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
 		if kept := w.sh("cat /etc/nicteam/team0.yaml"); strings.Count(kept, "name: "+name) != 1 {
@@ -365,7 +379,9 @@ func TestReplacedNIC(t *testing.T) {
 	conn := w.startEcho()
 	old := w.mac("eth2")
 	w.replaceNIC("")
-	s := w.await("the new one works", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
+	s := w.await("the new one works", func(s *api.Status) bool {
+		return s.State == "up" && memberOf(t, s, "eth2").MAC != old
+	})
 	if said := w.eventReasons("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
 		t.Errorf("events %q, %d members", said, len(s.Members))
 	}
@@ -433,7 +449,9 @@ func TestLease(t *testing.T) {
 	lease(2000)
 	w.await("renewed", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
-	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
+	w.await("over", func(s *api.Status) bool {
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired")
+	})
 	// Events have all stages in order; a status may be too late for one.
 	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
@@ -442,7 +460,8 @@ func TestLease(t *testing.T) {
 			break
 		}
 	}
-	if degraded := w.eventReasons("team-degraded"); len(degraded) == 0 || !strings.Contains(degraded[0], "was not renewed") {
+	if degraded := w.eventReasons("team-degraded"); len(degraded) == 0 ||
+		!strings.Contains(degraded[0], "was not renewed") {
 		t.Errorf("degraded %q", degraded)
 	}
 	lease(1000)

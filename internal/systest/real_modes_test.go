@@ -45,7 +45,8 @@ func TestModesCarryTraffic(t *testing.T) {
 					from, to *lab.Host
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
+					running = append(running, labtest.Start(t,
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
 				}
 				for i, r := range running {
 					labtest.Eventually(t, "1000 frames", func() bool { return r.Received() >= 1000 })
@@ -57,7 +58,8 @@ func TestModesCarryTraffic(t *testing.T) {
 						copies = tt.copies
 					}
 					lost[strings.HasSuffix(name, "out")] += got.Lost
-					if got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Received || tt.order && got.Reordered != 0 {
+					if got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Received || tt.order &&
+						got.Reordered != 0 {
 						t.Errorf("%s: %v; want %d of each", name, got, copies)
 					}
 				}

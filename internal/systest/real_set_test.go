@@ -20,7 +20,8 @@ func TestModeChangesLive(t *testing.T) {
 			o, i := tr.out.Report(), tr.in.Report()
 			return o.Lost, i.Lost
 		}
-		for _, mode := range []string{"xor", "round-robin", "active-backup", "broadcast", "xor", "active-backup", "round-robin", "broadcast", "active-backup"} {
+		for _, mode := range []string{"xor", "round-robin", "active-backup", "broadcast", "xor", "active-backup",
+			"round-robin", "broadcast", "active-backup"} {
 			w.set("mode=" + mode)
 			conn.check("in mode " + mode)
 			tr.awaitFrames(500)
@@ -66,7 +67,9 @@ func TestActiveByHand(t *testing.T) {
 					conn.check("with active " + nic)
 				}
 				out, in := tr.stop()
-				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderedBound(out) || in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Reordered > reorderedBound(in) || in.Corrupt != 0 {
+				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderedBound(out) ||
+					in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Reordered > reorderedBound(in) ||
+					in.Corrupt != 0 {
 					t.Error("not clean")
 				}
 			})
@@ -173,7 +176,8 @@ func TestSettingsLive(t *testing.T) {
 			t.Errorf("set %s: exit %d, %q", setting, r.Code, r.Err)
 		}
 	}
-	if s := w.status(); s.Mode != "xor" || s.Settings.Hash != "layer3+4" || !s.Balance || memberOf(t, s, "eth2").Weight != 1 {
+	if s := w.status(); s.Mode != "xor" || s.Settings.Hash != "layer3+4" || !s.Balance ||
+		memberOf(t, s, "eth2").Weight != 1 {
 		t.Errorf("bad settings had an effect: %+v", s)
 	}
 }

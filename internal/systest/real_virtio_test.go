@@ -39,14 +39,17 @@ func TestIPv6AloneOverVirtioNICs(t *testing.T) {
 					for range 2 {
 						labtest.Run(t, w.peer, "ip", "neigh", "flush", "all")
 						// Until it is answered once. The kernel asks anew each second.
-						if out, err := w.peer.Command("ping", "-6", "-n", "-c", "1", "-w", "20", box6.String()).CombinedOutput(); err != nil {
+						if out, err := w.peer.Command("ping", "-6", "-n", "-c", "1", "-w", "20",
+							box6.String()).CombinedOutput(); err != nil {
 							t.Fatalf("%s: the peer does not find box: %v\n%s", when, err, out)
 						}
 					}
 				}
 				found("without a team")
 				w.create(nics(2), "--mode", mode)
-				w.await("both members to work", func(s *api.Status) bool { return s.State == "up" && s.Datapath == path })
+				w.await("both members to work", func(s *api.Status) bool {
+					return s.State == "up" && s.Datapath == path
+				})
 				found("with a team")
 				w.nicteam("remove", teamName, "eth1")
 				found("without eth1")
