@@ -18,11 +18,11 @@ const (
 	fourPlain     = "4 × plain"
 	alone         = "alone"
 	elbRate       = 200_000_000
-	evenUntil     = 3 * time.Second // a team of elb has found by then where its flows belong
+	evenUntil     = 3 * time.Second // by then elb has placed its flows
 	portsOfRounds = 200             // so that no round has the ports of another
 )
 
-// elbTeam is the arguments for a team of elb of eth1 … ethN.
+// elbTeam returns the arguments for an elb team of eth1 … ethN.
 func elbTeam(n int) []string {
 	args := []string{"--mode", "elb"}
 	for i := range n {
@@ -31,7 +31,7 @@ func elbTeam(n int) []string {
 	return args
 }
 
-// ports are those of a round: which of them meet is chance, and a round is to be no other's repetition.
+// ports returns the first port of a round: flows collide by chance, so each round has other ports.
 func (l loadOf) ports(round int) int { return firstPort + portsOfRounds*round }
 
 // loadOf is TCP flows from box to peer that are measured once the team has placed them.
@@ -40,7 +40,7 @@ type loadOf struct {
 	flows int
 }
 
-// measure returns Mbit/s from after on, and how much the member that carries most carries of the mean.
+// measure returns Mbit/s from after on, and the load of the busiest member relative to the mean.
 func (l loadOf) measure(ctx context.Context, round int, after, d time.Duration) (mbit, busiest float64, err error) {
 	load := lab.Load{From: l.r.box, To: l.r.peer, Address: peerAddr, Flows: l.flows, FirstPort: l.ports(round), PortStep: portStep}
 	running, err := load.Start(ctx)
@@ -78,7 +78,7 @@ func (l loadOf) measure(ctx context.Context, round int, after, d time.Duration) 
 	return got.BitsPerSecond() / 1e6, busiest, nil
 }
 
-// sent is the bytes of each member so far, none without a team.
+// sent returns the bytes of each member so far, nil without a team.
 func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 	if l.r.client == nil {
 		return nil, nil
@@ -93,15 +93,15 @@ func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 	return bytes, nil
 }
 
-// elbFlows compares what a team of elb sends over shaped NICs with what such NICs carry alone. Nobody tells it
-// the rates: a veth says 10 Gbit/s.
+// elbFlows compares the throughput of an elb team over shaped NICs with that of such NICs alone. elb must find their rates: a
+// veth reports 10 Gbit/s.
 func (b *bench) elbFlows(ctx context.Context) {
 	sum := b.measure("elb-8-flows", "elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	even := b.measure("elb-8-even", "the same: what the busiest member carries, of the mean", "")
 	if b.wants(sum.Name, even.Name) {
 		round := map[string]int{}
-		contestants, done := b.entrants(ctx, []entrant{
+		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}}},
 			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}}, path: relay, args: elbTeam(4)},
 			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}}, path: fast, args: elbTeam(4)},
@@ -118,7 +118,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 			}
 			return []float64{mbit, busiest}, err
 		})
-		b.turns(ctx, b.rounds, contestants, sum, even)
+		b.interleave(ctx, b.rounds, contestants, sum, even)
 		done()
 	}
 
@@ -137,7 +137,7 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return
 	}
 	round := map[string]int{}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: alone, network: network{nics: 1, rates: []uint64{500_000_000}}},
 		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay, args: elbTeam(2)},
 		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast, args: elbTeam(2)},
@@ -159,16 +159,16 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return []float64{mbit}, err
 	})
 	defer done()
-	b.turns(ctx, b.rounds, contestants, mixed)
+	b.interleave(ctx, b.rounds, contestants, mixed)
 }
 
-// lastOf adds a contestant's note to those of others, in place of its one before.
+// lastOf adds a contestant's note to those of others and replaces its earlier one.
 func lastOf(name string, notes []string, note string) []string {
 	notes = slices.DeleteFunc(notes, func(n string) bool { return strings.HasPrefix(n, name+": ") })
 	return append(notes, name+": "+note)
 }
 
-// rates says what the team takes its members to carry.
+// rates formats the rates that the team has measured for its members.
 func (r *rig) rates(ctx context.Context) string {
 	st, err := r.client.Status(ctx)
 	if err != nil {
@@ -181,7 +181,7 @@ func (r *rig) rates(ctx context.Context) string {
 	return fmt.Sprintf("rates after the last turn: %s; moves forced so far: %d", strings.Join(out, ", "), forced(st))
 }
 
-// forced is how many flows were moved though they did not pause.
+// forced returns how many flows moved without a pause.
 func forced(st *api.Status) uint64 {
 	if st.FlowMoves == nil {
 		return 0
@@ -189,7 +189,7 @@ func forced(st *api.Status) uint64 {
 	return st.FlowMoves.Forced
 }
 
-// The load that changes: so many streams, each of so many flows, whose rates and sizes go round.
+// The changing load: so many streams, each of so many flows, with rates and sizes in turn.
 const (
 	orderFlows = 16
 	orderTime  = 60 * time.Second
@@ -201,8 +201,7 @@ var (
 	orderSizes = []int{64, 300, 700, 1400}     // octets
 )
 
-// elbOrder sends many flows over a team of elb, and for comparison over a plain NIC, and counts what did not come,
-// came twice or came late.
+// elbOrder sends many flows over an elb team, and over a plain NIC, and counts lost, duplicated and reordered frames.
 func (b *bench) elbOrder(ctx context.Context) {
 	d := orderTime
 	if b.quick {
@@ -216,7 +215,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 	if !b.wants(lost.Name, twice.Name, late.Name, moves.Name) {
 		return
 	}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: plain, network: network{nics: 1, rates: []uint64{3 * elbRate}}},
 		{name: team3, network: network{nics: 3, rates: []uint64{elbRate}}, path: relay, args: elbTeam(3)},
 		{name: fast3, network: network{nics: 3, rates: []uint64{elbRate}}, path: fast, args: elbTeam(3)},
@@ -240,10 +239,10 @@ func (b *bench) elbOrder(ctx context.Context) {
 		return figures, nil
 	})
 	defer done()
-	b.turns(ctx, 1, contestants, lost, twice, late, moves)
+	b.interleave(ctx, 1, contestants, lost, twice, late, moves)
 }
 
-// drops says what the team itself knows to have dropped.
+// drops formats the team's drop counters.
 func drops(st *api.Status) (out []string) {
 	for _, m := range st.Members {
 		if m.TX.Drops > 0 || m.RX.Drops > 0 {
@@ -253,7 +252,7 @@ func drops(st *api.Status) (out []string) {
 	return out
 }
 
-// queues says what the kernel dropped in box, before the team and after it.
+// queues formats the kernel's drops in box, before the team and behind it.
 func (r *rig) queues() string {
 	adapter, err := r.box.Handle().LinkByName(teamName)
 	if err != nil {
@@ -281,7 +280,7 @@ func (r *rig) queues() string {
 	return out
 }
 
-// order runs the load that changes and returns what came of all streams.
+// order runs the changing load and returns the sum of all streams.
 func (r *rig) order(ctx context.Context, d time.Duration) (total lab.Report, err error) {
 	witness, err := lab.StartWitness()
 	if err != nil {

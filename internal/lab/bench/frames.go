@@ -20,8 +20,8 @@ const (
 	framePayload = 18  // octets, with which an Ethernet frame has 64 (FCS included)
 	frameFlows   = 4   // source ports
 	frameBatch   = 32  // frames of a flow at a time
-	frameWindow  = 896 // frames on their way, at most; the shortest queue on the way, a TAP's, holds 1000
-	// When nothing arrives for that long all that was on its way has been lost.
+	frameWindow  = 896 // most frames in flight; the shortest queue, a TAP's, holds 1000
+	// After so long without an arrival all frames in flight count as lost.
 	frameLost = 50 * time.Millisecond
 )
 
@@ -31,9 +31,9 @@ type mmsghdr struct {
 	_   [4]byte
 }
 
-// frames is a stream of small UDP frames as fast as they get through: never more than frameWindow are on their
-// way, so neither side is overrun and what is measured is what the way carries without loss. Each has
-// a number; what is numbered below one that arrived is not on its way any more.
+// frames is a stream of small UDP frames as fast as they pass: at most frameWindow are in flight, so that neither side is
+// overrun and the rate without loss is measured. Each has a number; frames numbered below one that arrived are no longer in
+// flight.
 type frames struct {
 	out      [frameFlows]int
 	in       int
@@ -65,7 +65,7 @@ func frameRate(ctx context.Context, from, to *lab.Host, addr netip.Addr, d time.
 	n, took := f.received.Load()-start, time.Since(at)
 	f.stop.Store(true)
 	<-sent
-	// The receiver waits for at most 100 ms at a time, so all that was on its way is counted.
+	// The receiver waits for 100 ms at a time, so that frames in flight are counted.
 	<-received
 	if err != nil {
 		return 0, 0, err
@@ -163,7 +163,7 @@ func (f *frames) send() {
 	}
 }
 
-// receive counts until nothing has come for 100 ms after the end.
+// receive counts frames until none has come for 100 ms after the end.
 func (f *frames) receive() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

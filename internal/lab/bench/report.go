@@ -151,7 +151,7 @@ func (r *report) print(w io.Writer) {
 // String is the case as the table shows it.
 func (r *row) String() string {
 	name := r.Name + strings.Repeat(" ", max(0, 10-utf8.RuneCountInString(r.Name)))
-	if len(r.Samples.known()) == 0 {
+	if len(r.Samples.sortedKnown()) == 0 {
 		return fmt.Sprintf("%s not taken: %s", name, r.Missing)
 	}
 	return fmt.Sprintf("%s %8s (%s–%s)", name, number(float64(r.Median)), number(float64(r.Lowest)), number(float64(r.Highest)))

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// speed compares what goes through box's one NIC as it is, as the only member of teams of either data path, and through Open
-// vSwitch's bond.
+// speed compares box's one NIC without a team, as the only member of teams of either data path, and in Open vSwitch's bond.
 func (b *bench) speed(ctx context.Context) {
 	oneOut := b.measure("tcp-1-out", "TCP, one stream from box to peer, iperf3", "Mbit/s")
 	eightOut := b.measure("tcp-8-out", "TCP, 8 streams from box to peer, iperf3", "Mbit/s")
@@ -50,7 +49,7 @@ func (b *bench) speed(ctx context.Context) {
 		}
 		if err != nil {
 			faults[c.name] = err
-			b.say("%s cannot take part: %v", c.name, err)
+			b.logf("%s cannot take part: %v", c.name, err)
 		}
 	}
 	some := func(names []string, take func(*rig, string) ([]float64, error)) []contestant {
@@ -60,7 +59,7 @@ func (b *bench) speed(ctx context.Context) {
 			all = append(all, contestant{name: name, missing: faults[name], take: func(ctx context.Context) ([]float64, error) {
 				figures, err := take(r, name)
 				if err == nil {
-					err = r.kept(ctx)
+					err = r.checkDatapath(ctx)
 				}
 				return figures, err
 			}})
@@ -89,11 +88,11 @@ func (b *bench) speed(ctx context.Context) {
 			return []float64{f}, err
 		})
 	}
-	b.turns(ctx, b.rounds, iperf(1), oneOut)
-	b.turns(ctx, b.rounds, iperf(8), eightOut)
-	b.turns(ctx, b.rounds, iperf(1, "-R"), oneIn)
+	b.interleave(ctx, b.rounds, iperf(1), oneOut)
+	b.interleave(ctx, b.rounds, iperf(8), eightOut)
+	b.interleave(ctx, b.rounds, iperf(1, "-R"), oneIn)
 	worst := map[string]float64{}
-	b.turns(ctx, b.rounds, contestants(func(r *rig, name string) ([]float64, error) {
+	b.interleave(ctx, b.rounds, contestants(func(r *rig, name string) ([]float64, error) {
 		f, lost, err := frameRate(ctx, r.box, r.peer, peerAddr, b.turn)
 		worst[name] = max(worst[name], lost)
 		return []float64{f}, err
@@ -101,17 +100,17 @@ func (b *bench) speed(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(worst)) {
 		small.Notes = append(small.Notes, fmt.Sprintf("most frames of %s lost in a turn: %.3f %%", name, 100*worst[name]))
 	}
-	b.turns(ctx, b.rounds, contestants(func(r *rig, _ string) ([]float64, error) {
+	b.interleave(ctx, b.rounds, contestants(func(r *rig, _ string) ([]float64, error) {
 		times, err := ping(ctx, r.box, peerAddr, b.turn/2, 0)
 		return []float64{microseconds(times.Quantile(0.5))}, err
 	}), flood)
 
 	serve()
-	b.turns(ctx, min(3, b.rounds), some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
+	b.interleave(ctx, min(3, b.rounds), some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
 		if r.noServer != nil {
 			return nil, r.noServer
 		}
-		was, err := r.ran(ctx)
+		was, err := r.teamCPU(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -120,11 +119,11 @@ func (b *bench) speed(ctx context.Context) {
 			return nil, err
 		}
 		took := time.Since(start)
-		is, err := r.ran(ctx)
+		is, err := r.teamCPU(ctx)
 		return []float64{100 * (is - was).Seconds() / took.Seconds()}, err
 	}), cpu)
-	b.turns(ctx, 1, some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
-		// So that it is loaded whichever measures were asked for.
+	b.interleave(ctx, 1, some([]string{relay, fast}, func(r *rig, _ string) ([]float64, error) {
+		// It is loaded, whichever measures are requested.
 		if _, err := b.load(r, 8).Measure(ctx, time.Second); err != nil {
 			return nil, err
 		}
@@ -167,5 +166,5 @@ func (b *bench) latency(ctx context.Context) {
 		return []float64{milliseconds(times.Quantile(0.5)), milliseconds(times.Quantile(0.99))}, nil
 	}, plain, team1, team2, fast, fast2)
 	defer done()
-	b.turns(ctx, b.rounds, contestants, median, p99)
+	b.interleave(ctx, b.rounds, contestants, median, p99)
 }
