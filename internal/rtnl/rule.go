@@ -82,7 +82,7 @@ func (c *Conn) RemoveRule(r Object, nic string) error {
 			return c.Change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
 		}
 		if removedFor(o, r) {
-			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.Get32(unix.FRA_PRIORITY))
+			c.log.Warn("inverted rule stays: the kernel would remove another one of its priority", "nic", nic, "priority", r.Get32(unix.FRA_PRIORITY))
 			return nil
 		}
 	}

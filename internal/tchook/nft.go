@@ -58,7 +58,7 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 }
 `, table, chain))
 	if err != nil {
-		h.log.Warn("NIC hears nothing of its own protocols while it is in the team", "nic", l.Name, "err", err)
+		h.log.Warn("NIC receives none of its own protocols while it is a member", "nic", l.Name, "err", err)
 		_, err = nft(begin)
 	}
 	return err
