@@ -37,7 +37,7 @@ func (a *app) setCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 }
