@@ -169,7 +169,8 @@ func TestLostAndFound(t *testing.T) {
 	}{
 		{wish: "auto", wrong: errHeld, looks: 4},
 		{wish: "auto", wrong: errVerdict, looks: 1, tries: 1},
-		{wish: "fastpath", warning: "datapath=fastpath is not possible, the relay moves the frames: ingress of eth1 is held by tcx program \"x\" (id 12)", wrong: errHeld, looks: 4},
+		{wish: "fastpath", warning: "datapath=fastpath is not possible, the relay moves the frames: ingress of eth1 " +
+			"is held by tcx program \"x\" (id 12)", wrong: errHeld, looks: 4},
 	} {
 		t.Run(tt.wish+" "+tt.wrong.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
