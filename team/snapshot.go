@@ -2,7 +2,6 @@ package team
 
 import (
 	"context"
-	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
@@ -108,33 +107,6 @@ func (m *MemberCounters) summary() (rx, tx api.MemberCount, reasons map[string]u
 	return rx, tx, reasons
 }
 
-// Sample is the totals of a team at one moment.
-type Sample struct {
-	Time     time.Time
-	Team     string
-	Members  []MemberSample
-	Counters Counters // of all ids, including members that have left
-}
-
-// MemberSample is a member's part of a Sample.
-type MemberSample struct {
-	ID       int
-	Name     string
-	Link     bool
-	Counters MemberCounters // since the member joined
-}
-
-// Sample reads the totals. It may be called from any goroutine.
-func (t *Team) Sample() *Sample {
-	v := t.snapshot.Load()
-	s := &Sample{Time: time.Now(), Team: v.status.Team, Counters: *t.counters()}
-	for i, id := range v.ids {
-		m := v.status.Members[i]
-		s.Members = append(s.Members, MemberSample{ID: id, Name: m.Name, Link: m.Link, Counters: s.Counters.Members[id].since(v.base[id])})
-	}
-	return s
-}
-
 // Explain says which member carries a flow, and why.
 func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	v := t.snapshot.Load()
@@ -164,30 +136,4 @@ func (v *snapshot) name(id int) string {
 		}
 	}
 	return ""
-}
-
-// Rates returns what moved between two Samples. Protocols add up to the total exactly; members do unless one has left
-// in between.
-func Rates(prev, now *Sample) *api.Rates {
-	d := &api.Rates{Schema: "nicteam.rates/v1", Time: now.Time, Team: now.Team, Interval: now.Time.Sub(prev.Time).Nanoseconds(),
-		Members: []api.MemberRates{}, Protocols: make([]api.ProtocolRates, frame.Protocols)}
-	var moved [len(now.Counters.Members)]MemberCounters
-	for id := range moved {
-		moved[id] = now.Counters.Members[id].since(&prev.Counters.Members[id])
-	}
-	for p := range frame.Protocols {
-		r := &d.Protocols[p]
-		r.Name = frame.Protocol(p).String()
-		for id := range moved {
-			r.RX.Add(moved[id].RX[p])
-			r.TX.Add(moved[id].TX[p])
-		}
-		d.RX.Add(r.RX)
-		d.TX.Add(r.TX)
-	}
-	for _, m := range now.Members {
-		rx, tx, _ := moved[m.ID].summary()
-		d.Members = append(d.Members, api.MemberRates{Name: m.Name, Link: m.Link, RX: rx.Count, TX: tx.Count})
-	}
-	return d
 }

@@ -57,15 +57,15 @@ func TestStatusGolden(t *testing.T) {
 }
 
 func TestRatesGolden(t *testing.T) {
-	prev := &Sample{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Team: "team0", Members: []MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
-	now := &Sample{Time: prev.Time.Add(time.Second), Team: "team0", Members: prev.Members}
-	prev.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
-	prev.Counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 1_000_000, Frames: 1000} // begins anew
-	now.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 4000, Frames: 12}
-	now.Counters.Members[0].TX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
-	now.Counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 200, Frames: 2}
-	now.Counters.Members[5].RX[frame.ND] = frame.Count{Bytes: 86, Frames: 1} // of one that left
-	d := Rates(prev, now)
+	prev := &sample{time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), team: "team0", members: []sampledMember{{id: 0, name: "eth1", link: true}, {id: 1, name: "eth2"}}}
+	now := &sample{time: prev.time.Add(time.Second), team: "team0", members: prev.members}
+	prev.counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
+	prev.counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 1_000_000, Frames: 1000} // begins anew
+	now.counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 4000, Frames: 12}
+	now.counters.Members[0].TX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
+	now.counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 200, Frames: 2}
+	now.counters.Members[5].RX[frame.ND] = frame.Count{Bytes: 86, Frames: 1} // of one that left
+	d := rates(prev, now)
 	golden(t, "rates.json", d)
 	var rx, tx frame.Count
 	for _, p := range d.Protocols {
@@ -74,6 +74,31 @@ func TestRatesGolden(t *testing.T) {
 	}
 	if diff := cmp.Diff([]frame.Count{d.RX, d.TX}, []frame.Count{rx, tx}); diff != "" {
 		t.Errorf("protocols do not sum to the total (-want +got):\n%s", diff)
+	}
+}
+
+// TestTotals: usual reasons are told from zero on, others when there are some, and members count since they joined.
+func TestTotals(t *testing.T) {
+	s := &sample{members: []sampledMember{{id: 0, name: "eth1"}}}
+	m := &s.counters.Members[0]
+	m.RX[frame.TCP], m.RX[frame.ARP] = frame.Count{Bytes: 1000, Frames: 10}, frame.Count{Bytes: 60, Frames: 1}
+	m.TXDrop[DropBacklog], m.RXDrop[DropRefused] = 3, 2
+	s.counters.Members[9].RX[frame.TCP] = frame.Count{Bytes: 7, Frames: 1} // of one that left
+	s.counters.Adapter.TXDrop[DropNoMember] = 6
+	s.members[0].counters = *m
+	s.members[0].counters.RX[frame.TCP] = frame.Count{Bytes: 400, Frames: 4} // it joined later
+	got := s.totals()
+	want := []api.MemberTotals{{Name: "eth1", RX: frame.Count{Bytes: 460, Frames: 5},
+		RXDrops: []api.DropTotal{{Reason: "refused", Frames: 2}, {Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"}, {Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
+		TXDrops: []api.DropTotal{{Reason: "backlog", Frames: 3}, {Reason: "refused"}, {Reason: "malformed"}}}}
+	if diff := cmp.Diff(want, got.Members); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]api.DropTotal{{Reason: "no-member", Frames: 6}, {Reason: "malformed"}}, got.AdapterDrops); diff != "" {
+		t.Errorf("adapter (-want +got):\n%s", diff)
+	}
+	if p := got.Protocols[frame.TCP]; len(got.Protocols) != frame.Protocols || p != (api.ProtocolTotals{Name: "tcp", RX: frame.Count{Bytes: 1007, Frames: 11}}) {
+		t.Errorf("protocols %+v", got.Protocols)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"nicteam/internal/api"
 )
@@ -61,23 +62,15 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-// stateBits are the flags of a LACPDU from bit 0 on, and the letters that stand for them.
-var stateBits = []struct {
-	name   string
-	letter byte
-}{{"activity", 'A'}, {"timeout", 'T'}, {"aggregation", 'G'}, {"synchronization", 'S'}, {"collecting", 'C'}, {"distributing", 'D'}, {"defaulted", 'F'}, {"expired", 'E'}}
+// stateLetters stand for [api.LACPStateBits].
+const stateLetters = "ATGSCDFE"
 
 // bits writes flags as letters, a dash for one that is not set.
 func bits(names []string) string {
-	set := map[string]bool{}
-	for _, n := range names {
-		set[n] = true
-	}
-	b := make([]byte, len(stateBits))
-	for i, s := range stateBits {
-		b[i] = '-'
-		if set[s.name] {
-			b[i] = s.letter
+	b := []byte("--------")
+	for i, n := range api.LACPStateBits {
+		if slices.Contains(names, n) {
+			b[i] = stateLetters[i]
 		}
 	}
 	return string(b)

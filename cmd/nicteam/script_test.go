@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +21,6 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/modes"
-	"nicteam/modes/steer"
-	"nicteam/team"
 )
 
 func TestMain(m *testing.M) {
@@ -166,12 +162,14 @@ func (p *pretended) agree(s *api.Status) {
 }
 
 func (p *pretended) Peers(context.Context) (*api.Peers, error) {
-	if p.mode == "" {
-		return control.PeersOf(p.Status(), nil, nil), nil
+	doc := &api.Peers{Schema: api.PeersSchema, Team: p.name, Peers: []api.Peer{}}
+	if mode := p.Status().Mode; mode != "elb" {
+		doc.Reason = "mode " + mode + " leaves it to the switch by which NIC peers reach the team"
+		return doc, nil
 	}
-	peer := steer.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
-		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Notifications: 2}
-	return control.PeersOf(p.Status(), []steer.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
+	doc.Peers = append(doc.Peers, api.Peer{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02", Member: "eth2",
+		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2})
+	return doc, nil
 }
 
 // History is of a team that has carried the same all the time: 8 Gbit/s to eth1.
@@ -194,11 +192,23 @@ func (p *pretended) History(q api.HistoryQuery) (*api.History, error) {
 	return d, nil
 }
 
-func (p *pretended) Sample() *team.Sample {
-	s := &team.Sample{Time: time.Now(), Team: p.name, Members: []team.MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
-	s.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
-	return s
+func (p *pretended) Meter() func() *api.Rates {
+	last := time.Now()
+	return func() *api.Rates {
+		now := time.Now()
+		rx := frame.Count{Bytes: uint64(now.Sub(last)), Frames: 0}
+		r := &api.Rates{Schema: api.RatesSchema, Time: now, Team: p.name, Interval: now.Sub(last).Nanoseconds(), RX: rx,
+			Members: []api.MemberRates{{Name: "eth1", Link: true, RX: rx}, {Name: "eth2"}}}
+		for proto := range frame.Protocols {
+			r.Protocols = append(r.Protocols, api.ProtocolRates{Name: frame.Protocol(proto).String()})
+		}
+		r.Protocols[frame.TCP].RX = rx
+		last = now
+		return r
+	}
 }
+
+func (p *pretended) Totals() *api.Totals { return &api.Totals{} }
 
 func (p *pretended) Events(ctx context.Context, follow bool) <-chan api.Event {
 	ch := make(chan api.Event)
@@ -247,8 +257,11 @@ func (p *pretended) Remove(_ context.Context, names []string, force bool) ([]str
 // Set really sets, so that what config says of a bad value is seen as a user sees it.
 func (p *pretended) Set(_ context.Context, changes map[string]string) ([]string, error) {
 	c := settings.DefaultConfig()
-	c.Mode, _ = modes.ParseKind(p.Status().Mode)
 	c.Team, c.Members = p.name, []settings.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
+	c, err := config.Set(c, "mode", p.Status().Mode)
+	if err != nil {
+		return nil, err
+	}
 	_, done, err := config.SetAll(c, changes)
 	for i, s := range done {
 		done[i] = "set " + strings.Replace(s, "=", " to ", 1)

@@ -46,3 +46,6 @@ type LACPCounters struct {
 	Bad        uint64 `json:"bad"`            // in, of both
 	Foreign    uint64 `json:"lacpdu_foreign"` // of lacpdu_rx and bad, those of another actor than the partner of a port in order
 }
+
+// LACPStateBits are the names of the bits of a state octet, from bit 0 on (IEEE 802.1AX, 6.4.2.3).
+var LACPStateBits = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing", "defaulted", "expired"}

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"nicteam/internal/api"
-	"nicteam/modes/spread"
 )
 
 // maxBody bounds the body of a request.
@@ -67,13 +66,16 @@ func parseMembers(b []byte) ([]string, error) {
 	return m.Names, checkNames(m.Names)
 }
 
+// maxNames bounds a request: a team has no more members.
+const maxNames = 64
+
 // maxName is ALTIFNAMSIZ without the zero byte.
 const maxName = 127
 
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
-	if len(names) == 0 || len(names) > spread.MaxMembers {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", spread.MaxMembers), Fix: "name the NICs"}
+	if len(names) == 0 || len(names) > maxNames {
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", maxNames), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {

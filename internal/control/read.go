@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/team"
 )
 
 // The bounds of the interval of rates.
@@ -57,18 +56,16 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 	out := s.stream(w)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	was := s.b.Sample()
+	moved := s.b.Meter()
 	for {
 		select {
 		case <-r.Context().Done():
 			return nil, nil
 		case <-tick.C:
 		}
-		now := s.b.Sample()
-		if out(team.Rates(was, now)) != nil {
+		if out(moved()) != nil {
 			return nil, nil
 		}
-		was = now
 	}
 }
 

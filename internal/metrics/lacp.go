@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"nicteam/internal/api"
-	"nicteam/modes/lacp"
 )
 
 var (
@@ -13,9 +12,6 @@ var (
 	lacpMarkersDesc = desc("lacp_markers_total", "Marker PDUs, questions and answers.", "member", "direction")
 	lacpBadDesc     = desc("lacp_bad_total", "LACPDUs and markers received that make no sense or came too often.", "member")
 )
-
-// stateBits are the names of the bits of a state octet.
-var stateBits = lacp.State(0xff).Names()
 
 // lacp tells what 802.3ad has agreed by a member; nothing of one without a port.
 func (s sender) lacp(m *api.Member) {
@@ -26,7 +22,7 @@ func (s sender) lacp(m *api.Member) {
 		role string
 		set  []string
 	}{{"actor", m.LACP.Actor.State}, {"partner", m.LACP.Partner.State}} {
-		for _, bit := range stateBits {
+		for _, bit := range api.LACPStateBits {
 			s.gauge(lacpStateDesc, count(slices.Contains(of.set, bit)), m.Name, of.role, bit)
 		}
 	}

@@ -7,13 +7,12 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
-	"nicteam/team"
 )
 
 // Source is a running team.
 type Source interface {
 	Status() *api.Status // nil while the team is being made
-	Sample() *team.Sample
+	Totals() *api.Totals
 }
 
 // Team collects the figures of one team. Failovers may be nil: none have been counted.
@@ -70,15 +69,6 @@ var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeD
 	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc,
 	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc}
 
-// The reasons for which each drops.
-var (
-	memberReasons = [2][]team.Drop{
-		rx: {team.DropMalformed, team.DropNotOurs, team.DropStandby, team.DropReflected, team.DropAdapter, team.DropSocket},
-		tx: {team.DropBacklog, team.DropRefused, team.DropMalformed},
-	}
-	adapterReasons = []team.Drop{team.DropNoMember, team.DropMalformed}
-)
-
 // Describe implements prometheus.Collector.
 func (t Team) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range descs {
@@ -92,7 +82,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	if st == nil {
 		return
 	}
-	s := t.Source.Sample()
+	total := t.Source.Totals()
 	out := sender{to, st.Team}
 	out.gauge(upDesc, 1)
 	out.gauge(buildDesc, 1, t.Version, runtime.Version())
@@ -113,14 +103,21 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	out.gauge(membersDesc, float64(len(st.Members)))
 	out.gauge(activeDesc, float64(usable))
 
-	for i := range s.Members {
-		c := &s.Members[i].Counters
-		out.traffic(s.Members[i].Name, [2]*[frame.Protocols]frame.Count{&c.RX, &c.TX})
-		out.drops(rx, s.Members[i].Name, &c.RXDrop, memberReasons[rx])
-		out.drops(tx, s.Members[i].Name, &c.TXDrop, memberReasons[tx])
+	for _, m := range total.Members {
+		for d, c := range [2]frame.Count{m.RX, m.TX} {
+			out.counter(bytesDesc[d], c.Bytes, m.Name)
+			out.counter(packetsDesc[d], c.Frames, m.Name)
+		}
+		out.drops(rx, m.Name, m.RXDrops)
+		out.drops(tx, m.Name, m.TXDrops)
 	}
-	out.drops(tx, "", &s.Counters.Adapter.TXDrop, adapterReasons)
-	out.protocols(&s.Counters)
+	out.drops(tx, "", total.AdapterDrops)
+	for _, p := range total.Protocols {
+		for d, c := range [2]frame.Count{p.RX, p.TX} {
+			out.counter(protoBytes, c.Bytes, directions[d], p.Name)
+			out.counter(protoPackets, c.Frames, directions[d], p.Name)
+		}
+	}
 
 	t.Failovers.collect(out)
 	if st.FlowMoves != nil {
@@ -153,43 +150,8 @@ func (s sender) counter(d *prometheus.Desc, v uint64, labels ...string) {
 	s.send(d, prometheus.CounterValue, float64(v), labels...)
 }
 
-// traffic is what a member carried.
-func (s sender) traffic(member string, of [2]*[frame.Protocols]frame.Count) {
-	for d := range of {
-		var sum frame.Count
-		for _, c := range of[d] {
-			sum.Add(c)
-		}
-		s.counter(bytesDesc[d], sum.Bytes, member)
-		s.counter(packetsDesc[d], sum.Frames, member)
-	}
-}
-
-// drops tells of the usual reasons from zero on, so that the first drop is a rise; of others, which should
-// not be, only when there are some.
-func (s sender) drops(d int, member string, n *[team.Drops]uint64, usual []team.Drop) {
-	var told [team.Drops]bool
-	for _, r := range usual {
-		told[r] = true
-		s.counter(dropsDesc[d], n[r], member, r.String())
-	}
-	for r := range n {
-		if n[r] > 0 && !told[r] {
-			s.counter(dropsDesc[d], n[r], member, team.Drop(r).String())
-		}
-	}
-}
-
-func (s sender) protocols(c *team.Counters) {
-	for p := range frame.Protocols {
-		var sum [2]frame.Count
-		for id := range c.Members {
-			sum[rx].Add(c.Members[id].RX[p])
-			sum[tx].Add(c.Members[id].TX[p])
-		}
-		for d, direction := range directions {
-			s.counter(protoBytes, sum[d].Bytes, direction, frame.Protocol(p).String())
-			s.counter(protoPackets, sum[d].Frames, direction, frame.Protocol(p).String())
-		}
+func (s sender) drops(direction int, member string, list []api.DropTotal) {
+	for _, d := range list {
+		s.counter(dropsDesc[direction], d.Frames, member, d.Reason)
 	}
 }
