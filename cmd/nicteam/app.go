@@ -21,7 +21,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 
-	places               launch.Dirs
+	dirs                 launch.Dirs
 	json, quiet, verbose bool
 	yes                  bool
 
@@ -76,7 +76,7 @@ func (a *app) getenv(name string) string {
 
 // client asks a team; the caller closes it.
 func (a *app) client(name string) *control.Client {
-	c := control.NewClient(a.places.RunDir, name)
+	c := control.NewClient(a.dirs.RunDir, name)
 	if a.verbose {
 		c.Log = a.log(slog.LevelDebug)
 	}
@@ -88,7 +88,7 @@ func (a *app) teams(named []string) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
 	}
-	return control.Running(a.places.RunDir)
+	return control.Running(a.dirs.RunDir)
 }
 
 // one is the team that a verb is for when its name may be left out.

@@ -48,7 +48,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, looked, err := launch.CheckAdd(a.places, st, nics, a.yes)
+	warnings, looked, err := launch.CheckAdd(a.dirs, st, nics, a.yes)
 	if err != nil {
 		return nil, false, err
 	}

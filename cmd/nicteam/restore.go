@@ -33,7 +33,7 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(forget) > 0 && name == "" {
 				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
-			steps, err := launch.Restore(a.places, name, forget, a.log(slog.LevelWarn))
+			steps, err := launch.Restore(a.dirs, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
 				return err
 			}

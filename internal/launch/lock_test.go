@@ -2,7 +2,7 @@ package launch
 
 import "testing"
 
-// TestExiting reads lines of /proc/PID/stat.
+// TestExiting parses lines of /proc/PID/stat.
 func TestExiting(t *testing.T) {
 	for _, tt := range []struct {
 		name, stat string
