@@ -88,8 +88,8 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the "+
-		"address %s", boxAddress)
+	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and "+
+		"the address %s", boxAddress)
 	if err := d.nicteam("create", teamName, "eth1", "eth2", "eth3"); err != nil {
 		return err
 	}

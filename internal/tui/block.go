@@ -28,7 +28,8 @@ type block struct {
 // begun: what a few ms carried is no rate, and the second's own rate is soon told.
 func ofHistory(d *api.History) *block {
 	n := max(d.Columns, 0)
-	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second), known: make([]int, n)}
+	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second),
+		known: make([]int, n)}
 	b.first = d.From.Unix() / b.seconds()
 	for i := range min(n, len(d.Covered)) {
 		b.known[i] = int((time.Duration(d.Covered[i]) + time.Second/2) / time.Second)
@@ -61,7 +62,8 @@ func (b *block) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 			continue
 		}
 		s := time.Duration(covered[i]).Seconds()
-		bins[i] = chart.Bin{Known: true, Bytes: at(c.Bytes, i) / s, Frames: at(c.Frames, i) / s, MaxBytes: at(c.BytesPeak, i), MaxFrames: at(c.FramesPeak, i)}
+		bins[i] = chart.Bin{Known: true, Bytes: at(c.Bytes, i) / s, Frames: at(c.Frames, i) / s,
+			MaxBytes: at(c.BytesPeak, i), MaxFrames: at(c.FramesPeak, i)}
 	}
 	return bins
 }
@@ -77,7 +79,8 @@ func (b *block) add(second int64, r *api.Rates) {
 		return
 	}
 	col := second / b.seconds()
-	if len(b.known) == 0 || col-b.first >= int64(len(b.known)+mostColumns) { // or so much later that nothing of it is kept
+	// or so much later that nothing of it is kept
+	if len(b.known) == 0 || col-b.first >= int64(len(b.known)+mostColumns) {
 		b.cut(len(b.known))
 		b.first = col
 	}
@@ -188,7 +191,8 @@ func (b *block) keep(live *block) {
 	if live == nil || live.who != b.who || live.step != b.step || len(b.known) == 0 {
 		return
 	}
-	if last := live.first + int64(len(live.known)) - b.first; last > int64(len(b.known)) && last-int64(len(b.known)) < mostColumns {
+	if last := live.first + int64(len(live.known)) - b.first; last > int64(len(b.known)) &&
+		last-int64(len(b.known)) < mostColumns {
 		b.grow(int(last) - len(b.known))
 	}
 	for i := range b.known {
@@ -254,7 +258,8 @@ func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	for _, m := range st.Members {
 		present[m.Name] = true
 		if b.who == "" || b.who == m.Name {
-			d.Members = append(d.Members, chart.Member{Series: find(m.Name), State: stateOf(&m), Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)})
+			d.Members = append(d.Members, chart.Member{Series: find(m.Name), State: stateOf(&m),
+				Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)})
 		}
 	}
 	for i := range b.members {

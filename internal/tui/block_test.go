@@ -30,7 +30,8 @@ func TestLiveIsHistory(t *testing.T) {
 				want.protocols = nil
 			}
 			near := cmpopts.EquateApprox(1e-6, 1) // frames of a sum are not the sum of frames
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(block{}), near, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(chart.Bin{}, "Frames", "MaxFrames")); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(block{}), near, cmpopts.EquateEmpty(),
+				cmpopts.IgnoreFields(chart.Bin{}, "Frames", "MaxFrames")); diff != "" {
 				t.Errorf("step %v of %q (-history +live):\n%s", step, who, diff)
 			}
 		}
@@ -43,10 +44,12 @@ func TestBlocksStayWhole(t *testing.T) {
 		step := time.Duration(rapid.IntRange(1, 7).Draw(t, "step")) * time.Second
 		b := &block{step: step, who: rapid.SampledFrom([]string{"", "eth1"}).Draw(t, "who")}
 		for range rapid.IntRange(1, 30).Draw(t, "times") {
-			second := rapid.OneOf(rapid.Int64Range(0, 60), rapid.Int64Range(0, 10000), rapid.Int64Range(-5, math.MaxInt64)).Draw(t, "second")
+			second := rapid.OneOf(rapid.Int64Range(0, 60), rapid.Int64Range(0, 10000),
+				rapid.Int64Range(-5, math.MaxInt64)).Draw(t, "second")
 			switch rapid.IntRange(0, 2).Draw(t, "what") {
 			case 0:
-				b.add(second, &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 7}, Members: []api.MemberRates{{Name: "eth1"}}, Protocols: []api.ProtocolRates{{Name: "tcp"}}})
+				b.add(second, &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 7},
+					Members: []api.MemberRates{{Name: "eth1"}}, Protocols: []api.ProtocolRates{{Name: "tcp"}}})
 			case 1:
 				h := &block{step: step, who: b.who, first: second / 7, known: make([]int, 5)}
 				h.total.In, h.total.Out = make([]chart.Bin, 5), make([]chart.Bin, 5)
@@ -75,7 +78,8 @@ func TestSecondsAreCountedOn(t *testing.T) {
 		n := rapid.IntRange(2, 50).Draw(rt, "n")
 		for i := range n {
 			jitter := time.Duration(rapid.IntRange(-80, 80).Draw(rt, "jitter")) * time.Millisecond
-			m.rates(&api.Rates{Time: epoch.Add(time.Duration(i)*time.Second + phase + jitter), Interval: 1e9, RX: frame.Count{Bytes: uint64(i + 1)}})
+			m.rates(&api.Rates{Time: epoch.Add(time.Duration(i)*time.Second + phase + jitter), Interval: 1e9,
+				RX: frame.Count{Bytes: uint64(i + 1)}})
 		}
 		if len(m.team.known) != n {
 			rt.Fatalf("%d columns of %d seconds", len(m.team.known), n)
@@ -94,7 +98,8 @@ func TestKeep(t *testing.T) {
 	for i := range 5 {
 		live.add(100+int64(i), &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 50}})
 	}
-	h := ofHistory(&api.History{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0}, RX: api.SeriesColumns{Bytes: []uint64{1, 2, 3, 4, 5}}})
+	h := ofHistory(&api.History{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0},
+		RX: api.SeriesColumns{Bytes: []uint64{1, 2, 3, 4, 5}}})
 	h.keep(live)
 	var got []float64
 	for _, b := range h.total.In {
@@ -108,7 +113,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// The last column of a history has often just begun. What it has so far is neither a second's rate nor to be averaged with one.
+// The last column of a history has often just begun. What it has so far is neither a second's rate nor to be averaged
+// with one.
 func TestAColumnThatHasJustBegun(t *testing.T) {
 	begun := func(ms int64) *block {
 		return ofHistory(&api.History{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},

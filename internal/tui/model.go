@@ -71,7 +71,8 @@ const mostEvents = 1000
 
 // newModel is a view of what was asked at the beginning.
 func newModel(ctx context.Context, src Source, o Options, st *api.Status, h *api.History, now time.Time) Model {
-	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, chosen: o.NIC, dir: o.Dir, now: now, heard: now, colours: newPalette(colorprofile.NoTTY)}
+	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, chosen: o.NIC, dir: o.Dir, now: now,
+		heard: now, colours: newPalette(colorprofile.NoTTY)}
 	m.draw.Solid = false
 	if o.Draw.Scale.Kind == chart.Fixed {
 		m.fixed = o.Draw.Scale
@@ -333,7 +334,8 @@ func (m *Model) header() string {
 // export is the command that saves a picture of what is shown.
 func (m *Model) export() tea.Cmd {
 	d, o := m.data(), m.draw
-	d.Members, d.Protocols, d.Total = slices.Clone(d.Members), slices.Clone(d.Protocols), copied(d.Total) // the live ones go on changing
+	// the live ones go on changing
+	d.Members, d.Protocols, d.Total = slices.Clone(d.Members), slices.Clone(d.Protocols), copied(d.Total)
 	for i := range d.Members {
 		d.Members[i].Series = copied(d.Members[i].Series)
 	}

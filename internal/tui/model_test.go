@@ -95,7 +95,8 @@ func TestKeys(t *testing.T) {
 // TestChangesAreConfirmed: a NIC is added or removed after a name and y, and by nothing else.
 func TestChangesAreConfirmed(t *testing.T) {
 	for keys, want := range map[string]string{
-		"a e 9 enter y": "add [e9]", "tab d enter y": "remove [eth1] false", "a e 9 enter n": "", "a e 9 enter esc": "", "a y y": "", "d enter y": "", "y": "",
+		"a e 9 enter y": "add [e9]", "tab d enter y": "remove [eth1] false", "a e 9 enter n": "", "a e 9 enter esc": "",
+		"a y y": "", "d enter y": "", "y": "",
 	} {
 		m, f := opened(t)
 		run(t, m, press(strings.Fields(keys)...)...)
@@ -112,7 +113,8 @@ func TestChangesAreConfirmed(t *testing.T) {
 }
 
 func TestQuit(t *testing.T) {
-	for keys, want := range map[string]tea.Msg{"q": tea.QuitMsg{}, "esc": tea.QuitMsg{}, "ctrl+c": tea.InterruptMsg{}, "? q": tea.QuitMsg{}, "a ctrl+c": tea.InterruptMsg{}} {
+	for keys, want := range map[string]tea.Msg{"q": tea.QuitMsg{}, "esc": tea.QuitMsg{}, "ctrl+c": tea.InterruptMsg{},
+		"? q": tea.QuitMsg{}, "a ctrl+c": tea.InterruptMsg{}} {
 		m, _ := opened(t)
 		var cmd tea.Cmd
 		for _, k := range press(strings.Fields(keys)...) {
@@ -147,7 +149,8 @@ func TestSizes(t *testing.T) {
 					if len(g) != wantH || len(g[0]) != wantW {
 						t.Fatalf("%v %d×%d: the screen has %d×%d", keys, w, h, len(g[0]), len(g))
 					}
-					if text := g.String(); glyphs == chart.ASCII && strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' }) {
+					if text := g.String(); glyphs == chart.ASCII &&
+						strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' }) {
 						t.Fatalf("%v %d×%d: not ASCII:\n%s", keys, w, h, text)
 					}
 				}
@@ -189,7 +192,8 @@ func TestQuestionsAreSeen(t *testing.T) {
 // TestLost: a team that goes away is told in the header, waited for, and asked for what was missed.
 func TestLost(t *testing.T) {
 	m, f := opened(t)
-	m = run(t, m, tickMsg(epoch.Add(time.Second)), lostMsg{"its process is gone"}, tickMsg(epoch.Add(9*time.Second)), lostMsg{"its process is gone"})
+	m = run(t, m, tickMsg(epoch.Add(time.Second)), lostMsg{"its process is gone"}, tickMsg(epoch.Add(9*time.Second)),
+		lostMsg{"its process is gone"})
 	got := m.Grid().String()
 	if !strings.Contains(got, "lost at 03:04:06, waiting: its process is gone") {
 		t.Errorf("the header does not tell:\n%s", got)

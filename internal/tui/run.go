@@ -35,7 +35,8 @@ func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := newModel(inner, src, o, st, h, time.Now())
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithoutSignalHandler(), tea.WithFPS(30), tea.WithFilter(knownSize))
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env),
+		tea.WithoutSignalHandler(), tea.WithFPS(30), tea.WithFilter(knownSize))
 	done := make(chan struct{})
 	go func() { defer close(done); follow(inner, src, p.Send) }()
 	_, err = p.Run()
@@ -68,7 +69,8 @@ func Open(ctx context.Context, src Source, o *Options) (*api.Status, *api.Histor
 		return nil, nil, err
 	}
 	if o.NIC != "" && !member(st, o.NIC) {
-		return nil, nil, &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
+		return nil, nil, &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC),
+			Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
 	}
 	step := stepFor(o.Draw.Last)
 	// A chart is filled, which is less than twice its period at any width.

@@ -24,10 +24,12 @@ type Words struct {
 // Draw reads them. An error says what is allowed.
 func (w Words) Draw() (o chart.Options, err error) {
 	bad := func(flag, value string, err error, fix string) error {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix, Err: err}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix,
+			Err: err}
 	}
 	if w.Last < shortest || w.Last > longest {
-		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", shortest, longest), "write --last 10m")
+		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", shortest, longest),
+			"write --last 10m")
 	}
 	o.Last = w.Last.Truncate(time.Second)
 	o.Glyphs = chart.GlyphsFor(w.Term, w.Locale)

@@ -13,8 +13,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// ear notes when LACPDUs come by a device, by the kernel's stamp.
-type ear struct {
+// lacpCapture records when a device receives LACPDUs, by the kernel's timestamps.
+type lacpCapture struct {
 	fd    int
 	close func()
 
@@ -22,13 +22,13 @@ type ear struct {
 	at []time.Time
 }
 
-// hear hears a device of a host until it is closed.
-func hear(h *lab.Host, device string) (*ear, error) {
+// captureLACP hears a device of a host until it is closed.
+func captureLACP(h *lab.Host, device string) (*lacpCapture, error) {
 	dev, err := h.Handle().LinkByName(device)
 	if err != nil {
 		return nil, fmt.Errorf("hear %s: %w", device, err)
 	}
-	e := &ear{fd: -1}
+	e := &lacpCapture{fd: -1}
 	if err := h.Do(func() error { return e.open(dev.Attrs().Index) }); err != nil {
 		if e.fd >= 0 {
 			unix.Close(e.fd)
@@ -44,8 +44,8 @@ func hear(h *lab.Host, device string) (*ear, error) {
 	return e, nil
 }
 
-func (e *ear) open(index int) (err error) {
-	// A socket for one type would hear nothing of a member: the host is to take in nothing by it.
+func (e *lacpCapture) open(index int) (err error) {
+	// A socket for one EtherType receives nothing from an isolated member.
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 	if e.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 		return err
@@ -65,13 +65,14 @@ func (e *ear) open(index int) (err error) {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0x40000},
 		{Code: unix.BPF_RET | unix.BPF_K},
 	}
-	if err := unix.SetsockoptSockFprog(e.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(only)), Filter: &only[0]}); err != nil {
+	if err := unix.SetsockoptSockFprog(e.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(only)), Filter: &only[0]}); err != nil {
 		return err
 	}
 	return unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index})
 }
 
-func (e *ear) listen(stop chan struct{}) {
+func (e *lacpCapture) listen(stop chan struct{}) {
 	buf, control := make([]byte, 2048), make([]byte, 256)
 	for {
 		select {
@@ -90,15 +91,16 @@ func (e *ear) listen(stop chan struct{}) {
 		for _, m := range messages {
 			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
 				e.mu.Lock()
-				e.at = append(e.at, time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))))
+				e.at = append(e.at, time.Unix(int64(binary.NativeEndian.Uint64(m.Data)),
+					int64(binary.NativeEndian.Uint64(m.Data[8:]))))
 				e.mu.Unlock()
 			}
 		}
 	}
 }
 
-// heard is when LACPDUs have come.
-func (e *ear) heard() []time.Time {
+// times is when LACPDUs have come.
+func (e *lacpCapture) times() []time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.at[:len(e.at):len(e.at)]
