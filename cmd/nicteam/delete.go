@@ -37,7 +37,7 @@ named, and only --force ends them, too.`,
 				return err
 			}
 			launch.AwaitExit(a.interruptible(), a.dirs, given[0])
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "end what stands on the adapter, too")

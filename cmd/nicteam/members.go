@@ -33,7 +33,7 @@ with the NICs is told before; a filter that would no longer do what it is for wa
 			if a.json { // who reads that has not read them yet
 				steps = append(warnings, steps...)
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 }
@@ -78,7 +78,7 @@ out, before. The last NIC leaves only with --force.`,
 			if err != nil {
 				return err
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "remove the last NIC, too")

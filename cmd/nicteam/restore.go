@@ -40,7 +40,7 @@ again when the NIC has come, or drop it with --forget.`,
 			if len(steps) == 0 && !a.json {
 				a.say("Nothing to restore.")
 			}
-			return a.steps(name, steps)
+			return a.showSteps(name, steps)
 		},
 	}
 	c.Flags().StringSliceVar(&forget, "forget", nil, "NICs that were away when the team ended and are not waited for any more")

@@ -28,7 +28,7 @@ the one command to run.`,
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.resolveDirs() },
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if len(given) > 0 {
 				return unknownVerb(cmd, given[0])
@@ -64,8 +64,8 @@ the one command to run.`,
 	return c
 }
 
-// settle fills in the places: flag, else environment, else default.
-func (a *app) settle() error {
+// resolveDirs fills in the places: flag, else environment, else default.
+func (a *app) resolveDirs() error {
 	for _, p := range []struct {
 		dir           *string
 		env, standard string
