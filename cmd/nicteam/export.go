@@ -18,8 +18,8 @@ import (
 	"nicteam/internal/export"
 )
 
-// exporting is what the flags of export say.
-type exporting struct {
+// exportFlags is what the flags of export say.
+type exportFlags struct {
 	format, file string
 	last, step   time.Duration
 	picture      export.Picture
@@ -27,7 +27,7 @@ type exporting struct {
 }
 
 func (a *app) exportCmd() *cobra.Command {
-	var e exporting
+	var e exportFlags
 	c := &cobra.Command{
 		Use:   "export TEAM[/NIC]",
 		Short: "Save what a team carried as a picture or a table",
@@ -64,7 +64,7 @@ A team remembers each second of the last hour and ten seconds each of the last d
 }
 
 // settle reads the words.
-func (e *exporting) settle() (err error) {
+func (e *exportFlags) settle() (err error) {
 	bad := func(flag, value, why, fix string) error {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
 	}
@@ -88,7 +88,7 @@ func (e *exporting) settle() (err error) {
 }
 
 // export makes the whole before the file is touched.
-func (a *app) export(name, nic string, e *exporting) error {
+func (a *app) export(name, nic string, e *exportFlags) error {
 	t, err := a.traffic(a.interruptible(), name, nic, e)
 	if err != nil {
 		return err
@@ -114,11 +114,11 @@ func (a *app) export(name, nic string, e *exporting) error {
 	if err := replace(e.file, b.Bytes()); err != nil {
 		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err), Fix: "take a path in a directory that you may write to", Err: err}
 	}
-	return a.steps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
+	return a.showSteps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
 }
 
 // traffic asks the team for what is to be written.
-func (a *app) traffic(ctx context.Context, name, nic string, e *exporting) (t export.Traffic, err error) {
+func (a *app) traffic(ctx context.Context, name, nic string, e *exportFlags) (t export.Traffic, err error) {
 	c := a.client(name)
 	defer c.Close()
 	t = export.Traffic{Location: time.Local, Picture: e.picture}

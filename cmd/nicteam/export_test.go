@@ -20,7 +20,7 @@ import (
 )
 
 // archive is a pretended team whose history knows eth1 only, and nothing of periods shorter than a minute.
-type archive struct{ *pretended }
+type archive struct{ *fakeTeam }
 
 func (archive) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member != "" && q.Member != "eth1" {
@@ -50,7 +50,7 @@ func exported(t *testing.T, dir string, args ...string) (code int, out, errs str
 func archived(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	stop, err := serveTeam(dir, archive{&pretended{name: "team0", state: "up"}})
+	stop, err := serveTeam(dir, archive{&fakeTeam{name: "team0", state: "up"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,14 +46,14 @@ func end(s api.LACPSystem) string {
 
 // partnerCell is who is at the other end of a port, as far as it was heard.
 func partnerCell(m *api.MemberLACP) string {
-	if m.Partner.System == nobody {
+	if m.Partner.System == noPartner {
 		return "-"
 	}
 	return fmt.Sprintf("%s key %d port %d", m.Partner.System, m.Partner.Key, m.Partner.Port)
 }
 
-// nobody is the system of a partner that was not heard.
-const nobody = "00:00:00:00:00:00"
+// noPartner is the system of a partner that was not heard.
+const noPartner = "00:00:00:00:00:00"
 
 func number(n int) string {
 	if n == 0 {

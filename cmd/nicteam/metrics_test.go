@@ -15,7 +15,7 @@ import (
 // TestServeMetrics: teams come, go and die between scrapes, and the end by a service manager is no failure.
 func TestServeMetrics(t *testing.T) {
 	dir := t.TempDir()
-	stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
+	stop, err := serveTeam(dir, &fakeTeam{name: "team0", state: "up"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestServeMetrics(t *testing.T) {
 		if got := scrape(t, url); !strings.Contains(got, `nicteam_up{team="team0"} 1`) || strings.Contains(got, `team="team1"`) {
 			t.Errorf("with team0:\n%s", got)
 		}
-		other, err := serveTeam(dir, &pretended{name: "team1", state: "up"})
+		other, err := serveTeam(dir, &fakeTeam{name: "team1", state: "up"})
 		if err != nil {
 			t.Fatal(err)
 		}

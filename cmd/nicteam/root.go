@@ -28,7 +28,7 @@ the one command to run.`,
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.resolveDirs() },
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if len(given) > 0 {
 				return unknownVerb(cmd, given[0])
@@ -46,9 +46,9 @@ the one command to run.`,
 	c.SetFlagErrorFunc(flagProblem)
 	c.CompletionOptions.DisableDefaultCmd = true
 	f := c.PersistentFlags()
-	f.StringVar(&a.places.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
-	f.StringVar(&a.places.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
-	f.StringVar(&a.places.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
+	f.StringVar(&a.dirs.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
+	f.StringVar(&a.dirs.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
+	f.StringVar(&a.dirs.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
 	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
@@ -64,15 +64,15 @@ the one command to run.`,
 	return c
 }
 
-// settle fills in the places: flag, else environment, else default.
-func (a *app) settle() error {
+// resolveDirs fills in the places: flag, else environment, else default.
+func (a *app) resolveDirs() error {
 	for _, p := range []struct {
 		dir           *string
 		env, standard string
 	}{
-		{&a.places.RunDir, "NICTEAM_RUN_DIR", "/run/nicteam"},
-		{&a.places.StateDir, "NICTEAM_STATE_DIR", "/var/lib/nicteam"},
-		{&a.places.ConfigDir, "NICTEAM_CONFIG_DIR", "/etc/nicteam"},
+		{&a.dirs.RunDir, "NICTEAM_RUN_DIR", "/run/nicteam"},
+		{&a.dirs.StateDir, "NICTEAM_STATE_DIR", "/var/lib/nicteam"},
+		{&a.dirs.ConfigDir, "NICTEAM_CONFIG_DIR", "/etc/nicteam"},
 	} {
 		if *p.dir == "" {
 			*p.dir = a.getenv(p.env)
@@ -101,7 +101,7 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.
 func (a *app) welcome() error {
-	l, err := launch.List(a.interruptible(), a.places)
+	l, err := launch.List(a.interruptible(), a.dirs)
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,10 @@ import (
 func TestShowStatus(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	s := (&pretended{name: "team0", state: "degraded"}).Status()
+	s := (&fakeTeam{name: "team0", state: "degraded"}).Status()
 	s.Balance = false
 	s.Warnings = []string{"speeds differ"}
-	a.showStatus(s, lately{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6}, "eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
+	a.showStatus(s, recentRates{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6}, "eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
 	want := `team0  active-backup  degraded (eth2 is down: carrier lost)  for 1d 2h
   10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
   balance off: one NIC works, the others stand by
@@ -36,11 +36,11 @@ func TestShowStatus(t *testing.T) {
 func TestShowELB(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	p := &pretended{name: "team0", state: "up", mode: "elb"}
+	p := &fakeTeam{name: "team0", state: "up", mode: "elb"}
 	s := p.Status()
 	s.Members[1].State, s.Members[1].RateBps, s.Members[1].RateSource = "up", 25e8, "link"
 	s.Members = append(s.Members, api.Member{Name: "wlan0", State: "down", Reason: "carrier lost"})
-	a.showStatus(s, lately{}, s.Since.Add(90*time.Second))
+	a.showStatus(s, recentRates{}, s.Since.Add(90*time.Second))
 	doc, _ := p.Peers(t.Context())
 	vlan := doc.Peers[0]
 	vlan.Address, vlan.VLAN, vlan.Ours, vlan.RxBps = "fd09::2", 7, "fd09::1", 0
@@ -70,10 +70,10 @@ team0 has met no peer yet
 func TestShowLACP(t *testing.T) {
 	var b strings.Builder
 	a := &app{out: &b}
-	s := (&pretended{name: "team0", state: "up", mode: "802.3ad"}).Status()
-	a.showStatus(s, lately{}, s.Since.Add(90*time.Second))
+	s := (&fakeTeam{name: "team0", state: "up", mode: "802.3ad"}).Status()
+	a.showStatus(s, recentRates{}, s.Since.Add(90*time.Second))
 	a.verbose = true
-	s = (&pretended{name: "team0", state: "degraded", mode: "802.3ad"}).Status()
+	s = (&fakeTeam{name: "team0", state: "degraded", mode: "802.3ad"}).Status()
 	a.showLACP(s)
 	s.LACP.Aggregator = 0
 	a.verbose = false
@@ -118,7 +118,7 @@ func TestShowStatusVerbose(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var b strings.Builder
 			a := &app{out: &b, verbose: true}
-			a.showStatus(&api.Status{Team: "team0", Balance: true, Adapter: tt.is}, lately{}, epoch)
+			a.showStatus(&api.Status{Team: "team0", Balance: true, Adapter: tt.is}, recentRates{}, epoch)
 			if !strings.Contains(b.String(), "\n"+tt.want+"  NIC") {
 				t.Errorf("no %q in:\n%s", tt.want, b.String())
 			}
@@ -201,12 +201,12 @@ func TestLately(t *testing.T) {
 	second := time.Second.Nanoseconds()
 	h := &api.History{Covered: []int64{second, 0, second}, RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 3000}},
 		Members: []api.NamedColumns{{Name: "eth1", RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}}, {Name: "eth2", RX: api.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
-	l := latelyOf(h)
+	l := newRecentRates(h)
 	in, out, share := l.cells("eth1")
 	if !l.known || l.in != 16000 || in != "8 kbit/s" || out != "0 bit/s" || share != "50 %" {
 		t.Errorf("%+v: %s %s %s", l, in, out, share)
 	}
-	if l := latelyOf(&api.History{Covered: []int64{0, 0}}); l.known {
+	if l := newRecentRates(&api.History{Covered: []int64{0, 0}}); l.known {
 		t.Error("rates of a gap are known")
 	}
 }

@@ -77,7 +77,7 @@ func (s *screen) keys(keys ...string) {
 // size, and leaves the terminal as it was.
 func TestWatchOnTerminals(t *testing.T) {
 	dir := t.TempDir()
-	stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
+	stop, err := serveTeam(dir, &fakeTeam{name: "team0", state: "up"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestWatchOnTerminals(t *testing.T) {
 func TestWatchAndItsTeam(t *testing.T) {
 	dir := t.TempDir()
 	serve := func() func() {
-		stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
+		stop, err := serveTeam(dir, &fakeTeam{name: "team0", state: "up"})
 		if err != nil {
 			t.Fatal(err)
 		}

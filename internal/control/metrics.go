@@ -21,7 +21,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (
 
 // scrapes makes the handler once, for it counts how many scrapes are going on.
 func scrapes(b Backend, o Options) http.Handler {
-	return metrics.Handler(metrics.Of(metrics.Team{Source: b, Failovers: o.Failovers, Version: o.Version}), o.Log)
+	return metrics.Handler(metrics.Gatherer(metrics.Team{Source: b, Failovers: o.Failovers, Version: o.Version}), o.Log)
 }
 
 // Metrics asks for the team's figures in Prometheus' text format.

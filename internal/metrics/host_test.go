@@ -13,7 +13,7 @@ import (
 func TestHost(t *testing.T) {
 	text := func(name string) []byte {
 		var b bytes.Buffer
-		if err := Write(&b, Of(Team{Source: example(name), Version: "v1"})); err != nil {
+		if err := Write(&b, Gatherer(Team{Source: example(name), Version: "v1"})); err != nil {
 			t.Fatal(err)
 		}
 		return b.Bytes()

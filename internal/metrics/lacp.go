@@ -23,7 +23,7 @@ func (s sender) lacp(m *api.Member) {
 		set  []string
 	}{{"actor", m.LACP.Actor.State}, {"partner", m.LACP.Partner.State}} {
 		for _, bit := range api.LACPStateBits {
-			s.gauge(lacpStateDesc, count(slices.Contains(of.set, bit)), m.Name, of.role, bit)
+			s.gauge(lacpStateDesc, boolValue(slices.Contains(of.set, bit)), m.Name, of.role, bit)
 		}
 	}
 	c := &m.LACP.Counters

@@ -92,8 +92,8 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	for i := range st.Members {
 		m := &st.Members[i]
 		up := m.State == "up" || m.State == "standby"
-		out.gauge(memberDesc, count(up), m.Name)
-		usable += int(count(up))
+		out.gauge(memberDesc, boolValue(up), m.Name)
+		usable += int(boolValue(up))
 		if m.SpeedBps > 0 {
 			out.gauge(speedDesc, float64(m.SpeedBps)/8, m.Name)
 		}
@@ -125,7 +125,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func count(yes bool) float64 {
+func boolValue(yes bool) float64 {
 	if yes {
 		return 1
 	}

@@ -76,7 +76,7 @@ func failovers() *Failovers {
 func exposition(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -102,7 +102,7 @@ func TestLACPGolden(t *testing.T) {
 		Partner:  api.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
 		Counters: api.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: s, Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: s, Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -137,7 +137,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestNothingYet: a team that is being made tells nothing, and nothing breaks.
 func TestNothingYet(t *testing.T) {
-	families, err := Of(Team{Source: still{}}).Gather()
+	families, err := Gatherer(Team{Source: still{}}).Gather()
 	if err != nil || len(families) != 0 {
 		t.Errorf("%v %v", families, err)
 	}
