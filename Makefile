@@ -27,8 +27,8 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools \
-	clean
+.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint vuln generate fmt cover \
+	tools clean
 
 ## bin/nicteam, one static binary
 build:
@@ -105,6 +105,10 @@ lint:
 		xargs -0 $(GO) run $(MISSPELL) -error -i bandwith,adress,prefered
 	$(GO) run ./scripts/lint licences
 	@GO=$(GO) scripts/generated
+
+## the libraries' known vulnerabilities, from vuln.go.dev
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...
 
 # The objects are committed, so that building needs no clang.
 ## the eBPF objects from bpf/, and docs/licences.md

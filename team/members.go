@@ -198,7 +198,7 @@ func (t *Team) Config() settings.Config { return t.snapshot.Load().config }
 
 // Record adds an event from outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
-	e := api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
+	e := api.Event{Schema: api.EventSchema, Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
 	t.events.add([]api.Event{e})
 	t.logEvent(e)
 }

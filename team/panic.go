@@ -93,7 +93,7 @@ const maxFrameShown = 128
 
 // panicked adds an event for each panic of the process.
 func (t *Team) panicked(p api.Panic) {
-	t.events.add([]api.Event{{Schema: "nicteam.event/v1", Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
+	t.events.add([]api.Event{{Schema: api.EventSchema, Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
 }
 
 // addPanics adds to s what went wrong inside. It is no state of the team, which works.

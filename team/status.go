@@ -14,7 +14,7 @@ import (
 
 // Status returns the status without counters and without what only the host knows of the adapter.
 func (l *Loop) Status() *api.Status {
-	s := &api.Status{Schema: "nicteam.status/v1", Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
+	s := &api.Status{Schema: api.StatusSchema, Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
 		Since: l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.datapath, DatapathReason: l.datapathReason,
 		Settings: settingsStatus(&l.cfg), Members: []api.Member{}, Warnings: []string{}}

@@ -119,7 +119,7 @@ func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 }
 
 func historyDocument(name string, q api.HistoryQuery, w *traffic.Window, events []api.Event) *api.History {
-	d := &api.History{Schema: "nicteam.history/v1", Team: name, Member: q.Member, From: w.From.UTC(), Step: int64(w.Step), Columns: len(w.Covered),
+	d := &api.History{Schema: api.HistorySchema, Team: name, Member: q.Member, From: w.From.UTC(), Step: int64(w.Step), Columns: len(w.Covered),
 		Covered: make([]int64, len(w.Covered)), RX: api.SeriesColumns(w.Total.RX), TX: api.SeriesColumns(w.Total.TX),
 		Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{}, Events: []api.Event{}}
 	d.To = d.From.Add(time.Duration(d.Columns) * w.Step)

@@ -109,23 +109,12 @@ func (a *app) one(what string, named []string) (string, error) {
 // steps shows what a change has done.
 func (a *app) steps(name string, steps []string) error {
 	if a.json {
-		return a.document(struct {
-			Schema string   `json:"schema"`
-			Team   string   `json:"team,omitempty"`
-			Steps  []string `json:"steps"`
-		}{"nicteam.result/v1", name, orEmpty(steps)})
+		return a.document(api.NewResult(name, steps))
 	}
 	for _, s := range steps {
 		a.say("%s", s)
 	}
 	return nil
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 // say writes a line for people, unless they want to hear of errors only.

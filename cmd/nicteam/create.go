@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
@@ -97,7 +96,7 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 		return nil
 	}
 	if a.json {
-		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
+		return a.document(done)
 	}
 	if o.DryRun {
 		for _, s := range done.Steps {
@@ -108,14 +107,4 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 		a.say("%s is %s", s.Team, s.State)
 	}
 	return nil
-}
-
-// created is the document nicteam.created/v1.
-type created struct {
-	Schema   string      `json:"schema"`
-	Team     string      `json:"team"`
-	DryRun   bool        `json:"dry_run"`
-	Steps    []string    `json:"steps"`
-	Warnings []string    `json:"warnings"`
-	Status   *api.Status `json:"status,omitempty"`
 }

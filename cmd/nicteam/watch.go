@@ -149,7 +149,7 @@ func (a *app) showLive(ctx context.Context, c *control.Client, o tui.Options) er
 	o.Draw.Width, o.Draw.Height = size(a.out)
 	err := tui.Run(ctx, c, o, tui.Terminal{In: os.Stdin, Out: a.out, Env: a.env})
 	if errors.Is(err, tui.ErrInterrupted) {
-		return exitCode(interruptedCode)
+		return exitCode(api.Interrupted)
 	}
 	return err
 }

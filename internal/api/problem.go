@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -26,12 +25,6 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Schema string `json:"schema"`
 		*fields
 	}{ProblemSchema, (*fields)(p)})
-}
-
-// AsProblem returns the Problem in err's chain, nil for none.
-func AsProblem(err error) *Problem {
-	p, _ := errors.AsType[*Problem](err)
-	return p
 }
 
 // ExitCode is what the command exits with.

@@ -177,19 +177,12 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err != nil {
 		return nil, err
 	}
-	return resultOf(name, steps), nil
+	return api.NewResult(name, steps), nil
 }
 
 func (s *Server) done(steps []string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resultOf(s.name(), steps), nil
-}
-
-func resultOf(name string, steps []string) result {
-	if steps == nil {
-		steps = []string{}
-	}
-	return result{"nicteam.result/v1", name, steps}
+	return api.NewResult(s.name(), steps), nil
 }

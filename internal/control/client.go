@@ -119,7 +119,7 @@ func when(on bool, name string) string {
 }
 
 func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {
-	var r result
+	var r api.Result
 	if err := c.ask(ctx, changeTime, method, path, body, &r); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
 )
 
 // listener hands out connections that know who is at the other end, so many at a time. Those who may change
@@ -196,7 +198,7 @@ func (l *listener) await(c *net.UnixConn) {
 	}
 	_ = c.SetDeadline(time.Now().Add(waitLook))
 	_, _ = c.Read(make([]byte, 4096)) // or the kernel takes the answer for lost with the request
-	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noPlace))+"\r\nConnection: close\r\n\r\n"+noPlace)
+	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noPlace))+"\r\nConnection: close\r\n\r\n"+string(noPlace))
 	_ = c.Close()
 }
 
@@ -217,7 +219,8 @@ const (
 )
 
 // noPlace is the answer where no place became free.
-const noPlace = `{"schema":"nicteam.problem/v1","code":8,"error":"ask the team","why":"too many connections are open","fix":"end some that watch: pgrep -af 'nicteam (watch|events)'"}` + "\n"
+var noPlace = encode(&api.Problem{Kind: api.NoAnswer, What: "ask the team", Why: "too many connections are open",
+	Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
 
 // seat finds a place for a connection, nil where there is none.
 func (l *listener) seat(c *net.UnixConn) *conn {

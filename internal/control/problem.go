@@ -7,19 +7,6 @@ import (
 	"nicteam/internal/api"
 )
 
-// problemDocument is nicteam.problem/v1.
-type problemDocument struct {
-	Schema string `json:"schema"`
-	*api.Problem
-}
-
-// result is nicteam.result/v1, the answer to a change.
-type result struct {
-	Schema string   `json:"schema"`
-	Team   string   `json:"team"`
-	Steps  []string `json:"steps"`
-}
-
 // problemFrom makes a problem of any error.
 func problemFrom(err error, what string) *api.Problem {
 	var p *api.Problem

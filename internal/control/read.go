@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -34,7 +33,7 @@ func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (
 		return nil, err
 	}
 	if e.Schema == "" {
-		e.Schema = "nicteam.explain/v1"
+		e.Schema = api.ExplainSchema
 	}
 	return e, nil
 }
@@ -125,12 +124,8 @@ func (s *Server) stream(w http.ResponseWriter) func(any) error {
 	w.WriteHeader(http.StatusOK)
 	_ = rc.Flush()
 	return func(doc any) error {
-		b, err := json.Marshal(doc)
-		if err != nil {
-			return err
-		}
 		s.deadline(w)
-		if _, err := w.Write(append(b, '\n')); err != nil {
+		if _, err := w.Write(encode(doc)); err != nil {
 			return err
 		}
 		return rc.Flush()

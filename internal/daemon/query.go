@@ -50,7 +50,7 @@ func (s *session) Explain(flow string) (*api.Explanation, error) {
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
-	e := &api.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+	e := &api.Explanation{Schema: api.ExplainSchema, Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
 		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
 	if x.Hashed {
 		e.Hash, e.Slot = st.Settings.Hash, x.Slot

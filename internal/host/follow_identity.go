@@ -108,7 +108,7 @@ func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {
 		err = h.rt.Handle.LinkSetHardwareAddr(l, mac.HardwareAddr())
 	}
 	if err != nil {
-		return fmt.Errorf("put MAC %v back: %w", mac, err)
+		return fmt.Errorf("restore MAC %v: %w", mac, err)
 	}
 	list, err := h.rt.Addresses(adapter)
 	if err != nil {

@@ -50,6 +50,6 @@ func (b *giveBack) noteUppers() {
 		return
 	}
 	if what, err := b.h.Dependents(b.adapter.Name); err == nil && len(what) > 0 {
-		b.notef("with %s ends what others had on it: %s", b.adapter.Name, joinNames(what))
+		b.notef("removed with %s: %s", b.adapter.Name, joinNames(what))
 	}
 }

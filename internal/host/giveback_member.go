@@ -190,7 +190,7 @@ func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 		case r.was.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.was.Adopted:
 		case b.adapter == nil: // it has expired
 		default:
-			b.notef("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
+			b.notef("%s is no longer on %s: not restored on %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
 		}
 		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.was.At)/1e9); ok {

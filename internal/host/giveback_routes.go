@@ -108,7 +108,7 @@ func (b *giveBack) moveRoutes(family byte, early bool) error {
 			continue
 		}
 		if live := b.withoutDeadHops(o); !live.Equal(o) {
-			b.notef("a next hop of the %s is not given back: its NIC is down", rtnl.RouteText(o))
+			b.notef("a next hop of the %s is not restored: its NIC is down", rtnl.RouteText(o))
 			o = live
 		}
 		if rtnl.HasRoute(all, o) {
@@ -167,7 +167,7 @@ func (b *giveBack) restoreRoutes() error {
 	gone := b.removedRoutes(all)
 	for _, o := range list {
 		if rtnl.HasRoute(gone, o) {
-			b.notef("the %s is no longer on %s and is not given back", rtnl.RouteText(o), b.adapter.Name)
+			b.notef("the %s is no longer on %s: not restored", rtnl.RouteText(o), b.adapter.Name)
 			continue
 		}
 		taken := func(r rtnl.Object) bool {

@@ -213,14 +213,14 @@ func (b *giveBack) giveInheritedAddresses() error {
 				wait.AddInherited(b.absent[0], a, rtnl.BootTime())
 				fallthrough
 			case m != nil && b.memberOf(m) == nil:
-				b.notef("%s waits in the journal: no NIC is there that can have it", rtnl.AddressPrefix(a))
+				b.notef("%s stays in the journal: no NIC can have it", rtnl.AddressPrefix(a))
 			default:
-				b.notef("%s of %s is given to nobody: no NIC has IPv6", rtnl.AddressPrefix(a), b.h.o.Team)
+				b.notef("%s of %s is lost: no NIC has IPv6", rtnl.AddressPrefix(a), b.h.o.Team)
 			}
 			continue
 		}
 		if m != nil {
-			b.notef("%s of %s is given to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.whyNotBack(m))
+			b.notef("%s of %s goes to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.whyNotBack(m))
 			if l := (memberFamily{m, a.Family()}); !told[l] {
 				told[l] = true
 				b.noteSettings(l, to)
@@ -257,7 +257,7 @@ func (b *giveBack) noteSettings(l memberFamily, to *member) {
 		family = "ipv6/"
 	}
 	if left := differingSettings(family, l.of, to.was); len(left) > 0 {
-		b.notef("%s keeps its own settings; these are not its: %s", to.nic.Name, joinSome(left))
+		b.notef("%s keeps its own settings; they differ in: %s", to.nic.Name, joinSome(left))
 	}
 }
 
@@ -294,7 +294,7 @@ func (b *giveBack) adapterConnects(a rtnl.Object) bool {
 // whyNotBack says why a NIC does not get its own addresses.
 func (b *giveBack) whyNotBack(m *journal.MemberState) string {
 	if b.memberOf(m) == nil {
-		return m.Name + " is not there"
+		return m.Name + " is absent"
 	}
 	return m.Name + " has no link"
 }
@@ -369,10 +369,10 @@ func (b *giveBack) checkNothingLost() error {
 	if lost == nil {
 		return nil
 	}
-	why := fmt.Sprintf("%s of %s would be lost: the journal names no NIC of the team that is there", strings.Join(lost, ", "), b.adapter.Name)
+	why := fmt.Sprintf("%s of %s would be lost: the journal names no present NIC", strings.Join(lost, ", "), b.adapter.Name)
 	if len(b.j.Damaged) > 0 {
 		return damagedProblem(b.h.o.Team, b.j.Path, why)
 	}
-	return &api.Problem{Kind: api.Failed, What: "give NICs of " + b.h.o.Team + " back", Why: why,
-		Fix: "move them by hand (ip address), then repeat the command"}
+	return &api.Problem{Kind: api.Failed, What: "release NICs of " + b.h.o.Team, Why: why,
+		Fix: "move them by hand (ip address), then retry"}
 }

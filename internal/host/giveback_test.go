@@ -84,8 +84,8 @@ func TestLenderCannotCarry(t *testing.T) {
 						t.Errorf("%s is on %s", a, nic)
 					}
 				}
-				if notes := strings.Join(out.Notes, "\n"); !strings.Contains(notes, "10.9.0.1/24 of na is given to nb") ||
-					strings.Count(notes, "nb keeps its own settings; these are not its: net.ipv4.conf.na.arp_ignore=1") != 1 {
+				if notes := strings.Join(out.Notes, "\n"); !strings.Contains(notes, "10.9.0.1/24 of na goes to nb") ||
+					strings.Count(notes, "nb keeps its own settings; they differ in: net.ipv4.conf.na.arp_ignore=1") != 1 {
 					t.Errorf("notes: %s", notes)
 				}
 				for _, route := range []string{"default via 10.9.0.254 dev nb proto dhcp metric 100", "10.9.0.0/24 dev nb proto kernel scope link src 10.9.0.1 metric 77",
@@ -142,7 +142,7 @@ func TestNoNICIsThere(t *testing.T) {
 			h = w.open(nil)
 			out, err := h.Restore()
 			must(t, err)
-			if notes := strings.Join(out.Notes, "\n"); len(out.Members) > 0 || !strings.Contains(notes, "na is not there") {
+			if notes := strings.Join(out.Notes, "\n"); len(out.Members) > 0 || !strings.Contains(notes, "na is absent") {
 				t.Errorf("restored %+v", out)
 			}
 			switch then {

@@ -14,7 +14,7 @@ var nftForms = []struct{ name, ruleset, says string }{
 	{"name", `chain i { type filter hook input priority 0; iifname "na" accept; }`, `inet f, chain i: iifname "na" accept`},
 	{"among conditions", `chain i { type filter hook input priority 0; ip saddr 192.0.2.0/24 iifname "na" tcp dport 22 counter accept; }`, `iifname "na" … accept`},
 	{"wildcard", `chain i { type filter hook input priority 0; iifname "n*" drop; }`, `iifname "n*" drop`},
-	{"negated", `chain i { type filter hook input priority 0; iifname != "na" drop; }`, `will match what goes by team0: inet f, chain i: iifname != "na" drop`},
+	{"negated", `chain i { type filter hook input priority 0; iifname != "na" drop; }`, `firewall rules match traffic of team0, but not of na: inet f, chain i: iifname != "na" drop`},
 	{"negated wildcard", `chain i { type filter hook input priority 0; iifname != "n*" drop; }`, `iifname != "n*" drop`},
 	{"index", `chain i { type filter hook input priority 0; iif "na" accept; }`, `iif `},
 	{"index in a set", `chain i { type filter hook input priority 0; iif { "na", "lo" } accept; }`, `iif { … } accept`},
@@ -63,7 +63,7 @@ var nftForms = []struct{ name, ruleset, says string }{
 
 	{"a rule for both and one for each", `chain i { type filter hook input priority 0; iifname { "lo", "na" } accept; iifname "team0" accept; }`, ""},
 	{"more for the adapter", `chain i { type filter hook input priority 0; iifname "team0" tcp dport 80 accept; iifname { "lo", "team0" } tcp dport 81 accept; }`, ""},
-	{"a wildcard for the adapter", `chain i { type filter hook input priority 0; iifname "t*" drop; }`, `will match what goes by team0: inet f, chain i: iifname "t*" drop`},
+	{"a wildcard for the adapter", `chain i { type filter hook input priority 0; iifname "t*" drop; }`, `firewall rules match traffic of team0, but not of na: inet f, chain i: iifname "t*" drop`},
 
 	{"a rule for each, that do different things", `chain i { type filter hook input priority 0; iifname "na" drop; iifname "team0" accept; }`, `iifname "na" drop`},
 	{"concatenation for another port", `set s { type ifname . inet_service; elements = { "na" . 22, "team0" . 23 }; }; chain i { type filter hook input priority 0; iifname . tcp dport @s accept; }`, `iifname @s`},

@@ -37,7 +37,7 @@ func (c *preflight) multicastGroups() {
 			names = append(names, text)
 		}
 		if len(names) > 0 {
-			c.warnf("programs have joined multicast groups on %s and will not hear them by the team until they join on %s: %s", n.Name, c.adapter, joinNames(names))
+			c.warnf("programs have joined multicast groups on %s and receive nothing until they join on %s: %s", n.Name, c.adapter, joinNames(names))
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (c *preflight) multicastRouters() {
 	}
 	for _, n := range c.nics {
 		if slices.Contains(routed, n.Name) {
-			c.warnf("a multicast router goes by %s and will not see what comes by the team: have it use %s", n.Name, c.adapter)
+			c.warnf("a multicast router uses %s and will not see the team's traffic: configure it for %s", n.Name, c.adapter)
 		}
 	}
 }

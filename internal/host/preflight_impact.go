@@ -62,8 +62,8 @@ func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters on the NICs would stop applying"),
-		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or answer for it with -y"}
+	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters of the NICs would no longer apply"),
+		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or accept it with -y"}
 }
 
 // CheckImpact is the part of CheckAdd for which the team's process may lack rights: it may not see other users'
@@ -96,14 +96,14 @@ func (c *preflight) masqueradedConnections() {
 		}
 	}
 	if cut, why := masquerade.CutConnections(addresses); cut > 0 {
-		c.warnf("%d connections that this host masquerades for others will be cut: %s", cut, why)
+		c.warnf("%d masqueraded connections will be cut: %s", cut, why)
 	}
 }
 
 // generalWarnings warns of what does not prevent the team.
 func (c *preflight) generalWarnings() {
 	if len(c.nics) == 1 && c.verb == "create" {
-		c.warnf("the team has one NIC only: nothing is gained until a second joins (nicteam add %s NIC)", c.cfg.Team)
+		c.warnf("the team has only one NIC: no gain before a second joins (nicteam add %s NIC)", c.cfg.Team)
 	}
 	for _, text := range c.unfitForMode() {
 		c.warnf("%s", text)

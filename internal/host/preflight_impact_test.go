@@ -116,7 +116,7 @@ func TestBoundPrograms(t *testing.T) {
 	for name, ethertype := range map[string]uint16{"discovery": unix.ETH_P_PPP_DISC, "session": unix.ETH_P_PPP_SES} {
 		t.Run("PPPoE "+name, func(t *testing.T) {
 			packet(ethertype)(t, "na")
-			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "speaks PPPoE") {
+			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "runs PPPoE") {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -181,7 +181,7 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	run(t, policy("dev nc"))
 	saysOfNA(t, h, "")
 	run(t, policy("dev na"))
-	saysOfNA(t, h, "IPsec policies are for na and do not hold for what goes by team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
+	saysOfNA(t, h, "IPsec policies apply to na, but not to team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
 }
 
 // TestLeasedNIC: only the NIC that has a lease is said to have one.
@@ -189,7 +189,7 @@ func TestLeasedNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
 	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, ConsentAsk)
-	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is leased") {
+	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is a DHCP lease") {
 		t.Errorf("%+v, warnings %q", p, warnings)
 	}
 }

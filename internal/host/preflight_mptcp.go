@@ -51,7 +51,7 @@ func (c *preflight) mptcpEndpoints() {
 			}
 		}
 		if len(on) > 0 {
-			c.warnf("MPTCP endpoints are bound to %s and make no subflows while the team has it: %s; afterwards: ip mptcp endpoint delete, and add with dev %s", n.Name, joinNames(on), c.adapter)
+			c.warnf("MPTCP endpoints are bound to %s and open no subflows while it is a member: %s; move them: ip mptcp endpoint delete, and add with dev %s", n.Name, joinNames(on), c.adapter)
 		}
 	}
 }

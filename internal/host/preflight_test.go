@@ -52,13 +52,13 @@ func TestCheckRefuses(t *testing.T) {
 		{"did you mean", configOf("an"), nil, api.NotFound, `no NIC "an"`, "nb", "did you mean na?"},
 		{"none", configOf(), nil, api.Usage, "no NIC", "at least one", "nicteam create team0 "},
 		{"loopback", configOf("lo"), nil, api.Usage, "lo", "loopback", "na"},
-		{"not Ethernet", configOf("tun9"), nil, api.Usage, "tun9", "no Ethernet", "na"},
+		{"not Ethernet", configOf("tun9"), nil, api.Usage, "tun9", "not an Ethernet NIC", "na"},
 		{"twice", configOf("na", "nb", "na"), nil, api.Usage, "na is given twice", "once", "once"},
 		{"in a bridge", configOf("pnc"), nil, api.Conflict, "pnc", "bridge br9", "nomaster"},
 		{"a bridge", configOf("br9"), nil, api.Usage, "br9", "bridge", "na"},
 		{"macvlan on it", configOf("nc"), nil, api.Conflict, "nc", "mv9", "ip link del mv9"},
 		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, api.Conflict, "na", "team7", "nicteam remove team7 na"},
-		{"nexthop object", configOf("nh9"), nil, api.Conflict, "nh9", "10.66.0.0/16 leads by it through nexthop object 77", "ip nexthop"},
+		{"nexthop object", configOf("nh9"), nil, api.Conflict, "nh9", "10.66.0.0/16 uses it through nexthop object 77", "ip nexthop"},
 		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, api.Usage, "bad name", "16 bytes", "15"},
 		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, api.Usage, "bad name", "'/'", "team0"},
 		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, api.Conflict, "nb is taken", "veth", "ip link del nb"},
@@ -101,7 +101,7 @@ func TestCheckAccepts(t *testing.T) {
 	}
 	c := configOf("na")
 	c.Gateway, c.MTU = netip.MustParseAddr("10.9.0.254"), 1280
-	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "one NIC only") {
+	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "only one NIC") {
 		t.Errorf("one NIC: %v, %q", p, warnings)
 	}
 	labtest.Tool(t, "nft", "nftables")

@@ -104,7 +104,7 @@ func (h *Host) relearn(to NIC, l raState) error {
 	if len(l.routes)+len(l.addresses) == 0 {
 		return nil
 	}
-	if err := h.faultPoint("hand " + to.Name + " a router advertisement"); err != nil {
+	if err := h.faultPoint("inject a router advertisement into " + to.Name); err != nil {
 		return err
 	}
 	left, err := h.injectRAs(to, l)
@@ -137,14 +137,14 @@ func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 	frames := raFrames(l, macs)
 	inject, err := newInjector()
 	if err != nil {
-		h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+		h.log.Debug("no router advertisement injected", "nic", to.Name, "err", err)
 		return h.missingRAState(to, l)
 	}
 	defer inject.close()
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		for _, f := range frames {
 			if err := inject.receive(to.Index, f); err != nil {
-				h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+				h.log.Debug("no router advertisement injected", "nic", to.Name, "err", err)
 				return h.missingRAState(to, l)
 			}
 		}

@@ -157,7 +157,7 @@ func unwritable(nic, key string) error {
 // ignoreReadOnly returns nil for an optional setting that cannot be written.
 func (h *Host) ignoreReadOnly(err error) error {
 	if err != nil && !rtnl.IsInjectedCrash(err) && isReadOnly(err) {
-		h.log.Debug("done without", "err", err)
+		h.log.Debug("optional setting skipped", "err", err)
 		return nil
 	}
 	return err

@@ -235,7 +235,7 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	defer h.mu.Unlock()
 	_, to, err := h.recordedMembers(adapter, nil)
 	if err != nil {
-		return fmt.Errorf("give addresses: %w", err)
+		return fmt.Errorf("assign addresses: %w", err)
 	}
 	r := journal.Record{Kind: journal.KindGive}
 	for _, p := range addresses {
@@ -248,17 +248,17 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 		return h.writeProblem(err)
 	}
 	if err := h.enableIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
-		return fmt.Errorf("give addresses: %w", err)
+		return fmt.Errorf("assign addresses: %w", err)
 	}
 	for _, p := range addresses {
 		if err := h.rt.AddAddress(rtnl.NewAddress(p, adapter), to.Name); err != nil {
-			return fmt.Errorf("give addresses: %w", err)
+			return fmt.Errorf("assign addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may exist until they are stripped.
 		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
-			return fmt.Errorf("give gateway %s: %w", gateway, err)
+			return fmt.Errorf("assign gateway %s: %w", gateway, err)
 		}
 	}
 	return nil

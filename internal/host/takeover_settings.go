@@ -96,7 +96,7 @@ func (h *Host) CopySettings(adapter int, lender string, members []string) (notes
 		func() error { return c.relearnLost(learned) },
 	)
 	if err != nil {
-		return nil, fmt.Errorf("carry settings to adapter: %w", err)
+		return nil, fmt.Errorf("copy settings to adapter: %w", err)
 	}
 	notes = c.notes()
 	for _, m := range list {
@@ -108,7 +108,7 @@ func (h *Host) CopySettings(adapter int, lender string, members []string) (notes
 			left = append(left, differingSettings("ipv6/", m, six)...)
 		}
 		if len(left) > 0 {
-			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s do not go along: %s", to.Name, m.Name, joinSome(left)))
+			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s are not copied: %s", to.Name, m.Name, joinSome(left)))
 		}
 	}
 	return notes, nil
@@ -191,7 +191,7 @@ func (c *settingsCopier) notes() []string {
 			why = fmt.Errorf("/proc/sys: %w", cause)
 		}
 	}
-	return []string{fmt.Sprintf("%s does not get what its members have: %s (%v)", c.to.Name, joinSome(c.failed), why)}
+	return []string{fmt.Sprintf("settings not copied to %s: %s (%v)", c.to.Name, joinSome(c.failed), why)}
 }
 
 // joinSome joins the first few.
@@ -256,7 +256,7 @@ func (c *settingsCopier) relearnLost(had []rtnl.Object) error {
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}
-			c.h.log.Warn("default route not given back", "nic", n.Name, "err", err)
+			c.h.log.Warn("default route not restored", "nic", n.Name, "err", err)
 		}
 	}
 	return nil

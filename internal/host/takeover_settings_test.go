@@ -249,7 +249,7 @@ func TestSettingsOfOthers(t *testing.T) {
 	}
 	notes, err := h.CopySettings(adapter, "na", w.nics)
 	must(t, err)
-	want := []string{"team0 has one value of each setting; these of nb do not go along: net.ipv4.conf.nb.rp_filter=2"}
+	want := []string{"team0 has one value of each setting; these of nb are not copied: net.ipv4.conf.nb.rp_filter=2"}
 	if d := cmp.Diff(want, notes); d != "" {
 		t.Errorf("notes (-want +got):\n%s", d)
 	}

@@ -26,7 +26,7 @@ var Table = []Setting{
 	{Key: "members", Kernel: "slaves", Help: "the NICs: names, or in a file {name, weight, port_priority}",
 		value: nics},
 	{Key: "match", Live: true,
-		Help: "which NIC takes the place of a member that was gone: name (any NIC of that name) or mac (the same NIC)",
+		Help: "what identifies the NIC of a member that was gone",
 		value: choice(func(c *Config) *MatchPolicy {
 			return &c.Match
 		}, []MatchPolicy{MatchName, MatchMAC}, named[MatchPolicy]([]string{"name", "mac"}, false))},
@@ -45,7 +45,7 @@ var Table = []Setting{
 			[]modes.Reselect{modes.ReselectAlways, modes.ReselectBetter, modes.ReselectFailure},
 			parsed(modes.ParseReselect))},
 	{Key: "active", Kernel: "active_slave", Live: true, NoFile: true,
-		Help:  "active member, until it fails; none: by the rules",
+		Help:  "active member until it fails; none: back to the rules of the mode",
 		value: nicName(func(c *Config) *string { return &c.Active })},
 	{Key: "packets_per_member", Kernel: "packets_per_slave", Live: true, Mode: modes.RoundRobin,
 		Help:  "consecutive frames on one NIC, 0 for a random NIC each",
@@ -75,7 +75,7 @@ var Table = []Setting{
 		value: duration(func(c *Config) *time.Duration { return &c.AnnounceInterval }, 10*time.Millisecond, time.Minute,
 			"")},
 	{Key: "lacp_rate", Live: true, Mode: modes.LACP, Strict: true,
-		Help: "how often the partner is asked to send: slow (30 s) or fast (1 s)", value: lacpRate},
+		Help: "how often the partner is asked to send: each 30 s or each second", value: lacpRate},
 	{Key: "lacp_active", Live: true, Mode: modes.LACP, Strict: true,
 		Help:  "off: send LACPDUs only to a partner that sends them",
 		value: toggle(func(c *Config) *bool { return &c.LACP.Active })},

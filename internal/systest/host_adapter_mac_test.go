@@ -156,7 +156,7 @@ func TestAdapterMACByHand(t *testing.T) {
 					t.Errorf("state %s (%s), was %s, data path %s", s.State, s.Reason, before.State, s.Datapath)
 				}
 				// Who lent its MAC first lends it no more.
-				if said := w.nicteam("remove", teamName, "eth1"); strings.Contains(said, "given back down") {
+				if said := w.nicteam("remove", teamName, "eth1"); strings.Contains(said, "released down") {
 					t.Errorf("remove eth1 said\n%s", said)
 				}
 				ping(t, w.peer, box4, 100)

@@ -237,12 +237,12 @@ func TestWarningsThatNobodyWaitsFor(t *testing.T) {
 		[]byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))
 	s := w.supervise("--release")
 	st := w.await("the team", isUp)
-	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "one NIC only") }) {
+	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "only one NIC") }) {
 		t.Errorf("status warns of %q", st.Warnings)
 	}
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
 	s.ended(t, "SIGTERM")
-	if !strings.Contains(s.log.String(), "one NIC only") {
+	if !strings.Contains(s.log.String(), "only one NIC") {
 		t.Errorf("the log says\n%s", s.log)
 	}
 }

@@ -110,7 +110,7 @@ func TestContainersThatLack(t *testing.T) {
 		{container{"NET_RAW", ":", "net_admin,dac_override"}, 4, []string{"no CAP_NET_RAW", "--cap-add NET_RAW"}},
 		{container{"both", ":", "dac_override"}, 4, []string{"no CAP_NET_ADMIN and no CAP_NET_RAW"}},
 		{container{"BPF and nft", ":" + noNft, dockersOwn + ",net_admin"}, 4,
-			[]string{"no CAP_BPF", "no program nft", "--cap-add BPF"}},
+			[]string{"no CAP_BPF", "nft is not installed", "--cap-add BPF"}},
 		{container{"/proc/sys", "mount -t tmpfs none /proc/sys", ""}, 4, []string{"boot_id"}},
 		{container{"/dev/net/tun", "mount -t tmpfs none /dev", ""}, 1, []string{"TAP", "mknod"}},
 	} {

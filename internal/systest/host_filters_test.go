@@ -27,7 +27,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	w.checkUnchanged("after a create that was refused", before)
 	w.checkNoFiles("after a create that was refused")
 	if r := w.try(append(create, "--dry-run", "-y")...); r.Code != 0 ||
-		!strings.Contains(r.Err, "warning: firewall rules match eth1") {
+		!strings.Contains(r.Err, "warning: firewall rules match traffic of eth1") {
 		t.Errorf("dry run: %+v", r)
 	}
 	w.checkUnchanged("after a dry run", before)
@@ -36,7 +36,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	warned, begun := strings.Index(string(out), "warning: firewall rules match eth1"),
+	warned, begun := strings.Index(string(out), "warning: firewall rules match traffic of eth1"),
 		strings.Index(string(out), "adapter team0")
 	if warned < 0 || begun < 0 || warned > begun {
 		t.Errorf("create says\n%s", out)

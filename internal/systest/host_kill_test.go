@@ -354,7 +354,7 @@ func TestForgetWhatIsNotKept(t *testing.T) {
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	checkRefused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
+	checkRefused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "has nothing for it")
 	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
 		t.Error("it was given back all the same")
 	}

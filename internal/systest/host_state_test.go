@@ -68,7 +68,7 @@ func TestHostIsAsBefore(t *testing.T) {
 			before:  "ip -6 route del fd22::/32; ip route del 10.22.0.0/16; ip link set eth1 down",
 			options: []string{"--mode", "active-backup"}, want: "10.8.0.1/24"},
 		{name: "one NIC", nics: 1, options: []string{"--mode", "active-backup"}, want: "10.9.0.11/24",
-			warning: "one NIC only"},
+			warning: "only one NIC"},
 		{name: "promiscuous before", before: "ip link set eth2 promisc on allmulticast on",
 			options: []string{"--mode", "xor"}, want: "10.9.0.11/24"},
 	}
@@ -175,7 +175,7 @@ func TestRemovedNICHasWhatItHad(t *testing.T) {
 		t.Errorf("eth2 has an address that the adapter has, too:\n%s", shown)
 	}
 	r := w.try("remove", teamName, "eth1")
-	if r.Code != 0 || !strings.Contains(r.Out, "given back down") || !strings.Contains(r.Out, "ip link set eth1 up") {
+	if r.Code != 0 || !strings.Contains(r.Out, "released down") || !strings.Contains(r.Out, "ip link set eth1 up") {
 		t.Errorf("remove of the NIC that lent its MAC: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}
 	labtest.Eventually(t, "eth1 down", func() bool { return strings.Contains(w.sh("ip link show eth1"), "state DOWN") })

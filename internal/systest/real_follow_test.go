@@ -187,7 +187,7 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 	w.ip("link set eth4 mtu 1200")
 	before := w.state()
 	r := w.try("create", teamName, "eth1", "eth2", "--json")
-	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 goes from 1500 to 9000, as eth1 has") {
+	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 changes from 1500 to 9000, that of eth1") {
 		t.Fatalf("create: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(w.eventReasons("mtu-changed")) != 0 {
@@ -197,7 +197,7 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 		t.Errorf("not kept for the next boot:\n%s", kept)
 	}
 	r = w.try("add", teamName, "eth4")
-	if r.Code != 0 || !strings.Contains(r.Out+r.Err, "the MTU of eth4 goes from 1200 to 9000, as team0 has") {
+	if r.Code != 0 || !strings.Contains(r.Out+r.Err, "the MTU of eth4 changes from 1200 to 9000, that of team0") {
 		t.Errorf("add: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	w.awaitMember("eth4", "up")
@@ -316,7 +316,7 @@ func TestTwinNICs(t *testing.T) {
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	before := w.state()
 	r := w.try("create", teamName, "eth1", "eth2")
-	checkRefused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
+	checkRefused(t, r, 5, "eth1 and eth2 have the same MAC", "ip link set eth2 address", "active-backup")
 	w.checkUnchanged("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
 	conn := w.startEcho()
@@ -332,7 +332,7 @@ func TestTwinNICs(t *testing.T) {
 	conn.check("in elb")
 
 	w.ip("link set eth3 address 02:00:00:00:ee:02")
-	checkRefused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have the same MAC")
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	s := w.awaitMember("eth2", "down")
 	m := memberOf(t, s, "eth2")

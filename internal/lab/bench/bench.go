@@ -18,15 +18,18 @@ type group struct {
 
 // groups in the order in which they run.
 var groups = []group{
-	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded"}, (*bench).speed},
+	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded"},
+		(*bench).speed},
 	{[]string{"ping-loaded", "ping-loaded-p99"}, (*bench).latency},
 	{[]string{"xor", "round-robin"}, (*bench).sum},
 	{[]string{"create"}, (*bench).create},
 	{[]string{"idle-cpu", "rss-idle"}, (*bench).idle},
-	{[]string{"failover-out", "failover-in", "fastpath-failover-out", "fastpath-failover-out-late", "fastpath-failover-in", "fastpath-failover-in-late"}, (*bench).failover},
+	{[]string{"failover-out", "failover-in", "fastpath-failover-out", "fastpath-failover-out-late",
+		"fastpath-failover-in", "fastpath-failover-in-late"}, (*bench).failover},
 	{[]string{"second-loss"}, (*bench).secondLoss},
 	{[]string{"dead-of-six"}, (*bench).shares},
-	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"}, (*bench).elbSpeed},
+	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"},
+		(*bench).elbSpeed},
 	{[]string{"elb-8-flows", "elb-8-even", "elb-mixed"}, (*bench).elbFlows},
 	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
@@ -38,8 +41,10 @@ var groups = []group{
 	{[]string{"lacp-pdu-gap", "lacp-pdu-gap-p99"}, (*bench).onTime},
 	{[]string{"lacp-32-flows"}, (*bench).lacpFlows},
 	{[]string{"lacp-flaps"}, (*bench).flaps},
-	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"}, (*bench).costs},
-	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).changeDatapath},
+	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"},
+		(*bench).costs},
+	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"},
+		(*bench).changeDatapath},
 }
 
 type bench struct {
@@ -49,8 +54,10 @@ type bench struct {
 
 // alsoFast are measures that include the fast path.
 var alsoFast = []string{
-	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded", "ping-loaded-p99", "xor", "round-robin",
-	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost", "elb-duplicated", "elb-reordered", "elb-forced",
+	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded",
+	"ping-loaded-p99", "xor", "round-robin",
+	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost",
+	"elb-duplicated", "elb-reordered", "elb-forced",
 	"elb-in", "elb-in-ipv6", "lacp-change-over", "lacp-pdu-gap", "lacp-pdu-gap-p99", "lacp-32-flows", "lacp-flaps",
 }
 
@@ -79,7 +86,8 @@ func (b *bench) otherLoad(ctx context.Context) figure {
 		return figure(math.NaN())
 	}
 	if percent > 5 {
-		b.warn("other programs take %.0f %% of the CPUs: figures are disturbed, gaps and small ratios most of all", percent)
+		b.warn("other programs take %.0f %% of the CPUs: figures are disturbed, gaps and small ratios most of all",
+			percent)
 	}
 	return figure(percent)
 }
@@ -159,7 +167,8 @@ func (b *bench) interleave(ctx context.Context, rounds int, contestants []contes
 }
 
 // repeat takes a figure of one contestant several times.
-func (b *bench) repeat(ctx context.Context, n int, name string, m *measure, take func(ctx context.Context, i int) (float64, error)) {
+func (b *bench) repeat(ctx context.Context, n int, name string, m *measure,
+	take func(ctx context.Context, i int) (float64, error)) {
 	i := 0
 	b.interleave(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
 		f, err := take(ctx, i)

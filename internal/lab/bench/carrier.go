@@ -10,11 +10,11 @@ import (
 	"nicteam/internal/lab"
 )
 
-// carrierCounter reads when a NIC of a host loses its carrier, the first moment at which a team can know. sysfs counts losses
-// without a lock; link events come up to a second late, and a netlink request waits for RTNL.
+// carrierCounter reads when a NIC of a host loses its carrier, the first moment at which a team can know. sysfs counts
+// losses without a lock; link events come up to a second late, and a netlink request waits for RTNL.
 //
-// Cutting a cable takes some 0.3 ms: frames are lost from its start, and the carrier goes towards its end, so neither start
-// nor end of the call is that moment.
+// Cutting a cable takes some 0.3 ms: frames are lost from its start, and the carrier goes towards its end, so neither
+// start nor end of the call is that moment.
 type carrierCounter struct {
 	name string
 	file int
@@ -66,8 +66,8 @@ func (c *carrierCounter) losses() (count [16]byte, err error) {
 	return count, err
 }
 
-// timeLoss calls cut and returns when the flag had gone, some 20 µs late. On a machine that is so busy that the reader has to
-// wait, that is at most when cut returned.
+// timeLoss calls cut and returns when the flag had gone, some 20 µs late. On a machine that is so busy that the reader
+// has to wait, that is at most when cut returned.
 func (c *carrierCounter) timeLoss(cut func() error) (time.Time, error) {
 	before, err := c.losses()
 	if err != nil {

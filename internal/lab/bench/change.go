@@ -15,8 +15,10 @@ const (
 
 // changeDatapath changes a team's data path under traffic, to and fro.
 func (b *bench) changeDatapath(ctx context.Context) {
-	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath and back in turn: frames", changeRate)
-	lost := b.measure("fastpath-change-lost", what+" lost at a change, without those that waited too long for the relay, of the adapter's queue", "frames")
+	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath "+
+		"and back in turn: frames", changeRate)
+	lost := b.measure("fastpath-change-lost",
+		what+" lost at a change, without those that waited too long for the relay, of the adapter's queue", "frames")
 	twice := b.measure("fastpath-change-duplicated", what+" that came twice", "frames")
 	late := b.measure("fastpath-change-reordered", what+" that came after a later one of their flow", "frames")
 	gap := b.measure("fastpath-change-gap", "the same: longest gap, without the machine's standstills", "ms")
@@ -43,8 +45,10 @@ func (b *bench) changeDatapath(ctx context.Context) {
 		s.Rate, s.Witness = changeRate, witness
 		return contestant{name: name, take: func(ctx context.Context) ([]float64, error) {
 			report, waited, err := r.changeUnderTraffic(ctx, s)
-			lost.Notes = append(lost.Notes, fmt.Sprintf("%s, to %s: %v; the adapter's queue had no room for %d", name, r.path, report, waited))
-			return []float64{float64(report.Lost - min(report.Lost, waited)), float64(report.Duplicated), float64(report.Reordered), milliseconds(report.Gap.Net)}, err
+			lost.Notes = append(lost.Notes, fmt.Sprintf("%s, to %s: %v; the adapter's queue had no room for %d",
+				name, r.path, report, waited))
+			return []float64{float64(report.Lost - min(report.Lost, waited)), float64(report.Duplicated),
+				float64(report.Reordered), milliseconds(report.Gap.Net)}, err
 		}}
 	}
 	b.interleave(ctx, b.few(20), []contestant{
@@ -53,8 +57,8 @@ func (b *bench) changeDatapath(ctx context.Context) {
 	}, all...)
 }
 
-// changeUnderTraffic changes the data path in the middle of a stream. waited are frames that the full queue of the adapter
-// dropped because the machine did not schedule the team's process: they are no effect of the change.
+// changeUnderTraffic changes the data path in the middle of a stream. waited are frames that the full queue of the
+// adapter dropped because the machine did not schedule the team's process: they are no effect of the change.
 func (r *rig) changeUnderTraffic(ctx context.Context, s lab.Stream) (report lab.Report, waited uint64, err error) {
 	adapter, err := r.box.Handle().LinkByName(teamName)
 	if err != nil {

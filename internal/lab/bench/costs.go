@@ -25,14 +25,16 @@ const (
 	fastELB  = "fastpath elb"
 )
 
-// costs compares the cost of a frame. One thread sends and receives, so that all work between is in its CPU time, on one CPU.
-// Other programs disturb single turns, and hardly the fastest quarter.
+// costs compares the cost of a frame. One thread sends and receives, so that all work between is in its CPU time, on
+// one CPU. Other programs disturb single turns, and hardly the fastest quarter.
 func (b *bench) costs(ctx context.Context) {
-	what := "one thread sends, and receives what it has sent: UDP frames of 64 octets from box to peer, 32 at a time: time for one, of the quickest quarter the slowest"
+	what := "one thread sends, and receives what it has sent: UDP frames of 64 octets from box to peer, 32 " +
+		"at a time: time for one, of the quickest quarter the slowest"
 	measures := []*measure{
 		b.measure("fastpath-cost-udp-out", what, "ns"),
 		b.measure("fastpath-cost-udp-in", "the same from peer to box", "ns"),
-		b.measure("fastpath-cost-tcp-out", "the same by TCP from box to peer, 256 KiB at a time: time for 64 KiB", "µs"),
+		b.measure("fastpath-cost-tcp-out", "the same by TCP from box to peer, 256 KiB at a time: time for 64 KiB",
+			"µs"),
 		b.measure("fastpath-cost-tcp-in", "the same from peer to box", "µs"),
 	}
 	names := []string{plain, redirect, fast, fastELB}
@@ -67,21 +69,22 @@ func (b *bench) costs(ctx context.Context) {
 		m.compare(fast, plain, redirect).compare(redirect, plain).compare(fastELB, fast)
 		var all []contestant
 		for _, name := range names {
-			all = append(all, contestant{name: name, missing: faults[name], take: func(ctx context.Context) ([]float64, error) {
-				p, err := open(rigs[name])
-				if err != nil {
-					return nil, err
-				}
-				defer p.close()
-				took, err := p.cost(b.turn / 4)
-				if err == nil {
-					err = rigs[name].checkDatapath(ctx)
-				}
-				if m.Unit == "µs" {
-					took /= 1000
-				}
-				return []float64{took}, err
-			}})
+			all = append(all, contestant{name: name, missing: faults[name],
+				take: func(ctx context.Context) ([]float64, error) {
+					p, err := open(rigs[name])
+					if err != nil {
+						return nil, err
+					}
+					defer p.close()
+					took, err := p.cost(b.turn / 4)
+					if err == nil {
+						err = rigs[name].checkDatapath(ctx)
+					}
+					if m.Unit == "µs" {
+						took /= 1000
+					}
+					return []float64{took}, err
+				}})
 		}
 		b.interleave(ctx, b.rounds, all, m)
 	}
@@ -106,7 +109,8 @@ func (r *rig) redirects(ctx context.Context) error {
 			on, to int
 			flags  int32 // BPF_F_INGRESS
 			hook   ebpf.AttachType
-		}{{nic.Attrs().Index, a.Index(), 1, ebpf.AttachTCXIngress}, {a.Index(), nic.Attrs().Index, 0, ebpf.AttachTCXEgress}} {
+		}{{nic.Attrs().Index, a.Index(), 1, ebpf.AttachTCXIngress},
+			{a.Index(), nic.Attrs().Index, 0, ebpf.AttachTCXEgress}} {
 			p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: asm.Instructions{
 				asm.Mov.Imm(asm.R1, int32(h.to)), asm.Mov.Imm(asm.R2, h.flags), asm.FnRedirect.Call(), asm.Return(),
 			}})
@@ -184,12 +188,14 @@ func datagrams(from, to *lab.Host, cidr string) (*pair, error) {
 	got, _ := messages(frameBatch, framePayload)
 	p.of = frameBatch
 	p.round = func() error {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(p.out), uintptr(unsafe.Pointer(unsafe.SliceData(sent))), frameBatch, 0, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(p.out), uintptr(unsafe.Pointer(unsafe.SliceData(sent))),
+			frameBatch, 0, 0, 0)
 		if errno != 0 || n != frameBatch {
 			return fmt.Errorf("send %d datagrams: %d were sent: %w", frameBatch, n, errno)
 		}
 		for left := frameBatch; left > 0; {
-			n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(p.in), uintptr(unsafe.Pointer(unsafe.SliceData(got))), uintptr(left), unix.MSG_WAITFORONE, 0, 0)
+			n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(p.in),
+				uintptr(unsafe.Pointer(unsafe.SliceData(got))), uintptr(left), unix.MSG_WAITFORONE, 0, 0)
 			if errno != 0 {
 				return fmt.Errorf("%d datagrams did not arrive: %w", left, errno)
 			}
@@ -224,7 +230,8 @@ func stream(from, to *lab.Host, cidr string) (*pair, error) {
 	return p, nil
 }
 
-// connectedPair opens a socket in each of two hosts and connects one to the other, which waits for a second at most for what comes.
+// connectedPair opens a socket in each of two hosts and connects one to the other, which waits for a second at most for
+// what comes.
 func connectedPair(from, to *lab.Host, cidr string, kind int) (p *pair, err error) {
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {

@@ -35,7 +35,8 @@ type cutter struct {
 	told     linkEvents
 }
 
-func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string, settings ...string) (c *cutter, err error) {
+func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
+	settings ...string) (c *cutter, err error) {
 	r, err := b.switched("cut", network{nics: nics})
 	if err != nil {
 		return nil, err
@@ -195,8 +196,8 @@ func (c *cutter) listen() error {
 // late is the part of the gap after the team knew of the loss: that of the data path, without the link watch.
 func (l loss) late() time.Duration { return max(0, l.gap.Net-max(0, l.team)) }
 
-// gaps repeats losses. Beside the gap of each it reports the longest one without a cut. late, if not nil, gets the part of
-// each gap that is not the link watch's.
+// gaps repeats losses. Beside the gap of each it reports the longest one without a cut. late, if not nil, gets the part
+// of each gap that is not the link watch's.
 func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(context.Context) (loss, error)) {
 	of := team1
 	if strings.HasPrefix(m.Name, fast) {
@@ -223,7 +224,9 @@ func (b *bench) gaps(ctx context.Context, n int, m, late *measure, lose func(con
 		with.set(i, milliseconds(l.gap.Net))
 		without.set(i, milliseconds(l.before.Net))
 		after.set(i, milliseconds(l.late()))
-		b.logf("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took %v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team), round(l.took), l.before)
+		b.logf("%s %d/%d %s  cut %v from %v on, told by the kernel after %v, noted by the team after %v (took "+
+			"%v)  no cut %v", m.Name, i+1, n, m.Unit, l.gap, round(l.started), round(l.kernel), round(l.team),
+			round(l.took), l.before)
 	}
 	m.Notes = append(m.Notes, summary(all)...)
 }
@@ -250,8 +253,11 @@ func summary(all []loss) []string {
 	}
 	return []string{
 		fmt.Sprintf("longest with standstills: %s ms", number(milliseconds(longest.gap.Length))),
-		fmt.Sprintf("from the flag until the team noted the loss: %s; from then until its plan was in force: %s", figures(func(l loss) time.Duration { return l.team }), figures(func(l loss) time.Duration { return l.took })),
-		fmt.Sprintf("the kernel told of %d of %d more than 10 ms late: it tells once a second of all links of the machine together", late, len(all)),
+		fmt.Sprintf("from the flag until the team noted the loss: %s; from then until its plan was in force: %s",
+			figures(func(l loss) time.Duration { return l.team }),
+			figures(func(l loss) time.Duration { return l.took })),
+		fmt.Sprintf("the kernel told of %d of %d more than 10 ms late: it tells once a second of all links "+
+			"of the machine together", late, len(all)),
 	}
 }
 

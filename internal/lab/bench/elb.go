@@ -42,7 +42,8 @@ type loadOf struct {
 
 // measure returns Mbit/s from after on, and the load of the busiest member relative to the mean.
 func (l loadOf) measure(ctx context.Context, round int, after, d time.Duration) (mbit, busiest float64, err error) {
-	load := lab.Load{From: l.r.box, To: l.r.peer, Address: peerAddr, Flows: l.flows, FirstPort: l.ports(round), PortStep: portStep}
+	load := lab.Load{From: l.r.box, To: l.r.peer, Address: peerAddr, Flows: l.flows, FirstPort: l.ports(round),
+		PortStep: portStep}
 	running, err := load.Start(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -93,10 +94,12 @@ func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 	return bytes, nil
 }
 
-// elbFlows compares the throughput of an elb team over shaped NICs with that of such NICs alone. elb must find their rates: a
-// veth reports 10 Gbit/s.
+// elbFlows compares the throughput of an elb team over shaped NICs with that of such NICs alone. elb must find their
+// rates: a veth reports 10 Gbit/s.
 func (b *bench) elbFlows(ctx context.Context) {
-	sum := b.measure("elb-8-flows", "elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
+	sum := b.measure("elb-8-flows",
+		"elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a "+
+			"team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	even := b.measure("elb-8-even", "the same: what the busiest member carries, of the mean", "")
 	if b.wants(sum.Name, even.Name) {
@@ -122,7 +125,8 @@ func (b *bench) elbFlows(ctx context.Context) {
 		done()
 	}
 
-	mixed := b.measure("elb-mixed", "the same over a NIC of 100 and one of 500 Mbit/s: 12 flows over a team of both, against the sum of what each carries alone with 2 and 10 of them", "Mbit/s").
+	mixed := b.measure("elb-mixed", "the same over a NIC of 100 and one of 500 Mbit/s: 12 flows over a team of both, "+
+		"against the sum of what each carries alone with 2 and 10 of them", "Mbit/s").
 		compare(team2, alone).compare(fast2, alone)
 	if !b.wants(mixed.Name) {
 		return
@@ -139,8 +143,10 @@ func (b *bench) elbFlows(ctx context.Context) {
 	round := map[string]int{}
 	contestants, done := b.setUp(ctx, []setup{
 		{name: alone, network: network{nics: 1, rates: []uint64{500_000_000}}},
-		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay, args: elbTeam(2)},
-		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast, args: elbTeam(2)},
+		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay,
+			args: elbTeam(2)},
+		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast,
+			args: elbTeam(2)},
 	}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 		n := round[name]
 		round[name]++
@@ -207,7 +213,8 @@ func (b *bench) elbOrder(ctx context.Context) {
 	if b.quick {
 		d = 2 * orderStep
 	}
-	what := fmt.Sprintf("elb, 64 UDP flows, 20000 frames/s in all for %v over 3 NICs of 200 Mbit/s, every %v other rates and sizes: frames", d, orderStep)
+	what := fmt.Sprintf("elb, 64 UDP flows, 20000 frames/s in all for %v over 3 NICs of 200 Mbit/s, every "+
+		"%v other rates and sizes: frames", d, orderStep)
 	lost := b.measure("elb-lost", what+" lost", "frames")
 	twice := b.measure("elb-duplicated", what+" that came twice", "frames")
 	late := b.measure("elb-reordered", what+" that came after a later one of their flow, of a million", "10⁻⁶")
@@ -225,7 +232,8 @@ func (b *bench) elbOrder(ctx context.Context) {
 			return nil, err
 		}
 		lost.Notes = append(lost.Notes, fmt.Sprintf("%s: %v", name, total))
-		figures := []float64{float64(total.Lost), float64(total.Duplicated), 1e6 * float64(total.Reordered) / float64(max(total.Received, 1)), 0}
+		figures := []float64{float64(total.Lost), float64(total.Duplicated),
+			1e6 * float64(total.Reordered) / float64(max(total.Received, 1)), 0}
 		if r.client != nil {
 			st, err := r.client.Status(ctx)
 			if err != nil {
@@ -246,7 +254,8 @@ func (b *bench) elbOrder(ctx context.Context) {
 func drops(st *api.Status) (out []string) {
 	for _, m := range st.Members {
 		if m.TX.Drops > 0 || m.RX.Drops > 0 {
-			out = append(out, fmt.Sprintf("%s: the team dropped %d out, %d in: %v", m.Name, m.TX.Drops, m.RX.Drops, m.DropReasons))
+			out = append(out, fmt.Sprintf("%s: the team dropped %d out, %d in: %v", m.Name, m.TX.Drops, m.RX.Drops,
+				m.DropReasons))
 		}
 	}
 	return out
@@ -258,7 +267,9 @@ func (r *rig) queues() string {
 	if err != nil {
 		return err.Error()
 	}
-	out := fmt.Sprintf("frames that waited too long for the team's process, of the adapter's queue: %d; dropped by the queues of NICs:", adapter.Attrs().Statistics.TxDropped)
+	var out strings.Builder
+	out.WriteString(fmt.Sprintf("dropped by the adapter's queue, which waited for the team's process: %d; "+
+		"by the qdiscs of NICs:", adapter.Attrs().Statistics.TxDropped))
 	for i := range r.lines {
 		name := fmt.Sprintf("eth%d", i+1)
 		nic, err := r.box.Handle().LinkByName(name)
@@ -275,9 +286,9 @@ func (r *rig) queues() string {
 				dropped += s.Queue.Drops
 			}
 		}
-		out += fmt.Sprintf(" %s %d", name, dropped)
+		out.WriteString(fmt.Sprintf(" %s %d", name, dropped))
 	}
-	return out
+	return out.String()
 }
 
 // order runs the changing load and returns the sum of all streams.

@@ -18,7 +18,8 @@ const crowdSize = 8
 
 // elbReceive measures many hosts that send to box at once, each to the member whose MAC it was given.
 func (b *bench) elbReceive(ctx context.Context) {
-	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third second on, against four times 2 hosts to one plain NIC", "Mbit/s").
+	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third "+
+		"second on, against four times 2 hosts to one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	six := b.measure("elb-in-ipv6", "the same by IPv6", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
@@ -31,8 +32,10 @@ func (b *bench) elbReceive(ctx context.Context) {
 		}
 		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}, crowd: 2}},
-			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay, args: elbTeam(4)},
-			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast, args: elbTeam(4)},
+			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay,
+				args: elbTeam(4)},
+			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast,
+				args: elbTeam(4)},
 		}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 			if name == fourPlain {
 				mbit, err := r.receive(ctx, f.addr, b.turn/4, b.turn)
@@ -149,11 +152,14 @@ func (r *rig) groupSizes(addr netip.Addr) (string, error) {
 	return fmt.Sprint(out), nil
 }
 
-// elbRepair makes box broadcast an ARP request, as it does all the time: hosts that have an entry for box replace its MAC by
-// that of the request. elb must repair this.
+// elbRepair makes box broadcast an ARP request, as it does all the time: hosts that have an entry for box replace its
+// MAC by that of the request. elb must repair this.
 func (b *bench) elbRepair(ctx context.Context) {
-	once := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that all hear, how long more of them believe in one MAC than before", "ms")
-	thrice := b.measure("elb-repair-absent", "the same for a host that does not exist, which Linux asks for three times, a second apart: the longest such time", "ms")
+	once := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that "+
+		"all hear, how long more of them believe in one MAC than before", "ms")
+	thrice := b.measure("elb-repair-absent",
+		"the same for a host that does not exist, which Linux asks for three times, a second apart: the longest "+
+			"such time", "ms")
 	r, err := b.switched("repair", network{nics: 4, crowd: crowdSize})
 	if err != nil {
 		b.absent(err, once, thrice)
@@ -199,22 +205,25 @@ func (b *bench) elbRepair(ctx context.Context) {
 				return 0, err
 			}
 			host++
-			took, most, err := r.concentration(ctx, fmt.Sprintf("10.9.0.%d", host), time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
+			took, most, err := r.concentration(ctx, fmt.Sprintf("10.9.0.%d", host),
+				time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
 			if most == crowdSize {
 				all++
 			}
 			return milliseconds(took), err
 		})
-		c.m.Notes = append(c.m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the questions", crowdSize, all))
+		c.m.Notes = append(c.m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the questions",
+			crowdSize, all))
 		if spread, err := r.groupSizes(boxAddr); err == nil {
 			c.m.Notes = append(c.m.Notes, "hosts by member at the end: "+spread)
 		}
 	}
 }
 
-// concentration makes box request an address that no host has, and observes the crowd. It returns the longest continuous time
-// in which one MAC had more hosts than before, and the most hosts that it had.
-func (r *rig) concentration(ctx context.Context, absent string, d time.Duration) (longest time.Duration, most int, err error) {
+// concentration makes box request an address that no host has, and observes the crowd. It returns the longest
+// continuous time in which one MAC had more hosts than before, and the most hosts that it had.
+func (r *rig) concentration(ctx context.Context, absent string,
+	d time.Duration) (longest time.Duration, most int, err error) {
 	macs, err := r.neighbourMACs(boxAddr)
 	if err != nil {
 		return 0, 0, err

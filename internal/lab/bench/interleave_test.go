@@ -13,7 +13,9 @@ func TestTurnsAfterOthers(t *testing.T) {
 	b := &bench{options: options{only: regexp.MustCompile("")}, report: &report{}}
 	m := b.measure("create", "", "ms")
 	for i, name := range []string{relay, fast} {
-		b.repeat(t.Context(), 2, name, m, func(_ context.Context, n int) (float64, error) { return float64(10*i + n), nil })
+		b.repeat(t.Context(), 2, name, m, func(_ context.Context, n int) (float64, error) {
+			return float64(10*i + n), nil
+		})
 	}
 	got := map[string]figures{}
 	for _, r := range m.Cases {

@@ -63,7 +63,8 @@ func (r *rig) iperfOnce(ctx context.Context, d time.Duration, streams int, args 
 	// A hanging client is a turn without a figure.
 	ctx, cancel := context.WithTimeout(ctx, d+15*time.Second)
 	defer cancel()
-	args = append([]string{"-J", "-c", peerAddr.String(), "-t", strconv.Itoa(int(d.Seconds())), "-P", strconv.Itoa(streams)}, args...)
+	args = append([]string{"-J", "-c", peerAddr.String(), "-t", strconv.Itoa(int(d.Seconds())), "-P",
+		strconv.Itoa(streams)}, args...)
 	out, err := r.box.CommandContext(ctx, "iperf3", args...).Output()
 	var result struct {
 		Error string

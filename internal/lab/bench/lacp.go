@@ -35,7 +35,8 @@ type lacpLink struct {
 	nics  []string
 }
 
-// withOVS connects box to an Open vSwitch by groups of cables, and peer to the switch. Each group is a bond of the switch.
+// withOVS connects box to an Open vSwitch by groups of cables, and peer to the switch. Each group is a bond of the
+// switch.
 //
 //	box  eth1 ── p1 ┐
 //	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth1  peer
@@ -57,7 +58,8 @@ func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *lac
 	r.deferClose(a.far.Close)
 	var bonds []lab.OVSBond
 	for i, n := range groups {
-		bond := lab.OVSBond{Name: fmt.Sprintf("bond%d", i+1), Fast: true, System: fmt.Sprintf("02:00:00:00:0b:%02x", i+1)}
+		bond := lab.OVSBond{Name: fmt.Sprintf("bond%d", i+1), Fast: true,
+			System: fmt.Sprintf("02:00:00:00:0b:%02x", i+1)}
 		for range n {
 			nic, port := fmt.Sprintf("eth%d", len(a.nics)+1), fmt.Sprintf("p%d", len(a.nics)+1)
 			if err := a.cable(nic, port); err != nil {

@@ -65,7 +65,8 @@ func (e *lacpCapture) open(index int) (err error) {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0x40000},
 		{Code: unix.BPF_RET | unix.BPF_K},
 	}
-	if err := unix.SetsockoptSockFprog(e.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(only)), Filter: &only[0]}); err != nil {
+	if err := unix.SetsockoptSockFprog(e.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(only)), Filter: &only[0]}); err != nil {
 		return err
 	}
 	return unix.Bind(e.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: index})
@@ -90,7 +91,8 @@ func (e *lacpCapture) listen(stop chan struct{}) {
 		for _, m := range messages {
 			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
 				e.mu.Lock()
-				e.at = append(e.at, time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))))
+				e.at = append(e.at, time.Unix(int64(binary.NativeEndian.Uint64(m.Data)),
+					int64(binary.NativeEndian.Uint64(m.Data[8:]))))
 				e.mu.Unlock()
 			}
 		}

@@ -15,7 +15,8 @@ import (
 
 // onTime measures at the partner's end when LACPDUs arrive while the team's NICs are fully loaded in both directions.
 func (b *bench) onTime(ctx context.Context) {
-	what := "802.3ad, 2 unlimited NICs under TCP, 8 streams each way, the partner (nicteam) wants a LACPDU each second: time between one and the next on the wire"
+	what := "802.3ad, 2 unlimited NICs under TCP, 8 streams each way, the partner (nicteam) wants a LACPDU " +
+		"each second: time between one and the next on the wire"
 	all := b.measure("lacp-pdu-gap", what+", median", "ms")
 	p99 := b.measure("lacp-pdu-gap-p99", "the same, 99th percentile", "ms")
 	for _, path := range []string{relay, fast} {
@@ -83,8 +84,10 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 	row.set(0, median(gaps))
 	late.set(0, gaps[int(math.Ceil(0.99*float64(len(gaps))))-1])
 	sent, received := out.Rate().Less(from), in.Rate().Less(inFrom)
-	all.Notes = append(all.Notes, fmt.Sprintf("%s: %d gaps, the longest %s ms; %s Mbit/s out, %s in meanwhile", path, len(gaps), number(gaps[len(gaps)-1]),
-		number(float64(sent.Bytes)*8/sent.Took.Seconds()/1e6), number(float64(received.Bytes)*8/received.Took.Seconds()/1e6)))
+	all.Notes = append(all.Notes, fmt.Sprintf("%s: %d gaps, the longest %s ms; %s Mbit/s out, %s in meanwhile",
+		path, len(gaps), number(gaps[len(gaps)-1]),
+		number(float64(sent.Bytes)*8/sent.Took.Seconds()/1e6),
+		number(float64(received.Bytes)*8/received.Took.Seconds()/1e6)))
 	b.logf("%s %s", all.Name, all.Notes[len(all.Notes)-1])
 	return a.checkDatapath(ctx)
 }
@@ -92,7 +95,8 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 // lacpFlows compares the throughput of a team of four shaped NICs with that of one NIC.
 func (b *bench) lacpFlows(ctx context.Context) {
 	const flows, rate = 32, 200_000_000
-	m := b.measure("lacp-32-flows", "802.3ad with a partner (nicteam): TCP, 32 flows from box over 4 NICs of 200 Mbit/s; 8 flows over one such NIC as it is, times 4", "Mbit/s").
+	m := b.measure("lacp-32-flows", "802.3ad with a partner (nicteam): TCP, 32 flows from box over 4 NICs "+
+		"of 200 Mbit/s; 8 flows over one such NIC as it is, times 4", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	var all []contestant
 	add := func(name string, flows int, times float64, r *rig, err error) {
@@ -131,7 +135,8 @@ func (b *bench) lacpFlows(ctx context.Context) {
 
 // flaps sets one link of the partner down and up repeatedly, and measures the other.
 func (b *bench) flaps(ctx context.Context) {
-	m := b.measure("lacp-flaps", "802.3ad with Open vSwitch, 2 cables, one of which the partner takes down and up 200 times: how often the other one was not in use, at either end", "times")
+	m := b.measure("lacp-flaps", "802.3ad with Open vSwitch, 2 cables, one of which the partner takes down "+
+		"and up 200 times: how often the other one was not in use, at either end", "times")
 	for _, path := range []string{relay, fast} {
 		if err := b.flapsOf(ctx, path, m); err != nil {
 			m.add(path).Missing = err.Error()

@@ -12,7 +12,8 @@ import (
 
 // negotiation measures how long the two ends take until they distribute.
 func (b *bench) negotiation(ctx context.Context) {
-	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have a carrier until both ends send by both", "ms")
+	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have "+
+		"a carrier until both ends send by both", "ms")
 	for _, of := range []string{byOVS, byTwin} {
 		a, err := b.negotiationWith(ctx, of, 2)
 		if err != nil {
@@ -60,7 +61,8 @@ func (b *bench) negotiationWith(ctx context.Context, whom string, n int) (a *lac
 
 // silence measures how long a member is used whose partner has stopped sending LACPDUs, with carrier.
 func (b *bench) silence(ctx context.Context) {
-	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last LACPDU that comes by one of them until nothing is sent by it any more", "ms")
+	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last "+
+		"LACPDU that comes by one of them until nothing is sent by it any more", "ms")
 	if err := b.silenceOf(ctx, m); err != nil {
 		b.absent(err, m)
 	}
@@ -93,7 +95,9 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 			return 0, err
 		}
 		defer a.all[1].SwallowFromB(false)
-		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *api.Status) bool { return slices.Equal(distributing(s), a.nics[:1]) }); err != nil {
+		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *api.Status) bool {
+			return slices.Equal(distributing(s), a.nics[:1])
+		}); err != nil {
 			return 0, err
 		}
 		at, heard := time.Now(), e.times()
@@ -104,7 +108,10 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 
 // changeOver removes one of two partners under traffic.
 func (b *bench) changeOver(ctx context.Context) {
-	m := b.measure("lacp-change-over", "802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's standstills", "ms")
+	m := b.measure("lacp-change-over",
+		"802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose "+
+			"their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's "+
+			"standstills", "ms")
 	for _, path := range []string{relay, fast} {
 		if err := b.changeOverOf(ctx, path, m); err != nil {
 			m.add(path).Missing = err.Error()
@@ -159,7 +166,9 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 		if err := a.forCables(used, (*lab.Cable).Cut); err != nil {
 			return 0, err
 		}
-		_, err = a.awaitStatus(ctx, "the other group is used", func(s *api.Status) bool { return slices.Equal(distributing(s), other) })
+		_, err = a.awaitStatus(ctx, "the other group is used", func(s *api.Status) bool {
+			return slices.Equal(distributing(s), other)
+		})
 		ours := time.Since(at)
 		if err == nil {
 			_, err = a.awaitMembers(ctx, other...)
@@ -168,7 +177,8 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 			err = pause(ctx, aftermath)
 		}
 		gap := stream.GapAfter(at, time.Now())
-		b.logf("%s %s %d: from %v to %v: %v; box sends by them after %v", m.Name, path, i+1, used, other, gap, round(ours))
+		b.logf("%s %s %d: from %v to %v: %v; box sends by them after %v", m.Name, path, i+1, used, other, gap,
+			round(ours))
 		if err := a.forCables(used, (*lab.Cable).Mend); err != nil {
 			return 0, err
 		}

@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// openVSwitch puts box's eth1 and eth2 into an active-backup bond of Open vSwitch's user-space (netdev) datapath, and the address
-// on the bridge.
+// openVSwitch puts box's eth1 and eth2 into an active-backup bond of Open vSwitch's user-space (netdev) datapath, and
+// the address on the bridge.
 func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 	o, err := lab.NewOVS(ctx, r.box, lab.OVSOptions{TSO: tso})
 	if err != nil {
@@ -24,7 +24,8 @@ func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 		"--", "set", "port", "bond0", "other_config:bond-primary=eth1"); err != nil {
 		return fmt.Errorf("open vswitch: %w", err)
 	}
-	// The bridge has a MAC of its own and the NICs have no address: otherwise the kernel would receive each frame twice.
+	// The bridge has a MAC of its own and the NICs have no address: otherwise the kernel would receive each frame
+	// twice.
 	if err := r.box.Sysctl("ipv4/conf/all/arp_ignore", "1"); err != nil {
 		return err
 	}
@@ -56,7 +57,8 @@ func noTransmitOffload(h *lab.Host, nic string) error {
 		}
 		defer e.Close()
 		return e.Change(nic, map[string]bool{
-			"tx-checksum-ip-generic": false, "tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-generic-segmentation": false,
+			"tx-checksum-ip-generic": false, "tx-tcp-segmentation": false, "tx-tcp6-segmentation": false,
+			"tx-generic-segmentation": false,
 		})
 	})
 	if err != nil {

@@ -102,7 +102,8 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// ping sends requests for a time, each an interval after the answer to the one before. Without an interval it is a flood ping.
+// ping sends requests for a time, each an interval after the answer to the one before. Without an interval it is a
+// flood ping.
 func ping(ctx context.Context, from *lab.Host, to netip.Addr, d, interval time.Duration) (lab.RoundTrips, error) {
 	var out lab.RoundTrips
 	p, err := newPinger(from, to)

@@ -40,8 +40,8 @@ func resident(pid int) (now, most float64, err error) {
 	return now, most, nil
 }
 
-// cpuTime returns the CPU time of a process's threads. The kernel counts nanoseconds a thread; the figure of the process is in
-// ticks of 10 ms, too coarse for an idle process.
+// cpuTime returns the CPU time of a process's threads. The kernel counts nanoseconds a thread; the figure of the
+// process is in ticks of 10 ms, too coarse for an idle process.
 func cpuTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
@@ -163,7 +163,8 @@ func (b *bench) idleOf(ctx context.Context, path string, cpu, rss *measure) erro
 
 // create measures how long a new team takes until it forwards.
 func (b *bench) create(ctx context.Context) {
-	m := b.measure("create", "from the call of nicteam create with two NICs until it has returned and an echo was answered through the team", "ms")
+	m := b.measure("create", "from the call of nicteam create with two NICs until it has returned and an "+
+		"echo was answered through the team", "ms")
 	r, err := b.switched("create", network{nics: 2})
 	if err != nil {
 		b.absent(err, m)
@@ -187,7 +188,8 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 		}
 		defer p.close()
 		start := time.Now()
-		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--datapath", path, "--no-persist"); err != nil {
+		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--datapath",
+			path, "--no-persist"); err != nil {
 			return 0, err
 		}
 		returned := time.Since(start)
@@ -202,7 +204,9 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 		}
 		took := time.Since(start)
 		if tries > 0 {
-			m.Notes = append(m.Notes, fmt.Sprintf("%s: create returned after %v, %d echoes before the answered one were lost", path, returned.Round(time.Millisecond), tries))
+			m.Notes = append(m.Notes,
+				fmt.Sprintf("%s: create returned after %v, %d echoes before the answered one were lost", path,
+					returned.Round(time.Millisecond), tries))
 		}
 		if err := r.nicteam(ctx, "delete", teamName); err != nil {
 			return 0, err

@@ -25,8 +25,8 @@ var (
 	peerAddr          = netip.MustParseAddr("10.9.0.2")
 )
 
-// Rates are measured on unfiltered cables: the lab's receive filter runs a program for each frame, which a real NIC does in
-// hardware. LACP is measured on cables that filter.
+// Rates are measured on unfiltered cables: the lab's receive filter runs a program for each frame, which a real NIC
+// does in hardware. LACP is measured on cables that filter.
 var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{NoFilter: true}, HardwareB: &lab.Hardware{NoFilter: true}}
 
 // rig is two hosts: box, whose NICs are measured, and peer.
@@ -188,7 +188,8 @@ func (r *rig) team(ctx context.Context, path string, args ...string) error {
 	return r.awaitPing(ctx)
 }
 
-// checkDatapath returns an error if the team has another data path than the measured one: it may fall back to the relay.
+// checkDatapath returns an error if the team has another data path than the measured one: it may fall back to the
+// relay.
 func (r *rig) checkDatapath(ctx context.Context) error {
 	if r.client == nil {
 		return nil

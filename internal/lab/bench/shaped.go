@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// firstPort and portStep give flows consecutive even source ports, as Linux clients use them; kernel hashes distribute those
-// badly.
+// firstPort and portStep give flows consecutive even source ports, as Linux clients use them; kernel hashes distribute
+// those badly.
 const (
 	firstPort = 40000
 	portStep  = 2
@@ -28,7 +28,8 @@ type setup struct {
 }
 
 // setUp creates contestants, each with hosts of its own.
-func (b *bench) setUp(ctx context.Context, all []setup, take func(ctx context.Context, r *rig, name string) ([]float64, error)) (out []contestant, done func()) {
+func (b *bench) setUp(ctx context.Context, all []setup,
+	take func(ctx context.Context, r *rig, name string) ([]float64, error)) (out []contestant, done func()) {
 	var rigs []*rig
 	for _, e := range all {
 		r, err := b.switched("shaped", e.network)
@@ -58,9 +59,10 @@ func (b *bench) setUp(ctx context.Context, all []setup, take func(ctx context.Co
 	}
 }
 
-// shaped creates contestants behind a switch: plain has one shaped NIC, team1 and fast a team of one, team2 and fast2 a team of
-// two in a LAG of the switch.
-func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
+// shaped creates contestants behind a switch: plain has one shaped NIC, team1 and fast a team of one, team2 and fast2 a
+// team of two in a LAG of the switch.
+func (b *bench) shaped(ctx context.Context, rate uint64, settings []string,
+	take func(r *rig, name string) ([]float64, error), names ...string) (all []contestant, done func()) {
 	var list []setup
 	for _, name := range names {
 		e := setup{name: name, network: network{nics: 1, rates: []uint64{rate}}}
@@ -82,9 +84,11 @@ func (b *bench) shaped(ctx context.Context, rate uint64, settings []string, take
 // sum compares the throughput of two shaped NICs with that of one.
 func (b *bench) sum(ctx context.Context) {
 	const rate = 500_000_000
-	xor := b.measure("xor", "TCP from consecutive even ports over NICs of 500 Mbit/s: 8 flows over a team of 2 in mode xor, 4 over one plain NIC", "Mbit/s").
+	xor := b.measure("xor", "TCP from consecutive even ports over NICs of 500 Mbit/s: 8 flows over a team "+
+		"of 2 in mode xor, 4 over one plain NIC", "Mbit/s").
 		compare(team2, plain).compare(fast2, plain)
-	turn := b.measure("round-robin", "TCP, one stream over NICs of 500 Mbit/s: a team of 2 in mode round-robin, one plain NIC", "Mbit/s").
+	turn := b.measure("round-robin",
+		"TCP, one stream over NICs of 500 Mbit/s: a team of 2 in mode round-robin, one plain NIC", "Mbit/s").
 		compare(team2, plain).compare(fast2, plain)
 	for _, s := range []struct {
 		m           *measure
@@ -94,17 +98,18 @@ func (b *bench) sum(ctx context.Context) {
 		if !b.wants(s.m.Name) {
 			continue
 		}
-		contestants, done := b.shaped(ctx, rate, []string{"--mode", s.mode}, func(r *rig, name string) ([]float64, error) {
-			flows := s.one
-			if name != plain {
-				flows = s.ofTeam
-			}
-			got, err := b.load(r, flows).Measure(ctx, b.turn)
-			if err == nil && got.Bytes == 0 {
-				err = fmt.Errorf("nothing arrived")
-			}
-			return []float64{float64(got.Bytes) * 8 / got.Took.Seconds() / 1e6}, err
-		}, plain, team2, fast2)
+		contestants, done := b.shaped(ctx, rate, []string{"--mode", s.mode},
+			func(r *rig, name string) ([]float64, error) {
+				flows := s.one
+				if name != plain {
+					flows = s.ofTeam
+				}
+				got, err := b.load(r, flows).Measure(ctx, b.turn)
+				if err == nil && got.Bytes == 0 {
+					err = fmt.Errorf("nothing arrived")
+				}
+				return []float64{float64(got.Bytes) * 8 / got.Took.Seconds() / 1e6}, err
+			}, plain, team2, fast2)
 		b.interleave(ctx, b.rounds, contestants, s.m)
 		done()
 	}

@@ -12,7 +12,8 @@ import (
 
 // shares cuts one of six members of a round-robin team and measures the shares of the others.
 func (b *bench) shares(ctx context.Context) {
-	m := b.measure("dead-of-six", "round-robin, one of 6 members without a carrier: the share of frames of the survivor that carries least, and of the one that carries most", "%")
+	m := b.measure("dead-of-six", "round-robin, one of 6 members without a carrier: the share of frames of "+
+		"the survivor that carries least, and of the one that carries most", "%")
 	for _, path := range []string{relay, fast} {
 		if err := b.sharesOf(ctx, path, m); err != nil {
 			for _, of := range []string{" least", " most"} {
@@ -35,7 +36,9 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 	const dead = "eth3"
 	err = r.lines[2].Cut()
 	if err == nil {
-		_, err = r.awaitStatus(ctx, dead+" is down", func(s *api.Status) bool { return member(s, dead).State == "down" })
+		_, err = r.awaitStatus(ctx, dead+" is down", func(s *api.Status) bool {
+			return member(s, dead).State == "down"
+		})
 	}
 	if err != nil {
 		return err

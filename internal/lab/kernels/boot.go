@@ -21,7 +21,8 @@ const commandLine = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic"
 // pairs is the number of connected pairs of virtio NICs, which tests use as cables.
 const pairs = 4
 
-// virtioNICs returns QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware does.
+// virtioNICs returns QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware
+// does.
 func virtioNICs() (args []string) {
 	for pair := range byte(pairs) {
 		for end := range byte(2) {
@@ -34,7 +35,8 @@ func virtioNICs() (args []string) {
 	return args
 }
 
-// boot runs a machine until it switches itself off, while r reads its report. The kernel's output goes to the console file.
+// boot runs a machine until it switches itself off, while r reads its report. The kernel's output goes to the console
+// file.
 func boot(ctx context.Context, k kernel, image, console string, limit time.Duration, r *reader) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

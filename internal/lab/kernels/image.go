@@ -14,7 +14,8 @@ import (
 var usrMerged = []string{"bin", "sbin", "lib", "lib64"}
 
 // directoriesOfTests are the directories in which the tests create files or mounts.
-var directoriesOfTests = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam", "var/lib/nicteam", "var/tmp", "run/nicteam"}
+var directoriesOfTests = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam",
+	"var/lib/nicteam", "var/tmp", "run/nicteam"}
 
 // files are files that the tests need, with their contents.
 var files = map[string]string{
@@ -139,7 +140,8 @@ func (c content) writeTasks(root string) error {
 	for _, s := range c.Suites {
 		// As with go test, a test runs in its package's directory and finds testdata there.
 		dir := filepath.Join("/tests", s.Package)
-		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"), filepath.Join(root, dir, s.name()+".test")); err != nil {
+		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"),
+			filepath.Join(root, dir, s.name()+".test")); err != nil {
 			return err
 		}
 		tasks = append(tasks, task{

@@ -27,8 +27,8 @@ var unpacked = []string{
 	"./lib/modules/*/kernel/arch",
 }
 
-// fetchKernel returns the kernel to boot. given is a kernel image with its modules below modules, a file with a kernel package,
-// or empty for apt's package of that name, or its first dependency if the package itself has no kernel.
+// fetchKernel returns the kernel to boot. given is a kernel image with its modules below modules, a file with a kernel
+// package, or empty for apt's package of that name, or its first dependency if the package itself has no kernel.
 func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	switch {
 	case strings.HasSuffix(given, ".deb"):
@@ -43,8 +43,8 @@ func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	return unpackKernel(deb, unpackedAt(deb, cache))
 }
 
-// unpackedAt returns the directory of an unpacked package. Its name depends on the parts that are unpacked, so that an older
-// one does not count as complete.
+// unpackedAt returns the directory of an unpacked package. Its name depends on the parts that are unpacked, so that an
+// older one does not count as complete.
 func unpackedAt(deb, cache string) string {
 	return filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")+".2")
 }

@@ -85,8 +85,8 @@ func older(release, than string) bool {
 	return slices.Compare(a[:], b[:]) < 0
 }
 
-// check compares the table with the tests of a test binary. A test of the table that does not exist is an error. It returns
-// the tests that the table does not mention, if it has Only.
+// check compares the table with the tests of a test binary. A test of the table that does not exist is an error. It
+// returns the tests that the table does not mention, if it has Only.
 func (s suite) check(have []string) (unmentioned []string, err error) {
 	var named []string
 	for _, l := range s.Skip {

@@ -9,7 +9,10 @@ import (
 var example = suite{
 	Package: "internal/a",
 	Only:    []string{"TestA", "TestB"},
-	Skip:    []skipped{{Why: "old", Below: "6.2", Tests: []string{"TestB"}}, {Why: "slow", Tests: []string{"TestC/^(one|two)$"}}},
+	Skip: []skipped{
+		{Why: "old", Below: "6.2", Tests: []string{"TestB"}},
+		{Why: "slow", Tests: []string{"TestC/^(one|two)$"}},
+	},
 	Quick:   []string{"TestA"},
 }
 
@@ -20,9 +23,12 @@ func TestArguments(t *testing.T) {
 		run           string
 		want          []string
 	}{
-		{name: "new", release: "6.18.44", want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestC$/^(one|two)$"}},
-		{name: "old", release: "6.1.0-56-amd64", want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
-		{name: "older", release: "5.10.0", quick: true, want: []string{"-test.run=^TestA$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
+		{name: "new", release: "6.18.44", want: []string{"-test.run=^TestA$|^TestB$",
+			"-test.skip=^TestC$/^(one|two)$"}},
+		{name: "old", release: "6.1.0-56-amd64",
+			want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
+		{name: "older", release: "5.10.0", quick: true,
+			want: []string{"-test.run=^TestA$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
 		{name: "by hand", release: "6.1.0", quick: true, run: "X", want: []string{"-test.run=X"}},
 	}
 	for _, tt := range tests {

@@ -81,7 +81,7 @@ func TestSlotsLeaveInADrain(t *testing.T) {
 	if !slices.Equal(moving(pl).From, slotsOf(was)) || slices.Contains(slotsOf(pl), 1) || pl.Distributing != 0b111 || pl.Weights[1] != 0 {
 		t.Errorf("%+v", pl)
 	}
-	m.Handle(t0.Add(goingOverDrain), Tick{})
+	m.Handle(t0.Add(drainMigration), Tick{})
 	if pl := m.Plan(); moving(pl).From != nil || pl.Distributing != 0b101 || !pl.Collecting.Has(1) {
 		t.Errorf("after it: %+v", pl)
 	}
@@ -114,7 +114,7 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	// One that is leaving does not wait for long.
 	m.Handle(t0.Add(time.Second), four)
 	m.Handle(t0.Add(time.Second), change(four, func(m []Member) { m[0].Draining = true }))
-	if d := m.Deadline().Sub(t0.Add(time.Second)); d != goingOverDrain/2 {
+	if d := m.Deadline().Sub(t0.Add(time.Second)); d != drainMigration/2 {
 		t.Errorf("its turn comes after %v", d)
 	}
 	m.Handle(m.Deadline(), Tick{})
@@ -138,7 +138,7 @@ func TestSlotsStayWithAnotherModeThatHashesAlike(t *testing.T) {
 
 // Marks and what they clear, as slots_moving.go has it.
 func TestMarkers(t *testing.T) {
-	var over transition
+	var m slotMigration
 	w := func(ids ...int) (w [spread.MaxMembers]uint32) {
 		for _, id := range ids {
 			w[id] = spread.MaxShare
@@ -147,43 +147,43 @@ func TestMarkers(t *testing.T) {
 	}
 	put := func() *spread.Plan {
 		pl := emptyPlan()
-		over.put(pl, 0, 0)
+		m.fill(pl, 0, 0)
 		return pl
 	}
 	a, ab := w(0, 1), w(0, 1, 2)
-	over.aim(t0, &a, 0b11, 0)
-	if over.ask(t0) != 0 {
+	m.retarget(t0, &a, 0b11, 0)
+	if m.nextMarkers(t0) != 0 {
 		t.Error("asks for nothing")
 	}
-	over.aim(t0, &ab, 0b111, 0)
-	if got := over.ask(t0); got != 0b11 {
+	m.retarget(t0, &ab, 0b111, 0)
+	if got := m.nextMarkers(t0); got != 0b11 {
 		t.Errorf("asks %b, want the old members", got)
 	}
 	if pl := put(); moving(pl).Mark != 1 || moving(pl).Cleared != [spread.MaxMembers]uint32{} {
 		t.Errorf("mark %d, cleared %v", moving(pl).Mark, moving(pl).Cleared)
 	}
-	over.flushed(1)
+	m.markerAnswered(1)
 	if pl := put(); moving(pl).Cleared[1] != 1 || moving(pl).Cleared[0] != 0 {
 		t.Errorf("cleared %v", moving(pl).Cleared)
 	}
-	if over.ask(t0.Add(askAgain-1)) != 0 {
+	if m.nextMarkers(t0.Add(markerInterval-1)) != 0 {
 		t.Error("asks too soon")
 	}
 	// Only who has answered is asked again; a late answer is to the mark that was asked under.
-	if got := over.ask(t0.Add(askAgain)); got != 0b10 {
+	if got := m.nextMarkers(t0.Add(markerInterval)); got != 0b10 {
 		t.Errorf("asks %b", got)
 	}
-	over.flushed(0)
+	m.markerAnswered(0)
 	if pl := put(); moving(pl).Mark != 2 || moving(pl).Cleared[0] != 1 || moving(pl).Cleared[1] != 1 {
 		t.Errorf("mark %d, cleared %v", moving(pl).Mark, moving(pl).Cleared)
 	}
-	over.flushed(1)
-	over.flushed(2)
+	m.markerAnswered(1)
+	m.markerAnswered(2)
 	if pl := put(); moving(pl).Cleared[1] != 2 || moving(pl).Cleared[2] != 0 {
 		t.Errorf("cleared %v", moving(pl).Cleared)
 	}
-	over.aim(t0.Add(spread.MaxMigration), &ab, 0b111, 0)
-	if over.flushed(0); over.ask(t0.Add(time.Hour)) != 0 || !over.asks().IsZero() {
+	m.retarget(t0.Add(spread.MaxMigration), &ab, 0b111, 0)
+	if m.markerAnswered(0); m.nextMarkers(t0.Add(time.Hour)) != 0 || !m.markerDeadline().IsZero() {
 		t.Error("asks when nothing goes over")
 	}
 }
