@@ -160,9 +160,9 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestOnDatapath: the status says who moves the frames and why; another one that moves them is an event, another reason
+// TestDatapathChanged: the status names the data path and why; another data path is an event, another reason
 // is not.
-func TestOnDatapath(t *testing.T) {
+func TestDatapathChanged(t *testing.T) {
 	l, err := NewLoop(activeBackup(), LoopOptions{Datapath: "relay", DatapathReason: "the team starts"})
 	if err != nil {
 		t.Fatal(err)

@@ -73,12 +73,12 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
+			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
 		}
 	} else {
 		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Dirs = l.Config, a.places
+	o.Config, o.Dirs = l.Config, a.dirs
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Progress = func(step string) {
 		if !a.json {

@@ -39,7 +39,7 @@ the adapter sees frames with datapath=relay only.
 			if err != nil {
 				return err
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 }

@@ -28,8 +28,8 @@ func body(r *http.Request, v any, like string) error {
 	return parseBody(b, v, like)
 }
 
-// unread is a body that did not arrive whole.
-func unread(err error, what string) *api.Problem {
+// bodyProblem is a body that did not arrive whole.
+func bodyProblem(err error, what string) *api.Problem {
 	p := &api.Problem{Kind: api.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
 	if tooLarge(err) {
 		p.Why, p.Fix = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), "send less"
@@ -98,8 +98,8 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.asked(r, "add "+strings.Join(names, " "))
-	return s.done(s.b.Add(r.Context(), names, accept))
+	s.logChange(r, "add "+strings.Join(names, " "))
+	return s.result(s.b.Add(r.Context(), names, accept))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
@@ -111,8 +111,8 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
-	s.asked(r, "remove "+strings.Join(names, " "))
-	return s.done(s.b.Remove(r.Context(), names, force))
+	s.logChange(r, "remove "+strings.Join(names, " "))
+	return s.result(s.b.Remove(r.Context(), names, force))
 }
 
 func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
@@ -124,8 +124,8 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.asked(r, "set "+pairs(settings))
-	return s.done(s.b.Set(r.Context(), settings))
+	s.logChange(r, "set "+pairs(settings))
+	return s.result(s.b.Set(r.Context(), settings))
 }
 
 // pairs writes settings as a user types them.
@@ -171,7 +171,7 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
-	s.asked(r, "delete")
+	s.logChange(r, "delete")
 	name := s.name()
 	steps, err := s.b.Delete(ctx, force)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	return api.NewResult(name, steps), nil
 }
 
-func (s *Server) done(steps []string, err error) (any, error) {
+func (s *Server) result(steps []string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 		}
 		interval = d
 	}
-	leave := s.watch(w, r)
+	leave := s.takeStream(w, r)
 	if leave == nil {
 		return nil, nil
 	}
@@ -81,7 +81,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 		return nil, err
 	}
 	if follow {
-		leave := s.watch(w, r)
+		leave := s.takeStream(w, r)
 		if leave == nil {
 			return nil, nil
 		}
@@ -103,10 +103,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 }
 
-// watch takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
+// takeStream takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
 // nil. Who watches never holds all places, whatever is forgotten in how many windows.
-func (s *Server) watch(w http.ResponseWriter, r *http.Request) (leave func()) {
-	p := connOf(r.Context()).places
+func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
+	p := connOf(r.Context()).quota
 	if !p.streams.take() {
 		w.Header().Set("Connection", "close")
 		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d watch already", p.streams.bound))

@@ -98,7 +98,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		// Read here, so that a body is bounded also for what needs none.
 		b, err := io.ReadAll(r.Body)
 		if err != nil {
-			s.refuse(w, unread(err, what))
+			s.refuse(w, bodyProblem(err, what))
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(b))
@@ -122,8 +122,8 @@ func (s *Server) busy(w http.ResponseWriter, what, why string) {
 		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
 }
 
-// asked logs a change with who wants it.
-func (s *Server) asked(r *http.Request, what string) {
+// logChange logs a change with who wants it.
+func (s *Server) logChange(r *http.Request, what string) {
 	c := connOf(r.Context())
 	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }

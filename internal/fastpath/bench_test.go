@@ -24,7 +24,7 @@ func BenchmarkPrograms(b *testing.B) {
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
 	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15,
-		Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew},
+		Shortest:         &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew},
 		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC},
 		Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}}
 	for id := range 4 {

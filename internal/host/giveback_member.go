@@ -133,7 +133,8 @@ func (h *Host) restoreResetSettings(r *member) error {
 // same.
 func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.was.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
+		want := slices.DeleteFunc(slices.Clone(r.was.Addresses),
+			func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
 		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
@@ -216,7 +217,8 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 		return err
 	}
 	if r.was.NeedsRestore() && !r.was.Guessed {
-		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without carrier: allow it now
+		// the kernel makes none without carrier: allow it now
+		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal)
 		for _, a := range have {
 			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {

@@ -38,8 +38,11 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	a, there := h.adapter()
 	if lender = lender && !there || there && a.MAC == n.MAC; lender && m.Up {
 		left.Down = true
-		notes = append(notes, fmt.Sprintf("%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each other's traffic; "+
-			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
+		notes = append(notes,
+			fmt.Sprintf(
+				"%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
+					"other's traffic; "+
+					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
 	if err := j.Write(left); err != nil {
 		return "", h.writeProblem(err)

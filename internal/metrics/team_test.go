@@ -29,7 +29,8 @@ func (s still) Totals() *api.Totals { return s.totals }
 
 func example(name string) still {
 	s := still{
-		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
+		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1",
+			Balance:   true,
 			Adapter:   api.Adapter{Name: name},
 			FlowMoves: &api.FlowMoves{Forced: 12},
 			Members: []api.Member{
@@ -42,7 +43,8 @@ func example(name string) still {
 	}
 	for _, m := range s.status.Members {
 		s.totals.Members = append(s.totals.Members, api.MemberTotals{Name: m.Name,
-			RXDrops: []api.DropTotal{{Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"}, {Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
+			RXDrops: []api.DropTotal{{Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"},
+				{Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
 			TXDrops: []api.DropTotal{{Reason: "backlog"}, {Reason: "refused"}, {Reason: "malformed"}}})
 	}
 	m := &s.totals.Members[0]
@@ -76,7 +78,7 @@ func failovers() *Failovers {
 func exposition(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -98,11 +100,12 @@ func TestLACPGolden(t *testing.T) {
 	s := example("team0")
 	s.status.Mode, s.status.FlowMoves = "802.3ad", nil
 	s.status.Members[0].LACP = &api.MemberLACP{
-		Actor:    api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
+		Actor: api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting",
+			"distributing"}},
 		Partner:  api.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
 		Counters: api.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: s, Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: s, Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -137,7 +140,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestNothingYet: a team that is being made tells nothing, and nothing breaks.
 func TestNothingYet(t *testing.T) {
-	families, err := Of(Team{Source: still{}}).Gather()
+	families, err := Gatherer(Team{Source: still{}}).Gather()
 	if err != nil || len(families) != 0 {
 		t.Errorf("%v %v", families, err)
 	}

@@ -82,8 +82,8 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	case lockdown == "confidentiality": // mode integrity, as with Secure Boot, allows programs
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
-	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on " +
-		"kernels before 5.11 RLIMIT_MEMLOCK"
+	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +
+		"on kernels before 5.11 RLIMIT_MEMLOCK"
 }
 
 // mayLoad reports whether the process has a capability that loads programs.

@@ -149,7 +149,7 @@ func run(t *testing.T, m Model, msgs ...tea.Msg) Model {
 			continue
 		}
 		switch answer := cmd().(type) {
-		case historyMsg, noticeMsg, tailMsg:
+		case historyMsg, noticeMsg, recentMsg:
 			m = run(t, m, answer)
 		}
 	}

@@ -117,9 +117,9 @@ func now(ctx context.Context, src Source, o *Options) (chart.Data, error) {
 	m := newModel(ctx, src, *o, st, h, time.Now())
 	b := m.live()
 	for n := len(b.known); n > 1 && b.known[n-1] < int(b.seconds()) && b.known[n-2] > 0; n = len(b.known) {
-		b = b.until(b.end().Add(-b.step))
+		b = b.before(b.end().Add(-b.step))
 	}
-	d := b.data(st, m.events)
+	d := b.chartData(st, m.events)
 	d.End = d.End.Local()
 	d.Name = m.header()
 	return d, nil

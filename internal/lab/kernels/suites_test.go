@@ -13,7 +13,7 @@ var example = suite{
 		{Why: "old", Below: "6.2", Tests: []string{"TestB"}},
 		{Why: "slow", Tests: []string{"TestC/^(one|two)$"}},
 	},
-	Quick:   []string{"TestA"},
+	Quick: []string{"TestA"},
 }
 
 func TestArguments(t *testing.T) {

@@ -9,28 +9,28 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// mostColumns bounds what a live block remembers.
-const mostColumns = 4000
+// maxColumns bounds what a live block remembers.
+const maxColumns = 4000
 
-// block is the traffic of a team, or of one NIC, in columns of equal length. All series have the
+// window is the traffic of a team, or of one NIC, in columns of equal length. All series have the
 // same number of columns; the first is the column that begins first steps after 1970.
-type block struct {
-	who       string // "" for the team
-	step      time.Duration
-	first     int64
-	known     []int // seconds known of each column
-	total     chart.Series
-	members   []chart.Series
-	protocols []chart.Series
+type window struct {
+	nic         string // "" for the team
+	step        time.Duration
+	firstColumn int64
+	known       []int // seconds known of each column
+	total       chart.Series
+	members     []chart.Series
+	protocols   []chart.Series
 }
 
-// ofHistory reads a document; a column of which it covers next to nothing is a gap. The last one has often just
+// newWindow reads a document; a column of which it covers next to nothing is a gap. The last one has often just
 // begun: what a few ms carried is no rate, and the second's own rate is soon told.
-func ofHistory(d *api.History) *block {
+func newWindow(d *api.History) *window {
 	n := max(d.Columns, 0)
-	b := &block{who: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second),
+	b := &window{nic: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second),
 		known: make([]int, n)}
-	b.first = d.From.Unix() / b.seconds()
+	b.firstColumn = d.From.Unix() / b.seconds()
 	for i := range min(n, len(d.Covered)) {
 		b.known[i] = int((time.Duration(d.Covered[i]) + time.Second/2) / time.Second)
 	}
@@ -47,9 +47,9 @@ func ofHistory(d *api.History) *block {
 	return b
 }
 
-func (b *block) seconds() int64 { return int64(b.step / time.Second) }
+func (b *window) seconds() int64 { return int64(b.step / time.Second) }
 
-func (b *block) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
+func (b *window) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 	bins := make([]chart.Bin, len(b.known))
 	at := func(list []uint64, i int) float64 {
 		if i < len(list) {
@@ -69,26 +69,26 @@ func (b *block) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 }
 
 // end is when the last column ends.
-func (b *block) end() time.Time {
-	return time.Unix((b.first+int64(len(b.known)))*b.seconds(), 0)
+func (b *window) end() time.Time {
+	return time.Unix((b.firstColumn+int64(len(b.known)))*b.seconds(), 0)
 }
 
 // add counts what moved in the second of that number.
-func (b *block) add(second int64, r *api.Rates) {
+func (b *window) add(second int64, r *api.Rates) {
 	if second < 0 {
 		return
 	}
 	col := second / b.seconds()
 	// or so much later that nothing of it is kept
-	if len(b.known) == 0 || col-b.first >= int64(len(b.known)+mostColumns) {
-		b.cut(len(b.known))
-		b.first = col
+	if len(b.known) == 0 || col-b.firstColumn >= int64(len(b.known)+maxColumns) {
+		b.trim(len(b.known))
+		b.firstColumn = col
 	}
-	if col < b.first {
+	if col < b.firstColumn {
 		return
 	}
-	b.grow(int(col-b.first) + 1 - len(b.known))
-	i := int(col - b.first)
+	b.grow(int(col-b.firstColumn) + 1 - len(b.known))
+	i := int(col - b.firstColumn)
 	interval := time.Duration(r.Interval).Seconds()
 	if interval <= 0 {
 		interval = 1
@@ -99,32 +99,32 @@ func (b *block) add(second int64, r *api.Rates) {
 	}
 	b.known[i] = had + 1
 	rx, tx, members, protocols := r.RX, r.TX, r.Members, r.Protocols
-	if b.who != "" {
+	if b.nic != "" {
 		rx, tx, members, protocols = frame.Count{}, frame.Count{}, nil, nil
 		for _, m := range r.Members {
-			if m.Name == b.who {
+			if m.Name == b.nic {
 				rx, tx = m.RX, m.TX
 			}
 		}
 	}
-	put(&b.total, i, had, rx, tx, interval)
+	addSecond(&b.total, i, had, rx, tx, interval)
 	told := map[string]bool{}
 	for _, m := range members {
 		told[m.Name] = true
-		put(b.series(&b.members, m.Name), i, had, m.RX, m.TX, interval)
+		addSecond(b.series(&b.members, m.Name), i, had, m.RX, m.TX, interval)
 	}
 	for j := range b.members { // who is not told any more has moved nothing
 		if s := &b.members[j]; !told[s.Name] {
-			put(s, i, had, frame.Count{}, frame.Count{}, interval)
+			addSecond(s, i, had, frame.Count{}, frame.Count{}, interval)
 		}
 	}
 	for _, p := range protocols {
-		put(b.series(&b.protocols, p.Name), i, had, p.RX, p.TX, interval)
+		addSecond(b.series(&b.protocols, p.Name), i, had, p.RX, p.TX, interval)
 	}
 }
 
 // grow appends gaps, and forgets the oldest columns when there are too many.
-func (b *block) grow(over int) {
+func (b *window) grow(over int) {
 	if over <= 0 {
 		return
 	}
@@ -132,18 +132,18 @@ func (b *block) grow(over int) {
 	b.each(func(s *chart.Series) {
 		s.In, s.Out = append(s.In, make([]chart.Bin, over)...), append(s.Out, make([]chart.Bin, over)...)
 	})
-	if old := len(b.known) - mostColumns; old > 0 {
-		b.cut(old)
-		b.first += int64(old)
+	if old := len(b.known) - maxColumns; old > 0 {
+		b.trim(old)
+		b.firstColumn += int64(old)
 	}
 }
 
-func (b *block) cut(n int) {
+func (b *window) trim(n int) {
 	b.known = slices.Clone(b.known[n:])
 	b.each(func(s *chart.Series) { s.In, s.Out = slices.Clone(s.In[n:]), slices.Clone(s.Out[n:]) })
 }
 
-func (b *block) each(f func(*chart.Series)) {
+func (b *window) each(f func(*chart.Series)) {
 	f(&b.total)
 	for i := range b.members {
 		f(&b.members[i])
@@ -154,7 +154,7 @@ func (b *block) each(f func(*chart.Series)) {
 }
 
 // series finds the one of a name; a new one has carried nothing in what is known.
-func (b *block) series(list *[]chart.Series, name string) *chart.Series {
+func (b *window) series(list *[]chart.Series, name string) *chart.Series {
 	for i := range *list {
 		if (*list)[i].Name == name {
 			return &(*list)[i]
@@ -168,8 +168,8 @@ func (b *block) series(list *[]chart.Series, name string) *chart.Series {
 	return &(*list)[len(*list)-1]
 }
 
-// put makes column i the average of the seconds it had and this one.
-func put(s *chart.Series, i, had int, rx, tx frame.Count, interval float64) {
+// addSecond makes column i the average of the seconds it had and this one.
+func addSecond(s *chart.Series, i, had int, rx, tx frame.Count, interval float64) {
 	for _, d := range []struct {
 		bin *chart.Bin
 		c   frame.Count
@@ -186,17 +186,17 @@ func put(s *chart.Series, i, had int, rx, tx frame.Count, interval float64) {
 	}
 }
 
-// keep adds the columns of which live knows more than b, a history that came later.
-func (b *block) keep(live *block) {
-	if live == nil || live.who != b.who || live.step != b.step || len(b.known) == 0 {
+// mergeLive adds the columns of which live knows more than b, a history that came later.
+func (b *window) mergeLive(live *window) {
+	if live == nil || live.nic != b.nic || live.step != b.step || len(b.known) == 0 {
 		return
 	}
-	if last := live.first + int64(len(live.known)) - b.first; last > int64(len(b.known)) &&
-		last-int64(len(b.known)) < mostColumns {
+	if last := live.firstColumn + int64(len(live.known)) - b.firstColumn; last > int64(len(b.known)) &&
+		last-int64(len(b.known)) < maxColumns {
 		b.grow(int(last) - len(b.known))
 	}
 	for i := range b.known {
-		j := b.first + int64(i) - live.first
+		j := b.firstColumn + int64(i) - live.firstColumn
 		if j < 0 || j >= int64(len(live.known)) || b.known[i] >= live.known[j] {
 			continue
 		}
@@ -212,19 +212,19 @@ func (b *block) keep(live *block) {
 	}
 }
 
-// only is the part of one NIC, until its own history is there.
-func (b *block) only(nic string) *block {
-	o := &block{who: nic, step: b.step, first: b.first, known: slices.Clone(b.known)}
+// memberWindow is the part of one NIC, until its own history is there.
+func (b *window) memberWindow(nic string) *window {
+	o := &window{nic: nic, step: b.step, firstColumn: b.firstColumn, known: slices.Clone(b.known)}
 	o.total = *b.series(&b.members, nic)
 	o.total.Name = ""
 	o.total.In, o.total.Out = slices.Clone(o.total.In), slices.Clone(o.total.Out)
 	return o
 }
 
-// until is the block without the columns that begin at t or later; it shares its columns with b.
-func (b *block) until(t time.Time) *block {
+// before is the block without the columns that begin at t or later; it shares its columns with b.
+func (b *window) before(t time.Time) *window {
 	secs := b.seconds()
-	n := int(min(max((t.Unix()+secs-1)/secs-b.first, 0), int64(len(b.known))))
+	n := int(min(max((t.Unix()+secs-1)/secs-b.firstColumn, 0), int64(len(b.known))))
 	o := *b
 	o.known = b.known[:n]
 	o.members, o.protocols = slices.Clone(b.members), slices.Clone(b.protocols)
@@ -232,14 +232,14 @@ func (b *block) until(t time.Time) *block {
 	return &o
 }
 
-// has says whether a name carried anything in the block.
-func has(s *chart.Series) bool {
+// hasTraffic says whether a name carried anything in the block.
+func hasTraffic(s *chart.Series) bool {
 	busy := func(b chart.Bin) bool { return b.Bytes > 0 }
 	return slices.ContainsFunc(s.In, busy) || slices.ContainsFunc(s.Out, busy)
 }
 
-// data is what the chart draws of a block: the team's NICs in their order, then those that have left.
-func (b *block) data(st *api.Status, events []api.Event) chart.Data {
+// chartData is what the chart draws of a block: the team's NICs in their order, then those that have left.
+func (b *window) chartData(st *api.Status, events []api.Event) chart.Data {
 	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
 	for i := range b.protocols {
 		p := b.protocols[i]
@@ -247,7 +247,7 @@ func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 		d.Protocols = append(d.Protocols, p)
 	}
 	find := func(name string) chart.Series {
-		if b.who != "" {
+		if b.nic != "" {
 			s := b.total
 			s.Name = name
 			return s
@@ -257,18 +257,18 @@ func (b *block) data(st *api.Status, events []api.Event) chart.Data {
 	present := map[string]bool{}
 	for _, m := range st.Members {
 		present[m.Name] = true
-		if b.who == "" || b.who == m.Name {
+		if b.nic == "" || b.nic == m.Name {
 			d.Members = append(d.Members, chart.Member{Series: find(m.Name), State: stateOf(&m),
 				Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)})
 		}
 	}
 	for i := range b.members {
-		if m := &b.members[i]; !present[m.Name] && has(m) {
+		if m := &b.members[i]; !present[m.Name] && hasTraffic(m) {
 			d.Members = append(d.Members, chart.Member{Series: *m, State: "left"})
 		}
 	}
 	for i := range events {
-		if e := &events[i]; b.who == "" || e.Member == "" || e.Member == b.who {
+		if e := &events[i]; b.nic == "" || e.Member == "" || e.Member == b.nic {
 			d.Events = append(d.Events, chart.Event{At: e.Time, Text: e.Text(), Label: e.Label()})
 		}
 	}
@@ -282,10 +282,10 @@ func stateOf(m *api.Member) string {
 	return m.State
 }
 
-// mend puts the columns that a later history knows into b, which has them all.
-func (b *block) mend(h *block) {
+// mergeRecent puts the columns that a later history knows into b, which has them all.
+func (b *window) mergeRecent(h *window) {
 	for j := range h.known {
-		i := h.first + int64(j) - b.first
+		i := h.firstColumn + int64(j) - b.firstColumn
 		if i < 0 || i >= int64(len(b.known)) || h.known[j] == 0 || h.known[j] < b.known[i] {
 			continue
 		}

@@ -10,25 +10,25 @@ import (
 
 // The longest and the shortest period to watch; a team remembers a day.
 const (
-	shortest = 10 * time.Second
-	longest  = oldest
+	minPeriod = 10 * time.Second
+	maxPeriod = maxAge
 )
 
-// Words are the settings of a view as a user gives them. Glyphs may be "": what the terminal can.
-type Words struct {
+// ViewFlags are the settings of a view as a user gives them. Glyphs may be "": what the terminal can.
+type ViewFlags struct {
 	Glyphs, Unit, View, Scale string
 	Last                      time.Duration
 	Term, Locale              string // $TERM, and the first of $LC_ALL, $LC_CTYPE and $LANG that says something
 }
 
-// Draw reads them. An error says what is allowed.
-func (w Words) Draw() (o chart.Options, err error) {
+// Options reads them. An error says what is allowed.
+func (w ViewFlags) Options() (o chart.Options, err error) {
 	bad := func(flag, value string, err error, fix string) error {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: err.Error(), Fix: fix,
 			Err: err}
 	}
-	if w.Last < shortest || w.Last > longest {
-		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", shortest, longest),
+	if w.Last < minPeriod || w.Last > maxPeriod {
+		return o, bad("last", w.Last.String(), fmt.Errorf("a period to watch is from %v to %v", minPeriod, maxPeriod),
 			"write --last 10m")
 	}
 	o.Last = w.Last.Truncate(time.Second)

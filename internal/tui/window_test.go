@@ -21,8 +21,8 @@ func TestLiveIsHistory(t *testing.T) {
 		for _, who := range []string{"", "eth2"} {
 			from := epoch.Truncate(step)
 			to := from.Add(8 * step)
-			want := ofHistory(history(control.HistoryOptions{Member: who, Step: step, Last: to.Sub(from)}, to))
-			got := &block{who: who, step: step}
+			want := newWindow(history(control.HistoryOptions{Member: who, Step: step, Last: to.Sub(from)}, to))
+			got := &window{nic: who, step: step}
 			for at := from.Add(time.Second); !at.After(to); at = at.Add(time.Second) {
 				got.add(at.Unix()-1, rates(at))
 			}
@@ -30,7 +30,7 @@ func TestLiveIsHistory(t *testing.T) {
 				want.protocols = nil
 			}
 			near := cmpopts.EquateApprox(1e-6, 1) // frames of a sum are not the sum of frames
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(block{}), near, cmpopts.EquateEmpty(),
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(window{}), near, cmpopts.EquateEmpty(),
 				cmpopts.IgnoreFields(chart.Bin{}, "Frames", "MaxFrames")); diff != "" {
 				t.Errorf("step %v of %q (-history +live):\n%s", step, who, diff)
 			}
@@ -42,7 +42,7 @@ func TestLiveIsHistory(t *testing.T) {
 func TestBlocksStayWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		step := time.Duration(rapid.IntRange(1, 7).Draw(t, "step")) * time.Second
-		b := &block{step: step, who: rapid.SampledFrom([]string{"", "eth1"}).Draw(t, "who")}
+		b := &window{step: step, nic: rapid.SampledFrom([]string{"", "eth1"}).Draw(t, "who")}
 		for range rapid.IntRange(1, 30).Draw(t, "times") {
 			second := rapid.OneOf(rapid.Int64Range(0, 60), rapid.Int64Range(0, 10000),
 				rapid.Int64Range(-5, math.MaxInt64)).Draw(t, "second")
@@ -51,14 +51,14 @@ func TestBlocksStayWhole(t *testing.T) {
 				b.add(second, &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 7},
 					Members: []api.MemberRates{{Name: "eth1"}}, Protocols: []api.ProtocolRates{{Name: "tcp"}}})
 			case 1:
-				h := &block{step: step, who: b.who, first: second / 7, known: make([]int, 5)}
+				h := &window{step: step, nic: b.nic, firstColumn: second / 7, known: make([]int, 5)}
 				h.total.In, h.total.Out = make([]chart.Bin, 5), make([]chart.Bin, 5)
-				h.keep(b)
+				h.mergeLive(b)
 				b = h
 			case 2:
-				b.until(time.Unix(second%(1<<40), 0))
+				b.before(time.Unix(second%(1<<40), 0))
 			}
-			if n := len(b.known); n > mostColumns+5 {
+			if n := len(b.known); n > maxColumns+5 {
 				t.Fatalf("%d columns", n)
 			}
 			b.each(func(s *chart.Series) {
@@ -73,7 +73,7 @@ func TestBlocksStayWhole(t *testing.T) {
 // TestSecondsAreCountedOn: a stream whose ticks jitter about the second has neither a gap nor a second twice.
 func TestSecondsAreCountedOn(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := Model{team: &block{step: time.Second}, now: epoch}
+		m := Model{team: &window{step: time.Second}, now: epoch}
 		phase := time.Duration(rapid.IntRange(0, 999).Draw(rt, "phase")) * time.Millisecond
 		n := rapid.IntRange(2, 50).Draw(rt, "n")
 		for i := range n {
@@ -94,13 +94,13 @@ func TestSecondsAreCountedOn(t *testing.T) {
 
 // TestKeep: a history that comes later wins where it knows something, and loses nothing.
 func TestKeep(t *testing.T) {
-	live := &block{step: time.Second}
+	live := &window{step: time.Second}
 	for i := range 5 {
 		live.add(100+int64(i), &api.Rates{Interval: 1e9, RX: frame.Count{Bytes: 50}})
 	}
-	h := ofHistory(&api.History{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0},
+	h := newWindow(&api.History{From: time.Unix(97, 0), Step: 1e9, Columns: 5, Covered: []int64{1e9, 1e9, 0, 1e9, 0},
 		RX: api.SeriesColumns{Bytes: []uint64{1, 2, 3, 4, 5}}})
-	h.keep(live)
+	h.mergeLive(live)
 	var got []float64
 	for _, b := range h.total.In {
 		if !b.Known {
@@ -116,8 +116,8 @@ func TestKeep(t *testing.T) {
 // The last column of a history has often just begun. What it has so far is neither a second's rate nor to be averaged
 // with one.
 func TestAColumnThatHasJustBegun(t *testing.T) {
-	begun := func(ms int64) *block {
-		return ofHistory(&api.History{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},
+	begun := func(ms int64) *window {
+		return newWindow(&api.History{From: time.Unix(100, 0), Step: 1e9, Columns: 2, Covered: []int64{1e9, ms * 1e6},
 			RX: api.SeriesColumns{Bytes: []uint64{8000, uint64(8 * ms)}}})
 	}
 	b := begun(91)

@@ -9,32 +9,32 @@ import (
 	"nicteam/internal/units"
 )
 
-// latelySpan is what a status calls now: long enough for a rate that does not jump, short enough to be true.
-const latelySpan = 5 * time.Second
+// recentSpan is what a status calls now: long enough for a rate that does not jump, short enough to be true.
+const recentSpan = 5 * time.Second
 
-// lately are rates of a moment ago, in bit/s.
-type lately struct {
+// recentRates are rates of a moment ago, in bit/s.
+type recentRates struct {
 	known   bool
 	in, out float64
 	members map[string][2]float64 // in, out
 }
 
-// lately reads the last seconds of a team's history; nothing is known of a team that has none yet.
-func (a *app) lately(c *control.Client) lately {
-	h, err := c.History(a.interruptible(), control.HistoryOptions{Last: latelySpan, Step: time.Second})
+// recentRates reads the last seconds of a team's history; nothing is known of a team that has none yet.
+func (a *app) recentRates(c *control.Client) recentRates {
+	h, err := c.History(a.interruptible(), control.HistoryOptions{Last: recentSpan, Step: time.Second})
 	if err != nil {
-		return lately{}
+		return recentRates{}
 	}
-	return latelyOf(h)
+	return newRecentRates(h)
 }
 
-func latelyOf(h *api.History) lately {
+func newRecentRates(h *api.History) recentRates {
 	var covered int64
 	for _, ns := range h.Covered {
 		covered += ns
 	}
 	if covered == 0 {
-		return lately{}
+		return recentRates{}
 	}
 	rate := func(s api.SeriesColumns) (bps float64) {
 		for i, b := range s.Bytes {
@@ -44,7 +44,7 @@ func latelyOf(h *api.History) lately {
 		}
 		return bps
 	}
-	l := lately{known: true, in: rate(h.RX), out: rate(h.TX), members: map[string][2]float64{}}
+	l := recentRates{known: true, in: rate(h.RX), out: rate(h.TX), members: map[string][2]float64{}}
 	for _, m := range h.Members {
 		l.members[m.Name] = [2]float64{rate(m.RX), rate(m.TX)}
 	}
@@ -52,7 +52,7 @@ func latelyOf(h *api.History) lately {
 }
 
 // cells are a member's IN, OUT and SHARE of what the team moves in both directions.
-func (l lately) cells(name string) (in, out, share string) {
+func (l recentRates) cells(name string) (in, out, share string) {
 	if !l.known {
 		return "-", "-", "-"
 	}
