@@ -27,7 +27,7 @@ var forgotten = map[string]bool{
 // measured is for how long something is measured from a time, where that is not longPast.
 var measured = map[string]time.Duration{
 	"System.began":      shortTimeout,
-	"port.changed":      insist,
+	"port.changed":      fastRetryTime,
 	"port.said":         time.Second,
 	"port.looped":       time.Minute,
 	"port.ownHeard":     time.Minute,
