@@ -86,7 +86,7 @@ func (a announcement) merge(old announcement) announcement {
 type announcer struct {
 	source    AddressSource
 	send      func(id int, frame []byte) error
-	announced func(context.Context) // the addresses have been announced once
+	announced func(context.Context) // called after each announcement of addresses
 	log       *slog.Logger
 	panics    *panics.Keeper
 	wake      chan struct{}
