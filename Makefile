@@ -27,8 +27,8 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint generate fmt cover tools \
-	clean
+.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint vuln generate fmt cover \
+	tools clean
 
 ## bin/nicteam, one static binary
 build:
@@ -56,8 +56,8 @@ test: build tools
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | \
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
-	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/systest
+	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have.
+	$(GO) test $(filter-out -race,$(TESTFLAGS)) ./internal/systest
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
@@ -105,6 +105,10 @@ lint:
 		xargs -0 $(GO) run $(MISSPELL) -error -i bandwith,adress,prefered
 	$(GO) run ./scripts/lint licences
 	@GO=$(GO) scripts/generated
+
+## the libraries' known vulnerabilities, from vuln.go.dev
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...
 
 # The objects are committed, so that building needs no clang.
 ## the eBPF objects from bpf/, and docs/licences.md

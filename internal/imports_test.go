@@ -12,16 +12,16 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "team", "modes", "modes/spread", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "modes/steer", "internal/atomicfile"},
-	"internal/daemon":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook"},
+	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
+	"internal/daemon":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
 	"internal/launch":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
 	"internal/config":           {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
 	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":          {"internal/api", "internal/metrics", "internal/panics", "team", "modes", "modes/spread", "monitor", "modes/steer"},
-	"internal/metrics":          {"internal/api", "team", "modes/lacp", "internal/frame"},
-	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "team", "monitor/chart"},
-	"internal/export":           {"internal/api", "team", "monitor/chart", "internal/units"},
+	"internal/control":          {"internal/api", "internal/metrics", "internal/panics"},
+	"internal/metrics":          {"internal/api", "internal/frame"},
+	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
+	"internal/export":           {"internal/api", "monitor/chart", "internal/units"},
 	"internal/host":             {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings", "internal/atomicfile"},
 	"internal/host/journal":     {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
 	"internal/host/masquerade":  {"internal/rtnl", "internal/nfnl"},

@@ -6,30 +6,27 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Overlap is how long the member that was active goes on receiving unicast frames after a
-// change: what was under way to it is not lost, and switches have learnt the new way by then.
+// Overlap is how long the member that was active goes on receiving unicast frames after a change: frames under way to it are
+// not lost, and switches have learnt the new path by then.
 const Overlap = 100 * time.Millisecond
 
-// activeBackup has one member send and receive everything while the others stand by. It is
-// also what every mode does with balance off.
-//
-// Who is active is told at the head of election.go. A member in a drain that was active receives
-// until it has left.
+// activeBackup sends and receives everything by one member while the others stand by. Every mode does so with balance off.
+// election.go says who is active. A member in a drain that was active receives until it has left.
 type activeBackup struct {
 	st     State
 	plan   *spread.Plan
 	active int // -1 none
 
-	leaving spread.MemberSet // took frames in a moment ago
-	until   time.Time        // when the last of leaving stops, but for those in a drain
-	before  *spread.Plan     // of another mode, by which leaving take frames in
+	overlap spread.MemberSet // received until a moment ago
+	until   time.Time        // when the last of overlap ends, but for those in a drain
+	before  *spread.Plan     // of another mode, with the filters of overlap
 }
 
 func newActiveBackup() *activeBackup { return &activeBackup{plan: emptyPlan(), active: -1} }
 
 func (*activeBackup) isMode() {}
 
-// Handle chooses the active member anew after a State, and ends overlaps after a Tick.
+// Handle elects after a State, and ends overlaps after a Tick.
 func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 	var eff Effects
 	switch ev := ev.(type) {
@@ -38,7 +35,7 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 		a.st = ev
 		if ev.Before != nil {
 			a.before = ev.Before
-			a.leave(now, ev.Before.Collecting)
+			a.beginOverlap(now, ev.Before.Collecting)
 		}
 		why := lost(&was, &a.st, before)
 		if why != "" {
@@ -57,10 +54,10 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 			eff.Reason = why + ", " + eff.Reason
 		}
 		if before >= 0 {
-			a.leave(now, spread.MemberSet(0).With(before))
+			a.beginOverlap(now, spread.MemberSet(0).With(before))
 		}
 	case Tick:
-		if a.leaving == 0 {
+		if a.overlap == 0 {
 			return eff
 		}
 	case Flooded:
@@ -75,50 +72,50 @@ func (a *activeBackup) Handle(now time.Time, ev Event) Effects {
 // Plan returns the Plan in force.
 func (a *activeBackup) Plan() *spread.Plan { return a.plan }
 
-// Deadline is the end of an overlap.
+// Deadline returns the end of an overlap, zero for none.
 func (a *activeBackup) Deadline() time.Time {
-	if a.leaving == 0 {
+	if a.overlap == 0 {
 		return time.Time{}
 	}
 	return a.until
 }
 
-// leave begins the overlap of members that are active no more.
-func (a *activeBackup) leave(now time.Time, set spread.MemberSet) {
+// beginOverlap lets members receive a moment longer.
+func (a *activeBackup) beginOverlap(now time.Time, set spread.MemberSet) {
 	if set == 0 {
 		return
 	}
-	a.leaving |= set
+	a.overlap |= set
 	a.until = now.Add(Overlap)
 }
 
-// replan makes the Plan that follows from the state, who is active and the time.
+// replan makes the Plan that follows from the State, the active member and the time.
 func (a *activeBackup) replan(now time.Time) {
 	pl := draft(&a.st)
-	var lingering, stopping spread.MemberSet
+	var draining, stopping spread.MemberSet
 	for _, m := range a.st.Members {
 		switch {
-		// What came before a link was lost may still wait in the member's socket. Where the
-		// switch floods all of it comes by the active member as well.
-		case !a.leaving.Has(m.ID) || m.ID == a.active || a.st.Flooding:
+		// Frames from before a link was lost may still wait in the member's socket. If the switch floods, all of them
+		// arrive by the active member as well.
+		case !a.overlap.Has(m.ID) || m.ID == a.active || a.st.Flooding:
 		case m.Draining:
-			lingering = lingering.With(m.ID)
+			draining = draining.With(m.ID)
 		case now.Before(a.until):
 			stopping = stopping.With(m.ID)
 		}
 	}
-	// Members in a drain stay until they are gone, which no deadline ends.
-	a.leaving = lingering | stopping
+	// Members in a drain stay until they are gone; no deadline ends that.
+	a.overlap = draining | stopping
 	if stopping == 0 {
 		a.until, a.before = time.Time{}, nil
 	}
 	if a.before != nil {
-		// What they did not take in then they would only double now.
-		for left := a.leaving; left != 0; left = left.Without(left.First()) {
+		// Frames that they did not accept then would arrive twice now.
+		for left := a.overlap; left != 0; left = left.Without(left.First()) {
 			pl.Filter[left.First()] = a.before.Filter[left.First()]
 		}
 	}
-	pl.Collecting = lingering | stopping
+	pl.Collecting = draining | stopping
 	if a.active >= 0 {
 		pl.Rule = spread.RuleSingle
 		pl.Active = a.active

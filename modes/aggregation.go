@@ -8,53 +8,53 @@ import (
 	"nicteam/modes/spread"
 )
 
-// aggregation is the mode 802.3ad: both ends of the links agree by LACP which of them are one. What the protocol says
-// is lacp.System's business; here its state becomes a Plan:
+// aggregation is the mode 802.3ad: both ends agree by LACP which links belong together. lacp.System runs the protocol; this
+// mode turns its state into a Plan:
 //
-//	State, Received, Tick → System → Status ┬ aggregation_ports.go   what the System is to have its ports be
-//	                                        ├ aggregation_choice.go  who works for all: nobody answers, or balance is off
+//	State, Received, Tick → System → Status ┬ aggregation_ports.go   configures the System's ports
+//	                                        ├ aggregation_single.go  elects one member: no partner, or balance off
 //	                                        └ aggregation_plan.go    who sends, who receives
 //
-// With Balance the flows' slots are shared out among the distributing ports of the active aggregator. Without it one
-// port is in use and the others stand by; as the protocol goes on all the same, Balance may change in a State.
+// With Balance the slots are shared among the distributing ports of the active aggregator. Without it one port is in use and
+// the others stand by; the protocol runs on, so Balance may change in a State.
 //
-// Frames in Effects are sent when the Plan is in force, so that no partner is told what is not true yet: one that is
-// told to send by a port finds it receiving, and one that is told nothing more will come has got all.
+// Frames in Effects are sent once the Plan is in force, so no partner is told what is not true yet: a partner that is told to
+// send by a port finds it collecting, and one that is told that a port stops has got all its frames.
 type aggregation struct {
 	st     State
 	plan   *spread.Plan
-	system *lacp.System // nil until there was a State
+	system *lacp.System // nil before the first State
 	status lacp.Status
 	ports  []lacp.PortConfig // as the System has them
 	config lacp.Config
 
-	numbering numbering
-	choice    choice
-	over      transition
-	lingering lingering
+	identity identity
+	single   singleElection
+	slots    slotMigration
+	overlap  rxOverlap
 
-	said voice // for whom the neighbours were told last
+	announced announcedPath
 }
 
-// voice is by what way the team is to be reached.
-type voice struct {
+// announcedPath is the path to the team that neighbours were told last.
+type announcedPath struct {
 	sends      bool
 	aggregator int
-	single     int // who sends everything, -1 not one
+	single     int // the member that sends everything, -1 none
 }
 
 func newAggregation() *aggregation {
-	return &aggregation{plan: emptyPlan(), choice: choice{active: -1, shown: -1}, said: voice{single: -1}}
+	return &aggregation{plan: emptyPlan(), single: singleElection{active: -1, reported: -1}, announced: announcedPath{single: -1}}
 }
 
 func (*aggregation) isMode() {}
 
-// Handle takes in an event.
+// Handle runs the protocol and updates the Plan.
 func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 	var eff Effects
 	if st, ok := ev.(State); ok {
 		a.begin(now, &st)
-		a.choice.follow(&a.st, &st)
+		a.single.follow(&a.st, &st)
 		a.st = st
 	}
 	if a.system == nil {
@@ -63,40 +63,40 @@ func (a *aggregation) Handle(now time.Time, ev Event) Effects {
 	switch ev := ev.(type) {
 	case State:
 	case Received:
-		if !slow(ev.Frame) || find(&a.st, ev.Member) == nil {
+		if !isSlowProtocol(ev.Frame) || find(&a.st, ev.Member) == nil {
 			return eff
 		}
-		a.take(a.system.Receive(now, ev.Member, ev.Frame), &eff)
+		a.apply(a.system.Receive(now, ev.Member, ev.Frame), &eff)
 	case Tick:
-		a.take(a.system.Tick(now), &eff)
+		a.apply(a.system.Tick(now), &eff)
 	case Flooded:
 		if a.plan.Rule == spread.RuleSingle {
 			eff.Tell = TellAll
 		}
 		return eff
 	case Ending:
-		a.take(a.system.Leave(now), &eff)
+		a.apply(a.system.Leave(now), &eff)
 		return eff
 	default:
 		return eff
 	}
-	a.settle(now, &eff)
+	a.converge(now, &eff)
 	return eff
 }
 
 // Plan returns the Plan in force.
 func (a *aggregation) Plan() *spread.Plan { return a.plan }
 
-// Deadline is the earliest one of the protocol, of slots that go over and of members that receive for a moment more.
+// Deadline returns the next one of the protocol, of a migration and of an overlap.
 func (a *aggregation) Deadline() time.Time {
 	if a.system == nil {
 		return time.Time{}
 	}
-	d := earlier(a.system.Deadline(), a.lingering.deadline())
-	if !a.st.Settings.Balance || a.choice.alone {
-		d = earlier(d, earlier(a.choice.await, a.choice.yields))
+	d := earlier(a.system.Deadline(), a.overlap.deadline())
+	if !a.st.Settings.Balance || a.single.alone {
+		d = earlier(d, earlier(a.single.awaitUntil, a.single.yieldAt))
 	}
-	return earlier(d, earlier(a.over.deadline(), a.over.asks()))
+	return earlier(d, earlier(a.slots.deadline(), a.slots.markerDeadline()))
 }
 
 // begin makes the System with the first State.
@@ -104,55 +104,55 @@ func (a *aggregation) begin(now time.Time, st *State) {
 	if a.system != nil {
 		return
 	}
-	a.numbering = numberingOf(st)
+	a.identity = newIdentity(st)
 	a.config = a.configOf(st)
 	a.system = lacp.New(a.config, st.Memory)
-	a.choice.resume(now, st)
-	a.over.resume(st.Before, &st.Settings)
-	a.lingering.resume(st.Before)
+	a.single.resume(now, st)
+	a.slots.resume(st.Before, &st.Settings)
+	a.overlap.resume(st.Before)
 }
 
-// settled is how often at most the System is told what its ports are to be, after one event.
-const settled = 4
+// maxRounds bounds how often one event configures the System.
+const maxRounds = 4
 
-// settle brings the System in line with the State, and the Plan with the System.
-func (a *aggregation) settle(now time.Time, eff *Effects) {
+// converge brings the System in line with the State, and the Plan with the System.
+func (a *aggregation) converge(now time.Time, eff *Effects) {
 	a.status = a.system.Status()
-	// What the ports are to be follows from what they are, and what they are from that: once more in balance with one
-	// that stands by, and in a drain. It ends by itself; the bound is for what nobody has thought of.
+	// The ports' configuration follows from their status, and their status from that. One more round is needed with
+	// balance off where a port stands by, and in a drain. It ends by itself; the bound is for the unexpected.
 	for i := 0; ; i++ {
-		a.choose(now)
-		a.aim(now)
-		if i == settled || !a.configure(now, eff) {
+		a.elect(now)
+		a.retarget(now)
+		if i == maxRounds || !a.configure(now, eff) {
 			break
 		}
 	}
-	asked := a.over.ask(now)
+	markers := a.slots.nextMarkers(now)
 	a.replan(now)
-	for ; asked != 0; asked = asked.Without(asked.First()) {
-		out := a.system.Flush(now, asked.First())
+	for ; markers != 0; markers = markers.Without(markers.First()) {
+		out := a.system.Flush(now, markers.First())
 		if len(out.Send) == 0 {
-			a.over.unasked(asked.First())
+			a.slots.markerRefused(markers.First())
 		}
-		a.take(out, eff)
+		a.apply(out, eff)
 	}
-	a.speak(eff)
+	a.announce(eff)
 }
 
-// configure has the System go by the State. It reports whether that changed anything.
+// configure configures the System by the State. It reports whether that changed anything.
 func (a *aggregation) configure(now time.Time, eff *Effects) bool {
-	c, ports := a.configOf(&a.st), a.portsOf()
+	c, ports := a.configOf(&a.st), a.portConfigs()
 	if c == a.config && slices.Equal(ports, a.ports) {
 		return false
 	}
 	a.config, a.ports = c, ports
-	a.take(a.system.Configure(now, c, ports), eff)
+	a.apply(a.system.Configure(now, c, ports), eff)
 	a.status = a.system.Status()
 	return true
 }
 
-// take notes what the System wants done.
-func (a *aggregation) take(out lacp.Out, eff *Effects) {
+// apply adds the System's frames and notes to the Effects, and reads answers to markers.
+func (a *aggregation) apply(out lacp.Out, eff *Effects) {
 	for _, s := range out.Send {
 		eff.Send = append(eff.Send, spread.Send{Member: s.Port, Frame: s.Frame})
 	}
@@ -160,28 +160,26 @@ func (a *aggregation) take(out lacp.Out, eff *Effects) {
 		eff.Notes = append(eff.Notes, Note{Event: noteEvents[n.Kind], Member: n.Port, Reason: n.Reason})
 	}
 	for _, id := range out.Flushed {
-		a.over.flushed(id)
+		a.slots.markerAnswered(id)
 	}
 }
 
-var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.AggregatorChanged: "aggregator-changed", lacp.Looped: "loop", lacp.Contested: "partner-contested", lacp.Churned: "churn"}
+var noteEvents = [...]string{lacp.PartnerChanged: "partner-changed", lacp.AggregatorChanged: "aggregator-changed",
+	lacp.Looped: "loop", lacp.Contested: "partner-contested", lacp.Churned: "churn"}
 
-// speak says what there is to say of a change of who sends.
-func (a *aggregation) speak(eff *Effects) {
-	v := voice{sends: a.plan.Rule != spread.RuleNone, single: -1}
-	if a.plan.Rule == spread.RuleSingle {
-		v.single = a.plan.Active
+// announce announces the team where another member or aggregator sends, and reports another active member.
+func (a *aggregation) announce(eff *Effects) {
+	path := announcedPath{sends: a.plan.Rule != spread.RuleNone, single: a.plan.Active}
+	if path.sends && !a.single.alone {
+		path.aggregator = a.status.Active
 	}
-	if v.sends && !a.choice.alone {
-		v.aggregator = a.status.Active
-	}
-	if v.sends && v != a.said {
+	if path.sends && path != a.announced {
 		eff.Tell |= TellAll
 	}
-	a.said = v
-	// One that is to send but may not yet is said when it does.
-	if v.single != a.choice.shown && (v.single >= 0 || a.choice.active < 0) {
-		eff.Active, eff.Reason = true, a.choice.reason
-		a.choice.shown = v.single
+	a.announced = path
+	// A member that is elected but may not send yet is reported when it may.
+	if path.single != a.single.reported && (path.single >= 0 || a.single.active < 0) {
+		eff.Active, eff.Reason = true, a.single.reason
+		a.single.reported = path.single
 	}
 }

@@ -215,7 +215,7 @@ func TestAggregationAsksByMarkers(t *testing.T) {
 	if pl := w.m.Plan(); moving(pl).Mark != 1 || moving(pl).Cleared[1] != 1 || moving(pl).ID == 0 || w.asked != 1 {
 		t.Errorf("answered: mark %d, cleared %v, asked %d times", moving(pl).Mark, moving(pl).Cleared[1], w.asked)
 	}
-	w.run(askAgain)
+	w.run(markerInterval)
 	if pl := w.m.Plan(); moving(pl).Mark != 2 || moving(pl).Cleared[1] != 2 || w.asked != 2 {
 		t.Errorf("again: mark %d, cleared %v, asked %d times", moving(pl).Mark, moving(pl).Cleared[1], w.asked)
 	}
@@ -229,11 +229,11 @@ func TestAggregationAsksNotTooOften(t *testing.T) {
 	w.asked = 0
 	w.state(func(st *State) { st.Members[0].Weight = 0.2 })
 	first := moving(w.m.Plan()).ID
-	w.run(4*askAgain - time.Millisecond)
+	w.run(4*markerInterval - time.Millisecond)
 	w.delay = 20 * time.Millisecond
 	w.run(2 * time.Millisecond)
 	w.drain(0)
-	w.run(goingOverDrain/2 + time.Millisecond)
+	w.run(drainMigration/2 + time.Millisecond)
 	if pl := w.m.Plan(); moving(pl).ID == first || moving(pl).From == nil || w.asked != 5 {
 		t.Fatalf("turn %d after %d, asked %d times", moving(pl).ID, first, w.asked)
 	}

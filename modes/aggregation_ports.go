@@ -7,17 +7,17 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// numbering has what stays the same as long as a team lives, whatever members and addresses do: partners take a system
-// or a port that has another number for another one.
-type numbering struct {
-	system frame.MAC         // where the settings name none
+// identity is what stays the same as long as a team lives, whatever its members and MACs: to a partner, another number is
+// another system or port.
+type identity struct {
+	system frame.MAC         // without one in the settings
 	ports  map[string]uint16 // by NIC, also of those that have left
-	named  frame.MAC         // that the settings named last
+	named  frame.MAC         // the last one of the settings
 }
 
-// numberingOf begins with a team's first State.
-func numberingOf(st *State) numbering {
-	n := numbering{system: st.Memory.MAC(), ports: map[string]uint16{}}
+// newIdentity begins with a team's first State.
+func newIdentity(st *State) identity {
+	n := identity{system: st.Memory.MAC(), ports: map[string]uint16{}}
 	if n.system == 0 {
 		n.system = st.Adapter
 	}
@@ -29,8 +29,8 @@ func numberingOf(st *State) numbering {
 	return n
 }
 
-// number is the number of a NIC: the one it had, else the lowest free one above its id.
-func (n *numbering) number(m *Member) uint16 {
+// port returns the port number of a NIC: the one that it had, else the lowest free one above its id.
+func (n *identity) port(m *Member) uint16 {
 	if p := n.ports[m.Name]; p != 0 {
 		return p
 	}
@@ -46,36 +46,37 @@ func (n *numbering) number(m *Member) uint16 {
 	return p
 }
 
-// configOf is what the System goes by.
+// configOf returns the System's configuration.
 func (a *aggregation) configOf(st *State) lacp.Config {
 	s := &st.Settings.LACP
 	if s.System != 0 {
-		a.numbering.named = s.System
+		a.identity.named = s.System
 	}
-	id := lacp.SystemID{Priority: s.SystemPriority, MAC: a.numbering.named}
+	id := lacp.SystemID{Priority: s.SystemPriority, MAC: a.identity.named}
 	if id.MAC == 0 {
-		if a.numbering.system == 0 {
-			a.numbering.system = st.Adapter
+		if a.identity.system == 0 {
+			a.identity.system = st.Adapter
 		}
-		id.MAC = a.numbering.system
+		id.MAC = a.identity.system
 	}
 	return lacp.Config{System: id, UserKey: s.Key, Passive: !s.Active, Fast: s.Fast, Select: s.Select}
 }
 
-// portsOf is what the ports are to be. A member in a drain says so to its partner only when nothing more is sent by it.
-func (a *aggregation) portsOf() []lacp.PortConfig {
+// portConfigs returns the ports' configurations. A member in a drain tells its partner once nothing more is sent by it.
+func (a *aggregation) portConfigs() []lacp.PortConfig {
 	ports := make([]lacp.PortConfig, 0, len(a.st.Members))
 	for i := range a.st.Members {
 		m := &a.st.Members[i]
-		ports = append(ports, lacp.PortConfig{ID: m.ID, Name: m.Name, MAC: m.MAC, Number: a.numbering.number(m), Priority: m.PortPriority,
-			Up: m.Usable, HalfDuplex: m.HalfDuplex, SpeedBps: m.SpeedBps,
-			Standby:   !a.st.Settings.Balance && !a.choice.wanted.Has(m.ID),
-			Preferred: a.choice.wanted.Has(m.ID) && m.ID != a.choice.active, Leaving: m.Draining && !a.sending().Has(m.ID)})
+		ports = append(ports, lacp.PortConfig{ID: m.ID, Name: m.Name, MAC: m.MAC, Number: a.identity.port(m),
+			Priority: m.PortPriority, Up: m.Usable, HalfDuplex: m.HalfDuplex, SpeedBps: m.SpeedBps,
+			Standby:   !a.st.Settings.Balance && !a.single.inUse.Has(m.ID),
+			Preferred: a.single.inUse.Has(m.ID) && m.ID != a.single.active,
+			Leaving:   m.Draining && !a.senders().Has(m.ID)})
 	}
 	return ports
 }
 
-// slow reports whether b is of the slow protocols.
-func slow(b []byte) bool {
+// isSlowProtocol reports whether b has the ethertype of LACP and the marker protocol.
+func isSlowProtocol(b []byte) bool {
 	return len(b) > 14 && uint16(b[12])<<8|uint16(b[13]) == frame.TypeSlow
 }

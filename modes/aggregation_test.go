@@ -87,7 +87,7 @@ func TestAggregationDrain(t *testing.T) {
 	if pl.Distributing != 0b111 || moving(pl).From == nil || slices.Contains(slotsOf(pl), 1) || len(w.said) != 0 {
 		t.Fatalf("%+v, said %+v", pl, w.said)
 	}
-	if took := w.want(time.Second, 0, 2); took != goingOverDrain {
+	if took := w.want(time.Second, 0, 2); took != drainMigration {
 		t.Errorf("slots went over in %v", took)
 	}
 	if len(w.said) != 1 || w.said[0].Actor.Port != 2 || w.said[0].Actor.State&(lacp.Synchronization|lacp.Collecting|lacp.Distributing) != 0 {

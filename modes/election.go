@@ -9,16 +9,15 @@ import (
 
 // Who is active, first match wins:
 //
-//  1. the member named by Settings.Active, whenever it is usable: a wish by hand holds until it
-//     is taken back
-//  2. the primary, if nobody is active, or primary_reselect lets it take over
+//  1. the member named by Settings.Active, whenever it is usable: it holds until the setting is taken back
+//  2. the primary, if no member is active, or if primary_reselect lets it take over
 //  3. the member that is active, as long as it is usable
 //  4. the first usable member in the order of ids, which is the order in which they joined
 //
 // A member in a drain counts as not usable here.
 
-// choose returns the member that is to be active after the one that is (-1: none), and why that one: "" when it stays.
-func choose(st *State, active int) (int, string) {
+// elect returns the member that follows the active one (-1 none), and why; "" if it stays.
+func elect(st *State, active int) (int, string) {
 	s := &st.Settings
 	_, staying := sets(st)
 	if !enough(st, staying) {
@@ -50,46 +49,46 @@ func choose(st *State, active int) (int, string) {
 	return m.ID, fmt.Sprintf("%s is the first usable member", m.Name)
 }
 
-// elect is choose for a mode by itself: who was active under the mode before it stays so.
+// elect is the election of a mode of its own: the member that was active under the mode before stays so.
 func (st *State) elect(active int) (int, string) {
 	_, staying := sets(st)
 	if b := st.Before; active >= 0 || b == nil || b.Rule != spread.RuleSingle && b.Rule != spread.RuleShortest || !staying.Has(b.Active) {
-		return choose(st, active)
+		return elect(st, active)
 	}
-	to, reason := choose(st, st.Before.Active)
+	to, reason := elect(st, st.Before.Active)
 	if to >= 0 && reason == "" {
 		reason = find(st, to).Name + " was active before"
 	}
 	return to, reason
 }
 
-// successor returns the member that would be chosen if the active one died, -1 when none would.
+// successor returns the member that would be elected if the active one died, -1 if none would.
 func successor(st *State, active int) int {
 	after := *st
 	after.Members = slices.DeleteFunc(slices.Clone(st.Members), func(m Member) bool { return m.ID == active })
-	id, _ := choose(&after, -1)
+	id, _ := elect(&after, -1)
 	return id
 }
 
-// preferred returns the member that would be chosen if all were usable, -1 when none would.
+// preferred returns the member that would be elected if all were usable, -1 if none would.
 func preferred(st *State, active int) int {
 	all := *st
 	all.Members = slices.Clone(st.Members)
 	for i := range all.Members {
 		all.Members[i].Usable = true
 	}
-	id, _ := choose(&all, active)
+	id, _ := elect(&all, active)
 	return id
 }
 
-// lost says what became of the member that was active, "" if it could have stayed so.
+// lost returns why the member that was active cannot stay so, "" if it could.
 func lost(was, st *State, id int) string {
 	m := find(was, id)
 	if m == nil {
 		return ""
 	}
 	switch n := find(st, id); {
-	case n == nil || n.Name != m.Name && n.MAC != m.MAC: // its id may be another's by now; its name may be another, too
+	case n == nil || n.Name != m.Name && n.MAC != m.MAC: // its id may be another NIC's by now, or it may have another name
 		return fmt.Sprintf("%s has left", m.Name)
 	case n.Draining:
 		return fmt.Sprintf("%s is leaving", m.Name)
@@ -109,7 +108,7 @@ func named(st *State, name string) *Member {
 	return nil
 }
 
-// find returns the member with that id, nil when there is none.
+// find returns the member with that id, nil if there is none.
 func find(st *State, id int) *Member {
 	for i := range st.Members {
 		if st.Members[i].ID == id {

@@ -3,6 +3,8 @@ package team
 import (
 	"context"
 	"time"
+
+	"nicteam/modes/spread"
 )
 
 // adapterLink is the adapter's link as the host sees it.
@@ -53,4 +55,35 @@ func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink 
 	}
 	t.carrierOn.Store(want.carrier)
 	return &want
+}
+
+// Speed is the speed of the adapter for ethtool, SNMP and routing daemons that derive costs from it.
+type Speed struct {
+	Bps    uint64 // 0 unknown
+	Duplex string // "full", "half" or "" unknown
+}
+
+// speed returns the adapter's speed, by the rule of bond_ethtool_get_link_ksettings (bond_main.c): the sum of the
+// distributing members; in broadcast that of the slowest, since every frame waits for it. An unknown speed counts as 0.
+// The duplex is that of the first member that knows it.
+func (l *Loop) speed() (s Speed) {
+	if l.plan == nil {
+		return s
+	}
+	for _, m := range l.members {
+		if !l.plan.Distributing.Has(m.id) {
+			continue
+		}
+		link := m.linkState.Link
+		switch {
+		case l.plan.Rule != spread.RuleBroadcast:
+			s.Bps += link.SpeedBps
+		case link.SpeedBps > 0 && (s.Bps == 0 || link.SpeedBps < s.Bps):
+			s.Bps = link.SpeedBps
+		}
+		if s.Duplex == "" {
+			s.Duplex = link.Duplex
+		}
+	}
+	return s
 }

@@ -1,23 +1,24 @@
-// Package team makes NICs work as one: it owns the control loop, the members, the status and the
-// events, and the interfaces that it needs from below ([Datapath], [Adapter], [Announcer]).
+// Package team makes NICs work as one: the control loop, the members, the status and the events, and the interfaces that it
+// needs from below ([Datapath], [Adapter], [AddressSource]).
 //
-// There are two halves. [Loop] decides and is pure: an input and the time go in, an [Output] comes
-// out; it starts no goroutine, reads no clock and does no I/O, so that every order of events can be
-// tried in virtual time. [Team] is the shell around it: one goroutine owns the Loop and executes
-// its outputs; whatever may block (opening NICs, reading addresses, setting the carrier) happens
-// elsewhere, so that a failover is never late because something else is going on.
+// [Loop] decides and is pure: an input and the time go in, an [Output] comes out. It starts no goroutine, reads no clock and
+// does no I/O, so every order of events can be tried in virtual time. [Team] is the shell around it: one goroutine owns the
+// Loop and executes its outputs. What may block (opening a NIC, reading addresses, setting the carrier) happens in other
+// goroutines, so that it never delays a failover.
 //
 //	link watch ──LinkState──┐
 //	data path ──Control─────┤              ┌→ 1. Plan      → Datapath.Apply
 //	  tables  ──Measured────┤              │
 //	Join Drain Leave Set ───┼→ Loop.Handle ┼→ 2. frames    → Datapath.Send
 //	time ──Tick─────────────┘    │         ├→ 3. carrier   → Adapter (own goroutine)
-//	                             ↓         ├→ 4. announce  → Announcer, Datapath.Send (own goroutine)
+//	                             ↓         ├→ 4. announce  → AddressSource, Datapath.Send (own goroutine)
 //	                        modes.Mode     └→ 5. events, Status
 //
-// A member's way through its states:
+// The states of a member:
 //
 //	reserved ─Joined→ down ⇄ up ─(mode)→ standby or distributing
-//	                   │  ↘ absent (NIC is gone) ─Returned→ down
+//	                   │  ↘ absent (NIC is gone) ─Reopen, Reopened→ down
 //	                   └─Drain→ draining ─Leave→ leaving ─Released→ id free
+//
+// Files: loop.go and reconcile.go are an event's way; team.go is the shell, members.go its methods.
 package team

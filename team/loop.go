@@ -440,7 +440,7 @@ func (l *Loop) settings() modes.Settings {
 
 // addEvent adds an event to out.
 func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
-	out.Events = append(out.Events, api.Event{Schema: "nicteam.event/v1", Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
+	out.Events = append(out.Events, api.Event{Schema: api.EventSchema, Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
 }
 
 func noMember(name string, names []string) *api.Problem {

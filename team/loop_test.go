@@ -199,7 +199,7 @@ func TestLoopReserve(t *testing.T) {
 	r.wantProblem(api.Conflict, "at most 64")
 }
 
-func TestLoopAbsentAndReturned(t *testing.T) {
+func TestLoopAbsentAndReopened(t *testing.T) {
 	r := newRig(t, nil)
 	a, b := r.join(1), r.join(2)
 	r.link(1, true)

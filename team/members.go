@@ -22,7 +22,7 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 		return -1, err
 	}
 	id = out.ID
-	settled := context.WithoutCancel(ctx) // what was begun is ended, either way
+	settled := context.WithoutCancel(ctx) // what was started is finished in any case
 	if err := t.o.Datapath.Join(id, l); err != nil {
 		_, _ = t.post(settled, request{in: Released{ID: id}})
 		return -1, &api.Problem{Kind: api.Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
@@ -198,7 +198,7 @@ func (t *Team) Config() settings.Config { return t.snapshot.Load().config }
 
 // Record adds an event from outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
-	e := api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
+	e := api.Event{Schema: api.EventSchema, Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
 	t.events.add([]api.Event{e})
 	t.logEvent(e)
 }

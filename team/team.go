@@ -36,7 +36,7 @@ type Options struct {
 	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
-	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
+	DatapathName, DatapathReason string // for the Status, until DatapathChanged
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
@@ -67,7 +67,7 @@ type Team struct {
 	// For Run's goroutine.
 	lastAdapterLink adapterLink   // last put to adapter
 	pendingPlan     *spread.Plan  // refused by the data path
-	retryAfter      time.Duration // when
+	retryAfter      time.Duration // of pendingPlan
 }
 
 // snapshot is what other goroutines see of the Loop.

@@ -21,7 +21,7 @@ type app struct {
 	out, err io.Writer
 	env      []string
 
-	places               launch.Dirs
+	dirs                 launch.Dirs
 	json, quiet, verbose bool
 	yes                  bool
 
@@ -76,7 +76,7 @@ func (a *app) getenv(name string) string {
 
 // client asks a team; the caller closes it.
 func (a *app) client(name string) *control.Client {
-	c := control.NewClient(a.places.RunDir, name)
+	c := control.NewClient(a.dirs.RunDir, name)
 	if a.verbose {
 		c.Log = a.log(slog.LevelDebug)
 	}
@@ -88,11 +88,11 @@ func (a *app) teams(named []string) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
 	}
-	return control.Running(a.places.RunDir)
+	return control.Running(a.dirs.RunDir)
 }
 
-// one is the team that a verb is for when its name may be left out.
-func (a *app) one(what string, named []string) (string, error) {
+// oneTeam is the team that a verb is for when its name may be left out.
+func (a *app) oneTeam(what string, named []string) (string, error) {
 	names, err := a.teams(named)
 	if err != nil {
 		return "", err
@@ -106,26 +106,15 @@ func (a *app) one(what string, named []string) (string, error) {
 	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
-// steps shows what a change has done.
-func (a *app) steps(name string, steps []string) error {
+// showSteps shows what a change has done.
+func (a *app) showSteps(name string, steps []string) error {
 	if a.json {
-		return a.document(struct {
-			Schema string   `json:"schema"`
-			Team   string   `json:"team,omitempty"`
-			Steps  []string `json:"steps"`
-		}{"nicteam.result/v1", name, orEmpty(steps)})
+		return a.document(api.NewResult(name, steps))
 	}
 	for _, s := range steps {
 		a.say("%s", s)
 	}
 	return nil
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 // say writes a line for people, unless they want to hear of errors only.

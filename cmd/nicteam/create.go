@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
@@ -74,12 +73,12 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.places, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
+			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
 		}
 	} else {
 		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)
 	}
-	o.Config, o.Dirs = l.Config, a.places
+	o.Config, o.Dirs = l.Config, a.dirs
 	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
 	o.Progress = func(step string) {
 		if !a.json {
@@ -97,7 +96,7 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 		return nil
 	}
 	if a.json {
-		return a.document(created{"nicteam.created/v1", l.Config.Team, o.DryRun, orEmpty(done.Steps), done.Warnings, done.Status})
+		return a.document(done)
 	}
 	if o.DryRun {
 		for _, s := range done.Steps {
@@ -108,14 +107,4 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 		a.say("%s is %s", s.Team, s.State)
 	}
 	return nil
-}
-
-// created is the document nicteam.created/v1.
-type created struct {
-	Schema   string      `json:"schema"`
-	Team     string      `json:"team"`
-	DryRun   bool        `json:"dry_run"`
-	Steps    []string    `json:"steps"`
-	Warnings []string    `json:"warnings"`
-	Status   *api.Status `json:"status,omitempty"`
 }

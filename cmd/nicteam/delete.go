@@ -30,14 +30,14 @@ named, and only --force ends them, too.`,
 			}
 			steps, err := c.Delete(a.interruptible(), force)
 			var p *api.Problem
-			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.places, given[0]) {
+			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
 				p.Fix = "its process was stopped and the adapter stayed; put the host back: nicteam restore " + given[0]
 			}
 			if err != nil {
 				return err
 			}
-			launch.AwaitExit(a.interruptible(), a.places, given[0])
-			return a.steps(given[0], steps)
+			launch.AwaitExit(a.interruptible(), a.dirs, given[0])
+			return a.showSteps(given[0], steps)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "end what stands on the adapter, too")

@@ -24,7 +24,7 @@ watch) until that is left, else and with --plain in lines. This host is not touc
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			var o demo.Options
-			if !plain && a.live() {
+			if !plain && a.interactive() {
 				o.View = a.demoView
 			}
 			if picture != "" {
@@ -48,7 +48,7 @@ watch) until that is left, else and with --plain in lines. This host is not touc
 // demoView is the live graph of the demo's team.
 func (a *app) demoView(ctx context.Context, c *control.Client, name string) error {
 	w := standardWords()
-	o, err := (&watching{words: w}).options(a)
+	o, err := (&watchFlags{words: w}).options(a)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (a *app) eventsCmd() *cobra.Command {
 				return err
 			}
 			if len(names) == 0 {
-				_, err := a.one("events", nil)
+				_, err := a.oneTeam("events", nil)
 				return err
 			}
 			return a.events(names, follow)

@@ -18,8 +18,8 @@ import (
 	"nicteam/internal/export"
 )
 
-// exporting is what the flags of export say.
-type exporting struct {
+// exportFlags is what the flags of export say.
+type exportFlags struct {
 	format, file string
 	last, step   time.Duration
 	picture      export.Picture
@@ -27,7 +27,7 @@ type exporting struct {
 }
 
 func (a *app) exportCmd() *cobra.Command {
-	var e exporting
+	var e exportFlags
 	c := &cobra.Command{
 		Use:   "export TEAM[/NIC]",
 		Short: "Save what a team carried as a picture or a table",
@@ -64,17 +64,19 @@ A team remembers each second of the last hour and ten seconds each of the last d
 }
 
 // settle reads the words.
-func (e *exporting) settle() (err error) {
+func (e *exportFlags) settle() (err error) {
 	bad := func(flag, value, why, fix string) error {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
 	}
 	if e.file == "" {
-		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go", Fix: "write -o FILE, or -o - for stdout"}
+		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go",
+			Fix: "write -o FILE, or -o - for stdout"}
 	}
 	format := e.format
 	if format == "" {
 		if format = strings.TrimPrefix(filepath.Ext(e.file), "."); format == "" {
-			return &api.Problem{Kind: api.Usage, What: "export: no format is given", Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
+			return &api.Problem{Kind: api.Usage, What: "export: no format is given",
+				Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
 		}
 	}
 	if e.as, err = export.ParseFormat(format); err != nil {
@@ -88,7 +90,7 @@ func (e *exporting) settle() (err error) {
 }
 
 // export makes the whole before the file is touched.
-func (a *app) export(name, nic string, e *exporting) error {
+func (a *app) export(name, nic string, e *exportFlags) error {
 	t, err := a.traffic(a.interruptible(), name, nic, e)
 	if err != nil {
 		return err
@@ -98,7 +100,8 @@ func (a *app) export(name, nic string, e *exporting) error {
 		if nic != "" {
 			what += "/" + nic
 		}
-		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what, e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what,
+			e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
 	}
 	var b bytes.Buffer
 	if err := export.Write(&b, e.as, t); err != nil {
@@ -106,19 +109,21 @@ func (a *app) export(name, nic string, e *exporting) error {
 	}
 	if e.file == "-" {
 		if e.as == export.PNG && terminal(a.out) {
-			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text", Fix: "write -o FILE, or pass it on with |"}
+			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text",
+				Fix: "write -o FILE, or pass it on with |"}
 		}
 		_, err := a.out.Write(b.Bytes())
 		return err
 	}
 	if err := replace(e.file, b.Bytes()); err != nil {
-		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err), Fix: "take a path in a directory that you may write to", Err: err}
+		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err),
+			Fix: "take a path in a directory that you may write to", Err: err}
 	}
-	return a.steps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
+	return a.showSteps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
 }
 
 // traffic asks the team for what is to be written.
-func (a *app) traffic(ctx context.Context, name, nic string, e *exporting) (t export.Traffic, err error) {
+func (a *app) traffic(ctx context.Context, name, nic string, e *exportFlags) (t export.Traffic, err error) {
 	c := a.client(name)
 	defer c.Close()
 	t = export.Traffic{Location: time.Local, Picture: e.picture}

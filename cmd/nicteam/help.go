@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,11 +10,16 @@ import (
 
 func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|modes|elb|802.3ad|config]",
-		Short: "Explain a command or a topic",
+		Use:   "help [COMMAND|SETTING|modes|elb|802.3ad|config]",
+		Short: "Explain a command, a setting or a topic",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
 			if err != nil || len(rest) > 0 {
+				key, _, _ := strings.Cut(settings.Canonical(given[0]), ".")
+				if setting := settings.Find(key); setting != nil {
+					a.say("%s", settingTopic(setting))
+					return nil
+				}
 				return unknownVerb(cmd, given[0])
 			}
 			found.InitDefaultHelpFlag()
@@ -60,25 +64,19 @@ func elbTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "elb",
 		Short: "The mode elb: what it does, its settings, what it cannot",
-		Long: `elb balances what is sent and what is received over any mix of NICs, and the switch need
-not know. Every NIC keeps its own MAC.
+		Long: `elb balances both directions over any mix of NICs, on any switch. Every NIC keeps its own MAC.
 
-Sending: a flow stays on its NIC while frames of it may be under way, so none is overtaken;
-when it pauses it goes to the NIC whose queue is shortest. How much a NIC carries is its link
-speed, or what it was measured to carry: nicteam status shows it and where it is known from.
-Flows that never pause are evened out once a rebalance.
+Transmit: a flow stays on its NIC while frames of it may be in flight, so frames keep their
+order; after a pause it moves to the NIC with the shortest queue. The rate of a NIC is its link
+speed or its measured capacity: nicteam status shows it and its source. Flows that never pause
+are rebalanced.
 
-Receiving: each peer is told by ARP or neighbour discovery by which NIC to reach this host:
-nicteam peers. One peer uses one NIC to reach one address of ours; what comes through a router
-comes from one peer, the router.
+Receive: ARP and neighbour discovery tell each peer which NIC to send to: nicteam peers. A peer
+uses one NIC for one address of this host; what a router forwards comes from one peer, the router.
 
-  gain=100us           a flow changes NICs only when it wins as much; 0s to 1s
-  skew=500us           the most that the ways by two NICs differ in time; 0s to 1s
-  rebalance=1s         how often flows that never pause are evened out; 100ms to 1h, 0s for never
-  receive_balance=on   off: every peer reaches this host by the active NIC
-  weight.NIC=1         scales what a NIC is taken to carry
-  balance=on           off: one active NIC, the others stand by
-
+` + settingTable(func(s *settings.Setting) bool {
+			return s.Mode.String() == "elb" || s.Key == "weight" || s.Key == "balance"
+		}) + `
 Examples:
   nicteam create team0 eth1 eth2 wlan0
   nicteam create team0 eth1 eth2 --mode elb --skew 2ms --rebalance 5s
@@ -95,34 +93,22 @@ func lacpTopic() *cobra.Command {
 		Use:     "802.3ad",
 		Aliases: []string{"lacp"},
 		Short:   "The mode 802.3ad: what both sides agree, its settings, what status says",
-		Long: `In 802.3ad host and switch agree by LACP which NICs belong together; a NIC whose other end
-has not agreed is not used. The switch needs a LACP group on these ports, active, with the same
-speed. Frames are spread as in xor: each flow keeps to a NIC, chosen by its hash.
+		Long: `In 802.3ad host and switch negotiate the aggregation by LACP; a NIC whose partner has not agreed
+is not used. The switch needs a LACP group with these ports, active, all of one speed. Frames
+are spread as in xor: the hash of a flow selects its NIC.
 
-NICs that see another switch, another group of it or that have another speed make a group of
-their own. One group is used, the others stand by and take over. While nobody answers at all
-one NIC works alone, so that the host is reached before its switch is configured.
+NICs with another partner, another key or another speed form an aggregator of their own. One
+aggregator is used, the others stand by and take over. While no partner answers, one NIC works
+alone, so that the host is reachable before its switch is configured.
 
-  lacp_rate=slow          fast: the switch is asked to speak once a second, not each 30 s, and
-                          its silence is noticed within 3 s, not 90 s
-  lacp_active=on          off: speaks when spoken to; one side has to be on
-  lacp_fallback=on        off: nobody answers, nobody works
-  ad_select=stable        which group is used: stable keeps the one that works; bandwidth, count
-                          and port-priority take the best
-  min_members=1           with fewer NICs in use the adapter has no carrier
-  lacp_system=auto        who we are to the switch: the adapter's MAC, random, or a MAC
-  lacp_system_priority=65535
-                          0 to 65535, the lower the better
-  lacp_key=0              0 to 1023: upper bits of the ports' keys
-  port_priority.NIC=255   0 to 65535, the lower the better
-  balance=on              off: one NIC of those that agreed is active, the others stand by
-
-All of them can be changed while the team runs. lacp_system, lacp_system_priority and lacp_key have
-the group agreed on anew, and nothing passes for two seconds; port_priority has its NIC alone
-stop for as long. The rest costs nothing. nicteam status shows who is at the other end and
-what each NIC waits for, with -v also the counters. STATE bits there: A active, T short timeout,
-G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired; a dash
-stands for a bit that is not set, and ATGSCD-- or A-GSCD-- is how it should be.
+` + settingTable(func(s *settings.Setting) bool {
+			return s.Mode.String() == "802.3ad" || s.Key == "min_members" || s.Key == "balance"
+		}) + `
+All are live. A change of lacp_system, lacp_system_priority or lacp_key renegotiates the
+aggregation: no frame passes for two seconds; port_priority does that to its NIC alone. The rest
+costs nothing. nicteam status shows the partner and what each NIC waits for, with -v also the
+counters. Its STATE bits: A activity, T short timeout, G aggregation, S synchronization,
+C collecting, D distributing, F defaulted, E expired, - not set. ATGSCD-- and A-GSCD-- are good.
 
 Examples:
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
@@ -143,11 +129,7 @@ bare numbers for durations and values out of range are errors that name file and
 variable that only looks like a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
 
 `)
-	for i := range settings.Table {
-		if s := &settings.Table[i]; !s.NoFile {
-			fmt.Fprintf(&b, "  %-21s%s\n", s.Key, settingHelp(s))
-		}
-	}
+	b.WriteString(settingTable(func(s *settings.Setting) bool { return !s.NoFile }))
 	b.WriteString(`
 An example, which /etc/nicteam/team0.yaml could be:
 

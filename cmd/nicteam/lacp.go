@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"nicteam/internal/api"
 )
@@ -26,16 +27,19 @@ func (a *app) showLACP(s *api.Status) {
 		if m == nil {
 			continue
 		}
-		row := []string{"  " + s.Members[i].Name, number(m.Aggregator), m.Receive, m.Mux, bits(m.Actor.State), bits(m.Partner.State), partnerCell(m)}
+		row := []string{"  " + s.Members[i].Name, number(m.Aggregator), m.Receive, m.Mux, bits(m.Actor.State),
+			bits(m.Partner.State), partnerCell(m)}
 		if a.verbose {
 			c := m.Counters
-			row = append(row, m.Periodic, m.Selected, m.ActorChurn+"/"+m.PartnerChurn, fmt.Sprint(c.PDUsIn), fmt.Sprint(c.PDUsOut), fmt.Sprint(c.MarkersIn), fmt.Sprint(c.MarkersOut), fmt.Sprint(c.Bad))
+			row = append(row, m.Periodic, m.Selected, m.ActorChurn+"/"+m.PartnerChurn, fmt.Sprint(c.PDUsIn),
+				fmt.Sprint(c.PDUsOut), fmt.Sprint(c.MarkersIn), fmt.Sprint(c.MarkersOut), fmt.Sprint(c.Bad))
 		}
 		rows = append(rows, row)
 	}
 	a.table(rows)
 	if a.verbose {
-		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired")
+		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, " +
+			"F nobody heard, E expired")
 	}
 }
 
@@ -45,14 +49,14 @@ func end(s api.LACPSystem) string {
 
 // partnerCell is who is at the other end of a port, as far as it was heard.
 func partnerCell(m *api.MemberLACP) string {
-	if m.Partner.System == nobody {
+	if m.Partner.System == noPartner {
 		return "-"
 	}
 	return fmt.Sprintf("%s key %d port %d", m.Partner.System, m.Partner.Key, m.Partner.Port)
 }
 
-// nobody is the system of a partner that was not heard.
-const nobody = "00:00:00:00:00:00"
+// noPartner is the system of a partner that was not heard.
+const noPartner = "00:00:00:00:00:00"
 
 func number(n int) string {
 	if n == 0 {
@@ -61,23 +65,15 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
-// stateBits are the flags of a LACPDU from bit 0 on, and the letters that stand for them.
-var stateBits = []struct {
-	name   string
-	letter byte
-}{{"activity", 'A'}, {"timeout", 'T'}, {"aggregation", 'G'}, {"synchronization", 'S'}, {"collecting", 'C'}, {"distributing", 'D'}, {"defaulted", 'F'}, {"expired", 'E'}}
+// stateLetters stand for [api.LACPStateBits].
+const stateLetters = "ATGSCDFE"
 
 // bits writes flags as letters, a dash for one that is not set.
 func bits(names []string) string {
-	set := map[string]bool{}
-	for _, n := range names {
-		set[n] = true
-	}
-	b := make([]byte, len(stateBits))
-	for i, s := range stateBits {
-		b[i] = '-'
-		if set[s.name] {
-			b[i] = s.letter
+	b := []byte("--------")
+	for i, n := range api.LACPStateBits {
+		if slices.Contains(names, n) {
+			b[i] = stateLetters[i]
 		}
 	}
 	return string(b)

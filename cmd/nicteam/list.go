@@ -15,7 +15,7 @@ func (a *app) listCmd() *cobra.Command {
   nicteam list --json`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			l, err := launch.List(a.interruptible(), a.places)
+			l, err := launch.List(a.interruptible(), a.dirs)
 			if err != nil {
 				return err
 			}

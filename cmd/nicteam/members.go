@@ -33,13 +33,13 @@ with the NICs is told before; a filter that would no longer do what it is for wa
 			if a.json { // who reads that has not read them yet
 				steps = append(warnings, steps...)
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 }
 
-// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is; looked
-// says that it has.
+// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is;
+// looked says that it has.
 func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil
@@ -48,7 +48,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, looked, err := launch.CheckAdd(a.places, st, nics, a.yes)
+	warnings, looked, err := launch.CheckAdd(a.dirs, st, nics, a.yes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -78,7 +78,7 @@ out, before. The last NIC leaves only with --force.`,
 			if err != nil {
 				return err
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "remove the last NIC, too")

@@ -28,7 +28,7 @@ the one command to run.`,
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.settle() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.resolveDirs() },
 		RunE: func(cmd *cobra.Command, given []string) error {
 			if len(given) > 0 {
 				return unknownVerb(cmd, given[0])
@@ -46,13 +46,14 @@ the one command to run.`,
 	c.SetFlagErrorFunc(flagProblem)
 	c.CompletionOptions.DisableDefaultCmd = true
 	f := c.PersistentFlags()
-	f.StringVar(&a.places.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
-	f.StringVar(&a.places.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
-	f.StringVar(&a.places.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
+	f.StringVar(&a.dirs.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
+	f.StringVar(&a.dirs.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
+	f.StringVar(&a.dirs.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
 	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "answer for what is asked before a change, such as filters of others that stop applying")
+	f.BoolVarP(&a.yes, "yes", "y", false,
+		"answer for what is asked before a change, such as filters of others that stop applying")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
@@ -64,15 +65,15 @@ the one command to run.`,
 	return c
 }
 
-// settle fills in the places: flag, else environment, else default.
-func (a *app) settle() error {
+// resolveDirs fills in the places: flag, else environment, else default.
+func (a *app) resolveDirs() error {
 	for _, p := range []struct {
 		dir           *string
 		env, standard string
 	}{
-		{&a.places.RunDir, "NICTEAM_RUN_DIR", "/run/nicteam"},
-		{&a.places.StateDir, "NICTEAM_STATE_DIR", "/var/lib/nicteam"},
-		{&a.places.ConfigDir, "NICTEAM_CONFIG_DIR", "/etc/nicteam"},
+		{&a.dirs.RunDir, "NICTEAM_RUN_DIR", "/run/nicteam"},
+		{&a.dirs.StateDir, "NICTEAM_STATE_DIR", "/var/lib/nicteam"},
+		{&a.dirs.ConfigDir, "NICTEAM_CONFIG_DIR", "/etc/nicteam"},
 	} {
 		if *p.dir == "" {
 			*p.dir = a.getenv(p.env)
@@ -83,7 +84,8 @@ func (a *app) settle() error {
 		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
 			wd, err := os.Getwd()
 			if err != nil {
-				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
+				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(),
+					Fix: "give directories that begin with a slash", Err: err}
 			}
 			*p.dir = wd + "/" + *p.dir
 		}
@@ -96,12 +98,13 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 	for _, c := range cmd.Root().Commands() {
 		verbs = append(append(verbs, c.Name()), c.Aliases...)
 	}
-	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word),
+		Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.
 func (a *app) welcome() error {
-	l, err := launch.List(a.interruptible(), a.places)
+	l, err := launch.List(a.interruptible(), a.dirs)
 	if err != nil {
 		return err
 	}
@@ -114,8 +117,8 @@ func (a *app) welcome() error {
 	return nil
 }
 
-// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
-// container; those with a link first.
+// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what
+// stands for it in a container; those with a link first.
 func proposal(nics []api.ListedNIC) []string {
 	rank := func(n api.ListedNIC) int {
 		switch {

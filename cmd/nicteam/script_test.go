@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,9 +21,6 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
-	"nicteam/modes"
-	"nicteam/modes/steer"
-	"nicteam/team"
 )
 
 func TestMain(m *testing.M) {
@@ -50,7 +46,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "team": pretend},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "team": runFakeTeam},
 	})
 }
 
@@ -89,11 +85,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func pretend(ts *testscript.TestScript, neg bool, args []string) {
+func runFakeTeam(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 || len(args) > 3 || neg {
 		ts.Fatalf("usage: team NAME STATE [MODE]")
 	}
-	p := &pretended{name: args[0], state: args[1]}
+	p := &fakeTeam{name: args[0], state: args[1]}
 	if len(args) == 3 {
 		p.mode = args[2]
 	}
@@ -113,18 +109,21 @@ func serveTeam(runDir string, b control.Backend) (stop func(), err error) {
 	return func() { cancel(); <-done }, nil
 }
 
-// pretended is a team that answers, but moves nothing.
-type pretended struct{ name, state, mode string }
+// fakeTeam is a team that answers, but moves nothing.
+type fakeTeam struct{ name, state, mode string }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
-func (p *pretended) Status() *api.Status {
+func (p *fakeTeam) Status() *api.Status {
 	s := &api.Status{
-		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242, Datapath: "relay", Active: "eth1", Balance: true,
-		Adapter:  api.Adapter{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true, Addresses: []string{"10.9.0.1/24"}},
+		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242,
+		Datapath: "relay", Active: "eth1", Balance: true,
+		Adapter: api.Adapter{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true,
+			Addresses: []string{"10.9.0.1/24"}},
 		Settings: api.Settings{Hash: "layer3+4"}, Warnings: []string{},
 		Members: []api.Member{
-			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9, RX: api.MemberCount{Count: frame.Count{Bytes: 1234567}}},
+			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9,
+				RX: api.MemberCount{Count: frame.Count{Bytes: 1234567}}},
 			{Name: "eth2", Index: 4, State: "standby", Link: true, SpeedBps: 25e8, TX: api.MemberCount{Drops: 3}},
 		},
 	}
@@ -145,43 +144,52 @@ func (p *pretended) Status() *api.Status {
 }
 
 // agree is what 802.3ad has agreed by eth1; eth2 stands by, or has no partner.
-func (p *pretended) agree(s *api.Status) {
-	we, they := api.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9}, api.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
+func (p *fakeTeam) agree(s *api.Status) {
+	we, they := api.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9},
+		api.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
 	s.LACP = &api.LACP{Aggregator: 1, Actor: we, Partner: they}
 	works := []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}
 	s.Members[0].LACP = &api.MemberLACP{Actor: api.LACPPort{LACPSystem: we, Port: 1, PortPriority: 255, State: works},
-		Partner: api.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1, State: append([]string{"timeout"}, works...)}, Aggregator: 1,
-		Receive: "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN", PartnerChurn: "NO_CHURN",
-		Counters: api.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
+		Partner: api.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1,
+			State: append([]string{"timeout"}, works...)},
+		Aggregator: 1,
+		Receive:    "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN",
+		PartnerChurn: "NO_CHURN",
+		Counters:     api.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
 	other := *s.Members[0].LACP
 	other.Aggregator, other.Mux, other.Selected, other.Why = 2, "ATTACHED", "STANDBY", "aggregator 2 stands by"
 	other.Actor.State, other.Actor.Port = []string{"activity", "aggregation"}, 2
 	if p.state != "up" {
 		other.Receive, other.Mux, other.Selected, other.Why = "DEFAULTED", "DETACHED", "UNSELECTED", "nobody answers"
 		other.Actor.State = []string{"activity", "aggregation", "defaulted"}
-		other.Partner = api.LACPPort{LACPSystem: api.LACPSystem{System: nobody}, State: []string{"timeout"}}
+		other.Partner = api.LACPPort{LACPSystem: api.LACPSystem{System: noPartner}, State: []string{"timeout"}}
 		s.Members[1].Link, s.Members[1].Reason = true, other.Why
 	}
 	s.Members[1].LACP = &other
 }
 
-func (p *pretended) Peers(context.Context) (*api.Peers, error) {
-	if p.mode == "" {
-		return control.PeersOf(p.Status(), nil, nil), nil
+func (p *fakeTeam) Peers(context.Context) (*api.Peers, error) {
+	doc := &api.Peers{Schema: api.PeersSchema, Team: p.name, Peers: []api.Peer{}}
+	if mode := p.Status().Mode; mode != "elb" {
+		doc.Reason = "mode " + mode + " leaves it to the switch by which NIC peers reach the team"
+		return doc, nil
 	}
-	peer := steer.Peer{Address: netip.MustParseAddr("10.9.0.2"), Ours: netip.MustParseAddr("10.9.0.1"), MAC: 0x020000000002, Member: 1,
-		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Notifications: 2}
-	return control.PeersOf(p.Status(), []steer.Peer{peer}, func(id int) string { return p.Status().Members[id].Name }), nil
+	doc.Peers = append(doc.Peers, api.Peer{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02",
+		Member: "eth2",
+		Since:  epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2})
+	return doc, nil
 }
 
 // History is of a team that has carried the same all the time: 8 Gbit/s to eth1.
-func (p *pretended) History(q api.HistoryQuery) (*api.History, error) {
-	d := &api.History{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step), Step: int64(q.Step)}
+func (p *fakeTeam) History(q api.HistoryQuery) (*api.History, error) {
+	d := &api.History{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step),
+		Step: int64(q.Step)}
 	carried := api.SeriesColumns{}
 	for d.To = d.From; d.To.Before(q.To); d.To = d.To.Add(q.Step) {
 		d.Columns++
 		d.Covered = append(d.Covered, d.Step)
-		carried.Bytes, carried.Frames = append(carried.Bytes, uint64(d.Step)), append(carried.Frames, uint64(d.Step/1000))
+		carried.Bytes, carried.Frames = append(carried.Bytes, uint64(d.Step)),
+			append(carried.Frames, uint64(d.Step/1000))
 		carried.BytesPeak, carried.FramesPeak = append(carried.BytesPeak, 1e9), append(carried.FramesPeak, 1e6)
 	}
 	if q.Member != "eth2" {
@@ -194,17 +202,30 @@ func (p *pretended) History(q api.HistoryQuery) (*api.History, error) {
 	return d, nil
 }
 
-func (p *pretended) Sample() *team.Sample {
-	s := &team.Sample{Time: time.Now(), Team: p.name, Members: []team.MemberSample{{ID: 0, Name: "eth1", Link: true}, {ID: 1, Name: "eth2"}}}
-	s.Counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: uint64(s.Time.UnixNano()), Frames: 1}
-	return s
+func (p *fakeTeam) Meter() func() *api.Rates {
+	last := time.Now()
+	return func() *api.Rates {
+		now := time.Now()
+		rx := frame.Count{Bytes: uint64(now.Sub(last)), Frames: 0}
+		r := &api.Rates{Schema: api.RatesSchema, Time: now, Team: p.name, Interval: now.Sub(last).Nanoseconds(), RX: rx,
+			Members: []api.MemberRates{{Name: "eth1", Link: true, RX: rx}, {Name: "eth2"}}}
+		for proto := range frame.Protocols {
+			r.Protocols = append(r.Protocols, api.ProtocolRates{Name: frame.Protocol(proto).String()})
+		}
+		r.Protocols[frame.TCP].RX = rx
+		last = now
+		return r
+	}
 }
 
-func (p *pretended) Events(ctx context.Context, follow bool) <-chan api.Event {
+func (p *fakeTeam) Totals() *api.Totals { return &api.Totals{} }
+
+func (p *fakeTeam) Events(ctx context.Context, follow bool) <-chan api.Event {
 	ch := make(chan api.Event)
 	go func() {
 		defer close(ch)
-		for _, e := range []api.Event{{Event: "team-up"}, {Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
+		for _, e := range []api.Event{{Event: "team-up"},
+			{Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
 			e.Schema, e.Time, e.Team = "nicteam.event/v1", epoch, p.name
 			select {
 			case ch <- e:
@@ -214,7 +235,8 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan api.Event {
 		}
 		for follow && ctx.Err() == nil { // something happens every now and then
 			select {
-			case ch <- api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up", Member: "eth2"}:
+			case ch <- api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up",
+				Member: "eth2"}:
 			case <-ctx.Done():
 			}
 			select {
@@ -226,29 +248,35 @@ func (p *pretended) Events(ctx context.Context, follow bool) <-chan api.Event {
 	return ch
 }
 
-func (p *pretended) Explain(flow string) (*api.Explanation, error) {
+func (p *fakeTeam) Explain(flow string) (*api.Explanation, error) {
 	if !strings.HasPrefix(flow, "tcp ") {
-		return nil, &api.Problem{Kind: api.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "read the flow", Why: "it is not tcp",
+			Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
-	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
+	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1",
+		Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
 }
 
-func (p *pretended) Add(_ context.Context, names []string, _ bool) ([]string, error) {
+func (p *fakeTeam) Add(_ context.Context, names []string, _ bool) ([]string, error) {
 	if names[0] == "eth1" {
-		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
+		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already",
+			Fix: "nicteam status " + p.name}
 	}
 	return []string{"added " + strings.Join(names, " ")}, nil
 }
 
-func (p *pretended) Remove(_ context.Context, names []string, force bool) ([]string, error) {
+func (p *fakeTeam) Remove(_ context.Context, names []string, force bool) ([]string, error) {
 	return []string{fmt.Sprintf("removed %s, force %v", strings.Join(names, " "), force)}, nil
 }
 
 // Set really sets, so that what config says of a bad value is seen as a user sees it.
-func (p *pretended) Set(_ context.Context, changes map[string]string) ([]string, error) {
+func (p *fakeTeam) Set(_ context.Context, changes map[string]string) ([]string, error) {
 	c := settings.DefaultConfig()
-	c.Mode, _ = modes.ParseKind(p.Status().Mode)
 	c.Team, c.Members = p.name, []settings.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
+	c, err := config.Set(c, "mode", p.Status().Mode)
+	if err != nil {
+		return nil, err
+	}
 	_, done, err := config.SetAll(c, changes)
 	for i, s := range done {
 		done[i] = "set " + strings.Replace(s, "=", " to ", 1)
@@ -256,14 +284,14 @@ func (p *pretended) Set(_ context.Context, changes map[string]string) ([]string,
 	return done, err
 }
 
-func (p *pretended) Delete(context.Context, bool) ([]string, error) {
+func (p *fakeTeam) Delete(context.Context, bool) ([]string, error) {
 	return []string{"deleted " + p.name}, nil
 }
 
 // TestInterrupt: a stream ends with 130 and without words when its user has enough.
 func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
-	stop, err := serveTeam(dir, &pretended{name: "team0", state: "up"})
+	stop, err := serveTeam(dir, &fakeTeam{name: "team0", state: "up"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,15 +14,17 @@ func (a *app) setCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "set TEAM KEY=VALUE...",
 		Short: "Change live settings of a running team",
-		Long: "Changes settings while the team runs; connections are not touched. All of them take effect or none.\n\nSettings: " +
-			strings.Join(settings.LiveKeys(), ", ") + ".\n\nbalance=off leaves one NIC active and the others standing by, balance=on goes back.\n\nlacp_… and port_priority are of 802.3ad and refused elsewhere: nicteam help 802.3ad\n\n" +
-			"datapath=fastpath has the kernel move the frames, datapath=relay the team's process, which tcpdump on the adapter\nsees; datapath=auto takes the first where it can be had. Frames go on flowing.",
+		Long: `Changes settings while the team runs; connections are not touched. All of them take effect or none.
+Settings of 802.3ad are refused in other modes. A change of the data path loses no frame; tcpdump on
+the adapter sees frames with datapath=relay only.
+
+` + settingTable(func(s *settings.Setting) bool { return s.Live }),
 		Example: `  nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
   nicteam set team0 rebalance=5s receive_balance=off
   nicteam set team0 weight.eth1=2 hash=layer2+3
   nicteam set team0 mode=802.3ad lacp_rate=fast port_priority.eth1=100
-  nicteam set team0 balance=off
+  nicteam set team0 balance=off           # one NIC active, the others stand by
   nicteam set team0 datapath=relay`,
 		Args:              args(2, -1),
 		ValidArgsFunction: completeSetting,
@@ -37,7 +39,7 @@ func (a *app) setCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.steps(given[0], steps)
+			return a.showSteps(given[0], steps)
 		},
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +38,8 @@ func settingFlags(cmd *cobra.Command) {
 			f.String(name, "", settingHelp(s))
 		}
 		if len(s.Words) > 0 {
-			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
+			_ = cmd.RegisterFlagCompletionFunc(name,
+				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	f.SortFlags = false
@@ -59,6 +62,100 @@ func settingHelp(s *settings.Setting) string {
 		return help
 	}
 	return fmt.Sprintf("%s (%s)", help, values)
+}
+
+// settingTable lists the settings that are wanted, by mode, each with its default, what it is for and what is allowed.
+func settingTable(wanted func(*settings.Setting) bool) string {
+	groups := map[string][]*settings.Setting{}
+	order := []string{"common"}
+	for i := range settings.Table {
+		s := &settings.Table[i]
+		group := "common"
+		switch {
+		case !wanted(s):
+			continue
+		case s.Mode != 0:
+			group = s.Mode.String()
+		case s.Type == settings.AutoOnOff:
+			group = "offloads"
+		}
+		if !slices.Contains(order, group) {
+			order = append(order, group)
+		}
+		groups[group] = append(groups[group], s)
+	}
+	var b strings.Builder
+	for _, group := range order {
+		if len(groups[group]) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s:\n", group)
+		for _, s := range groups[group] {
+			b.WriteString(settingRow(s))
+		}
+	}
+	return b.String()
+}
+
+// The columns of a row of settingTable.
+const (
+	keyColumns  = 25
+	textColumns = 92
+)
+
+// settingRow is KEY=DEFAULT, the meaning and what is allowed.
+func settingRow(s *settings.Setting) string {
+	key := s.Key
+	if s.PerNIC {
+		key += ".NIC"
+	}
+	if d := s.Default(); d != "" {
+		key += "=" + d
+	}
+	text := s.Help
+	if s.Values != "" {
+		text += " (" + s.Values + ")"
+	}
+	line := fmt.Sprintf("  %-*s", keyColumns-3, key)
+	indent := strings.Repeat(" ", keyColumns)
+	if utf8.RuneCountInString(line) >= keyColumns {
+		line += "\n" + indent[:keyColumns-1]
+	}
+	var b strings.Builder
+	columns := keyColumns - 1
+	b.WriteString(line)
+	for _, word := range strings.Fields(text) {
+		if columns += 1 + len(word); columns > textColumns {
+			b.WriteString("\n" + indent[:keyColumns-1])
+			columns = keyColumns + len(word)
+		}
+		b.WriteString(" " + word)
+	}
+	return b.String() + "\n"
+}
+
+// settingTopic is the help of one setting: its names, and how it is given.
+func settingTopic(s *settings.Setting) string {
+	text := settingTable(func(t *settings.Setting) bool { return t.Key == s.Key })
+	ways := []string{}
+	switch value := "VALUE"; {
+	case s.PerNIC:
+		ways = append(ways, "nicteam set TEAM "+s.Key+".NIC="+value, "--"+flagName(s)+" NIC="+value,
+			"NICTEAM_"+strings.ToUpper(s.Key)+"=NIC="+value)
+	default:
+		if s.Live {
+			ways = append(ways, "nicteam set TEAM "+s.Key+"="+value)
+		}
+		if !s.NoFile {
+			ways = append(ways, "--"+flagName(s)+" "+value, "NICTEAM_"+strings.ToUpper(s.Key)+"="+value,
+				s.Key+": "+value+"  (file)")
+		}
+	}
+	text += "\n  " + strings.Join(ways, "\n  ")
+	if s.Kernel != "" {
+		text += "\n\nBonding calls it " + s.Kernel + "."
+	}
+	return text
 }
 
 // givenSettings are the flags that were given, as config wants them.

@@ -45,7 +45,7 @@ func (a *app) table(rows [][]string) {
 const staleAfter = 2 * time.Second
 
 // showStatus is a team's state for people.
-func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
+func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
 	if s.Reason != "" {
 		head += " (" + s.Reason + ")"
@@ -58,11 +58,13 @@ func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
 	if len(s.Adapter.Addresses) > 0 {
 		addresses = strings.Join(s.Adapter.Addresses, " ")
 	}
-	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath, parenthesis(s.DatapathReason))
+	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath,
+		parenthesis(s.DatapathReason))
 	if a.verbose {
 		a.say("  speed %s", speed(s.Adapter.SpeedBps, s.Adapter.Carrier))
 		if s.Adapter.KernelCounts == "relayed" {
-			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all", s.Adapter.Name)
+			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all",
+				s.Adapter.Name)
 		}
 	}
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
@@ -85,7 +87,7 @@ func (a *app) showStatus(s *api.Status, l lately, now time.Time) {
 }
 
 // memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
-func memberRows(s *api.Status, l lately) [][]string {
+func memberRows(s *api.Status, l recentRates) [][]string {
 	elb := s.FlowMoves != nil
 	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {
 		if elb {
@@ -104,7 +106,8 @@ func memberRows(s *api.Status, l lately) [][]string {
 			carries = units.Rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
 		}
 		in, out, share := l.cells(m.Name)
-		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, lost(m), m.Reason))
+		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, dropsCell(m),
+			m.Reason))
 	}
 	if l.known && len(s.Members) > 1 {
 		rows = append(rows, row("  all", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
@@ -112,7 +115,7 @@ func memberRows(s *api.Status, l lately) [][]string {
 	return rows
 }
 
-func lost(m api.Member) string {
+func dropsCell(m api.Member) string {
 	n := m.RX.Drops + m.RX.Errors + m.TX.Drops + m.TX.Errors
 	if n == 0 {
 		return "-"
@@ -145,7 +148,8 @@ func (a *app) showNICs(nics []api.ListedNIC) {
 		case !n.Up:
 			link = "down"
 		}
-		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC), orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
+		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC),
+			orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
 	}
 	a.table(rows)
 }

@@ -36,7 +36,7 @@ func (a *app) status(named []string, check bool) error {
 	}
 	if len(names) == 0 {
 		if check {
-			_, err := a.one("status", nil)
+			_, err := a.oneTeam("status", nil)
 			return err
 		}
 		if !a.json {
@@ -49,9 +49,9 @@ func (a *app) status(named []string, check bool) error {
 	for i, name := range names {
 		c := a.client(name)
 		s, err := c.Status(a.interruptible())
-		var now lately
+		var now recentRates
 		if err == nil && !a.json && !a.quiet {
-			now = a.lately(c)
+			now = a.recentRates(c)
 		}
 		c.Close()
 		if err != nil {
@@ -81,7 +81,8 @@ func (a *app) status(named []string, check bool) error {
 		if why == "" && len(worst.Warnings) > 0 {
 			why = worst.Warnings[0]
 		}
-		return &api.Problem{Kind: api.Degraded, What: worst.Team + " is " + worst.State, Why: why, Fix: "see what happened: nicteam events " + worst.Team}
+		return &api.Problem{Kind: api.Degraded, What: worst.Team + " is " + worst.State, Why: why,
+			Fix: "see what happened: nicteam events " + worst.Team}
 	}
 	return nil
 }

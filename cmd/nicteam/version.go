@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"nicteam/internal/api"
 )
 
 func (a *app) versionCmd() *cobra.Command {
@@ -15,14 +17,9 @@ func (a *app) versionCmd() *cobra.Command {
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
-				return a.document(struct {
-					Schema   string `json:"schema"`
-					Version  string `json:"version"`
-					Revision string `json:"revision"`
-					Go       string `json:"go"`
-					OS       string `json:"os"`
-					Arch     string `json:"arch"`
-				}{"nicteam.version/v1", version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+				return a.document(&api.Version{Schema: api.VersionSchema, Version: version, Revision: revision(),
+					Go: runtime.Version(),
+					OS: runtime.GOOS, Arch: runtime.GOARCH})
 			}
 			detail := ""
 			if r := revision(); r != "" {

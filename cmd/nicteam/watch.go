@@ -18,16 +18,16 @@ import (
 	"nicteam/internal/tui"
 )
 
-// watching is what the flags of watch say.
-type watching struct {
+// watchFlags is what the flags of watch say.
+type watchFlags struct {
 	plain, once bool
 	count       int
 	interval    time.Duration
-	words       tui.Words
+	words       tui.ViewFlags
 }
 
 func (a *app) watchCmd() *cobra.Command {
-	var w watching
+	var w watchFlags
 	c := &cobra.Command{
 		Use:   "watch [TEAM[/NIC]]",
 		Short: "Show the traffic of a team as it flows",
@@ -51,7 +51,7 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 			if len(given) == 1 {
 				given[0], nic, _ = strings.Cut(given[0], "/")
 			}
-			name, err := a.one("watch", given)
+			name, err := a.oneTeam("watch", given)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 				return a.watchOnce(o, tui.Plain)
 			case w.once || !terminal(a.out) || !terminal(os.Stdin):
 				return a.watchOnce(o, tui.Once)
-			case !a.live():
+			case !a.interactive():
 				return a.watch(name, nic, w.interval, 0, true)
 			}
 			return a.watchLive(o)
@@ -90,12 +90,12 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 	return c
 }
 
-func standardWords() tui.Words {
-	return tui.Words{Unit: "auto", View: "nic", Scale: "fit", Last: 2 * time.Minute}
+func standardWords() tui.ViewFlags {
+	return tui.ViewFlags{Unit: "auto", View: "nic", Scale: "fit", Last: 2 * time.Minute}
 }
 
 // options settles what the flags leave to the environment.
-func (w *watching) options(a *app) (o tui.Options, err error) {
+func (w *watchFlags) options(a *app) (o tui.Options, err error) {
 	if w.count < 0 {
 		return o, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
 	}
@@ -106,7 +106,7 @@ func (w *watching) options(a *app) (o tui.Options, err error) {
 		}
 	}
 	o.Dir = "."
-	o.Draw, err = w.words.Draw()
+	o.Draw, err = w.words.Options()
 	return o, err
 }
 
@@ -120,8 +120,8 @@ func terminal(stream any) bool {
 	return err == nil
 }
 
-// live says whether a screen can be shown and steered.
-func (a *app) live() bool {
+// interactive says whether a screen can be shown and steered.
+func (a *app) interactive() bool {
 	term := a.getenv("TERM")
 	return terminal(a.out) && terminal(os.Stdin) && term != "" && term != "dumb" && !a.json
 }
@@ -149,7 +149,7 @@ func (a *app) showLive(ctx context.Context, c *control.Client, o tui.Options) er
 	o.Draw.Width, o.Draw.Height = size(a.out)
 	err := tui.Run(ctx, c, o, tui.Terminal{In: os.Stdin, Out: a.out, Env: a.env})
 	if errors.Is(err, tui.ErrInterrupted) {
-		return exitCode(interruptedCode)
+		return exitCode(api.Interrupted)
 	}
 	return err
 }

@@ -2,12 +2,11 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
-// Problem is an error as a user reads it and, as the document nicteam.problem/v1, a program: what could not be done, why,
-// and what helps.
+// Problem is an error as a user reads it and, as the document nicteam.problem/v1, a program: what could not be done,
+// why, and what helps.
 type Problem struct {
 	Kind ExitCode `json:"code"`
 	What string   `json:"error"` // lower case, no full stop: `create team0: no NIC "eht1"`
@@ -26,12 +25,6 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 		Schema string `json:"schema"`
 		*fields
 	}{ProblemSchema, (*fields)(p)})
-}
-
-// AsProblem returns the Problem in err's chain, nil for none.
-func AsProblem(err error) *Problem {
-	p, _ := errors.AsType[*Problem](err)
-	return p
 }
 
 // ExitCode is what the command exits with.

@@ -75,6 +75,33 @@ type HistoryQuery struct {
 	Member   string
 }
 
+// Totals are what a team has carried and dropped since its process began. Metrics derive from them; they are no
+// document.
+type Totals struct {
+	Members      []MemberTotals // since each joined
+	Protocols    []ProtocolTotals
+	AdapterDrops []DropTotal // transmitted frames that no member was chosen for
+}
+
+// MemberTotals are the Totals of a member.
+type MemberTotals struct {
+	Name             string
+	RX, TX           frame.Count
+	RXDrops, TXDrops []DropTotal
+}
+
+// ProtocolTotals are the Totals of a protocol, of members that left included.
+type ProtocolTotals struct {
+	Name   string
+	RX, TX frame.Count
+}
+
+// DropTotal is a number of dropped frames. A usual reason is there with 0 frames, too.
+type DropTotal struct {
+	Reason string // as in drop_reasons
+	Frames uint64
+}
+
 // ProtocolTitle is the name of a protocol as people write it: "TCP", "IPv6-ND".
 func ProtocolTitle(name string) string {
 	switch name {

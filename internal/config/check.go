@@ -28,11 +28,12 @@ func (l lines) of(path string) int {
 // memberKeys are the keys of an entry of members.
 var memberKeys = []string{"name", "weight", "port_priority"}
 
-// check holds the tree of a file against the table of settings: which keys there are, and the types of their values. The
-// line is that of the fault.
+// check holds the tree of a file against the table of settings: which keys there are, and the types of their values.
+// The line is that of the fault.
 func check(root *node) (l lines, line int, f *settings.Fault) {
 	if root.kind != mapNode {
-		return nil, root.line, &settings.Fault{What: "want a map of keys, got " + root.String(), Why: "a file of settings is made of lines such as KEY: VALUE",
+		return nil, root.line, &settings.Fault{What: "want a map of keys, got " + root.String(),
+			Why: "a file of settings is made of lines such as KEY: VALUE",
 			Fix: "write  mode: active-backup"}
 	}
 	l = lines{}
@@ -46,7 +47,8 @@ func check(root *node) (l lines, line int, f *settings.Fault) {
 }
 
 // keys checks the keys of a map, and their values by value.
-func (l lines) keys(path string, n *node, known []string, value func(at, key string, n *node) *settings.Fault) *settings.Fault {
+func (l lines) keys(path string, n *node, known []string,
+	value func(at, key string, n *node) *settings.Fault) *settings.Fault {
 	seen := map[string]string{}
 	for _, p := range n.pairs {
 		at := p.key
@@ -59,7 +61,8 @@ func (l lines) keys(path string, n *node, known []string, value func(at, key str
 		seen[folded], l[at] = p.key, p.line
 		switch {
 		case twice:
-			return &settings.Fault{Key: at, What: "given twice", Why: fmt.Sprintf("%s stands on line %d already", was, first), Fix: "delete one of the two"}
+			return &settings.Fault{Key: at, What: "given twice",
+				Why: fmt.Sprintf("%s stands on line %d already", was, first), Fix: "delete one of the two"}
 		case !contains(known, p.key):
 			return unknownKey(at, p.key, known)
 		}
@@ -75,7 +78,8 @@ func (l lines) keys(path string, n *node, known []string, value func(at, key str
 
 // unknownKey is the fault of a key that is none of known.
 func unknownKey(at, key string, known []string) *settings.Fault {
-	f := &settings.Fault{Key: at, What: "unknown key", Why: "there is no such setting", Fix: "nicteam help config lists the keys"}
+	f := &settings.Fault{Key: at, What: "unknown key", Why: "there is no such setting",
+		Fix: "nicteam help config lists the keys"}
 	if at != key {
 		f.Fix = "use " + settings.OneOf(known)
 	}
@@ -93,7 +97,8 @@ func unknownKey(at, key string, known []string) *settings.Fault {
 // value checks the type of a value.
 func (l lines) value(at string, n *node, s *settings.Setting) *settings.Fault {
 	if n.kind == nullNode {
-		return &settings.Fault{Key: at, What: "has no value", Why: fmt.Sprintf("want %v", s.Type), Fix: "give it a value, or delete the line"}
+		return &settings.Fault{Key: at, What: "has no value", Why: fmt.Sprintf("want %v", s.Type),
+			Fix: "give it a value, or delete the line"}
 	}
 	ok := false
 	switch s.Type {
@@ -154,7 +159,8 @@ func (l lines) item(at string, n *node, member bool) *settings.Fault {
 		return l.value(at, n, s)
 	})
 	if _, named := l[at+".name"]; f == nil && !named {
-		f = &settings.Fault{Key: at, What: "has no name", Why: "a member is a NIC's name and, if wanted, its weight", Fix: "add  name: NIC"}
+		f = &settings.Fault{Key: at, What: "has no name", Why: "a member is a NIC's name and, if wanted, its weight",
+			Fix: "add  name: NIC"}
 	}
 	return f
 }

@@ -8,8 +8,9 @@ import (
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
-// plain returns the text of a file without the byte order mark that editors on Windows add. Line ends may be CRLF: each format
-// accepts them. Encodings other than UTF-8 are refused here, since the errors of the formats name an invisible character.
+// plain returns the text of a file without the byte order mark that editors on Windows add. Line ends may be CRLF: each
+// format accepts them. Encodings other than UTF-8 are refused here, since the errors of the formats name an invisible
+// character.
 func plain(b []byte) ([]byte, error) {
 	b = bytes.TrimPrefix(b, utf8BOM)
 	// UTF-32 first: its little-endian mark begins as that of UTF-16 does.
@@ -21,7 +22,8 @@ func plain(b []byte) ([]byte, error) {
 		}
 	}
 	if i := bytes.IndexByte(b, 0); i >= 0 {
-		return nil, encodingFault(lineOf(b, i), "it has a zero byte: it is UTF-16 without a byte order mark, or no text at all")
+		return nil, encodingFault(lineOf(b, i),
+			"it has a zero byte: it is UTF-16 without a byte order mark, or no text at all")
 	}
 	if !utf8.Valid(b) {
 		i := firstInvalid(b)

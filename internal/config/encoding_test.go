@@ -11,8 +11,10 @@ import (
 
 // windows are the same settings in each format as an editor of Windows saves them.
 var windows = map[string]string{
-	"c.yaml": "\xef\xbb\xbf# Müller\r\nmode: active-backup\r\nmtu: 1400\r\nmembers:\r\n  - eth1\r\n  - {name: eth2, weight: 2}\r\n",
-	"c.toml": "\xef\xbb\xbf# Müller\r\nmode = \"active-backup\"\r\nmtu = 1400\r\nmembers = [\r\n  \"eth1\",\r\n  {name = \"eth2\", weight = 2},\r\n]\r\n",
+	"c.yaml": "\xef\xbb\xbf# Müller\r\nmode: active-backup\r\nmtu: 1400\r\nmembers:\r\n  - eth1\r\n  - {name: " +
+		"eth2, weight: 2}\r\n",
+	"c.toml": "\xef\xbb\xbf# Müller\r\nmode = \"active-backup\"\r\nmtu = 1400\r\nmembers = [\r\n  \"eth1\",\r\n " +
+		" {name = \"eth2\", weight = 2},\r\n]\r\n",
 	"c.json": "\xef\xbb\xbf{\"mode\":\"active-backup\",\r\n\"mtu\":1400,\r\n\"members\":[\"eth1\",{\"name\":\"eth2\",\"weight\":2}]}\r\n",
 }
 
@@ -23,7 +25,8 @@ func TestFilesOfWindows(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if c := l.Config; c.MTU != 1400 || c.Mode.String() != "active-backup" || len(c.Members) != 2 || c.Members[1].Name != "eth2" || c.Members[1].Weight != 2 {
+		if c := l.Config; c.MTU != 1400 || c.Mode.String() != "active-backup" || len(c.Members) != 2 ||
+			c.Members[1].Name != "eth2" || c.Members[1].Weight != 2 {
 			t.Errorf("%s: %+v", name, c)
 		}
 		// A fault is on the line that the editor shows.
@@ -62,7 +65,8 @@ func TestOtherEncodings(t *testing.T) {
 				continue
 			}
 			p := problemOf(t, err)
-			if p.Kind != api.Usage || !strings.HasPrefix(p.What, path+tt.line) || !strings.Contains(p.Why, tt.why) || !strings.Contains(p.Fix, "UTF-8") {
+			if p.Kind != api.Usage || !strings.HasPrefix(p.What, path+tt.line) || !strings.Contains(p.Why, tt.why) ||
+				!strings.Contains(p.Fix, "UTF-8") {
 				t.Errorf("%s%s: %+v", tt.name, ext, p)
 			}
 		}

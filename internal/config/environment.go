@@ -14,7 +14,8 @@ var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD"}
 
 // discovery are the variables that Kubernetes and Docker set in every container beside a service whose name begins with
 // nicteam: NICTEAM_SERVICE_HOST, NICTEAM_METRICS_PORT_9100_TCP_ADDR. No setting ends like that.
-var discovery = regexp.MustCompile(`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+var discovery = regexp.MustCompile(
+	`^(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // env merges the variables that are settings. A variable that only looks like one belongs to somebody else: a note says
 // so, and which may have been meant.

@@ -23,7 +23,8 @@ func (l *loader) file(o Options) *api.Problem {
 	}
 	read, kind := readerFor(o.Path)
 	if read == nil {
-		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: "its name does not say its format", Fix: "name it .yaml, .toml or .json"}
+		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: "its name does not say its format",
+			Fix: "name it .yaml, .toml or .json"}
 	}
 	b, err := readFile(o.Path)
 	if err != nil {
@@ -39,7 +40,8 @@ func (l *loader) file(o Options) *api.Problem {
 		if fix == "" {
 			fix = fmt.Sprintf("correct line %d; examples: nicteam help config", bad.line)
 		}
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg, Fix: fix, Err: err}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg,
+			Fix: fix, Err: err}
 	}
 	lines, line, f := check(root)
 	if f != nil {
@@ -48,7 +50,8 @@ func (l *loader) file(o Options) *api.Problem {
 	l.lines = lines
 	l.v.SetConfigType(kind)
 	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
-		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: err.Error(), Fix: "examples: nicteam help config", Err: err}
+		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: err.Error(),
+			Fix: "examples: nicteam help config", Err: err}
 	}
 	return nil
 }
@@ -79,7 +82,8 @@ func readFile(path string) ([]byte, error) {
 }
 
 func fileProblem(path string, err error) *api.Problem {
-	p := &api.Problem{Kind: api.Usage, What: "read " + path, Why: err.Error(), Fix: "name a file that exists and can be read", Err: err}
+	p := &api.Problem{Kind: api.Usage, What: "read " + path, Why: err.Error(),
+		Fix: "name a file that exists and can be read", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()

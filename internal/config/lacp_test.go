@@ -49,7 +49,8 @@ func TestSetLACP(t *testing.T) {
 			if d := cmp.Diff(want, got, same); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
-			if base.Members[0].PortPriority != modes.DefaultPortPriority || base.Members[1].PortPriority != modes.DefaultPortPriority {
+			if base.Members[0].PortPriority != modes.DefaultPortPriority ||
+				base.Members[1].PortPriority != modes.DefaultPortPriority {
 				t.Fatal("the configuration given was changed")
 			}
 		})
@@ -125,8 +126,8 @@ func TestRandomSystem(t *testing.T) {
 	}
 }
 
-// TestLACPIsLeftOutElsewhere: a team that leaves 802.3ad remembers what was set while it runs, and its file, which would
-// be refused with such settings, has none.
+// TestLACPIsLeftOutElsewhere: a team that leaves 802.3ad remembers what was set while it runs, and its file, which
+// would be refused with such settings, has none.
 func TestLACPIsLeftOutElsewhere(t *testing.T) {
 	c := with(func(c *settings.Config) {
 		c.Mode, c.Members = modes.LACP, members("eth1", "eth2")
@@ -181,10 +182,12 @@ func TestSetAllChangesTheModeFirst(t *testing.T) {
 	if d := cmp.Diff([]string{"mode=lacp", "ad_select=2", "lacp_rate=fast"}, done); d != "" {
 		t.Errorf("done (-want +got):\n%s", d)
 	}
-	if _, _, err := SetAll(got, map[string]string{"MODE": "xor", "lacp_rate": "slow"}); err == nil || !strings.Contains(err.Error(), "is not for mode xor") {
+	if _, _, err := SetAll(got, map[string]string{"MODE": "xor", "lacp_rate": "slow"}); err == nil ||
+		!strings.Contains(err.Error(), "is not for mode xor") {
 		t.Errorf("%v", err)
 	}
-	if c, done, err := SetAll(base, map[string]string{"hash": "layer2", "mtu": "1"}); err == nil || len(done) != 0 || c.Hash != base.Hash {
+	if c, done, err := SetAll(base, map[string]string{"hash": "layer2", "mtu": "1"}); err == nil || len(done) != 0 ||
+		c.Hash != base.Hash {
 		t.Errorf("half of it: %v %v", done, err)
 	}
 }

@@ -62,7 +62,8 @@ func Load(o Options) (*Loaded, error) {
 	if o.RealName == nil {
 		o.RealName = func(name string) string { return name }
 	}
-	l := loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: o.Path, origin: map[string]string{}} // names of NICs have dots
+	// names of NICs have dots
+	l := loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: o.Path, origin: map[string]string{}}
 	for _, step := range []func(Options) *api.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
@@ -79,7 +80,8 @@ func Load(o Options) (*Loaded, error) {
 	if f != nil {
 		return nil, problem(f, l.where(f.Key))
 	}
-	return &Loaded{Config: c, Notes: l.notes(o, &c), Ignored: l.foreign, RandomSystem: strings.EqualFold(l.v.GetString("lacp_system"), "random")}, nil
+	return &Loaded{Config: c, Notes: l.notes(o, &c), Ignored: l.foreign,
+		RandomSystem: strings.EqualFold(l.v.GetString("lacp_system"), "random")}, nil
 }
 
 // flags merges the command line.
@@ -109,10 +111,11 @@ func (l *loader) merge(s *settings.Setting, value, origin string) *settings.Faul
 		scratch := settings.DefaultConfig()
 		return s.Set(&scratch, value)
 	}
-	for _, part := range strings.Split(value, ",") {
+	for part := range strings.SplitSeq(value, ",") {
 		nic, v, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok || nic == "" {
-			return &settings.Fault{Key: s.Key, What: fmt.Sprintf("%q is not NIC=N", part), Why: "it is a setting of a single NIC", Fix: "write it as eth1=2"}
+			return &settings.Fault{Key: s.Key, What: fmt.Sprintf("%q is not NIC=N", part),
+				Why: "it is a setting of a single NIC", Fix: "write it as eth1=2"}
 		}
 		l.perNIC = append(l.perNIC, nicValue{s, nic, v})
 	}
@@ -161,7 +164,8 @@ func (l *loader) config(o Options) (settings.Config, *settings.Fault) {
 	return c, nil
 }
 
-// members puts the names of NICs in place of altnames, and the members of the command line in place of those of the file.
+// members puts the names of NICs in place of altnames, and the members of the command line in place of those of the
+// file.
 func (l *loader) members(c *settings.Config, o Options) {
 	for i := range c.Members {
 		c.Members[i].Name = o.RealName(c.Members[i].Name)

@@ -71,7 +71,8 @@ func TestExamplesLoad(t *testing.T) {
 			c.Address, c.Addresses = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}
 		}),
 		"active-backup.yaml": with(func(c *settings.Config) {
-			c.Mode, c.Members, c.Primary, c.PrimaryReselect = modes.ActiveBackup, members("eth1", "eth2", "wlan0"), "eth1", modes.ReselectBetter
+			c.Mode, c.Members, c.Primary, c.PrimaryReselect = modes.ActiveBackup, members("eth1", "eth2", "wlan0"),
+				"eth1", modes.ReselectBetter
 			c.UpDelay, c.AnnounceCount, c.AnnounceInterval = 2*time.Second, 3, 200*time.Millisecond
 		}),
 		"xor.toml": with(func(c *settings.Config) {
@@ -83,7 +84,8 @@ func TestExamplesLoad(t *testing.T) {
 		"802.3ad.yaml": with(func(c *settings.Config) {
 			c.Mode, c.Members, c.Hash = modes.LACP, members("eth1", "eth2"), spread.Layer23
 			c.Members[1].PortPriority = 100
-			c.LACP = modes.LACPSettings{Fast: true, Active: true, Select: lacp.Bandwidth, System: 0x02000000ad01, SystemPriority: 4096, Key: 7}
+			c.LACP = modes.LACPSettings{Fast: true, Active: true, Select: lacp.Bandwidth, System: 0x02000000ad01,
+				SystemPriority: 4096, Key: 7}
 		}),
 		"broadcast.json": with(func(c *settings.Config) {
 			c.Mode, c.Members = modes.Broadcast, members("eth1", "eth2")
@@ -156,10 +158,12 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestPrecedence(t *testing.T) {
-	path := write(t, "c.yaml", "team: file0\nmode: xor\nmtu: 1400\nhash: layer2\nmin_members: 2\nmembers: [{name: eth0.100, weight: 3}, eth2]\n")
+	path := write(t, "c.yaml", "team: file0\nmode: xor\nmtu: 1400\nhash: layer2\nmin_members: 2\nmembers: "+
+		"[{name: eth0.100, weight: 3}, eth2]\n")
 	got, err := Load(Options{
 		Path: path,
-		Env:  []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_TEST_X=1", "HOME=/", "NICTEAM_BALANCE=off"},
+		Env: []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_TEST_X=1",
+			"HOME=/", "NICTEAM_BALANCE=off"},
 		Flags: []Flag{
 			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "carrier"},
 		},
@@ -169,7 +173,8 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := with(func(c *settings.Config) {
-		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, spread.VLANSrcMAC, 2, false, 100*time.Millisecond
+		c.Mode, c.MTU, c.Hash, c.MinMembers, c.Balance, c.UpDelay = modes.XOR, 1450, spread.VLANSrcMAC, 2, false,
+			100*time.Millisecond
 		c.Members = members("eth0.100", "eth9", "eth1")
 		c.Members[0].Weight, c.Members[1].Weight = 3, 4
 	})
@@ -186,16 +191,23 @@ func TestNotes(t *testing.T) {
 	}{
 		{"mode left open", Options{Team: "t", Members: []string{"a", "b"}, New: true}, nil},
 		{"mode given", Options{Team: "t", Members: []string{"a", "b"}, New: true, Flags: []Flag{{"mode", "xor"}}}, nil},
-		{"one NIC", Options{Team: "t", Members: []string{"a"}, New: true, Flags: []Flag{{"mode", "xor"}}}, []string{"one NIC only"}},
+		{"one NIC", Options{Team: "t", Members: []string{"a"}, New: true, Flags: []Flag{{"mode", "xor"}}},
+			[]string{"one NIC only"}},
 		{"not new", Options{Team: "t", Members: []string{"a"}}, nil},
-		{"variable misspelt", Options{Team: "t", Env: []string{"NICTEAM_MOED=xor"}}, []string{`NICTEAM_MOED is no setting, and ignored; did you mean "mode"?`}},
-		{"variables of somebody else", Options{Team: "t", Env: []string{"NICTEAM_VERSION=3", "NICTEAM_mtu=9000", "NICTEAM_=x"}},
+		{"variable misspelt", Options{Team: "t", Env: []string{"NICTEAM_MOED=xor"}},
+			[]string{`NICTEAM_MOED is no setting, and ignored; did you mean "mode"?`}},
+		{"variables of somebody else", Options{Team: "t",
+			Env: []string{"NICTEAM_VERSION=3", "NICTEAM_mtu=9000", "NICTEAM_=x"}},
 			[]string{"NICTEAM_VERSION is no setting", "NICTEAM_mtu is no setting", "NICTEAM_ is no setting"}},
-		{"variables that are empty", Options{Team: "t", Env: []string{"NICTEAM_MTU=", "NICTEAM_MODE=", "NICTEAM_WEIGHT=", "NICTEAM_MEMBERS="}}, nil},
+		{"variables that are empty", Options{Team: "t",
+			Env: []string{"NICTEAM_MTU=", "NICTEAM_MODE=", "NICTEAM_WEIGHT=", "NICTEAM_MEMBERS="}}, nil},
 		{"variables of services", Options{Team: "t", Env: []string{
-			"NICTEAM_SERVICE_HOST=10.96.0.7", "NICTEAM_SERVICE_PORT=9100", "NICTEAM_SERVICE_PORT_METRICS=9100", "NICTEAM_PORT=tcp://10.96.0.7:9100",
-			"NICTEAM_PORT_9100_TCP=tcp://10.96.0.7:9100", "NICTEAM_PORT_9100_TCP_PROTO=tcp", "NICTEAM_PORT_9100_UDP_PORT=9100", "NICTEAM_PORT_9100_SCTP_ADDR=10.96.0.7",
-			"NICTEAM_METRICS_SERVICE_HOST=10.96.0.8", "NICTEAM_METRICS_PORT_80_TCP_ADDR=10.96.0.8", "NICTEAM_MTU_SERVICE_PORT_A_B=1"}}, nil},
+			"NICTEAM_SERVICE_HOST=10.96.0.7", "NICTEAM_SERVICE_PORT=9100", "NICTEAM_SERVICE_PORT_METRICS=9100",
+			"NICTEAM_PORT=tcp://10.96.0.7:9100",
+			"NICTEAM_PORT_9100_TCP=tcp://10.96.0.7:9100", "NICTEAM_PORT_9100_TCP_PROTO=tcp",
+			"NICTEAM_PORT_9100_UDP_PORT=9100", "NICTEAM_PORT_9100_SCTP_ADDR=10.96.0.7",
+			"NICTEAM_METRICS_SERVICE_HOST=10.96.0.8", "NICTEAM_METRICS_PORT_80_TCP_ADDR=10.96.0.8",
+			"NICTEAM_MTU_SERVICE_PORT_A_B=1"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, err := Load(tt.o)
@@ -245,36 +257,58 @@ func TestFaultsNameTheirSource(t *testing.T) {
 		what string
 	}{
 		{"file", Options{Path: path}, api.Usage, path + ":2: mtu: 99 is out of range"},
-		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}}, api.Usage, "NICTEAM_MTU: 98 is out of range"},
-		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}}, api.Usage, "--mtu: 97 is out of range"},
+		{"variable over file", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}},
+			api.Usage, "NICTEAM_MTU: 98 is out of range"},
+		{"flag over both", Options{Path: path, Env: []string{"NICTEAM_MTU=98"}, Flags: []Flag{{"mtu", "97"}}},
+			api.Usage, "--mtu: 97 is out of range"},
 		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, api.Usage, "--up-delay: 100 has no unit"},
 		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, api.Usage, `--balance: "maybe" is not on or off`},
-		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, api.Usage, `--link-watch: unknown value "probe"`},
-		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, api.Usage, "--lacp-rate: is not for mode xor"},
-		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, api.Usage, "--lacp-active: is not for mode elb"},
-		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
-		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, api.Usage, "--port-priority: is not for mode elb"},
-		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"}, {"port_priority", "eht1=2"}}}, api.NotFound, `--port-priority: "eht1" is not a member`},
-		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{"NICTEAM_PORT_PRIORITY=eth1=65536"}}, api.Usage, `NICTEAM_PORT_PRIORITY: eth1: 65536 is out of range`},
-		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, api.Usage, `--port-priority: "7" is not NIC=N`},
-		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, api.Usage, "--lacp-system: ff:ff:ff:ff:ff:ff is not the MAC of a station"},
-		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, api.Usage, "--lacp-system: 00:00:00:00:00:00 is not the MAC of a station"},
-		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, api.Usage, "--lacp-system-priority: 65536 is out of range"},
-		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, api.Usage, "--lacp-key: 1024 is out of range"},
-		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, api.Usage, `--ad-select: unknown value "bandwith"`},
+		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, api.Usage,
+			`--link-watch: unknown value "probe"`},
+		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, api.Usage,
+			"--lacp-rate: is not for mode xor"},
+		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, api.Usage,
+			"--lacp-active: is not for mode elb"},
+		{"lacp by variable", Options{Path: path, Env: []string{"NICTEAM_AD_SELECT=count", "NICTEAM_MTU=1500"}},
+			api.Usage, "NICTEAM_AD_SELECT: is not for mode xor"},
+		{"port priority elsewhere", Options{Members: []string{"e"}, Flags: []Flag{{"port_priority", "e=1"}}}, api.Usage,
+			"--port-priority: is not for mode elb"},
+		{"port priority of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"mode", "4"},
+			{"port_priority", "eht1=2"}}}, api.NotFound, `--port-priority: "eht1" is not a member`},
+		{"port priority out of range", Options{Members: []string{"eth1"}, Env: []string{
+			"NICTEAM_PORT_PRIORITY=eth1=65536"}}, api.Usage, `NICTEAM_PORT_PRIORITY: eth1: 65536 is out of range`},
+		{"port priority without a NIC", Options{Flags: []Flag{{"port_priority", "7"}}}, api.Usage,
+			`--port-priority: "7" is not NIC=N`},
+		{"system of a group", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "ff:ff:ff:ff:ff:ff"}}}, api.Usage,
+			"--lacp-system: ff:ff:ff:ff:ff:ff is not the MAC of a station"},
+		{"system of nobody", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system", "00:00:00:00:00:00"}}}, api.Usage,
+			"--lacp-system: 00:00:00:00:00:00 is not the MAC of a station"},
+		{"system priority", Options{Flags: []Flag{{"mode", "4"}, {"lacp_system_priority", "65536"}}}, api.Usage,
+			"--lacp-system-priority: 65536 is out of range"},
+		{"key", Options{Flags: []Flag{{"mode", "4"}, {"lacp_key", "1024"}}}, api.Usage,
+			"--lacp-key: 1024 is out of range"},
+		{"ad_select", Options{Flags: []Flag{{"mode", "4"}, {"ad_select", "bandwith"}}}, api.Usage,
+			`--ad-select: unknown value "bandwith"`},
 		{"gain out of range", Options{Flags: []Flag{{"gain", "2s"}}}, api.Usage, "--gain: 2s is out of range"},
 		{"gain negative", Options{Env: []string{"NICTEAM_GAIN=-1us"}}, api.Usage, "NICTEAM_GAIN: -1µs is out of range"},
 		{"skew bare", Options{Flags: []Flag{{"skew", "1"}}}, api.Usage, "--skew: 1 has no unit"},
 		{"skew out of range", Options{Flags: []Flag{{"skew", "1001ms"}}}, api.Usage, "--skew: 1.001s is out of range"},
-		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, api.Usage, "--rebalance: 99ms is out of range"},
-		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, api.Usage, "--rebalance: 1h1m is out of range"},
-		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, api.Usage, "--rebalance: -1s is out of range"},
-		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, api.Usage, "--receive-balance: is not for mode xor"},
-		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on", "NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_RECEIVE_BALANCE: is not for mode xor"},
+		{"rebalance too short", Options{Flags: []Flag{{"rebalance", "99ms"}}}, api.Usage,
+			"--rebalance: 99ms is out of range"},
+		{"rebalance too long", Options{Flags: []Flag{{"rebalance", "61m"}}}, api.Usage,
+			"--rebalance: 1h1m is out of range"},
+		{"rebalance negative", Options{Flags: []Flag{{"rebalance", "-1s"}}}, api.Usage,
+			"--rebalance: -1s is out of range"},
+		{"receive_balance by flag", Options{Flags: []Flag{{"mode", "xor"}, {"receive_balance", "on"}}}, api.Usage,
+			"--receive-balance: is not for mode xor"},
+		{"receive_balance by variable", Options{Path: path, Env: []string{"NICTEAM_RECEIVE_BALANCE=on",
+			"NICTEAM_MTU=1500"}}, api.Usage, "NICTEAM_RECEIVE_BALANCE: is not for mode xor"},
 		{"argument", Options{Team: "a/b"}, api.Usage, `team: "a/b" cannot be the name of a team`},
 		{"NIC twice", Options{Members: []string{"e", "e"}}, api.Usage, `members[1]: NIC "e" is named twice`},
-		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, api.NotFound, `--weight: "eht1" is not a member`},
-		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, api.Usage, `--weight: eth1: -2 is out of range`},
+		{"weight of a stranger", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eht1=2"}}}, api.NotFound,
+			`--weight: "eht1" is not a member`},
+		{"weight negative", Options{Members: []string{"eth1"}, Flags: []Flag{{"weight", "eth1=-2"}}}, api.Usage,
+			`--weight: eth1: -2 is out of range`},
 		{"no NIC", Options{New: true}, api.Usage, "no NIC given"},
 		{"no file", Options{Path: "/nonexistent/x.yaml"}, api.Usage, "read /nonexistent/x.yaml"},
 		{"no format", Options{Path: "/etc/passwd"}, api.Usage, "read /etc/passwd"},
@@ -296,8 +330,8 @@ func TestFaultsNameTheirSource(t *testing.T) {
 	}
 }
 
-// TestReceiveBalance: the kernel's balance-tlb is elb without its receive side unless the user says otherwise, and modes
-// that have no such side take no notice of the default. What was understood is what is saved.
+// TestReceiveBalance: the kernel's balance-tlb is elb without its receive side unless the user says otherwise, and
+// modes that have no such side take no notice of the default. What was understood is what is saved.
 func TestReceiveBalance(t *testing.T) {
 	on, off := Flag{"receive_balance", "on"}, Flag{"receive_balance", "off"}
 	for _, tt := range []struct {
@@ -346,7 +380,8 @@ func FuzzLoad(f *testing.F) {
 				f.Add(b, uint8(0))
 				f.Add(b, uint8(1))
 				f.Add(b, uint8(2))
-				f.Add(append([]byte("\xef\xbb\xbf"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...), uint8(len(e.Name())))
+				f.Add(append([]byte("\xef\xbb\xbf"), bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))...),
+					uint8(len(e.Name())))
 			}
 		}
 	}

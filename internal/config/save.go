@@ -11,7 +11,8 @@ import (
 	"nicteam/internal/settings"
 )
 
-// Save writes a configuration as YAML that Load reads back to the same, 0640. Only one process may save a file at a time.
+// Save writes a configuration as YAML that Load reads back to the same, 0640. Only one process may save a file at a
+// time.
 func Save(path string, c settings.Config) error {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range settings.Table {

@@ -25,8 +25,8 @@ func Set(c settings.Config, key, value string) (settings.Config, error) {
 	return next, nil
 }
 
-// SetAll is Set of several settings, all or none of them. The mode is changed first, for what else is allowed depends on
-// it. It returns what was set, in order, as KEY=VALUE.
+// SetAll is Set of several settings, all or none of them. The mode is changed first, for what else is allowed depends
+// on it. It returns what was set, in order, as KEY=VALUE.
 func SetAll(c settings.Config, changes map[string]string) (next settings.Config, done []string, err error) {
 	keys := slices.SortedFunc(maps.Keys(changes), func(a, b string) int {
 		if am, bm := settings.Canonical(a) == "mode", settings.Canonical(b) == "mode"; am != bm {
@@ -52,14 +52,18 @@ func set(c *settings.Config, typed, value string) *settings.Fault {
 	s := settings.Find(key)
 	switch {
 	case s == nil || s.PerNIC != perNIC && !s.PerNIC:
-		return &settings.Fault{What: fmt.Sprintf("unknown setting %q", typed), Why: "there is no such setting" + nearest.Hint(typed, settings.LiveKeys()),
+		return &settings.Fault{What: fmt.Sprintf("unknown setting %q", typed),
+			Why: "there is no such setting" + nearest.Hint(typed, settings.LiveKeys()),
 			Fix: "nicteam help set lists the settings"}
 	case s.PerNIC && !perNIC:
-		return &settings.Fault{Key: typed, What: "names no NIC", Why: "it is a setting of a single NIC", Fix: "write " + key + ".NIC=" + value}
+		return &settings.Fault{Key: typed, What: "names no NIC", Why: "it is a setting of a single NIC",
+			Fix: "write " + key + ".NIC=" + value}
 	case key == "members":
-		return &settings.Fault{Key: key, What: "cannot be set", Why: "NICs are added and removed", Fix: "nicteam add TEAM NIC, or nicteam remove TEAM NIC"}
+		return &settings.Fault{Key: key, What: "cannot be set", Why: "NICs are added and removed",
+			Fix: "nicteam add TEAM NIC, or nicteam remove TEAM NIC"}
 	case !s.Live:
-		return &settings.Fault{Key: key, What: "cannot be changed while the team runs", Why: "it is part of what the team was made with",
+		return &settings.Fault{Key: key, What: "cannot be changed while the team runs",
+			Why: "it is part of what the team was made with",
 			Fix: "nicteam delete the team and create it anew"}
 	}
 	if perNIC {

@@ -35,7 +35,10 @@ func TestSet(t *testing.T) {
 		{"active", "eth0.100", func(c *settings.Config) { c.Active = "eth0.100" }},
 		{"active_slave", "eth1", func(c *settings.Config) { c.Active = "eth1" }},
 		{"active", "none", func(c *settings.Config) { c.Active = "" }},
-		{"weight.eth0.100", "2.5", func(c *settings.Config) { c.Members = members("eth1", "eth0.100"); c.Members[1].Weight = 2.5 }},
+		{"weight.eth0.100", "2.5", func(c *settings.Config) {
+			c.Members = members("eth1", "eth0.100")
+			c.Members[1].Weight = 2.5
+		}},
 		{"mtu", "9000", func(c *settings.Config) { c.MTU = 9000 }},
 		{"balance", "off", func(c *settings.Config) { c.Balance = false }},
 		{"receive_balance", "off", func(c *settings.Config) { c.ReceiveBalance = false }},
@@ -129,8 +132,10 @@ func TestSetKernelModes(t *testing.T) {
 		key, value string
 		want       bool
 	}{
-		{"mode", "5", false}, {"mode", "elb", false}, {"gain", "1ms", false}, {"mode", "6", true}, {"mode", "balance-tlb", false},
-		{"mode", "xor", false}, {"mode", "elb", false}, {"receive_balance", "on", true}, {"mode", "xor", true}, {"mode", "elb", true},
+		{"mode", "5", false}, {"mode", "elb", false}, {"gain", "1ms", false}, {"mode", "6", true},
+		{"mode", "balance-tlb", false},
+		{"mode", "xor", false}, {"mode", "elb", false}, {"receive_balance", "on", true}, {"mode", "xor", true},
+		{"mode", "elb", true},
 	} {
 		next, err := Set(c, step.key, step.value)
 		if err != nil {
@@ -165,13 +170,17 @@ func validTeam(name string) bool {
 func anyConfig(t *rapid.T) settings.Config {
 	c := settings.DefaultConfig()
 	c.Team = rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{0,14}`).Filter(validTeam).Draw(t, "team")
-	for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[!-.0-9;-~]{1,15}`).Filter(func(s string) bool { return s != "." && s != ".." && s != c.Team }), 0, 8, rapid.ID).Draw(t, "members") {
-		c.Members = append(c.Members, settings.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9, settings.MaxWeight).Draw(t, "weight"), PortPriority: modes.DefaultPortPriority})
+	for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[!-.0-9;-~]{1,15}`).Filter(func(s string) bool {
+		return s != "." && s != ".." && s != c.Team
+	}), 0, 8, rapid.ID).Draw(t, "members") {
+		c.Members = append(c.Members, settings.MemberConfig{Name: n, Weight: rapid.Float64Range(1e-9,
+			settings.MaxWeight).Draw(t, "weight"), PortPriority: modes.DefaultPortPriority})
 	}
 	if len(c.Members) > 0 && rapid.Bool().Draw(t, "has primary") {
 		c.Primary = c.Members[0].Name
 	}
-	c.Mode = rapid.SampledFrom([]modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.LACP, modes.Broadcast}).Draw(t, "mode")
+	c.Mode = rapid.SampledFrom([]modes.Kind{modes.ELB, modes.RoundRobin, modes.ActiveBackup, modes.XOR, modes.LACP,
+		modes.Broadcast}).Draw(t, "mode")
 	if c.Mode == modes.LACP {
 		anyLACP(t, &c)
 	}
@@ -180,11 +189,14 @@ func anyConfig(t *rapid.T) settings.Config {
 	c.Balance, c.ReceiveBalance = rapid.Bool().Draw(t, "balance"), rapid.Bool().Draw(t, "receive")
 	c.PacketsPerMember, c.MinMembers = rapid.IntRange(0, 65535).Draw(t, "ppm"), rapid.IntRange(1, 64).Draw(t, "min")
 	c.UpDelay = time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "up"))
-	c.Gain, c.Skew = time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "gain")), time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "skew"))
-	c.Rebalance = rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, time.Hour}).Draw(t, "rebalance")
+	c.Gain, c.Skew = time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "gain")),
+		time.Duration(rapid.Int64Range(0, 1e9).Draw(t, "skew"))
+	c.Rebalance = rapid.SampledFrom([]time.Duration{0, 100 * time.Millisecond, time.Second, time.Hour}).Draw(t,
+		"rebalance")
 	c.AnnounceInterval = time.Duration(rapid.Int64Range(1e7, 6e10).Draw(t, "interval"))
 	c.MTU = rapid.SampledFrom([]int{0, settings.MinMTU, 1500, settings.MaxMTU}).Draw(t, "mtu")
-	c.TSO, c.GRO = settings.Offload(rapid.IntRange(0, 2).Draw(t, "tso")), settings.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))
+	c.TSO, c.GRO = settings.Offload(rapid.IntRange(0, 2).Draw(t, "tso")),
+		settings.Offload(rapid.IntRange(0, 2).Draw(t, "gro"))
 	c.MACPolicy = settings.MACPolicy(rapid.IntRange(0, 2).Draw(t, "policy"))
 	if c.MACPolicy == settings.MACGiven {
 		c.MAC = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "mac"))
@@ -194,8 +206,10 @@ func anyConfig(t *rapid.T) settings.Config {
 
 // anyLACP draws settings of 802.3ad.
 func anyLACP(t *rapid.T, c *settings.Config) {
-	c.LACP = modes.LACPSettings{Fast: rapid.Bool().Draw(t, "fast"), Active: rapid.Bool().Draw(t, "active"), Fallback: rapid.Bool().Draw(t, "fallback"),
-		Select: rapid.SampledFrom(lacp.Selects()).Draw(t, "select"), SystemPriority: rapid.Uint16().Draw(t, "system priority"), Key: rapid.Uint16Range(0, 1023).Draw(t, "key")}
+	c.LACP = modes.LACPSettings{Fast: rapid.Bool().Draw(t, "fast"), Active: rapid.Bool().Draw(t, "active"),
+		Fallback:       rapid.Bool().Draw(t, "fallback"),
+		Select:         rapid.SampledFrom(lacp.Selects()).Draw(t, "select"),
+		SystemPriority: rapid.Uint16().Draw(t, "system priority"), Key: rapid.Uint16Range(0, 1023).Draw(t, "key")}
 	if rapid.Bool().Draw(t, "has system") {
 		c.LACP.System = frame.MAC(0x020000000000 | rapid.Uint64Range(0, 1<<40-1).Draw(t, "system"))
 	}

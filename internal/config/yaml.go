@@ -97,7 +97,8 @@ func fromYAML(y *yaml.Node, depth int) (*node, error) {
 			n.items = append(n.items, v)
 		}
 	default:
-		kinds := map[string]nodeKind{"!!null": nullNode, "!!str": textNode, "!!int": wholeNode, "!!float": numberNode, "!!bool": boolNode}
+		kinds := map[string]nodeKind{"!!null": nullNode, "!!str": textNode, "!!int": wholeNode, "!!float": numberNode,
+			"!!bool": boolNode}
 		var known bool
 		if n.kind, known = kinds[y.ShortTag()]; !known {
 			n.kind = otherNode

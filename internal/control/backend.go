@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"nicteam/internal/api"
-	"nicteam/team"
 )
 
 // Backend is a running team as the server needs it. All methods may be called from any
@@ -12,8 +11,10 @@ import (
 type Backend interface {
 	// Status is the team's state as it is now; the caller only reads it.
 	Status() *api.Status
-	// Sample reads the totals of all members.
-	Sample() *team.Sample
+	// Meter returns a function that returns what moved since its last call, at first since Meter was called.
+	Meter() func() *api.Rates
+	// Totals reads the counters.
+	Totals() *api.Totals
 	// History says what was carried when.
 	History(api.HistoryQuery) (*api.History, error)
 	// Events delivers the events remembered, oldest first; with follow the later ones too, until

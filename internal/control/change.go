@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"nicteam/internal/api"
-	"nicteam/modes/spread"
 )
 
 // maxBody bounds the body of a request.
@@ -29,8 +28,8 @@ func body(r *http.Request, v any, like string) error {
 	return parseBody(b, v, like)
 }
 
-// unread is a body that did not arrive whole.
-func unread(err error, what string) *api.Problem {
+// bodyProblem is a body that did not arrive whole.
+func bodyProblem(err error, what string) *api.Problem {
 	p := &api.Problem{Kind: api.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
 	if tooLarge(err) {
 		p.Why, p.Fix = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), "send less"
@@ -67,13 +66,16 @@ func parseMembers(b []byte) ([]string, error) {
 	return m.Names, checkNames(m.Names)
 }
 
+// maxNames bounds a request: a team has no more members.
+const maxNames = 64
+
 // maxName is ALTIFNAMSIZ without the zero byte.
 const maxName = 127
 
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
-	if len(names) == 0 || len(names) > spread.MaxMembers {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", spread.MaxMembers), Fix: "name the NICs"}
+	if len(names) == 0 || len(names) > maxNames {
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", maxNames), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {
@@ -96,8 +98,8 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.asked(r, "add "+strings.Join(names, " "))
-	return s.done(s.b.Add(r.Context(), names, accept))
+	s.logChange(r, "add "+strings.Join(names, " "))
+	return s.result(s.b.Add(r.Context(), names, accept))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
@@ -109,8 +111,8 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
-	s.asked(r, "remove "+strings.Join(names, " "))
-	return s.done(s.b.Remove(r.Context(), names, force))
+	s.logChange(r, "remove "+strings.Join(names, " "))
+	return s.result(s.b.Remove(r.Context(), names, force))
 }
 
 func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
@@ -122,8 +124,8 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.asked(r, "set "+pairs(settings))
-	return s.done(s.b.Set(r.Context(), settings))
+	s.logChange(r, "set "+pairs(settings))
+	return s.result(s.b.Set(r.Context(), settings))
 }
 
 // pairs writes settings as a user types them.
@@ -169,25 +171,18 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
-	s.asked(r, "delete")
+	s.logChange(r, "delete")
 	name := s.name()
 	steps, err := s.b.Delete(ctx, force)
 	if err != nil {
 		return nil, err
 	}
-	return resultOf(name, steps), nil
+	return api.NewResult(name, steps), nil
 }
 
-func (s *Server) done(steps []string, err error) (any, error) {
+func (s *Server) result(steps []string, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resultOf(s.name(), steps), nil
-}
-
-func resultOf(name string, steps []string) result {
-	if steps == nil {
-		steps = []string{}
-	}
-	return result{"nicteam.result/v1", name, steps}
+	return api.NewResult(s.name(), steps), nil
 }

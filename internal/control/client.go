@@ -85,7 +85,7 @@ func (c *Client) Peers(ctx context.Context) (*api.Peers, error) {
 
 // Add joins NICs; accept answers for what of others cannot go along with them. It returns what was done.
 func (c *Client) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
-	return c.change(ctx, "POST", "/v1/members"+when(accept, "accept"), membersBody{names})
+	return c.change(ctx, "POST", "/v1/members"+flagQuery(accept, "accept"), membersBody{names})
 }
 
 // Remove drains and releases NICs; force allows the last one too.
@@ -107,11 +107,11 @@ func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string,
 
 // Delete ends the team; force ends what stands on its adapter, too.
 func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
-	return c.change(ctx, "DELETE", "/v1/team"+when(force, "force"), nil)
+	return c.change(ctx, "DELETE", "/v1/team"+flagQuery(force, "force"), nil)
 }
 
-// when is a parameter that is left out when it is off.
-func when(on bool, name string) string {
+// flagQuery is a parameter that is left out when it is off.
+func flagQuery(on bool, name string) string {
 	if on {
 		return "?" + name + "=1"
 	}
@@ -119,7 +119,7 @@ func when(on bool, name string) string {
 }
 
 func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {
-	var r result
+	var r api.Result
 	if err := c.ask(ctx, changeTime, method, path, body, &r); err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (c *Client) fetch(ctx context.Context, wait time.Duration, method, path str
 		return nil, c.problem(ctx, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, c.said(res, b)
+		return nil, c.answeredProblem(res, b)
 	}
 	return b, nil
 }
@@ -217,7 +217,7 @@ func stream[T any](c *Client, ctx context.Context, path string, each func(*T) er
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-		return c.said(res, b)
+		return c.answeredProblem(res, b)
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxAnswer)
@@ -236,8 +236,8 @@ func stream[T any](c *Client, ctx context.Context, path string, each func(*T) er
 	return ctx.Err()
 }
 
-// said is the problem that the team answered with.
-func (c *Client) said(res *http.Response, b []byte) error {
+// answeredProblem is the problem that the team answered with.
+func (c *Client) answeredProblem(res *http.Response, b []byte) error {
 	var p api.Problem
 	if json.Unmarshal(b, &p) != nil || p.Kind == 0 || p.What == "" {
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status, Fix: "is it another version? nicteam version"}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
 )
 
 // listener hands out connections that know who is at the other end, so many at a time. Those who may change
@@ -24,24 +26,24 @@ type listener struct {
 	swap              sync.Mutex // guards it
 	path              string
 	owner             uint32
-	writers           places
-	readers           places
+	writers           quota
+	readers           quota
 	remove            sync.Once
 
 	begin    sync.Once
 	admitted chan *conn
 	failed   chan error
 	closed   chan struct{}
-	waiting  seats // those without a place
+	waiting  slots // those without a place
 	patience time.Duration
 }
 
-// places are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly answered:
+// quota are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly answered:
 // a change, or a refusal that says why. So whoever fills the others with questions keeps nobody from a change.
-type places struct {
-	all     seats
-	kept    seats
-	streams seats // of all, those that may be answers without an end
+type quota struct {
+	all      slots
+	reserved slots
+	streams  slots // of all, those that may be answers without an end
 }
 
 // conn is a connection with its peer.
@@ -50,18 +52,18 @@ type conn struct {
 	peer     peer
 	writer   bool
 	reserved bool // on a place that is kept for changes
-	*places
+	*quota
 	free func() // the place
 	once sync.Once
 }
 
-// seats counts places that are taken, up to a bound.
-type seats struct {
+// slots counts places that are taken, up to a bound.
+type slots struct {
 	bound int32
 	taken atomic.Int32
 }
 
-func (s *seats) take() bool {
+func (s *slots) take() bool {
 	if s.taken.Add(1) > s.bound {
 		s.taken.Add(-1)
 		return false
@@ -69,11 +71,11 @@ func (s *seats) take() bool {
 	return true
 }
 
-func (s *seats) leave() { s.taken.Add(-1) }
+func (s *slots) leave() { s.taken.Add(-1) }
 
 // bound has places for n connections, a quarter of which no stream can take, and kept ones besides.
-func (p *places) bound(n int) {
-	p.all.bound, p.kept.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
+func (p *quota) bound(n int) {
+	p.all.bound, p.reserved.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
 }
 
 // listen makes the socket, 0660. It is made beside its place and renamed into it, so that at
@@ -88,7 +90,7 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error), closed: make(chan struct{}),
-		waiting: seats{bound: waitMost}, patience: waitTime}
+		waiting: slots{bound: waitMost}, patience: waitTime}
 	own.writers.bound(writers)
 	own.readers.bound(readers)
 	return own, nil
@@ -120,7 +122,7 @@ func bind(path string) (*net.UnixListener, error) {
 func (l *listener) Accept() (net.Conn, error) {
 	l.begin.Do(func() {
 		go l.admit(l.UnixListener)
-		go l.stay()
+		go l.recreateSocket()
 	})
 	select {
 	case c := <-l.admitted:
@@ -132,8 +134,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// stay makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner): nobody could reach the team.
-func (l *listener) stay() {
+// recreateSocket makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner): nobody could reach the team.
+func (l *listener) recreateSocket() {
 	look := time.NewTicker(stayLook)
 	defer look.Stop()
 	for {
@@ -174,34 +176,34 @@ func (l *listener) admit(u *net.UnixListener) {
 				return
 			}
 		}
-		switch own := l.seat(c); {
+		switch own := l.admitConn(c); {
 		case own != nil:
-			l.hand(own)
+			l.deliver(own)
 		case l.waiting.take():
-			go l.await(c)
+			go l.waitForSlot(c)
 		default:
 			_ = c.Close()
 		}
 	}
 }
 
-// await gives a connection a place as soon as there is one, or says that there is none.
-func (l *listener) await(c *net.UnixConn) {
+// waitForSlot gives a connection a place as soon as there is one, or says that there is none.
+func (l *listener) waitForSlot(c *net.UnixConn) {
 	defer l.waiting.leave()
 	for end := time.Now().Add(l.patience); time.Now().Before(end); time.Sleep(waitLook) {
-		if own := l.seat(c); own != nil {
-			l.hand(own)
+		if own := l.admitConn(c); own != nil {
+			l.deliver(own)
 			return
 		}
 	}
 	_ = c.SetDeadline(time.Now().Add(waitLook))
 	_, _ = c.Read(make([]byte, 4096)) // or the kernel takes the answer for lost with the request
-	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noPlace))+"\r\nConnection: close\r\n\r\n"+noPlace)
+	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noSlot))+"\r\nConnection: close\r\n\r\n"+string(noSlot))
 	_ = c.Close()
 }
 
-// hand passes a connection on to Accept.
-func (l *listener) hand(c *conn) {
+// deliver passes a connection on to Accept.
+func (l *listener) deliver(c *conn) {
 	select {
 	case l.admitted <- c:
 	case <-l.closed:
@@ -216,11 +218,12 @@ const (
 	stayLook = time.Second
 )
 
-// noPlace is the answer where no place became free.
-const noPlace = `{"schema":"nicteam.problem/v1","code":8,"error":"ask the team","why":"too many connections are open","fix":"end some that watch: pgrep -af 'nicteam (watch|events)'"}` + "\n"
+// noSlot is the answer where no place became free.
+var noSlot = encode(&api.Problem{Kind: api.NoAnswer, What: "ask the team", Why: "too many connections are open",
+	Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
 
-// seat finds a place for a connection, nil where there is none.
-func (l *listener) seat(c *net.UnixConn) *conn {
+// admitConn finds a place for a connection, nil where there is none.
+func (l *listener) admitConn(c *net.UnixConn) *conn {
 	who, err := peerOf(c)
 	if err != nil {
 		return nil
@@ -230,12 +233,12 @@ func (l *listener) seat(c *net.UnixConn) *conn {
 	if own.writer {
 		p = &l.writers
 	}
-	own.places = p
+	own.quota = p
 	switch {
 	case p.all.take():
 		own.free = p.all.leave
-	case p.kept.take():
-		own.reserved, own.free = true, p.kept.leave
+	case p.reserved.take():
+		own.reserved, own.free = true, p.reserved.leave
 	default:
 		return nil
 	}

@@ -12,7 +12,8 @@ import (
 // metrics answers as Prometheus wants it rather than in JSON.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	if s.b.Status() == nil {
-		return nil, &api.Problem{Kind: api.NoAnswer, What: "metrics", Why: "the team is being made", Fix: "ask again in a moment"}
+		return nil, &api.Problem{Kind: api.NoAnswer, What: "metrics", Why: "the team is being made",
+			Fix: "ask again in a moment"}
 	}
 	s.deadline(w)
 	s.scrapes.ServeHTTP(w, r)
@@ -21,7 +22,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (
 
 // scrapes makes the handler once, for it counts how many scrapes are going on.
 func scrapes(b Backend, o Options) http.Handler {
-	return metrics.Handler(metrics.Of(metrics.Team{Source: b, Failovers: o.Failovers, Version: o.Version}), o.Log)
+	return metrics.Handler(metrics.Gatherer(metrics.Team{Source: b, Failovers: o.Failovers, Version: o.Version}), o.Log)
 }
 
 // Metrics asks for the team's figures in Prometheus' text format.

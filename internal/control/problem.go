@@ -7,26 +7,14 @@ import (
 	"nicteam/internal/api"
 )
 
-// problemDocument is nicteam.problem/v1.
-type problemDocument struct {
-	Schema string `json:"schema"`
-	*api.Problem
-}
-
-// result is nicteam.result/v1, the answer to a change.
-type result struct {
-	Schema string   `json:"schema"`
-	Team   string   `json:"team"`
-	Steps  []string `json:"steps"`
-}
-
 // problemFrom makes a problem of any error.
 func problemFrom(err error, what string) *api.Problem {
 	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events",
+		Err: err}
 }
 
 // httpStatus is the status that goes with a problem; the code in the body is what counts.

@@ -2,14 +2,12 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/team"
 )
 
 // The bounds of the interval of rates.
@@ -35,7 +33,7 @@ func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (
 		return nil, err
 	}
 	if e.Schema == "" {
-		e.Schema = "nicteam.explain/v1"
+		e.Schema = api.ExplainSchema
 	}
 	return e, nil
 }
@@ -49,7 +47,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 		}
 		interval = d
 	}
-	leave := s.watch(w, r)
+	leave := s.takeStream(w, r)
 	if leave == nil {
 		return nil, nil
 	}
@@ -57,18 +55,16 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 	out := s.stream(w)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	was := s.b.Sample()
+	moved := s.b.Meter()
 	for {
 		select {
 		case <-r.Context().Done():
 			return nil, nil
 		case <-tick.C:
 		}
-		now := s.b.Sample()
-		if out(team.Rates(was, now)) != nil {
+		if out(moved()) != nil {
 			return nil, nil
 		}
-		was = now
 	}
 }
 
@@ -85,7 +81,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 		return nil, err
 	}
 	if follow {
-		leave := s.watch(w, r)
+		leave := s.takeStream(w, r)
 		if leave == nil {
 			return nil, nil
 		}
@@ -107,10 +103,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 }
 
-// watch takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
+// takeStream takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
 // nil. Who watches never holds all places, whatever is forgotten in how many windows.
-func (s *Server) watch(w http.ResponseWriter, r *http.Request) (leave func()) {
-	p := connOf(r.Context()).places
+func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
+	p := connOf(r.Context()).quota
 	if !p.streams.take() {
 		w.Header().Set("Connection", "close")
 		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d watch already", p.streams.bound))
@@ -128,12 +124,8 @@ func (s *Server) stream(w http.ResponseWriter) func(any) error {
 	w.WriteHeader(http.StatusOK)
 	_ = rc.Flush()
 	return func(doc any) error {
-		b, err := json.Marshal(doc)
-		if err != nil {
-			return err
-		}
 		s.deadline(w)
-		if _, err := w.Write(append(b, '\n')); err != nil {
+		if _, err := w.Write(encode(doc)); err != nil {
 			return err
 		}
 		return rc.Flush()

@@ -51,13 +51,13 @@ func (s *Server) routes() http.Handler {
 	for path, known := range methods {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", strings.Join(known, ", "))
-			s.answer(w, http.StatusMethodNotAllowed, problemDocument{"nicteam.problem/v1", &api.Problem{Kind: api.Usage,
-				What: r.Method + " " + r.URL.Path, Why: "there is no such method here", Fix: "use " + strings.Join(known, " or ")}})
+			s.answer(w, http.StatusMethodNotAllowed, &api.Problem{Kind: api.Usage,
+				What: r.Method + " " + r.URL.Path, Why: "there is no such method here", Fix: "use " + strings.Join(known, " or ")})
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.answer(w, http.StatusNotFound, problemDocument{"nicteam.problem/v1", &api.Problem{Kind: api.Usage,
-			What: r.Method + " " + r.URL.Path, Why: "there is no such resource", Fix: "see docs/json.md for what there is"}})
+		s.answer(w, http.StatusNotFound, &api.Problem{Kind: api.Usage,
+			What: r.Method + " " + r.URL.Path, Why: "there is no such resource", Fix: "see docs/json.md for what there is"})
 	})
 	return mux
 }
@@ -98,7 +98,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		// Read here, so that a body is bounded also for what needs none.
 		b, err := io.ReadAll(r.Body)
 		if err != nil {
-			s.refuse(w, unread(err, what))
+			s.refuse(w, bodyProblem(err, what))
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(b))
@@ -118,12 +118,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 
 // busy refuses for want of room.
 func (s *Server) busy(w http.ResponseWriter, what, why string) {
-	s.answer(w, http.StatusServiceUnavailable, problemDocument{"nicteam.problem/v1", &api.Problem{Kind: api.NoAnswer, What: what,
-		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"}})
+	s.answer(w, http.StatusServiceUnavailable, &api.Problem{Kind: api.NoAnswer, What: what,
+		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
 }
 
-// asked logs a change with who wants it.
-func (s *Server) asked(r *http.Request, what string) {
+// logChange logs a change with who wants it.
+func (s *Server) logChange(r *http.Request, what string) {
 	c := connOf(r.Context())
 	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }

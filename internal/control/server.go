@@ -47,7 +47,8 @@ func (o Options) filled() Options {
 	for _, d := range []struct {
 		to *time.Duration
 		d  time.Duration
-	}{{&o.readTime, 5 * time.Second}, {&o.writeTime, 5 * time.Second}, {&o.idleTime, 30 * time.Second}, {&o.workTime, time.Minute}} {
+	}{{&o.readTime, 5 * time.Second}, {&o.writeTime, 5 * time.Second}, {&o.idleTime, 30 * time.Second},
+		{&o.workTime, time.Minute}} {
 		if *d.to == 0 {
 			*d.to = d.d
 		}
@@ -128,21 +129,26 @@ func connOf(ctx context.Context) *conn {
 
 // answer writes a document; a client that does not take it loses its connection.
 func (s *Server) answer(w http.ResponseWriter, status int, doc any) {
-	b, err := json.Marshal(doc)
-	if err != nil {
-		s.o.Log.Error("answer", "err", err)
-		status, b = http.StatusInternalServerError, []byte(`{"schema":"nicteam.problem/v1","code":1,"error":"answer","why":"the answer cannot be written","fix":"report this"}`)
-	}
+	b := encode(doc)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
 	s.deadline(w)
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n')) // nobody is left to tell
+	_, _ = w.Write(b) // nobody is left to tell
+}
+
+// encode writes a document on a line. The types of package api cannot fail to be encoded.
+func encode(doc any) []byte {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return append(b, '\n')
 }
 
 func (s *Server) refuse(w http.ResponseWriter, p *api.Problem) {
-	s.answer(w, httpStatus(p.Kind), problemDocument{"nicteam.problem/v1", p})
+	s.answer(w, httpStatus(p.Kind), p)
 }
 
 // deadline gives the next write its time.

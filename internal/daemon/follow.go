@@ -42,7 +42,8 @@ var errLost = errors.New("the adapter is gone")
 func (s *session) followHost(ctx context.Context) {
 	// Link changes do not wait: frames of a NIC that has returned must not reach the host beside the team.
 	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.UpperLink
-	urgent, other := s.follower.Subscribe(links), s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
+	urgent, other := s.follower.Subscribe(links),
+		s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
 	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()

@@ -59,7 +59,7 @@ func parseEvents(b []byte) (list []api.Event) {
 		}
 		b = b[n:]
 		var e api.Event
-		if json.Unmarshal(line, &e) == nil && e.Schema == "nicteam.event/v1" && e.Event != "" {
+		if json.Unmarshal(line, &e) == nil && e.Schema == api.EventSchema && e.Event != "" {
 			list = append(list, e)
 		}
 	}

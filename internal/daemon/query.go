@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/internal/control"
+	"nicteam/internal/settings"
 	"nicteam/modes/spread"
-	"nicteam/team"
+	"nicteam/modes/steer"
 )
 
 // Status returns the status document.
 func (s *session) Status() *api.Status { return s.team.Status() }
 
-// Sample reads the counters.
-func (s *session) Sample() *team.Sample { return s.team.Sample() }
+// Meter returns a function that returns what moved since its last call.
+func (s *session) Meter() func() *api.Rates { return s.team.Meter() }
+
+// Totals reads the counters.
+func (s *session) Totals() *api.Totals { return s.team.Totals() }
 
 // History returns the traffic history. A member may be named by an altname.
 func (s *session) History(q api.HistoryQuery) (*api.History, error) {
@@ -47,7 +50,7 @@ func (s *session) Explain(flow string) (*api.Explanation, error) {
 			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80", Err: err}
 	}
 	st, x := s.team.Status(), s.team.Explain(f)
-	e := &api.Explanation{Schema: "nicteam.explain/v1", Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
+	e := &api.Explanation{Schema: api.ExplainSchema, Team: st.Team, Flow: flow, Mode: st.Mode, Slot: -1,
 		Member: s.team.MemberName(x.Member), Why: x.Why, Next: s.team.MemberName(x.IfDead), NextWhy: x.IfDeadWhy}
 	if x.Hashed {
 		e.Hash, e.Slot = st.Settings.Hash, x.Slot
@@ -64,5 +67,29 @@ func (s *session) Peers(ctx context.Context) (*api.Peers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return control.PeersOf(s.team.Status(), list, s.team.MemberName), nil
+	return peersOf(s.team.Status(), list, s.team.MemberName), nil
+}
+
+// peersOf makes the document; name returns a member's name.
+func peersOf(st *api.Status, list []steer.Peer, name func(id int) string) *api.Peers {
+	doc := &api.Peers{Schema: api.PeersSchema, Team: st.Team, Reason: unsteered(st), Peers: []api.Peer{}}
+	for _, p := range list {
+		doc.Peers = append(doc.Peers, api.Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(),
+			VLAN:   p.VLAN,
+			Member: name(p.Member), Since: p.Since, Seen: p.Seen, RxBps: p.RxBps, Told: p.Notifications})
+	}
+	return doc
+}
+
+// unsteered returns why a team steers no peers, "" when it does.
+func unsteered(st *api.Status) string {
+	switch {
+	case st.Mode != settings.Find("receive_balance").Mode.String():
+		return "mode " + st.Mode + " leaves it to the switch by which NIC peers reach the team"
+	case !st.Balance:
+		return "balance is off: every peer reaches the team by the active NIC"
+	case !st.Settings.ReceiveBalance:
+		return "receive_balance is off: every peer reaches the team by the active NIC"
+	}
+	return ""
 }

@@ -88,7 +88,8 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and the address %s", boxAddress)
+	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and "+
+		"the address %s", boxAddress)
 	if err := d.nicteam("create", teamName, "eth1", "eth2", "eth3"); err != nil {
 		return err
 	}
@@ -190,7 +191,8 @@ func (d *demo) runTraffic(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	d.printf("%d frames/s in 4 flows to and from each host, and a file of %d MiB from %s to box", streamRate, fileSize>>20, peerHosts[0].name)
+	d.printf("%d frames/s in 4 flows to and from each host, and a file of %d MiB from %s to box", streamRate,
+		fileSize>>20, peerHosts[0].name)
 
 	fetched := make(chan string, 1)
 	var fetchErr error
@@ -277,8 +279,10 @@ type stream struct {
 // startStreams starts streams from and to every host.
 func (d *demo) startStreams() (list []stream, err error) {
 	for i, p := range peerHosts {
-		out := lab.Stream{From: d.box, To: d.peers[i], Address: netip.MustParseAddr(p.address), Flows: 4, Rate: streamRate, Size: 1000}
-		in := lab.Stream{From: d.peers[i], To: d.box, Address: netip.MustParseAddr(boxAddress), Flows: 4, Rate: streamRate, Size: 1000}
+		out := lab.Stream{From: d.box, To: d.peers[i], Address: netip.MustParseAddr(p.address), Flows: 4,
+			Rate: streamRate, Size: 1000}
+		in := lab.Stream{From: d.peers[i], To: d.box, Address: netip.MustParseAddr(boxAddress), Flows: 4,
+			Rate: streamRate, Size: 1000}
 		for _, s := range []struct {
 			name string
 			lab.Stream

@@ -50,7 +50,8 @@ func (t *Traffic) markdown(w io.Writer) error {
 	say("|---|---:|---:|---:|")
 	for i, share := range chart.Shares(amounts, 1000) {
 		if p := h.Protocols[i]; amounts[i] > 0 {
-			say("| %s | %s | %s | %.1f %% |", cell(api.ProtocolTitle(p.Name)), volume(p.RX), volume(p.TX), float64(share)/10)
+			say("| %s | %s | %s | %.1f %% |", cell(api.ProtocolTitle(p.Name)), volume(p.RX), volume(p.TX),
+				float64(share)/10)
 		}
 	}
 	if n := len(h.Events); n > 0 {

@@ -11,9 +11,9 @@ import (
 	"nicteam/modes/spread"
 )
 
-// addresses is the map of the MACs that a Plan has. Each entry has two views, one for each of the two plans in shared memory,
-// so that all entries change at one moment. Between two changes both views are equal, so that a change writes only the
-// differences.
+// addresses is the map of the MACs that a Plan has. Each entry has two views, one for each of the two plans in shared
+// memory, so that all entries change at one moment. Between two changes both views are equal, so that a change writes
+// only the differences.
 type addresses struct {
 	table   *ebpf.Map
 	view    uint8               // in force
@@ -52,7 +52,8 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 	return all
 }
 
-// prepare writes the entries to the other view and returns the view to put in force, the present one if nothing differs.
+// prepare writes the entries to the other view and returns the view to put in force, the present one if nothing
+// differs.
 func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {
 	if maps.Equal(all, a.current) {
 		return a.view, nil

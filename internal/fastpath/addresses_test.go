@@ -67,7 +67,8 @@ func TestFailoverAmongManyMACs(t *testing.T) {
 	const many = 4096
 	b := newBed(t)
 	c := &cast{members: 3}
-	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, Distributing: 3, Collecting: 3, Multicast: 1, Next: -1}
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, Distributing: 3,
+		Collecting: 3, Multicast: 1, Next: -1}
 	for id := range 2 {
 		c.mac[id] = memberMAC(id)
 		pl.TeamMACs = append(pl.TeamMACs, c.mac[id])

@@ -11,11 +11,12 @@ import (
 	"nicteam/team"
 )
 
-// backlogMonitor measures what waits for the members while programs move frames, and reports their queues to spread.Picker as the
-// relay reports those of its sockets. It has a goroutine of its own, because reading counters may wait for the kernel's
-// configuration lock, and no frame may wait for that. The goroutine polls the members
+// backlogMonitor measures what waits for the members while programs move frames, and reports their queues to
+// spread.Picker as the relay reports those of its sockets. It has a goroutine of its own, because reading counters may
+// wait for the kernel's configuration lock, and no frame may wait for that. The goroutine polls the members
 //
-//   - each pollBusy while traffic or a backlog is large and the Plan depends on it, less often on a host with many qdiscs,
+//   - each pollBusy while traffic or a backlog is large and the Plan depends on it, less often on a host with many
+//     qdiscs,
 //   - each pollNormal while there is any traffic,
 //   - each pollIdle otherwise, and at once when a reader of the counters finds traffic (noteTraffic).
 type backlogMonitor struct {
@@ -153,8 +154,8 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 	}
 }
 
-// Backlog returns the bytes transmitted by member id, through the relay or by programs, that have not left its NIC. It reads
-// counters, which may wait for the kernel's configuration lock.
+// Backlog returns the bytes transmitted by member id, through the relay or by programs, that have not left its NIC. It
+// reads counters, which may wait for the kernel's configuration lock.
 func (p *Path) Backlog(id int) int {
 	relayed := p.relay.Backlog(id)
 	if id < 0 || id >= spread.MaxMembers {
@@ -168,7 +169,8 @@ func (p *Path) Backlog(id int) int {
 	}
 	var links [spread.MaxMembers]backlog.LinkStats
 	var qdiscs [spread.MaxMembers]backlog.QdiscStats
-	if stats.ReadLinks(&of, &links) != nil || stats.ReadQdiscs(&of, &qdiscs) != nil || !p.txTotals(id, &s.After, &of, &stats) {
+	if stats.ReadLinks(&of, &links) != nil || stats.ReadQdiscs(&of, &qdiscs) != nil ||
+		!p.txTotals(id, &s.After, &of, &stats) {
 		return relayed
 	}
 	s.Link, s.Qdisc = links[id], qdiscs[id]
@@ -183,8 +185,8 @@ func (p *Path) Backlog(id int) int {
 	return max(relayed, e.Update(&s).Backlog)
 }
 
-// txTotals fills in what member id transmitted, its ifindex, and where to read its counters. It returns false while no programs
-// transmit.
+// txTotals fills in what member id transmitted, its ifindex, and where to read its counters. It returns false while no
+// programs transmit.
 func (p *Path) txTotals(id int, to *backlog.TxTotals, of *backlog.Indexes, stats *statsReader) bool {
 	var c team.Counters
 	p.relay.Counters(&c)

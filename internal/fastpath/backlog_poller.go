@@ -49,7 +49,8 @@ func (w *backlogPoller) poll() time.Duration {
 		return pollNormal // the next poll may succeed
 	}
 	qdiscRead := false
-	if w.indexes != w.monitor.measured || began.Sub(w.qdiscsRead) >= min(qdiscsShare*w.qdiscsTook, qdiscsMaxInterval)-pollBusy/2 {
+	if w.indexes != w.monitor.measured ||
+		began.Sub(w.qdiscsRead) >= min(qdiscsShare*w.qdiscsTook, qdiscsMaxInterval)-pollBusy/2 {
 		start := time.Now()
 		qdiscRead = w.monitor.stats.ReadQdiscs(&w.indexes, &w.qdiscs) == nil
 		w.noteQdiscsTook(time.Since(start))
@@ -81,8 +82,8 @@ func (w *backlogPoller) readLinks() (at int64, err error) {
 	}
 }
 
-// noteQdiscsTook keeps how long reading qdiscs takes: about the shortest of the last times, since the others waited for the
-// kernel's lock or for a processor.
+// noteQdiscsTook keeps how long reading qdiscs takes: about the shortest of the last times, since the others waited for
+// the kernel's lock or for a processor.
 func (w *backlogPoller) noteQdiscsTook(took time.Duration) {
 	if w.qdiscsTook == 0 || took < w.qdiscsTook {
 		w.qdiscsTook = took
@@ -174,8 +175,9 @@ type pickerReport struct {
 	backlog  int   // bytes
 }
 
-// reportToPicker reports members that transmitted to the Picker. Bytes transmitted since the reading are on the members' clocks
-// already and have hardly left. They are reported as backlog too, or the Picker would take them off the clocks.
+// reportToPicker reports members that transmitted to the Picker. Bytes transmitted since the reading are on the
+// members' clocks already and have hardly left. They are reported as backlog too, or the Picker would take them off the
+// clocks.
 func (w *backlogPoller) reportToPicker() {
 	var set spread.MemberSet
 	for left := w.ids; left != 0; left = left.Without(left.First()) {

@@ -73,7 +73,8 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	var before counts
 	before.read(b.kernel, ^spread.MemberSet(0))
 	heard, octets := *b.rxBytes, b.octets()
-	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64), Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
+	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64),
+		Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
 	if err != nil {
 		return o, err
@@ -212,11 +213,14 @@ func drawSet(t *rapid.T, of spread.MemberSet, name string) spread.MemberSet {
 // drawPlan is a Plan such as no mode would make, but for what programs and relay take for granted.
 func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 	pl := &spread.Plan{
-		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: spread.Hash{Policy: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt")},
+		Rule: rapid.SampledFrom(spreads).Draw(t, "spread"), Hash: spread.Hash{
+			Policy: rapid.SampledFrom(spread.HashPolicies()).Draw(t, "hash"), Salt: rapid.Uint64().Draw(t, "salt")},
 		Shortest:     &spread.Shortest{},
-		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"), Multicast: drawSet(t, c.members, "multicast"),
-		Active: -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"), Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
-		Adapter: adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
+		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"),
+		Multicast: drawSet(t, c.members, "multicast"),
+		Active:    -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"),
+		Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
+		Adapter:     adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),
 	}
 	if pl.Distributing != 0 {
 		pl.Active = pl.Distributing.First()

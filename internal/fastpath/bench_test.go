@@ -61,7 +61,7 @@ func BenchmarkPrograms(b *testing.B) {
 			pl := *pl
 			pl.Rule, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.RuleShortest // a frame that was renamed is another one
 			p := &spread.Picker{}
-			p.Keep(k.txState)
+			p.KeepIn(k.txState)
 			p.Follow(&pl)
 			labtest.Must(b, k.applyPlan(&pl, &d.links))
 			for b.Loop() {

@@ -14,8 +14,9 @@ var (
 	peerAddress = netip.MustParseAddr("10.9.0.2")
 )
 
-// TestChangeOver changes between relay and programs under traffic in both directions. What is received over two members may be
-// reordered by the peer's bridge, which learns the adapter's address now here, now there; so it is one member there.
+// TestChangeOver changes between relay and programs under traffic in both directions. What is received over two members
+// may be reordered by the peer's bridge, which learns the adapter's address now here, now there; so it is one member
+// there.
 func TestChangeOver(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -35,7 +36,9 @@ func TestChangeOver(t *testing.T) {
 			more := func(frames uint64) {
 				t.Helper()
 				wantOut, wantIn := out.Received()+frames, in.Received()+frames
-				labtest.Eventually(t, "frames", func() bool { return out.Received() >= wantOut && in.Received() >= wantIn })
+				labtest.Eventually(t, "frames", func() bool {
+					return out.Received() >= wantOut && in.Received() >= wantIn
+				})
 			}
 			more(500)
 			for range 8 {

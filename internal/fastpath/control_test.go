@@ -115,15 +115,16 @@ func (g *rig) peerSocket(id int) (s *nic.Socket) {
 		return err
 	}))
 	g.Cleanup(func() { s.Close() })
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL", Instructions: asm.Instructions{
-		asm.Mov.Reg(asm.R6, asm.R1),
-		asm.LoadAbs(12, asm.Half),
-		asm.JEq.Imm(asm.R0, frame.TypeSlow, "in"),
-		asm.Mov.Imm(asm.R0, 0),
-		asm.Return(),
-		asm.Mov.Imm(asm.R0, -1).WithSymbol("in"),
-		asm.Return(),
-	}})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, License: "Dual MIT/GPL",
+		Instructions: asm.Instructions{
+			asm.Mov.Reg(asm.R6, asm.R1),
+			asm.LoadAbs(12, asm.Half),
+			asm.JEq.Imm(asm.R0, frame.TypeSlow, "in"),
+			asm.Mov.Imm(asm.R0, 0),
+			asm.Return(),
+			asm.Mov.Imm(asm.R0, -1).WithSymbol("in"),
+			asm.Return(),
+		}})
 	labtest.Must(g, err)
 	defer p.Close()
 	labtest.Must(g, s.SetSocketFilter(p.FD()))
@@ -158,7 +159,8 @@ func controlFrames(p *Path) func() []byte {
 		for timeout := time.After(labtest.Patience); ; {
 			select {
 			case c := <-p.Control():
-				if c.Kind == team.ControlFrame && len(c.Frame) > 12 && binary.BigEndian.Uint16(c.Frame[12:]) == frame.TypeSlow {
+				if c.Kind == team.ControlFrame && len(c.Frame) > 12 &&
+					binary.BigEndian.Uint16(c.Frame[12:]) == frame.TypeSlow {
 					return c.Frame
 				}
 			case <-timeout:
@@ -227,8 +229,8 @@ func TestOwnSlowFramesComeToControl(t *testing.T) {
 	}
 }
 
-// A marker asks whether all before it has arrived, and what the programs have received may be on its way to the adapter's
-// stack for a moment.
+// A marker asks whether all before it has arrived, and what the programs have received may be on its way to the
+// adapter's stack for a moment.
 func TestMarkersWaitForWhatProgramsReceived(t *testing.T) {
 	g := newRig(t, 1)
 	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSlots)))
@@ -287,7 +289,8 @@ func TestSlowFlood(t *testing.T) {
 	}
 	took, busy := time.Since(began), processTime()-busy
 	all.Wait()
-	t.Logf("%d frames in 0.7 s, %d of them reported; %.0f %% of a processor with their sender's", sent, flood, 100*busy.Seconds()/took.Seconds())
+	t.Logf("%d frames in 0.7 s, %d of them reported; %.0f %% of a processor with their sender's", sent, flood,
+		100*busy.Seconds()/took.Seconds())
 	if heard != 20 || flood > 30+int(took/(10*time.Millisecond)) {
 		t.Errorf("%d of 20 of the other member were received, and %d of the flood", heard, flood)
 	}

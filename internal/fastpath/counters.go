@@ -14,7 +14,8 @@ type counts struct {
 	noMember [team.Drops]uint64
 }
 
-// read adds the programs' counters of these members. It reads no others: there may be many processors, and a failover waits.
+// read adds the programs' counters of these members. It reads no others: there may be many processors, and a failover
+// waits.
 func (c *counts) read(k *kernel, of spread.MemberSet) {
 	for i := range k.cpus {
 		cpu := &k.cpus[i]
@@ -45,8 +46,10 @@ func addCount(to *frame.Count, bytes, frames *uint64) {
 // addSince adds what was counted of a member since base.
 func addSince(to, now, base *team.MemberCounters) {
 	for p := range to.RX {
-		to.RX[p].Add(frame.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes, Frames: now.RX[p].Frames - base.RX[p].Frames})
-		to.TX[p].Add(frame.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes, Frames: now.TX[p].Frames - base.TX[p].Frames})
+		to.RX[p].Add(frame.Count{Bytes: now.RX[p].Bytes - base.RX[p].Bytes,
+			Frames: now.RX[p].Frames - base.RX[p].Frames})
+		to.TX[p].Add(frame.Count{Bytes: now.TX[p].Bytes - base.TX[p].Bytes,
+			Frames: now.TX[p].Frames - base.TX[p].Frames})
 	}
 	for d := range to.RXDrop {
 		to.RXDrop[d] += now.RXDrop[d] - base.RXDrop[d]

@@ -8,13 +8,15 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// The kernel looks at a million instructions of a program at most, and older ones see less that they need not look at again.
+// The kernel looks at a million instructions of a program at most, and older ones see less that they need not look at
+// again.
 func TestProgramsAreLittleWorkForTheVerifier(t *testing.T) {
 	labtest.Root(t)
 	k, err := load()
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
-	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive, "relay_filter": k.RelayFilter} {
+	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive,
+		"relay_filter": k.RelayFilter} {
 		info, err := p.Info()
 		labtest.Must(t, err)
 		n, known := info.VerifiedInstructions()

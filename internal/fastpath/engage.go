@@ -56,7 +56,7 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	p.kernel = k
 	p.relay.SetSentByPrograms(k.stations.sentRecently)
-	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(k.txState) })
+	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.KeepIn(k.txState) })
 	if err == nil {
 		err = p.applyToPrograms()
 	}
@@ -178,7 +178,7 @@ func (p *Path) disengage() error {
 	k.waitForPrograms()
 	// The flow table goes on, in memory of this process.
 	kept := new(spread.TxState)
-	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.Keep(kept) }); err != nil {
+	if err := p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.KeepIn(kept) }); err != nil {
 		errs = append(errs, err)
 	}
 	p.mu.Lock()

@@ -226,7 +226,8 @@ func TestDownAndUp(t *testing.T) {
 	}
 }
 
-// Programs leave a member that has died before the relay's goroutine, which has something else to do, is through with it.
+// Programs leave a member that has died before the relay's goroutine, which has something else to do, is through with
+// it.
 func TestFailoverWaitsForNoGoroutine(t *testing.T) {
 	g := newRig(t, 2)
 	labtest.Must(t, g.path.Apply(g.elb()))

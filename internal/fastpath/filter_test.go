@@ -23,8 +23,9 @@ func (g *rig) attachFilter(index int, hook ebpf.AttachType, p *ebpf.Program) (io
 		return nil, fmt.Errorf("add clsact: %w", err)
 	}
 	f := &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL},
-		Fd:          p.FD(), Name: "nicteam", DirectAction: true,
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: 1, Handle: 1,
+			Protocol: unix.ETH_P_ALL},
+		Fd: p.FD(), Name: "nicteam", DirectAction: true,
 	}
 	if err := h.FilterAdd(f); err != nil {
 		return nil, fmt.Errorf("add filter: %w", err)

@@ -166,10 +166,13 @@ func vectors() []vector {
 		{"DHCP question", v4(frame.ProtoUDP, udp(68, 67))},
 		{"DHCP answer behind IP options", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 10), udp(67, 68))},
 		{"DHCP answer, later fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x00b9, 0), udp(67, 68))},
-		{"DHCP answer with a priority", stack(text, eth(frame.TypeVLAN), tag(0xe000, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0), udp(67, 68))},
-		{"DHCP answer of a VLAN", stack(text, eth(frame.TypeVLAN), tag(7, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0), udp(67, 68))},
+		{"DHCP answer with a priority", stack(text, eth(frame.TypeVLAN), tag(0xe000, frame.TypeIPv4),
+			ipv4(frame.ProtoUDP, 0, 0), udp(67, 68))},
+		{"DHCP answer of a VLAN", stack(text, eth(frame.TypeVLAN), tag(7, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0),
+			udp(67, 68))},
 		{"DHCPv6 answer", v6(frame.ProtoUDP, udp(547, 546))},
-		{"DHCPv6 answer behind an extension", stack(text, eth(frame.TypeIPv6), ipv6(60), extension(frame.ProtoUDP, 0), udp(547, 546))},
+		{"DHCPv6 answer behind an extension", stack(text, eth(frame.TypeIPv6), ipv6(60), extension(frame.ProtoUDP, 0),
+			udp(547, 546))},
 		{"EAPOL", stack(text, eth(0x888e))},
 		{"EAPOL with a priority", stack(text, eth(frame.TypeVLAN), tag(0xe000, 0x888e))},
 		{"EAPOL of a VLAN", stack(text, eth(frame.TypeVLAN), tag(7, 0x888e))},
@@ -188,7 +191,8 @@ func vectors() []vector {
 		{"later fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x00b9, 0))},
 		{"do not fragment", stack(text, eth(frame.TypeIPv4), ipv4(frame.ProtoUDP, 0x4000, 0), udp(1000, 53))},
 		{"IPv4 of a wrong version", stack(text, eth(frame.TypeIPv4), ipv6(frame.ProtoTCP), tcp(1, 2, 0))},
-		{"IPv4 of a short header", slices.Concat(stack(nil, eth(frame.TypeIPv4)), []byte{0x44}, v4(6, tcp(1, 2, 0))[15:])},
+		{"IPv4 of a short header", slices.Concat(stack(nil, eth(frame.TypeIPv4)), []byte{0x44},
+			v4(6, tcp(1, 2, 0))[15:])},
 		{"TCP over IPv6", v6(frame.ProtoTCP, tcp(1000, 80, 0))},
 		{"UDP over IPv6", v6(frame.ProtoUDP, udp(1000, 53))},
 		{"neighbour solicitation", v6(frame.ProtoICMPv6, typed(135, 0))},
@@ -209,7 +213,8 @@ func vectors() []vector {
 		{"AH longer than there is", v6(51, auth(frame.ProtoTCP, 4), tcp(1000, 80, 0))[:60]},
 		{"routing header", v6(43, extension(frame.ProtoTCP, 2), tcp(1000, 80, 0))},
 		{"no next header", v6(59)},
-		{"extension beyond the end", slices.Concat(stack(nil, eth(frame.TypeIPv6), ipv6(0)), []byte{6, 255, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})},
+		{"extension beyond the end", slices.Concat(stack(nil, eth(frame.TypeIPv6), ipv6(0)),
+			[]byte{6, 255, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})},
 		{"MLD report", v6(0, extension(frame.ProtoICMPv6, 0), typed(143, 0))},
 		{"unreachable", v4(frame.ProtoICMP, typed(3, 1), bytesOf(quoted))},
 		{"unreachable, quoting 8 octets", v4(frame.ProtoICMP, typed(3, 1))[:42+0]},
@@ -220,8 +225,10 @@ func vectors() []vector {
 		{"error about IPv6 in IPv4", v4(frame.ProtoICMP, typed(3, 1), bytesOf(quoted6))},
 		{"error about a fragment", v4(frame.ProtoICMP, typed(11, 1), ipv4(frame.ProtoUDP, 0x2000, 0), udp(7, 8))},
 		{"error about a later fragment", v4(frame.ProtoICMP, typed(11, 1), ipv4(frame.ProtoUDP, 0x0010, 0))},
-		{"error about an IPv6 fragment", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(44), fragment(frame.ProtoUDP, 1), udp(7, 8))},
-		{"error about extensions", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(60), extension(frame.ProtoUDP, 0), udp(7, 8))},
+		{"error about an IPv6 fragment", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(44), fragment(frame.ProtoUDP, 1),
+			udp(7, 8))},
+		{"error about extensions", v6(frame.ProtoICMPv6, typed(3, 1), ipv6(60), extension(frame.ProtoUDP, 0),
+			udp(7, 8))},
 		{"error about an error", v4(frame.ProtoICMP, typed(3, 1), ipv4(frame.ProtoICMP, 0, 0), typed(3, 1))},
 		{"error about nothing", stack(nil, eth(frame.TypeIPv4), ipv4(frame.ProtoICMP, 0, 0), typed(3, 1))},
 		{"ARP", stack(make([]byte, 28), eth(frame.TypeARP))},
@@ -233,19 +240,23 @@ func vectors() []vector {
 		{"slow protocol without a subtype", stack(nil, ether(0x0180c2000002, adapterMAC, frame.TypeSlow))},
 		{"802.3", stack([]byte{0x42, 0x42, 3, 0, 0}, eth(0x0026))},
 		{"no payload", stack(nil, eth(0x88b5))},
-		{"QinQ", stack(text, eth(frame.TypeQinQ), tag(0x3064, frame.TypeVLAN), tag(0x2065, frame.TypeIPv4), ipv4(6, 0, 0), tcp(1, 2, 0))},
+		{"QinQ", stack(text, eth(frame.TypeQinQ), tag(0x3064, frame.TypeVLAN), tag(0x2065, frame.TypeIPv4),
+			ipv4(6, 0, 0), tcp(1, 2, 0))},
 		{"tagged ARP", stack(make([]byte, 28), eth(frame.TypeVLAN), tag(7, frame.TypeARP))},
 		{"tag cut short", stack([]byte{0, 1, 8}, eth(frame.TypeVLAN))},
 		{"priority tag", stack(text, eth(frame.TypeVLAN), tag(0xe000, frame.TypeIPv6), ipv6(17), udp(1, 2))},
 	}
 	for _, n := range []int{1, 2, 7, 8, 9, 10} {
-		all = append(all, vector{"tags", stack(text, many(n, frame.TypeVLAN)...)}, vector{"extensions", stack(text, chain(n)...)})
+		all = append(all, vector{"tags", stack(text, many(n, frame.TypeVLAN)...)},
+			vector{"extensions", stack(text, chain(n)...)})
 	}
 	for _, kind := range []uint8{0x12, 0x16, 0x17, 0x22, 0x11} {
-		all = append(all, vector{"IGMP", stack(text, ether(groupMAC, adapterMAC, frame.TypeIPv4), ipv4(frame.ProtoIGMP, 0, 1), typed(kind, 0))})
+		all = append(all, vector{"IGMP", stack(text, ether(groupMAC, adapterMAC, frame.TypeIPv4),
+			ipv4(frame.ProtoIGMP, 0, 1), typed(kind, 0))})
 	}
 	for _, kind := range []uint8{130, 131, 132, 143} {
-		all = append(all, vector{"MLD", stack(text, ether(0x333300000016, adapterMAC, frame.TypeIPv6), ipv6(0), extension(58, 0), typed(kind, 0))})
+		all = append(all, vector{"MLD", stack(text, ether(0x333300000016, adapterMAC, frame.TypeIPv6), ipv6(0),
+			extension(58, 0), typed(kind, 0))})
 	}
 	return all
 }
@@ -270,7 +281,8 @@ func drawFrame(t *rapid.T, dst, src []frame.MAC) []byte {
 	rapid.SampledFrom(dst).Draw(t, "dst").Put(b, 0)
 	rapid.SampledFrom(src).Draw(t, "src").Put(b, 6)
 	for range rapid.SampledFrom([]int{0, 0, 1, 2, 8}).Draw(t, "changes") {
-		b[rapid.IntRange(12, len(b)-1).Draw(t, "at")] = rapid.OneOf(rapid.SampledFrom([]byte{0, 1, 6, 17, 43, 44, 51, 58, 60, 0x45, 0x60, 0x81, 0xff}), rapid.Byte()).Draw(t, "octet")
+		b[rapid.IntRange(12, len(b)-1).Draw(t, "at")] = rapid.OneOf(rapid.SampledFrom([]byte{0, 1, 6, 17, 43,
+			44, 51, 58, 60, 0x45, 0x60, 0x81, 0xff}), rapid.Byte()).Draw(t, "octet")
 	}
 	if rapid.IntRange(0, 3).Draw(t, "cut") == 0 {
 		b = b[:rapid.IntRange(frame.EtherLen, len(b)).Draw(t, "length")]

@@ -85,7 +85,8 @@ func (k *kernel) close() error {
 	return errors.Join(append(errs, k.programObjects.Close())...)
 }
 
-// waitForPrograms returns once each program that was running when it was called has ended, which takes a few microseconds.
+// waitForPrograms returns once each program that was running when it was called has ended, which takes a few
+// microseconds.
 func (k *kernel) waitForPrograms() {
 	for i := range k.cpus {
 		relay.WaitEpoch(&k.cpus[i].Transmitting)
@@ -96,9 +97,9 @@ func (k *kernel) waitForPrograms() {
 // normalNice is the niceness of a process by default.
 const normalNice = 0
 
-// lowPriority runs f at normal priority. The kernel's verifier works for some tenths of a second without a pause, and on a thread
-// of a team's process, which has a high priority, would take the processor from those that move frames. The thread ends with
-// f: without CAP_SYS_NICE the process could not raise its priority again.
+// lowPriority runs f at normal priority. The kernel's verifier works for some tenths of a second without a pause, and
+// on a thread of a team's process, which has a high priority, would take the processor from those that move frames. The
+// thread ends with f: without CAP_SYS_NICE the process could not raise its priority again.
 func lowPriority(f func() error) error {
 	done := make(chan error, 1)
 	go func() {

@@ -22,7 +22,8 @@ import (
 // place is where a number lies.
 type place struct{ Offset, Size uintptr }
 
-// places are where the numbers in a type lie, by name. Of an array it is the first element, and where the second begins.
+// places are where the numbers in a type lie, by name. Of an array it is the first element, and where the second
+// begins.
 func places(t reflect.Type, at uintptr, name string, to map[string]place) {
 	switch t.Kind() {
 	case reflect.Struct:
@@ -69,7 +70,8 @@ func lockOf(b *bed, slot int) *uint32 {
 // In memory that is shared no word may be torn, and Go wants 64-bit words where they are.
 func TestSharedWordsAreAligned(t *testing.T) {
 	for name, all := range map[string]map[string]place{
-		"ledger": placesOf[programTxState](), "plan": placesOf[programPlan](), "control": placesOf[programControl](), "row": placesOf[programCpuState](),
+		"ledger": placesOf[programTxState](), "plan": placesOf[programPlan](), "control": placesOf[programControl](),
+		"row":     placesOf[programCpuState](),
 		"address": placesOf[programAddress](), "station": placesOf[programStation](),
 	} {
 		for field, p := range all {
@@ -134,31 +136,46 @@ func number(s string) uint64 {
 
 func TestConstantsAreThePrograms(t *testing.T) {
 	want := map[string]uint64{
-		"MAX_MEMBERS": spread.MaxMembers, "NO_MEMBER": spread.NoMember, "SLOT_COUNT": spread.SlotCount, "FLOW_COUNT": spread.FlowCount,
-		"RX_CLASS_COUNT": spread.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops), "ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
+		"MAX_MEMBERS": spread.MaxMembers, "NO_MEMBER": spread.NoMember, "SLOT_COUNT": spread.SlotCount,
+		"FLOW_COUNT":     spread.FlowCount,
+		"RX_CLASS_COUNT": spread.RxClassCount, "PROTOCOLS": uint64(frame.Protocols), "DROPS": uint64(team.Drops),
+		"ETHER_LEN": frame.EtherLen, "TAG_LEN": frame.TagLen,
 
-		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN, "TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
-		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP, "PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
+		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN,
+		"TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
+		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP,
+		"PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
 
-		"TCP": uint64(frame.TCP), "UDP": uint64(frame.UDP), "ICMP": uint64(frame.ICMP), "ARP": uint64(frame.ARP), "ND": uint64(frame.ND), "LACP": uint64(frame.LACP), "OTHER": uint64(frame.Other),
+		"TCP": uint64(frame.TCP), "UDP": uint64(frame.UDP), "ICMP": uint64(frame.ICMP), "ARP": uint64(frame.ARP),
+		"ND": uint64(frame.ND), "LACP": uint64(frame.LACP), "OTHER": uint64(frame.Other),
 
-		"LAYER34": uint64(spread.Layer34), "LAYER2": uint64(spread.Layer2), "LAYER23": uint64(spread.Layer23), "VLAN_SRCMAC": uint64(spread.VLANSrcMAC),
+		"LAYER34": uint64(spread.Layer34), "LAYER2": uint64(spread.Layer2), "LAYER23": uint64(spread.Layer23),
+		"VLAN_SRCMAC": uint64(spread.VLANSrcMAC),
 
-		"RULE_NONE": uint64(spread.RuleNone), "RULE_SINGLE": uint64(spread.RuleSingle), "RULE_SLOTS": uint64(spread.RuleSlots),
-		"RULE_ROUND_ROBIN": uint64(spread.RuleRoundRobin), "RULE_BROADCAST": uint64(spread.RuleBroadcast), "RULE_SHORTEST": uint64(spread.RuleShortest),
+		"RULE_NONE": uint64(spread.RuleNone), "RULE_SINGLE": uint64(spread.RuleSingle),
+		"RULE_SLOTS":       uint64(spread.RuleSlots),
+		"RULE_ROUND_ROBIN": uint64(spread.RuleRoundRobin), "RULE_BROADCAST": uint64(spread.RuleBroadcast),
+		"RULE_SHORTEST": uint64(spread.RuleShortest),
 
-		"WHY_SHORTEST": uint64(spread.FlowShortest), "WHY_RANK": uint64(spread.FlowRank), "WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
+		"WHY_SHORTEST": uint64(spread.FlowShortest), "WHY_RANK": uint64(spread.FlowRank),
+		"WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
 
-		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast), "GATE_SHUT": uint64(relay.GateShut),
+		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast),
+		"GATE_SHUT": uint64(relay.GateShut),
 
-		"DROP_NO_MEMBER": uint64(team.DropNoMember), "DROP_BACKLOG": uint64(team.DropBacklog), "DROP_REFUSED": uint64(team.DropRefused),
-		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs), "DROP_STANDBY": uint64(team.DropStandby),
-		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter), "DROP_SOCKET": uint64(team.DropSocket),
+		"DROP_NO_MEMBER": uint64(team.DropNoMember), "DROP_BACKLOG": uint64(team.DropBacklog),
+		"DROP_REFUSED":   uint64(team.DropRefused),
+		"DROP_MALFORMED": uint64(team.DropMalformed), "DROP_NOT_OURS": uint64(team.DropNotOurs),
+		"DROP_STANDBY":   uint64(team.DropStandby),
+		"DROP_REFLECTED": uint64(team.DropReflected), "DROP_ADAPTER": uint64(team.DropAdapter),
+		"DROP_SOCKET": uint64(team.DropSocket),
 
-		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)), "OWN": kindOwn, "BEHIND": kindBehind,
+		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)),
+		"OWN": kindOwn, "BEHIND": kindBehind,
 
-		"RECENT_TIME": uint64(relay.RecentTime), "MOVED_AFTER": uint64(relay.MovedAfter), "REPORT_INTERVAL": uint64(reportInterval),
-		"SERVICE_TAG": frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
+		"RECENT_TIME": uint64(relay.RecentTime), "MOVED_AFTER": uint64(relay.MovedAfter),
+		"REPORT_INTERVAL": uint64(reportInterval),
+		"SERVICE_TAG":     frame.ServiceTag, "VLAN_BITS": frame.VLANBits,
 	}
 	all := constants(t)
 	got := maps.Clone(all)
@@ -177,13 +194,17 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64, Hash: spread.Hash{Policy: spread.Layer23, Salt: 9},
-		PacketsPerMember: 4, Shortest: &spread.Shortest{Gain: 5, Skew: 6}, PerMember: true, Adapter: adapterMAC, Pins: []uint8{3, 1}}
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64,
+		Hash:             spread.Hash{Policy: spread.Layer23, Salt: 9},
+		PacketsPerMember: 4, Shortest: &spread.Shortest{Gain: 5, Skew: 6}, PerMember: true, Adapter: adapterMAC,
+		Pins: []uint8{3, 1}}
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
-	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3, Gain: 5, Skew: 6,
-		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin), Hash: uint8(spread.Layer23),
+	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3,
+		Gain: 5, Skew: 6,
+		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin),
+		Hash:   uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}
 	want.AcceptsOwn = 1 << 3
 	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8

@@ -23,7 +23,9 @@ func TestMigrationEndsAfterThePrograms(t *testing.T) {
 	labtest.Must(t, g.path.Apply(g.going(1)))
 	labtest.Must(t, g.path.Engage())
 	turn := func() (n uint64) {
-		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) { n = g.path.kernel.txState.Migration.ID }))
+		labtest.Must(t, g.path.relay.DoWithPicker(func(*spread.Picker, int64) {
+			n = g.path.kernel.txState.Migration.ID
+		}))
 		return n
 	}
 	for _, c := range []struct {

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/relay"
 )
 
-// moveReader reads the stations of the Plan that programs received frames from, and passes them to the relay, which checks
-// whether they have moved. Its goroutine sleeps unless a station may have moved.
+// moveReader reads the stations of the Plan that programs received frames from, and passes them to the relay, which
+// checks whether they have moved. Its goroutine sleeps unless a station may have moved.
 type moveReader struct {
 	reader *ringbuf.Reader
 	done   chan struct{}

@@ -34,12 +34,13 @@ func listenTo(t *testing.T, h *lab.Host, name string) (fd int) {
 	return fd
 }
 
-// A copy leaves by every member. One whose NIC is gone or down loses its own, which is counted there. The last one gets the frame
-// itself, which is not sent in a test.
+// A copy leaves by every member. One whose NIC is gone or down loses its own, which is counted there. The last one gets
+// the frame itself, which is not sent in a test.
 func TestBroadcastCopies(t *testing.T) {
 	b := newBed(t)
 	h, peer := labtest.Host(t, "host"), labtest.Host(t, "peer")
-	pl := &spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1, Distributing: 0b11011, Collecting: 0b11011}
+	pl := &spread.Plan{Rule: spread.RuleBroadcast, Adapter: adapterMAC, Active: -1, Distributing: 0b11011,
+		Collecting: 0b11011}
 	var copies int
 	for id, name := range map[int]string{0: "m0", 1: "m1", 4: "m4"} {
 		labtest.Cable(t, h, name, peer, "p"+name[1:], lab.CableOptions{})

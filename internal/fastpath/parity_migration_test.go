@@ -71,7 +71,8 @@ func TestProgramMigratesSlotsAsTheRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range rapid.IntRange(1, 40).Draw(t, "frames") {
-				b.now += rapid.SampledFrom([]int64{0, 1000, 300_000, 999_999, 1_000_000, 9_999_999, 10_000_000}).Draw(t, "wait")
+				b.now += rapid.SampledFrom([]int64{0, 1000, 300_000, 999_999, 1_000_000, 9_999_999, 10_000_000}).Draw(t,
+					"wait")
 				f := rapid.SampledFrom(flows).Draw(t, "flow")
 				o, err := s.compare(f, 0)
 				if err != nil {
@@ -117,7 +118,8 @@ func TestMigrationThatHasNotStarted(t *testing.T) {
 	c.mac[0], c.mac[1] = memberMAC(0), memberMAC(1)
 	pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members,
 		Slots: &spread.SlotTable{Members: slices.Repeat([]uint8{1}, spread.SlotCount),
-			Migration: &spread.Migration{From: make([]uint8, spread.SlotCount), ID: 3, Mark: 1, Pause: time.Millisecond}}}
+			Migration: &spread.Migration{From: make([]uint8, spread.SlotCount), ID: 3,
+				Mark: 1, Pause: time.Millisecond}}}
 	labtest.Must(t, b.apply(pl, c))
 	f := flowsOf(1)[0]
 	by := func(want int, what string) {
@@ -151,13 +153,15 @@ func TestProcessorsMigrateSlots(t *testing.T) {
 	for turn := range 10 {
 		pl := &spread.Plan{Rule: spread.RuleSlots, Adapter: adapterMAC, Distributing: c.members,
 			Slots: &spread.SlotTable{Members: slices.Repeat([]uint8{uint8(1 - turn%2)}, spread.SlotCount),
-				Migration: &spread.Migration{From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount), ID: uint64(turn + 1), Mark: 1, Pause: time.Microsecond}}}
+				Migration: &spread.Migration{From: slices.Repeat([]uint8{uint8(turn % 2)}, spread.SlotCount),
+					ID: uint64(turn + 1), Mark: 1, Pause: time.Microsecond}}}
 		labtest.Must(t, s.follow(pl, c))
 		b.txState.Flows.Now = b.now
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
-				_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flows[i%len(flows)], Context: skBuff{Ifindex: loopback}, Repeat: 500})
+				_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flows[i%len(flows)], Context: skBuff{Ifindex: loopback},
+					Repeat: 500})
 				labtest.Check(t, err)
 			})
 		}

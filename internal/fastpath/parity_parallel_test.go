@@ -34,7 +34,8 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			all.Go(func() {
 				for range rounds {
 					// The same frame is run again and again, so it must not be changed.
-					_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flow, Context: skBuff{Ifindex: loopback}, Repeat: repeat})
+					_, err := b.Transmit.Run(&ebpf.RunOptions{Data: flow, Context: skBuff{Ifindex: loopback},
+						Repeat: repeat})
 					labtest.Check(t, err)
 				}
 			})
@@ -53,7 +54,8 @@ func TestProcessorsShareTheTable(t *testing.T) {
 			frames += got.members[id].TX[frame.TCP].Frames
 			bytes += got.members[id].TX[frame.TCP].Bytes
 		}
-		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 || bytes != frames*uint64(len(flow)) {
+		if want := uint64(senders * rounds * repeat); frames < want || frames > want+want/10 ||
+			bytes != frames*uint64(len(flow)) {
 			t.Errorf("rule %d: %d frames of %d bytes, want %d or a few more", rule, frames, bytes, want)
 		}
 		if rule == spread.RuleRoundRobin {

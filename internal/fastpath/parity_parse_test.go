@@ -42,7 +42,8 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	if !frame.Parse(b, &h) {
 		return f, false
 	}
-	f = found{Dst: h.Dst, Src: h.Src, VLANs: h.VLANs, TCI: h.TCI, EtherType: h.EtherType, L3: h.L3, L4: h.L4, Payload: h.Payload,
+	f = found{Dst: h.Dst, Src: h.Src, VLANs: h.VLANs, TCI: h.TCI, EtherType: h.EtherType, L3: h.L3, L4: h.L4,
+		Payload: h.Payload,
 		IPProto: h.IPProto, Fragment: h.Fragment, Protocol: h.Protocol}
 	var v frame.Vnet
 	if gso != 0 {
@@ -60,13 +61,15 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	f.Report = spread.GroupReport(&h, b)
 	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
 	ip := h.EtherType == frame.TypeIPv4 || h.EtherType == frame.TypeIPv6
-	f.NICs = h.VLANs <= 1 && f.VLAN&0xfff == 0 && (!ip || h.Protocol == frame.UDP && h.L4 != 0 && slices.Contains([]uint16{68, 546}, binary.BigEndian.Uint16(b[h.L4+2:])))
+	f.NICs = h.VLANs <= 1 && f.VLAN&0xfff == 0 &&
+		(!ip || h.Protocol == frame.UDP && h.L4 != 0 &&
+			slices.Contains([]uint16{68, 546}, binary.BigEndian.Uint16(b[h.L4+2:])))
 	f.Quoted = h.L4 != 0 && frame.ParseQuoted(b, h.L4+8, &q)
 	return f, true
 }
 
-// programsFind is what the programs find. Where aside is set the kernel has the outer tag aside, as drivers do that take it
-// out in hardware.
+// programsFind is what the programs find. Where aside is set the kernel has the outer tag aside, as drivers do that
+// take it out in hardware.
 func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (found, bool) {
 	q, shift := probeQuestion{Salt: salt}, 0
 	if aside {
@@ -82,17 +85,21 @@ func (p *prober) programsFind(b []byte, salt uint64, gso uint16, aside bool) (fo
 		}
 		return int(off) + shift
 	}
-	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype, L3: at(h.L3), L4: at(h.L4),
-		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol), Frames: int(h.Frames),
-		Bytes: int(h.Bytes), Hash: got.Hash, Heard: int(got.RxClass), Report: got.Report != 0, Relays: got.Relays != 0, Quoted: got.Quoted != 0,
-		VLAN: h.Vlan, NICs: got.Nics != 0}
+	f := found{Dst: frame.MAC(h.Dst), Src: frame.MAC(h.Src), VLANs: h.Vlans, TCI: h.Tci, EtherType: h.Ethertype,
+		L3: at(h.L3), L4: at(h.L4),
+		Payload: at(h.Payload), IPProto: h.IpProto, Fragment: h.Fragment != 0, Protocol: frame.Protocol(h.Protocol),
+		Frames: int(h.Frames),
+		Bytes:  int(h.Bytes), Hash: got.Hash, Heard: int(got.RxClass), Report: got.Report != 0, Relays: got.Relays != 0,
+		Quoted: got.Quoted != 0,
+		VLAN:   h.Vlan, NICs: got.Nics != 0}
 	return f, got.Parsed != 0
 }
 
 // compare compares the two on a frame, with the outer tag aside as well.
 func (p *prober) compare(b []byte, salt uint64, gso uint16) error {
 	want, wantOK := goFinds(b, salt, gso)
-	tagged := len(b) >= frame.EtherLen+frame.TagLen && (binary.BigEndian.Uint16(b[12:]) == frame.TypeVLAN || binary.BigEndian.Uint16(b[12:]) == frame.TypeQinQ)
+	tagged := len(b) >= frame.EtherLen+frame.TagLen &&
+		(binary.BigEndian.Uint16(b[12:]) == frame.TypeVLAN || binary.BigEndian.Uint16(b[12:]) == frame.TypeQinQ)
 	if len(b) < least+frame.TagLen {
 		gso = 0 // to be cut off it must be none
 		want, wantOK = goFinds(b, salt, gso)
@@ -167,7 +174,7 @@ func TestProgramsParseTheCorporaAsGo(t *testing.T) {
 		for _, path := range paths {
 			text, err := os.ReadFile(path)
 			labtest.Must(t, err)
-			for _, line := range strings.Split(string(text), "\n") {
+			for line := range strings.SplitSeq(string(text), "\n") {
 				quoted, isBytes := strings.CutPrefix(strings.TrimSuffix(line, ")"), "[]byte(")
 				if !isBytes {
 					continue
@@ -192,7 +199,8 @@ func TestProgramsParseAnythingAsGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		for range 50 {
 			b := drawFrame(t, macs, macs)
-			if err := p.compare(b, rapid.Uint64().Draw(t, "salt"), rapid.SampledFrom([]uint16{0, 0, 1, 100, 1448, 65535}).Draw(t, "gso")); err != nil {
+			if err := p.compare(b, rapid.Uint64().Draw(t, "salt"),
+				rapid.SampledFrom([]uint16{0, 0, 1, 100, 1448, 65535}).Draw(t, "gso")); err != nil {
 				t.Fatal(err)
 			}
 		}

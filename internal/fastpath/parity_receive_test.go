@@ -71,7 +71,8 @@ func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Stat
 }
 
 func compareOutcomes(want, got outcome) string {
-	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Elsewhere == got.Elsewhere && want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Elsewhere == got.Elsewhere &&
+		want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
 		return "" // most of the time, and much faster
 	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))
@@ -101,7 +102,8 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 			if rapid.IntRange(0, 2).Draw(t, "guests") == 0 {
 				for _, m := range rapid.SliceOfN(rapid.SampledFrom(c.all()), 1, 3).Draw(t, "guest") {
 					if m != 0 && m != adapterMAC {
-						guests = append(guests, frame.StationOf(m, rapid.SampledFrom([]uint16{0, 0, 7}).Draw(t, "VLAN")))
+						guests = append(guests, frame.StationOf(m,
+							rapid.SampledFrom([]uint16{0, 0, 7}).Draw(t, "VLAN")))
 					}
 				}
 			}
@@ -124,7 +126,8 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := compareOutcomes(want, got); diff != "" {
-				t.Fatalf("frame %x by member %d, stations %v, plan %+v\n(-relay +program):\n%s", f, id, guests, pl, diff)
+				t.Fatalf("frame %x by member %d, stations %v, plan %+v\n(-relay +program):\n%s", f, id, guests,
+					pl, diff)
 			}
 			note(seen, &want, id)
 		}
@@ -161,14 +164,15 @@ func note(seen map[string]int, o *outcome, id int) {
 	}
 }
 
-// What the filter decides for a frame and what the program does with it go together: one of the relay and the program moves
-// it, or the gate is shut and neither does.
+// What the filter decides for a frame and what the program does with it go together: one of the relay and the program
+// moves it, or the gate is shut and neither does.
 func TestFilterAndReceiveAgree(t *testing.T) {
 	b := newBed(t)
 	onOneProcessor(t)
 	c := &cast{members: 1}
 	c.mac[0] = memberMAC(0)
-	pl := &spread.Plan{Rule: spread.RuleSingle, Active: 0, Next: -1, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC, memberMAC(0)},
+	pl := &spread.Plan{Rule: spread.RuleSingle, Active: 0, Next: -1, Adapter: adapterMAC,
+		TeamMACs:     []frame.MAC{adapterMAC, memberMAC(0)},
 		Distributing: 1, Collecting: 1, Multicast: 1}
 	if err := b.apply(pl, c); err != nil {
 		t.Fatal(err)
@@ -220,7 +224,8 @@ func TestFilterAndReceiveAgree(t *testing.T) {
 	}
 }
 
-// forAFilter is a frame for the filter of a socket, which a test gives it without its Ethernet header. A packet socket does not.
+// forAFilter is a frame for the filter of a socket, which a test gives it without its Ethernet header. A packet socket
+// does not.
 func forAFilter(f []byte) []byte { return slices.Concat(f[:frame.EtherLen], f) }
 
 // Every frame is moved by one of the two, and what the program moves it leaves only where it is the NIC's, too.

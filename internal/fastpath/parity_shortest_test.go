@@ -16,7 +16,8 @@ import (
 // flowsOf are frames of so many flows of the adapter.
 func flowsOf(n int) (all [][]byte) {
 	for i := range n {
-		all = append(all, stack(make([]byte, 1000), ether(peerMAC, adapterMAC, frame.TypeIPv4), ipv4(frame.ProtoTCP, 0, 0), tcp(uint16(1000+i), 80, 3)))
+		all = append(all, stack(make([]byte, 1000), ether(peerMAC, adapterMAC, frame.TypeIPv4),
+			ipv4(frame.ProtoTCP, 0, 0), tcp(uint16(1000+i), 80, 3)))
 	}
 	return all
 }
@@ -24,8 +25,10 @@ func flowsOf(n int) (all [][]byte) {
 // drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
 func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
 	pl := drawPlan(t, c, spread.RuleShortest)
-	pl.Shortest.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t, "gain")
-	pl.Shortest.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew, 0, 10 * time.Millisecond}).Draw(t, "skew")
+	pl.Shortest.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t,
+		"gain")
+	pl.Shortest.Skew = rapid.SampledFrom([]time.Duration{spread.DefaultSkew, spread.DefaultSkew,
+		0, 10 * time.Millisecond}).Draw(t, "skew")
 	if s.plan == nil || rapid.IntRange(0, 3).Draw(t, "same salt") > 0 {
 		pl.Hash = spread.Hash{Policy: spread.Layer34, Salt: 7}
 	}
@@ -42,8 +45,9 @@ func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan 
 			var h frame.Headers
 			b := rapid.SampledFrom(flows).Draw(t, "flow to move")
 			frame.Parse(b, &h)
-			pl.Shortest.Moves = append(pl.Shortest.Moves, spread.Move{Slot: uint16(pl.Hash.Of(&h, b) % spread.FlowCount),
-				To: rapid.SampledFrom(to).Draw(t, "to")})
+			pl.Shortest.Moves = append(pl.Shortest.Moves,
+				spread.Move{Slot: uint16(pl.Hash.Of(&h, b) % spread.FlowCount),
+					To: rapid.SampledFrom(to).Draw(t, "to")})
 		}
 	}
 	return pl
@@ -58,7 +62,8 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSender(b)
 		waits := rapid.SampledFrom([][]int64{
-			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000}, {0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
+			{0, 0, 1, 1000, 10_000, 100_000, 600_000, 3_000_000, 21_000_000, 1_100_000_000},
+			{0, 0, 1000, 20_000, 100_000}, {1_000_000_000 - 1, 1_000_000_000},
 		}).Draw(t, "waits")
 		var was spread.TxState
 		for range rapid.IntRange(2, 4).Draw(t, "plans") {
@@ -75,10 +80,12 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 			for range rapid.IntRange(60, 200).Draw(t, "frames") {
 				b.now += rapid.SampledFrom(waits).Draw(t, "wait")
 				if rapid.IntRange(0, 7).Draw(t, "reading") == 0 {
-					s.measured(rapid.IntRange(0, spread.MaxMembers-1).Draw(t, "of"), rapid.Uint64Range(0, 1<<20).Draw(t, "sent"),
+					s.measured(rapid.IntRange(0, spread.MaxMembers-1).Draw(t, "of"),
+						rapid.Uint64Range(0, 1<<20).Draw(t, "sent"),
 						rapid.SampledFrom([]int{0, 0, 1500, 64 << 10, 1 << 20, 8 << 20}).Draw(t, "waiting"))
 				}
-				f, gso := rapid.SampledFrom(flows).Draw(t, "flow"), uint16(rapid.SampledFrom([]int{0, 0, 10, 300}).Draw(t, "gso"))
+				f, gso := rapid.SampledFrom(flows).Draw(t, "flow"),
+					uint16(rapid.SampledFrom([]int{0, 0, 10, 300}).Draw(t, "gso"))
 				if rapid.IntRange(0, 3).Draw(t, "aim") == 0 {
 					s.aim(t, f)
 				}
@@ -113,8 +120,10 @@ func (s *sender) aim(t *rapid.T, f []byte) {
 	fl := &(*programTxState)(unsafe.Pointer(s.kept)).Flows
 	slot := &fl.Slots[s.plan.Hash.Of(&h, f)%spread.FlowCount]
 	q := &fl.Members[slot.Member%spread.MaxMembers]
-	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Shortest.Skew), slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Shortest.Skew), q.All,
-		fl.ForceBy, q.Clock - int64(s.plan.Shortest.Gain), q.At + int64(time.Millisecond), q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
+	at := rapid.SampledFrom([]int64{slot.Until, slot.Until + int64(s.plan.Shortest.Skew),
+		slot.Until + int64(time.Second), slot.Until + q.LateBy + int64(s.plan.Shortest.Skew), q.All,
+		fl.ForceBy, q.Clock - int64(s.plan.Shortest.Gain), q.At + int64(time.Millisecond),
+		q.At + int64(2*time.Millisecond), s.now}).Draw(t, "moment")
 	at -= rapid.Int64Range(0, 1).Draw(t, "before")
 	if s.now < at && at < s.now+int64(10*time.Second) {
 		s.now = at
@@ -184,7 +193,8 @@ func TestLockedSlot(t *testing.T) {
 			want = distributing.First()
 		}
 		if o.Verdict != verdictRedirect || o.Counts.members[want].TX[frame.TCP].Frames != 1 {
-			t.Errorf("with %b: %d, by member %d: %d", distributing, o.Verdict, want, o.Counts.members[want].TX[frame.TCP].Frames)
+			t.Errorf("with %b: %d, by member %d: %d", distributing, o.Verdict, want,
+				o.Counts.members[want].TX[frame.TCP].Frames)
 		}
 		if got := b.txState.Flows.Slots[slot]; got != was || *l != 1 {
 			t.Errorf("with %b: slot %+v, was %+v", distributing, got, was)
@@ -242,7 +252,8 @@ func TestOrdersToMove(t *testing.T) {
 			_, err := s.compare(f, 0)
 			labtest.Must(t, err)
 			labtest.Must(t, s.same(true))
-			if got := b.txState.Flows.Slots[slot]; (got.Member != was.Member) != v.moves || (got.Pauses > was.Pauses) != v.paused {
+			if got := b.txState.Flows.Slots[slot]; (got.Member != was.Member) != v.moves ||
+				(got.Pauses > was.Pauses) != v.paused {
 				t.Errorf("%+v, was %+v", got, was)
 			}
 			if v.gone { // and has come again

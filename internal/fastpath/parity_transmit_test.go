@@ -30,8 +30,8 @@ type sender struct {
 func newSender(b *bed) *sender {
 	s := &sender{bed: b, ref: &spread.Picker{Seed: 3}, over: &spread.Picker{Seed: 3}, kept: &spread.TxState{}}
 	*b.txState = spread.TxState{}
-	s.ref.Keep(s.kept)
-	s.over.Keep(b.txState)
+	s.ref.KeepIn(s.kept)
+	s.over.KeepIn(b.txState)
 	return s
 }
 
@@ -252,7 +252,7 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 		pl.Weights[id], pl.Shortest.Rates[id] = spread.MaxShare, 1e9
 	}
 	s := &sender{bed: b, ref: &spread.Picker{}, over: &spread.Picker{}}
-	s.over.Keep(k.txState)
+	s.over.KeepIn(k.txState)
 	labtest.Must(t, s.follow(pl, c))
 	labtest.Must(t, b.receives(2))
 	for name, p := range map[string]*ebpf.Program{"transmit": k.Transmit, "receive": k.Receive} {

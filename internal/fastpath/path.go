@@ -21,8 +21,8 @@ var _ team.Datapath = (*Path)(nil)
 
 // Attacher attaches programs; internal/host implements it.
 type Attacher interface {
-	// Attach puts a tc program before all others at a hook of a NIC, ebpf.AttachTCXIngress or ebpf.AttachTCXEgress, until the
-	// Closer is closed.
+	// Attach puts a tc program before all others at a hook of a NIC, ebpf.AttachTCXIngress or ebpf.AttachTCXEgress,
+	// until the Closer is closed.
 	Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error)
 }
 
@@ -35,8 +35,8 @@ type Options struct {
 	Panics  *panics.Keeper // nil: the Path's own
 }
 
-// Path is a team.Datapath: the relay and, while it is engaged, the programs above it. Its methods may be called from any
-// goroutine.
+// Path is a team.Datapath: the relay and, while it is engaged, the programs above it. Its methods may be called from
+// any goroutine.
 type Path struct {
 	relay      *relay.Relay // moves all frames while the Path is not engaged, else those that the programs pass on
 	o          Options
@@ -67,7 +67,8 @@ type Path struct {
 
 // New returns a Path that is not engaged.
 func New(o Options) *Path {
-	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Active: -1, Next: -1}, fallenBack: make(chan error, 1)}
+	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Active: -1, Next: -1},
+		fallenBack: make(chan error, 1)}
 	p.backlog.wakeup = make(chan struct{}, 1)
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -203,7 +204,8 @@ func (p *Path) applyToPrograms() error {
 	}
 	give := func() error { return p.kernel.applyPlan(pl, &p.links) }
 	var err error
-	if was := p.inForce; was != nil && was.Rule == pl.Rule && (pl.Distributing&^was.Distributing == 0 || pl.Rule == spread.RuleSlots) {
+	if was := p.inForce; was != nil && was.Rule == pl.Rule &&
+		(pl.Distributing&^was.Distributing == 0 || pl.Rule == spread.RuleSlots) {
 		// A member may have died: programs first, without waiting for the transmitter. The Picker must not start a
 		// migration before the programs have its Plan, or slots would go back; the programs wait for its start.
 		if err = give(); err == nil {

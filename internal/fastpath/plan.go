@@ -32,7 +32,8 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
 		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
-		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy), Single: spread.NoMember,
+		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
+		Single:    spread.NoMember,
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
 	}
 	if pl.Active >= 0 && pl.Active < spread.MaxMembers {

@@ -13,8 +13,8 @@ import (
 	"nicteam/team"
 )
 
-// Probe returns why this kernel would not let this process use the programs: it loads them, which verifies them, and runs
-// them on a frame in each direction. It attaches nothing and sends nothing. It does not check the hooks of NICs.
+// Probe returns why this kernel would not let this process use the programs: it loads them, which verifies them, and
+// runs them on a frame in each direction. It attaches nothing and sends nothing. It does not check the hooks of NICs.
 func Probe() error {
 	k, err := load()
 	if err != nil {
@@ -33,7 +33,8 @@ const (
 func (k *kernel) selfTest() (err error) {
 	const adapter, member, peer = frame.MAC(0x020000000001), frame.MAC(0x020000000002), frame.MAC(0x020000000003)
 	id := spread.MemberSet(0).With(0)
-	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapter, TeamMACs: []frame.MAC{adapter, member}, PerMember: true,
+	pl := &spread.Plan{Rule: spread.RuleSingle, Adapter: adapter, TeamMACs: []frame.MAC{adapter, member},
+		PerMember:    true,
 		Distributing: id, Collecting: id, Multicast: id, Next: -1, MACs: [spread.MaxMembers]frame.MAC{member}}
 	links := [spread.MaxMembers]*team.Link{0: {Name: "lo", Index: loopbackIndex}}
 	k.control.Adapter = loopbackIndex
@@ -71,7 +72,8 @@ func (k *kernel) selfTest() (err error) {
 		if err != nil {
 			return fmt.Errorf("try program %s: %w", way.name, err)
 		}
-		if dst, src := frame.MACAt(out, 0), frame.MACAt(out, 6); int32(got) != actRedirect || dst != way.wantDst || src != way.wantSrc {
+		if dst, src := frame.MACAt(out, 0), frame.MACAt(out, 6); int32(got) != actRedirect || dst != way.wantDst ||
+			src != way.wantSrc {
 			return fmt.Errorf("try program %s: it returns %d for a frame from %v to %v", way.name, int32(got), src, dst)
 		}
 	}

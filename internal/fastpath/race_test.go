@@ -13,8 +13,8 @@ import (
 	"nicteam/team"
 )
 
-// Everything that may happen at once does, under traffic: nobody sees memory that is gone, counters never go back, and each frame
-// is counted once.
+// Everything that may happen at once does, under traffic: nobody sees memory that is gone, counters never go back, and
+// each frame is counted once.
 func TestAllAtOnce(t *testing.T) {
 	g := newRig(t, 2)
 	labtest.Must(t, g.path.Apply(g.elb()))
@@ -51,7 +51,9 @@ func TestAllAtOnce(t *testing.T) {
 		return g.host.Do(func() error { return g.path.Join(1, g.links[1]) })
 	})
 	generation := uint64(0)
-	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.RuleSlots) }, func() *spread.Plan { return g.plan(spread.RuleRoundRobin) },
+	plans := []func() *spread.Plan{g.elb, func() *spread.Plan { return g.plan(spread.RuleSlots) }, func() *spread.Plan {
+		return g.plan(spread.RuleRoundRobin)
+	},
 		func() *spread.Plan { return g.plan(spread.RuleSingle) }}
 	again("apply", func() error {
 		pl := plans[rand.N(len(plans))]()
@@ -68,7 +70,8 @@ func TestAllAtOnce(t *testing.T) {
 		for id := range 2 {
 			was, is := &last.Members[id], &now.Members[id]
 			for p := range was.TX {
-				if is.TX[p].Frames < was.TX[p].Frames || is.RX[p].Frames < was.RX[p].Frames || is.TX[p].Bytes < was.TX[p].Bytes || is.RX[p].Bytes < was.RX[p].Bytes {
+				if is.TX[p].Frames < was.TX[p].Frames || is.RX[p].Frames < was.RX[p].Frames ||
+					is.TX[p].Bytes < was.TX[p].Bytes || is.RX[p].Bytes < was.RX[p].Bytes {
 					t.Errorf("member %d: counters go back: %+v, %+v", id, was, is)
 				}
 			}
@@ -122,14 +125,17 @@ func TestAllAtOnce(t *testing.T) {
 	}
 }
 
-// tallied is how many frames member 0's NIC has received, and what is counted when just these are: a frame of its neighbour's
-// that is counted comes behind all others, and none has come since.
+// tallied is how many frames member 0's NIC has received, and what is counted when just these are: a frame of its
+// neighbour's that is counted comes behind all others, and none has come since.
 func (g *rig) tallied(peer *nic.Socket) (arrived uint64, c *team.Counters) {
 	g.Helper()
 	for {
 		before, was := g.arrived(0), g.totals().Members[0].RX[frame.LACP].Frames
 		labtest.Must(g, peer.SendControl(slowFrame(peerMAC, 0)))
-		labtest.Eventually(g, "the frame is counted", func() bool { c = g.totals(); return c.Members[0].RX[frame.LACP].Frames > was })
+		labtest.Eventually(g, "the frame is counted", func() bool {
+			c = g.totals()
+			return c.Members[0].RX[frame.LACP].Frames > was
+		})
 		if arrived = g.arrived(0); arrived == before+1 {
 			return arrived, c
 		}

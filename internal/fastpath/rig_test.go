@@ -86,10 +86,12 @@ func newRig(t testing.TB, members int) *rig {
 func (g *rig) addLink(id int, br netlink.Link) {
 	g.Helper()
 	name, peer := fmt.Sprintf("m%d", id), fmt.Sprintf("p%d", id)
-	labtest.Cable(g, g.host, name, g.peer, peer, lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
+	labtest.Cable(g, g.host, name, g.peer, peer,
+		lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
 	l, err := g.host.Handle().LinkByName(name)
 	labtest.Must(g, err)
-	// The NICs' filters follow a Plan in a moment. Frames that these tests send right after Apply are accepted before that, too.
+	// The NICs' filters follow a Plan in a moment. Frames that these tests send right after Apply are accepted before
+	// that, too.
 	labtest.Must(g, g.host.Handle().NeighAdd(&netlink.Neigh{LinkIndex: l.Attrs().Index, Family: unix.AF_BRIDGE,
 		Flags: netlink.NTF_SELF, State: netlink.NUD_PERMANENT, HardwareAddr: adapterMAC.HardwareAddr()}))
 	p, err := g.peer.Handle().LinkByName(peer)
@@ -100,7 +102,8 @@ func (g *rig) addLink(id int, br netlink.Link) {
 
 // plan is one with all joined members in use, as active-backup's where rule is single.
 func (g *rig) plan(rule spread.Rule) *spread.Plan {
-	pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, PacketsPerMember: 1, Next: -1,
+	pl := &spread.Plan{Rule: rule, Adapter: adapterMAC, TeamMACs: []frame.MAC{adapterMAC}, PacketsPerMember: 1,
+		Next:  -1,
 		Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}, Shortest: &spread.Shortest{}}
 	for id := range g.links {
 		pl.Distributing = pl.Distributing.With(id)

@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/relay"
 )
 
-// stations is the map of the stations that a Plan has behind the adapter, in which programs record when the adapter last sent
-// from each.
+// stations is the map of the stations that a Plan has behind the adapter, in which programs record when the adapter
+// last sent from each.
 type stations struct {
 	table   *ebpf.Map
 	current []frame.Station // sorted
@@ -23,11 +23,13 @@ type stations struct {
 // reportInterval is how often programs report a station that may have moved.
 const reportInterval = time.Second
 
-// add adds the stations of a Plan, sorted, before it comes into force. A new one is not reported as moved while its earlier
-// frames may still be reflected.
+// add adds the stations of a Plan, sorted, before it comes into force. A new one is not reported as moved while its
+// earlier frames may still be reflected.
 func (s *stations) add(all []frame.Station) error {
 	v := programStation{Reported: uint64(relay.Monotonic() - int64(reportInterval) + int64(relay.MovedAfter))}
-	return s.forMissing(all, s.current, func(x frame.Station) error { return s.table.Update(uint64(x), v, ebpf.UpdateNoExist) })
+	return s.forMissing(all, s.current, func(x frame.Station) error {
+		return s.table.Update(uint64(x), v, ebpf.UpdateNoExist)
+	})
 }
 
 // trim removes all other stations. left gets those that sent recently, before: their frames may still be reflected.
@@ -42,8 +44,8 @@ func (s *stations) trim(all []frame.Station, left func(x frame.Station, sent uin
 	return err
 }
 
-// forMissing calls f for the stations of a list that are not in another, both sorted. Errors that say that the entry already
-// exists, or does not, are ignored.
+// forMissing calls f for the stations of a list that are not in another, both sorted. Errors that say that the entry
+// already exists, or does not, are ignored.
 func (s *stations) forMissing(of, not []frame.Station, f func(frame.Station) error) error {
 	for _, x := range of {
 		for len(not) > 0 && not[0] < x {
@@ -85,8 +87,8 @@ func (s *stations) recent() map[frame.Station]int64 {
 	return all
 }
 
-// noteSent records that a frame is sent in the name of a station, but not by programs. If that fails, the reflected frame
-// looks as if the station had moved, until the station sends again.
+// noteSent records that a frame is sent in the name of a station, but not by programs. If that fails, the reflected
+// frame looks as if the station had moved, until the station sends again.
 func (k *kernel) noteSent(x frame.Station) {
 	now := uint64(relay.Monotonic())
 	if k.Stations.Update(uint64(x), programStation{Sent: now}, ebpf.UpdateExist) != nil {

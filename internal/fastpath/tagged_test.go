@@ -33,7 +33,8 @@ func awaitFrame(t *testing.T, fd int, kind uint16) untagged {
 		all, err := unix.ParseSocketControlMessage(oob[:m])
 		labtest.Must(t, err)
 		for _, c := range all {
-			if c.Header.Type == unix.PACKET_AUXDATA && binary.NativeEndian.Uint32(c.Data)&unix.TP_STATUS_VLAN_VALID != 0 {
+			if c.Header.Type == unix.PACKET_AUXDATA &&
+				binary.NativeEndian.Uint32(c.Data)&unix.TP_STATUS_VLAN_VALID != 0 {
 				a.TCI, a.TPID = binary.NativeEndian.Uint16(c.Data[16:]), binary.NativeEndian.Uint16(c.Data[18:])
 			}
 		}
@@ -74,10 +75,12 @@ func TestTaggedFrames(t *testing.T) {
 
 	t.Run("received", func(t *testing.T) {
 		in := listenTo(t, g.host, "team0")
-		f := stack(text, ether(memberMAC(0), peerMAC, frame.TypeVLAN), tag(0x6064, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0), udp(7, 8))
+		f := stack(text, ether(memberMAC(0), peerMAC, frame.TypeVLAN), tag(0x6064, frame.TypeIPv4),
+			ipv4(frame.ProtoUDP, 0, 0), udp(7, 8))
 		before := totals(g)
 		send(t, g.peer, "p0", f)
-		want := untagged{frame.TypeVLAN, 0x6064, stack(text, ether(adapterMAC, peerMAC, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0), udp(7, 8))}
+		want := untagged{frame.TypeVLAN, 0x6064,
+			stack(text, ether(adapterMAC, peerMAC, frame.TypeIPv4), ipv4(frame.ProtoUDP, 0, 0), udp(7, 8))}
 		if diff := cmp.Diff(want, awaitFrame(t, in, frame.TypeIPv4)); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -94,7 +97,8 @@ func TestTaggedFrames(t *testing.T) {
 		labtest.Must(t, err)
 		const ptp = 0x88f7
 		// A socket for all protocols receives before any program does.
-		labtest.Must(t, unix.Bind(nic, &unix.SockaddrLinklayer{Protocol: ptp<<8&0xffff | ptp>>8, Ifindex: l.Attrs().Index}))
+		labtest.Must(t, unix.Bind(nic, &unix.SockaddrLinklayer{Protocol: ptp<<8&0xffff | ptp>>8,
+			Ifindex: l.Attrs().Index}))
 		before := totals(g)
 		send(t, g.peer, "p0", stack(text, ether(memberMAC(0), peerMAC, frame.TypeVLAN), tag(0xe000, ptp)))
 		want := untagged{frame.TypeVLAN, 0xe000, stack(text, ether(adapterMAC, peerMAC, ptp))}
@@ -130,8 +134,10 @@ func TestTaggedFrames(t *testing.T) {
 		labtest.Must(t, g.host.Up("br1"))
 		out := listenTo(t, g.peer, "p0")
 		inside := []part{ipv4(frame.ProtoIGMP, 0, 1), typed(0x16, 0)}
-		f := stack(text, append([]part{ether(groupMAC, guestMAC, frame.TypeVLAN), tag(0x0007, frame.TypeIPv4)}, inside...)...)
-		want := untagged{frame.TypeVLAN, 7, stack(text, append([]part{ether(groupMAC, memberMAC(0), frame.TypeIPv4)}, inside...)...)}
+		f := stack(text, append([]part{ether(groupMAC, guestMAC, frame.TypeVLAN), tag(0x0007, frame.TypeIPv4)},
+			inside...)...)
+		want := untagged{frame.TypeVLAN, 7, stack(text,
+			append([]part{ether(groupMAC, memberMAC(0), frame.TypeIPv4)}, inside...)...)}
 		before := totals(g)
 		send(t, guest, "eth0", f)
 		if diff := cmp.Diff(want, awaitFrame(t, out, frame.TypeIPv4)); diff != "" {

@@ -55,25 +55,32 @@ func TestAnnouncements(t *testing.T) {
 			"333300000001" + "020000000001" + "86dd" + "60000000" + "0020" + "3a" + "ff" +
 				"fd090000000000000000000000000001" + "ff020000000000000000000000000001" +
 				"88005a89" + "20000000" + "fd090000000000000000000000000001" + "0201" + "020000000001"},
-		{"neighbour advertisement of a router in a VLAN", UnsolicitedNA(mac1, netip.MustParseAddr("fd09::1"), true, 4094),
+		{"neighbour advertisement of a router in a VLAN",
+			UnsolicitedNA(mac1, netip.MustParseAddr("fd09::1"), true, 4094),
 			"333300000001" + "020000000001" + "81000ffe" + "86dd" + "60000000" + "0020" + "3a" + "ff" +
 				"fd090000000000000000000000000001" + "ff020000000000000000000000000001" +
 				"8800da88" + "a0000000" + "fd090000000000000000000000000001" + "0201" + "020000000001"},
-		{"IGMPv3", IGMPReport(mac1, netip.MustParseAddr("10.9.0.1"), addrs("239.1.2.3", "224.0.0.1", "ff02::5", "10.0.0.1", "224.0.0.251")),
-			"01005e000016" + "020000000001" + "0800" + "46c00030" + "00004000" + "0102" + "f9e7" + "0a090001" + "e0000016" + "94040000" +
+		{"IGMPv3", IGMPReport(mac1, netip.MustParseAddr("10.9.0.1"),
+			addrs("239.1.2.3", "224.0.0.1", "ff02::5", "10.0.0.1", "224.0.0.251")),
+			"01005e000016" + "020000000001" + "0800" + "46c00030" + "00004000" + "0102" + "f9e7" + "0a090001" +
+				"e0000016" + "94040000" +
 				"2200" + "03fd" + "0000" + "0002" + "04000000" + "ef010203" + "04000000" + "e00000fb"},
 		{"MLDv2", MLDReport(mac1, netip.MustParseAddr("fe80::1"), addrs("ff02::1", "ff05::99", "ff01::7", "239.1.2.3")),
 			"333300000016" + "020000000001" + "86dd" + "60000000" + "0024" + "00" + "01" +
 				"fe800000000000000000000000000001" + "ff020000000000000000000000000016" +
 				"3a000502" + "00000100" +
 				"8f00" + "6f6e" + "0000" + "0001" + "04000000" + "ff050000000000000000000000000099"},
-		{"IGMPv2", one(IGMPReports(mac1, netip.MustParseAddr("10.9.0.1"), 2, addrs("224.0.0.1", "239.129.2.3", "ff02::5"))),
-			"01005e010203" + "020000000001" + "0800" + "46c00020" + "00004000" + "0102" + "e889" + "0a090001" + "ef810203" + "94040000" +
+		{"IGMPv2", one(IGMPReports(mac1, netip.MustParseAddr("10.9.0.1"),
+			2, addrs("224.0.0.1", "239.129.2.3", "ff02::5"))),
+			"01005e010203" + "020000000001" + "0800" + "46c00020" + "00004000" + "0102" + "e889" + "0a090001" +
+				"ef810203" + "94040000" +
 				"1600" + "f87a" + "ef810203" + zeros(14)},
 		{"IGMPv1", one(IGMPReports(mac1, netip.Addr{}, 1, addrs("239.129.2.3"))),
-			"01005e010203" + "020000000001" + "0800" + "46c00020" + "00004000" + "0102" + "f293" + "00000000" + "ef810203" + "94040000" +
+			"01005e010203" + "020000000001" + "0800" + "46c00020" + "00004000" + "0102" + "f293" + "00000000" +
+				"ef810203" + "94040000" +
 				"1200" + "fc7a" + "ef810203" + zeros(14)},
-		{"MLDv1", one(MLDReports(mac1, netip.MustParseAddr("fe80::1"), 1, addrs("ff02::1", "ff01::7", "ff05::99", "239.1.2.3"))),
+		{"MLDv1", one(MLDReports(mac1, netip.MustParseAddr("fe80::1"), 1,
+			addrs("ff02::1", "ff01::7", "ff05::99", "239.1.2.3"))),
 			"333300000099" + "020000000001" + "86dd" + "60000000" + "0020" + "00" + "01" +
 				"fe800000000000000000000000000001" + "ff050000000000000000000000000099" +
 				"3a000502" + "00000100" + "8300" + "7eed" + "0000" + "0000" + "ff050000000000000000000000000099"},
@@ -96,8 +103,10 @@ func TestAnnouncementChecksums(t *testing.T) {
 		many4 = append(many4, netip.AddrFrom4([4]byte{239, 1, byte(i >> 8), byte(i)}))
 		many6 = append(many6, netip.AddrFrom16([16]byte{0xff, 5, 14: byte(i >> 8), 15: byte(i)}))
 	}
-	old4, old6 := IGMPReports(mac1, netip.MustParseAddr("10.9.0.1"), 2, many4), MLDReports(mac1, netip.MustParseAddr("fe80::1"), 1, many6)
-	if n := len(IGMPReports(mac1, netip.Addr{}, 3, many4)) + len(MLDReports(mac1, netip.Addr{}, 0, many6)); len(old4) != 300 || len(old6) != 300 || n != 2+5 {
+	old4, old6 := IGMPReports(mac1, netip.MustParseAddr("10.9.0.1"), 2, many4),
+		MLDReports(mac1, netip.MustParseAddr("fe80::1"), 1, many6)
+	if n := len(IGMPReports(mac1, netip.Addr{}, 3, many4)) +
+		len(MLDReports(mac1, netip.Addr{}, 0, many6)); len(old4) != 300 || len(old6) != 300 || n != 2+5 {
 		t.Errorf("%d and %d reports of 300 groups one by one, %d together", len(old4), len(old6), n)
 	}
 	for name, b := range map[string][]byte{

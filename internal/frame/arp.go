@@ -21,9 +21,9 @@ const (
 	arpTarget = 18
 )
 
-// GratuitousARP returns the ARP announcement (RFC 5227 clause 3) of ip at mac: a broadcast request with equal sender and
-// target addresses, which updates the caches of Linux peers unsolicited. vlan 0 is untagged. It returns nil unless ip is
-// an IPv4 address.
+// GratuitousARP returns the ARP announcement (RFC 5227 clause 3) of ip at mac: a broadcast request with equal sender
+// and target addresses, which updates the caches of Linux peers unsolicited. vlan 0 is untagged. It returns nil unless
+// ip is an IPv4 address.
 func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 	ip = ip.Unmap()
 	if !ip.Is4() {
@@ -38,8 +38,8 @@ func GratuitousARP(mac MAC, ip netip.Addr, vlan uint16) []byte {
 	return b
 }
 
-// UnicastARP returns a gratuitous ARP reply that announces ip at mac to peer alone: its sender and target are equal in both
-// addresses. Only in this form does an unsolicited reply replace a recent entry of Linux (arp_is_garp in
+// UnicastARP returns a gratuitous ARP reply that announces ip at mac to peer alone: its sender and target are equal in
+// both addresses. Only in this form does an unsolicited reply replace a recent entry of Linux (arp_is_garp in
 // net/ipv4/arp.c). vlan 0 is untagged. It returns nil unless ip is an IPv4 address.
 func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	ip = ip.Unmap()
@@ -56,8 +56,8 @@ func UnicastARP(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return b
 }
 
-// RARP returns a broadcast from which switches learn the port of mac in a VLAN, which is that of a Station. It is a request
-// for mac's own address (RFC 903), which no host answers.
+// RARP returns a broadcast from which switches learn the port of mac in a VLAN, which is that of a Station. It is a
+// request for mac's own address (RFC 903), which no host answers.
 func RARP(mac MAC, vlan uint16) []byte {
 	b, at := newFrame(Broadcast, mac, vlan, TypeRARP, arpLen)
 	putARP(b[at:], rarpRequest)

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 )
 
-// Sum adds the 16-bit big-endian words of b to sum (RFC 1071), an odd last octet padded with zero. Only the last part of a
-// message may have odd length. Fold reduces the result.
+// Sum adds the 16-bit big-endian words of b to sum (RFC 1071), an odd last octet padded with zero. Only the last part
+// of a message may have odd length. Fold reduces the result.
 func Sum(sum uint64, b []byte) uint64 {
 	// Eight octets at a time are four words at a time: 2^16, 2^32 and 2^48 are congruent to 1 modulo 2^16-1, and so is
 	// 2^64, so the carry is added again.
@@ -49,8 +49,8 @@ func Fold(sum uint64) uint16 {
 // Checksum returns the Internet checksum of b.
 func Checksum(b []byte) uint16 { return ^Fold(Sum(0, b)) }
 
-// PseudoSum returns the sum of the pseudo-header of an upper-layer message of length octets in the IP packet at b[l3:]. The
-// addresses are those of the fixed header, which in a source-routed packet are not the final destination.
+// PseudoSum returns the sum of the pseudo-header of an upper-layer message of length octets in the IP packet at b[l3:].
+// The addresses are those of the fixed header, which in a source-routed packet are not the final destination.
 func PseudoSum(b []byte, l3 int, proto uint8, length int) uint64 {
 	var sum uint64
 	if b[l3]>>4 == 4 {
@@ -70,8 +70,8 @@ func addSum(sum, x uint64) uint64 {
 // ErrChecksum says that a checksum to be finished is not within the frame.
 var ErrChecksum = errors.New("checksum out of frame")
 
-// FinishChecksum finishes the checksum of the frame b in place, as a NIC does, if v has NeedsCsum. It is for single frames:
-// for a super-frame use Segment. The caller clears the flag.
+// FinishChecksum finishes the checksum of the frame b in place, as a NIC does, if v has NeedsCsum. It is for single
+// frames: for a super-frame use Segment. The caller clears the flag.
 func FinishChecksum(v Vnet, b []byte) error {
 	if v.Flags&NeedsCsum == 0 {
 		return nil
@@ -85,7 +85,8 @@ func FinishChecksum(v Vnet, b []byte) error {
 	return nil
 }
 
-// mangle returns 0xffff for zero, as the kernel does for every protocol (CSUM_MANGLED_0): in UDP zero means no checksum.
+// mangle returns 0xffff for zero, as the kernel does for every protocol (CSUM_MANGLED_0): in UDP zero means no
+// checksum.
 func mangle(sum uint16) uint16 {
 	if sum == 0 {
 		return 0xffff

@@ -47,7 +47,8 @@ func TestSumIsTheSlowSum(t *testing.T) {
 }
 
 func TestFoldNeverLosesCarry(t *testing.T) {
-	for _, s := range []uint64{0, 1, 0xffff, 0x10000, 0xffff_ffff, 0x1_0000_0000, 1<<63 + 0xffff, ^uint64(0), 0xffff_0000_ffff_ffff} {
+	for _, s := range []uint64{0, 1, 0xffff, 0x10000, 0xffff_ffff, 0x1_0000_0000, 1<<63 + 0xffff, ^uint64(0),
+		0xffff_0000_ffff_ffff} {
 		want := s % 0xffff
 		got := uint64(Fold(s))
 		if got%0xffff != want || (s != 0) != (got != 0) {
@@ -79,7 +80,8 @@ func TestFinishChecksum(t *testing.T) {
 
 // A UDP checksum that comes out as zero is sent as 0xffff: zero says that there is none.
 func TestFinishChecksumZero(t *testing.T) {
-	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoUDP, partial: true, payload: []byte{0, 0}}
+	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoUDP,
+		partial: true, payload: []byte{0, 0}}
 	b, l3, l4, at := p.build()
 	s := ^slowSum(b[l4:]) // make the whole sum up to 0xffff
 	b[at], b[at+1] = byte(s>>8), byte(s)

@@ -5,8 +5,8 @@ import "encoding/binary"
 // minFrame is the shortest frame on a wire, without FCS. Not every driver pads.
 const minFrame = 60
 
-// newFrame returns a frame with room zero octets behind its header, and their offset. vlan is that of a Station; the header
-// has a tag unless it is 0.
+// newFrame returns a frame with room zero octets behind its header, and their offset. vlan is that of a Station; the
+// header has a tag unless it is 0.
 func newFrame(dst, src MAC, vlan, etherType uint16, room int) (b []byte, at int) {
 	at = EtherLen
 	if vlan != 0 {

@@ -39,8 +39,8 @@ const (
 	extDestination = 60
 )
 
-// maxTags and maxExtensions bound Parse, so that the eBPF programs can do the same within the verifier's limits. Headers
-// behind more of them are not read.
+// maxTags and maxExtensions bound Parse, so that the eBPF programs can do the same within the verifier's limits.
+// Headers behind more of them are not read.
 const (
 	maxTags       = 8
 	maxExtensions = 8
@@ -58,11 +58,11 @@ type Headers struct {
 	// L4 is the offset of the transport header. It is 0 in a fragment other than the first, and if the header has less
 	// than 20 octets of TCP, 8 of UDP, ICMP and ICMPv6, or 4 of another protocol.
 	L4 int
-	// Payload is the offset of TCP's or UDP's payload, perhaps the frame's end. It is 0 if L4 is 0, for other protocols,
-	// and if TCP's data offset is wrong.
+	// Payload is the offset of TCP's or UDP's payload, perhaps the frame's end. It is 0 if L4 is 0, for other
+	// protocols, and if TCP's data offset is wrong.
 	Payload int
-	// Inner is Payload of the packet in a tunnel, if the frame is a super-frame of a tunnel: FindInner sets it, Parse does
-	// not.
+	// Inner is Payload of the packet in a tunnel, if the frame is a super-frame of a tunnel: FindInner sets it, Parse
+	// does not.
 	Inner int
 
 	IPProto  uint8 // after IPv6 extension headers
@@ -112,8 +112,8 @@ func Parse(b []byte, h *Headers) bool {
 	return true
 }
 
-// ParseQuoted reads the IP packet at b[at:] that an ICMP error quotes. It may be truncated, so L4 guarantees 4 octets only.
-// Payload and Protocol stay empty. It returns false if the IP header is not complete.
+// ParseQuoted reads the IP packet at b[at:] that an ICMP error quotes. It may be truncated, so L4 guarantees 4 octets
+// only. Payload and Protocol stay empty. It returns false if the IP header is not complete.
 func ParseQuoted(b []byte, at int, h *Headers) bool {
 	*h = Headers{Protocol: Other, quoted: true}
 	if at < 0 || at >= len(b) {

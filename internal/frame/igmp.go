@@ -12,8 +12,8 @@ const (
 	MaxMLDGroups  = (1280 - 40 - 8 - 8) / 20
 )
 
-// IGMPReports returns the reports with which a host joins groups in its version of IGMP: one a group for 1 and 2 (RFC 1112,
-// RFC 2236), else as many of IGMPReport as are needed.
+// IGMPReports returns the reports with which a host joins groups in its version of IGMP: one a group for 1 and 2 (RFC
+// 1112, RFC 2236), else as many of IGMPReport as are needed.
 func IGMPReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
 	kind := map[int]uint8{1: igmpReport1, 2: igmpReport2}[version]
 	if kind == 0 {
@@ -47,10 +47,10 @@ var allHosts = netip.AddrFrom4([4]byte{224, 0, 0, 1})
 // toExclude is CHANGE_TO_EXCLUDE_MODE (RFC 3376 clause 4.2.12), which joins a group for all sources.
 const toExclude = 4
 
-// IGMPReport returns an IGMPv3 membership report (RFC 3376 clause 4.2) that joins groups: one record a group that excludes
-// no source, from src (which may be the zero Addr), to all IGMPv3 routers, with the router alert option. It omits
-// 224.0.0.1, which is never reported, addresses that are not IPv4 groups, and groups beyond MaxIGMPGroups. It returns nil
-// if no group is left.
+// IGMPReport returns an IGMPv3 membership report (RFC 3376 clause 4.2) that joins groups: one record a group that
+// excludes no source, from src (which may be the zero Addr), to all IGMPv3 routers, with the router alert option. It
+// omits 224.0.0.1, which is never reported, addresses that are not IPv4 groups, and groups beyond MaxIGMPGroups. It
+// returns nil if no group is left.
 func IGMPReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 	groups = reported(groups, netip.Addr.Is4, allHosts, MaxIGMPGroups)
 	if len(groups) == 0 {

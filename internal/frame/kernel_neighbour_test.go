@@ -48,8 +48,10 @@ func TestKernelTakesUnicastAnnouncements(t *testing.T) {
 	}{
 		{"answer that nobody asked for", ours4, ask4(mac1), unasked(mac2), mac1},
 		{"gratuitous reply", ours4, ask4(mac1), UnicastARP(mac2, ours4, k.mac, 0), mac2},
-		{"advertisement", ours6, UnicastNS(mac1, ours6, k.mac, peer6, 0), UnicastNA(mac2, ours6, false, k.mac, peer6, 0), mac2},
-		{"advertisement of a router", ours6, UnicastNS(mac1, ours6, k.mac, peer6, 0), UnicastNA(mac2, ours6, true, k.mac, peer6, 0), mac2},
+		{"advertisement", ours6, UnicastNS(mac1, ours6, k.mac, peer6, 0),
+			UnicastNA(mac2, ours6, false, k.mac, peer6, 0), mac2},
+		{"advertisement of a router", ours6, UnicastNS(mac1, ours6, k.mac, peer6, 0),
+			UnicastNA(mac2, ours6, true, k.mac, peer6, 0), mac2},
 		{"solicitation", ours6, UnicastNS(mac1, ours6, k.mac, peer6, 0), UnicastNS(mac2, ours6, k.mac, peer6, 0), mac2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -111,7 +113,8 @@ func neighbourhood(t *testing.T) *kernel {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL}), Ifindex: links["nb0"].Attrs().Index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL}),
+		Ifindex: links["nb0"].Attrs().Index}); err != nil {
 		t.Fatal(err)
 	}
 	k.fd = fd

@@ -40,7 +40,8 @@ func TestSegmentDoesWhatTheKernelDoes(t *testing.T) {
 		p    packet
 		gso  uint8
 	}{
-		{"TCP over IPv4", packet{src: v4, dst: w4, proto: ProtoTCP, id: 0xfffe, seq: 0xfffff000, flags: 0x19, options: 12}, GSOTCPv4},
+		{"TCP over IPv4", packet{src: v4, dst: w4, proto: ProtoTCP, id: 0xfffe, seq: 0xfffff000, flags: 0x19,
+			options: 12}, GSOTCPv4},
 		{"TCP over IPv4 with options", packet{src: v4, dst: w4, proto: ProtoTCP, flags: 0x18, ipOpts: 8}, GSOTCPv4},
 		{"TCP with CWR", packet{src: v4, dst: w4, proto: ProtoTCP, flags: 0x98}, GSOTCPv4 | GSOECN},
 		{"TCP over IPv6", packet{src: v6, dst: w6, proto: ProtoTCP, flags: 0x11, options: 12}, GSOTCPv6},
@@ -65,7 +66,10 @@ func TestSegmentDoesWhatTheKernelDoes(t *testing.T) {
 				v.GSOSize = 1000
 			}
 			var want []string
-			if err := Segment(v, b, func(s []byte) bool { want = append(want, fmt.Sprintf("%x", s)); return true }); err != nil {
+			if err := Segment(v, b, func(s []byte) bool {
+				want = append(want, fmt.Sprintf("%x", s))
+				return true
+			}); err != nil {
 				t.Fatal(err)
 			}
 			head := make([]byte, VnetLen)
@@ -104,7 +108,8 @@ func wire(t *testing.T) (in, out int) {
 			t.Fatal(err)
 		}
 		off := map[string]bool{}
-		for _, f := range []string{"tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation",
+		for _, f := range []string{"tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp6-segmentation",
+			"tx-udp-segmentation",
 			"tx-checksum-ip-generic", "tx-scatter-gather", "rx-gro", "tx-vlan-hw-insert", "rx-vlan-hw-parse"} {
 			if _, ok := features[f]; ok {
 				off[f] = false
@@ -135,7 +140,8 @@ func wire(t *testing.T) (in, out int) {
 		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, opt, 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL}), Ifindex: l.Attrs().Index}); err != nil {
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0, unix.ETH_P_ALL}),
+			Ifindex: l.Attrs().Index}); err != nil {
 			t.Fatal(err)
 		}
 		fds[i] = fd

@@ -56,7 +56,10 @@ func TestTunnelSegmentsAreTheKernels(t *testing.T) {
 			f, _, _, _, _ := k.build(true)
 			v := k.header(1000)
 			var want []string
-			if err := Segment(v, f, func(s []byte) bool { want = append(want, fmt.Sprintf("%x", s)); return true }); err != nil {
+			if err := Segment(v, f, func(s []byte) bool {
+				want = append(want, fmt.Sprintf("%x", s))
+				return true
+			}); err != nil {
 				t.Fatal(err)
 			}
 			b := append(make([]byte, VnetLen), f...)

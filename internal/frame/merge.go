@@ -18,12 +18,12 @@ const (
 	ipDontFragment = 0x4000
 )
 
-// Merger joins UDP frames of one batch to super-frames, which Segment or a NIC turns back into the same frames: the kernel
-// handles a super-frame at little more than the cost of one frame. The zero value is ready.
+// Merger joins UDP frames of one batch to super-frames, which Segment or a NIC turns back into the same frames: the
+// kernel handles a super-frame at little more than the cost of one frame. The zero value is ready.
 //
-// Frames are joined in place: the payload of a frame is appended to the first frame of its run, whose headers become those
-// of the super-frame when the run ends. A flow is not reordered: the run has the place of its first frame, and the first
-// frame of the flow that does not fit ends it. Frames of other flows between a run's frames follow the run.
+// Frames are joined in place: the payload of a frame is appended to the first frame of its run, whose headers become
+// those of the super-frame when the run ends. A flow is not reordered: the run has the place of its first frame, and
+// the first frame of the flow that does not fit ends it. Frames of other flows between a run's frames follow the run.
 type Merger struct {
 	runs [maxRuns]mergeRun
 	n    int
@@ -42,9 +42,9 @@ type mergeRun struct {
 	ended, checked bool   // no more parts; the first part's checksum is right
 }
 
-// Add adds the next frame of a batch, b being [virtio header][frame] with the headers v and h. Only frames with equal way
-// are joined. It returns the index of the frame that b was appended to, and its new length, or -1 if b stays a frame of
-// its own. Later frames may be appended to b, up to its capacity: do not use b before Finish.
+// Add adds the next frame of a batch, b being [virtio header][frame] with the headers v and h. Only frames with equal
+// way are joined. It returns the index of the frame that b was appended to, and its new length, or -1 if b stays a
+// frame of its own. Later frames may be appended to b, up to its capacity: do not use b before Finish.
 func (m *Merger) Add(index int, b []byte, v Vnet, h *Headers, way int) (to, length int) {
 	if h.IPProto != ProtoUDP || h.L3 == 0 {
 		return -1, 0
@@ -202,7 +202,8 @@ func (r *mergeRun) finish() {
 	if r.parts < 2 {
 		return
 	}
-	v := Vnet{Flags: NeedsCsum, GSOType: GSOUDPL4, HdrLen: uint16(r.data), GSOSize: uint16(r.size), CsumStart: uint16(r.l4), CsumOffset: udpChecksum}
+	v := Vnet{Flags: NeedsCsum, GSOType: GSOUDPL4, HdrLen: uint16(r.data), GSOSize: uint16(r.size),
+		CsumStart: uint16(r.l4), CsumOffset: udpChecksum}
 	v.Marshal(r.b)
 	f := r.b[VnetLen:]
 	ip, udp := f[r.l3:r.l4], f[r.l4:]

@@ -122,7 +122,10 @@ func merged(t interface{ Fatalf(string, ...any) }, in [][]byte, way func(i int) 
 func segments(t interface{ Fatalf(string, ...any) }, b []byte) (out [][]byte) {
 	var v Vnet
 	v.Unmarshal(b)
-	if err := Segment(v, b[VnetLen:], func(seg []byte) bool { out = append(out, bytes.Clone(seg)); return true }); err != nil {
+	if err := Segment(v, b[VnetLen:], func(seg []byte) bool {
+		out = append(out, bytes.Clone(seg))
+		return true
+	}); err != nil {
 		t.Fatalf("segment: %v", err)
 	}
 	return out
@@ -172,16 +175,21 @@ func TestMergeTable(t *testing.T) {
 		{"longer", append(times(3, base), times(2, with(func(d *datagram) { d.size = 19 }))...), []int{3, 2}},
 		{"padded", times(3, with(func(d *datagram) { d.size = 4; d.partial = false; d.pad = true })), []int{3}},
 		{"checksums verified", times(3, with(func(d *datagram) { d.partial = false })), []int{3}},
-		{"checksum wrong", append(times(2, base), append(times(1, with(func(d *datagram) { d.partial = false; d.wrong = true })), base)...), []int{2, 1, 1}},
-		{"first checksum wrong", append(times(1, with(func(d *datagram) { d.partial = false; d.wrong = true })), times(2, base)...), []int{1, 2}},
+		{"checksum wrong", append(times(2, base),
+			append(times(1, with(func(d *datagram) { d.partial = false; d.wrong = true })), base)...), []int{2, 1, 1}},
+		{"first checksum wrong", append(times(1, with(func(d *datagram) { d.partial = false; d.wrong = true })),
+			times(2, base)...), []int{1, 2}},
 		{"no checksum", times(3, with(func(d *datagram) { d.partial = false; d.empty = true })), []int{1, 1, 1}},
 		{"empty", times(2, with(func(d *datagram) { d.size = 0 })), []int{1, 1}},
 		{"another TOS", append(times(2, base), times(2, with(func(d *datagram) { d.tos = 4 }))...), []int{2, 2}},
-		{"another TOS, IPv6", append(times(2, with(func(d *datagram) { d.v6 = true })), times(2, with(func(d *datagram) { d.tos = 4; d.v6 = true }))...), []int{2, 2}},
+		{"another TOS, IPv6", append(times(2, with(func(d *datagram) { d.v6 = true })),
+			times(2, with(func(d *datagram) { d.tos = 4; d.v6 = true }))...), []int{2, 2}},
 		{"another TTL", append(times(2, base), times(2, with(func(d *datagram) { d.ttl = 9 }))...), []int{2, 2}},
-		{"another VLAN", append(times(2, with(func(d *datagram) { d.vlan = 1 })), times(2, with(func(d *datagram) { d.vlan = 2 }))...), []int{2, 2}},
+		{"another VLAN", append(times(2, with(func(d *datagram) { d.vlan = 1 })),
+			times(2, with(func(d *datagram) { d.vlan = 2 }))...), []int{2, 2}},
 		{"ids count", times(3, with(func(d *datagram) { d.df = false })), []int{3}},
-		{"ids do not", []datagram{with(func(d *datagram) { d.df = false }), with(func(d *datagram) { d.df = false })}, []int{1, 1}},
+		{"ids do not", []datagram{with(func(d *datagram) { d.df = false }), with(func(d *datagram) { d.df = false })},
+			[]int{1, 1}},
 		{"flows in turn", slices.Repeat([]datagram{base, with(func(d *datagram) { d.srcPort = 8 })}, 3), []int{3, 3}},
 	}
 	for _, tt := range tests {
@@ -294,7 +302,8 @@ func TestMergeThenSegment(t *testing.T) {
 				var sh Headers
 				Parse(s, &sh)
 				// The way is that of the first; all of a run share it, so any frame equal to it will do.
-				k := flow{sh.EtherType == TypeIPv6, binary.BigEndian.Uint16(s[sh.L4:]), ways[slices.IndexFunc(in, func(x []byte) bool { return &x[0] == &b[0] })]}
+				k := flow{sh.EtherType == TypeIPv6, binary.BigEndian.Uint16(s[sh.L4:]),
+					ways[slices.IndexFunc(in, func(x []byte) bool { return &x[0] == &b[0] })]}
 				got[k] = append(got[k], bare(t, append(make([]byte, VnetLen), s...)))
 			}
 			if o != 0 {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// MLDReports returns the reports with which a host joins groups in its version of MLD: one a group for 1 (RFC 2710), else as
-// many of MLDReport as are needed.
+// MLDReports returns the reports with which a host joins groups in its version of MLD: one a group for 1 (RFC 2710),
+// else as many of MLDReport as are needed.
 func MLDReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (frames [][]byte) {
 	if version != 1 {
 		for part := range slices.Chunk(groups, MaxMLDGroups) {
@@ -28,10 +28,10 @@ func MLDReports(mac MAC, src netip.Addr, version int, groups []netip.Addr) (fram
 	return frames
 }
 
-// MLDReport returns an MLDv2 report (RFC 3810 clause 5.2) that joins groups: one record a group that excludes no source,
-// from src (a link-local address; the zero Addr stands for ::), to all MLDv2 routers, with the router alert option. It
-// omits ff02::1 and groups of interface-local scope, which are never reported, addresses that are not IPv6 groups, and
-// groups beyond MaxMLDGroups. It returns nil if no group is left.
+// MLDReport returns an MLDv2 report (RFC 3810 clause 5.2) that joins groups: one record a group that excludes no
+// source, from src (a link-local address; the zero Addr stands for ::), to all MLDv2 routers, with the router alert
+// option. It omits ff02::1 and groups of interface-local scope, which are never reported, addresses that are not IPv6
+// groups, and groups beyond MaxMLDGroups. It returns nil if no group is left.
 func MLDReport(mac MAC, src netip.Addr, groups []netip.Addr) []byte {
 	groups = reported(groups, netip.Addr.Is6, allNodes, MaxMLDGroups)
 	if len(groups) == 0 {

@@ -33,8 +33,8 @@ func UnsolicitedNA(mac MAC, ip netip.Addr, router bool, vlan uint16) []byte {
 	return UnicastNA(mac, ip, router, groupMAC(allNodes), allNodes, vlan)
 }
 
-// UnicastNA is UnsolicitedNA to one host, with MAC peer and address to. Hosts believe its router flag: a wrong one removes
-// their default route, or keeps one that does not work.
+// UnicastNA is UnsolicitedNA to one host, with MAC peer and address to. Hosts believe its router flag: a wrong one
+// removes their default route, or keeps one that does not work.
 func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vlan uint16) []byte {
 	b, m := newND(mac, ip, peer, to, vlan)
 	if b == nil {
@@ -52,8 +52,8 @@ func UnicastNA(mac MAC, ip netip.Addr, router bool, peer MAC, to netip.Addr, vla
 }
 
 // UnicastNS returns the neighbour solicitation (RFC 4861 clause 7.2.2) that asks peer, with address to, whether it is
-// reachable, and from which peer learns that ip is at mac. Unlike an advertisement it does not say whether this host is a
-// router. vlan 0 is untagged. It returns nil unless both are IPv6 addresses.
+// reachable, and from which peer learns that ip is at mac. Unlike an advertisement it does not say whether this host is
+// a router. vlan 0 is untagged. It returns nil unless both are IPv6 addresses.
 func UnicastNS(mac MAC, ip netip.Addr, peer MAC, to netip.Addr, vlan uint16) []byte {
 	b, m := newND(mac, ip, peer, to, vlan)
 	if b == nil {

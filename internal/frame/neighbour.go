@@ -57,9 +57,9 @@ const icmp6RouterSolicitation = 133
 // ndFixed are the lengths of the messages without options, from RouterSolicitation on.
 var ndFixed = [...]int{8, 16, 24, 24, 40}
 
-// ParseNeighbour reads the frame b into n and overwrites all of it. It returns false unless b is ARP for Ethernet and IPv4,
-// or a neighbour discovery message that hosts accept: complete, with hop limit 255 and valid options. It does not verify
-// checksums.
+// ParseNeighbour reads the frame b into n and overwrites all of it. It returns false unless b is ARP for Ethernet and
+// IPv4, or a neighbour discovery message that hosts accept: complete, with hop limit 255 and valid options. It does not
+// verify checksums.
 func ParseNeighbour(b []byte, n *Neighbour) bool {
 	*n = Neighbour{}
 	var h Headers
@@ -144,9 +144,9 @@ func option(o []byte) int {
 	return int(o[1]) * 8
 }
 
-// Readdress replaces the address from by to wherever the frame b has it: as its source, in ARP's hardware addresses, and in
-// the options of neighbour discovery, whose checksum it updates. b is the frame that n was parsed from; n does not
-// change.
+// Readdress replaces the address from by to wherever the frame b has it: as its source, in ARP's hardware addresses,
+// and in the options of neighbour discovery, whose checksum it updates. b is the frame that n was parsed from; n does
+// not change.
 func (n *Neighbour) Readdress(b []byte, from, to MAC) {
 	if MACAt(b, 6) == from {
 		to.Put(b, 6)

@@ -38,7 +38,8 @@ func nd(t testing.TB, tags, message string) []byte {
 }
 
 func TestParseNeighbour(t *testing.T) {
-	const arp = "020000000001" + "020000000002" + "0806" + "0001080006040002" + "020000000002" + "0a090001" + "020000000001" + "0a090002"
+	const arp = "020000000001" + "020000000002" + "0806" + "0001080006040002" + "020000000002" + "0a090001" +
+		"020000000001" + "0a090002"
 	const ns = "87000000" + "00000000" + hexPeer6
 	from := func(f func(*Neighbour)) *Neighbour {
 		n := &Neighbour{Dst: mac1, Src: mac2, Plain: true, From: ours6, To: peer6}
@@ -50,11 +51,17 @@ func TestParseNeighbour(t *testing.T) {
 		in   []byte
 		want *Neighbour // nil: not taken
 	}{
-		{"ARP reply", unhex(t, arp), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2, Plain: true, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
-		{"ARP in a VLAN", unhex(t, arp[:24]+"81006064"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2, VLAN: 100, Plain: true, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
-		{"ARP in two VLANs", unhex(t, arp[:24]+"88a8000581000064"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2, VLAN: 5, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
-		{"ARP in a VLAN of 802.1ad", unhex(t, arp[:24]+"88a80005"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2, VLAN: 5, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
-		{"ARP request, padded", unhex(t, strings.Replace(arp, "06040002", "06040001", 1)+"ffff"), &Neighbour{Op: ARPRequest, Dst: mac1, Src: mac2, Plain: true, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
+		{"ARP reply", unhex(t, arp), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2, Plain: true, Sender: mac2,
+			Target: mac1, From: ours4, To: peer4, About: peer4}},
+		{"ARP in a VLAN", unhex(t, arp[:24]+"81006064"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1, Src: mac2,
+			VLAN: 100, Plain: true, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
+		{"ARP in two VLANs", unhex(t, arp[:24]+"88a8000581000064"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1,
+			Src: mac2, VLAN: 5, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
+		{"ARP in a VLAN of 802.1ad", unhex(t, arp[:24]+"88a80005"+arp[24:]), &Neighbour{Op: ARPReply, Dst: mac1,
+			Src: mac2, VLAN: 5, Sender: mac2, Target: mac1, From: ours4, To: peer4, About: peer4}},
+		{"ARP request, padded", unhex(t, strings.Replace(arp, "06040002", "06040001", 1)+"ffff"),
+			&Neighbour{Op: ARPRequest, Dst: mac1, Src: mac2, Plain: true, Sender: mac2, Target: mac1, From: ours4,
+				To: peer4, About: peer4}},
 		{"RARP's operation", unhex(t, strings.Replace(arp, "06040002", "06040003", 1)), nil},
 		{"ARP of another hardware", unhex(t, strings.Replace(arp, "00010800", "00060800", 1)), nil},
 		{"ARP for something else", unhex(t, strings.Replace(arp, "00010800", "000186dd", 1)), nil},
@@ -62,18 +69,26 @@ func TestParseNeighbour(t *testing.T) {
 		{"ARP cut off", unhex(t, arp[:len(arp)-2]), nil},
 		{"IPv4", unhex(t, macs+"0800"+"45000028000040004006"+"0000"+ipv4To+tcp20), nil},
 		{"runt", unhex(t, arp[:26]), nil},
-		{"solicitation", nd(t, "", ns+"0101020000000002"), from(func(n *Neighbour) { n.Op, n.About, n.Sender = NeighbourSolicitation, peer6, mac2 })},
-		{"solicitation without options in a VLAN", nd(t, "81000007", ns), from(func(n *Neighbour) { n.Op, n.About, n.VLAN = NeighbourSolicitation, peer6, 7 })},
+		{"solicitation", nd(t, "", ns+"0101020000000002"),
+			from(func(n *Neighbour) { n.Op, n.About, n.Sender = NeighbourSolicitation, peer6, mac2 })},
+		{"solicitation without options in a VLAN", nd(t, "81000007", ns),
+			from(func(n *Neighbour) { n.Op, n.About, n.VLAN = NeighbourSolicitation, peer6, 7 })},
 		{"advertisement", nd(t, "", "88000000"+"e0000000"+hexOurs6+"0201020000000002"), from(func(n *Neighbour) {
-			n.Op, n.About, n.Target, n.Router, n.Solicited, n.Override = NeighbourAdvertisement, ours6, mac2, true, true, true
+			n.Op, n.About, n.Target, n.Router, n.Solicited, n.Override = NeighbourAdvertisement, ours6, mac2,
+				true, true, true
 		})},
-		{"advertisement with a nonce first", nd(t, "", "88000000"+"40000000"+hexOurs6+"0e02aabbccddeeff00112233445566778899"[:32]+"0201020000000002"), from(func(n *Neighbour) {
+		{"advertisement with a nonce first", nd(t, "", "88000000"+"40000000"+hexOurs6+
+			"0e02aabbccddeeff00112233445566778899"[:32]+"0201020000000002"), from(func(n *Neighbour) {
 			n.Op, n.About, n.Target, n.Solicited = NeighbourAdvertisement, ours6, mac2, true
 		})},
-		{"router solicitation", nd(t, "", "85000000"+"00000000"+"0101020000000002"), from(func(n *Neighbour) { n.Op, n.Sender = RouterSolicitation, mac2 })},
-		{"router advertisement", nd(t, "", "86000000"+"4000070800000000"+"00000000"+"0101020000000002"+"05010000000005dc"), from(func(n *Neighbour) { n.Op, n.Sender = RouterAdvertisement, mac2 })},
-		{"redirect", nd(t, "", "89000000"+"00000000"+hexPeer6+hexOurs6+"0201020000000003"), from(func(n *Neighbour) { n.Op, n.About, n.Target = Redirect, peer6, mac3 })},
-		{"an address of another length", nd(t, "", ns+"0102020000000002"+"0000000000000000"), from(func(n *Neighbour) { n.Op, n.About = NeighbourSolicitation, peer6 })},
+		{"router solicitation", nd(t, "", "85000000"+"00000000"+"0101020000000002"),
+			from(func(n *Neighbour) { n.Op, n.Sender = RouterSolicitation, mac2 })},
+		{"router advertisement", nd(t, "", "86000000"+"4000070800000000"+"00000000"+"0101020000000002"+
+			"05010000000005dc"), from(func(n *Neighbour) { n.Op, n.Sender = RouterAdvertisement, mac2 })},
+		{"redirect", nd(t, "", "89000000"+"00000000"+hexPeer6+hexOurs6+"0201020000000003"),
+			from(func(n *Neighbour) { n.Op, n.About, n.Target = Redirect, peer6, mac3 })},
+		{"an address of another length", nd(t, "", ns+"0102020000000002"+"0000000000000000"),
+			from(func(n *Neighbour) { n.Op, n.About = NeighbourSolicitation, peer6 })},
 		{"option of no length", nd(t, "", ns+"0100020000000002"), nil},
 		{"option cut off", nd(t, "", ns+"0102020000000002"), nil},
 		{"half an option", nd(t, "", ns+"01010200"), nil},
@@ -84,7 +99,9 @@ func TestParseNeighbour(t *testing.T) {
 		{"through a router", func() []byte { b := nd(t, "", ns); b[14+7] = 254; return b }(), nil},
 		{"longer than the frame", func() []byte { b := nd(t, "", ns); b[14+5]++; return b }(), nil},
 		{"shorter than its header", func() []byte { b := nd(t, "", ns); b[14+5] = 7; return b }(), nil},
-		{"padded", append(nd(t, "", ns), 1, 2, 3), from(func(n *Neighbour) { n.Op, n.About = NeighbourSolicitation, peer6 })},
+		{"padded", append(nd(t, "", ns), 1, 2, 3), from(func(n *Neighbour) {
+			n.Op, n.About = NeighbourSolicitation, peer6
+		})},
 		{"nothing", nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,7 +113,8 @@ func TestParseNeighbour(t *testing.T) {
 			if !ok {
 				return
 			}
-			if d := cmp.Diff(c.want, &n, cmpopts.IgnoreUnexported(Neighbour{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+			if d := cmp.Diff(c.want, &n, cmpopts.IgnoreUnexported(Neighbour{}),
+				cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
 				t.Errorf("-want +got\n%s", d)
 			}
 		})
@@ -111,14 +129,17 @@ func TestUnicastAnnouncements(t *testing.T) {
 		want string
 	}{
 		{"ARP", UnicastARP(mac1, ours4, mac2, 0),
-			"020000000002" + "020000000001" + "0806" + "0001080006040002" + "020000000001" + "0a090001" + "020000000001" + "0a090001" + zeros(18)},
+			"020000000002" + "020000000001" + "0806" + "0001080006040002" + "020000000001" + "0a090001" +
+				"020000000001" + "0a090001" + zeros(18)},
 		{"ARP in a VLAN", UnicastARP(mac1, ours4, mac2, 100),
-			"020000000002" + "020000000001" + "81000064" + "0806" + "0001080006040002" + "020000000001" + "0a090001" + "020000000001" + "0a090001" + zeros(14)},
+			"020000000002" + "020000000001" + "81000064" + "0806" + "0001080006040002" + "020000000001" + "0a090001" +
+				"020000000001" + "0a090001" + zeros(14)},
 		{"NA", UnicastNA(mac1, ours6, false, mac2, peer6, 0),
 			"020000000002" + "020000000001" + "86dd" + "60000000" + "0020" + "3a" + "ff" + hexOurs6 + hexPeer6 +
 				"8800" + "5c81" + "20000000" + hexOurs6 + "0201" + "020000000001"},
 		{"NA of a router in a VLAN", UnicastNA(mac1, ours6, true, mac2, peer6, 7),
-			"020000000002" + "020000000001" + "81000007" + "86dd" + "60000000" + "0020" + "3a" + "ff" + hexOurs6 + hexPeer6 +
+			"020000000002" + "020000000001" + "81000007" + "86dd" + "60000000" + "0020" + "3a" + "ff" + hexOurs6 +
+				hexPeer6 +
 				"8800" + "dc80" + "a0000000" + hexOurs6 + "0201" + "020000000001"},
 		{"NS", UnicastNS(mac1, ours6, mac2, peer6, 0),
 			"020000000002" + "020000000001" + "86dd" + "60000000" + "0020" + "3a" + "ff" + hexOurs6 + hexPeer6 +
@@ -161,21 +182,27 @@ func TestReaddress(t *testing.T) {
 		name     string
 		in, want []byte // readdressed from mac2 to mac3
 	}{
-		{"ARP reply", unhex(t, "020000000001"+"020000000002"+"0806"+"0001080006040002"+"020000000002"+"0a090001"+"020000000001"+"0a090002"),
-			unhex(t, "020000000001"+"020000000003"+"0806"+"0001080006040002"+"020000000003"+"0a090001"+"020000000001"+"0a090002")},
+		{"ARP reply", unhex(t, "020000000001"+"020000000002"+"0806"+"0001080006040002"+"020000000002"+"0a090001"+
+			"020000000001"+"0a090002"),
+			unhex(t, "020000000001"+"020000000003"+"0806"+"0001080006040002"+"020000000003"+"0a090001"+"020000000001"+
+				"0a090002")},
 		{"gratuitous ARP reply", UnicastARP(mac2, ours4, Broadcast, 9), UnicastARP(mac3, ours4, Broadcast, 9)},
-		{"ARP on another's behalf", unhex(t, "020000000001"+"020000000002"+"0806"+"0001080006040002"+"020000000009"+"0a090001"+"020000000001"+"0a090002"),
-			unhex(t, "020000000001"+"020000000003"+"0806"+"0001080006040002"+"020000000009"+"0a090001"+"020000000001"+"0a090002")},
+		{"ARP on another's behalf", unhex(t, "020000000001"+"020000000002"+"0806"+"0001080006040002"+"020000000009"+
+			"0a090001"+"020000000001"+"0a090002"),
+			unhex(t, "020000000001"+"020000000003"+"0806"+"0001080006040002"+"020000000009"+"0a090001"+"020000000001"+
+				"0a090002")},
 		{"NA", UnicastNA(mac2, ours6, true, mac1, peer6, 0), UnicastNA(mac3, ours6, true, mac1, peer6, 0)},
 		{"NS in a VLAN", UnicastNS(mac2, ours6, mac1, peer6, 5), UnicastNS(mac3, ours6, mac1, peer6, 5)},
 		{"no option", nd(t, "", ns), func() []byte { b := nd(t, "", ns); mac3.Put(b, 6); return b }()},
-		{"another's option", nd(t, "", ns+"0101020000000009"), func() []byte { b := nd(t, "", ns+"0101020000000009"); mac3.Put(b, 6); return b }()},
+		{"another's option", nd(t, "", ns+"0101020000000009"),
+			func() []byte { b := nd(t, "", ns+"0101020000000009"); mac3.Put(b, 6); return b }()},
 		{"twice", nd(t, "", ns+"0101020000000002"+"0101020000000002"), func() []byte {
 			b := nd(t, "", ns+"0101020000000003"+"0101020000000003")
 			mac3.Put(b, 6)
 			return b
 		}()},
-		{"a nonce that looks like it", nd(t, "", ns+"0e01020000000002"), func() []byte { b := nd(t, "", ns+"0e01020000000002"); mac3.Put(b, 6); return b }()},
+		{"a nonce that looks like it", nd(t, "", ns+"0e01020000000002"),
+			func() []byte { b := nd(t, "", ns+"0e01020000000002"); mac3.Put(b, 6); return b }()},
 		{"not ours", UnicastNA(mac1, ours6, true, mac1, peer6, 0), UnicastNA(mac1, ours6, true, mac1, peer6, 0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,10 +5,10 @@ import "sync"
 // superBuffers are buffers for a super-frame with its virtio header.
 var superBuffers = sync.Pool{New: func() any { b := make([]byte, 0, VnetLen+EtherLen+2*TagLen+65535); return &b }}
 
-// Regroup is Segment, except that it joins the segments of a UDP tunnel's super-frame, which are the tunnel's datagrams, to
-// UDP super-frames: more devices accept these than super-frames of tunnels. It emits [virtio header][frame], which emit
-// may change. It does not join if the outer UDP header has no checksum, which a UDP super-frame always has, or the outer
-// IP header has options or extensions.
+// Regroup is Segment, except that it joins the segments of a UDP tunnel's super-frame, which are the tunnel's
+// datagrams, to UDP super-frames: more devices accept these than super-frames of tunnels. It emits [virtio
+// header][frame], which emit may change. It does not join if the outer UDP header has no checksum, which a UDP
+// super-frame always has, or the outer IP header has options or extensions.
 func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	buf := superBuffers.Get().(*[]byte)
 	defer superBuffers.Put(buf)
@@ -41,8 +41,8 @@ func Regroup(v Vnet, b []byte, emit func(b []byte) bool) error {
 	return err
 }
 
-// appendSegment appends seg, a finished segment of the same super-frame as r's first, to r. It returns false if it does not
-// fit.
+// appendSegment appends seg, a finished segment of the same super-frame as r's first, to r. It returns false if it does
+// not fit.
 func (r *mergeRun) appendSegment(seg []byte) bool {
 	payload := seg[r.data:]
 	if r.parts == 0 || r.parts == maxParts || r.ended || len(payload) > r.size || r.end+len(payload)-r.l3 > 65535 ||

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// ErrSegment says that a frame cannot be segmented: its virtio header does not match its contents, or has a GSO type that
-// NICs do not support.
+// ErrSegment says that a frame cannot be segmented: its virtio header does not match its contents, or has a GSO type
+// that NICs do not support.
 var ErrSegment = errors.New("frame cannot be segmented")
 
 // TCP flags that only one segment may have.
@@ -20,14 +20,14 @@ const (
 // segmentBuffers are buffers for one segment. A NIC that refuses one super-frame refuses each, so they are reused.
 var segmentBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 2048); return &b }}
 
-// Segment turns the super-frame b into the frames that a NIC with TSO or USO would transmit, and calls emit with each, in
-// order, with finished checksums. emit returns false to stop, which is no error; it may use seg until it returns. b does
-// not change. A frame that is not a super-frame is emitted once, with its checksum finished.
+// Segment turns the super-frame b into the frames that a NIC with TSO or USO would transmit, and calls emit with each,
+// in order, with finished checksums. emit returns false to stop, which is no error; it may use seg until it returns. b
+// does not change. A frame that is not a super-frame is emitted once, with its checksum finished.
 //
-// It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids ascend, FIN and PSH are on the last
-// segment only, CWR on the first only. If v has NeedsCsum, the checksum is derived from the pseudo-header's sum in the
-// frame, so that source-routed packets are right too. In a tunnel it does the same, and each segment gets the tunnel's
-// headers: see Tunnelled.
+// It does what tcp_gso_segment and __udp_gso_segment do: sequence numbers and IPv4 ids ascend, FIN and PSH are on the
+// last segment only, CWR on the first only. If v has NeedsCsum, the checksum is derived from the pseudo-header's sum in
+// the frame, so that source-routed packets are right too. In a tunnel it does the same, and each segment gets the
+// tunnel's headers: see Tunnelled.
 func Segment(v Vnet, b []byte, emit func(seg []byte) bool) error {
 	buf := segmentBuffers.Get().(*[]byte)
 	defer segmentBuffers.Put(buf)

@@ -140,7 +140,8 @@ func TestSegmentsAreTheSuperFrame(t *testing.T) {
 }
 
 func TestSegmentSingleFrame(t *testing.T) {
-	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoUDP, partial: true, payload: []byte("x")}
+	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoUDP,
+		partial: true, payload: []byte("x")}
 	b, l3, l4, _ := p.build()
 	n := 0
 	if err := Segment(Vnet{Flags: NeedsCsum, CsumStart: uint16(l4), CsumOffset: 6}, b, func(s []byte) bool {
@@ -153,10 +154,12 @@ func TestSegmentSingleFrame(t *testing.T) {
 }
 
 func TestSegmentStops(t *testing.T) {
-	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP, payload: make([]byte, 100)}
+	p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP,
+		payload: make([]byte, 100)}
 	b, _, _, _ := p.build()
 	n := 0
-	if err := Segment(Vnet{GSOType: GSOTCPv4, GSOSize: 10}, b, func([]byte) bool { n++; return n < 3 }); err != nil || n != 3 {
+	if err := Segment(Vnet{GSOType: GSOTCPv4, GSOSize: 10}, b, func([]byte) bool { n++; return n < 3 }); err != nil ||
+		n != 3 {
 		t.Errorf("%d segments, error %v; want 3, none", n, err)
 	}
 }
@@ -182,7 +185,8 @@ func TestSegmentRefuses(t *testing.T) {
 		{"only ECN", Vnet{GSOType: GSOECN | 2, GSOSize: 10}, tcp},
 		{"fragment", Vnet{GSOType: GSOTCPv4, GSOSize: 10}, fragment},
 		{"cut header", Vnet{GSOType: GSOTCPv4, GSOSize: 10}, tcp[:50]},
-		{"checksum elsewhere", Vnet{GSOType: GSOTCPv4, GSOSize: 10, Flags: NeedsCsum, CsumStart: uint16(l4 + 2), CsumOffset: 16}, tcp},
+		{"checksum elsewhere", Vnet{GSOType: GSOTCPv4, GSOSize: 10, Flags: NeedsCsum, CsumStart: uint16(l4 + 2),
+			CsumOffset: 16}, tcp},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := Segment(c.v, c.b, func([]byte) bool { t.Error("emitted"); return false })
@@ -232,7 +236,10 @@ func FuzzSegment(f *testing.F) {
 		regrouped := Regroup(v, b, func(g []byte) bool {
 			var v Vnet
 			v.Unmarshal(g)
-			if err := Segment(v, g[VnetLen:], func(s []byte) bool { again = append(again, s...); return true }); err != nil {
+			if err := Segment(v, g[VnetLen:], func(s []byte) bool {
+				again = append(again, s...)
+				return true
+			}); err != nil {
 				t.Fatalf("group %x: %v", g, err)
 			}
 			return true
@@ -257,7 +264,8 @@ func FuzzSegment(f *testing.F) {
 }
 
 func TestSegmentAllocatesLittle(t *testing.T) {
-	b, _, _, _ := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP, payload: make([]byte, 60000)}.build()
+	b, _, _, _ := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP,
+		payload: make([]byte, 60000)}.build()
 	v := Vnet{GSOType: GSOTCPv4, GSOSize: 1448}
 	n := 0
 	emit := func([]byte) bool { n++; return true }
@@ -275,7 +283,8 @@ func TestSegmentAllocatesLittle(t *testing.T) {
 }
 
 func BenchmarkSegment(b *testing.B) {
-	f, _, _, _ := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP, payload: make([]byte, 60000)}.build()
+	f, _, _, _ := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP,
+		payload: make([]byte, 60000)}.build()
 	v := Vnet{GSOType: GSOTCPv4, GSOSize: 1448}
 	b.SetBytes(int64(len(f)))
 	for b.Loop() {

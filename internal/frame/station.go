@@ -11,8 +11,9 @@ const ServiceTag = 1 << 12
 // VLANBits is the number of bits of a Station's VLAN: id and ServiceTag.
 const VLANBits = 13
 
-// Station is a MAC in a VLAN, which is what a switch learns: one MAC may be at several ports, each in another VLAN. The MAC
-// is in the high bits and the VLAN in the low ones: one instruction compares stations, and those of a MAC sort together.
+// Station is a MAC in a VLAN, which is what a switch learns: one MAC may be at several ports, each in another VLAN. The
+// MAC is in the high bits and the VLAN in the low ones: one instruction compares stations, and those of a MAC sort
+// together.
 type Station uint64
 
 // StationOf returns mac in vlan: 0 is untagged, and ServiceTag may be set.

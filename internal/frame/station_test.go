@@ -22,7 +22,8 @@ func TestStation(t *testing.T) {
 		{"priority only", with(tag(0x81, 0)), 0, "02:00:00:00:00:01"},
 		{"VLAN", with(tag(0x81, 7)), 7, "02:00:00:00:00:01 in VLAN 7"},
 		{"service VLAN", with(tag(0x88, 7)), 7 | ServiceTag, "02:00:00:00:00:01 in service VLAN 7"},
-		{"VLAN in a service VLAN", with(tag(0x88, 9), tag(0x81, 7)), 9 | ServiceTag, "02:00:00:00:00:01 in service VLAN 9"},
+		{"VLAN in a service VLAN", with(tag(0x88, 9), tag(0x81, 7)), 9 | ServiceTag,
+			"02:00:00:00:00:01 in service VLAN 9"},
 		{"priority only in a service VLAN", with(tag(0x88, 0)), 0, "02:00:00:00:00:01"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -18,9 +18,9 @@ const (
 // maxInner is the longest inner IP header, extensions included.
 const maxInner = 256
 
-// Tunnelled reports whether the super-frame with the headers h is one of a tunnel, for example TCP in VXLAN. Linux describes
-// only the inner packet in a virtio header (virtio_net_hdr_from_skb): the checksum to be finished is then not that of the
-// transport header that Parse finds. GSO and GRO always leave the innermost checksum partial.
+// Tunnelled reports whether the super-frame with the headers h is one of a tunnel, for example TCP in VXLAN. Linux
+// describes only the inner packet in a virtio header (virtio_net_hdr_from_skb): the checksum to be finished is then not
+// that of the transport header that Parse finds. GSO and GRO always leave the innermost checksum partial.
 func (v Vnet) Tunnelled(h *Headers) bool {
 	return v.GSO() != GSONone && v.Flags&NeedsCsum != 0 && h.L4 != 0 && int(v.CsumStart) > h.L4
 }
@@ -36,9 +36,9 @@ func FindInner(v Vnet, b []byte, outer *Headers) bool {
 }
 
 // parseInner reads the headers of the packet in a tunnel, whose transport header is at v.CsumStart, into in. The octets
-// between the outer transport header and the inner IP header are equal in all segments and are not read: VXLAN, Geneve and
-// their options, GRE's key, an inner Ethernet header with tags. The inner IP header is the nearest one that ends at the
-// transport header and whose length matches the frame's.
+// between the outer transport header and the inner IP header are equal in all segments and are not read: VXLAN, Geneve
+// and their options, GRE's key, an inner Ethernet header with tags. The inner IP header is the nearest one that ends at
+// the transport header and whose length matches the frame's.
 func parseInner(v Vnet, b []byte, outer, in *Headers) bool {
 	from := outer.L4
 	switch outer.IPProto {
@@ -87,8 +87,8 @@ const (
 	innerL3At        = 22
 )
 
-// MarshalTunnel writes to b[:VnetLen] the header with which a TAP accepts the Tunnelled super-frame behind it whole. For
-// tunnels other than UDP there is none: it changes nothing and returns false. Marshal undoes it.
+// MarshalTunnel writes to b[:VnetLen] the header with which a TAP accepts the Tunnelled super-frame behind it whole.
+// For tunnels other than UDP there is none: it changes nothing and returns false. Marshal undoes it.
 func (v Vnet) MarshalTunnel(b []byte) bool {
 	var h, in Headers
 	f := b[VnetLen:]

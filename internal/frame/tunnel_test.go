@@ -35,7 +35,8 @@ func (k tunnel) build(super bool) (b []byte, outerL4, innerL3, innerL4, payload 
 	case "vxlan":
 		body, proto = append([]byte{8, 0, 0, 0, 0, 0, 7, 0}, frame...), ProtoUDP
 	case "geneve":
-		body, proto = append([]byte{2, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 1, 0xff, 0xfe, 0xfd, 0xfc}, frame...), ProtoUDP
+		body, proto = append([]byte{2, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 1, 0xff, 0xfe, 0xfd, 0xfc}, frame...),
+			ProtoUDP
 	case "gre":
 		body = slices.Concat([]byte{0, 0}, gre, body)
 	case "gre key":
@@ -325,7 +326,8 @@ func TestTunnelSegmentsAllocateLittle(t *testing.T) {
 	b, _, _, _, _ := k.build(true)
 	v := k.header(1398)
 	emit := func([]byte) bool { return true }
-	for name, f := range map[string]func(Vnet, []byte, func([]byte) bool) error{"Segment": Segment, "Regroup": Regroup} {
+	for name, f := range map[string]func(Vnet, []byte, func([]byte) bool) error{"Segment": Segment,
+		"Regroup": Regroup} {
 		// The pools may be emptied by a collection in between.
 		if a := testing.AllocsPerRun(100, func() { _ = f(v, b, emit) }); a > 4 {
 			t.Errorf("%s: %v allocations", name, a)

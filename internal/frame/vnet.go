@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 )
 
-// A frame in memory has in front VnetRoom octets of no meaning, then struct virtio_net_hdr, as packet sockets read and write
-// it. A TAP's header has VnetLen octets, because it describes tunnels too: VnetRoom is for that.
+// A frame in memory has in front VnetRoom octets of no meaning, then struct virtio_net_hdr, as packet sockets read and
+// write it. A TAP's header has VnetLen octets, because it describes tunnels too: VnetRoom is for that.
 const (
 	VnetLen   = 24
 	VnetRoom  = VnetLen - virtioLen
@@ -31,8 +31,8 @@ const (
 	GSOTunnel uint8 = gsoTunnel4 | gsoTunnel6
 )
 
-// Vnet is struct virtio_net_hdr: the segmentation and checksum that the sender of a frame left to others. Offsets count from
-// the first octet of the frame.
+// Vnet is struct virtio_net_hdr: the segmentation and checksum that the sender of a frame left to others. Offsets count
+// from the first octet of the frame.
 type Vnet struct {
 	Flags, GSOType        uint8
 	HdrLen                uint16 // a hint only; Linux may give the whole linear part
@@ -72,8 +72,8 @@ func GSOAt(b []byte) uint8 { return b[VnetRoom+1] &^ GSOECN }
 // GSO returns the GSO type without the ECN bit and those of GSOTunnel.
 func (v Vnet) GSO() uint8 { return v.GSOType &^ (GSOECN | GSOTunnel) }
 
-// WireCount returns the frames, and their bytes without FCS, that a frame of n bytes with the headers h becomes on the wire:
-// one, unless it is a super-frame.
+// WireCount returns the frames, and their bytes without FCS, that a frame of n bytes with the headers h becomes on the
+// wire: one, unless it is a super-frame.
 func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
 	if v.GSO() == GSONone || v.GSOSize == 0 {
 		return 1, n
@@ -93,9 +93,9 @@ func WireCount(v Vnet, h *Headers, n int) (frames, bytes int) {
 	return frames, n + (frames-1)*hdr
 }
 
-// InsertVLAN puts a tag that the kernel stripped from a received frame back in, as the outer one. buf[at:] is a Vnet and its
-// frame; it moves Vnet and MACs TagLen octets to the front, adapts the Vnet's offsets, and returns the new offset. If there
-// is no room before at, or no frame, it changes nothing and returns false.
+// InsertVLAN puts a tag that the kernel stripped from a received frame back in, as the outer one. buf[at:] is a Vnet
+// and its frame; it moves Vnet and MACs TagLen octets to the front, adapts the Vnet's offsets, and returns the new
+// offset. If there is no room before at, or no frame, it changes nothing and returns false.
 func InsertVLAN(buf []byte, at int, tpid, tci uint16) (int, bool) {
 	if at < TagLen || len(buf) < at+VnetLen+EtherLen {
 		return at, false

@@ -10,7 +10,8 @@ import (
 )
 
 func TestVnetLayout(t *testing.T) {
-	v := Vnet{Flags: NeedsCsum, GSOType: GSOTCPv4 | GSOECN, HdrLen: 0x0102, GSOSize: 0x0304, CsumStart: 0x0506, CsumOffset: 0x0708}
+	v := Vnet{Flags: NeedsCsum, GSOType: GSOTCPv4 | GSOECN, HdrLen: 0x0102, GSOSize: 0x0304, CsumStart: 0x0506,
+		CsumOffset: 0x0708}
 	b := make([]byte, VnetLen)
 	v.Marshal(b)
 	if want := []byte{1, 0x81, 2, 1, 4, 3, 6, 5, 8, 7}; !bytes.Equal(b[VnetRoom:], want) {
@@ -62,7 +63,8 @@ func TestWireCount(t *testing.T) {
 		{"less than a segment", Vnet{GSOType: GSOTCPv6, GSOSize: 1448}, 100, 1, 100},
 		{"no payload", Vnet{GSOType: GSOTCPv6, GSOSize: 1448}, 66, 1, 66},
 		{"size zero", Vnet{GSOType: GSOTCPv6}, 5000, 1, 5000},
-		{"the kernel's hdr_len is not believed", Vnet{GSOType: GSOTCPv4, GSOSize: 1448, HdrLen: 1514}, 66 + 2896, 2, 2896 + 132},
+		{"the kernel's hdr_len is not believed", Vnet{GSOType: GSOTCPv4, GSOSize: 1448, HdrLen: 1514}, 66 + 2896,
+			2, 2896 + 132},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			frames, bytes := WireCount(c.v, &h, c.n)
@@ -75,13 +77,15 @@ func TestWireCount(t *testing.T) {
 
 func TestInsertVLAN(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP, partial: true,
+		p := packet{src: netip.MustParseAddr("10.0.0.1"), dst: netip.MustParseAddr("10.0.0.2"), proto: ProtoTCP,
+			partial: true,
 			payload: rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "payload")}
 		if rapid.Bool().Draw(t, "inner tag") {
 			p.tags = []uint16{7}
 		}
 		b, _, l4, at := p.build()
-		v := Vnet{GSOType: GSOTCPv4, GSOSize: 10, HdrLen: uint16(at), Flags: NeedsCsum, CsumStart: uint16(l4), CsumOffset: 16}
+		v := Vnet{GSOType: GSOTCPv4, GSOSize: 10, HdrLen: uint16(at), Flags: NeedsCsum, CsumStart: uint16(l4),
+			CsumOffset: 16}
 		const room = 6
 		buf := make([]byte, room+VnetLen, room+VnetLen+len(b))
 		v.Marshal(buf[room:])

@@ -70,7 +70,7 @@ func (h *Host) LowerBacklog() error {
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
 	if err != nil {
-		return fmt.Errorf("put backlog back: %w", err)
+		return fmt.Errorf("restore backlog: %w", err)
 	}
 	return h.restoreBacklog(j)
 }
@@ -94,7 +94,7 @@ func (h *Host) restoreBacklog(j *journal.Journal) error {
 		return j.Write(journal.Record{Kind: journal.KindBacklog, Done: true})
 	})
 	if err != nil {
-		return fmt.Errorf("put backlog back: %w", err)
+		return fmt.Errorf("restore backlog: %w", err)
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (ts *teams) open(name string) *Host {
 	return h
 }
 
-// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is the user.
+// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is
+// the user.
 func TestBacklog(t *testing.T) {
 	tests := []struct {
 		name, life string

@@ -49,11 +49,13 @@ var lives = []struct {
 	{"attach", []func(*world, *Host) error{takeover, attachAll}},
 	{"delete attached", []func(*world, *Host) error{takeover, attachAll, finish}},
 	{"attach by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll}},
-	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact), attachAll}},
+	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact),
+		attachAll}},
 	{"remove attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, remove("nb")}},
 	{"delete attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, finish}},
 	{"take up attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp}},
-	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp, attachAll}},
+	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp,
+		attachAll}},
 	{"create by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover}},
 	{"delete by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, finish}},
 }
@@ -64,8 +66,8 @@ func by(m tchook.Method) func(*world, *Host) error {
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")
 
-// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying once in that too: the
-// host must be as it was.
+// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying
+// once in that too: the host must be as it was.
 func TestDeathAnywhere(t *testing.T) {
 	for i, life := range lives {
 		t.Run(life.name, func(t *testing.T) {

@@ -101,7 +101,8 @@ func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) 
 	return moved, errors.Join(errs...)
 }
 
-func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Arrival) bool) (moved []Arrival, err error) {
+func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC,
+	allow func(Arrival) bool) (moved []Arrival, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -128,7 +129,8 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 
 // chooseArrivals selects the addresses and routes that move now; routes move with an address. there are the adapter's
 // addresses.
-func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
+func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object,
+	allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
 	for _, a := range have {
 		l := arrivalOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
@@ -147,7 +149,8 @@ func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rt
 }
 
 // moveArrivals journals arrivals and moves them. routes are all of the member's.
-func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
+func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config,
+	routes []rtnl.Object) error {
 	if late.Empty() {
 		return nil
 	}
@@ -160,7 +163,8 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 	}
 	for _, a := range late.Addresses {
 		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
-		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, addressForAdapter(a, n, to, routes)); err != nil {
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE,
+			addressForAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -307,8 +311,9 @@ func (h *Host) syncNeighbours(j *journal.Journal, m *journal.MemberState, n, to 
 		return err
 	}
 	came := journal.Config{
-		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
-		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
+		Neighbours: rtnl.Except(have, m.Neighbours,
+			func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies: rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
 	if came.Empty() {
 		return nil

@@ -50,7 +50,8 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 		f.lostWhileDown(have.Addresses)
 		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
 		have.Routes = f.lastConfig.Routes
-		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.lastConfig.Addresses), have.Addresses, rtnl.AddressID)...)
+		have.Addresses = append(have.Addresses,
+			rtnl.Except(rtnl.OnlyIPv6(f.lastConfig.Addresses), have.Addresses, rtnl.AddressID)...)
 	}
 	f.lastConfig = have
 	for _, o := range have.Addresses {
@@ -138,7 +139,8 @@ func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
 
 // restoreAfterDown restores IPv6 addresses, static routes and permanent neighbours that the adapter lost by going down.
 // The kernel and routing daemons restore theirs.
-func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back, lost []string) {
+func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back,
+	lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	tell := func(what string, err error) {
@@ -151,10 +153,12 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	gone := (rtnl.BootTime() - was.at) / int64(time.Second)
 	for _, o := range rtnl.Except(rtnl.OnlyIPv6(was.Addresses), have.Addresses, rtnl.AddressID) {
 		later, ok := rtnl.Aged(o, gone)
-		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) || rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) ||
+			rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
+		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD),
+			a.Name))
 	}
 	all, err := h.rt.LinkRoutes(adapter)
 	if err != nil {
@@ -224,7 +228,8 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	}
 	var new journal.Config
 	for _, o := range b.Addresses {
-		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) ||
+			slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.State.HasAddress(o) {

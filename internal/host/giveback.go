@@ -113,11 +113,11 @@ func (b *giveBack) collectMembers() {
 			continue
 		}
 		if m.Left && n.Master != "" {
-			b.notef("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+			b.notef("NIC %s now belongs to %s: nothing is restored", n.Name, n.Owner())
 			continue
 		}
 		if other := b.h.takenBy(n); m.Left && other != "" {
-			b.notef("NIC %s belongs to the team %s by now and gets nothing back", n.Name, other)
+			b.notef("NIC %s is now in team %s: nothing is restored", n.Name, other)
 			continue
 		}
 		b.indexNow[m.Index] = n.Index
@@ -162,8 +162,9 @@ func (b *giveBack) clearAdapter() error {
 			continue
 		}
 		// The NIC's kernel forms addresses from advertisements again.
-		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil && !rtnl.HasAddress(others, a) {
-			errs = append(errs, fmt.Errorf("%s is on %s alone and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
+		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil &&
+			!rtnl.HasAddress(others, a) {
+			errs = append(errs, fmt.Errorf("%s is only on %s and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
 		if err := b.h.rt.DeleteAddress(a, b.adapter.Name); err != nil {
@@ -229,8 +230,11 @@ func (h *Host) Restore() (Restored, error) {
 	}
 	out.Adapter, err = h.finish()
 	if len(damaged) > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("the journal was damaged (line %s): what it said there of NICs is not put back; look at: ip address; ip route",
-			strings.Trim(fmt.Sprint(damaged), "[]")))
+		out.Notes = append(out.Notes,
+			fmt.Sprintf(
+				"the journal was damaged (line %s): the NICs' config there is not restored; check: ip address; ip "+
+					"route",
+				strings.Trim(fmt.Sprint(damaged), "[]")))
 	}
 	return out, err
 }
@@ -263,7 +267,7 @@ func (b *giveBack) findUnrecorded() {
 				was.Sysctls[key] = v
 			}
 		}
-		b.notef("the journal says nothing of NIC %s: it gets the host's defaults", n.Name)
+		b.notef("the journal has lost NIC %s: it gets the host's defaults", n.Name)
 		b.indexNow[n.Index] = n.Index
 		b.addMember(&journal.MemberState{Member: was, Guessed: true}, l, n)
 	}

@@ -32,7 +32,7 @@ func (h *Host) finishJournal(j *journal.Journal) error {
 	}
 	out, err := h.restoreAbsent() // some may have returned before
 	for _, note := range out.Notes {
-		h.log.Info("given back", "team", h.o.Team, "what", note)
+		h.log.Info("restored", "team", h.o.Team, "what", note)
 	}
 	return err
 }
@@ -90,11 +90,13 @@ func (h *Host) restoreAbsent() (Restored, error) {
 		switch {
 		case err != nil:
 			left.Members = append(left.Members, m)
-			b.notef("NIC %s is not there: what is its own waits for it (nicteam restore %s gives it, with --forget %s it is dropped)", m.Name, h.o.Team, m.Name)
+			b.notef(
+				"NIC %s is absent: its config stays in the journal (when it is back: nicteam restore %s; to drop "+
+					"it: --forget %s)", m.Name, h.o.Team, m.Name)
 		case n.Master != "":
-			b.notef("NIC %s belongs to %s by now and gets nothing back", n.Name, n.Owner())
+			b.notef("NIC %s now belongs to %s: nothing is restored", n.Name, n.Owner())
 		case h.takenBy(n) != "":
-			b.notef("NIC %s belongs to the team %s by now and gets nothing back", n.Name, h.takenBy(n))
+			b.notef("NIC %s is now in team %s: nothing is restored", n.Name, h.takenBy(n))
 		default:
 			b.indexNow[m.Index] = n.Index
 			b.addMember(m, l, n)
@@ -104,10 +106,11 @@ func (h *Host) restoreAbsent() (Restored, error) {
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
 	}
-	err := runAll(func() error { return b.restoreLinks(false) }, b.restoreAbsentAddresses, b.restoreNeighbours, b.restoreLateSysctls)
+	err := runAll(func() error { return b.restoreLinks(false) }, b.restoreAbsentAddresses, b.restoreNeighbours,
+		b.restoreLateSysctls)
 	out.Notes = b.notes
 	if err != nil {
-		return out, fmt.Errorf("give NICs that were away their own: %w", err)
+		return out, fmt.Errorf("restore absent NICs: %w", err)
 	}
 	if len(left.Members) == len(j.State.Members) {
 		return out, nil
@@ -129,8 +132,9 @@ func (b *giveBack) restoreAbsentAddresses() error {
 			if !ok {
 				continue
 			}
-			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 && !rtnl.IsLinkLocal(a) {
-				b.notef("%s of %s is elsewhere by now and stays there", rtnl.AddressPrefix(a), r.nic.Name)
+			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 &&
+				!rtnl.IsLinkLocal(a) {
+				b.notef("%s of %s is on another link and stays there", rtnl.AddressPrefix(a), r.nic.Name)
 				complete = false
 				continue
 			}
@@ -151,7 +155,8 @@ func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
 	at := rtnl.Gateways(o, r.was.Index)
 	if len(at) == 0 {
 		return slices.ContainsFunc(have, func(a rtnl.Object) bool {
-			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
+			return o.Get(unix.RTA_PREFSRC) != nil &&
+				slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
 		})
 	}
 	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
@@ -168,7 +173,8 @@ func (b *giveBack) restoreAbsentRoutes() error {
 		rtnl.SortByDependence(list)
 		for _, o := range list {
 			o = rtnl.RouteRequest(o, b.indexNow)
-			if !r.was.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
+			if !r.was.Up || rtnl.HasRoute(all, o) ||
+				slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
 				continue
 			}
 			if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {
@@ -186,8 +192,9 @@ func (h *Host) CheckForget(nic string) *api.Problem {
 	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
-	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " keeps nothing for it",
-		Fix: "nicteam restore " + h.o.Team + " names the NICs that it waits for"}
+	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team +
+		" has nothing for it",
+		Fix: "nicteam restore " + h.o.Team + " lists the absent NICs"}
 }
 
 // ForgetAbsent drops the journal's part for a NIC that was absent when its team ended, and reports whether there was

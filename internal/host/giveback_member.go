@@ -133,7 +133,8 @@ func (h *Host) restoreResetSettings(r *member) error {
 // same.
 func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.was.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
+		want := slices.DeleteFunc(slices.Clone(r.was.Addresses),
+			func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
 		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
@@ -190,7 +191,7 @@ func (b *giveBack) addressesOf(r *member) ([]rtnl.Object, error) {
 		case r.was.IsKernelLinkLocal(a), rtnl.HasAddress(have, a), !r.was.Adopted:
 		case b.adapter == nil: // it has expired
 		default:
-			b.notef("%s is no longer on %s and is not given back to %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
+			b.notef("%s is no longer on %s: not restored on %s", rtnl.AddressPrefix(a), b.adapter.Name, r.nic.Name)
 			continue
 		}
 		if later, ok := rtnl.Aged(a, (rtnl.BootTime()-r.was.At)/1e9); ok {
@@ -216,7 +217,8 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 		return err
 	}
 	if r.was.NeedsRestore() && !r.was.Guessed {
-		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without carrier: allow it now
+		// the kernel makes none without carrier: allow it now
+		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal)
 		for _, a := range have {
 			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {

@@ -89,7 +89,8 @@ func (b *giveBack) restoreProxies(inheritor *member) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		lent := slices.ContainsFunc(b.j.State.Members,
+			func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
 		if lent || inheritor == nil {
 			continue
 		}

@@ -32,14 +32,17 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 		h.hooks.EndIsolation(m.Index)
 		h.hooks.Forget(m.Index)
 		left.Done = true
-		return fmt.Sprintf("NIC %s is not there: nothing to give back", m.Name), j.Write(left)
+		return fmt.Sprintf("NIC %s is absent: nothing to restore", m.Name), j.Write(left)
 	}
 	var notes []string
 	a, there := h.adapter()
 	if lender = lender && !there || there && a.MAC == n.MAC; lender && m.Up {
 		left.Down = true
-		notes = append(notes, fmt.Sprintf("%s is given back down: the adapter has its MAC %s, and two NICs with one MAC on a LAN take each other's traffic; "+
-			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
+		notes = append(notes,
+			fmt.Sprintf(
+				"%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
+					"other's traffic; "+
+					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
 	if err := j.Write(left); err != nil {
 		return "", h.writeProblem(err)

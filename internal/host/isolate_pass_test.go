@@ -15,10 +15,14 @@ import (
 
 // nicsOwn are protocols of a NIC, by the protocol that their sockets are bound to.
 var nicsOwn = map[string]uint16{
-	"EAPOL": 0x888e, "pre-authentication": 0x88c7, "WAPI": 0x88b4, "LLDP": 0x88cc, "PTP": 0x88f7, "MACsec": 0x88e5, "OAM": 0x8809, "CFM": 0x8902,
-	"MRP": 0x88e3, "MVRP": 0x88f5, "MMRP": 0x88f6, "MSRP": 0x22ea, "AVTP": 0x22f0, "AoE": 0x88a2, "FCoE": 0x8906, "FIP": 0x8914, "HomePlug": 0x88e1,
-	"HomePlug 1.0": 0x887b, "PROFINET": 0x8892, "EtherCAT": 0x88a4, "TDLS": 0x890d, "NC-SI": 0x88f8, "PRP": 0x88fb, "PPPoE discovery": 0x8863,
-	"PPPoE": 0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5, "STP": unix.ETH_P_802_2, "ARP": unix.ETH_P_ARP,
+	"EAPOL": 0x888e, "pre-authentication": 0x88c7, "WAPI": 0x88b4, "LLDP": 0x88cc, "PTP": 0x88f7, "MACsec": 0x88e5,
+	"OAM": 0x8809, "CFM": 0x8902,
+	"MRP": 0x88e3, "MVRP": 0x88f5, "MMRP": 0x88f6, "MSRP": 0x22ea, "AVTP": 0x22f0, "AoE": 0x88a2, "FCoE": 0x8906,
+	"FIP": 0x8914, "HomePlug": 0x88e1,
+	"HomePlug 1.0": 0x887b, "PROFINET": 0x8892, "EtherCAT": 0x88a4, "TDLS": 0x890d, "NC-SI": 0x88f8, "PRP": 0x88fb,
+	"PPPoE discovery": 0x8863,
+	"PPPoE":           0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5, "STP": unix.ETH_P_802_2,
+	"ARP": unix.ETH_P_ARP,
 }
 
 // rawFrame is a frame of at least 60 octets to a MAC, with tags if any.
@@ -118,7 +122,8 @@ func udpEars(t *testing.T, at unix.Sockaddr, nic string) ears {
 	return ears(fd)
 }
 
-// hush waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets that hear it.
+// hush waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets
+// that hear it.
 func hush(t *testing.T, last ears) {
 	t.Helper()
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(last), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
@@ -166,13 +171,15 @@ func TestIsolationPasses(t *testing.T) {
 					expect(name+" to "+dst, e, 1, rawFrame(dst, nil, protocol, []byte{3}))
 				}
 				if protocol != unix.ETH_P_802_2 {
-					expect(name+" with a priority", e, 1, rawFrame("01:80:c2:00:00:0e", []uint16{7 << 13}, protocol, []byte{3}))
+					expect(name+" with a priority", e, 1,
+						rawFrame("01:80:c2:00:00:0e", []uint16{7 << 13}, protocol, []byte{3}))
 				}
 				expect(name+" of a VLAN", e, 0, rawFrame("01:80:c2:00:00:0e", []uint16{5}, protocol, []byte{3}))
 			}
 
 			any4 := &unix.SockaddrInet4{Port: 68}
-			here, anywhere, packets := udpEars(t, any4, "na"), udpEars(t, any4, ""), packetEars(t, n.Index, unix.ETH_P_IP)
+			here, anywhere, packets := udpEars(t, any4, "na"), udpEars(t, any4, ""),
+				packetEars(t, n.Index, unix.ETH_P_IP)
 			for _, c := range []struct {
 				what, mac, to        string
 				here, anywhere, seen int

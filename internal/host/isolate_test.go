@@ -15,7 +15,9 @@ import (
 func farEnd(t *testing.T) {
 	t.Helper()
 	exec.Command("ip", "netns", "del", "peer").Run()
-	run(t, "ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 dev pna")
+	run(t,
+		"ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 "+
+			"dev pna")
 	// Three questions without an answer are over in 300 ms instead of three seconds.
 	run(t, "ip netns exec peer sh -c 'echo 100 >/proc/sys/net/ipv4/neigh/pna/retrans_time_ms'")
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", "peer").Run() })
@@ -102,7 +104,8 @@ func sniff(t *testing.T, index int) func() bool {
 			if err != nil {
 				return false
 			}
-			if sa, ok := from.(*unix.SockaddrLinklayer); ok && sa.Pkttype != unix.PACKET_OUTGOING && n > 13 && buf[12] == 8 && buf[13] == 6 {
+			if sa, ok := from.(*unix.SockaddrLinklayer); ok && sa.Pkttype != unix.PACKET_OUTGOING && n > 13 &&
+				buf[12] == 8 && buf[13] == 6 {
 				return true
 			}
 		}

@@ -38,14 +38,14 @@ func (h *Host) openJournal() error {
 	}
 	switch of := j.State.Begin.Where(); {
 	case of.Boot != here.Boot:
-		h.setStale(j, "the journal is of an earlier boot: nothing of that team is left on the host")
+		h.setStale(j, "the journal is of an earlier boot: nothing of the team is left")
 	case of.Same(here):
 		h.journal = j
 	case of.Exists():
 		j.Close()
 		h.unusable = elsewhereProblem(h.o.Team, path, of, here)
 	default:
-		h.setStale(j, "the journal is of a network namespace that is gone: nothing of that team is left")
+		h.setStale(j, "the journal is of a network namespace that is gone: nothing of the team is left")
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 	a, there := h.adapterOf(s)
 	switch {
 	case j.WrittenBeforeBoot():
-		h.setStale(j, "the journal is damaged and of an earlier boot: nothing of that team is left on the host")
+		h.setStale(j, "the journal is damaged and of an earlier boot: nothing of the team is left")
 	case !there && len(j.Damaged) == 0:
 		// Nothing is changed before the first record is on disk.
 		h.setStale(j, "the journal was empty")
@@ -65,7 +65,7 @@ func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 		h.journal = j
 	default:
 		j.Close()
-		h.unusable = damagedProblem(h.o.Team, j.Path, "it has lost its beginning, so it does not say of which host it is")
+		h.unusable = damagedProblem(h.o.Team, j.Path, "its first record is missing, so its host is unknown")
 	}
 }
 
@@ -83,7 +83,7 @@ func (h *Host) renameStale() error {
 	if err := h.faultPoint("put journal aside"); err != nil {
 		return err
 	}
-	h.log.Info("journal put aside", "team", h.o.Team, "reason", h.journalNote)
+	h.log.Info("journal renamed", "team", h.o.Team, "reason", h.journalNote)
 	err := os.Rename(h.stale, h.stale+".old")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -101,7 +101,8 @@ func (h *Host) Begin() error {
 		return h.unusable
 	}
 	if h.journal != nil && !h.journal.State.Ended {
-		if h.journal.Version < journal.Version { // a program of an older version must not cut off what is written from here on
+		// a program of an older version must not cut off what is written from here on
+		if h.journal.Version < journal.Version {
 			if err := h.journal.Compact(); err != nil {
 				return err
 			}
@@ -119,7 +120,8 @@ func (h *Host) Begin() error {
 	if err != nil {
 		return err
 	}
-	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}}
+	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS,
+		Cookie: here.Cookie}}
 	for _, n := range list {
 		begin.Begin.Links = append(begin.Begin.Links, n.Index)
 	}
@@ -144,11 +146,11 @@ func (h *Host) writeProblem(err error) *api.Problem {
 	p := &api.Problem{
 		Kind: api.Failed, Err: err,
 		What: "write journal of " + h.o.Team,
-		Why:  err.Error() + "; without a journal the host could not be put back after a crash, so nothing was changed",
-		Fix:  "make room in " + h.o.StateDir + " or choose another place with --state-dir",
+		Why:  err.Error() + "; without a journal the host could not be restored after a crash, so nothing was changed",
+		Fix:  "free space in " + h.o.StateDir + ", or choose another directory with --state-dir",
 	}
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EROFS) {
-		p.Fix = "run as root, or choose a writable place with --state-dir"
+		p.Fix = "run as root, or choose a writable directory with --state-dir"
 	}
 	return p
 }
@@ -213,15 +215,16 @@ func (h *Host) JournalNote() string {
 func newerProblem(name, path string, err error) *api.Problem {
 	return &api.Problem{
 		Kind: api.Conflict, Err: err, What: "use journal of " + name,
-		Why: path + ": " + err.Error() + "; this one would lose what it does not know, so it changes nothing",
-		Fix: "use the program that wrote it, nicteam restore " + name + " by that one; or remove the file if nothing of the team is left",
+		Why: path + ": " + err.Error() + "; this version would lose what it does not know, so nothing was changed",
+		Fix: "run nicteam restore " + name + " of the newer version; or remove the file if nothing of the team is left",
 	}
 }
 
 func elsewhereProblem(name, path string, of, here journal.Location) *api.Problem {
 	return &api.Problem{
 		Kind: api.Conflict, What: "use journal of " + name,
-		Why: path + ": the team lives in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
+		Why: path + ": the team is in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) +
+			", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }
@@ -229,7 +232,8 @@ func elsewhereProblem(name, path string, of, here journal.Location) *api.Problem
 func damagedProblem(name, path, why string) *api.Problem {
 	return &api.Problem{
 		Kind: api.Failed, What: "use journal of " + name,
-		Why: path + " is damaged: " + why + "; adapter, addresses and journal stay as they are",
-		Fix: "put the addresses of " + name + " on a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
+		Why: path + " is damaged: " + why + "; adapter, addresses and journal are left as they are",
+		Fix: "move the addresses of " + name + " to a NIC by hand (ip address, ip route), then: ip link del " + name +
+			"; and remove the file",
 	}
 }

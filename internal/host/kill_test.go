@@ -50,8 +50,8 @@ func victim(spec string) {
 	os.Exit(3)
 }
 
-// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its descriptors
-// hold must go with it.
+// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its
+// descriptors hold must go with it.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	w.furnish()

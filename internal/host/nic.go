@@ -55,7 +55,8 @@ func (n NIC) Owner() string {
 
 // Identity returns how the NIC is recognised.
 func (n NIC) Identity() journal.Identity {
-	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver,
+		Bus: n.Bus}
 }
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
@@ -302,7 +303,8 @@ func (n NIC) inet6() rtnl.Object {
 func (n NIC) routerInfo() journal.RouterInfo {
 	o := n.inet6()
 	flags := o.Get32(rtnl.IFLAInet6Flags)
-	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
+	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0,
+		MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
 }
 
 // token returns the link's IPv6 token (ip token), if one is set.

@@ -33,12 +33,13 @@ func capabilities() *api.Problem {
 	if len(missing) > 0 {
 		return &api.Problem{Kind: api.NotPermitted, What: "not permitted",
 			Why: fmt.Sprintf("this process has no %s", strings.Join(missing, " and no ")),
-			Fix: "run it as root: sudo nicteam …; a container needs " + strings.Join(add, " "), Err: os.ErrPermission}
+			Fix: "run as root: sudo nicteam …; a container needs " + strings.Join(add, " "), Err: os.ErrPermission}
 	}
 	if !tchook.InitialUserNamespace() {
 		return &api.Problem{Kind: api.NotPermitted, What: "not permitted",
-			Why: "this process is root in a user namespace only (a container without privileges), and there the kernel lets nobody set how much a packet socket holds",
-			Fix: "run it as root of the host, or in a container that has the host's users", Err: os.ErrPermission}
+			Why: "this process is root only in a user namespace (an unprivileged container), where packet sockets " +
+				"cannot get the buffers they need",
+			Fix: "run as root of the host, or in a container without a user namespace", Err: os.ErrPermission}
 	}
 	return nil
 }
@@ -50,7 +51,8 @@ func (c *preflight) procReadable() *api.Problem {
 		return nil
 	}
 	return &api.Problem{Kind: api.NotPermitted, What: "/proc cannot be read", Why: err.Error(),
-		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
+		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and " +
+			"/proc/thread-self/ns/net", Err: err}
 }
 
 // canIsolate checks that a member can be isolated: by a BPF program, which is loaded as a test, or by nft.
@@ -62,10 +64,12 @@ func (c *preflight) canIsolate() *api.Problem {
 	if _, e := exec.LookPath("nft"); e == nil {
 		return nil
 	}
-	problem := &api.Problem{Kind: api.Failed, What: "NICs cannot be kept from the host's own stack",
-		Why: fmt.Sprintf("this kernel takes no BPF program (%v), and there is no program nft", errors.Unwrap(err)), Fix: "install nftables", Err: err}
+	problem := &api.Problem{Kind: api.Failed, What: "NICs cannot be isolated from the host's stack",
+		Why: fmt.Sprintf("this kernel refuses BPF programs (%v), and nft is not installed", errors.Unwrap(err)),
+		Fix: "install nftables", Err: err}
 	if errors.Is(err, os.ErrPermission) {
-		problem.Kind, problem.Why = api.NotPermitted, "this process may load no BPF program (it has no CAP_BPF), and there is no program nft"
+		problem.Kind, problem.Why = api.NotPermitted,
+			"this process may not load BPF programs (no CAP_BPF), and nft is not installed"
 		problem.Fix = "install nftables; or in a container: --cap-add BPF --cap-add PERFMON"
 	}
 	return problem
@@ -90,7 +94,7 @@ func (c *preflight) tunDevice() *api.Problem {
 		f.Close()
 		return nil
 	}
-	p := &api.Problem{Kind: api.Failed, What: "no TAP can be made", Why: err.Error(), Err: err}
+	p := &api.Problem{Kind: api.Failed, What: "cannot create a TAP device", Why: err.Error(), Err: err}
 	switch {
 	case os.IsPermission(err):
 		p.Kind, p.Fix = api.NotPermitted, "run it as root; in a container, allow the device /dev/net/tun"
@@ -108,7 +112,9 @@ func (c *preflight) readOnlySysctls() {
 		}
 		if err := unwritable(n.Name, arpIgnore); err != nil {
 			why := errors.Unwrap(err)
-			c.warnf("/proc/sys cannot be written (%v), so arp_ignore is not set: while the process of %s is dead its NICs may answer ARP for its addresses", why, c.cfg.Team)
+			c.warnf(
+				"/proc/sys cannot be written (%v), so arp_ignore stays: while the process of %s is dead, its NICs "+
+					"may answer ARP for its addresses", why, c.cfg.Team)
 			return
 		}
 	}

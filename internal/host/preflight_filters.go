@@ -40,12 +40,12 @@ const maxShown = 3
 func (c *preflight) firewallRules() {
 	nft, err := nfnl.ReadRuleset()
 	if err != nil {
-		c.warnf("nftables cannot be read, so rules that name the NICs are not found: %v", err)
+		c.warnf("nftables cannot be read, so rules for the NICs are not found: %v", err)
 	}
 	tables := nfnl.ReadXtables()
 	sets, err := nfnl.InterfaceSets()
 	if err != nil {
-		c.warnf("ipsets cannot be read, so those that have the NICs are not found: %v", err)
+		c.warnf("ipsets cannot be read, so those with the NICs are not found: %v", err)
 	}
 	adapter := c.adapterIface()
 	for _, n := range c.nics {
@@ -66,19 +66,22 @@ func (c *preflight) firewallRules() {
 			note(&begins, b)
 		}
 		if len(ends) > 0 {
-			c.addRisk(fmt.Sprintf("firewall rules match %s and will not match what goes by %s: %s", n.Name, c.adapter, joinShown(ends)),
-				fmt.Sprintf("add rules for %s beside them", c.adapter))
+			c.addRisk(fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", n.Name, c.adapter,
+				joinShown(ends)),
+				fmt.Sprintf("add the same rules for %s", c.adapter))
 		}
 		// If the NIC had no traffic, rules that match the adapter are intended.
 		if len(begins) > 0 && n.inUse() {
-			c.addRisk(fmt.Sprintf("firewall rules that do not match %s will match what goes by %s: %s", n.Name, c.adapter, joinShown(begins)),
-				fmt.Sprintf("have them leave %s out", c.adapter))
+			c.addRisk(fmt.Sprintf("firewall rules match traffic of %[2]s, but not of %[1]s: %[3]s", n.Name, c.adapter,
+				joinShown(begins)),
+				fmt.Sprintf("exclude %s from them", c.adapter))
 		}
 		if only := nfnl.SetsWithout(sets, n.Name, adapter.Name); len(only) > 0 {
-			c.addRisk(fmt.Sprintf("sets of the firewall have %s and not %s: %s", n.Name, c.adapter, joinShown(only)), fmt.Sprintf("add %s to them", c.adapter))
+			c.addRisk(fmt.Sprintf("firewall sets contain %s, but not %s: %s", n.Name, c.adapter, joinShown(only)),
+				fmt.Sprintf("add %s to them", c.adapter))
 		}
 		if hooks := nft.HooksOn(n.Name); len(hooks) > 0 {
-			c.addRisk(fmt.Sprintf("nftables hooks on the device %s will not see what comes by the team: %s", n.Name, joinShown(hooks)),
+			c.addRisk(fmt.Sprintf("nftables hooks on %s will not see the team's traffic: %s", n.Name, joinShown(hooks)),
 				fmt.Sprintf("hook %s instead", c.adapter))
 		}
 	}
@@ -98,7 +101,8 @@ const (
 )
 
 // shapers are qdiscs that depend on skb metadata or on classes.
-var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
+var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio",
+	"red", "choke", "netem"}
 
 // tcFilters warns of programs, filters and qdiscs on the members.
 func (c *preflight) tcFilters() {
@@ -106,17 +110,21 @@ func (c *preflight) tcFilters() {
 	defer c.h.mu.Unlock()
 	for _, n := range c.nics {
 		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
-			c.addRisk(fmt.Sprintf("the ingress of %s has %s, which will not see what comes by the team", n.Name, joinNames(in)),
-				fmt.Sprintf("hang it on %s once that is there", c.adapter))
+			c.addRisk(fmt.Sprintf("%[2]s on ingress of %[1]s will not see the team's traffic", n.Name, joinNames(in)),
+				fmt.Sprintf("attach it to %s afterwards", c.adapter))
 		}
 		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
-			c.warnf("the egress of %s has %s, which goes on seeing frames, but not the marks, priorities and sockets of what %s sends", n.Name, joinNames(out), c.adapter)
+			c.warnf(
+				"%[2]s on egress of %[1]s still sees frames, but not the marks, priorities and sockets of packets "+
+					"from %[3]s", n.Name, joinNames(out), c.adapter)
 		}
 		if kind := c.h.shaper(n); kind != "" {
-			c.warnf("the qdisc %s of %s goes on working, but does not see the marks, priorities and sockets of what %s sends", kind, n.Name, c.adapter)
+			c.warnf("qdisc %s of %s still works, but does not see the marks, priorities and sockets of packets from %s",
+				kind, n.Name, c.adapter)
 		}
 		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
-			c.warnf("an XDP program (id %d) on %s goes on having every frame first: the team gets what it passes", xdp.Get32(iflaXDPProgram), n.Name)
+			c.warnf("an XDP program (id %d) on %s still sees every frame first: the team receives what it passes",
+				xdp.Get32(iflaXDPProgram), n.Name)
 		}
 	}
 }
@@ -144,9 +152,11 @@ func (c *preflight) ipsecPolicies() {
 	if !speaksXfrm() {
 		return
 	}
-	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) {
+		return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC)
+	})
 	if err != nil {
-		c.warnf("IPsec policies cannot be read, so those for the NICs are not found: %v", err)
+		c.warnf("IPsec policies cannot be read, so those of the NICs are not found: %v", err)
 		return
 	}
 	for _, n := range c.nics {
@@ -157,8 +167,8 @@ func (c *preflight) ipsecPolicies() {
 			}
 		}
 		if len(found) > 0 {
-			c.addRisk(fmt.Sprintf("IPsec policies are for %s and do not hold for what goes by %s: %s", n.Name, c.adapter, joinShown(found)),
-				"make them for all links (leave dev out)")
+			c.addRisk(fmt.Sprintf("IPsec policies apply to %s, but not to %s: %s", n.Name, c.adapter, joinShown(found)),
+				"make them for all links (omit dev)")
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (c *preflight) remoteRoot() *api.Problem {
 		for _, n := range c.nics {
 			if r.LinkIndex == n.Index {
 				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-					Why: fmt.Sprintf("the root file system comes by it (%s from %s)", how, server),
+					Why: fmt.Sprintf("the root file system is mounted over it (%s from %s)", how, server),
 					Fix: "leave this NIC out of the team"}
 			}
 		}

@@ -40,7 +40,8 @@ func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 	from := func(router netip.Addr) *frame.RouterAdvert {
 		if by[router] == nil {
 			order = append(order, router)
-			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.info.Managed, Other: l.info.Other, MTU: l.info.MTU}
+			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.info.Managed,
+				Other: l.info.Other, MTU: l.info.MTU}
 		}
 		return by[router]
 	}
@@ -63,10 +64,12 @@ func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 		case rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid():
 		case rtnl.Gateway(r).IsValid():
 			a := from(rtnl.Gateway(r))
-			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r), Preference: rtnl.RouterPreference(r), Lifetime: left})
+			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r),
+				Preference: rtnl.RouterPreference(r), Lifetime: left})
 		default:
 			a := anybody()
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true, Valid: left, Preferred: left})
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true,
+				Valid: left, Preferred: left})
 		}
 	}
 	for _, o := range l.addresses {
@@ -104,7 +107,7 @@ func (h *Host) relearn(to NIC, l raState) error {
 	if len(l.routes)+len(l.addresses) == 0 {
 		return nil
 	}
-	if err := h.faultPoint("hand " + to.Name + " a router advertisement"); err != nil {
+	if err := h.faultPoint("inject a router advertisement into " + to.Name); err != nil {
 		return err
 	}
 	left, err := h.injectRAs(to, l)
@@ -137,14 +140,14 @@ func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 	frames := raFrames(l, macs)
 	inject, err := newInjector()
 	if err != nil {
-		h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+		h.log.Debug("no router advertisement injected", "nic", to.Name, "err", err)
 		return h.missingRAState(to, l)
 	}
 	defer inject.close()
 	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		for _, f := range frames {
 			if err := inject.receive(to.Index, f); err != nil {
-				h.log.Debug("no router advertisement handed over", "nic", to.Name, "err", err)
+				h.log.Debug("no router advertisement injected", "nic", to.Name, "err", err)
 				return h.missingRAState(to, l)
 			}
 		}
@@ -183,9 +186,11 @@ func (h *Host) missingRAState(to NIC, l raState) (raState, error) {
 	}
 	mine := rtnl.RoutesVia(all, to.Index)
 	return raState{
-		routes:    slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
-		addresses: slices.DeleteFunc(slices.Clone(l.addresses), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
-		info:      l.info,
+		routes: slices.DeleteFunc(slices.Clone(l.routes),
+			func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
+		addresses: slices.DeleteFunc(slices.Clone(l.addresses),
+			func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
+		info: l.info,
 	}, nil
 }
 

@@ -98,7 +98,8 @@ func (h *Host) restoreDefaults(nic string, m *journal.Member, prefix string) err
 		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.notCopied != "" {
 			continue
 		}
-		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings, func(t tokenSetting) bool { return t.key == s.key })
+		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings,
+			func(t tokenSetting) bool { return t.key == s.key })
 		if isDefault(nic, s.key) || forToken {
 			keys = append(keys, s.key)
 		}
@@ -157,7 +158,7 @@ func unwritable(nic, key string) error {
 // ignoreReadOnly returns nil for an optional setting that cannot be written.
 func (h *Host) ignoreReadOnly(err error) error {
 	if err != nil && !rtnl.IsInjectedCrash(err) && isReadOnly(err) {
-		h.log.Debug("done without", "err", err)
+		h.log.Debug("optional setting skipped", "err", err)
 		return nil
 	}
 	return err

@@ -196,7 +196,8 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 // address that the LAN has just accepted needs no duplicate address detection.
 func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
-	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
+	if from.AdminUp && rtnl.HasConnectedRoute(a) &&
+		!slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	if a.Family() == unix.AF_INET6 && rtnl.AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
@@ -235,7 +236,7 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	defer h.mu.Unlock()
 	_, to, err := h.recordedMembers(adapter, nil)
 	if err != nil {
-		return fmt.Errorf("give addresses: %w", err)
+		return fmt.Errorf("assign addresses: %w", err)
 	}
 	r := journal.Record{Kind: journal.KindGive}
 	for _, p := range addresses {
@@ -247,18 +248,20 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	if err := h.journal.Write(r); err != nil {
 		return h.writeProblem(err)
 	}
-	if err := h.enableIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
-		return fmt.Errorf("give addresses: %w", err)
+	if err := h.enableIPv6(to, slices.ContainsFunc(addresses,
+		func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
+		return fmt.Errorf("assign addresses: %w", err)
 	}
 	for _, p := range addresses {
 		if err := h.rt.AddAddress(rtnl.NewAddress(p, adapter), to.Name); err != nil {
-			return fmt.Errorf("give addresses: %w", err)
+			return fmt.Errorf("assign addresses: %w", err)
 		}
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may exist until they are stripped.
-		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
-			return fmt.Errorf("give gateway %s: %w", gateway, err)
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE,
+			rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
+			return fmt.Errorf("assign gateway %s: %w", gateway, err)
 		}
 	}
 	return nil

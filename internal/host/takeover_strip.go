@@ -126,7 +126,7 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	if err := h.setFeatures(nic, features); err != nil {
 		return err
 	}
-	h.log.Warn("NIC goes on filtering VLANs: those on the adapter do not come in by it", "nic", nic)
+	h.log.Warn("NIC still filters VLANs: it receives none of the adapter's", "nic", nic)
 	return nil
 }
 

@@ -26,7 +26,9 @@ func (h *Host) SetAddr(name string, cidrs ...string) error {
 		if a.IP.To4() == nil {
 			a.Flags |= unix.IFA_F_NODAD
 		}
-		if err := h.withLink(name, "add "+c, func(l netlink.Link) error { return h.handle.AddrReplace(l, a) }); err != nil {
+		if err := h.withLink(name, "add "+c, func(l netlink.Link) error {
+			return h.handle.AddrReplace(l, a)
+		}); err != nil {
 			return err
 		}
 		if a.IP.To4() == nil {
@@ -38,8 +40,8 @@ func (h *Host) SetAddr(name string, cidrs ...string) error {
 	return nil
 }
 
-// awaitGroup waits until a host that has a carrier receives the solicitations for an IPv6 address. The kernel joins their
-// group later than it shows the address, and a lost solicitation costs a second.
+// awaitGroup waits until a host that has a carrier receives the solicitations for an IPv6 address. The kernel joins
+// their group later than it shows the address, and a lost solicitation costs a second.
 func (h *Host) awaitGroup(name string, ip net.IP) error {
 	group := fmt.Sprintf("ff0200000000000000000001ff%02x%02x%02x", ip[13], ip[14], ip[15])
 	deadline := time.Now().Add(settleTime)
@@ -83,8 +85,8 @@ func (h *Host) inGroup(name, group string) (joined bool, err error) {
 	return joined, err
 }
 
-// awaitUp waits until the kernel has finished setting a device up: before, the device drops frames and its bridge does not
-// forward.
+// awaitUp waits until the kernel has finished setting a device up: before, the device drops frames and its bridge does
+// not forward.
 func (h *Host) awaitUp(name string, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for {

@@ -39,11 +39,12 @@ type CableOptions struct {
 	HardwareB *Hardware
 }
 
-// Cable is a veth pair between two nodes. The kernel alone forwards its frames: measure gaps and rates on it. Both ends have
-// the same ifindex, each in its namespace: the kernel then regards them as NICs (iflink equals ifindex) and may report a
-// lost carrier up to a second later, as for hardware.
+// Cable is a veth pair between two nodes. The kernel alone forwards its frames: measure gaps and rates on it. Both ends
+// have the same ifindex, each in its namespace: the kernel then regards them as NICs (iflink equals ifindex) and may
+// report a lost carrier up to a second later, as for hardware.
 //
-// A's receive filter is at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS bypass it; a Wire filters these too.
+// A's receive filter is at B's tc egress. Frames that B sends with PACKET_QDISC_BYPASS bypass it; a Wire filters these
+// too.
 type Cable struct {
 	A, B End
 
@@ -167,8 +168,8 @@ func endAttrs(e End, mac net.HardwareAddr, mtu int) []*nl.RtAttr {
 	return attrs
 }
 
-// Cut takes A's carrier by setting B down: A's host sees an unplugged cable, B's a device set down. With a Wire both see an
-// unplugged cable.
+// Cut takes A's carrier by setting B down: A's host sees an unplugged cable, B's a device set down. With a Wire both
+// see an unplugged cable.
 func (c *Cable) Cut() error {
 	err := c.B.Node.base().Down(c.B.Name)
 	c.carrierChanged()
@@ -228,7 +229,8 @@ const (
 // Shape limits the rate at which a device transmits; 0: no limit.
 func (h *Host) Shape(name string, bitsPerSecond uint64) error {
 	return h.withLink(name, "shape", func(l netlink.Link) error {
-		attrs := netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}
+		attrs := netlink.QdiscAttrs{LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(1, 0),
+			Parent: netlink.HANDLE_ROOT}
 		if bitsPerSecond == 0 {
 			return h.handle.QdiscDel(&netlink.Tbf{QdiscAttrs: attrs})
 		}

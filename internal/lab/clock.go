@@ -18,7 +18,8 @@ func nanotime() int64 {
 	return ts.Nano()
 }
 
-// sleepUntil returns at a time or later, never before. It uses a timer of the kernel: Go's timers may be a millisecond late.
+// sleepUntil returns at a time or later, never before. It uses a timer of the kernel: Go's timers may be a millisecond
+// late.
 func sleepUntil(at int64) {
 	ts := unix.NsecToTimespec(at)
 	for errors.Is(unix.ClockNanosleep(unix.CLOCK_REALTIME, unix.TIMER_ABSTIME, &ts, nil), unix.EINTR) {
@@ -30,9 +31,9 @@ func exactTimers() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
-// preferThread raises the priority of the calling thread, so that a busy machine delays what is measured rather than the
-// measuring. Without the right to do so nothing changes. A real-time class hangs for up to a second: Go's locks spin, and
-// a real-time thread then starves an ordinary one on its processor that holds the lock.
+// preferThread raises the priority of the calling thread, so that a busy machine delays what is measured rather than
+// the measuring. Without the right to do so nothing changes. A real-time class hangs for up to a second: Go's locks
+// spin, and a real-time thread then starves an ordinary one on its processor that holds the lock.
 func preferThread() {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), -10)
 }

@@ -52,7 +52,8 @@ func (c *Command) start() error {
 			return fmt.Errorf("start %s: %w", c.Path, err)
 		}
 	}
-	for _, ns := range []struct{ fd, kind int }{{c.h.net, unix.CLONE_NEWNET}, {c.h.uts, unix.CLONE_NEWUTS}, {c.h.mnt, unix.CLONE_NEWNS}} {
+	for _, ns := range []struct{ fd, kind int }{{c.h.net, unix.CLONE_NEWNET}, {c.h.uts, unix.CLONE_NEWUTS},
+		{c.h.mnt, unix.CLONE_NEWNS}} {
 		if err := unix.Setns(ns.fd, ns.kind); err != nil {
 			return fmt.Errorf("start %s in %s: setns: %w", c.Path, c.h.Name, err)
 		}

@@ -1,6 +1,6 @@
-// Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs and TAPs, and sends traffic
-// between them. Tests and `nicteam demo` run on it. It does not touch the machine's own network. It needs root and Linux
-// 6.6 with BTF, and no other program.
+// Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs and TAPs, and sends
+// traffic between them. Tests and `nicteam demo` run on it. It does not touch the machine's own network. It needs root
+// and Linux 6.6 with BTF, and no other program.
 //
 //	func TestMain(m *testing.M) { labtest.Main(m) } // private namespaces for the whole test binary
 //
@@ -27,11 +27,11 @@
 //	Wire    two TAPs, frames forwarded by this process; most like hardware: carrier at both
 //	        ends, a NIC that can be unplugged, frames that a function can drop, repeat or change
 //
-// Both behave as NICs when the carrier goes: the kernel may report that a second later. A veth pair made by `ip link add` does
-// so or not, depending on its ifindexes.
+// Both behave as NICs when the carrier goes: the kernel may report that a second later. A veth pair made by `ip link
+// add` does so or not, depending on its ifindexes.
 //
-// The NICs of hosts filter what they receive by the kernel's lists, as hardware does. A test that receives on a device must
-// ask for it:
+// The NICs of hosts filter what they receive by the kernel's lists, as hardware does. A test that receives on a device
+// must ask for it:
 //
 //	own address, broadcast                always received
 //	another unicast address, a group      PACKET_ADD_MEMBERSHIP, a macvlan, an IP multicast group
@@ -39,12 +39,12 @@
 //	a port of a Switch                    receives everything
 //	end B of a Cable between two hosts    receives everything, unless CableOptions.HardwareB is set
 //
-// Hardware adds limits: few filter slots, a single MAC, no promiscuity, filtered VLANs, no segmentation or coalescing, and on a
-// Wire a carrier that is late, is lost by a change of MTU or MAC, or precedes frames or the speed.
+// Hardware adds limits: few filter slots, a single MAC, no promiscuity, filtered VLANs, no segmentation or coalescing,
+// and on a Wire a carrier that is late, is lost by a change of MTU or MAC, or precedes frames or the speed.
 //
-// A Switch drops LACPDUs, as bridges do. OVS speaks LACP: Open vSwitch, in a Host that cables connect to others. It alone needs
-// an installed package.
+// A Switch drops LACPDUs, as bridges do. OVS speaks LACP: Open vSwitch, in a Host that cables connect to others. It
+// alone needs an installed package.
 //
-// Isolate re-executes the program in private namespaces, so that the kernel removes what it made, whatever happens to it. What
-// is made is closed in reverse order all the same; closing twice is fine.
+// Isolate re-executes the program in private namespaces, so that the kernel removes what it made, whatever happens to
+// it. What is made is closed in reverse order all the same; closing twice is fine.
 package lab

@@ -28,12 +28,14 @@ func (r RoundTrips) Quantile(q float64) time.Duration {
 
 // String returns the usual figures.
 func (r RoundTrips) String() string {
-	return fmt.Sprintf("median %v, p99 %v of %d, %d lost", r.Quantile(0.5).Round(time.Microsecond), r.Quantile(0.99).Round(time.Microsecond), len(r.Times), r.Lost)
+	return fmt.Sprintf("median %v, p99 %v of %d, %d lost", r.Quantile(0.5).Round(time.Microsecond),
+		r.Quantile(0.99).Round(time.Microsecond), len(r.Times), r.Lost)
 }
 
 // Echo sends count datagrams one after the other, interval apart, from one host to an echo service on an
 // address of the other, and waits up to a second for each answer.
-func Echo(ctx context.Context, from, to *Host, address netip.Addr, count int, interval time.Duration) (RoundTrips, error) {
+func Echo(ctx context.Context, from, to *Host, address netip.Addr, count int,
+	interval time.Duration) (RoundTrips, error) {
 	var out RoundTrips
 	server, err := to.ListenPacket("udp", net.JoinHostPort(address.String(), "0"))
 	if err != nil {

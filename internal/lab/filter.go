@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attachIngress attaches a program to the ingress of a device of the host: by tcx, or before Linux 6.6 as a clsact filter.
+// attachIngress attaches a program to the ingress of a device of the host: by tcx, or before Linux 6.6 as a clsact
+// filter.
 func (h *Host) attachIngress(index int, p *ebpf.Program) (c io.Closer, err error) {
 	err = h.Do(func() error {
 		c, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
@@ -37,8 +38,9 @@ func (h *Host) addClsact(index int) error {
 
 func (h *Host) addFilter(index int, parent uint32, p *ebpf.Program) (io.Closer, error) {
 	f := &netlink.BpfFilter{
-		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: 1, Handle: 1, Protocol: unix.ETH_P_ALL},
-		Fd:          p.FD(), Name: "lab", DirectAction: true,
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Priority: 1, Handle: 1,
+			Protocol: unix.ETH_P_ALL},
+		Fd: p.FD(), Name: "lab", DirectAction: true,
 	}
 	if err := h.handle.FilterAdd(f); err != nil {
 		return nil, fmt.Errorf("add filter: %w", err)
@@ -59,8 +61,8 @@ func (f filter) Close() error {
 	return nil
 }
 
-// attachEgress attaches a program to the egress of a device of the host. It is a clsact filter on any kernel: with tcx a
-// dropped frame is an error for the sender.
+// attachEgress attaches a program to the egress of a device of the host. It is a clsact filter on any kernel: with tcx
+// a dropped frame is an error for the sender.
 func (h *Host) attachEgress(index int, p *ebpf.Program) (io.Closer, error) {
 	if err := h.addClsact(index); err != nil {
 		return nil, err

@@ -54,8 +54,8 @@ func (g *gaps) arrive(at int64) {
 	g.last = max(g.last, at)
 }
 
-// worst returns the longest gap that overlaps a span. Standstills are a union. The time from the last arrival to end counts,
-// so traffic that did not resume is a gap.
+// worst returns the longest gap that overlaps a span. Standstills are a union. The time from the last arrival to end
+// counts, so traffic that did not resume is a gap.
 func (g *gaps) worst(within Interval, standstills []Interval, end int64) Gap {
 	var out Gap
 	touches := func(i Interval) bool { return i.To >= within.From && i.From <= within.To }

@@ -31,8 +31,8 @@ type Hardware struct {
 	NoSegmentation bool
 	// NoCoalescing delivers received frames one by one, never as super-frames.
 	NoCoalescing bool
-	// NoTagInsertion makes the host write VLAN tags into the frames that the NIC transmits. The kernel always strips the
-	// outer tag of received frames before packet sockets see them.
+	// NoTagInsertion makes the host write VLAN tags into the frames that the NIC transmits. The kernel always strips
+	// the outer tag of received frames before packet sockets see them.
 	NoTagInsertion bool
 
 	// The fields below need a Wire. NewCable refuses them.

@@ -34,7 +34,9 @@ func TestLAGHold(t *testing.T) {
 			_, err := c.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 9, 0, 255), Port: 9})
 			labtest.Must(t, err)
 		}
-		labtest.Eventually(t, "all frames", func() bool { return received("eth0")-held+received("eth1")-other >= frames })
+		labtest.Eventually(t, "all frames", func() bool {
+			return received("eth0")-held+received("eth1")-other >= frames
+		})
 		return received("eth0") - held, received("eth1") - other
 	}
 	if held, _ := send(true); held != 0 {

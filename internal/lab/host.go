@@ -30,9 +30,9 @@ type Node interface {
 	isPort() bool
 }
 
-// Host is a network namespace that represents a machine: it has its own devices, loopback, sysctls and host name, and its
-// processes their own /sys, /run/nicteam, /etc/nicteam and /var/lib/nicteam. It has a name in /run/netns, so `ip netns exec
-// NAME` works. Methods may be called from any goroutine.
+// Host is a network namespace that represents a machine: it has its own devices, loopback, sysctls and host name, and
+// its processes their own /sys, /run/nicteam, /etc/nicteam and /var/lib/nicteam. It has a name in /run/netns, so `ip
+// netns exec NAME` works. Methods may be called from any goroutine.
 type Host struct {
 	Name string // unique on the machine; made of the name asked for
 

@@ -27,9 +27,9 @@ const (
 // lagSlots divides evenly by up to eight ports.
 const lagSlots = 840
 
-// LAG is a static LAG ("EtherChannel") of a switch's ports, as round-robin, xor and broadcast need: a frame received by one
-// port never leaves by another, and a frame to the LAG leaves by exactly one port that has a carrier. LACPDUs reach the
-// bridge like any other frame, which drops them.
+// LAG is a static LAG ("EtherChannel") of a switch's ports, as round-robin, xor and broadcast need: a frame received by
+// one port never leaves by another, and a frame to the LAG leaves by exactly one port that has a carrier. LACPDUs reach
+// the bridge like any other frame, which drops them.
 //
 //	bridge ── uplink (veth) ── eBPF: slot → port ──> port 1 … n
 //	                      <── eBPF: redirect ────── port 1 … n
@@ -92,7 +92,8 @@ func (g *LAG) build(spread Spread) (err error) {
 		return fmt.Errorf("make turn: %w", err)
 	}
 	defer turn.Close() // the program holds it
-	out, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, Instructions: lagOut(spread, g.slots.FD(), turn.FD())})
+	out, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS,
+		Instructions: lagOut(spread, g.slots.FD(), turn.FD())})
 	if err != nil {
 		return fmt.Errorf("load program: %w", err)
 	}
@@ -196,8 +197,8 @@ func (g *LAG) refresh() error {
 	return nil
 }
 
-// watch refreshes every few milliseconds, as fast as switches are: the kernel may report a lost carrier up to a second later,
-// but a reading shows it.
+// watch refreshes every few milliseconds, as fast as switches are: the kernel may report a lost carrier up to a second
+// later, but a reading shows it.
 func (g *LAG) watch() {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {

@@ -168,8 +168,10 @@ func TestNICFaults(t *testing.T) {
 	labtest.Must(t, w.A.Replug())
 	after, err := a.Handle().LinkByName("eth0")
 	labtest.Must(t, err)
-	if after.Attrs().HardwareAddr.String() != before.Attrs().HardwareAddr.String() || after.Attrs().Index == before.Attrs().Index {
-		t.Errorf("replugged: address %v index %d, before %v %d", after.Attrs().HardwareAddr, after.Attrs().Index, before.Attrs().HardwareAddr, before.Attrs().Index)
+	if after.Attrs().HardwareAddr.String() != before.Attrs().HardwareAddr.String() ||
+		after.Attrs().Index == before.Attrs().Index {
+		t.Errorf("replugged: address %v index %d, before %v %d", after.Attrs().HardwareAddr, after.Attrs().Index,
+			before.Attrs().HardwareAddr, before.Attrs().Index)
 	}
 	labtest.Must(t, a.SetAddr("eth0", "10.9.0.1/24"))
 	labtest.Eventually(t, "reachable again", func() bool { return reachable(t, a, b, "10.9.0.2") })
@@ -290,7 +292,8 @@ func TestLAG(t *testing.T) {
 					defer c.Close()
 					for i := range n {
 						// Another port each, so each is a flow of its own.
-						if _, err := c.WriteToUDP([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 9, 0, 255), Port: 9000 + i}); err != nil {
+						if _, err := c.WriteToUDP([]byte("x"),
+							&net.UDPAddr{IP: net.IPv4(10, 9, 0, 255), Port: 9000 + i}); err != nil {
 							return err
 						}
 					}
@@ -312,7 +315,9 @@ func TestLAG(t *testing.T) {
 			before = sum()
 			beforeB := receivedBy(b, "eth0")
 			sendBroadcasts(a, 100)
-			labtest.Eventually(t, "100 frames of the group", func() bool { return receivedBy(b, "eth0")-beforeB >= 100 })
+			labtest.Eventually(t, "100 frames of the group", func() bool {
+				return receivedBy(b, "eth0")-beforeB >= 100
+			})
 			if got := sum() - before; got > 10 {
 				t.Errorf("%d of the group's own frames came back", got)
 			}
@@ -353,7 +358,10 @@ func TestShape(t *testing.T) {
 				return shaped >= 0.75*rate
 			})
 			labtest.Must(t, line.Shape(0))
-			labtest.Eventually(t, "without shaping twice that", func() bool { free = transfer(100 << 20); return free >= 2*shaped })
+			labtest.Eventually(t, "without shaping twice that", func() bool {
+				free = transfer(100 << 20)
+				return free >= 2*shaped
+			})
 			t.Logf("shaped %.0f Mbit/s, free %.0f Mbit/s", shaped/1e6, free/1e6)
 		})
 	}

@@ -16,8 +16,8 @@ import (
 //	32  filling up to the size
 const markSize = 32
 
-// warmFlow marks the frames that precede a stream until one arrives: then neighbours are resolved, and frames that the kernel
-// queued meanwhile are not overtaken by frames that count.
+// warmFlow marks the frames that precede a stream until one arrives: then neighbours are resolved, and frames that the
+// kernel queued meanwhile are not overtaken by frames that count.
 const warmFlow = 1<<32 - 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

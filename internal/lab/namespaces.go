@@ -62,8 +62,8 @@ func mountSys() error {
 	return nil
 }
 
-// privateDir mounts an empty directory at path without creating a mount point on the disk: if the directory is missing, its
-// parent becomes an overlay in memory first.
+// privateDir mounts an empty directory at path without creating a mount point on the disk: if the directory is missing,
+// its parent becomes an overlay in memory first.
 func privateDir(path string) error {
 	if _, err := os.Stat(path); err != nil {
 		parent := filepath.Dir(path)

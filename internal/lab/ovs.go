@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OVS is Open vSwitch's user-space (netdev) switch in a host. Its daemons run in the host, with all files in a directory of
-// their own. It does not touch an installed service and does not use the kernel module. It is configured by ovs-vsctl.
+// OVS is Open vSwitch's user-space (netdev) switch in a host. Its daemons run in the host, with all files in a
+// directory of their own. It does not touch an installed service and does not use the kernel module. It is configured
+// by ovs-vsctl.
 //
 //	ovsdb-server ── conf.db
 //	ovs-vswitchd ── packet sockets ── eth1, eth2, …  of the host
@@ -71,7 +72,8 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 	if _, err := o.run(ctx, "ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema"); err != nil {
 		return err
 	}
-	if o.database, err = o.daemon("ovsdb-server", conf, "--remote=p"+o.db, "--unixctl="+filepath.Join(o.dir, "ovsdb.ctl"),
+	if o.database, err = o.daemon("ovsdb-server", conf, "--remote=p"+o.db,
+		"--unixctl="+filepath.Join(o.dir, "ovsdb.ctl"),
 		"--log-file="+filepath.Join(o.dir, "ovsdb.log")); err != nil {
 		return err
 	}
@@ -82,7 +84,8 @@ func (o *OVS) start(ctx context.Context, options OVSOptions) (err error) {
 		return err
 	}
 	// Read once, when the switch starts.
-	if err := o.Set(ctx, "--no-wait", "set", "Open_vSwitch", ".", fmt.Sprintf("other_config:userspace-tso-enable=%v", options.TSO)); err != nil {
+	if err := o.Set(ctx, "--no-wait", "set", "Open_vSwitch",
+		".", fmt.Sprintf("other_config:userspace-tso-enable=%v", options.TSO)); err != nil {
 		return err
 	}
 	return o.Resume(ctx)
@@ -122,7 +125,8 @@ func (o *OVS) Resume(ctx context.Context) (err error) {
 	if o.switchd != nil {
 		return nil
 	}
-	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(), "--log-file="+o.logFile()); err != nil {
+	if o.switchd, err = o.daemon("ovs-vswitchd", o.db, "--disable-system", "--unixctl="+o.control(),
+		"--log-file="+o.logFile()); err != nil {
 		return err
 	}
 	if err := o.awaitSocket(ctx, o.control(), o.switchd); err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// OVSBond is ports of an OVS that are one link by LACP. The zero value of each field but Ports is a default. A bond of one port
-// has its NIC's name and is, as the switch says by LACP, individual.
+// OVSBond is ports of an OVS that are one link by LACP. The zero value of each field but Ports is a default. A bond of
+// one port has its NIC's name and is, as the switch says by LACP, individual.
 type OVSBond struct {
 	Name    string
 	Ports   []string // NICs of the host
@@ -83,7 +83,8 @@ type OVSInfo struct {
 // Works reports whether both ends are collecting and distributing, and the switch has enabled the member.
 func (m *OVSMember) Works() bool {
 	both := func(i OVSInfo) bool {
-		return strings.Contains(i.State, "synchronized") && strings.Contains(i.State, "collecting") && strings.Contains(i.State, "distributing")
+		return strings.Contains(i.State, "synchronized") && strings.Contains(i.State, "collecting") &&
+			strings.Contains(i.State, "distributing")
 	}
 	return m.Receive == "current" && m.Attached && m.Enabled && both(m.Actor) && both(m.Partner)
 }

@@ -19,8 +19,10 @@ func TestOVSPartner(t *testing.T) {
 	o, err := lab.NewOVS(t.Context(), h, lab.OVSOptions{})
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, o.Close()) })
-	labtest.Must(t, o.Bridge(t.Context(), "br-a", []lab.OVSBond{{Name: "bond-a", Ports: []string{"a-eth1", "a-eth2"}, Fast: true, Key: 7}}))
-	labtest.Must(t, o.Bridge(t.Context(), "br-b", []lab.OVSBond{{Name: "bond-b", Ports: []string{"b-eth1", "b-eth2"}, Passive: true, System: "02:00:00:00:0b:01"}}))
+	labtest.Must(t, o.Bridge(t.Context(), "br-a",
+		[]lab.OVSBond{{Name: "bond-a", Ports: []string{"a-eth1", "a-eth2"}, Fast: true, Key: 7}}))
+	labtest.Must(t, o.Bridge(t.Context(), "br-b", []lab.OVSBond{{Name: "bond-b", Ports: []string{"b-eth1", "b-eth2"},
+		Passive: true, System: "02:00:00:00:0b:01"}}))
 	members := func(bond string) []lab.OVSMember {
 		t.Helper()
 		m, err := o.LACP(t.Context(), bond)
@@ -42,8 +44,10 @@ func TestOVSPartner(t *testing.T) {
 		return got
 	}
 	m := working("both members work", 2)[0]
-	if m.Actor.Key != 7 || m.Partner.System != "02:00:00:00:0b:01" || m.Actor.State != "activity timeout aggregation synchronized collecting distributing" ||
-		m.Partner.State != "aggregation synchronized collecting distributing" || m.Actor.Port == 0 || m.Actor.Priority == 0 || m.Received == 0 || m.Sent == 0 {
+	if m.Actor.Key != 7 || m.Partner.System != "02:00:00:00:0b:01" ||
+		m.Actor.State != "activity timeout aggregation synchronized collecting distributing" ||
+		m.Partner.State != "aggregation synchronized collecting distributing" || m.Actor.Port == 0 ||
+		m.Actor.Priority == 0 || m.Received == 0 || m.Sent == 0 {
 		t.Errorf("member %+v", m)
 	}
 	said, err := o.Bond(t.Context(), "bond-a")

@@ -24,14 +24,14 @@ type linkState struct {
 	ups     uint64 // how often the carrier came up
 }
 
-// reset is for a NIC that was put into its slot.
+// reset prepares the state of a NIC that is plugged in.
 func (s *linkState) reset() {
 	s.up.Store(false)
 	s.blackhole.Store(false)
 	s.resets = 0
 }
 
-// forwards reports whether frames pass the NIC: not once the line is cut, not before the carrier has come.
+// forwards reports whether frames pass the NIC: the line is not cut and the carrier is up.
 func (n *NIC) forwards() bool { return n.carrier.Load() && n.link.up.Load() }
 
 // SetCarrier sets the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no frame passes the
@@ -76,7 +76,7 @@ func (n *NIC) setKernelCarrier() error {
 	return nil
 }
 
-// carrierUp begins what follows a carrier, before the host can see it. The caller holds mu.
+// carrierUp applies SpeedUnknown and LosesFirst before the host can see the carrier. The caller holds mu.
 func (n *NIC) carrierUp() error {
 	n.link.ups++
 	if n.hw.LosesFirst > 0 {

@@ -106,7 +106,8 @@ func TestSpeedComesLater(t *testing.T) {
 
 func TestNICLosesFirstFrames(t *testing.T) {
 	a, b := labtest.Host(t, "a"), labtest.Host(t, "b")
-	w := labtest.Wire(t, a, "eth0", b, "eth0", lab.WireOptions{MACA: ownMAC, HardwareA: lab.Hardware{LosesFirst: never}})
+	w := labtest.Wire(t, a, "eth0", b, "eth0",
+		lab.WireOptions{MACA: ownMAC, HardwareA: lab.Hardware{LosesFirst: never}})
 	x := &bench{T: t, a: a, in: listenRaw(t, a, "eth0"), out: listenRaw(t, b, "eth0")}
 	lostA, lostB := w.A.Lost(), w.B.Lost()
 	x.send(ownMAC)

@@ -76,7 +76,8 @@ func (r *Running) receive() {
 		for i := range messages {
 			messages[i].header.SetControllen(control)
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.in), uintptr(unsafe.Pointer(&messages[0])), receiveBatch, unix.MSG_WAITFORONE, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.in), uintptr(unsafe.Pointer(&messages[0])),
+			receiveBatch, unix.MSG_WAITFORONE, 0, 0)
 		switch {
 		case errno == unix.EAGAIN || errno == unix.EINTR:
 			if r.endOfDay.Load() {
@@ -119,7 +120,8 @@ func (r *Running) count(payload []byte, at int64) {
 func stamp(control []byte) int64 {
 	for len(control) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&control[0]))
-		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(control) >= unix.CmsgLen(int(unsafe.Sizeof(unix.Timespec{}))) {
+		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS &&
+			len(control) >= unix.CmsgLen(int(unsafe.Sizeof(unix.Timespec{}))) {
 			return (*unix.Timespec)(unsafe.Pointer(&control[unix.CmsgLen(0)])).Nano()
 		}
 		skip := unix.CmsgSpace(int(h.Len) - unix.CmsgLen(0))

@@ -9,9 +9,9 @@ import (
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v3" rxfilter bpf/rxfilter.c -- -I/usr/include/x86_64-linux-gnu
 
-// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, so that a filtered frame never
-// reaches the device's host. The program reads the kernel's lists for each frame, so that an address counts as soon as the
-// call that added it returns.
+// rxFilter is the receive filter of a device: an eBPF program at the far end of its line, so that a filtered frame
+// never reaches the device's host. The program reads the kernel's lists for each frame, so that an address counts as
+// soon as the call that added it returns.
 //
 //	far end transmits ── tc egress of the veth, or the TAP's filter ── unless filtered: device
 //

@@ -149,7 +149,9 @@ func (b *bench) member(option int, kind uint16, mac net.HardwareAddr) {
 	copy(m.Address[:], mac)
 	rc, err := b.in.SyscallConn()
 	labtest.Must(b, err)
-	labtest.Must(b, rc.Control(func(fd uintptr) { err = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, &m) }))
+	labtest.Must(b, rc.Control(func(fd uintptr) {
+		err = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, option, &m)
+	}))
 	labtest.Must(b, err)
 }
 
@@ -189,7 +191,8 @@ func TestNICsFilter(t *testing.T) {
 		labtest.Must(b, b.a.Handle().SetPromiscOff(l))
 		labtest.Must(b, b.a.Handle().LinkSetHardwareAddr(l, thirdMAC))
 		b.want("with another address", "third")
-		mv := &netlink.Macvlan{LinkAttrs: netlink.LinkAttrs{Name: "mv0", ParentIndex: l.Attrs().Index, HardwareAddr: ownMAC},
+		mv := &netlink.Macvlan{LinkAttrs: netlink.LinkAttrs{Name: "mv0", ParentIndex: l.Attrs().Index,
+			HardwareAddr: ownMAC},
 			Mode: netlink.MACVLAN_MODE_BRIDGE}
 		labtest.Must(b, b.a.Handle().LinkAdd(mv))
 		labtest.Must(b, b.a.Up("mv0"))

@@ -74,7 +74,8 @@ func (r *Running) send() {
 	}
 }
 
-// warmUp sends frames that do not count until one arrives, for a short time: a stream may start while the network is down.
+// warmUp sends frames that do not count until one arrives, for a short time: a stream may start while the network is
+// down.
 func (r *Running) warmUp(payload []byte) {
 	mark{run: r.run, flow: warmFlow}.put(payload)
 	const tries = 40
@@ -108,8 +109,8 @@ func (r *Running) sendOne(n int, payload []byte, now int64) int {
 	}
 }
 
-// lateness up to here is due to timers and scheduling: the sender catches up by sending the frames that are due. More moves
-// the schedule.
+// lateness up to here is due to timers and scheduling: the sender catches up by sending the frames that are due. More
+// moves the schedule.
 const lateness = 500 * time.Microsecond
 
 // schedule says when the next frame is due, all in nanoseconds.

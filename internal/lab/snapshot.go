@@ -24,9 +24,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Snapshot is a host's network state as lines in a stable order: links, addresses, routes of every
-// table, rules, permanent neighbours, proxies, queueing disciplines and filters with all their attributes, sysctls, ethtool
-// features, eBPF programs and the nftables rule set. Counters and time stamps are left out.
+// Snapshot is a host's network state as lines in a stable order: links, addresses, routes of every table, rules,
+// permanent neighbours, proxies, queueing disciplines and filters with all their attributes, sysctls, ethtool features,
+// eBPF programs and the nftables rule set. Counters and time stamps are left out.
 type Snapshot []string
 
 // String returns the lines.
@@ -68,8 +68,8 @@ func TakeSnapshot(h *Host) (Snapshot, error) {
 	return t.lines, nil
 }
 
-// SettledSnapshot waits until the kernel has nothing pending, such as duplicate address detection or a carrier change, and
-// reads the state then.
+// SettledSnapshot waits until the kernel has nothing pending, such as duplicate address detection or a carrier change,
+// and reads the state then.
 func SettledSnapshot(ctx context.Context, h *Host) (Snapshot, error) {
 	last, err := TakeSnapshot(h)
 	for ; err == nil; err = sleep(ctx, 100*time.Millisecond) {
@@ -166,7 +166,8 @@ func (t *snapshotter) links() error {
 func linkAttr(kind uint16, value []byte) (string, bool) {
 	kind &^= unix.NLA_F_NESTED
 	switch kind {
-	case unix.IFLA_STATS, unix.IFLA_STATS64, unix.IFLA_CARRIER_CHANGES, unix.IFLA_CARRIER_UP_COUNT, unix.IFLA_CARRIER_DOWN_COUNT, unix.IFLA_MAP, unix.IFLA_IFNAME:
+	case unix.IFLA_STATS, unix.IFLA_STATS64, unix.IFLA_CARRIER_CHANGES, unix.IFLA_CARRIER_UP_COUNT,
+		unix.IFLA_CARRIER_DOWN_COUNT, unix.IFLA_MAP, unix.IFLA_IFNAME:
 		return "", false
 	case unix.IFLA_ADDRESS:
 		return "address " + net.HardwareAddr(value).String(), true
@@ -258,7 +259,8 @@ func (t *snapshotter) perLink() error {
 		for f, on := range features {
 			t.add("feature %s %s %v", name, f, on)
 		}
-		for what, at := range map[string]ebpf.AttachType{"ingress": ebpf.AttachTCXIngress, "egress": ebpf.AttachTCXEgress} {
+		for what, at := range map[string]ebpf.AttachType{"ingress": ebpf.AttachTCXIngress,
+			"egress": ebpf.AttachTCXEgress} {
 			if err := t.programs(index, what, at); err != nil {
 				return err
 			}

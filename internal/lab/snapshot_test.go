@@ -43,11 +43,13 @@ func TestSnapshotSeesChanges(t *testing.T) {
 	addr, err := netlink.ParseAddr("10.9.0.50/24")
 	labtest.Must(t, err)
 	addr.ValidLft, addr.PreferedLft = 1000, 500
-	neighbour := &netlink.Neigh{LinkIndex: index, IP: ip, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}, State: unix.NUD_PERMANENT}
+	neighbour := &netlink.Neigh{LinkIndex: index, IP: ip, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1},
+		State: unix.NUD_PERMANENT}
 	route := &netlink.Route{LinkIndex: index, Dst: dst, Gw: net.IPv4(10, 9, 0, 2), Table: 77, Priority: 5, MTU: 1400}
 	rule := netlink.NewRule()
 	rule.Table, rule.Priority, rule.IifName = 77, 100, "eth0"
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "passes", Type: ebpf.SchedCLS, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "passes", Type: ebpf.SchedCLS,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 	labtest.Must(t, err)
 	t.Cleanup(func() { p.Close() })
 	var program link.Link
@@ -57,11 +59,13 @@ func TestSnapshotSeesChanges(t *testing.T) {
 			return err
 		})
 	}
-	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	clsact := &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0),
+		Parent: netlink.HANDLE_CLSACT}}
 	filter := func(parent uint32) func() error {
 		return func() error {
 			f := &netlink.BpfFilter{Fd: p.FD(), Name: "passes", DirectAction: true,
-				FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Handle: 1, Protocol: unix.ETH_P_ALL, Priority: 1}}
+				FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: parent, Handle: 1, Protocol: unix.ETH_P_ALL,
+					Priority: 1}}
 			return errors.Join(h.QdiscAdd(clsact), h.FilterAdd(f))
 		}
 	}
@@ -70,18 +74,36 @@ func TestSnapshotSeesChanges(t *testing.T) {
 		do, undo func() error
 		want     string
 	}{
-		{"address with a lifetime", func() error { return h.AddrAdd(dev, addr) }, func() error { return h.AddrDel(dev, addr) }, "+ address eth0"},
-		{"route", func() error { return h.RouteAdd(route) }, func() error { return h.RouteDel(route) }, "+ route family 2"},
+		{"address with a lifetime", func() error { return h.AddrAdd(dev, addr) }, func() error {
+			return h.AddrDel(dev, addr)
+		}, "+ address eth0"},
+		{"route", func() error { return h.RouteAdd(route) }, func() error {
+			return h.RouteDel(route)
+		}, "+ route family 2"},
 		{"rule", func() error { return h.RuleAdd(rule) }, func() error { return h.RuleDel(rule) }, "+ rule family 2"},
-		{"neighbour", func() error { return h.NeighSet(neighbour) }, func() error { return h.NeighDel(neighbour) }, "+ neighbour eth0"},
-		{"MTU", func() error { return h.LinkSetMTU(dev, 1400) }, func() error { return h.LinkSetMTU(dev, 1500) }, "+ link eth0 mtu 1400"},
-		{"promiscuous", func() error { return h.SetPromiscOn(dev) }, func() error { return h.SetPromiscOff(dev) }, "+ link eth0 promiscuity 1"},
+		{"neighbour", func() error { return h.NeighSet(neighbour) }, func() error {
+			return h.NeighDel(neighbour)
+		}, "+ neighbour eth0"},
+		{"MTU", func() error { return h.LinkSetMTU(dev, 1400) }, func() error {
+			return h.LinkSetMTU(dev, 1500)
+		}, "+ link eth0 mtu 1400"},
+		{"promiscuous", func() error { return h.SetPromiscOn(dev) }, func() error {
+			return h.SetPromiscOff(dev)
+		}, "+ link eth0 promiscuity 1"},
 		{"sysctl", setIgnore, unsetIgnore, "+ sysctl net/ipv4/conf/eth0/arp_ignore = 1"},
-		{"qdisc", func() error { return a.Shape("eth0", 1e8) }, func() error { return a.Shape("eth0", 0) }, "+ qdisc eth0"},
+		{"qdisc", func() error { return a.Shape("eth0", 1e8) }, func() error {
+			return a.Shape("eth0", 0)
+		}, "+ qdisc eth0"},
 		{"tcx program", attach, func() error { return program.Close() }, `+ bpf eth0 tcx ingress 0: program `},
-		{"clsact", func() error { return h.QdiscAdd(clsact) }, func() error { return h.QdiscDel(clsact) }, "+ qdisc eth0 handle 0xffff0000"},
-		{"filter on ingress", filter(netlink.HANDLE_MIN_INGRESS), func() error { return h.QdiscDel(clsact) }, "+ filter eth0 handle 0x1 parent 0xfffffff2"},
-		{"filter on egress", filter(netlink.HANDLE_MIN_EGRESS), func() error { return h.QdiscDel(clsact) }, "+ filter eth0 handle 0x1 parent 0xfffffff3"},
+		{"clsact", func() error { return h.QdiscAdd(clsact) }, func() error {
+			return h.QdiscDel(clsact)
+		}, "+ qdisc eth0 handle 0xffff0000"},
+		{"filter on ingress", filter(netlink.HANDLE_MIN_INGRESS), func() error {
+			return h.QdiscDel(clsact)
+		}, "+ filter eth0 handle 0x1 parent 0xfffffff2"},
+		{"filter on egress", filter(netlink.HANDLE_MIN_EGRESS), func() error {
+			return h.QdiscDel(clsact)
+		}, "+ filter eth0 handle 0x1 parent 0xfffffff3"},
 		{"nft", nft("add", "table", "netdev", "x"), nft("delete", "table", "netdev", "x"), "+ nft 0000 table netdev x"},
 	}
 	before := labtest.Settled(t, a)

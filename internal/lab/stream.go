@@ -29,8 +29,9 @@ type Stream struct {
 
 // Running is a stream under way.
 //
-// The sender keeps an even rate: if it wakes late because the machine stood still, its schedule moves by as much, so that no
-// burst follows, and the time without sending is subtracted from the net gaps like the standstills of the witness.
+// The sender keeps an even rate: if it wakes late because the machine stood still, its schedule moves by as much, so
+// that no burst follows, and the time without sending is subtracted from the net gaps like the standstills of the
+// witness.
 type Running struct {
 	s       Stream
 	run     uint32
@@ -94,7 +95,8 @@ func (r Report) Clean() bool {
 // String is one line of figures.
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "sent %d, received %d, lost %d, duplicated %d, reordered %d, corrupt %d", r.Sent, r.Received, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+	fmt.Fprintf(&b, "sent %d, received %d, lost %d, duplicated %d, reordered %d, corrupt %d", r.Sent, r.Received,
+		r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
 	if r.Refused > 0 {
 		fmt.Fprintf(&b, ", refused %d", r.Refused)
 	}
@@ -236,7 +238,8 @@ func (r *Running) Report() Report {
 	defer r.mu.Unlock()
 	for i := range r.flows {
 		t, f := &r.flows[i], &out.Flows[i]
-		f.Sent, f.Received, f.Duplicated, f.Reordered = max(r.sent[i].Load(), t.next), t.distinct, t.duplicated, t.reordered
+		f.Sent, f.Received, f.Duplicated, f.Reordered = max(r.sent[i].Load(), t.next), t.distinct, t.duplicated,
+			t.reordered
 		f.Lost = f.Sent - f.Received
 		f.Gap = t.gaps.worst(always, still, end)
 		f.Missing = t.missing(f.Sent, 8)

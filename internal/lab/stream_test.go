@@ -162,7 +162,8 @@ func TestStreamMeasuresGap(t *testing.T) {
 	got, err := r.Stop()
 	labtest.Must(t, err)
 	t.Logf("hole of %v: gap %v, of a flow %v; %v", took, all, flow, got)
-	if all.Length < 49*time.Millisecond || all.Length > took+20*time.Millisecond || all.Net > all.Length || flow.Length < all.Length {
+	if all.Length < 49*time.Millisecond || all.Length > took+20*time.Millisecond || all.Net > all.Length ||
+		flow.Length < all.Length {
 		t.Errorf("gap %v, of a flow %v, want about %v", all, flow, took)
 	}
 	if got.Lost == 0 || got.Duplicated+got.Corrupt != 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// SwallowFromA drops what A transmits, without a sign at A: an eBPF program at B drops it before anything sees it, packet
-// sockets included.
+// SwallowFromA drops what A transmits, without a sign at A: an eBPF program at B drops it before anything sees it,
+// packet sockets included.
 func (c *Cable) SwallowFromA(on bool) error {
 	// Generic XDP leaves the NIC's offloads, and so A's, unchanged.
 	return c.swallow(&c.fromA, ebpf.XDP, xdpDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
@@ -21,13 +21,15 @@ func (c *Cable) SwallowFromA(on bool) error {
 // SwallowFromB drops what B transmits, without a sign at A. B's own packet sockets may still see it.
 func (c *Cable) SwallowFromB(on bool) error {
 	return c.swallow(&c.fromB, ebpf.SchedCLS, tcDrop, on, func(index int, drop *ebpf.Program) (link.Link, error) {
-		return link.AttachTCX(link.TCXOptions{Interface: index, Program: drop, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+		return link.AttachTCX(link.TCXOptions{Interface: index, Program: drop, Attach: ebpf.AttachTCXEgress,
+			Anchor: link.Head()})
 	})
 }
 
 const xdpDrop = 1
 
-func (c *Cable) swallow(held *link.Link, kind ebpf.ProgramType, verdict int32, on bool, attach func(index int, drop *ebpf.Program) (link.Link, error)) error {
+func (c *Cable) swallow(held *link.Link, kind ebpf.ProgramType, verdict int32, on bool,
+	attach func(index int, drop *ebpf.Program) (link.Link, error)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if on == (*held != nil) {

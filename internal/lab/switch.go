@@ -15,8 +15,8 @@ type SwitchOptions struct {
 	Flooding bool
 }
 
-// Switch is a bridge in a network namespace of its own. The devices of cables and wires that end in it are its ports. It has no
-// IP and sends no frame of its own.
+// Switch is a bridge in a network namespace of its own. The devices of cables and wires that end in it are its ports.
+// It has no IP and sends no frame of its own.
 type Switch struct {
 	*Host
 
@@ -85,7 +85,9 @@ func (s *Switch) enslave(name string) error {
 	if err != nil {
 		return fmt.Errorf("find bridge: %w", err)
 	}
-	if err := s.withLink(name, "make a port of", func(l netlink.Link) error { return s.handle.LinkSetMaster(l, br) }); err != nil {
+	if err := s.withLink(name, "make a port of", func(l netlink.Link) error {
+		return s.handle.LinkSetMaster(l, br)
+	}); err != nil {
 		return err
 	}
 	return s.Up(name)

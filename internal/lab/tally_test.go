@@ -68,7 +68,8 @@ func TestTallyAgainstSets(t *testing.T) {
 			highest = max(highest, s)
 		}
 		if y.distinct != uint64(len(seen)) || y.duplicated != duplicated || y.reordered != reordered {
-			t.Fatalf("distinct %d, duplicated %d, reordered %d; want %d, %d, %d", y.distinct, y.duplicated, y.reordered, len(seen), duplicated, reordered)
+			t.Fatalf("distinct %d, duplicated %d, reordered %d; want %d, %d, %d", y.distinct, y.duplicated, y.reordered,
+				len(seen), duplicated, reordered)
 		}
 		var lost uint64
 		for _, s := range y.missing(301, 1000) {
@@ -101,7 +102,8 @@ func TestGap(t *testing.T) {
 	}{
 		{"no standstill", Interval{0, 100 * ms}, nil, 0, 50e6, 50e6, 34},
 		{"standstill in the longest", Interval{0, 100 * ms}, []Interval{{40 * ms, 80 * ms}}, 0, 50e6, 30e6, 3},
-		{"overlapping standstills", Interval{0, 100 * ms}, []Interval{{1 * ms, 31 * ms}, {35 * ms, 60 * ms}, {36 * ms, 50 * ms}, {59 * ms, 70 * ms}}, 0, 50e6, 15e6, 34},
+		{"overlapping standstills", Interval{0, 100 * ms}, []Interval{{1 * ms, 31 * ms}, {35 * ms, 60 * ms},
+			{36 * ms, 50 * ms}, {59 * ms, 70 * ms}}, 0, 50e6, 15e6, 34},
 		{"standstill is all", Interval{30 * ms, 100 * ms}, []Interval{{0, 100 * ms}}, 0, 50e6, 0, 0},
 		{"only the first", Interval{0, 10 * ms}, nil, 0, 30e6, 30e6, 3},
 		{"never came back", Interval{0, 500 * ms}, nil, 300 * ms, 215e6, 215e6, 85},

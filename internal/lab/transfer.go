@@ -148,11 +148,14 @@ func (s *FileServer) SHA256(seed uint64, size int64) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Fetch downloads a file and returns the SHA-256 of what arrived. progress, if not nil, is called with the octets so far.
-func (s *FileServer) Fetch(ctx context.Context, from *Host, seed uint64, size int64, progress func(int64)) (sha string, r Rate, err error) {
+// Fetch downloads a file and returns the SHA-256 of what arrived. progress, if not nil, is called with the octets so
+// far.
+func (s *FileServer) Fetch(ctx context.Context, from *Host, seed uint64, size int64,
+	progress func(int64)) (sha string, r Rate, err error) {
 	transport := &http.Transport{DialContext: from.Dial, DisableKeepAlives: true}
 	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/%d/%d", s.Address, seed, size), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/%d/%d", s.Address, seed, size),
+		nil)
 	if err != nil {
 		return "", r, fmt.Errorf("fetch: %w", err)
 	}

@@ -74,7 +74,9 @@ func setCarrier(f *os.File, on bool) error {
 		return err
 	}
 	var errno error
-	if err := rc.Control(func(fd uintptr) { errno = unix.IoctlSetPointerInt(int(fd), unix.TUNSETCARRIER, value) }); err != nil {
+	if err := rc.Control(func(fd uintptr) {
+		errno = unix.IoctlSetPointerInt(int(fd), unix.TUNSETCARRIER, value)
+	}); err != nil {
 		return err
 	}
 	return errno
@@ -128,7 +130,8 @@ func ethtoolIoctl(name string, data unsafe.Pointer) error {
 	}
 	copy(req.name[:unix.IFNAMSIZ-1], name)
 	req.data = data
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
+		uintptr(unsafe.Pointer(&req))); errno != 0 {
 		return errno
 	}
 	return nil

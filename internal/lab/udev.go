@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: it replaces a random address
-// (addr_assign_type NET_ADDR_RANDOM). Like udevd it reads the device when that is announced, and acts later, whatever has
-// happened to the device since.
+// Udev does to new devices of a host what systemd-udevd does under MACAddressPolicy=persistent: it replaces a random
+// address (addr_assign_type NET_ADDR_RANDOM). Like udevd it reads the device when that is announced, and acts later,
+// whatever has happened to the device since.
 type Udev struct {
 	h     *Host
 	delay time.Duration

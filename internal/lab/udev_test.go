@@ -34,7 +34,8 @@ func TestUdevGivesAddresses(t *testing.T) {
 	was := addressOf(t, h, "before")
 	u := labtest.Udev(t, h, time.Millisecond)
 	set := net.HardwareAddr{2, 0, 0, 0, 0, 7}
-	labtest.Must(t, h.Handle().LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "set", HardwareAddr: set}, PeerName: "other", PeerHardwareAddr: set}))
+	labtest.Must(t, h.Handle().LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "set", HardwareAddr: set},
+		PeerName: "other", PeerHardwareAddr: set}))
 	addTAP(t, h, "late") // after the others, so that they have been looked at
 	labtest.Eventually(t, "a new TAP has an address of udev's", func() bool {
 		gave := u.Assigned()

@@ -12,18 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// VirtioVariable is the environment variable with the path of the network namespace of the machine's virtio NICs. A machine
-// of internal/lab/kernels sets it.
+// VirtioVariable is the environment variable with the path of the network namespace of the machine's virtio NICs. A
+// machine of internal/lab/kernels sets it.
 const VirtioVariable = "LAB_VIRTIO_NETNS"
 
-// VirtioMAC begins the addresses of such NICs. The number of a pair that QEMU has connected follows, and an end, 0 or 1.
+// VirtioMAC begins the addresses of such NICs. The number of a pair that QEMU has connected follows, and an end, 0 or
+// 1.
 var VirtioMAC = []byte{0x52, 0x54, 0x00, 0x6c}
 
 // ErrNoVirtio says that no pair of virtio NICs is free.
 var ErrNoVirtio = errors.New("no free pair of virtio NICs: make test-kernels makes a machine that has some")
 
-// VirtioCable connects two nodes by two virtio NICs that QEMU has connected. Unlike veth and TAP they filter as hardware does:
-// a frame to an address that is not in the filter is dropped before the kernel sees it.
+// VirtioCable connects two nodes by two virtio NICs that QEMU has connected. Unlike veth and TAP they filter as
+// hardware does: a frame to an address that is not in the filter is dropped before the kernel sees it.
 type VirtioCable struct {
 	A, B End
 	pair byte
@@ -53,7 +54,8 @@ func NewVirtioCable(a Node, nameA string, b Node, nameB string) (*VirtioCable, e
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name, nameB, err), c.returnNICs())
+		return nil, errors.Join(fmt.Errorf("virtio cable %s %s to %s %s: %w", a.base().Name, nameA, b.base().Name,
+			nameB, err), c.returnNICs())
 	}
 	return c, nil
 }
@@ -113,7 +115,8 @@ func (c *VirtioCable) moveIn(m *netlink.Handle, end byte, e End) error {
 	l, err := c.find(m, end)
 	if err == nil {
 		// A name that no node uses, or the move would fail.
-		err = errors.Join(m.LinkSetDown(l), m.LinkSetName(l, fmt.Sprintf("virtio%d.%d", c.pair, end)), m.LinkSetNsFd(l, e.Node.base().net))
+		err = errors.Join(m.LinkSetDown(l), m.LinkSetName(l, fmt.Sprintf("virtio%d.%d", c.pair, end)),
+			m.LinkSetNsFd(l, e.Node.base().net))
 	}
 	if err == nil {
 		l, err = c.find(e.Node.base().handle, end)
@@ -146,7 +149,8 @@ func (c *VirtioCable) returnNICs() error {
 			continue // it has been moved, or the node was closed, and the kernel moved it
 		}
 		for what, err := range map[string]error{
-			"set down": h.LinkSetDown(l), "rename": h.LinkSetName(l, fmt.Sprintf("virtio%d.%d", c.pair, i)), "move": h.LinkSetNsFd(l, int(ns)),
+			"set down": h.LinkSetDown(l), "rename": h.LinkSetName(l, fmt.Sprintf("virtio%d.%d", c.pair, i)),
+			"move": h.LinkSetNsFd(l, int(ns)),
 		} {
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s end %d of virtio pair %d: %w", what, i, c.pair, err))

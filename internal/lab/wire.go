@@ -27,8 +27,8 @@ type WireOptions struct {
 //
 //	A's host ── TAP ⇄ a goroutine each way (forward) ⇄ TAP ── B's host or switch
 //
-// Unlike veth, such a NIC looks like hardware to its host: iflink equals ifindex, the carrier changes at both ends without
-// either being set down, frames can be lost in one direction without a sign, and a NIC can be unplugged.
+// Unlike veth, such a NIC looks like hardware to its host: iflink equals ifindex, the carrier changes at both ends
+// without either being set down, frames can be lost in one direction without a sign, and a NIC can be unplugged.
 type Wire struct {
 	A, B *NIC
 }
@@ -139,9 +139,9 @@ func (n *NIC) SwallowTx(on bool) { n.swallowTx.Store(on) }
 // SwallowRx drops what the NIC would receive, without a sign.
 func (n *NIC) SwallowRx(on bool) { n.swallowRx.Store(on) }
 
-// Filter sets a function that the wire's goroutine calls with each frame that the host transmits on the NIC. It returns how
-// often the frame arrives, 0 to drop it; it may change the frame and must not keep it. Nil removes it. A frame may be a
-// super-frame of up to 64 KiB, unless WireOptions.NoOffload is set.
+// Filter sets a function that the wire's goroutine calls with each frame that the host transmits on the NIC. It returns
+// how often the frame arrives, 0 to drop it; it may change the frame and must not keep it. Nil removes it. A frame may
+// be a super-frame of up to 64 KiB, unless WireOptions.NoOffload is set.
 func (n *NIC) Filter(f func(frame []byte) (copies int)) {
 	if f == nil {
 		n.filter.Store(nil)

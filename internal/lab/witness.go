@@ -25,9 +25,9 @@ const (
 	witnessTolerance = 300 * time.Microsecond
 )
 
-// Witness records standstills of the machine, which small virtual machines have for some 5–40 ms: a thread on each CPU sleeps
-// 200 µs at a time, at real-time priority so that no program delays it, and records when it woke late. It is a process of
-// its own, because Go's collector and scheduler would delay its threads too.
+// Witness records standstills of the machine, which small virtual machines have for some 5–40 ms: a thread on each CPU
+// sleeps 200 µs at a time, at real-time priority so that no program delays it, and records when it woke late. It is a
+// process of its own, because Go's collector and scheduler would delay its threads too.
 type Witness struct {
 	cmd  *exec.Cmd
 	in   io.Closer
@@ -38,8 +38,8 @@ type Witness struct {
 	err   error
 }
 
-// StartWitness returns once all threads run. The program must have called Isolate first, as labtest.Main does: the witness is
-// a copy of the program.
+// StartWitness returns once all threads run. The program must have called Isolate first, as labtest.Main does: the
+// witness is a copy of the program.
 func StartWitness() (*Witness, error) {
 	if !hooked {
 		return nil, errors.New("start witness: the program has not called lab.Isolate, labtest.Main does")
@@ -148,8 +148,8 @@ func runWitness() int {
 	return 0
 }
 
-// watchCPU is a watcher's thread. Its loop makes raw system calls only: in a real-time class it would hang if Go's scheduler
-// waited for an ordinary thread of the same CPU.
+// watchCPU is a watcher's thread. Its loop makes raw system calls only: in a real-time class it would hang if Go's
+// scheduler waited for an ordinary thread of the same CPU.
 func watchCPU(cpu int, ready *sync.WaitGroup) {
 	runtime.LockOSThread()
 	exactTimers()
@@ -171,7 +171,8 @@ func watchCPU(cpu int, ready *sync.WaitGroup) {
 		span.From = now() + witnessSleep.Nanoseconds()
 		for {
 			ts = unix.NsecToTimespec(span.From)
-			if _, _, errno := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_REALTIME, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&ts)), 0, 0, 0); errno != unix.EINTR {
+			if _, _, errno := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_REALTIME, unix.TIMER_ABSTIME,
+				uintptr(unsafe.Pointer(&ts)), 0, 0, 0); errno != unix.EINTR {
 				break
 			}
 		}

@@ -14,13 +14,15 @@ import (
 
 // TestFastpathProblem: the problem says what failed, why, and what helps.
 func TestFastpathProblem(t *testing.T) {
-	const what, orRelay = "create team0: the fast path cannot run", "fix the cause, or use datapath=auto, which falls back to the relay"
+	const what, orRelay = "create team0: the fast path cannot run",
+		"fix the cause, or use datapath=auto, which falls back to the relay"
 	held := &tchook.HookHeld{NIC: "eth1", Hook: "ingress", Who: `tcx program "x" (id 12)`}
 	for _, tt := range []struct {
 		err  error
 		want api.Problem
 	}{
-		{fmt.Errorf("member eth1: %w", held), api.Problem{Kind: api.Failed, What: what, Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
+		{fmt.Errorf("member eth1: %w", held), api.Problem{Kind: api.Failed, What: what,
+			Why: `ingress of eth1 is held by tcx program "x" (id 12)`,
 			Fix: "remove that program, or use datapath=auto or relay, which leave it alone"}},
 		{errors.New("load programs: the verifier says no"), api.Problem{Kind: api.Failed, What: what,
 			Why: "load programs: the verifier says no", Fix: orRelay}},

@@ -38,16 +38,9 @@ type CreateOptions struct {
 	Log      *slog.Logger
 }
 
-// Created is the result of Create.
-type Created struct {
-	Steps    []string    `json:"steps"`
-	Warnings []string    `json:"warnings"`
-	Status   *api.Status `json:"status,omitempty"` // nil in a dry run
-}
-
 // Create checks the configuration and the host, starts the team's process and returns when the team forwards. An error
 // leaves the host as it was.
-func Create(ctx context.Context, o CreateOptions) (*Created, error) {
+func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -58,7 +51,8 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 		o.Warn = func(string) {}
 	}
 	SetSafePath()
-	made := &Created{Steps: []string{}, Warnings: []string{}}
+	made := &api.Created{Schema: api.CreatedSchema, Team: o.Config.Team, DryRun: o.DryRun, Steps: []string{},
+		Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {
@@ -87,7 +81,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	err = spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), func(r Report) {
 		switch {
 		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
-			made.warn(o, r.Warning)
+			o.warn(made, r.Warning)
 		case r.Step != "":
 			made.Steps = append(made.Steps, r.Step)
 			o.Progress(r.Step)
@@ -99,7 +93,7 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	}
 	if !o.NoPersist {
 		if err := config.Save(o.configFile(c.Team), c); err != nil {
-			made.warn(o, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
+			o.warn(made, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
 		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
@@ -108,8 +102,8 @@ func Create(ctx context.Context, o CreateOptions) (*Created, error) {
 	return made, err
 }
 
-func (m *Created) warn(o CreateOptions, text string) {
-	m.Warnings = append(m.Warnings, text)
+func (o CreateOptions) warn(made *api.Created, text string) {
+	made.Warnings = append(made.Warnings, text)
 	o.Warn(text)
 }
 

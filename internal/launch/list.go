@@ -25,7 +25,7 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &api.List{Schema: "nicteam.list/v1", Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
+	l := &api.List{Schema: api.ListSchema, Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
 	owner, adapter := map[string]string{}, map[string]bool{}
 	for _, name := range teams {
 		t := api.ListedTeam{Name: name, State: "not running", Members: []string{}}

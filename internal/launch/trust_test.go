@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/api"
 )
 
-// strange is a uid and gid that is neither root's nor ours.
-const strange = 65534
+// otherUID is a uid and gid that is neither root nor this user.
+const otherUID = 65534
 
 func TestTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -23,7 +23,8 @@ func TestTrusted(t *testing.T) {
 	in := func(path string) string { return filepath.Join(top, path) }
 	mkdir := func(path string, mode os.FileMode, uid, gid int) {
 		t.Helper()
-		for _, err := range []error{os.MkdirAll(in(path), 0o755), os.Chown(in(path), uid, gid), os.Chmod(in(path), mode)} {
+		for _, err := range []error{os.MkdirAll(in(path), 0o755), os.Chown(in(path), uid, gid),
+			os.Chmod(in(path), mode)} {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -37,19 +38,19 @@ func TestTrusted(t *testing.T) {
 	}
 	mkdir("root", 0o750, 0, 0)
 	mkdir("root/sub", 0o755, 0, 0)
-	mkdir("group", 0o770, 0, strange)
+	mkdir("group", 0o770, 0, otherUID)
 	mkdir("wheel", 0o775, 0, 0)
 	mkdir("open", 0o777, 0, 0)
 	mkdir("sticky", 0o777|os.ModeSticky, 0, 0)
 	mkdir("sticky/root", 0o755, 0, 0)
-	mkdir("theirs", 0o755, strange, strange)
+	mkdir("theirs", 0o755, otherUID, otherUID)
 	mkdir("theirs/root", 0o755, 0, 0)
 	link("root", "link", 0)
 	link(in("root/sub"), "absolute", 0)
 	link("sticky/../root/sub", "dots", 0)
 	link("theirs", "to-theirs", 0)
 	link("theirs/root", "through-theirs", 0)
-	link("root", "their-link", strange)
+	link("root", "their-link", otherUID)
 	link("a-loop", "a-loop", 0)
 	mkdir("fresh", 0o777|os.ModeSticky, 0, 0)
 	for _, file := range []string{"file", "open/file", "group/file"} {
@@ -58,11 +59,15 @@ func TestTrusted(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ path, bad, why string }{
-		{"root", "", ""}, {"root/sub", "", ""}, {"root/none/at/all", "", ""}, {"wheel", "", ""}, {"sticky/root", "", ""}, {"sticky/none", "", ""},
+		{"root", "", ""}, {"root/sub", "", ""}, {"root/none/at/all", "", ""}, {"wheel", "", ""},
+		{"sticky/root", "", ""}, {"sticky/none", "", ""},
 		{"link", "", ""}, {"absolute", "", ""}, {"dots", "", ""}, {"link/sub", "", ""}, {"fresh", "", ""},
-		{"group", "group", "group 65534 may write"}, {"open", "open", "everybody may write"}, {"sticky", "sticky", "everybody may write"},
-		{"open/none", "open", "everybody may write"}, {"theirs", "theirs", "belongs to uid 65534"}, {"theirs/root", "theirs", "belongs to uid 65534"},
-		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"}, {"their-link", "their-link", "belongs to uid 65534"},
+		{"group", "group", "group 65534 may write"}, {"open", "open", "everybody may write"},
+		{"sticky", "sticky", "everybody may write"},
+		{"open/none", "open", "everybody may write"}, {"theirs", "theirs", "belongs to uid 65534"},
+		{"theirs/root", "theirs", "belongs to uid 65534"},
+		{"to-theirs", "theirs", "belongs to uid 65534"}, {"through-theirs", "theirs", "belongs to uid 65534"},
+		{"their-link", "their-link", "belongs to uid 65534"},
 		{"a-loop", "", "too many levels"}, {"file", "", "not a directory"}, {"file/sub", "", "not a directory"},
 	} {
 		err := checkTrusted(in(tt.path))
@@ -78,10 +83,11 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-// TestClaim: a directory that everybody may write to and nobody has is ours alone afterwards.
-func TestClaim(t *testing.T) {
+// TestCloseToOthers: an empty directory that is open to everybody is closed.
+func TestCloseToOthers(t *testing.T) {
 	dir := t.TempDir()
-	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700, 0o755: 0o755} {
+	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700,
+		0o755: 0o755} {
 		if err := errors.Join(os.Chmod(dir, mode), checkTrusted(dir), closeToOthers(dir)); err != nil {
 			t.Errorf("%v: %v", mode, err)
 		}
@@ -97,15 +103,15 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestPlacesOfOthers: each of the three directories is looked at, before anything is made in any.
-func TestPlacesOfOthers(t *testing.T) {
+// TestDirsOfOthers: each of the three directories is checked before any is made.
+func TestDirsOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("giving files away needs root")
 	}
 	for _, flag := range []string{"run-dir", "state-dir", "config-dir"} {
 		top := t.TempDir()
 		theirs := filepath.Join(top, "theirs")
-		if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, strange, strange)); err != nil {
+		if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, otherUID, otherUID)); err != nil {
 			t.Fatal(err)
 		}
 		p := Dirs{RunDir: top + "/r", StateDir: top + "/s", ConfigDir: top + "/c"}
@@ -119,7 +125,8 @@ func TestPlacesOfOthers(t *testing.T) {
 		}
 		err := p.Make()
 		var problem *api.Problem
-		if !errors.As(err, &problem) || problem.Kind != api.NotPermitted || !strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
+		if !errors.As(err, &problem) || problem.Kind != api.NotPermitted ||
+			!strings.Contains(problem.Fix, "--"+flag) || !strings.Contains(problem.Why, theirs) {
 			t.Errorf("%s: %+v", flag, err)
 		}
 		if left, _ := filepath.Glob(top + "/*/*"); len(left) > 0 {
@@ -128,7 +135,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	}
 }
 
-// TestFilesOfOthers: what was put in the place of a file of ours before is left as it is.
+// TestFilesOfOthers: links, pipes and files of others in the place of our file are refused and unchanged.
 func TestFilesOfOthers(t *testing.T) {
 	plants := map[string]func(path, victim string) error{
 		"link":          func(path, victim string) error { return os.Symlink(victim, path) },
@@ -158,7 +165,8 @@ func TestFilesOfOthers(t *testing.T) {
 			top := t.TempDir()
 			p := Dirs{RunDir: top, StateDir: top, ConfigDir: top}
 			victim := filepath.Join(top, "victim")
-			if err := errors.Join(os.WriteFile(victim, []byte("theirs"), 0o600), plant(filepath.Join(top, "team0."+name), victim)); err != nil {
+			if err := errors.Join(os.WriteFile(victim, []byte("theirs"), 0o600),
+				plant(filepath.Join(top, "team0."+name), victim)); err != nil {
 				t.Fatal(err)
 			}
 			if err := open(p); err == nil {

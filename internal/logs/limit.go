@@ -102,7 +102,7 @@ func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 	sub := s.of[key]
 	if sub == nil {
 		if len(s.of) >= maxSubjects {
-			s.forget(now)
+			s.evict(now)
 		}
 		sub = &subject{tokens: burst, filled: now}
 		s.of[key] = sub
@@ -116,15 +116,15 @@ func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 		return true
 	}
 	if sub.leftOut == 0 {
-		time.AfterFunc(sub.filled.Add(refill).Sub(now), func() { s.tell(sub) })
+		time.AfterFunc(sub.filled.Add(refill).Sub(now), func() { s.emit(sub) })
 	}
 	sub.leftOut++
 	sub.last, sub.by = r.Clone(), by
 	return false
 }
 
-// tell passes on the record that was left out last.
-func (s *subjects) tell(sub *subject) {
+// emit passes on the record that was left out last.
+func (s *subjects) emit(sub *subject) {
 	s.mu.Lock()
 	r, by := sub.last, sub.by
 	if sub.leftOut > 1 {
@@ -136,8 +136,8 @@ func (s *subjects) tell(sub *subject) {
 	_ = by.Handle(context.Background(), r) // nobody is left to tell
 }
 
-// forget makes room: subjects that are at rest go, and if all are busy, all that have nothing left out.
-func (s *subjects) forget(now time.Time) {
+// evict makes room: subjects that are at rest go, and if all are busy, all that have nothing left out.
+func (s *subjects) evict(now time.Time) {
 	for key, sub := range s.of {
 		if sub.leftOut == 0 && now.Sub(sub.filled) >= burst*refill {
 			delete(s.of, key)

@@ -1,7 +1,7 @@
 // Package metrics tells Prometheus about teams. The names are those of docs/monitoring.md: base units,
 // and counters end in _total.
 //
-//	Status + Sample ──Team──→ one team's figures ──Handler──→ GET /metrics on its socket
+//	Status + Totals ──Team──→ one team's figures ──Handler──→ GET /metrics on its socket
 //	the sockets' texts ──Host──→ all teams' figures ──Handler──→ nicteam metrics --listen
 //	                                               └──Write───→ nicteam metrics
 //

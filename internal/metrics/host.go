@@ -16,9 +16,11 @@ import (
 // in a way that can be read, is nicteam_up 0; the others are told of all the same.
 type Host struct {
 	Context context.Context
-	Teams   func() ([]string, error)                                      // those that have a socket, asked for each time
-	Ask     func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
-	Failed  func(name string, err error)                                  // told of those that do not answer; nil for nobody
+	// those that have a socket, asked for each time
+	Teams func() ([]string, error)
+	Ask   func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
+	// told of those that do not answer; nil for nobody
+	Failed func(name string, err error)
 }
 
 // Gather implements prometheus.Gatherer.
@@ -41,7 +43,7 @@ func (h Host) Gather() ([]*dto.MetricFamily, error) {
 	var teams prometheus.Gatherers
 	for i, name := range names {
 		if answers[i] == nil {
-			teams = append(teams, gone(name))
+			teams = append(teams, downTeam(name))
 			continue
 		}
 		teams = append(teams, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
@@ -74,15 +76,15 @@ func (h Host) ask(name string) (map[string]*dto.MetricFamily, error) {
 	return families, nil
 }
 
-// gone tells of a team that does not answer.
-func gone(name string) prometheus.Gatherer {
+// downTeam tells of a team that does not answer.
+func downTeam(name string) prometheus.Gatherer {
 	r := prometheus.NewRegistry()
-	r.MustRegister(absent(name))
+	r.MustRegister(downCollector(name))
 	return r
 }
 
-type absent string
+type downCollector string
 
-func (a absent) Describe(to chan<- *prometheus.Desc) { to <- upDesc }
+func (a downCollector) Describe(to chan<- *prometheus.Desc) { to <- upDesc }
 
-func (a absent) Collect(to chan<- prometheus.Metric) { sender{to, string(a)}.gauge(upDesc, 0) }
+func (a downCollector) Collect(to chan<- prometheus.Metric) { sender{to, string(a)}.gauge(upDesc, 0) }

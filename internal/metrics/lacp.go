@@ -4,18 +4,17 @@ import (
 	"slices"
 
 	"nicteam/internal/api"
-	"nicteam/modes/lacp"
 )
 
 var (
-	lacpStateDesc   = desc("lacp_port_state", "Whether a bit of the state octet is set, in what the member's port says of itself (actor) and in what was heard of its partner.", "member", "role", "bit")
+	lacpStateDesc = desc("lacp_port_state",
+		"Whether a bit of the state octet is set, in what the member's port says of itself (actor) and in "+
+			"what was heard of its partner.", "member", "role", "bit")
 	lacpPDUsDesc    = desc("lacp_pdus_total", "LACPDUs.", "member", "direction")
 	lacpMarkersDesc = desc("lacp_markers_total", "Marker PDUs, questions and answers.", "member", "direction")
-	lacpBadDesc     = desc("lacp_bad_total", "LACPDUs and markers received that make no sense or came too often.", "member")
+	lacpBadDesc     = desc("lacp_bad_total", "LACPDUs and markers received that make no sense or came too often.",
+		"member")
 )
-
-// stateBits are the names of the bits of a state octet.
-var stateBits = lacp.State(0xff).Names()
 
 // lacp tells what 802.3ad has agreed by a member; nothing of one without a port.
 func (s sender) lacp(m *api.Member) {
@@ -26,8 +25,8 @@ func (s sender) lacp(m *api.Member) {
 		role string
 		set  []string
 	}{{"actor", m.LACP.Actor.State}, {"partner", m.LACP.Partner.State}} {
-		for _, bit := range stateBits {
-			s.gauge(lacpStateDesc, count(slices.Contains(of.set, bit)), m.Name, of.role, bit)
+		for _, bit := range api.LACPStateBits {
+			s.gauge(lacpStateDesc, boolValue(slices.Contains(of.set, bit)), m.Name, of.role, bit)
 		}
 	}
 	c := &m.LACP.Counters

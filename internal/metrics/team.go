@@ -7,13 +7,12 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
-	"nicteam/team"
 )
 
 // Source is a running team.
 type Source interface {
 	Status() *api.Status // nil while the team is being made
-	Sample() *team.Sample
+	Totals() *api.Totals
 }
 
 // Team collects the figures of one team. Failovers may be nil: none have been counted.
@@ -47,37 +46,38 @@ func both(name, help string, labels ...string) (d [2]*prometheus.Desc) {
 }
 
 var (
-	upDesc        = desc("up", "Whether the team's process answers.")
-	buildDesc     = desc("build_info", "What the team's process was built from.", "version", "goversion")
-	infoDesc      = desc("team_info", "The team's mode, data path and adapter, and the member that stands for the team, if one does.", "mode", "datapath", "adapter", "active")
-	membersDesc   = desc("team_members", "Members of the team.")
-	activeDesc    = desc("team_members_active", "Members that are usable: up, or standing by.")
-	memberDesc    = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
-	speedDesc     = desc("member_speed_bytes", "Speed of the member's link in bytes per second; left out where it is unknown.", "member")
-	failuresDesc  = desc("member_link_failures_total", "How often the member became unusable.", "member")
-	bytesDesc     = both("bytes_total", "Bytes on the wire without FCS, since the member joined.", "member")
-	packetsDesc   = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.", "member")
-	dropsDesc     = both("drops_total", "Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without member it is the adapter.", "member", "reason")
-	protoBytes    = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.", "direction", "protocol")
-	protoPackets  = desc("protocol_packets_total", "Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
+	upDesc    = desc("up", "Whether the team's process answers.")
+	buildDesc = desc("build_info", "What the team's process was built from.", "version", "goversion")
+	infoDesc  = desc("team_info", "The team's mode, data path and adapter, and the member that stands "+
+		"for the team, if one does.", "mode", "datapath", "adapter", "active")
+	membersDesc = desc("team_members", "Members of the team.")
+	activeDesc  = desc("team_members_active", "Members that are usable: up, or standing by.")
+	memberDesc  = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
+	speedDesc   = desc("member_speed_bytes",
+		"Speed of the member's link in bytes per second; left out where it is unknown.", "member")
+	failuresDesc = desc("member_link_failures_total", "How often the member became unusable.", "member")
+	bytesDesc    = both("bytes_total", "Bytes on the wire without FCS, since the member joined.", "member")
+	packetsDesc  = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.",
+		"member")
+	dropsDesc = both("drops_total",
+		"Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without "+
+			"member it is the adapter.", "member", "reason")
+	protoBytes = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.",
+		"direction", "protocol")
+	protoPackets = desc("protocol_packets_total",
+		"Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
 	failoversDesc = desc("failovers_total", "How often a member that carried traffic was lost.")
-	durationDesc  = desc("failover_duration_seconds", "From when the loss of a member was noticed until its traffic went elsewhere.")
-	movesDesc     = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
+	durationDesc  = desc("failover_duration_seconds",
+		"From when the loss of a member was noticed until its traffic went elsewhere.")
+	movesDesc = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
 )
 
 // descs are all there are.
-var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc, speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
-	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc,
+var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc,
+	speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
+	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc,
+	durationDesc, movesDesc,
 	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc}
-
-// The reasons for which each drops.
-var (
-	memberReasons = [2][]team.Drop{
-		rx: {team.DropMalformed, team.DropNotOurs, team.DropStandby, team.DropReflected, team.DropAdapter, team.DropSocket},
-		tx: {team.DropBacklog, team.DropRefused, team.DropMalformed},
-	}
-	adapterReasons = []team.Drop{team.DropNoMember, team.DropMalformed}
-)
 
 // Describe implements prometheus.Collector.
 func (t Team) Describe(to chan<- *prometheus.Desc) {
@@ -92,7 +92,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	if st == nil {
 		return
 	}
-	s := t.Source.Sample()
+	total := t.Source.Totals()
 	out := sender{to, st.Team}
 	out.gauge(upDesc, 1)
 	out.gauge(buildDesc, 1, t.Version, runtime.Version())
@@ -102,8 +102,8 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	for i := range st.Members {
 		m := &st.Members[i]
 		up := m.State == "up" || m.State == "standby"
-		out.gauge(memberDesc, count(up), m.Name)
-		usable += int(count(up))
+		out.gauge(memberDesc, boolValue(up), m.Name)
+		usable += int(boolValue(up))
 		if m.SpeedBps > 0 {
 			out.gauge(speedDesc, float64(m.SpeedBps)/8, m.Name)
 		}
@@ -113,14 +113,21 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	out.gauge(membersDesc, float64(len(st.Members)))
 	out.gauge(activeDesc, float64(usable))
 
-	for i := range s.Members {
-		c := &s.Members[i].Counters
-		out.traffic(s.Members[i].Name, [2]*[frame.Protocols]frame.Count{&c.RX, &c.TX})
-		out.drops(rx, s.Members[i].Name, &c.RXDrop, memberReasons[rx])
-		out.drops(tx, s.Members[i].Name, &c.TXDrop, memberReasons[tx])
+	for _, m := range total.Members {
+		for d, c := range [2]frame.Count{m.RX, m.TX} {
+			out.counter(bytesDesc[d], c.Bytes, m.Name)
+			out.counter(packetsDesc[d], c.Frames, m.Name)
+		}
+		out.drops(rx, m.Name, m.RXDrops)
+		out.drops(tx, m.Name, m.TXDrops)
 	}
-	out.drops(tx, "", &s.Counters.Adapter.TXDrop, adapterReasons)
-	out.protocols(&s.Counters)
+	out.drops(tx, "", total.AdapterDrops)
+	for _, p := range total.Protocols {
+		for d, c := range [2]frame.Count{p.RX, p.TX} {
+			out.counter(protoBytes, c.Bytes, directions[d], p.Name)
+			out.counter(protoPackets, c.Frames, directions[d], p.Name)
+		}
+	}
 
 	t.Failovers.collect(out)
 	if st.FlowMoves != nil {
@@ -128,7 +135,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func count(yes bool) float64 {
+func boolValue(yes bool) float64 {
 	if yes {
 		return 1
 	}
@@ -153,43 +160,8 @@ func (s sender) counter(d *prometheus.Desc, v uint64, labels ...string) {
 	s.send(d, prometheus.CounterValue, float64(v), labels...)
 }
 
-// traffic is what a member carried.
-func (s sender) traffic(member string, of [2]*[frame.Protocols]frame.Count) {
-	for d := range of {
-		var sum frame.Count
-		for _, c := range of[d] {
-			sum.Add(c)
-		}
-		s.counter(bytesDesc[d], sum.Bytes, member)
-		s.counter(packetsDesc[d], sum.Frames, member)
-	}
-}
-
-// drops tells of the usual reasons from zero on, so that the first drop is a rise; of others, which should
-// not be, only when there are some.
-func (s sender) drops(d int, member string, n *[team.Drops]uint64, usual []team.Drop) {
-	var told [team.Drops]bool
-	for _, r := range usual {
-		told[r] = true
-		s.counter(dropsDesc[d], n[r], member, r.String())
-	}
-	for r := range n {
-		if n[r] > 0 && !told[r] {
-			s.counter(dropsDesc[d], n[r], member, team.Drop(r).String())
-		}
-	}
-}
-
-func (s sender) protocols(c *team.Counters) {
-	for p := range frame.Protocols {
-		var sum [2]frame.Count
-		for id := range c.Members {
-			sum[rx].Add(c.Members[id].RX[p])
-			sum[tx].Add(c.Members[id].TX[p])
-		}
-		for d, direction := range directions {
-			s.counter(protoBytes, sum[d].Bytes, direction, frame.Protocol(p).String())
-			s.counter(protoPackets, sum[d].Frames, direction, frame.Protocol(p).String())
-		}
+func (s sender) drops(direction int, member string, list []api.DropTotal) {
+	for _, d := range list {
+		s.counter(dropsDesc[direction], d.Frames, member, d.Reason)
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
-	"nicteam/team"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -22,15 +21,16 @@ var update = flag.Bool("update", false, "write the golden files")
 // still is a team of which nothing changes.
 type still struct {
 	status *api.Status
-	sample *team.Sample
+	totals *api.Totals
 }
 
-func (s still) Status() *api.Status  { return s.status }
-func (s still) Sample() *team.Sample { return s.sample }
+func (s still) Status() *api.Status { return s.status }
+func (s still) Totals() *api.Totals { return s.totals }
 
 func example(name string) still {
 	s := still{
-		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
+		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1",
+			Balance:   true,
 			Adapter:   api.Adapter{Name: name},
 			FlowMoves: &api.FlowMoves{Forced: 12},
 			Members: []api.Member{
@@ -39,21 +39,24 @@ func example(name string) still {
 				{Name: "wlan0", State: "down", Failures: 3},
 				{Name: "eth3", State: "draining"},
 			}},
-		sample: &team.Sample{Team: name},
+		totals: &api.Totals{AdapterDrops: []api.DropTotal{{Reason: "no-member", Frames: 6}, {Reason: "malformed"}}},
 	}
-	for id, m := range s.status.Members {
-		s.sample.Members = append(s.sample.Members, team.MemberSample{ID: id, Name: m.Name})
+	for _, m := range s.status.Members {
+		s.totals.Members = append(s.totals.Members, api.MemberTotals{Name: m.Name,
+			RXDrops: []api.DropTotal{{Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"},
+				{Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
+			TXDrops: []api.DropTotal{{Reason: "backlog"}, {Reason: "refused"}, {Reason: "malformed"}}})
 	}
-	c := &s.sample.Counters
-	c.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
-	c.Members[0].RX[frame.ARP] = frame.Count{Bytes: 60, Frames: 1}
-	c.Members[0].TX[frame.UDP] = frame.Count{Bytes: 500, Frames: 5}
-	c.Members[0].TXDrop[team.DropBacklog], c.Members[0].RXDrop[team.DropReflected] = 3, 4
-	c.Members[0].RXDrop[team.DropRefused] = 2 // should not be, and is told all the same
-	c.Members[9].RX[frame.TCP] = frame.Count{Bytes: 7, Frames: 1}
-	c.Adapter.TXDrop[team.DropNoMember] = 6
-	s.sample.Members[0].Counters = c.Members[0]
-	s.sample.Members[0].Counters.RX[frame.TCP] = frame.Count{Bytes: 400, Frames: 4} // it joined later
+	m := &s.totals.Members[0]
+	m.RX, m.TX = frame.Count{Bytes: 460, Frames: 5}, frame.Count{Bytes: 500, Frames: 5}
+	m.TXDrops[0].Frames, m.RXDrops[3].Frames = 3, 4
+	m.RXDrops = append(m.RXDrops, api.DropTotal{Reason: "refused", Frames: 2})
+	for p := range frame.Protocols {
+		s.totals.Protocols = append(s.totals.Protocols, api.ProtocolTotals{Name: frame.Protocol(p).String()})
+	}
+	s.totals.Protocols[frame.TCP].RX = frame.Count{Bytes: 1007, Frames: 11} // of one that left, too
+	s.totals.Protocols[frame.ARP].RX = frame.Count{Bytes: 60, Frames: 1}
+	s.totals.Protocols[frame.UDP].TX = frame.Count{Bytes: 500, Frames: 5}
 	return s
 }
 
@@ -75,7 +78,7 @@ func failovers() *Failovers {
 func exposition(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: example("team0"), Failovers: failovers(), Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -97,11 +100,12 @@ func TestLACPGolden(t *testing.T) {
 	s := example("team0")
 	s.status.Mode, s.status.FlowMoves = "802.3ad", nil
 	s.status.Members[0].LACP = &api.MemberLACP{
-		Actor:    api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
+		Actor: api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting",
+			"distributing"}},
 		Partner:  api.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
 		Counters: api.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
 	var b bytes.Buffer
-	if err := Write(&b, Of(Team{Source: s, Version: "v1"})); err != nil {
+	if err := Write(&b, Gatherer(Team{Source: s, Version: "v1"})); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -136,7 +140,7 @@ func golden(t *testing.T, name, got string) {
 
 // TestNothingYet: a team that is being made tells nothing, and nothing breaks.
 func TestNothingYet(t *testing.T) {
-	families, err := Of(Team{Source: still{}}).Gather()
+	families, err := Gatherer(Team{Source: still{}}).Gather()
 	if err != nil || len(families) != 0 {
 		t.Errorf("%v %v", families, err)
 	}

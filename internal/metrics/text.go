@@ -22,8 +22,8 @@ func Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
 	})
 }
 
-// Of gathers from one collector.
-func Of(t Team) prometheus.Gatherer {
+// Gatherer gathers from one collector.
+func Gatherer(t Team) prometheus.Gatherer {
 	r := prometheus.NewRegistry()
 	r.MustRegister(t)
 	return r

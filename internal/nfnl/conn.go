@@ -96,8 +96,10 @@ func (n *Conn) receive(f func(syscall.NetlinkMessage) (done bool, err error)) er
 // Subscribe joins a multicast group; ReadPending reads its events.
 func (n *Conn) Subscribe(group int) error {
 	return errors.Join(
-		os.NewSyscallError("enlarge receive buffer", unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
-		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)))
+		os.NewSyscallError("enlarge receive buffer",
+			unix.SetsockoptInt(n.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 1<<20)),
+		os.NewSyscallError("join group", unix.SetsockoptInt(n.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP,
+			group)))
 }
 
 // ReadPending calls f with the events since the last call, without waiting; f must not keep them. It returns false if
@@ -170,7 +172,8 @@ func (n *Conn) Dump(kind uint16, body rtnl.Object, f func([]byte) error) error {
 
 // dumpObjects lists objects of a subsystem (NFNL_SUBSYS_…) in the namespace of the calling thread; Object.Family is the
 // address family. There may be tens of thousands: only those that keep accepts are kept (nil: all).
-func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) bool, attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
+func dumpObjects(subsystem, message int, family byte, keep func(rtnl.Object) bool,
+	attrs ...rtnl.Attribute) ([]rtnl.Object, error) {
 	n, err := Open()
 	if err != nil {
 		return nil, err

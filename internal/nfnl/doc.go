@@ -1,5 +1,5 @@
-// Package nfnl speaks nfnetlink, netfilter's netlink, and reads the firewall's rules as the kernel has them: nftables, the
-// older iptables, and ipsets with interfaces. Neither nft nor iptables need be installed.
+// Package nfnl speaks nfnetlink, netfilter's netlink, and reads the firewall's rules as the kernel has them: nftables,
+// the older iptables, and ipsets with interfaces. Neither nft nor iptables need be installed.
 //
 //	conn                   a socket: dumps, batches, transactions, events
 //	nft_ruleset nft_match  rules, sets and hooks of nftables; a rule evaluated as far as it depends on an interface

@@ -295,7 +295,8 @@ func (s *set) holds(offset int) bool {
 
 // matching returns the elements with this value at an offset of their key, with the field cut out.
 func (s *set) matching(list []element, offset int, value []byte) (found []element) {
-	if s.flags&unix.NFT_SET_INTERVAL != 0 && offset == 0 && !slices.ContainsFunc(list, func(e element) bool { return len(e.end) > 0 }) {
+	if s.flags&unix.NFT_SET_INTERVAL != 0 && offset == 0 &&
+		!slices.ContainsFunc(list, func(e element) bool { return len(e.end) > 0 }) {
 		return inInterval(list, value)
 	}
 	for _, e := range list {

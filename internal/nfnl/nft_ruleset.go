@@ -76,7 +76,8 @@ const TablePrefix = "nicteam_"
 func nftDump(message int, keep func(rtnl.Object) bool) ([]rtnl.Object, error) {
 	list, err := dumpObjects(unix.NFNL_SUBSYS_NFTABLES, message, unix.AF_UNSPEC, keep)
 	// A kernel without nftables has no rules.
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPROTONOSUPPORT) {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) ||
+		errors.Is(err, unix.EPROTONOSUPPORT) {
 		return nil, nil
 	}
 	return list, err
@@ -163,7 +164,8 @@ func hooksOfChains(chains []rtnl.Object) (hooks []hookedChain) {
 		if len(names) == 0 || strings.HasPrefix(table, TablePrefix) {
 			continue
 		}
-		hooks = append(hooks, hookedChain{nftFamilies[o.Family()] + " " + table + ", chain " + o.Text(unix.NFTA_CHAIN_NAME), names})
+		hooks = append(hooks, hookedChain{nftFamilies[o.Family()] + " " + table + ", chain " +
+			o.Text(unix.NFTA_CHAIN_NAME), names})
 	}
 	return hooks
 }
@@ -171,7 +173,8 @@ func hooksOfChains(chains []rtnl.Object) (hooks []hookedChain) {
 func hooksOfFlowtables(list []rtnl.Object) (hooks []hookedChain) {
 	for _, o := range list {
 		if names := devices(o.Nest(nftaFlowtableHook).Nest(nftaFlowtableDevs)); len(names) > 0 {
-			where := nftFamilies[o.Family()] + " " + o.Text(nftaFlowtableTable) + ", flowtable " + o.Text(nftaFlowtableName)
+			where := nftFamilies[o.Family()] + " " + o.Text(nftaFlowtableTable) + ", flowtable " +
+				o.Text(nftaFlowtableName)
 			hooks = append(hooks, hookedChain{where, names})
 		}
 	}
@@ -223,7 +226,8 @@ func (r rule) matchesIface() bool {
 func concernsIfaces(b []byte) bool {
 	return rtnl.AnyMessage(b, func(m rtnl.Message) bool {
 		switch m.Kind & 0xff {
-		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE, unix.NFT_MSG_DELTABLE:
+		case unix.NFT_MSG_NEWCHAIN, unix.NFT_MSG_DELCHAIN, unix.NFT_MSG_NEWFLOWTABLE, unix.NFT_MSG_DELFLOWTABLE,
+			unix.NFT_MSG_DELTABLE:
 			return true
 		case unix.NFT_MSG_NEWRULE, unix.NFT_MSG_DELRULE:
 			o, err := rtnl.ParseObject(m.Body, HeaderLen)

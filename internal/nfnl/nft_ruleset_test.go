@@ -13,8 +13,9 @@ func FuzzNftRule(f *testing.F) {
 		if err != nil {
 			return
 		}
-		tables := &Ruleset{rules: []rule{parseNftRule(o)}, hooks: append(hooksOfChains([]rtnl.Object{o}), hooksOfFlowtables([]rtnl.Object{o})...),
-			sets: map[setName]*set{{1, "f", "s"}: {read: true, elements: parseNftElements(o), flags: uint32(len(b))}}}
+		tables := &Ruleset{rules: []rule{parseNftRule(o)},
+			hooks: append(hooksOfChains([]rtnl.Object{o}), hooksOfFlowtables([]rtnl.Object{o})...),
+			sets:  map[setName]*set{{1, "f", "s"}: {read: true, elements: parseNftElements(o), flags: uint32(len(b))}}}
 		for _, dir := range []Direction{Incoming, Outgoing} {
 			tables.Effects(Iface{Name: "na", Index: 3, Kind: "veth"}, dir)
 		}
@@ -32,7 +33,8 @@ func TestHooksOfFlowtables(t *testing.T) {
 	devs := append(name(1, "na"), name(nftaDevicePrefix, "eth")...)
 	hook := rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(nftaFlowtableDevs, devs)})
 	list := hooksOfFlowtables([]rtnl.Object{{Head: []byte{1, 0, 0, 0}, Attrs: []rtnl.Attribute{
-		rtnl.Attr(nftaFlowtableTable, rtnl.CString("f")), rtnl.Attr(nftaFlowtableName, rtnl.CString("ft")), rtnl.Attr(nftaFlowtableHook, hook),
+		rtnl.Attr(nftaFlowtableTable, rtnl.CString("f")), rtnl.Attr(nftaFlowtableName, rtnl.CString("ft")),
+		rtnl.Attr(nftaFlowtableHook, hook),
 	}}})
 	tables := &Ruleset{hooks: list}
 	for nic, want := range map[string]int{"na": 1, "eth7": 1, "nab": 0, "nb": 0} {

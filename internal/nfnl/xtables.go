@@ -38,8 +38,9 @@ type xtLayout struct {
 var xtLayouts = []xtLayout{
 	{level: unix.SOL_IP, in: 16, out: 32, inverted: 83, targetOffset: 88, next: 90, size: 112, wantIn: 1, wantOut: 2,
 		family: "iptables", procName: "ip_tables_names"},
-	{level: unix.SOL_IPV6, in: 64, out: 80, inverted: 132, targetOffset: 140, next: 142, size: 168, wantIn: 1, wantOut: 2,
-		family: "ip6tables", procName: "ip6_tables_names"},
+	{level: unix.SOL_IPV6, in: 64, out: 80, inverted: 132, targetOffset: 140, next: 142, size: 168, wantIn: 1,
+		wantOut: 2,
+		family:  "ip6tables", procName: "ip6_tables_names"},
 }
 
 const (
@@ -165,7 +166,8 @@ func (t xtable) effects(f Iface, dir Direction) (list []Effect) {
 		clear(rest[at+2*nameSize : at+3*nameSize])
 		rest[l.inverted] &^= inverted
 		clear(rest[l.next+2 : l.size]) // comefrom, counters
-		list = append(list, Effect{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest), xtText(flag, want, mask, not, what, e[target:]),
+		list = append(list, Effect{fmt.Sprintf("%s -t %s, chain %s", t.family, t.name, chain), string(rest),
+			xtText(flag, want, mask, not, what, e[target:]),
 			!not && mask[len(f.Name)] != 0})
 	}
 	return list

@@ -106,8 +106,8 @@ func (k *Keeper) Caught(where, input string, value any) {
 	}
 }
 
-// UntrustedInput records a recovered panic over input from outside, which is dropped. Its sender may repeat it: only the
-// first is reported, and none is fatal.
+// UntrustedInput records a recovered panic over input from outside, which is dropped. Its sender may repeat it: only
+// the first is reported, and none is fatal.
 func (k *Keeper) UntrustedInput(where, input string, value any) {
 	if p := k.record(where, input, value); p.Count == 1 {
 		k.report(p.Panic)
@@ -116,7 +116,8 @@ func (k *Keeper) UntrustedInput(where, input string, value any) {
 
 // Frame is UntrustedInput for a frame of the data path.
 func (k *Keeper) Frame(value any, b []byte) {
-	k.UntrustedInput("data path", fmt.Sprintf("frame of %d octets: %s", len(b), hex.EncodeToString(b[:min(len(b), frameKept)])), value)
+	k.UntrustedInput("data path", fmt.Sprintf("frame of %d octets: %s", len(b),
+		hex.EncodeToString(b[:min(len(b), frameKept)])), value)
 }
 
 // record counts a panic and returns a copy of its kind.
@@ -140,7 +141,8 @@ func (k *Keeper) record(where, input string, value any) kind {
 }
 
 func (k *Keeper) report(p api.Panic) {
-	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack", p.Stack)
+	k.log.Error("caught a panic", "where", p.Where, "input", p.Input, "err", p.Value, "count", p.Count, "stack",
+		p.Stack)
 	k.mu.Lock()
 	tell := k.onPanic
 	k.mu.Unlock()

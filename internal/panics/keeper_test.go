@@ -34,7 +34,8 @@ func TestDoKeepsWhatPanicked(t *testing.T) {
 		t.Error("a panic counts as the end")
 	}
 	list := k.List()
-	if len(list) != 1 || list[0].Where != "announcer" || list[0].Value != "no way" || list[0].Count != 1 || list[0].Time.IsZero() {
+	if len(list) != 1 || list[0].Where != "announcer" || list[0].Value != "no way" || list[0].Count != 1 ||
+		list[0].Time.IsZero() {
 		t.Fatalf("kept %+v", list)
 	}
 	if s := list[0].Stack; !strings.HasPrefix(s, "panic(") || !strings.Contains(s, "TestDoKeepsWhatPanicked") {
@@ -92,7 +93,8 @@ func TestFramesNeverEndTheProcess(t *testing.T) {
 		t.Error(err)
 	}
 	list := k.List()
-	if len(list) != 1 || list[0].Count != 1000 || list[0].Input != "frame of 1514 octets: "+strings.Repeat("ab", frameKept) {
+	if len(list) != 1 || list[0].Count != 1000 ||
+		list[0].Input != "frame of 1514 octets: "+strings.Repeat("ab", frameKept) {
 		t.Errorf("kept %+v", list)
 	}
 	if n := strings.Count(log.String(), "bad frame"); n != 1 {

@@ -50,7 +50,9 @@ func TestRefusedAddressesAreReported(t *testing.T) {
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()
 	a.Name = "m2"
-	labtest.Must(t, g.host.Do(func() error { return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN}) }))
+	labtest.Must(t, g.host.Do(func() error {
+		return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN})
+	}))
 	l, err := g.host.Handle().LinkByName("m2")
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m2", Index: l.Attrs().Index, MAC: memberMAC(2)})

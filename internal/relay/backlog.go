@@ -85,8 +85,8 @@ func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 	return int(f.frames) * nic.Truesize(int(f.bytes/f.frames))
 }
 
-// measureRate adds what the batch transmitted by a member, and at the end of the interval reads the member's backlog. It
-// reports whether nothing was transmitted since the last reading.
+// measureRate adds what the batch transmitted by a member, and at the end of the interval reads the member's backlog.
+// It reports whether nothing was transmitted since the last reading.
 func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
 	if t.yielded {
 		m.rate.restart(t.now)

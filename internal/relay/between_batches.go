@@ -9,8 +9,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// betweenBatches are functions that a goroutine runs for others between two of its batches. They must not wait for anything,
-// nor call the relay. The zero value accepts none.
+// betweenBatches are functions that a goroutine runs for others between two of its batches. They must not wait for
+// anything, nor call the relay. The zero value accepts none.
 type betweenBatches struct {
 	due       atomic.Bool // tasks is not empty; all that the goroutine reads between most batches
 	mu        sync.Mutex
@@ -77,9 +77,9 @@ func (e *betweenBatches) takeTasks(open bool) []task {
 	return list
 }
 
-// DoWithPicker runs f on the transmitter's goroutine between two batches and returns when it has run. p is that goroutine's
-// Picker; p.Now is now, in ns of CLOCK_MONOTONIC. Frames wait meanwhile. f must not keep p, wait for anything, or call
-// the relay.
+// DoWithPicker runs f on the transmitter's goroutine between two batches and returns when it has run. p is that
+// goroutine's Picker; p.Now is now, in ns of CLOCK_MONOTONIC. Frames wait meanwhile. f must not keep p, wait for
+// anything, or call the relay.
 func (r *Relay) DoWithPicker(f func(p *spread.Picker, now int64)) error {
 	if done, ok := r.postWithPicker(f); !ok || !<-done {
 		return errNoTransmitter
@@ -87,8 +87,8 @@ func (r *Relay) DoWithPicker(f func(p *spread.Picker, now int64)) error {
 	return nil
 }
 
-// PostWithPicker is DoWithPicker without waiting: f runs after all that was posted before, or never if the relay is closed
-// meanwhile.
+// PostWithPicker is DoWithPicker without waiting: f runs after all that was posted before, or never if the relay is
+// closed meanwhile.
 func (r *Relay) PostWithPicker(f func(p *spread.Picker, now int64)) error {
 	if _, ok := r.postWithPicker(f); !ok {
 		return errNoTransmitter

@@ -55,7 +55,9 @@ func TestPostWithPicker(t *testing.T) {
 		t.Errorf("done %v", got)
 	}
 	labtest.Must(t, g.relay.Close())
-	if err := g.relay.PostWithPicker(func(*spread.Picker, int64) { t.Error("it was done") }); !errors.Is(err, nic.ErrClosed) {
+	if err := g.relay.PostWithPicker(func(*spread.Picker, int64) {
+		t.Error("it was done")
+	}); !errors.Is(err, nic.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }

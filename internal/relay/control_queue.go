@@ -66,9 +66,9 @@ func (n *controlQueue) reportSuspect(id int) {
 	n.report(team.Control{Kind: team.ControlSuspect, Member: id})
 }
 
-// passFrame queues a copy of the frame in b ([virtio header][frame]) with its checksum finished, and reports whether there
-// was room. Frames of the adapter leave half of the queue to reports, and frames of members three quarters, so that a
-// flood from outside costs no copies and displaces nothing.
+// passFrame queues a copy of the frame in b ([virtio header][frame]) with its checksum finished, and reports whether
+// there was room. Frames of the adapter leave half of the queue to reports, and frames of members three quarters, so
+// that a flood from outside costs no copies and displaces nothing.
 func (n *controlQueue) passFrame(id int, b []byte) bool {
 	most := cap(n.frames) / 2
 	if id >= 0 {

@@ -88,7 +88,8 @@ type account struct {
 	rxBytes   *spread.RxBytes
 }
 
-// rxByClass returns the table in which a member's goroutine counts by spread.RxClass. The caller holds the relay's mutex.
+// rxByClass returns the table in which a member's goroutine counts by spread.RxClass. The caller holds the relay's
+// mutex.
 func (a *account) rxByClass() *spread.RxBytes {
 	if a.rxBytes == nil {
 		a.rxBytes = new(spread.RxBytes)

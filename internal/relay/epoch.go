@@ -8,9 +8,9 @@ import (
 
 // epoch tells when a goroutine is between two batches: it is odd during a batch.
 //
-// A goroutine enters, then reads what is shared (the rule, the members). Whoever changes that waits afterwards (WaitEpoch),
-// and knows then that no batch uses the state before. Go's atomics are sequentially consistent: either the goroutine sees
-// the change, or the changer sees it inside.
+// A goroutine enters, then reads what is shared (the rule, the members). Whoever changes that waits afterwards
+// (WaitEpoch), and knows then that no batch uses the state before. Go's atomics are sequentially consistent: either the
+// goroutine sees the change, or the changer sees it inside.
 type epoch struct {
 	n uint32
 	_ [60]byte // the counters of two goroutines do not share a cache line
@@ -20,8 +20,8 @@ func (e *epoch) enter() { atomic.AddUint32(&e.n, 1) }
 func (e *epoch) leave() { atomic.AddUint32(&e.n, 1) }
 func (e *epoch) wait()  { WaitEpoch(&e.n) }
 
-// WaitEpoch returns once the batch that was going on when it was called has ended. Batches wait for nothing, so this takes
-// no longer than one. Programs in the kernel count the frames that they handle in the same way.
+// WaitEpoch returns once the batch that was going on when it was called has ended. Batches wait for nothing, so this
+// takes no longer than one. Programs in the kernel count the frames that they handle in the same way.
 func WaitEpoch(n *uint32) {
 	was := atomic.LoadUint32(n)
 	if was&1 == 0 {

@@ -12,8 +12,8 @@ import (
 	"nicteam/team"
 )
 
-// background is a goroutine for changes that must not delay a Plan: the kernel takes its configuration lock (RTNL) for each
-// address of a receive filter, and holds it for milliseconds just when a link is lost.
+// background is a goroutine for changes that must not delay a Plan: the kernel takes its configuration lock (RTNL) for
+// each address of a receive filter, and holds it for milliseconds just when a link is lost.
 type background struct {
 	wake chan struct{}
 	stop chan struct{}
@@ -51,8 +51,8 @@ func (b *background) close() {
 	<-b.done
 }
 
-// setFilters sets the NICs' receive filters by the rule in force, except groups. It adds before it removes: an address that
-// moves between members is always accepted by one.
+// setFilters sets the NICs' receive filters by the rule in force, except groups. It adds before it removes: an address
+// that moves between members is always accepted by one.
 func (r *Relay) setFilters() {
 	u := r.rule.Load()
 	for m := range r.joined {
@@ -108,8 +108,8 @@ type groupFilter struct {
 	told    error // last reported to the control loop
 }
 
-// setGroups sets the NICs' groups by the rule in force. It has a goroutine of its own, because many groups take long and a
-// unicast address that another member inherits must not wait for them.
+// setGroups sets the NICs' groups by the rule in force. It has a goroutine of its own, because many groups take long
+// and a unicast address that another member inherits must not wait for them.
 func (r *Relay) setGroups() {
 	u := r.rule.Load()
 	// First the members that need groups; the others are not urgent.
@@ -137,20 +137,23 @@ func (f *groupFilter) set(s groupSetter, groups []frame.MAC, all bool) error {
 		if gone(err) {
 			return nil
 		}
-		return fmt.Errorf("does not receive multicast, so neither IPv6 nor multicast reach the team through it: %w", err)
+		return fmt.Errorf("does not receive multicast, so neither IPv6 nor multicast reach the team through it: %w",
+			err)
 	}
 	if err := s.TrimGroups(groups); err != nil && !gone(err) {
 		return fmt.Errorf("still receives groups that the team has left: %w", err)
 	}
 	if f.refused != nil && len(groups) > 0 && !gone(f.refused) {
-		return fmt.Errorf("receives all multicast, which costs processor time, because it refused some groups: %w", f.refused)
+		return fmt.Errorf("receives all multicast, which costs processor time, because it refused some groups: %w",
+			f.refused)
 	}
 	return nil
 }
 
 // tellGroups reports to the control loop how a NIC deviates from the wanted groups, if that has changed.
 func (r *Relay) tellGroups(m *member, err error) {
-	if f := &m.groups; fmt.Sprint(err) != fmt.Sprint(f.told) && r.control.report(team.Control{Kind: team.ControlGroups, Member: m.id, Err: err}) {
+	if f := &m.groups; fmt.Sprint(err) != fmt.Sprint(f.told) &&
+		r.control.report(team.Control{Kind: team.ControlGroups, Member: m.id, Err: err}) {
 		f.told = err
 	}
 }

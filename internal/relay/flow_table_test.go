@@ -99,7 +99,8 @@ func TestMembersAreUsedByWhatTheyCarry(t *testing.T) {
 	var sum float64
 	for id, rate := range rates {
 		got := float64(after.Members[id].TX[frame.TCP].Bytes-before.Members[id].TX[frame.TCP].Bytes) * 8 / took
-		t.Logf("member %d: %.1f Mbit/s of %.0f, capacity %.1f, %d dropped", id, got/1e6, rate/1e6, float64(f.Members[id].Capacity)/1e6,
+		t.Logf("member %d: %.1f Mbit/s of %.0f, capacity %.1f, %d dropped", id, got/1e6, rate/1e6,
+			float64(f.Members[id].Capacity)/1e6,
 			after.Members[id].TXDrop[team.DropBacklog]-before.Members[id].TXDrop[team.DropBacklog])
 		sum += got
 	}

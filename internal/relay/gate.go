@@ -13,48 +13,51 @@ import (
 	"nicteam/modes/spread"
 )
 
-// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in memory
-// that is shared with programs in the kernel, which read it for each frame. The memory belongs to whoever loads the
-// programs; the relay only changes the word.
+// A gate says who moves the frames of a direction: of transmission, or of what one member receives. It is a word in
+// memory that is shared with programs in the kernel, which read it for each frame. The memory belongs to whoever loads
+// the programs; the relay only changes the word.
 const (
 	GateSlow uint32 = iota // the relay moves: the program lets the frame pass
-	GateHold               // the relay has no frame left: a program sets GateSlow, by compare-and-swap, and lets the frame pass
-	GateFast               // the program moves the frame
-	GateShut               // the program drops the frame and counts it
+	// the relay has no frame left: a program sets GateSlow, by compare-and-swap, and lets the frame pass
+	GateHold
+	GateFast // the program moves the frame
+	GateShut // the program drops the frame and counts it
 )
 
 // How the relay hands a direction over, so that no frame is lost, duplicated or reordered:
 //
-//  1. Only the goroutine that moves the direction's frames hands it over (Yield, YieldMember), because it alone knows when
-//     no frame is left: it has read until there was none, and has passed all that it read to the kernel within the batch.
-//  2. It sets GateHold and goes on reading for strayTime. A program may have let a frame pass just before, which is on its
-//     way to where the relay reads.
-//  3. If a frame comes meanwhile, it moves the frame and starts again. If the gate was GateHold already, the program has
-//     set GateSlow, so that the frames behind this one follow it.
-//  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts again.
-//     From here on programs move the frames, behind all that the relay has moved.
-//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait it sets GateShut: no frame passes. It
-//     moves the frames that are left until none has come for shutTime, and sets GateFast. Frames that come in this
+//  1. Only the goroutine that moves the direction's frames hands it over (Yield, YieldMember), because it alone knows
+//     when no frame is left: it has read until there was none, and has passed all that it read to the kernel within the
+//     batch.
+//  2. It sets GateHold and goes on reading for strayTime. A program may have let a frame pass just before, which is on
+//     its way to where the relay reads.
+//  3. If a frame comes meanwhile, it moves the frame and starts again. If the gate was GateHold already, the program
+//     has set GateSlow, so that the frames behind this one follow it.
+//  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts
+//     again. From here on programs move the frames, behind all that the relay has moved.
+//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait it sets GateShut: no frame passes.
+//     It moves the frames that are left until none has come for shutTime, and sets GateFast. Frames that come in this
 //     moment are lost, and the program counts them. None is reordered.
 //
-// Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are in
-// the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to the
-// adapter's stack, in the backlog queue of a processor, which the relay's write bypasses. So the member's goroutine lets
-// frames wait in its socket for settleTime first.
+// Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are
+// in the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to
+// the adapter's stack, in the backlog queue of a processor, which the relay's write bypasses. So the member's goroutine
+// lets frames wait in its socket for settleTime first.
 //
 // The relay accesses a gate only within these four calls.
 
 const (
 	// pauseWait is how long a handover waits for a pause between frames.
 	pauseWait = 20 * time.Millisecond
-	// minPauseTries are made at least: an overloaded machine may suspend the goroutine for all of pauseWait. It would do so
-	// with the gate shut too.
+	// minPauseTries are made at least: an overloaded machine may suspend the goroutine for all of pauseWait. It would
+	// do so with the gate shut too.
 	minPauseTries = 64
 	// strayTime is longer than a frame takes from a program to where the relay reads it.
 	strayTime = 30 * time.Microsecond
 	// shutTime without a frame shows that none is left behind a shut gate.
 	shutTime = 50 * time.Microsecond
-	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does not work.
+	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does
+	// not work.
 	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
 	// settleTime is longer than a frame takes from a program to the adapter's stack.
 	settleTime = time.Millisecond
@@ -63,8 +66,8 @@ const (
 // errGate says that frames came through a shut gate.
 var errGate = errors.New("frames come through a shut gate")
 
-// handover hands a direction to the programs, by the protocol above. It belongs to the direction's goroutine, which calls
-// step until that reports that it is over, and then end.
+// handover hands a direction to the programs, by the protocol above. It belongs to the direction's goroutine, which
+// calls step until that reports that it is over, and then end.
 type handover struct {
 	gate  *uint32
 	clock clock
@@ -95,8 +98,8 @@ func (h *handover) end(err error) {
 	h.done <- err
 }
 
-// step moves frames, and tries to hand over when none is left. take moves a batch; it returns EAGAIN if there was none, and
-// any other error if there will be no more.
+// step moves frames, and tries to hand over when none is left. take moves a batch; it returns EAGAIN if there was none,
+// and any other error if there will be no more.
 func (h *handover) step(take func() error) (over bool, err error) {
 	switch {
 	case atomic.LoadUint32(h.gate) == GateFast:
@@ -153,8 +156,8 @@ func (h *handover) shutGate(take func() error) error {
 	}
 }
 
-// Yield hands transmission over: on success gate is GateFast, else GateSlow and the relay goes on. The relay still transmits
-// the frames that programs let pass, but no longer measures what members carry, nor starts slot migrations.
+// Yield hands transmission over: on success gate is GateFast, else GateSlow and the relay goes on. The relay still
+// transmits the frames that programs let pass, but no longer measures what members carry, nor starts slot migrations.
 func (r *Relay) Yield(gate *uint32) error {
 	h := newHandover(gate, r.clock)
 	err := r.DoWithPicker(func(*spread.Picker, int64) { h.begin(&r.tx.handover) })
@@ -189,8 +192,8 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
-// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives nothing
-// any more.
+// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives
+// nothing any more.
 func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
 
 // RegainMember takes back what member id receives: gate is GateSlow, even on the error that the member has left.

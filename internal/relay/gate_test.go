@@ -52,7 +52,9 @@ func TestHandover(t *testing.T) {
 			}
 			return nil
 		}, wantOver: true, wantGate: GateFast},
-		{name: "frames come through a shut gate", late: true, take: func(int, *uint32) error { return nil }, wantOver: true, wantErr: errGate, wantGate: GateSlow},
+		{name: "frames come through a shut gate", late: true, take: func(int, *uint32) error {
+			return nil
+		}, wantOver: true, wantErr: errGate, wantGate: GateSlow},
 		{name: "closed while it holds", take: func(call int, _ *uint32) error {
 			if call > 2 {
 				return nic.ErrClosed
@@ -92,7 +94,8 @@ func TestHandover(t *testing.T) {
 					t.Errorf("reported %v", got)
 				}
 			}
-			if over != c.wantOver || !errors.Is(err, c.wantErr) || (err == nil) != (c.wantErr == nil) || gate != c.wantGate {
+			if over != c.wantOver || !errors.Is(err, c.wantErr) || (err == nil) != (c.wantErr == nil) ||
+				gate != c.wantGate {
 				t.Errorf("over %v, %v, gate %d; want %v, %v, %d", over, err, gate, c.wantOver, c.wantErr, c.wantGate)
 			}
 			if took := time.Since(began); c.steps == 0 && c.wantErr == nil && took < pauseWait {

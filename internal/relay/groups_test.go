@@ -47,7 +47,9 @@ func TestGroups(t *testing.T) {
 						return false
 					}
 				}
-				return strings.Contains(have, hex(slowProtocols)) && strings.Contains(labtest.Run(t, g.host, "ip", "-d", "link", "show", name), "allmulti 1") == (all && members.Has(id))
+				return strings.Contains(have, hex(slowProtocols)) &&
+					strings.Contains(labtest.Run(t, g.host, "ip", "-d", "link", "show", name), "allmulti 1") == (all &&
+						members.Has(id))
 			})
 		}
 	}
@@ -62,7 +64,9 @@ func TestGroups(t *testing.T) {
 	}
 	// The members of the rig were open before as well, and in LACP's group.
 	for i, name := range []string{"m0", "m1"} {
-		want := slices.DeleteFunc(strings.Split(before[i], "\n"), func(l string) bool { return strings.Contains(l, hex(slowProtocols)) })
+		want := slices.DeleteFunc(strings.Split(before[i], "\n"), func(l string) bool {
+			return strings.Contains(l, hex(slowProtocols))
+		})
 		if d := cmp.Diff(strings.Join(want, "\n"), g.groupsOf(name)); d != "" {
 			t.Errorf("groups of %s after Leave, -before +after\n%s", name, d)
 		}
@@ -94,7 +98,9 @@ func TestRefusedGroupsAreReported(t *testing.T) {
 	// A TUN device has no addresses: the kernel refuses to give it one to filter.
 	a := netlink.NewLinkAttrs()
 	a.Name = "m1"
-	labtest.Must(t, g.host.Do(func() error { return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN}) }))
+	labtest.Must(t, g.host.Do(func() error {
+		return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: a, Mode: netlink.TUNTAP_MODE_TUN})
+	}))
 	l, err := g.host.Handle().LinkByName("m1")
 	labtest.Must(t, err)
 	g.links = append(g.links, team.Link{Name: "m1", Index: l.Attrs().Index, MAC: memberMAC(1)})
@@ -165,7 +171,8 @@ func TestGroupFilter(t *testing.T) {
 		told   string // of the error
 	}{
 		{name: "list", nic: filterOf{room: 3}, groups: [][]frame.MAC{three}, want: filterOf{groups: three}},
-		{name: "list that shrinks", nic: filterOf{room: 3}, groups: [][]frame.MAC{three, three[:1]}, want: filterOf{groups: three[:1]}},
+		{name: "list that shrinks", nic: filterOf{room: 3}, groups: [][]frame.MAC{three, three[:1]},
+			want: filterOf{groups: three[:1]}},
 		{name: "none", nic: filterOf{room: 3}, groups: [][]frame.MAC{three, nil}},
 		{name: "all", nic: filterOf{room: 3}, groups: [][]frame.MAC{nil}, all: true, want: filterOf{allMulti: true}},
 		{name: "no slot left", nic: filterOf{room: 2, full: unix.ENOSPC}, groups: [][]frame.MAC{three},
@@ -173,8 +180,10 @@ func TestGroupFilter(t *testing.T) {
 		{name: "no list at all", nic: filterOf{full: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three},
 			want: filterOf{allMulti: true}, told: "receives all multicast"},
 		{name: "refused, then not wanted", nic: filterOf{full: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three, nil}},
-		{name: "nothing", nic: filterOf{full: unix.EOPNOTSUPP, noAll: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three}, told: "neither IPv6 nor multicast"},
-		{name: "allmulti refused and not needed", nic: filterOf{room: 3, noAll: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three}, want: filterOf{groups: three}},
+		{name: "nothing", nic: filterOf{full: unix.EOPNOTSUPP, noAll: unix.EOPNOTSUPP}, groups: [][]frame.MAC{three},
+			told: "neither IPv6 nor multicast"},
+		{name: "allmulti refused and not needed", nic: filterOf{room: 3, noAll: unix.EOPNOTSUPP},
+			groups: [][]frame.MAC{three}, want: filterOf{groups: three}},
 		{name: "gone", nic: filterOf{full: unix.ENODEV, noAll: unix.ENODEV}, groups: [][]frame.MAC{three}},
 	}
 	for _, tt := range tests {
@@ -188,7 +197,8 @@ func TestGroupFilter(t *testing.T) {
 				t.Errorf("reported %v, want %q", err, tt.told)
 			}
 			if !slices.Equal(tt.nic.groups, tt.want.groups) || tt.nic.allMulti != tt.want.allMulti {
-				t.Errorf("NIC accepts %v, all %v; want %v, all %v", tt.nic.groups, tt.nic.allMulti, tt.want.groups, tt.want.allMulti)
+				t.Errorf("NIC accepts %v, all %v; want %v, all %v", tt.nic.groups, tt.nic.allMulti, tt.want.groups,
+					tt.want.allMulti)
 			}
 		})
 	}

@@ -58,7 +58,8 @@ func onWire(t *testing.T, b []byte) string {
 func offloadsOff(t *testing.T, h *lab.Host, name string) {
 	t.Helper()
 	labtest.Tool(t, "ethtool", "ethtool")
-	out, err := h.Command("ethtool", "-K", name, "tso", "off", "gso", "off", "tx", "off", "sg", "off", "tx-udp-segmentation", "off").CombinedOutput()
+	out, err := h.Command("ethtool", "-K", name, "tso", "off", "gso", "off", "tx", "off", "sg", "off",
+		"tx-udp-segmentation", "off").CombinedOutput()
 	if err != nil {
 		t.Fatalf("ethtool: %v: %s", err, out)
 	}
@@ -128,7 +129,8 @@ func TestJoinedDatagramsArriveAsTheyWere(t *testing.T) {
 				}
 			}
 			if off != (longest <= 1514+frame.VnetLen) {
-				t.Errorf("the longest frame at the peer has %d octets: joined frames should be seen with offloads only", longest)
+				t.Errorf("the longest frame at the peer has %d octets: joined frames should be seen with offloads only",
+					longest)
 			}
 			g.await("counters", func(c *team.Counters) bool {
 				now := c.Members[0].TX[frame.UDP]
@@ -234,7 +236,8 @@ func TestStreamsPassClean(t *testing.T) {
 		g.bridge()
 		for _, s := range []lab.Stream{
 			// No more than a small machine with other work carries.
-			{Flows: 1, Size: 32, Rate: 5000}, {Flows: 4, Size: 200, Rate: 5000}, {Flows: 16, Size: 1400, Rate: 4000}, {Flows: 7, Size: 4000, Rate: 1000},
+			{Flows: 1, Size: 32, Rate: 5000}, {Flows: 4, Size: 200, Rate: 5000}, {Flows: 16, Size: 1400, Rate: 4000},
+			{Flows: 7, Size: 4000, Rate: 1000},
 		} {
 			out, in := s, s
 			out.From, out.To, out.Address = g.host, g.peer, netip.MustParseAddr("10.9.0.2")
@@ -249,7 +252,8 @@ func TestStreamsPassClean(t *testing.T) {
 				labtest.Must(t, err)
 				if !rep.Clean() || rep.Received == 0 {
 					c := g.counters()
-					t.Errorf("offloads off %v, %d flows of %d octets: %v; dropped: transmit %v, receive %v, adapter %v", off, s.Flows, s.Size, rep,
+					t.Errorf("offloads off %v, %d flows of %d octets: %v; dropped: transmit %v, receive %v, adapter %v",
+						off, s.Flows, s.Size, rep,
 						c.Members[0].TXDrop, c.Members[0].RXDrop, c.Adapter.TXDrop)
 				}
 			}

@@ -37,8 +37,8 @@ func withMigration(pl *spread.Plan, m *spread.Migration) *spread.Plan {
 	return &next
 }
 
-// Member 0 has a queue of some 30 ms and member 1 none, and slots go from the one to the other: those that pause, and no
-// frame overtakes one of its own flow.
+// Member 0 has a queue of some 30 ms and member 1 none, and slots go from the one to the other: those that pause, and
+// no frame overtakes one of its own flow.
 func TestSlotsMigrateInOrder(t *testing.T) {
 	const (
 		full, steady, pausing = 0, 1, 2
@@ -52,7 +52,8 @@ func TestSlotsMigrateInOrder(t *testing.T) {
 	before.Slots = &spread.SlotTable{Members: before.Slots.Migration.From}
 	g.apply(before)
 	all, late, host := g.port(g.peer, "br0", nil), g.peerPort(1), g.teamPort()
-	// Queued is what the adapter's stack sends in a moment: one flow that fills member 0, one that never pauses, one that does.
+	// Queued is what the adapter's stack sends in a moment: one flow that fills member 0, one that never pauses, one
+	// that does.
 	ns := [3]int{}
 	send := func(flow, length int) {
 		host.socket.Queue(append(make([]byte, frame.VnetLen), toGroup(flow, ns[flow], length)...))
@@ -116,7 +117,8 @@ func TestSlotsMigrateInOrder(t *testing.T) {
 		seen++
 	})
 	if c := g.counters(); c.Members[0].TXDrop[team.DropBacklog] == 0 || seen < 300 {
-		t.Errorf("%d frames came and %d found no room: member 0 had no queue", seen, c.Members[0].TXDrop[team.DropBacklog])
+		t.Errorf("%d frames came and %d found no room: member 0 had no queue", seen,
+			c.Members[0].TXDrop[team.DropBacklog])
 	}
 }
 

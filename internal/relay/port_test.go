@@ -33,7 +33,8 @@ func (g *rig) port(h *lab.Host, name string, accept func(h *frame.Headers) bool)
 	labtest.Must(g, err)
 	p := &port{g: g, name: name, seen: make(chan []byte, 1<<16)}
 	labtest.Must(g, h.Do(func() (err error) {
-		p.socket, err = nic.Open(nic.Options{Name: name, Index: l.Attrs().Index, MAC: frame.MACFrom(l.Attrs().HardwareAddr), Backlog: 8 << 20})
+		p.socket, err = nic.Open(nic.Options{Name: name, Index: l.Attrs().Index,
+			MAC: frame.MACFrom(l.Attrs().HardwareAddr), Backlog: 8 << 20})
 		return err
 	}))
 	done := make(chan struct{})

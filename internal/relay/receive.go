@@ -92,8 +92,8 @@ func (m *member) next() bool {
 // poll moves a batch without waiting. EAGAIN: there was none.
 func (m *member) poll() error { return m.take(m.socket.Poll()) }
 
-// take moves the n frames that Receive returned, or handles its error. It returns EAGAIN if there were none, and any other
-// error if there will be no more.
+// take moves the n frames that Receive returned, or handles its error. It returns EAGAIN if there were none, and any
+// other error if there will be no more.
 func (m *member) take(n int, err error) error {
 	switch {
 	case err == nil && n == 0:
@@ -135,7 +135,8 @@ func (m *member) batch() {
 	m.r.accounts[m.id].rx.add(&m.tally)
 }
 
-// choose decides on the frames from m.at on, and joins those of UDP flows. It returns early if one panics: only that is lost.
+// choose decides on the frames from m.at on, and joins those of UDP flows. It returns early if one panics: only that is
+// lost.
 func (m *member) choose(u *Rule) {
 	defer m.recovered()
 	var h frame.Headers
@@ -159,7 +160,8 @@ func (m *member) choose(u *Rule) {
 			continue
 		}
 		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
-		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow, h.Station(h.Dst, b[frame.VnetLen:])))
+		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow,
+			h.Station(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
 			m.tally.other += uint64(frames)
 		}
@@ -193,8 +195,8 @@ func (m *member) choose(u *Rule) {
 	}
 }
 
-// reflected reports whether a frame from s is one that the adapter sent, reflected by a switch. A later frame from a station
-// behind the adapter may mean that the station has moved.
+// reflected reports whether a frame from s is one that the adapter sent, reflected by a switch. A later frame from a
+// station behind the adapter may mean that the station has moved.
 func (m *member) reflected(u *Rule, s frame.Station) bool {
 	since := m.r.recentLocal.sinceSent(m.recentNow, s)
 	if since >= MovedAfter && u.isStation(s) && m.moveCandidates.Add(m.r.clock.now(), s) {
@@ -203,8 +205,8 @@ func (m *member) reflected(u *Rule, s frame.Station) bool {
 	return since < RecentTime
 }
 
-// deliver writes the frames from m.at on to the adapter, and passes slow protocols to the control loop. It returns early if
-// one panics, as choose does.
+// deliver writes the frames from m.at on to the adapter, and passes slow protocols to the control loop. It returns
+// early if one panics, as choose does.
 func (m *member) deliver() {
 	defer m.recovered()
 	for ; m.at < m.n; m.at++ {

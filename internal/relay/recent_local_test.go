@@ -155,7 +155,8 @@ func TestGroupReportOfAStation(t *testing.T) {
 	g.apply(g.perMember(spread.RuleSingle))
 	host := g.teamPort()
 	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.IPProto == frame.ProtoIGMP })
-	report := frame.IGMPReport(strangerMAC, netip.MustParseAddr("10.9.0.7"), []netip.Addr{netip.MustParseAddr("239.1.1.1")})
+	report := frame.IGMPReport(strangerMAC, netip.MustParseAddr("10.9.0.7"),
+		[]netip.Addr{netip.MustParseAddr("239.1.1.1")})
 	host.send(report)
 	memberMAC(0).Put(report, 6)
 	peer.expect(report)

@@ -5,12 +5,12 @@ package relay
 //  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
 //  2. It reads what is there, up to a batch, without waiting (read): [virtio header][frame] each.
 //  3. It takes the rule in force, once for the batch.
-//  4. Each frame is parsed once; spread.Picker picks the members by which it leaves; datagrams of a flow that
-//     leave by one member are joined to a super-frame in place (pick). Then they are queued on the members'
-//     sockets, and counted as the frames that they become on the wire (spread). If the rule is PerMember, the adapter's
-//     frames get the member's address here, and its ARP and ND go to the control loop instead, which sends them by Send.
-//  5. One sendmmsg a member (flush). The socket's send buffer bounds the member's backlog: what does not fit is dropped,
-//     for nothing may wait for one member while others are idle.
+//  4. Each frame is parsed once; spread.Picker picks the members by which it leaves; datagrams of a flow that leave by
+//     one member are joined to a super-frame in place (pick). Then they are queued on the members' sockets, and counted
+//     as the frames that they become on the wire (spread). If the rule is PerMember, the adapter's frames get the
+//     member's address here, and its ARP and ND go to the control loop instead, which sends them by Send.
+//  5. One sendmmsg a member (flush). The socket's send buffer bounds the member's backlog: what does not fit is
+//     dropped, for nothing may wait for one member while others are idle.
 //  6. What a member refused because it has no link goes to another one, once (resend).
 //
 // Receive, one goroutine a member, and a second one that sleeps unless the link speaks LACP (slowReceiver):
@@ -19,16 +19,16 @@ package relay
 //     VLAN tags back in place.
 //  2. It takes the rule in force, once for the batch.
 //  3. Each frame is parsed once. Slow protocol frames go to the control loop in their order, at a bounded rate
-//     (slow.go). Of the others these are not accepted (Rule.Accept): frames of ours, reflected (Rule.IsOwn, recentLocal),
-//     frames of members that do not collect, addresses of others. If the rule is PerMember, the control loop gets a copy of
-//     ARP and ND that is for us alone.
+//     (slow.go). Of the others these are not accepted (Rule.Accept): frames of ours, reflected (Rule.IsOwn,
+//     recentLocal), frames of members that do not collect, addresses of others. If the rule is PerMember, the control
+//     loop gets a copy of ARP and ND that is for us alone.
 //  4. A frame to the member's own address, or to one that it inherited, gets the adapter's. Datagrams of a flow are
 //     joined to a super-frame in place (choose).
-//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack within the call. Super-frames of
-//     tunnels, which not all kernels' TAPs accept, go by writeTunnel.
+//  5. One write into the adapter's queue (deliver): the kernel takes it through its stack within the call. Super-frames
+//     of tunnels, which not all kernels' TAPs accept, go by writeTunnel.
 //
-// Programs in the kernel may move the frames of a direction instead; gate.go describes how the goroutine that moves them
-// hands them over. Between two batches a goroutine runs functions for others (betweenBatches).
+// Programs in the kernel may move the frames of a direction instead; gate.go describes how the goroutine that moves
+// them hands them over. Between two batches a goroutine runs functions for others (betweenBatches).
 //
 // All goroutines write by the number of the one queue's descriptor, without a lock; Close ends them before the adapter
 // may be closed.
@@ -107,7 +107,8 @@ func New(o Options) (*Relay, error) {
 	}
 	if r.open == nil {
 		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
-			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO), USO: nic.Offload(o.USO)})
+			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
+				USO: nic.Offload(o.USO)})
 		}
 	}
 	r.rule.Store(NewRule(&spread.Plan{}))
@@ -136,8 +137,8 @@ func (r *Relay) Join(id int, l team.Link) error {
 	if r.members[id].Load() != nil {
 		return fmt.Errorf("join %s: member %d has joined already: %w", l.Name, id, unix.EEXIST)
 	}
-	// Opening takes the kernel's configuration lock, which others may hold for long: a failover, which takes r.mu, must not
-	// wait for that.
+	// Opening takes the kernel's configuration lock, which others may hold for long: a failover, which takes r.mu, must
+	// not wait for that.
 	s, err := r.open(id, l)
 	if err == nil {
 		if err = r.addMember(id, l, s); err != nil {

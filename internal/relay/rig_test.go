@@ -77,7 +77,8 @@ func (g *rig) join(id int) {
 func (g *rig) addLink(id int) {
 	g.Helper()
 	name, peer := fmt.Sprintf("m%d", id), fmt.Sprintf("p%d", id)
-	labtest.Cable(g, g.host, name, g.peer, peer, lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
+	labtest.Cable(g, g.host, name, g.peer, peer,
+		lab.CableOptions{MACA: memberMAC(id).HardwareAddr(), EagerCarrier: true})
 	l, err := g.host.Handle().LinkByName(name)
 	labtest.Must(g, err)
 	link := team.Link{Name: name, Index: l.Attrs().Index, MAC: memberMAC(id)}

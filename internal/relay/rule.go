@@ -10,8 +10,8 @@ import (
 	"nicteam/team"
 )
 
-// Rule is a Plan in force with what is looked up for each frame. Programs that receive in place of the relay follow the same
-// rule.
+// Rule is a Plan in force with what is looked up for each frame. Programs that receive in place of the relay follow the
+// same rule.
 type Rule struct {
 	*spread.Plan
 	own []frame.MAC // Plan.Own without Behind, sorted
@@ -40,8 +40,8 @@ const (
 	ForOthers                 // a group, or a station behind the adapter
 )
 
-// Accept decides whether member id accepts a frame of others to dst. local is whether dst is a station behind the adapter that
-// the Plan does not have yet.
+// Accept decides whether member id accepts a frame of others to dst. local is whether dst is a station behind the
+// adapter that the Plan does not have yet.
 //
 // With a MAC for each member on the wire (PerMember) one member accepts each address, so that a switch that floods
 // duplicates nothing.
@@ -75,8 +75,8 @@ func (u *Rule) Accept(id int, dst frame.MAC, local bool) (Accepted, team.Drop) {
 	return ForNobody, team.DropNotOurs
 }
 
-// IsFlooded reports whether a unicast frame to dst that the member did not accept shows a switch that floods, because it does
-// not know the port of our addresses. A standby member receives frames to its own address in any case.
+// IsFlooded reports whether a unicast frame to dst that the member did not accept shows a switch that floods, because
+// it does not know the port of our addresses. A standby member receives frames to its own address in any case.
 func (u *Rule) IsFlooded(id int, dst frame.MAC) bool {
 	if u.PerMember {
 		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)

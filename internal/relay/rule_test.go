@@ -30,8 +30,10 @@ const (
 // perMember is the Plan of three members whose addresses are on the wire: the adapter's is at home with member 0, that
 // of a dead fourth with member 1, stations behind are pinned to member 2, and groups are member 0's.
 func perMember() *spread.Plan {
-	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7, Distributing: 7,
-		TeamMACs: []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC}, Behind: []frame.MAC{behindMAC}, Promiscuous: true}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Multicast: 1, Collecting: 7,
+		Distributing: 7,
+		TeamMACs:     []frame.MAC{adapterMAC, memberMAC(0), memberMAC(1), memberMAC(2), memberMAC(3), behindMAC},
+		Behind:       []frame.MAC{behindMAC}, Promiscuous: true}
 	for id := range 3 {
 		pl.MACs[id] = memberMAC(id)
 	}
@@ -60,9 +62,14 @@ func TestEachAddressIsAcceptedByOneMember(t *testing.T) {
 		{name: "behind, nobody pinned", dst: behindMAC, by: nobody, change: func(pl *spread.Plan) { pl.Pins = nil }},
 		{name: "group", dst: frame.Broadcast, by: 0, whose: ForOthers},
 		{name: "unknown", dst: strangerMAC, by: 0, whose: ForOthers},
-		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *spread.Plan) { pl.Promiscuous = false }},
-		{name: "orphan", dst: memberMAC(3), by: nobody, astray: true, change: func(pl *spread.Plan) { pl.Filter[1] = nil }},
-		{name: "of one that may not receive", dst: memberMAC(1), by: nobody, astray: true, change: func(pl *spread.Plan) { pl.Collecting = 5 }},
+		{name: "unknown, nobody behind", dst: strangerMAC, by: nobody, change: func(pl *spread.Plan) {
+			pl.Promiscuous = false
+		}},
+		{name: "orphan", dst: memberMAC(3), by: nobody, astray: true, change: func(pl *spread.Plan) {
+			pl.Filter[1] = nil
+		}},
+		{name: "of one that may not receive", dst: memberMAC(1), by: nobody, astray: true,
+			change: func(pl *spread.Plan) { pl.Collecting = 5 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pl := perMember()
@@ -105,11 +112,15 @@ func TestAcceptWithOneAddress(t *testing.T) {
 		{name: "another member's", dst: memberMAC(2), want: verdict{Drop: team.DropNotOurs}},
 		{name: "behind", dst: behindMAC, want: verdict{Whose: ForOthers}},
 		{name: "unknown", dst: strangerMAC, want: verdict{Whose: ForOthers}},
-		{name: "unknown, nobody behind", dst: strangerMAC, want: verdict{Drop: team.DropNotOurs}, change: func(pl *spread.Plan) { pl.Promiscuous = false }},
+		{name: "unknown, nobody behind", dst: strangerMAC, want: verdict{Drop: team.DropNotOurs},
+			change: func(pl *spread.Plan) { pl.Promiscuous = false }},
 		{name: "group", dst: frame.Broadcast, want: verdict{Whose: ForOthers}},
-		{name: "group where not wanted", dst: frame.Broadcast, want: verdict{Drop: team.DropStandby}, change: func(pl *spread.Plan) { pl.Multicast = 1 }},
-		{name: "adapter, at a standby", dst: adapterMAC, want: verdict{Drop: team.DropStandby, Astray: true}, change: func(pl *spread.Plan) { pl.Collecting = 1 }},
-		{name: "own, at a standby", dst: memberMAC(1), want: verdict{Drop: team.DropStandby}, change: func(pl *spread.Plan) { pl.Collecting = 1 }},
+		{name: "group where not wanted", dst: frame.Broadcast, want: verdict{Drop: team.DropStandby},
+			change: func(pl *spread.Plan) { pl.Multicast = 1 }},
+		{name: "adapter, at a standby", dst: adapterMAC, want: verdict{Drop: team.DropStandby, Astray: true},
+			change: func(pl *spread.Plan) { pl.Collecting = 1 }},
+		{name: "own, at a standby", dst: memberMAC(1), want: verdict{Drop: team.DropStandby},
+			change: func(pl *spread.Plan) { pl.Collecting = 1 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pl := perMember()

@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/nic"
 )
 
-// Send sends a control frame by member id, whatever the Plan says. It does not wait behind the adapter's traffic, and is not
-// lost if that fills the member's queue. A marker does wait: see markers.
+// Send sends a control frame by member id, whatever the Plan says. It does not wait behind the adapter's traffic, and
+// is not lost if that fills the member's queue. A marker does wait: see markers.
 func (r *Relay) Send(id int, b []byte) error {
 	m := r.member(id)
 	if m == nil {
@@ -29,8 +29,8 @@ func (r *Relay) Send(id int, b []byte) error {
 	return r.sent(id, b, m.socket.SendControl(b))
 }
 
-// LocalSource returns the station behind the adapter in whose name a control frame is sent, if any: a switch that floods
-// reflects it like the station's own frames.
+// LocalSource returns the station behind the adapter in whose name a control frame is sent, if any: a switch that
+// floods reflects it like the station's own frames.
 func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	var h frame.Headers
 	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
@@ -56,10 +56,10 @@ func (r *Relay) sent(id int, b []byte, err error) error {
 	return nil
 }
 
-// markers sends the Marker PDUs of the control loop. A marker asks the partner whether all frames before it have arrived, so
-// it must not overtake them. NICs have several queues, and fair qdiscs one for each flow: a marker would find its own empty
-// while bulk traffic waits in the others. So a marker is held back for as long as any frame may wait for a member, and
-// leaves after all that was transmitted before it.
+// markers sends the Marker PDUs of the control loop. A marker asks the partner whether all frames before it have
+// arrived, so it must not overtake them. NICs have several queues, and fair qdiscs one for each flow: a marker would
+// find its own empty while bulk traffic waits in the others. So a marker is held back for as long as any frame may wait
+// for a member, and leaves after all that was transmitted before it.
 //
 // It has a goroutine of its own, which alone waits.
 type markers struct {
@@ -75,8 +75,8 @@ type marker struct {
 }
 
 const (
-	// markerWait is the longest time that a frame may wait for a member: backlogTime is for frames of 1500; super-frames
-	// have half as much truesize a byte, so that they may wait half as long again.
+	// markerWait is the longest time that a frame may wait for a member: backlogTime is for frames of 1500;
+	// super-frames have half as much truesize a byte, so that they may wait half as long again.
 	markerWait = backlogTime * chargeNum / chargeDen
 	// maxMarkers may be held back: the control loop sends one a member, rarely.
 	maxMarkers = 64

@@ -16,8 +16,9 @@ import (
 const slowProtocols frame.MAC = 0x0180c2000002
 
 const (
-	// slowEvery and slowBurst bound the frames of slow protocols that a member, and its slowReceiver, pass to the control loop.
-	// The standard allows ten a second, and modes/lacp processes no more. Of a flood the rest is only parsed.
+	// slowEvery and slowBurst bound the frames of slow protocols that a member, and its slowReceiver, pass to the
+	// control loop. The standard allows ten a second, and modes/lacp processes no more. Of a flood the rest is only
+	// parsed.
 	slowEvery = 10 * time.Millisecond
 	slowBurst = 30
 )
@@ -29,9 +30,9 @@ func isSlow(h *frame.Headers) bool {
 	return h.EtherType == frame.TypeSlow && h.Dst == slowProtocols
 }
 
-// deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The source is
-// not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false if the frame
-// was dropped.
+// deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The
+// source is not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false
+// if the frame was dropped.
 func (m *member) deliverSlow(b []byte, p frame.Protocol, bucket *limit.Bucket, l *tally) bool {
 	// Slow protocols other than LACP and markers are only counted.
 	if p == frame.LACP && !m.passSlow(b, bucket) {
@@ -56,8 +57,8 @@ func (m *member) passSlow(b []byte, bucket *limit.Bucket) bool {
 	return m.r.control.passFrame(m.id, b)
 }
 
-// receiveSlow handles a frame of a slow protocol from the main socket, after all frames before it were delivered. After the
-// first LACPDU the slowReceiver takes over.
+// receiveSlow handles a frame of a slow protocol from the main socket, after all frames before it were delivered. After
+// the first LACPDU the slowReceiver takes over.
 func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 	if m.slow.active.Load() && !isMarker(b[frame.VnetLen:]) {
 		return // the slowReceiver has it
@@ -69,9 +70,9 @@ func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 	}
 }
 
-// slowReceiver receives the slow protocols of a member whose link speaks LACP. It has a goroutine and a receive buffer of its
-// own, so that a flood on the member does not displace a partner's LACPDUs. While programs move what the member receives,
-// nothing floods the main socket and it is not needed. Marker PDUs always come by the main socket, in order.
+// slowReceiver receives the slow protocols of a member whose link speaks LACP. It has a goroutine and a receive buffer
+// of its own, so that a flood on the member does not displace a partner's LACPDUs. While programs move what the member
+// receives, nothing floods the main socket and it is not needed. Marker PDUs always come by the main socket, in order.
 type slowReceiver struct {
 	m       *member
 	limit   limit.Bucket
@@ -102,8 +103,8 @@ func (e *slowReceiver) update() error {
 	return nil
 }
 
-// drainAndActivate leaves the frames from now on to the slowReceiver. Frames that wait in the main socket may be older than
-// EnableSlow and are delivered first. The member's goroutine calls it.
+// drainAndActivate leaves the frames from now on to the slowReceiver. Frames that wait in the main socket may be older
+// than EnableSlow and are delivered first. The member's goroutine calls it.
 func (e *slowReceiver) drainAndActivate() {
 	for range maxShutBatches {
 		if e.m.poll() != nil {

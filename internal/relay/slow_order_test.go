@@ -48,8 +48,8 @@ func (g *rig) enableSlow(id int) {
 	labtest.Eventually(g, "the slowReceiver is active", m.slow.active.Load)
 }
 
-// A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member. What
-// waits for the member's goroutine has not.
+// A partner asks whether all has arrived that it sent before, so that what it sends next may come by another member.
+// What waits for the member's goroutine has not.
 func TestMarkersDoNotOvertakeTheBacklog(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
@@ -101,7 +101,8 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 		}
 	}, m.socket.Wake)
 	if delivered := g.receivedByStack() - before; early != 0 || told != 1 || delivered < 1 {
-		t.Errorf("reported %d markers, of %d before what came before was delivered; %d frames were", told, early, delivered)
+		t.Errorf("reported %d markers, of %d before what came before was delivered; %d frames were", told, early,
+			delivered)
 	}
 }
 
@@ -139,7 +140,9 @@ func TestMarkersOfAMemberThatLeft(t *testing.T) {
 	labtest.Must(t, g.relay.Leave(0))
 	g.join(0)
 	peer.expect(ask(2))
-	if c := g.await("it is counted", func(c *team.Counters) bool { return c.Members[0].TX[frame.LACP].Frames == 1 }); c.Members[0].TXError != 0 {
+	if c := g.await("it is counted", func(c *team.Counters) bool {
+		return c.Members[0].TX[frame.LACP].Frames == 1
+	}); c.Members[0].TXError != 0 {
 		t.Errorf("%d errors", c.Members[0].TXError)
 	}
 }

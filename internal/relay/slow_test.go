@@ -39,7 +39,8 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 		for i, src := range []frame.MAC{peerMAC, memberMAC(0), memberMAC(1), adapterMAC} {
 			b := slowFrame(src, 1, i)
 			peer.send(b)
-			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b}, g.newsOf(team.ControlFrame)); diff != "" {
+			if diff := cmp.Diff(team.Control{Kind: team.ControlFrame, Member: 1, Frame: b},
+				g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
 			g.enableSlow(1) // while it starts frames may come twice
@@ -54,7 +55,8 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 func TestOtherSlowProtocolsEndHere(t *testing.T) {
 	g := newRig(t, 1)
 	g.apply(g.plan(spread.RuleSlots))
-	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
+	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }),
+		g.peerPort(0)
 	for n := range 200 {
 		peer.send(slowFrame(peerMAC, 3, n))
 	}
@@ -127,7 +129,8 @@ func TestSlowFloodOfOneMember(t *testing.T) {
 	}
 	took, busy := time.Since(began), processTime()-busy
 	sent := stop()
-	t.Logf("%.0f frames a second, %d of them reported in %v; %.0f %% of a processor with their sender's", float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
+	t.Logf("%.0f frames a second, %d of them reported in %v; %.0f %% of a processor with their sender's",
+		float64(sent)/took.Seconds(), flood, took, 100*busy.Seconds()/took.Seconds())
 	if heard != 20 {
 		t.Errorf("%d of 20 frames of the other member are received", heard)
 	}
@@ -180,7 +183,9 @@ func TestSendPassesBulk(t *testing.T) {
 	marker.Response = false
 	isSlow := func(b []byte) bool { return binary.BigEndian.Uint16(b[12:]) == frame.TypeSlow }
 	host, bulk := g.teamPort(), make([]byte, frame.VnetLen+1400)
-	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow || h.EtherType == testType })
+	peer := g.port(g.peer, "p0", func(h *frame.Headers) bool {
+		return h.EtherType == frame.TypeSlow || h.EtherType == testType
+	})
 	copy(bulk[frame.VnetLen:], testFrame(peerMAC, adapterMAC, 0))
 	overflow := func() {
 		before := g.counters().Members[0].TXDrop[team.DropBacklog]
@@ -213,7 +218,9 @@ func TestSendPassesBulk(t *testing.T) {
 			t.Errorf("%d frames come behind the marker that were sent before", n)
 		}
 	}
-	if c := g.await("both are counted", func(c *team.Counters) bool { return c.Members[0].TX[frame.LACP].Frames == 2 }); c.Members[0].TXError != 0 {
+	if c := g.await("both are counted", func(c *team.Counters) bool {
+		return c.Members[0].TX[frame.LACP].Frames == 2
+	}); c.Members[0].TXError != 0 {
 		t.Errorf("%d errors", c.Members[0].TXError)
 	}
 }
@@ -273,5 +280,6 @@ func TestPartnerSurvivesAFlood(t *testing.T) {
 		}
 	}
 	stop()
-	t.Logf("all %d received, while %d other frames found no room", n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
+	t.Logf("all %d received, while %d other frames found no room",
+		n, g.counters().Members[0].RXDrop[team.DropSocket]-before)
 }

@@ -202,8 +202,8 @@ func (t *transmitter) batch() {
 	}
 }
 
-// pick picks the members of the frames from t.at on, and joins those of UDP flows. It returns early if one panics: only that
-// is lost.
+// pick picks the members of the frames from t.at on, and joins those of UDP flows. It returns early if one panics: only
+// that is lost.
 func (t *transmitter) pick(u *Rule) {
 	defer t.recovered()
 	var h frame.Headers
@@ -229,7 +229,8 @@ func (t *transmitter) pick(u *Rule) {
 		if ours && u.Distributing != 0 && isARPorND(&h) && t.r.control.passFrame(-1, b) {
 			continue // the control loop sends it by Send
 		}
-		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), setSource: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes),
+			setSource: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
 		t.metas[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
 		if set == 0 {
@@ -251,7 +252,8 @@ func (t *transmitter) pick(u *Rule) {
 	}
 }
 
-// noteLocalSource reports station s behind the adapter to the control loop, if the Plan does not have it or lets it age.
+// noteLocalSource reports station s behind the adapter to the control loop, if the Plan does not have it or lets it
+// age.
 func (t *transmitter) noteLocalSource(u *Rule, s frame.Station) {
 	t.r.recentLocal.noteSent(t.now, s)
 	if !u.isStation(s) || u.isAgeing(s) {
@@ -278,7 +280,8 @@ func (t *transmitter) recovered() {
 	}
 }
 
-// enlist returns member id for this batch, nil if it has not joined. A member that leaves waits for the end of the batch.
+// enlist returns member id for this batch, nil if it has not joined. A member that leaves waits for the end of the
+// batch.
 func (t *transmitter) enlist(id int) *member {
 	if !t.used.Has(id) {
 		t.used, t.with[id] = t.used.With(id), t.r.members[id].Load()
@@ -309,8 +312,8 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 	c.Bytes += uint64(f.bytes)
 }
 
-// refuse handles frame i that member id refused. It is resent by another member once, and lost the second time. A copy of
-// SpreadBroadcast is lost at once: the other members have theirs.
+// refuse handles frame i that member id refused. It is resent by another member once, and lost the second time. A copy
+// of SpreadBroadcast is lost at once: the other members have theirs.
 func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
 	frames := uint64(t.metas[i].frames)
 	switch {

@@ -62,7 +62,8 @@ var tunnels = []struct {
 	whole    bool // a TAP has a header for it
 }{
 	{"VXLAN", frame.ProtoUDP, []byte{0xc3, 0x50, 0x12, 0xb5, 0, 0, 1, 1, 8, 0, 0, 0, 0, 0, 7, 0}, true, true},
-	{"VXLAN, no checksum", frame.ProtoUDP, []byte{0xc3, 0x50, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0}, true, true},
+	{"VXLAN, no checksum", frame.ProtoUDP, []byte{0xc3, 0x50, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0},
+		true, true},
 	{"Geneve", frame.ProtoUDP, []byte{0xc3, 0x50, 0x17, 0xc1, 0, 0, 1, 1, 1, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 0},
 		true, true},
 	{"GRE", 47, []byte{0, 0, 8, 0}, false, false},

@@ -86,7 +86,8 @@ func (p *program) send() {
 		p.dropped[n] = true
 		p.moved.Add(1)
 		return
-	case g == GateFast, g == GateHold && !atomic.CompareAndSwapUint32(p.gate, GateHold, GateSlow) && atomic.LoadUint32(p.gate) == GateFast:
+	case g == GateFast, g == GateHold && !atomic.CompareAndSwapUint32(p.gate, GateHold, GateSlow) &&
+		atomic.LoadUint32(p.gate) == GateFast:
 		p.fasts++
 		labtest.Check(p, p.fast(b))
 		return
@@ -363,7 +364,8 @@ func TestCloseWhileYielding(t *testing.T) {
 		for range gates {
 			select {
 			case err := <-results:
-				if err != nil && !errors.Is(err, nic.ErrClosed) && !errors.Is(err, unix.EBUSY) && !errors.Is(err, ErrNoMember) {
+				if err != nil && !errors.Is(err, nic.ErrClosed) && !errors.Is(err, unix.EBUSY) &&
+					!errors.Is(err, ErrNoMember) {
 					t.Error(err)
 				}
 			case <-time.After(labtest.Patience):

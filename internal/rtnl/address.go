@@ -190,7 +190,8 @@ func WithMetric(a, of Object) Object {
 }
 
 func (c *Conn) AddAddress(a Object, to string) error {
-	return c.Change(fmt.Sprintf("add %s to %s", AddressPrefix(a), to), unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
+	return c.Change(fmt.Sprintf("add %s to %s", AddressPrefix(a), to), unix.RTM_NEWADDR,
+		unix.NLM_F_CREATE|unix.NLM_F_EXCL, a)
 }
 
 func (c *Conn) DeleteAddress(a Object, from string) error {

@@ -157,7 +157,8 @@ func (c *Conn) Change(what string, kind, flags int, o Object) error {
 		c.log.Debug(what)
 	case kind%4 == unix.RTM_NEWADDR%4 && errors.Is(err, unix.EEXIST):
 		err = nil
-	case kind%4 == unix.RTM_DELADDR%4 && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
+	case kind%4 == unix.RTM_DELADDR%4 && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) ||
+		errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV)):
 		err = nil
 	}
 	if err != nil {

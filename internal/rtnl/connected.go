@@ -38,7 +38,8 @@ func HasConnectedRoute(a Object) bool {
 
 // IsConnectedRoute reports whether r is the connected route of an address of its link.
 func IsConnectedRoute(r, a Object) bool {
-	if r.Family() != a.Family() || r.Head[rtProto] != unix.RTPROT_KERNEL || r.Get(unix.RTA_GATEWAY) != nil || Destination(r) != SubnetOf(a) {
+	if r.Family() != a.Family() || r.Head[rtProto] != unix.RTPROT_KERNEL || r.Get(unix.RTA_GATEWAY) != nil ||
+		Destination(r) != SubnetOf(a) {
 		return false
 	}
 	links := RouteLinks(r)

@@ -1,6 +1,6 @@
 // Package rtnl reads and changes addresses, routes, neighbours and policy rules by rtnetlink, as the messages that the
-// kernel itself prints (Object). A message is sent back with only what must differ, such as the ifindex, so attributes that
-// this package never heard of survive.
+// kernel itself prints (Object). A message is sent back with only what must differ, such as the ifindex, so attributes
+// that this package never heard of survive.
 //
 //	conn      a connection: dumps, changes, and the points where tests let a process die
 //	object    header and attributes of a message; how they stand in a journal

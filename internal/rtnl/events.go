@@ -21,7 +21,8 @@ const EventBufferLen = 64 << 10
 
 // WatchEvents subscribes to groups of rtnetlink events until ctx ends. listen calls signal for every event until the
 // socket breaks. Then WatchEvents opens a new one, and signals because events may have been missed.
-func WatchEvents(ctx context.Context, groups []uint, listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
+func WatchEvents(ctx context.Context, groups []uint,
+	listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	signal := func() { Signal(changed) }
 	first, err := Subscribe(unix.NETLINK_ROUTE, groups...)
@@ -171,8 +172,9 @@ func EventLinks(body []byte, f func(index int)) {
 
 // followed are the event groups of a Follower. Kernels before 6.14 lack MCADDR.
 var followed = []uint{
-	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
-	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
+	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
+	unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH,
+	unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
 }
 
 // Multicast groups of links that are joined and left; x/sys does not name them.
@@ -192,7 +194,8 @@ func SubscribeFiltered() (*os.File, error) {
 	if err == nil {
 		p := eventFilter()
 		e := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]})
+			err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+				&unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]})
 		})
 		err = errors.Join(err, e)
 	}

@@ -130,7 +130,8 @@ func proxyFor(n Object, index int) Object {
 }
 
 func (c *Conn) AddProxy(n Object, index int) error {
-	return c.Change("add proxy for "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, proxyFor(n, index))
+	return c.Change("add proxy for "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, unix.NLM_F_CREATE,
+		proxyFor(n, index))
 }
 
 func (c *Conn) deleteProxy(n Object, index int) error {

@@ -66,7 +66,8 @@ func kernelManages(r Object) bool {
 	}
 	dst, _ := netip.AddrFromSlice(r.Get(unix.RTA_DST))
 	// NetworkManager adds a fe80::/64 with protocol kernel and another metric.
-	return r.Family() == unix.AF_INET6 && (dst.IsLinkLocalUnicast() && r.Get32(unix.RTA_PRIORITY) == ipv6AddressMetric || dst.IsMulticast())
+	return r.Family() == unix.AF_INET6 &&
+		(dst.IsLinkLocalUnicast() && r.Get32(unix.RTA_PRIORITY) == ipv6AddressMetric || dst.IsMulticast())
 }
 
 // Destination returns the prefix of a route.
@@ -298,14 +299,16 @@ func IsStatic(r Object) bool {
 // StaticRoutes returns those of a link's routes that somebody set. Network managers add connected routes and those of
 // router advertisements themselves, with the protocols kernel and ra.
 func (c *Conn) StaticRoutes(routes, addresses []Object) ([]Object, error) {
-	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r Object) bool { return r.Head[rtProto] != unix.RTPROT_RA }))
+	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes),
+		func(r Object) bool { return r.Head[rtProto] != unix.RTPROT_RA }))
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(routes, func(r Object) bool {
 		switch r.Head[rtProto] {
 		case unix.RTPROT_KERNEL:
-			return r.Head[rtType] != unix.RTN_UNICAST || slices.ContainsFunc(addresses, func(a Object) bool { return IsConnectedRoute(r, a) })
+			return r.Head[rtType] != unix.RTN_UNICAST ||
+				slices.ContainsFunc(addresses, func(a Object) bool { return IsConnectedRoute(r, a) })
 		case unix.RTPROT_RA:
 			return !HasRoute(named, r)
 		}

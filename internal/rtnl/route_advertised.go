@@ -213,7 +213,8 @@ type in6Route struct {
 
 // ioctlRoute adds a route with the flags of a learned one (SIOCADDRT).
 func ioctlRoute(r Object, index int) error {
-	m := in6Route{dstLen: uint16(r.Head[rtDstLen]), metric: r.Get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf, index: int32(index)}
+	m := in6Route{dstLen: uint16(r.Head[rtDstLen]), metric: r.Get32(unix.RTA_PRIORITY), flags: rtfUp | rtfAddrConf,
+		index: int32(index)}
 	copy(m.dst[:], r.Get(unix.RTA_DST))
 	copy(m.gateway[:], r.Get(unix.RTA_GATEWAY))
 	switch {
@@ -234,7 +235,8 @@ func ioctlRoute(r Object, index int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCADDRT, uintptr(unsafe.Pointer(&m))); errno != 0 {
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCADDRT,
+		uintptr(unsafe.Pointer(&m))); errno != 0 {
 		return errno
 	}
 	return nil

@@ -67,7 +67,8 @@ func RuleFor(r Object, members []string, adapter string) Object {
 func IsInverted(r Object) bool { return r.Head[8]&ruleInverted != 0 }
 
 func HasRule(list []Object, r Object) bool {
-	return slices.ContainsFunc(list, func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
+	return slices.ContainsFunc(list,
+		func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
 }
 
 // RemoveRule removes a rule of a NIC, unless the kernel would remove another one: it removes the first rule that has
@@ -82,7 +83,8 @@ func (c *Conn) RemoveRule(r Object, nic string) error {
 			return c.Change("remove rule of "+nic, unix.RTM_DELRULE, 0, r)
 		}
 		if removedFor(o, r) {
-			c.log.Warn("an inverted rule stays, because a rule of the same priority would be removed in its place", "nic", nic, "priority", r.Get32(unix.FRA_PRIORITY))
+			c.log.Warn("inverted rule stays: the kernel would remove another one of its priority", "nic", nic,
+				"priority", r.Get32(unix.FRA_PRIORITY))
 			return nil
 		}
 	}

@@ -12,7 +12,8 @@ import (
 const addressFix = "write auto, none, or addresses with their prefix length such as 10.0.0.1/24"
 
 // addresses are those of the adapter, or where they come from.
-var addresses = value{Type: List, Values: "auto, none, or ADDRESS/LENGTH[,ADDRESS/LENGTH]", Words: []string{"auto", "none"},
+var addresses = value{Type: List, Values: "auto, none, or ADDRESS/LENGTH[,ADDRESS/LENGTH]",
+	Words: []string{"auto", "none"},
 	get: func(c *Config) any {
 		switch c.Address {
 		case AddressAuto:
@@ -47,7 +48,8 @@ func parseAddresses(c *Config, v any) *Fault {
 			if strings.EqualFold(s, "auto") || strings.EqualFold(s, "none") {
 				why = strings.ToLower(s) + " stands alone, not in a list of addresses"
 			}
-			return &Fault{Key: entry(i, len(list)), What: fmt.Sprintf("%q is not an address with its prefix length", s), Why: why, Fix: addressFix}
+			return &Fault{Key: entry(i, len(list)), What: fmt.Sprintf("%q is not an address with its prefix length", s),
+				Why: why, Fix: addressFix}
 		}
 		c.Addresses = append(c.Addresses, p)
 	}
@@ -72,7 +74,8 @@ func checkAddresses(c *Config) *Fault {
 	seen := map[netip.Addr]bool{}
 	for i, p := range c.Addresses {
 		if why := badAddress(p, seen); why != "" {
-			return &Fault{Key: entry(i, len(c.Addresses)), What: fmt.Sprintf("%v cannot be the adapter's address", p), Why: why, Fix: addressFix}
+			return &Fault{Key: entry(i, len(c.Addresses)), What: fmt.Sprintf("%v cannot be the adapter's address", p),
+				Why: why, Fix: addressFix}
 		}
 		seen[p.Addr()] = true
 	}
@@ -120,7 +123,8 @@ var gateway = value{Type: Text, Values: "an address, with address ADDRESS/LENGTH
 		}
 		a, err := netip.ParseAddr(s)
 		if err != nil || a.Zone() != "" {
-			return &Fault{What: fmt.Sprintf("%q is not an address", s), Why: "want one IPv4 or IPv6 address without prefix length or zone", Fix: "write it as 10.0.0.254"}
+			return &Fault{What: fmt.Sprintf("%q is not an address", s),
+				Why: "want one IPv4 or IPv6 address without prefix length or zone", Fix: "write it as 10.0.0.254"}
 		}
 		c.Gateway = a
 		return nil
@@ -134,20 +138,23 @@ func checkGateway(c *Config) *Fault {
 	case !g.IsValid():
 		return nil
 	case c.Address != AddressGiven:
-		return &Fault{What: "given without addresses", Why: "with address auto the gateway moves with the NICs' addresses, with address none there is none",
+		return &Fault{What: "given without addresses",
+			Why: "with address auto the gateway moves with the NICs' addresses, with address none there is none",
 			Fix: "give addresses too: --address 10.0.0.1/24"}
 	}
 	onLink := g.Is6() && g.IsLinkLocalUnicast()
 	for _, p := range c.Addresses {
 		if p.Addr() == g {
-			return &Fault{What: fmt.Sprintf("%v is the adapter's own address", g), Why: "a gateway is another host", Fix: "give the router's address"}
+			return &Fault{What: fmt.Sprintf("%v is the adapter's own address", g), Why: "a gateway is another host",
+				Fix: "give the router's address"}
 		}
 		onLink = onLink || p.Contains(g)
 	}
 	if onLink {
 		return nil
 	}
-	return &Fault{What: fmt.Sprintf("%v is on no subnet of the adapter", g), Why: "the adapter's addresses are " + c.AddressList(),
+	return &Fault{What: fmt.Sprintf("%v is on no subnet of the adapter", g),
+		Why: "the adapter's addresses are " + c.AddressList(),
 		Fix: "give a gateway inside one of them"}
 }
 

@@ -25,17 +25,20 @@ func (f *Fault) Error() string {
 
 // Want is the fault of a value of another type.
 func Want(t Type, got string) *Fault {
-	return &Fault{What: fmt.Sprintf("want %v, got %s", t, got), Why: "values are not converted", Fix: fmt.Sprintf("write %v", t)}
+	return &Fault{What: fmt.Sprintf("want %v, got %s", t, got), Why: "values are not converted",
+		Fix: fmt.Sprintf("write %v", t)}
 }
 
 // unknownWord is the fault of a word that is none of words; also are further words that may have been meant.
 func unknownWord(got string, words []string, also ...string) *Fault {
-	return &Fault{What: fmt.Sprintf("unknown value %q", got), Why: "there is no such value" + nearest.Hint(got, append(also, words...)),
+	return &Fault{What: fmt.Sprintf("unknown value %q", got),
+		Why: "there is no such value" + nearest.Hint(got, append(also, words...)),
 		Fix: "use " + OneOf(words)}
 }
 
 func outOfRange(got, values, standard string) *Fault {
-	return &Fault{What: got + " is out of range", Why: "want " + values, Fix: "choose a value in that range; the default is " + standard}
+	return &Fault{What: got + " is out of range", Why: "want " + values,
+		Fix: "choose a value in that range; the default is " + standard}
 }
 
 // NoMember is the fault of a NIC that is named and is not a member.

@@ -122,19 +122,23 @@ func parseMember(v any) (m MemberConfig, f *Fault) {
 
 func checkMembers(c *Config) *Fault {
 	if len(c.Members) > spread.MaxMembers {
-		return &Fault{What: fmt.Sprintf("%d are too many", len(c.Members)), Why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), Fix: "make two teams"}
+		return &Fault{What: fmt.Sprintf("%d are too many", len(c.Members)),
+			Why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), Fix: "make two teams"}
 	}
 	for i, m := range c.Members {
 		if why := badLinkName(m.Name); why != "" {
-			return &Fault{Key: fmt.Sprintf("[%d].name", i), What: fmt.Sprintf("%q cannot be the name of a NIC", m.Name), Why: why,
+			return &Fault{Key: fmt.Sprintf("[%d].name", i), What: fmt.Sprintf("%q cannot be the name of a NIC", m.Name),
+				Why: why,
 				Fix: "nicteam list shows the NICs of this host"}
 		}
 		key := fmt.Sprintf("[%d]", i)
 		switch {
 		case c.Index(m.Name) < i:
-			return &Fault{Key: key, What: fmt.Sprintf("NIC %q is named twice", m.Name), Why: "a NIC is one member", Fix: "name it once"}
+			return &Fault{Key: key, What: fmt.Sprintf("NIC %q is named twice", m.Name), Why: "a NIC is one member",
+				Fix: "name it once"}
 		case m.Name == c.Team:
-			return &Fault{Key: key, What: fmt.Sprintf("%q is the team itself", m.Name), Why: "a team cannot be its own member", Fix: "give the team another name"}
+			return &Fault{Key: key, What: fmt.Sprintf("%q is the team itself", m.Name),
+				Why: "a team cannot be its own member", Fix: "give the team another name"}
 		}
 		if f := CheckMember(m); f != nil {
 			f.Key = key + "." + f.Key

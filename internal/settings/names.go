@@ -48,7 +48,8 @@ func badTeamName(s string) string {
 
 func checkTeamName(c *Config) *Fault {
 	if why := badTeamName(c.Team); why != "" {
-		return &Fault{What: fmt.Sprintf("%q cannot be the name of a team", c.Team), Why: why, Fix: "choose a name such as team0"}
+		return &Fault{What: fmt.Sprintf("%q cannot be the name of a team", c.Team), Why: why,
+			Fix: "choose a name such as team0"}
 	}
 	return nil
 }

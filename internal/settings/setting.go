@@ -1,7 +1,7 @@
-// Package settings says what can be configured of a team: [Config] holds the values, and [Table] has a row a setting. All
-// that names a setting derives from its row: the readers of files, variables and flags, nicteam set, the bounds at start and
-// live, status, events, help, completion and docs/settings.md. To add one, add a field to Config with its default in
-// [DefaultConfig], and a row.
+// Package settings says what can be configured of a team: [Config] holds the values, and [Table] has a row a setting.
+// All that names a setting derives from its row: the readers of files, variables and flags, nicteam set, the bounds at
+// start and live, status, events, help, completion and docs/settings.md. To add one, add a field to Config with its
+// default in [DefaultConfig], and a row.
 package settings
 
 import (
@@ -14,7 +14,8 @@ import (
 
 // Setting is a row of the table.
 type Setting struct {
-	Key    string     // in files; a flag with dashes, a variable in capitals after NICTEAM_; in JSON durations end with _ns
+	// in files; a flag with dashes, a variable in capitals after NICTEAM_; in JSON durations end with _ns
+	Key    string
 	Kernel string     // bonding's name of it, accepted where people type
 	Help   string     // what it is for, in one line
 	Mode   modes.Kind // the only mode that uses it; 0: every mode
@@ -56,8 +57,9 @@ const (
 )
 
 var typeNames = [...]string{
-	Text: "text", Word: "text", Whole: "a whole number", Number: "a number", OnOff: "on or off", AutoOnOff: "auto, on or off",
-	Duration: "a duration with its unit, such as 100ms or 2s", List: "a list of text",
+	Text: "text", Word: "text", Whole: "a whole number", Number: "a number", OnOff: "on or off",
+	AutoOnOff: "auto, on or off",
+	Duration:  "a duration with its unit, such as 100ms or 2s", List: "a list of text",
 	NIC: "the name of a NIC", NICs: "a list of NIC names, or of {name, weight}",
 }
 
@@ -127,7 +129,8 @@ func (s *Setting) Default() string {
 // Foreign returns the fault of a setting that was given and that the mode of c refuses, nil otherwise.
 func (s *Setting) Foreign(c *Config) *Fault {
 	if s.LeftOut(c) {
-		return &Fault{Key: s.Key, What: fmt.Sprintf("is not for mode %v", c.Mode), Why: fmt.Sprintf("it is a setting of mode %v", s.Mode),
+		return &Fault{Key: s.Key, What: fmt.Sprintf("is not for mode %v", c.Mode),
+			Why: fmt.Sprintf("it is a setting of mode %v", s.Mode),
 			Fix: fmt.Sprintf("use mode %v, or leave it out", s.Mode)}
 	}
 	return nil
@@ -151,7 +154,8 @@ func Find(key string) *Setting {
 	return nil
 }
 
-// Canonical returns the key for what people type: dashes for underscores, bonding's names, and what stands behind a dot as it is.
+// Canonical returns the key for what people type: dashes for underscores, bonding's names, and what stands behind a dot
+// as it is.
 func Canonical(typed string) string {
 	name, nic, perNIC := strings.Cut(typed, ".")
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
@@ -167,8 +171,9 @@ func Canonical(typed string) string {
 	return name
 }
 
-// Validate returns the first fault of c, nil when it makes sense. What only the host knows, such as which NICs there are, is
-// not looked at. The name of the team comes last, for what a file has wrong is worth more than that it has no name.
+// Validate returns the first fault of c, nil when it makes sense. What only the host knows, such as which NICs there
+// are, is not looked at. The name of the team comes last, for what a file has wrong is worth more than that it has no
+// name.
 func Validate(c *Config) *Fault {
 	if f := checkAll(c, func(s *Setting) bool { return !s.PerNIC && s.Key != "team" }); f != nil {
 		return f
@@ -176,7 +181,8 @@ func Validate(c *Config) *Fault {
 	return Find("team").Check(c)
 }
 
-// CheckLive is Validate of what nicteam set changes, except names of NICs: the control loop knows which members there are.
+// CheckLive is Validate of what nicteam set changes, except names of NICs: the control loop knows which members there
+// are.
 func CheckLive(c *Config) *Fault {
 	return checkAll(c, func(s *Setting) bool { return s.Live && !s.PerNIC && s.Type != NIC })
 }

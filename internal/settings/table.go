@@ -23,22 +23,32 @@ const (
 // It is not to be changed.
 var Table = []Setting{
 	{Key: "team", Kernel: "bond", Help: "name of the team and of its adapter", value: teamName},
-	{Key: "members", Kernel: "slaves", Help: "the NICs: names, or in a file {name, weight, port_priority}", value: nics},
-	{Key: "match", Live: true, Help: "which NIC takes the place of a member that was gone: name (any NIC of that name) or mac (the same NIC)",
-		value: choice(func(c *Config) *MatchPolicy { return &c.Match }, []MatchPolicy{MatchName, MatchMAC}, named[MatchPolicy]([]string{"name", "mac"}, false))},
-	{Key: "mode", Live: true, Event: "mode-changed", Help: "how frames are spread over the NICs: nicteam help modes", value: mode},
+	{Key: "members", Kernel: "slaves", Help: "the NICs: names, or in a file {name, weight, port_priority}",
+		value: nics},
+	{Key: "match", Live: true,
+		Help: "what identifies the NIC of a member that was gone",
+		value: choice(func(c *Config) *MatchPolicy {
+			return &c.Match
+		}, []MatchPolicy{MatchName, MatchMAC}, named[MatchPolicy]([]string{"name", "mac"}, false))},
+	{Key: "mode", Live: true, Event: "mode-changed", Help: "how frames are spread over the NICs: nicteam help modes",
+		value: mode},
 	{Key: "balance", Live: true, Help: "off: one active NIC, the others stand by, in every mode",
 		value: toggle(func(c *Config) *bool { return &c.Balance })},
 	{Key: "hash", Kernel: "xmit_hash_policy", Live: true, Help: "fields of a frame that make a flow",
-		value: choice(func(c *Config) *spread.HashPolicy { return &c.Hash }, spread.HashPolicies(), parsed(spread.ParseHash))},
+		value: choice(func(c *Config) *spread.HashPolicy {
+			return &c.Hash
+		}, spread.HashPolicies(), parsed(spread.ParseHash))},
 	{Key: "primary", Live: true, Help: "NIC that is active whenever it is usable",
 		value: nicName(func(c *Config) *string { return &c.Primary })},
 	{Key: "primary_reselect", Live: true, Help: "when a primary that is usable again becomes active again",
 		value: choice(func(c *Config) *modes.Reselect { return &c.PrimaryReselect },
-			[]modes.Reselect{modes.ReselectAlways, modes.ReselectBetter, modes.ReselectFailure}, parsed(modes.ParseReselect))},
-	{Key: "active", Kernel: "active_slave", Live: true, NoFile: true, Help: "active member, until it fails; none: by the rules",
+			[]modes.Reselect{modes.ReselectAlways, modes.ReselectBetter, modes.ReselectFailure},
+			parsed(modes.ParseReselect))},
+	{Key: "active", Kernel: "active_slave", Live: true, NoFile: true,
+		Help:  "active member until it fails; none: back to the rules of the mode",
 		value: nicName(func(c *Config) *string { return &c.Active })},
-	{Key: "packets_per_member", Kernel: "packets_per_slave", Live: true, Mode: modes.RoundRobin, Help: "consecutive frames on one NIC, 0 for a random NIC each",
+	{Key: "packets_per_member", Kernel: "packets_per_slave", Live: true, Mode: modes.RoundRobin,
+		Help:  "consecutive frames on one NIC, 0 for a random NIC each",
 		value: whole(func(c *Config) *int { return &c.PacketsPerMember }, 0, 65535)},
 	{Key: receiveBalance, Live: true, Mode: modes.ELB, Help: "tell each peer which NIC to send to",
 		value: toggle(func(c *Config) *bool { return &c.ReceiveBalance })},
@@ -47,7 +57,10 @@ var Table = []Setting{
 	{Key: "skew", Live: true, Mode: modes.ELB, Help: "largest expected difference in path delay between two NICs",
 		value: duration(func(c *Config) *time.Duration { return &c.Skew }, 0, time.Second, "")},
 	{Key: "rebalance", Live: true, Mode: modes.ELB, Help: "interval at which flows that never pause are rebalanced",
-		value: duration(func(c *Config) *time.Duration { return &c.Rebalance }, 100*time.Millisecond, time.Hour, "never")}, // a shorter one would measure noise
+		// a shorter one would measure noise
+		value: duration(func(c *Config) *time.Duration {
+			return &c.Rebalance
+		}, 100*time.Millisecond, time.Hour, "never")},
 	{Key: "min_members", Kernel: "min_links", Live: true, Help: "usable NICs below which the team is down",
 		value: whole(func(c *Config) *int { return &c.MinMembers }, 1, spread.MaxMembers)},
 	{Key: "up_delay", Kernel: "updelay", Live: true, Help: "how long a link must be up before its NIC is used",
@@ -55,32 +68,46 @@ var Table = []Setting{
 	{Key: "down_delay", Kernel: "downdelay", Live: true, Help: "how long a NIC without link is still used",
 		value: duration(func(c *Config) *time.Duration { return &c.DownDelay }, 0, time.Hour, "")},
 	{Key: "link_watch", Live: true, Help: "what tells whether a NIC works", value: linkWatch},
-	{Key: "announce_count", Kernel: "num_grat_arp", Live: true, Help: "announcements of the adapter's addresses after a change, 0 for none",
+	{Key: "announce_count", Kernel: "num_grat_arp", Live: true,
+		Help:  "announcements of the adapter's addresses after a change, 0 for none",
 		value: whole(func(c *Config) *int { return &c.AnnounceCount }, 0, 255)},
 	{Key: "announce_interval", Kernel: "peer_notif_delay", Live: true, Help: "time between two announcements",
-		value: duration(func(c *Config) *time.Duration { return &c.AnnounceInterval }, 10*time.Millisecond, time.Minute, "")},
-	{Key: "lacp_rate", Live: true, Mode: modes.LACP, Strict: true, Help: "how often the partner is asked to send: slow (30 s) or fast (1 s)", value: lacpRate},
-	{Key: "lacp_active", Live: true, Mode: modes.LACP, Strict: true, Help: "off: send LACPDUs only to a partner that sends them",
+		value: duration(func(c *Config) *time.Duration { return &c.AnnounceInterval }, 10*time.Millisecond, time.Minute,
+			"")},
+	{Key: "lacp_rate", Live: true, Mode: modes.LACP, Strict: true,
+		Help: "how often the partner is asked to send: each 30 s or each second", value: lacpRate},
+	{Key: "lacp_active", Live: true, Mode: modes.LACP, Strict: true,
+		Help:  "off: send LACPDUs only to a partner that sends them",
 		value: toggle(func(c *Config) *bool { return &c.LACP.Active })},
-	{Key: "lacp_fallback", Live: true, Mode: modes.LACP, Strict: true, Help: "on: one NIC works alone while no partner answers",
+	{Key: "lacp_fallback", Live: true, Mode: modes.LACP, Strict: true,
+		Help:  "on: one NIC works alone while no partner answers",
 		value: toggle(func(c *Config) *bool { return &c.LACP.Fallback })},
 	{Key: "ad_select", Live: true, Mode: modes.LACP, Strict: true, Help: "which aggregator is used of several",
 		value: choice(func(c *Config) *lacp.Select { return &c.LACP.Select }, lacp.Selects(), parseSelect)},
-	{Key: "lacp_system", Kernel: "ad_actor_system", Live: true, Mode: modes.LACP, Strict: true, Help: "MAC of the Actor's system; auto: the adapter's", value: lacpSystem},
-	{Key: "lacp_system_priority", Kernel: "ad_actor_sys_prio", Live: true, Mode: modes.LACP, Strict: true, Help: "system priority, the lower the better",
+	{Key: "lacp_system", Kernel: "ad_actor_system", Live: true, Mode: modes.LACP, Strict: true,
+		Help: "MAC of the Actor's system; auto: the adapter's", value: lacpSystem},
+	{Key: "lacp_system_priority", Kernel: "ad_actor_sys_prio", Live: true, Mode: modes.LACP, Strict: true,
+		Help:  "system priority, the lower the better",
 		value: whole(func(c *Config) *uint16 { return &c.LACP.SystemPriority }, 0, maxPriority)},
-	{Key: "lacp_key", Kernel: "ad_user_port_key", Live: true, Mode: modes.LACP, Strict: true, Help: "upper bits of the ports' keys",
+	{Key: "lacp_key", Kernel: "ad_user_port_key", Live: true, Mode: modes.LACP, Strict: true,
+		Help:  "upper bits of the ports' keys",
 		value: whole(func(c *Config) *uint16 { return &c.LACP.Key }, 0, maxKey)},
 	{Key: "address", Help: "the adapter's addresses; auto: those of the NICs move to it", value: addresses},
 	{Key: "gateway", Help: "default gateway", value: gateway},
-	{Key: "mac", Help: "the adapter's MAC; keep: that of the NIC with the default route, else of the first", value: mac},
-	{Key: "mtu", Live: true, Event: "mtu-changed", Help: "MTU of the adapter and the NICs; left out: the largest of NICs with addresses", value: mtu},
-	{Key: "datapath", Live: true, Help: "what moves the frames: fastpath (eBPF), relay (user space), or auto: the first that works", value: datapath},
-	{Key: "tso", Help: "TCP segmentation offload on the adapter", value: offload(func(c *Config) *Offload { return &c.TSO })},
-	{Key: "uso", Help: "UDP segmentation offload on the adapter", value: offload(func(c *Config) *Offload { return &c.USO })},
+	{Key: "mac", Help: "the adapter's MAC; keep: that of the NIC with the default route, else of the first",
+		value: mac},
+	{Key: "mtu", Live: true, Event: "mtu-changed",
+		Help: "MTU of the adapter and the NICs; left out: the largest of NICs with addresses", value: mtu},
+	{Key: "datapath", Live: true, Help: "what moves the frames: eBPF programs (fastpath), this process (relay), " +
+		"or the first that works", value: datapath},
+	{Key: "tso", Help: "TCP segmentation offload on the adapter",
+		value: offload(func(c *Config) *Offload { return &c.TSO })},
+	{Key: "uso", Help: "UDP segmentation offload on the adapter",
+		value: offload(func(c *Config) *Offload { return &c.USO })},
 	{Key: "gro", Help: "receive coalescing on members", value: offload(func(c *Config) *Offload { return &c.GRO })},
 	{Key: "weight", PerNIC: true, Live: true, Help: "share of a NIC: 2 is twice that of 1", value: weight},
-	{Key: "port_priority", Kernel: "ad_actor_port_prio", PerNIC: true, Live: true, Mode: modes.LACP, Strict: true, Help: "priority of a NIC's port, the lower the better", value: portPriority},
+	{Key: "port_priority", Kernel: "ad_actor_port_prio", PerNIC: true, Live: true, Mode: modes.LACP, Strict: true,
+		Help: "priority of a NIC's port, the lower the better", value: portPriority},
 }
 
 var teamName = func() value {
@@ -123,7 +150,8 @@ var linkWatch = value{Type: List, Values: OneOf(linkWatches), Words: linkWatches
 	set:  func(c *Config, v any) *Fault { c.LinkWatch = asList(v); return nil },
 	check: func(c *Config) *Fault {
 		if len(c.LinkWatch) == 0 {
-			return &Fault{What: "no link watch given", Why: "without one the team does not know which members work", Fix: "write carrier"}
+			return &Fault{What: "no link watch given", Why: "without one the team does not know which members work",
+				Fix: "write carrier"}
 		}
 		for _, w := range c.LinkWatch {
 			if !slices.Contains(linkWatches, w) {

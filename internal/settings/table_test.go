@@ -48,7 +48,8 @@ func TestDocument(t *testing.T) {
 		if s.PerNIC {
 			key += ".NIC"
 		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s | %s | %s |\n", key, s.Values, s.Default(), live, of, s.Help, s.Kernel)
+		fmt.Fprintf(&table, "| `%s` | %s | %s | %s | %s | %s | %s |\n", key, s.Values, s.Default(), live, of,
+			s.Help, s.Kernel)
 	}
 	if *update {
 		if err := os.WriteFile(file, []byte(head+mark+table.String()), 0o644); err != nil {
@@ -63,11 +64,16 @@ func TestDocument(t *testing.T) {
 
 // values has a value of each type that is not the default.
 var values = map[string]any{
-	"team": "lab0", "members": []any{"eth1", map[string]any{"name": "eth2", "weight": 2, "port_priority": 7}}, "match": "MAC", "mode": "lacp", "balance": false,
-	"hash": "layer2", "primary": "eth1", "primary_reselect": "better", "active": "eth2", "packets_per_member": 0, "receive_balance": "no", "gain": "1ms", "skew": "0",
-	"rebalance": 0, "min_members": float64(2), "up_delay": "1m", "down_delay": "1.5s", "link_watch": "carrier", "announce_count": 3, "announce_interval": "10ms",
-	"lacp_rate": "1", "lacp_active": "off", "lacp_fallback": false, "ad_select": "port_priority", "lacp_system": "02:00:00:00:00:07", "lacp_system_priority": 1, "lacp_key": 1023,
-	"address": "10.0.0.1/24, fd00::1/64", "gateway": "10.0.0.254", "mac": "new", "mtu": 9000, "datapath": "Relay", "tso": true, "uso": "off", "gro": "on",
+	"team": "lab0", "members": []any{"eth1", map[string]any{"name": "eth2", "weight": 2, "port_priority": 7}},
+	"match": "MAC", "mode": "lacp", "balance": false,
+	"hash": "layer2", "primary": "eth1", "primary_reselect": "better", "active": "eth2", "packets_per_member": 0,
+	"receive_balance": "no", "gain": "1ms", "skew": "0",
+	"rebalance": 0, "min_members": float64(2), "up_delay": "1m", "down_delay": "1.5s", "link_watch": "carrier",
+	"announce_count": 3, "announce_interval": "10ms",
+	"lacp_rate": "1", "lacp_active": "off", "lacp_fallback": false, "ad_select": "port_priority",
+	"lacp_system": "02:00:00:00:00:07", "lacp_system_priority": 1, "lacp_key": 1023,
+	"address": "10.0.0.1/24, fd00::1/64", "gateway": "10.0.0.254", "mac": "new", "mtu": 9000, "datapath": "Relay",
+	"tso": true, "uso": "off", "gro": "on",
 }
 
 // TestRows sets each setting, and reads it back as it is written.
@@ -86,11 +92,15 @@ func TestRows(t *testing.T) {
 			t.Fatalf("%s=%v: %v", s.Key, v, f)
 		}
 	}
-	want := Config{Team: "lab0", Members: []MemberConfig{DefaultMember("eth1"), {Name: "eth2", Weight: 2, PortPriority: 7}}, Match: MatchMAC, Mode: modes.LACP, Hash: 1,
-		Primary: "eth1", PrimaryReselect: modes.ReselectBetter, Active: "eth2", Gain: time.Millisecond, MinMembers: 2, UpDelay: time.Minute, DownDelay: 1500 * time.Millisecond,
+	want := Config{Team: "lab0", Members: []MemberConfig{DefaultMember("eth1"),
+		{Name: "eth2", Weight: 2, PortPriority: 7}}, Match: MatchMAC, Mode: modes.LACP, Hash: 1,
+		Primary: "eth1", PrimaryReselect: modes.ReselectBetter, Active: "eth2", Gain: time.Millisecond, MinMembers: 2,
+		UpDelay: time.Minute, DownDelay: 1500 * time.Millisecond,
 		LinkWatch: []string{"carrier"}, AnnounceCount: 3, AnnounceInterval: 10 * time.Millisecond,
-		LACP:    modes.LACPSettings{Fast: true, Select: lacp.PortPriority, System: 0x020000000007, SystemPriority: 1, Key: 1023},
-		Address: AddressGiven, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("fd00::1/64")}, Gateway: netip.MustParseAddr("10.0.0.254"),
+		LACP: modes.LACPSettings{Fast: true, Select: lacp.PortPriority, System: 0x020000000007, SystemPriority: 1,
+			Key: 1023},
+		Address: AddressGiven, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"),
+			netip.MustParsePrefix("fd00::1/64")}, Gateway: netip.MustParseAddr("10.0.0.254"),
 		MACPolicy: MACNew, MTU: 9000, Datapath: "relay", TSO: OffloadOn, USO: OffloadOff, GRO: OffloadOn}
 	opts := cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 	if d := cmp.Diff(want, c, opts); d != "" {

@@ -120,7 +120,8 @@ func parseDuration(s string) (time.Duration, *Fault) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, &Fault{What: fmt.Sprintf("%q is not a duration", s), Why: "a duration is a number and its unit: ns, us, ms, s, m or h",
+		return 0, &Fault{What: fmt.Sprintf("%q is not a duration", s),
+			Why: "a duration is a number and its unit: ns, us, ms, s, m or h",
 			Fix: "write it as 100ms, 2s or 1m30s"}
 	}
 	return d, nil
@@ -241,12 +242,13 @@ func asList(v any) (list []string) {
 		}
 		return list
 	}
-	for _, s := range strings.Split(asText(v), ",") {
+	for s := range strings.SplitSeq(asText(v), ",") {
 		list = append(list, strings.TrimSpace(s))
 	}
 	return list
 }
 
 func notOfType(t Type, v any) *Fault {
-	return &Fault{What: fmt.Sprintf("%q is not %v", asText(v), t), Why: fmt.Sprintf("want %v", t), Fix: fmt.Sprintf("give %v", t)}
+	return &Fault{What: fmt.Sprintf("%q is not %v", asText(v), t), Why: fmt.Sprintf("want %v", t),
+		Fix: fmt.Sprintf("give %v", t)}
 }

@@ -42,12 +42,14 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
 	lender := link(t, w.box, "eth1").HardwareAddr
-	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond} {
+	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond,
+		100 * time.Millisecond} {
 		u, err := lab.NewUdev(w.box, delay)
 		labtest.Must(t, err)
 		w.create(nics(2), "--mode", "active-backup")
 		labtest.Must(t, w.box.Do(func() error {
-			return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"}, Mode: netlink.TUNTAP_MODE_TAP})
+			return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "last0"},
+				Mode: netlink.TUNTAP_MODE_TAP})
 		}))
 		labtest.Eventually(t, "udev has done with what is new", func() bool {
 			gave := u.Assigned()
@@ -86,7 +88,8 @@ func TestUdevIsUndone(t *testing.T) {
 			time.Sleep(100 * time.Microsecond)
 		}
 	}()
-	out, err := w.box.Command("setpriv", "--bounding-set=-sys_admin", program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup").CombinedOutput()
+	out, err := w.box.Command("setpriv", "--bounding-set=-sys_admin", program(t), "create", teamName, "eth1", "eth2",
+		"--mode", "active-backup").CombinedOutput()
 	if err != nil {
 		t.Fatalf("create without CAP_SYS_ADMIN: %v\n%s", err, out)
 	}
@@ -106,7 +109,8 @@ func TestUdevIsUndone(t *testing.T) {
 	// A change that is repeated is wanted.
 	labtest.Must(t, give(9))
 	w.await("the team follows", func(s *api.Status) bool {
-		return s.Adapter.MAC == wrong(9).String() && strings.Contains(w.nicteam("events", teamName), "adapter-mac-changed")
+		return s.Adapter.MAC == wrong(9).String() && strings.Contains(w.nicteam("events", teamName),
+			"adapter-mac-changed")
 	})
 	reach(t, w.peer, box4)
 }
@@ -142,7 +146,8 @@ func TestAdapterMACByHand(t *testing.T) {
 					ping(t, w.peer, box6, 100)
 					ping(t, w.box, peer4, 100)
 					if mode != "elb" {
-						if said := labtest.Run(t, w.peer, "ip", "neigh", "show", "10.9.0.1"); !strings.Contains(said, mac) {
+						if said := labtest.Run(t, w.peer, "ip", "neigh", "show", "10.9.0.1"); !strings.Contains(said,
+							mac) {
 							t.Errorf("peer knows %s, want %s", said, mac)
 						}
 					}
@@ -151,7 +156,7 @@ func TestAdapterMACByHand(t *testing.T) {
 					t.Errorf("state %s (%s), was %s, data path %s", s.State, s.Reason, before.State, s.Datapath)
 				}
 				// Who lent its MAC first lends it no more.
-				if said := w.nicteam("remove", teamName, "eth1"); strings.Contains(said, "given back down") {
+				if said := w.nicteam("remove", teamName, "eth1"); strings.Contains(said, "released down") {
 					t.Errorf("remove eth1 said\n%s", said)
 				}
 				ping(t, w.peer, box4, 100)

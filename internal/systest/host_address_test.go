@@ -120,9 +120,11 @@ func TestTrafficSurvivesCreateAndDelete(t *testing.T) {
 	witness, err := lab.StartWitness()
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, witness.Close()) })
-	out, err := lab.Stream{From: w.box, To: w.peer, Address: peer4, Flows: 4, Rate: survivorRate, Witness: witness}.Start()
+	out, err := lab.Stream{From: w.box, To: w.peer, Address: peer4, Flows: 4, Rate: survivorRate,
+		Witness: witness}.Start()
 	labtest.Must(t, err)
-	in, err := lab.Stream{From: w.peer, To: w.box, Address: box4, Flows: 4, Rate: survivorRate, Witness: witness}.Start()
+	in, err := lab.Stream{From: w.peer, To: w.box, Address: box4, Flows: 4, Rate: survivorRate,
+		Witness: witness}.Start()
 	labtest.Must(t, err)
 	c := w.startEcho()
 

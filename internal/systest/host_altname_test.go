@@ -25,9 +25,11 @@ func TestAltnames(t *testing.T) {
 	checkRefused(t, w.try("create", teamName, "nosuchaltname"), 3)
 	w.checkUnchangedSnapshot(before.all)
 
-	w.nicteam("create", teamName, first, second, "--mode", "active-backup", "--primary", "lan.right", "--weight", first+"=3")
+	w.nicteam("create", teamName, first, second, "--mode", "active-backup", "--primary", "lan.right", "--weight",
+		first+"=3")
 	s := w.await("the primary", func(s *api.Status) bool { return s.Active == "eth2" })
-	if len(s.Members) != 2 || s.Members[0].Name != "eth1" || s.Members[0].Weight != 3 || s.Members[1].Name != "eth2" || s.Settings.Primary != "eth2" {
+	if len(s.Members) != 2 || s.Members[0].Name != "eth1" || s.Members[0].Weight != 3 || s.Members[1].Name != "eth2" ||
+		s.Settings.Primary != "eth2" {
 		t.Errorf("status %+v", s)
 	}
 	w.set("primary=" + first)
@@ -47,7 +49,8 @@ func TestAltnames(t *testing.T) {
 		r := w.try("export", teamName+"/"+second, "--format", "csv", "-o", "-")
 		return r.Code == 0 && strings.Contains(r.Out, ",")
 	})
-	if r := w.try("watch", teamName+"/"+second, "--json", "--count", "1", "--interval", "100ms"); r.Code != 0 || !strings.Contains(r.Out, `"eth2"`) {
+	if r := w.try("watch", teamName+"/"+second, "--json", "--count", "1", "--interval", "100ms"); r.Code != 0 ||
+		!strings.Contains(r.Out, `"eth2"`) {
 		t.Errorf("watch: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}
 	w.nicteam("remove", teamName, second)

@@ -58,7 +58,9 @@ func TestHangupOfTheCaller(t *testing.T) {
 			w.await("a team", isUp)
 			w.nicteam("delete", teamName)
 		case code == 130 || code == -1 && said == 0: // before it could be told not to die of it
-			labtest.Eventually(t, "no process is left", func() bool { return len(w.processes(" run "+teamName)) == 0 || w.try("status", teamName).Code == 0 })
+			labtest.Eventually(t, "no process is left", func() bool {
+				return len(w.processes(" run "+teamName)) == 0 || w.try("status", teamName).Code == 0
+			})
 			if len(w.processes(" run "+teamName)) > 0 {
 				w.nicteam("delete", teamName)
 			}
@@ -82,7 +84,8 @@ func TestHangupOfTheProcess(t *testing.T) {
 	w.set("primary=eth2")
 	labtest.Eventually(t, "a line in the new log", func() bool {
 		b, _ := os.ReadFile(log)
-		return strings.Contains(string(b), "primary=eth2") && strings.Contains(string(b), "uid=0") && strings.Contains(string(b), "program=nicteam")
+		return strings.Contains(string(b), "primary=eth2") && strings.Contains(string(b), "uid=0") &&
+			strings.Contains(string(b), "program=nicteam")
 	})
 	if now := w.teamProcess(); now != pid {
 		t.Errorf("process %d, was %d", now, pid)
@@ -96,7 +99,8 @@ func TestHangupOfTheProcess(t *testing.T) {
 func TestLogReaderGoes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	cmd := w.box.Command("sh", "-c", program(t)+" create "+teamName+" eth1 eth2 --mode active-backup --foreground -v 2>&1 | head -1")
+	cmd := w.box.Command("sh", "-c",
+		program(t)+" create "+teamName+" eth1 eth2 --mode active-backup --foreground -v 2>&1 | head -1")
 	labtest.Must(t, cmd.Start())
 	labtest.Eventually(t, "the team", func() bool { return w.try("status", teamName, "--check").Code == 0 })
 	labtest.Must(t, w.cables["eth1"].Cut())
@@ -112,10 +116,12 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 	evil := t.TempDir()
 	ran := filepath.Join(evil, "ran")
 	for _, name := range []string{"nft", "iptables", "ip", "tc", "ethtool", "sysctl", "modprobe"} {
-		labtest.Must(t, os.WriteFile(filepath.Join(evil, name), []byte("#!/bin/sh\necho $0 >>"+ran+"\nexit 1\n"), 0o755))
+		labtest.Must(t, os.WriteFile(filepath.Join(evil, name), []byte("#!/bin/sh\necho $0 >>"+ran+"\nexit 1\n"),
+			0o755))
 	}
 	cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "--mode", "active-backup")
-	cmd.Env = append(cmd.Environ(), "PATH="+evil+":"+os.Getenv("PATH"), "AWS_SECRET_ACCESS_KEY=hunter2", "LD_PRELOAD=/evil.so", "NICTEAM_HASH=layer2", "GODEBUG=x=y", "NOTIFY_SOCKET=/x")
+	cmd.Env = append(cmd.Environ(), "PATH="+evil+":"+os.Getenv("PATH"), "AWS_SECRET_ACCESS_KEY=hunter2",
+		"LD_PRELOAD=/evil.so", "NICTEAM_HASH=layer2", "GODEBUG=x=y", "NOTIFY_SOCKET=/x")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -125,7 +131,8 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 	labtest.Must(t, err)
 	got := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 	slices.Sort(got)
-	if len(got) != 2 || got[0] != "NICTEAM_READY_FD=3" || !strings.HasPrefix(got[1], "PATH=/usr/local/sbin:") || strings.Contains(got[1], evil) {
+	if len(got) != 2 || got[0] != "NICTEAM_READY_FD=3" || !strings.HasPrefix(got[1], "PATH=/usr/local/sbin:") ||
+		strings.Contains(got[1], evil) {
 		t.Errorf("environment %q", got)
 	}
 	if h := w.status().Settings.Hash; h != "layer2" {
@@ -166,10 +173,13 @@ func TestTeamElsewhere(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
 	before := w.state()
 	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
-	elsewhere := []string{"--mode", "active-backup", "--run-dir", "/run/nicteam/e", "--state-dir", "/var/lib/nicteam/e", "--config-dir", "/etc/nicteam/e"}
+	elsewhere := []string{"--mode", "active-backup", "--run-dir", "/run/nicteam/e", "--state-dir",
+		"/var/lib/nicteam/e", "--config-dir", "/etc/nicteam/e"}
 	other := func(args ...string) result { return w.try(append(args, elsewhere[2:]...)...) }
-	checkRefused(t, w.try(append([]string{"create", "team1", "eth2", "eth3"}, elsewhere...)...), 5, "eth2", "team team0", "/run/nicteam")
-	checkRefused(t, w.try(append([]string{"create", "team1", teamName, "eth3"}, elsewhere...)...), 5, "adapter of the team team0")
+	checkRefused(t, w.try(append([]string{"create", "team1", "eth2", "eth3"}, elsewhere...)...), 5, "eth2",
+		"team team0", "/run/nicteam")
+	checkRefused(t, w.try(append([]string{"create", "team1", teamName, "eth3"}, elsewhere...)...), 5,
+		"adapter of the team team0")
 	if r := w.try(append([]string{"create", "team1", "eth3"}, elsewhere...)...); r.Code != 0 {
 		t.Fatalf("%s%s", r.Out, r.Err)
 	}
@@ -209,7 +219,8 @@ func TestPlacesOfOthers(t *testing.T) {
 	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
 	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
 		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs"), 4, "uid 65534", flag)
-		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs", "--dry-run"), 4,
+			"uid 65534", flag)
 		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/theirs/below"), 4, "uid 65534", flag)
 	}
 	w.checkUnchangedSnapshot(before.all)
@@ -222,15 +233,16 @@ func isUp(s *api.Status) bool { return s.State == "up" }
 func TestWarningsThatNobodyWaitsFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"), []byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))
+	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"),
+		[]byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))
 	s := w.supervise("--release")
 	st := w.await("the team", isUp)
-	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "one NIC only") }) {
+	if !slices.ContainsFunc(st.Warnings, func(s string) bool { return strings.Contains(s, "only one NIC") }) {
 		t.Errorf("status warns of %q", st.Warnings)
 	}
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
 	s.ended(t, "SIGTERM")
-	if !strings.Contains(s.log.String(), "one NIC only") {
+	if !strings.Contains(s.log.String(), "only one NIC") {
 		t.Errorf("the log says\n%s", s.log)
 	}
 }

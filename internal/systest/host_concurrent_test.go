@@ -47,7 +47,8 @@ func TestRivals(t *testing.T) {
 	t.Run("one name", func(t *testing.T) {
 		for range rounds {
 			want := [][]string{{"eth1", "eth2"}, {"eth3"}}
-			won := checkOneWins(t, w.runAtOnce([]string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"}, []string{"create", teamName, "eth3", "--mode", "active-backup"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"},
+				[]string{"create", teamName, "eth3", "--mode", "active-backup"}))
 			s := w.status()
 			if s.State != "up" || len(s.Members) != len(want[won]) || s.Members[0].Name != want[won][0] {
 				t.Errorf("%d won, and the team is %+v", won, s)
@@ -58,7 +59,8 @@ func TestRivals(t *testing.T) {
 	})
 	t.Run("one NIC", func(t *testing.T) {
 		for range rounds {
-			won := checkOneWins(t, w.runAtOnce([]string{"create", "team1", "eth1", "eth2", "--mode", "active-backup"}, []string{"create", "team2", "eth2", "eth3", "--mode", "active-backup"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"create", "team1", "eth1", "eth2", "--mode", "active-backup"},
+				[]string{"create", "team2", "eth2", "eth3", "--mode", "active-backup"}))
 			w.nicteam("delete", fmt.Sprintf("team%d", won+1))
 			w.checkNoFiles("after delete")
 		}
@@ -67,7 +69,8 @@ func TestRivals(t *testing.T) {
 		w.nicteam("create", "team1", "eth1", "--mode", "active-backup")
 		w.nicteam("create", "team2", "eth2", "--mode", "active-backup")
 		for range rounds {
-			won := checkOneWins(t, w.runAtOnce([]string{"add", "team1", "eth3"}, []string{"add", "team2", "eth3", "eth4"}))
+			won := checkOneWins(t, w.runAtOnce([]string{"add", "team1", "eth3"},
+				[]string{"add", "team2", "eth3", "eth4"}))
 			w.nicteam("remove", fmt.Sprintf("team%d", won+1), "eth3")
 			if won == 1 {
 				w.nicteam("remove", "team2", "eth4")
@@ -79,7 +82,8 @@ func TestRivals(t *testing.T) {
 	t.Run("changes of one team", func(t *testing.T) {
 		w.nicteam("create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup")
 		for range rounds {
-			for _, r := range w.runAtOnce([]string{"add", teamName, "eth4"}, []string{"remove", teamName, "eth2"}, []string{"set", teamName, "mode=xor"}, []string{"status", teamName}) {
+			for _, r := range w.runAtOnce([]string{"add", teamName, "eth4"}, []string{"remove", teamName, "eth2"},
+				[]string{"set", teamName, "mode=xor"}, []string{"status", teamName}) {
 				if r.Code != 0 {
 					t.Errorf("exit %d: %s", r.Code, r.Err)
 				}
@@ -88,7 +92,8 @@ func TestRivals(t *testing.T) {
 			w.nicteam("add", teamName, "eth2")
 			w.nicteam("set", teamName, "mode=active-backup")
 		}
-		if r := w.runAtOnce([]string{"delete", teamName}, []string{"delete", teamName}); r[0].Code != 0 && r[1].Code != 0 {
+		if r := w.runAtOnce([]string{"delete", teamName}, []string{"delete", teamName}); r[0].Code != 0 &&
+			r[1].Code != 0 {
 			t.Errorf("nobody deleted it: %s%s", r[0].Err, r[1].Err)
 		}
 		w.checkNoFiles("after delete")
@@ -103,9 +108,12 @@ func TestForeground(t *testing.T) {
 	w.configureHost()
 	before := w.state()
 	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM} {
-		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--foreground")
+		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup",
+			"--foreground")
 		labtest.Must(t, cmd.Start())
-		labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
+		labtest.Eventually(t, "the team is up", func() bool {
+			return w.try("status", teamName, "--check", "-q").Code == 0
+		})
 		labtest.Must(t, cmd.Process.Signal(sig))
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v", sig, err)

@@ -44,7 +44,8 @@ func TestContainers(t *testing.T) {
 	labtest.Tool(t, "setpriv", "util-linux")
 	for _, c := range []container{
 		{"read-only /proc/sys", readOnlySysctls, ""},
-		{"Docker with NET_ADMIN", readOnlySysctls + "; mount --bind /sys /sys; mount -o remount,bind,ro /sys", dockersOwn + ",net_admin"},
+		{"Docker with NET_ADMIN", readOnlySysctls + "; mount --bind /sys /sys; mount -o remount,bind,ro /sys",
+			dockersOwn + ",net_admin"},
 		{"without /sys", readOnlySysctls + "; mount -t tmpfs -o ro none /sys", ""},
 		{"without /proc/sys/net", "mount -t tmpfs -o ro none /proc/sys/net", ""},
 	} {
@@ -60,7 +61,8 @@ func TestContainers(t *testing.T) {
 			if r.Code != 0 {
 				t.Fatalf("exit %d: %s%s", r.Code, r.Out, r.Err)
 			}
-			if strings.Contains(c.mounts, readOnlySysctls) != strings.Contains(r.Err, "/proc/sys cannot be written (read-only file system)") {
+			if strings.Contains(c.mounts, readOnlySysctls) != strings.Contains(r.Err,
+				"/proc/sys cannot be written (read-only file system)") {
 				t.Errorf("said %s", r.Err)
 			}
 			w.nicteam("add", teamName, "eth3")
@@ -107,7 +109,8 @@ func TestContainersThatLack(t *testing.T) {
 		{container{"NET_ADMIN", ":", dockersOwn}, 4, []string{"no CAP_NET_ADMIN", "--cap-add NET_ADMIN"}},
 		{container{"NET_RAW", ":", "net_admin,dac_override"}, 4, []string{"no CAP_NET_RAW", "--cap-add NET_RAW"}},
 		{container{"both", ":", "dac_override"}, 4, []string{"no CAP_NET_ADMIN and no CAP_NET_RAW"}},
-		{container{"BPF and nft", ":" + noNft, dockersOwn + ",net_admin"}, 4, []string{"no CAP_BPF", "no program nft", "--cap-add BPF"}},
+		{container{"BPF and nft", ":" + noNft, dockersOwn + ",net_admin"}, 4,
+			[]string{"no CAP_BPF", "nft is not installed", "--cap-add BPF"}},
 		{container{"/proc/sys", "mount -t tmpfs none /proc/sys", ""}, 4, []string{"boot_id"}},
 		{container{"/dev/net/tun", "mount -t tmpfs none /dev", ""}, 1, []string{"TAP", "mknod"}},
 	} {

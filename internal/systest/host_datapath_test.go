@@ -63,7 +63,8 @@ func (b *foreignProgram) checkRuns() {
 func hasTCX(t testing.TB) bool { return !labtest.KernelBefore(t, 6, 6) }
 
 // parents are the tc parents of the hooks.
-var parents = map[ebpf.AttachType]uint32{ebpf.AttachTCXIngress: netlink.HANDLE_MIN_INGRESS, ebpf.AttachTCXEgress: netlink.HANDLE_MIN_EGRESS}
+var parents = map[ebpf.AttachType]uint32{ebpf.AttachTCXIngress: netlink.HANDLE_MIN_INGRESS,
+	ebpf.AttachTCXEgress: netlink.HANDLE_MIN_EGRESS}
 
 // programs returns the programs on a hook of a NIC of box: by tcx, or tc filters on kernels without it.
 func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID) {
@@ -113,8 +114,10 @@ func TestProgramsOfOthers(t *testing.T) {
 	other := w.attachForeignProgram("eth2")
 	before := w.state()
 	who := fmt.Sprintf("(id %d)", other.id)
-	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2", `tcx program "bystander"`, who, "-y")
-	checkRefused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1, "create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
+	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2",
+		`tcx program "bystander"`, who, "-y")
+	checkRefused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1,
+		"create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
 	w.checkUnchanged("after a create that was refused", before)
 	w.checkNoFiles("after a create that was refused")
 
@@ -135,7 +138,8 @@ func TestProgramsOfOthers(t *testing.T) {
 	w.set("datapath=fastpath")
 	w.awaitDatapath("fastpath", "eBPF")
 	conn.check("by the programs")
-	if b, err := os.ReadFile(w.box.Path("/etc/nicteam/" + teamName + ".yaml")); err != nil || !strings.Contains(string(b), "datapath: fastpath") {
+	if b, err := os.ReadFile(w.box.Path("/etc/nicteam/" + teamName + ".yaml")); err != nil ||
+		!strings.Contains(string(b), "datapath: fastpath") {
 		t.Errorf("what is kept for the next start: %s (%v)", b, err)
 	}
 
@@ -145,7 +149,8 @@ func TestProgramsOfOthers(t *testing.T) {
 	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: fell back to the relay") {
 		t.Errorf("add says %q", out)
 	}
-	if s := w.awaitDatapath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" || !strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath is not possible") {
+	if s := w.awaitDatapath("relay", "eth3", fmt.Sprintf("(id %d)", other.id)); s.State != "degraded" ||
+		!strings.Contains(strings.Join(s.Warnings, ""), "datapath=fastpath is not possible") {
 		t.Errorf("state %s, warnings %q", s.State, s.Warnings)
 	}
 	conn.check("by the relay again")
@@ -164,7 +169,8 @@ func TestProgramsOfOthers(t *testing.T) {
 			changes = append(changes, e.Reason[:strings.Index(e.Reason, ":")])
 		}
 	}
-	if want := []string{"fastpath, was relay", "relay, was fastpath", "fastpath, was relay"}; !slices.Equal(changes, want) {
+	if want := []string{"fastpath, was relay", "relay, was fastpath", "fastpath, was relay"}; !slices.Equal(changes,
+		want) {
 		t.Errorf("events: %q, want %q", changes, want)
 	}
 }
@@ -178,7 +184,8 @@ func TestWithoutCapability(t *testing.T) {
 	before := w.state()
 	weak := func(args ...string) result {
 		t.Helper()
-		cmd := w.box.Command("setpriv", append([]string{"--bounding-set=-bpf,-perfmon,-sys_admin", program(t)}, args...)...)
+		cmd := w.box.Command("setpriv", append([]string{"--bounding-set=-bpf,-perfmon,-sys_admin", program(t)},
+			args...)...)
 		var out, stderr strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &stderr
 		err := cmd.Run()
@@ -237,7 +244,8 @@ func TestProgramsEndWithTheProcess(t *testing.T) {
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	if hasTCX(t) {
 		gone("after the death")
-		for nic, hook := range map[string]ebpf.AttachType{"eth1": ebpf.AttachTCXIngress, "eth2": ebpf.AttachTCXIngress, teamName: ebpf.AttachTCXEgress} {
+		for nic, hook := range map[string]ebpf.AttachType{"eth1": ebpf.AttachTCXIngress, "eth2": ebpf.AttachTCXIngress,
+			teamName: ebpf.AttachTCXEgress} {
 			if left := w.programs(nic, hook); len(left) > 0 {
 				t.Errorf("%s has programs %v", nic, left)
 			}

@@ -40,20 +40,24 @@ func TestELBIsShown(t *testing.T) {
 		for _, p := range w.peers().Peers {
 			seen[p.Address+" "+p.Ours] = p
 		}
-		return seen[peer4.String()+" "+box4.String()].Member != "" && seen[peer6.String()+" "+box6.String()].Member != ""
+		return seen[peer4.String()+" "+box4.String()].Member != "" &&
+			seen[peer6.String()+" "+box6.String()].Member != ""
 	})
 	mac := link(t, w.peer, "eth0").HardwareAddr.String()
 	for pair, p := range seen {
-		if p.MAC != mac || !strings.HasPrefix(p.Member, "eth") || p.Since.IsZero() || p.Seen.Before(p.Since) || time.Since(p.Since) > time.Minute {
+		if p.MAC != mac || !strings.HasPrefix(p.Member, "eth") || p.Since.IsZero() || p.Seen.Before(p.Since) ||
+			time.Since(p.Since) > time.Minute {
 			t.Errorf("%s: %+v", pair, p)
 		}
 	}
-	if text := w.nicteam("peers", teamName); !strings.Contains(text, "PEER") || !strings.Contains(text, peer4.String()) || !strings.Contains(text, mac) {
+	if text := w.nicteam("peers", teamName); !strings.Contains(text, "PEER") ||
+		!strings.Contains(text, peer4.String()) || !strings.Contains(text, mac) {
 		t.Errorf("peers as a table:\n%s", text)
 	}
 
 	e := w.explain(udpFlow(firstPort, 9))
-	if e.Slot < 0 || e.Hash != "layer3+4" || !strings.HasPrefix(e.Member, "eth") || e.Why == "" || e.Next == "" || e.Next == e.Member || e.NextWhy == "" {
+	if e.Slot < 0 || e.Hash != "layer3+4" || !strings.HasPrefix(e.Member, "eth") || e.Why == "" || e.Next == "" ||
+		e.Next == e.Member || e.NextWhy == "" {
 		t.Errorf("explain: %+v", e)
 	}
 	text := w.nicteam("explain", teamName, udpFlow(firstPort, 9))

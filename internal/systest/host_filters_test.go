@@ -26,7 +26,8 @@ func TestRulesAreAskedFor(t *testing.T) {
 	}
 	w.checkUnchanged("after a create that was refused", before)
 	w.checkNoFiles("after a create that was refused")
-	if r := w.try(append(create, "--dry-run", "-y")...); r.Code != 0 || !strings.Contains(r.Err, "warning: firewall rules match eth1") {
+	if r := w.try(append(create, "--dry-run", "-y")...); r.Code != 0 ||
+		!strings.Contains(r.Err, "warning: firewall rules match traffic of eth1") {
 		t.Errorf("dry run: %+v", r)
 	}
 	w.checkUnchanged("after a dry run", before)
@@ -35,7 +36,8 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	warned, begun := strings.Index(string(out), "warning: firewall rules match eth1"), strings.Index(string(out), "adapter team0")
+	warned, begun := strings.Index(string(out), "warning: firewall rules match traffic of eth1"),
+		strings.Index(string(out), "adapter team0")
 	if warned < 0 || begun < 0 || warned > begun {
 		t.Errorf("create says\n%s", out)
 	}
@@ -51,7 +53,8 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), `iifname "eth3" drop`) {
 		t.Errorf("add from elsewhere: %v\n%s", err, out)
 	}
-	if r := w.try("add", teamName, "eth3", "-y"); r.Code != 0 || !strings.Contains(r.Err, `iifname "eth3" drop`) || !strings.Contains(r.Out, "eth3 joined") {
+	if r := w.try("add", teamName, "eth3", "-y"); r.Code != 0 || !strings.Contains(r.Err, `iifname "eth3" drop`) ||
+		!strings.Contains(r.Out, "eth3 joined") {
 		t.Errorf("add: %+v", r)
 	}
 	w.nicteam("delete", teamName)
@@ -74,8 +77,11 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 		{"macvlan", "ip link add up9 link team0 type macvlan mode bridge", "ip link del up9", "macvlan up9"},
 		{"ipvlan", "ip link add up9 link team0 type ipvlan mode l2", "ip link del up9", "ipvlan up9"},
 		{"VLAN", "ip link add up9 link team0 type vlan id 7", "ip link del up9", "vlan up9"},
-		{"bridge", "ip link add br9 type bridge; ip link set team0 master br9", "ip link set team0 nomaster; ip link del br9", "bridge br9"},
-		{"macvlan of another namespace", fmt.Sprintf("ip link add up9 link team0 netns /proc/%d/fd/%d type macvlan mode bridge", os.Getpid(), other.NetNS()), "", "macvlan up9 (in "},
+		{"bridge", "ip link add br9 type bridge; ip link set team0 master br9",
+			"ip link set team0 nomaster; ip link del br9", "bridge br9"},
+		{"macvlan of another namespace",
+			fmt.Sprintf("ip link add up9 link team0 netns /proc/%d/fd/%d type macvlan mode bridge", os.Getpid(),
+				other.NetNS()), "", "macvlan up9 (in "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if out, err := w.box.Command("sh", "-ec", test.make).CombinedOutput(); err != nil {
@@ -109,13 +115,16 @@ func TestFilterThatComes(t *testing.T) {
 	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{})
 	hang := func(nic string, pref int) string {
-		return fmt.Sprintf("tc qdisc replace dev %[1]s clsact; tc filter add dev %[1]s ingress pref %[2]d protocol ip u32 match ip dport 8080 0xffff flowid 1:1", nic, pref)
+		return fmt.Sprintf("tc qdisc replace dev %[1]s clsact; "+
+			"tc filter add dev %[1]s ingress pref %[2]d protocol ip u32 match ip dport 8080 0xffff flowid "+
+			"1:1", nic, pref)
 	}
 	if out, err := w.box.Command("sh", "-ec", hang("eth1", 7)).CombinedOutput(); err != nil {
 		t.Skipf("this kernel does not do it: %s", out)
 	}
 	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; iifname "eth1" accept; }; }'`)
-	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`, "-y")
+	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`,
+		"-y")
 	script := func(s string) func() { return func() { w.sh(s) } }
 	var program *foreignProgram
 	for _, path := range []string{"relay", "auto"} {
@@ -134,12 +143,15 @@ func TestFilterThatComes(t *testing.T) {
 				script("nft delete table netdev g"), "netdev g, chain i, hooked on eth2"},
 			{"nftables rule", script(`nft 'table inet g { chain i { type filter hook input priority 0; iifname { "eth2", "eth7" } drop; }; }'`),
 				script("nft delete table inet g"), `inet g, chain i: iifname { … } drop`},
-			{"macvlan", script("ip link add up9 link eth2 type macvlan mode bridge"), script("ip link del up9"), "up9, which stands on eth2"},
-			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`), script("nft flush chain inet f i"), `iifname "eth2" drop`},
+			{"macvlan", script("ip link add up9 link eth2 type macvlan mode bridge"), script("ip link del up9"),
+				"up9, which stands on eth2"},
+			{"rule in a chain that is there", script(`nft add rule inet f i iifname "eth2" drop`),
+				script("nft flush chain inet f i"), `iifname "eth2" drop`},
 		} {
 			test.come()
 			s := w.await("a warning of "+test.name, func(s *api.Status) bool { return len(s.Warnings) > 0 })
-			if text := strings.Join(s.Warnings, ""); !strings.Contains(text, test.says) || strings.Contains(text, "eth1") {
+			if text := strings.Join(s.Warnings, ""); !strings.Contains(text, test.says) ||
+				strings.Contains(text, "eth1") {
 				t.Errorf("%s: %s: warnings %q, want %q", path, test.name, s.Warnings, test.says)
 			}
 			test.goes()
@@ -156,9 +168,12 @@ func TestLinkThatComes(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.create(nics(2))
 	for _, test := range []struct{ name, come, goes, says string }{
-		{"macvlan", "ip link add up9 link eth2 type macvlan mode bridge", "ip link del up9", "up9, which stands on eth2"},
-		{"VXLAN", "ip link add up9 type vxlan id 9 dstport 4789 remote 192.0.2.9 dev eth2", "ip link del up9", "up9, which stands on eth2"},
-		{"bridge", "ip link add up9 type bridge; ip link set eth2 master up9", "ip link del up9", "bridge up9, which eth2 was put into"},
+		{"macvlan", "ip link add up9 link eth2 type macvlan mode bridge", "ip link del up9",
+			"up9, which stands on eth2"},
+		{"VXLAN", "ip link add up9 type vxlan id 9 dstport 4789 remote 192.0.2.9 dev eth2", "ip link del up9",
+			"up9, which stands on eth2"},
+		{"bridge", "ip link add up9 type bridge; ip link set eth2 master up9", "ip link del up9",
+			"bridge up9, which eth2 was put into"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if out, err := w.box.Command("sh", "-ec", test.come).CombinedOutput(); err != nil {

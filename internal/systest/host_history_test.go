@@ -48,7 +48,8 @@ func TestPastIsKept(t *testing.T) {
 	s := w.supervise()
 	after := ask()
 	if received(after) < received(before) || len(after.Events) <= len(before.Events) {
-		t.Errorf("%d bytes and %d events were known, then %d bytes and %d events", received(before), len(before.Events), received(after), len(after.Events))
+		t.Errorf("%d bytes and %d events were known, then %d bytes and %d events", received(before),
+			len(before.Events), received(after), len(after.Events))
 	}
 	w.nicteam("delete", teamName)
 	s.ended(t, "delete")

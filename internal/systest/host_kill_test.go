@@ -19,7 +19,8 @@ func foreignLines(s lab.Snapshot) []string {
 	var out []string
 	for _, line := range s {
 		if strings.HasPrefix(line, "bpf ") || strings.HasPrefix(line, "filter ") || strings.HasPrefix(line, "nft ") ||
-			strings.HasPrefix(line, "qdisc ") && (strings.Contains(line, "clsact") || strings.Contains(line, "ingress")) {
+			strings.HasPrefix(line, "qdisc ") && (strings.Contains(line, "clsact") ||
+				strings.Contains(line, "ingress")) {
 			out = append(out, line)
 		}
 	}
@@ -29,7 +30,8 @@ func foreignLines(s lab.Snapshot) []string {
 // TestKilledAndRestored kills the process of an idle team.
 func TestKilledAndRestored(t *testing.T) {
 	t.Parallel()
-	for _, options := range [][]string{nil, {"--address", "none"}, {"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
+	for _, options := range [][]string{nil, {"--address", "none"},
+		{"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -89,11 +91,16 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		dies    []string
 	}{
 		{"create", 12, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
-		{"create without addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "none"}},
-		{"create with addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}},
-		{"add", 6, [][]string{{"create", teamName, "eth1", "--mode", "active-backup"}}, []string{"add", teamName, "eth2", "eth3"}},
-		{"remove", 5, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"remove", teamName, "eth2", "eth1"}},
-		{"delete", 8, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}}, []string{"delete", teamName}},
+		{"create without addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode",
+			"active-backup", "--address", "none"}},
+		{"create with addresses", 5, nil, []string{"create", teamName, "eth1", "eth2", "eth3", "--mode",
+			"active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}},
+		{"add", 6, [][]string{{"create", teamName, "eth1", "--mode", "active-backup"}},
+			[]string{"add", teamName, "eth2", "eth3"}},
+		{"remove", 5, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
+			[]string{"remove", teamName, "eth2", "eth1"}},
+		{"delete", 8, [][]string{{"create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup"}},
+			[]string{"delete", teamName}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -115,7 +122,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			for _, n := range killPoints(t, last, tt.some) {
 				prepare()
 				died, r := w.killAt(n, doomed)
-				if died && r.Code != 0 && (len(errorLines(r)) != 3 || !strings.Contains(r.Err, "nicteam restore "+teamName)) {
+				if died && r.Code != 0 && (len(errorLines(r)) != 3 ||
+					!strings.Contains(r.Err, "nicteam restore "+teamName)) {
 					t.Errorf("died at change %d: exit %d and:\n%s", n, r.Code, r.Err)
 				}
 				if !died {
@@ -179,7 +187,8 @@ func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
 		}
 		s := w.supervise("--config", "/run/nicteam/"+teamName+".yaml")
 		a := w.status().Adapter
-		if a.Addresses = slices.DeleteFunc(a.Addresses, linkLocal); !sameMembers(a.Addresses, slices.DeleteFunc(slices.Clone(had), linkLocal)) {
+		if a.Addresses = slices.DeleteFunc(a.Addresses, linkLocal); !sameMembers(a.Addresses,
+			slices.DeleteFunc(slices.Clone(had), linkLocal)) {
 			t.Errorf("died at change %d of %d: the adapter has %v, want %v", n, last, a.Addresses, had)
 		}
 		w.nicteam("delete", teamName)
@@ -247,12 +256,15 @@ func TestRunWithoutANIC(t *testing.T) {
 	labtest.Must(t, w.wires["eth2"].A.Unplug())
 	s := w.supervise()
 	st := w.awaitMember("eth1", "up")
-	if st.Adapter.Index != was || st.State != "degraded" || len(st.Members) != 2 || !strings.Contains(strings.Join(st.Warnings, "\n"), "eth2 is configured but absent") {
+	if st.Adapter.Index != was || st.State != "degraded" || len(st.Members) != 2 ||
+		!strings.Contains(strings.Join(st.Warnings, "\n"), "eth2 is configured but absent") {
 		t.Errorf("without eth2: %+v", st)
 	}
 
 	labtest.Must(t, w.wires["eth2"].A.Replug())
-	w.await("eth2 is in", func(st *api.Status) bool { return len(st.Members) == 3 && st.State == "up" && len(st.Warnings) == 0 })
+	w.await("eth2 is in", func(st *api.Status) bool {
+		return len(st.Members) == 3 && st.State == "up" && len(st.Warnings) == 0
+	})
 	if m := w.member("eth2"); m.Weight != 3 {
 		t.Errorf("eth2 has weight %v", m.Weight)
 	}
@@ -262,7 +274,8 @@ func TestRunWithoutANIC(t *testing.T) {
 	labtest.Must(t, w.wires["eth3"].A.Unplug())
 	s = w.supervise()
 	w.nicteam("remove", teamName, "eth3")
-	if st := w.await("eth3 is forgotten", func(st *api.Status) bool { return st.State == "up" }); len(st.Members) != 2 || len(st.Warnings) != 0 {
+	if st := w.await("eth3 is forgotten",
+		func(st *api.Status) bool { return st.State == "up" }); len(st.Members) != 2 || len(st.Warnings) != 0 {
 		t.Errorf("without eth3: %+v", st)
 	}
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
@@ -341,11 +354,12 @@ func TestForgetWhatIsNotKept(t *testing.T) {
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	checkRefused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "keeps nothing")
+	checkRefused(t, w.try("restore", teamName, "--forget", "eth9"), 3, "eth9", "has nothing for it")
 	if !w.shows("addr show dev "+teamName, "10.9.0.1") {
 		t.Error("it was given back all the same")
 	}
-	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "released: eth1, eth2") || !strings.Contains(said, "nothing to forget of eth2") {
+	if said := w.nicteam("restore", teamName, "--forget", "eth2"); !strings.Contains(said, "released: eth1, eth2") ||
+		!strings.Contains(said, "nothing to forget of eth2") {
 		t.Errorf("said %q", said)
 	}
 	w.checkUnchanged("after restore", before)

@@ -33,7 +33,8 @@ func TestProcessIsDetached(t *testing.T) {
 		defer f.Close()
 	}
 	// The caller has its own session, which ends as when a terminal is closed: SIGHUP to all of it.
-	cmd := w.box.Command("setsid", "sh", "-c", nicteam+" create team0 eth1 eth2 --mode active-backup 2>&1 | cat; echo done; kill -HUP 0; sleep 100")
+	cmd := w.box.Command("setsid", "sh", "-c",
+		nicteam+" create team0 eth1 eth2 --mode active-backup 2>&1 | cat; echo done; kill -HUP 0; sleep 100")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
 	labtest.Must(t, cmd.Start())
 	out.Close()
@@ -71,7 +72,8 @@ func TestProcessIsDetached(t *testing.T) {
 		if mine[target] || strings.HasPrefix(target, "/dev/pts") || strings.HasPrefix(target, "pipe:") {
 			t.Errorf("descriptor %s is %s", fd.Name(), target)
 		}
-		if fd.Name() == "0" && target != "/dev/null" || (fd.Name() == "1" || fd.Name() == "2") && !strings.HasSuffix(target, "/team0.log") {
+		if fd.Name() == "0" && target != "/dev/null" || (fd.Name() == "1" || fd.Name() == "2") &&
+			!strings.HasSuffix(target, "/team0.log") {
 			t.Errorf("stream %s is %s", fd.Name(), target)
 		}
 	}
@@ -87,13 +89,15 @@ func TestRunDirectoryEmptied(t *testing.T) {
 	pid := w.teamProcess()
 	w.sh("rm -r /run/nicteam/r")
 	labtest.Eventually(t, "socket and lock are there again", func() bool {
-		return w.box.Command("sh", "-c", "test -S /run/nicteam/r/team0.sock -a -s /run/nicteam/r/team0.lock").Run() == nil
+		return w.box.Command("sh", "-c",
+			"test -S /run/nicteam/r/team0.sock -a -s /run/nicteam/r/team0.lock").Run() == nil
 	})
 	if s := w.sh(program(t) + " status team0 --json" + otherDirs); !strings.Contains(s, fmt.Sprintf(`"pid":%d,`, pid)) {
 		t.Errorf("status %s", s)
 	}
 	for _, args := range []string{"create team0 eth1 eth3", "run team0", "restore team0"} {
-		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+otherDirs).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("run")) {
+		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+otherDirs).CombinedOutput(); err == nil ||
+			!bytes.Contains(out, []byte("run")) {
 			t.Errorf("%s: %v, %s", args, err, out)
 		}
 	}
@@ -253,7 +257,8 @@ func TestOthersReadOnly(t *testing.T) {
 	w.create(nics(2), "--mode", "active-backup")
 	asNobody := func(args ...string) result {
 		t.Helper()
-		cmd := w.box.Command("setpriv", append([]string{"--reuid", "65534", "--regid", "65534", "--clear-groups", program(t)}, args...)...)
+		cmd := w.box.Command("setpriv", append([]string{"--reuid", "65534", "--regid", "65534", "--clear-groups",
+			program(t)}, args...)...)
 		var out, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &stderr
 		_ = cmd.Run()
@@ -262,12 +267,14 @@ func TestOthersReadOnly(t *testing.T) {
 	checkRefused(t, asNobody("status", teamName), 4, "sudo")
 	// A user who can open the socket may read.
 	labtest.Must(t, os.Chmod(w.box.Path("/run/nicteam/team0.sock"), 0o666))
-	for _, args := range [][]string{{"status", teamName}, {"status", teamName, "--json"}, {"explain", teamName, "tcp 10.9.0.1:1 10.9.0.2:2"}, {"events", teamName}, {"list"}} {
+	for _, args := range [][]string{{"status", teamName}, {"status", teamName, "--json"},
+		{"explain", teamName, "tcp 10.9.0.1:1 10.9.0.2:2"}, {"events", teamName}, {"list"}} {
 		if r := asNobody(args...); r.Code != 0 {
 			t.Errorf("%v: exit %d: %s", args, r.Code, r.Err)
 		}
 	}
-	for _, args := range [][]string{{"set", teamName, "mode=xor"}, {"add", teamName, "eth3"}, {"remove", teamName, "eth2"}, {"delete", teamName},
+	for _, args := range [][]string{{"set", teamName, "mode=xor"}, {"add", teamName, "eth3"},
+		{"remove", teamName, "eth2"}, {"delete", teamName},
 		{"create", "team1", "eth3", "--mode", "active-backup"}, {"restore", teamName}} {
 		checkRefused(t, asNobody(args...), 4)
 	}
@@ -357,7 +364,8 @@ func TestNICsOfADeadTeam(t *testing.T) {
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGKILL)
-	checkRefused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, "team0", "nicteam restore team0")
+	checkRefused(t, w.try("create", "team1", "eth2", "eth3", "--mode", "active-backup"), 5, "team0",
+		"nicteam restore team0")
 	w.nicteam("create", "team1", "eth3", "--mode", "active-backup", "--address", "none")
 	checkRefused(t, w.try("add", "team1", "eth2"), 5, "team0", "nicteam restore team0")
 	w.nicteam("delete", "team1")

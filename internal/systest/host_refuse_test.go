@@ -80,28 +80,38 @@ func TestBadInput(t *testing.T) {
 		{"bridge", append(create("t0", "eth1", "br0"), ab...), 2, []string{"bridge"}},
 		{"macvlan on a NIC", append(create("t0", "eth1", "eth4"), ab...), 5, []string{"mv0"}},
 		{"no Ethernet", append(create("t0", "eth1", "tun9"), ab...), 2, []string{"tun9"}},
-		{"NIC of another team", append(create("t0", "eth1", "eth5"), ab...), 5, []string{"team9", "nicteam remove team9 eth5"}},
+		{"NIC of another team", append(create("t0", "eth1", "eth5"), ab...), 5,
+			[]string{"team9", "nicteam remove team9 eth5"}},
 		{"adapter of another team", append(create("t0", "eth1", "team9"), ab...), 5, []string{"adapter", "team9"}},
 		{"name too long", append(create("sixteenletters00", "eth1"), ab...), 2, []string{"16 bytes", "15"}},
 		{"bad name", append(create("a/b", "eth1"), ab...), 2, nil},
 		{"name of a NIC", append(create("eth3", "eth1"), ab...), 5, []string{"eth3", "taken"}},
 		{"name of its own NIC", append(create("eth1", "eth1"), ab...), 2, nil},
 		{"name of a team", append(create("team9", "eth1"), ab...), 5, []string{"team9", "runs"}},
-		{"bad mode", create("t0", "eth1", "eth2", "--mode", "active-bakcup"), 2, []string{`did you mean "active-backup"`}},
-		{"unknown link watch", create("t0", "eth1", "eth2", "--link-watch", "probe"), 2, []string{`unknown value "probe"`}},
-		{"LACP in another mode", create("t0", "eth1", "eth2", "--lacp-rate", "fast"), 2, []string{"is not for mode elb"}},
-		{"receive balancing without elb", append(create("t0", "eth1", "eth2", "--receive-balance", "on"), ab...), 2, []string{"mode elb"}},
+		{"bad mode", create("t0", "eth1", "eth2", "--mode", "active-bakcup"), 2,
+			[]string{`did you mean "active-backup"`}},
+		{"unknown link watch", create("t0", "eth1", "eth2", "--link-watch", "probe"), 2,
+			[]string{`unknown value "probe"`}},
+		{"LACP in another mode", create("t0", "eth1", "eth2", "--lacp-rate", "fast"), 2,
+			[]string{"is not for mode elb"}},
+		{"receive balancing without elb", append(create("t0", "eth1", "eth2", "--receive-balance", "on"), ab...), 2,
+			[]string{"mode elb"}},
 		{"gain out of range", create("t0", "eth1", "eth2", "--gain", "2s"), 2, []string{"0s to 1s"}},
 		{"skew negative", create("t0", "eth1", "eth2", "--skew", "-1us"), 2, []string{"0s to 1s"}},
 		{"rebalance out of range", create("t0", "eth1", "eth2", "--rebalance", "1ms"), 2, []string{"100ms to 1h"}},
 		{"weight negative", create("t0", "eth1", "eth2", "--weight", "eth1=-1"), 2, []string{"weight"}},
 		{"bad hash", append(create("t0", "eth1", "eth2", "--hash", "layer9"), ab...), 2, []string{"layer3+4"}},
-		{"bad CIDR", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/33"), ab...), 2, []string{"10.0.0.1/33"}},
+		{"bad CIDR", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/33"), ab...), 2,
+			[]string{"10.0.0.1/33"}},
 		{"address without length", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1"), ab...), 2, nil},
-		{"address of the host", append(create("t0", "eth1", "eth2", "--address", "10.8.0.1/24"), ab...), 5, []string{"team9"}},
-		{"gateway elsewhere", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/24", "--gateway", "10.1.0.1"), ab...), 2, []string{"subnet"}},
-		{"gateway is itself", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/24", "--gateway", "10.0.0.1"), ab...), 2, nil},
-		{"gateway without address", append(create("t0", "eth1", "eth2", "--address", "none", "--gateway", "10.0.0.1"), ab...), 2, nil},
+		{"address of the host", append(create("t0", "eth1", "eth2", "--address", "10.8.0.1/24"), ab...), 5,
+			[]string{"team9"}},
+		{"gateway elsewhere", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/24", "--gateway", "10.1.0.1"),
+			ab...), 2, []string{"subnet"}},
+		{"gateway is itself", append(create("t0", "eth1", "eth2", "--address", "10.0.0.1/24", "--gateway", "10.0.0.1"),
+			ab...), 2, nil},
+		{"gateway without address", append(create("t0", "eth1", "eth2", "--address", "none", "--gateway", "10.0.0.1"),
+			ab...), 2, nil},
 		{"MTU too small", append(create("t0", "eth1", "eth2", "--mtu", "10"), ab...), 2, nil},
 		{"MTU too small for IPv6", append(create("t0", "eth1", "eth2", "--mtu", "1000"), ab...), 2, []string{"1280"}},
 		{"MTU too large", append(create("t0", "eth1", "eth2", "--mtu", "70000"), ab...), 2, nil},
@@ -155,7 +165,8 @@ func TestBadInput(t *testing.T) {
 			if err := d.Decode(&p); err != nil || d.More() {
 				t.Errorf("--json: stderr is no object (%v):\n%s", err, r.Err)
 			}
-			if p.Schema != "nicteam.problem/v1" || p.Code != tt.code || r.Code != tt.code || p.Error == "" || p.Why == "" || p.Fix == "" || r.Out != "" {
+			if p.Schema != "nicteam.problem/v1" || p.Code != tt.code || r.Code != tt.code || p.Error == "" ||
+				p.Why == "" || p.Fix == "" || r.Out != "" {
 				t.Errorf("--json: exit %d, %+v, stdout %q", r.Code, p, r.Out)
 			}
 			inner.checkUnchangedSnapshot(before)
@@ -164,7 +175,8 @@ func TestBadInput(t *testing.T) {
 	var was, is api.Status
 	labtest.Must(t, json.Unmarshal([]byte(settings), &was))
 	labtest.Must(t, json.Unmarshal([]byte(w.nicteam("status", "team9", "--json")), &is))
-	if was.Mode != is.Mode || was.Settings.Hash != is.Settings.Hash || len(was.Members) != len(is.Members) || mac != link(t, w.box, "eth1").HardwareAddr.String() {
+	if was.Mode != is.Mode || was.Settings.Hash != is.Settings.Hash || len(was.Members) != len(is.Members) ||
+		mac != link(t, w.box, "eth1").HardwareAddr.String() {
 		t.Errorf("team9 was changed: %+v, %+v", was, is)
 	}
 }
@@ -183,16 +195,23 @@ func TestBadPlace(t *testing.T) {
 		code         int
 		words        []string
 	}{
-		{"no /dev/net/tun", "exec unshare -m sh -c 'mount -t tmpfs none /dev/net; exec " + create + "'", 1, []string{"/dev/net/tun", "modprobe tun"}},
+		{"no /dev/net/tun", "exec unshare -m sh -c 'mount -t tmpfs none /dev/net; exec " + create + "'", 1,
+			[]string{"/dev/net/tun", "modprobe tun"}},
 		{"no CAP_NET_ADMIN", "exec setpriv --bounding-set -net_admin " + create, 4, []string{"CAP_NET_ADMIN", "root"}},
 		{"no CAP_NET_RAW", "exec setpriv --bounding-set -net_raw " + create, 4, []string{"CAP_NET_RAW", "root"}},
-		{"no CAP_PERFMON", "exec setpriv --bounding-set -perfmon,-sys_admin " + create + " --datapath fastpath", 4, []string{"CAP_PERFMON", "datapath=auto"}},
+		{"no CAP_PERFMON", "exec setpriv --bounding-set -perfmon,-sys_admin " + create + " --datapath fastpath", 4,
+			[]string{"CAP_PERFMON", "datapath=auto"}},
 		{"user namespace", "exec unshare -Ur " + create, 4, []string{"user namespace", "root"}},
 		{"nobody", "exec setpriv --reuid 65534 --regid 65534 --clear-groups " + create, 4, []string{"root"}},
-		{"full disk", "exec unshare -m sh -c 'mount -t tmpfs -o size=64k,mode=755 none /var/lib/nicteam; head -c 65536 /dev/zero >/var/lib/nicteam/full; exec " + create + "'", 1, []string{"/var/lib/nicteam", "no space"}},
-		{"no room for the journal", "exec unshare -m sh -c 'mount -t tmpfs -o size=128k none /var/lib/nicteam; exec " + create + "'", 1, []string{"journal", "no space", "nothing was changed"}},
-		{"read-only disk", "exec unshare -m sh -c 'mount -t tmpfs -o ro none /var/lib/nicteam; exec " + create + "'", 1, []string{"/var/lib/nicteam", "read-only"}},
-		{"full run directory", "exec unshare -m sh -c 'mount -t tmpfs -o size=4k,mode=755 none /run/nicteam; head -c 4096 /dev/zero >/run/nicteam/full; exec " + create + "'", 1, []string{"/run/nicteam", "no space"}},
+		{"full disk", "exec unshare -m sh -c 'mount -t tmpfs -o size=64k,mode=755 none /var/lib/nicteam; " +
+			"head -c 65536 /dev/zero >/var/lib/nicteam/full; " +
+			"exec " + create + "'", 1, []string{"/var/lib/nicteam", "no space"}},
+		{"no room for the journal", "exec unshare -m sh -c 'mount -t tmpfs -o size=128k none /var/lib/nicteam; exec " +
+			create + "'", 1, []string{"journal", "no space", "nothing was changed"}},
+		{"read-only disk", "exec unshare -m sh -c 'mount -t tmpfs -o ro none /var/lib/nicteam; exec " + create + "'",
+			1, []string{"/var/lib/nicteam", "read-only"}},
+		{"full run directory", "exec unshare -m sh -c 'mount -t tmpfs -o size=4k,mode=755 none /run/nicteam; " +
+			"head -c 4096 /dev/zero >/run/nicteam/full; exec " + create + "'", 1, []string{"/run/nicteam", "no space"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -265,7 +284,8 @@ func TestDryRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
-	for _, options := range [][]string{{"--mode", "active-backup"}, {"--mode", "xor", "--address", "none"}, {"--mode", "xor", "--address", "10.6.0.1/24", "--gateway", "10.6.0.2"}} {
+	for _, options := range [][]string{{"--mode", "active-backup"}, {"--mode", "xor", "--address", "none"},
+		{"--mode", "xor", "--address", "10.6.0.1/24", "--gateway", "10.6.0.2"}} {
 		out := w.nicteam(append([]string{"create", teamName, "eth1", "eth2", "--dry-run"}, options...)...)
 		for _, want := range []string{"would", teamName, "eth1, eth2"} {
 			if !strings.Contains(out, want) {
@@ -277,7 +297,8 @@ func TestDryRun(t *testing.T) {
 			DryRun bool     `json:"dry_run"`
 			Steps  []string `json:"steps"`
 		}
-		labtest.Must(t, json.Unmarshal([]byte(w.nicteam(append([]string{"create", teamName, "eth1", "eth2", "--dry-run", "--json"}, options...)...)), &doc))
+		labtest.Must(t, json.Unmarshal([]byte(w.nicteam(append([]string{"create", teamName, "eth1", "eth2",
+			"--dry-run", "--json"}, options...)...)), &doc))
 		if doc.Schema != "nicteam.created/v1" || !doc.DryRun || len(doc.Steps) < 3 {
 			t.Errorf("document %+v", doc)
 		}
@@ -306,7 +327,8 @@ func TestDocuments(t *testing.T) {
 		}
 		return last
 	}
-	if d := read("nicteam.created/v1", "create", teamName, "eth1", "eth2", "--mode", "active-backup"); d["status"] == nil {
+	if d := read("nicteam.created/v1", "create", teamName, "eth1", "eth2", "--mode",
+		"active-backup"); d["status"] == nil {
 		t.Errorf("created: %v", d)
 	}
 	read("nicteam.status/v1", "status", teamName)
@@ -315,7 +337,8 @@ func TestDocuments(t *testing.T) {
 	read("nicteam.event/v1", "events", teamName)
 	read("nicteam.explain/v1", "explain", teamName, "tcp 10.9.0.1:5000 10.9.0.2:80")
 	read("nicteam.rates/v1", "watch", teamName, "--count", "2", "--interval", "100ms")
-	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string), "active-backup") || len(d["peers"].([]any)) != 0 {
+	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string), "active-backup") ||
+		len(d["peers"].([]any)) != 0 {
 		t.Errorf("peers of a team that steers none: %v", d)
 	}
 	if d := read("nicteam.status/v1", "status", teamName); d["flow_moves"] != nil {
@@ -336,13 +359,16 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	w.nicteam("set", teamName, "mode=balance-tlb")
-	if d := read("nicteam.status/v1", "status", teamName); d["mode"] != "elb" || d["settings"].(map[string]any)["receive_balance"] != false {
+	if d := read("nicteam.status/v1", "status", teamName); d["mode"] != "elb" ||
+		d["settings"].(map[string]any)["receive_balance"] != false {
 		t.Errorf("balance-tlb: %v", d)
 	}
-	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string), "receive_balance is off") {
+	if d := read("nicteam.peers/v1", "peers", teamName); !strings.Contains(d["reason"].(string),
+		"receive_balance is off") {
 		t.Errorf("peers of balance-tlb: %v", d)
 	}
-	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=xor"}, {"remove", teamName, "eth3"}, {"delete", teamName}} {
+	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=xor"},
+		{"remove", teamName, "eth3"}, {"delete", teamName}} {
 		d := read("nicteam.result/v1", change...)
 		if steps, ok := d["steps"].([]any); d["team"] != teamName || !ok || change[0] != "delete" && len(steps) == 0 {
 			t.Errorf("%v: %v", change, d)

@@ -46,21 +46,31 @@ func TestHostIsAsBefore(t *testing.T) {
 	}{
 		{name: "address auto", options: []string{"--mode", "active-backup"}, want: "10.9.0.11/24"},
 		{name: "address none", options: []string{"--mode", "xor", "--address", "none"}},
-		{name: "address given", options: []string{"--mode", "broadcast", "--address", "10.6.0.1/24,fd06::1/64"}, want: "10.6.0.1/24"},
-		{name: "address and gateway given", options: []string{"--mode", "active-backup", "--address", "10.6.0.1/24", "--gateway", "10.6.0.254"}, want: "10.6.0.1/24"},
-		{name: "address given that a member has", options: []string{"--mode", "active-backup", "--address", "10.9.0.1/24", "--gateway", "10.9.0.2"}, want: "10.9.0.1/24"},
+		{name: "address given", options: []string{"--mode", "broadcast", "--address", "10.6.0.1/24,fd06::1/64"},
+			want: "10.6.0.1/24"},
+		{name: "address and gateway given", options: []string{"--mode", "active-backup", "--address", "10.6.0.1/24",
+			"--gateway", "10.6.0.254"}, want: "10.6.0.1/24"},
+		{name: "address given that a member has", options: []string{"--mode", "active-backup", "--address",
+			"10.9.0.1/24", "--gateway", "10.9.0.2"}, want: "10.9.0.1/24"},
 		{name: "no mode given", nics: 3, want: "10.9.0.11/24"},
-		{name: "elb with a new MAC", nics: 3, options: []string{"--mode", "elb", "--mac", "new", "--gain", "0s", "--rebalance", "0s"}, want: "10.9.0.11/24"},
+		{name: "elb with a new MAC", nics: 3, options: []string{"--mode", "elb", "--mac", "new", "--gain", "0s",
+			"--rebalance", "0s"}, want: "10.9.0.11/24"},
 		{name: "round-robin", nics: 3, options: []string{"--mode", "round-robin"}, want: "10.9.0.11/24"},
 		{name: "xor", nics: 3, options: []string{"--mode", "xor"}, want: "10.9.0.11/24"},
 		{name: "broadcast", options: []string{"--mode", "broadcast"}, want: "10.9.0.11/24"},
 		{name: "MAC new", options: []string{"--mode", "active-backup", "--mac", "new"}, want: "10.9.0.11/24"},
-		{name: "MAC given", options: []string{"--mode", "active-backup", "--mac", "02:00:00:00:09:09"}, want: "02:00:00:00:09:09"},
+		{name: "MAC given", options: []string{"--mode", "active-backup", "--mac", "02:00:00:00:09:09"},
+			want: "02:00:00:00:09:09"},
 		{name: "MTU", options: []string{"--mode", "active-backup", "--mtu", "1400"}, want: "mtu 1400"},
-		{name: "a NIC that was down", nics: 3, before: "ip link set eth3 down; ip addr add 10.7.0.1/24 dev eth3", options: []string{"--mode", "active-backup"}, want: "10.7.0.1/24"},
-		{name: "the first NIC was down", before: "ip -6 route del fd22::/32; ip route del 10.22.0.0/16; ip link set eth1 down", options: []string{"--mode", "active-backup"}, want: "10.8.0.1/24"},
-		{name: "one NIC", nics: 1, options: []string{"--mode", "active-backup"}, want: "10.9.0.11/24", warning: "one NIC only"},
-		{name: "promiscuous before", before: "ip link set eth2 promisc on allmulticast on", options: []string{"--mode", "xor"}, want: "10.9.0.11/24"},
+		{name: "a NIC that was down", nics: 3, before: "ip link set eth3 down; ip addr add 10.7.0.1/24 dev eth3",
+			options: []string{"--mode", "active-backup"}, want: "10.7.0.1/24"},
+		{name: "the first NIC was down",
+			before:  "ip -6 route del fd22::/32; ip route del 10.22.0.0/16; ip link set eth1 down",
+			options: []string{"--mode", "active-backup"}, want: "10.8.0.1/24"},
+		{name: "one NIC", nics: 1, options: []string{"--mode", "active-backup"}, want: "10.9.0.11/24",
+			warning: "only one NIC"},
+		{name: "promiscuous before", before: "ip link set eth2 promisc on allmulticast on",
+			options: []string{"--mode", "xor"}, want: "10.9.0.11/24"},
 	}
 	for _, wires := range []bool{false, true} {
 		kind := map[bool]string{false: "veth", true: "TAP"}[wires]
@@ -116,15 +126,19 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 	}{
 		{"add", nil, [][]string{{"add", teamName, "eth3"}}},
 		{"remove", nil, [][]string{{"remove", teamName, "eth2"}}},
-		{"remove and add", nil, [][]string{{"remove", teamName, "eth2"}, {"add", teamName, "eth2", "eth3"}, {"remove", teamName, "eth3"}}},
+		{"remove and add", nil, [][]string{{"remove", teamName, "eth2"}, {"add", teamName, "eth2", "eth3"},
+			{"remove", teamName, "eth3"}}},
 		{"remove the lender", nil, [][]string{{"remove", teamName, "eth1"}}},
 		{"remove the lender and add it", nil, [][]string{{"remove", teamName, "eth1"}, {"add", teamName, "eth1"}}},
-		{"remove the lender and add it, with addresses of its own", []string{"--address", "none"}, [][]string{{"remove", teamName, "eth1"}, {"add", teamName, "eth1"}}},
+		{"remove the lender and add it, with addresses of its own", []string{"--address", "none"},
+			[][]string{{"remove", teamName, "eth1"}, {"add", teamName, "eth1"}}},
 		{"remove the first with a new MAC", []string{"--mac", "new"}, [][]string{{"remove", teamName, "eth1"}}},
 		{"remove the last", nil, [][]string{{"remove", teamName, "eth1", "eth2", "--force"}}},
 		{"MTU", nil, [][]string{{"set", teamName, "mtu=1300"}, {"set", teamName, "mtu=1400"}}},
-		{"every mode", nil, [][]string{{"set", teamName, "mode=round-robin"}, {"set", teamName, "mode=xor"}, {"set", teamName, "mode=broadcast"}, {"set", teamName, "mode=elb"},
-			{"set", teamName, "rebalance=100ms", "gain=1ms", "skew=0s", "receive_balance=off"}, {"set", teamName, "balance=off"}, {"set", teamName, "balance=on"}}},
+		{"every mode", nil, [][]string{{"set", teamName, "mode=round-robin"}, {"set", teamName, "mode=xor"},
+			{"set", teamName, "mode=broadcast"}, {"set", teamName, "mode=elb"},
+			{"set", teamName, "rebalance=100ms", "gain=1ms", "skew=0s", "receive_balance=off"},
+			{"set", teamName, "balance=off"}, {"set", teamName, "balance=on"}}},
 	}
 	furnished := withSharedWorld(t)
 	for _, tt := range tests {
@@ -147,7 +161,9 @@ func TestRemovedNICHasWhatItHad(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	show := func(nic string) string {
-		return w.sh("ip link show " + nic + " | head -1 | sed 's/state [A-Z]*//'; cd /proc/sys/net; grep . ipv4/conf/" + nic + "/* ipv6/conf/" + nic + "/* 2>/dev/null || true")
+		return w.sh("ip link show " + nic +
+			" | head -1 | sed 's/state [A-Z]*//'; cd /proc/sys/net; grep . ipv4/conf/" + nic + "/* ipv6/conf/" + nic +
+			"/* 2>/dev/null || true")
 	}
 	before := show("eth2")
 	w.create(nics(3), "--mode", "active-backup")
@@ -159,7 +175,7 @@ func TestRemovedNICHasWhatItHad(t *testing.T) {
 		t.Errorf("eth2 has an address that the adapter has, too:\n%s", shown)
 	}
 	r := w.try("remove", teamName, "eth1")
-	if r.Code != 0 || !strings.Contains(r.Out, "given back down") || !strings.Contains(r.Out, "ip link set eth1 up") {
+	if r.Code != 0 || !strings.Contains(r.Out, "released down") || !strings.Contains(r.Out, "ip link set eth1 up") {
 		t.Errorf("remove of the NIC that lent its MAC: exit %d: %s%s", r.Code, r.Out, r.Err)
 	}
 	labtest.Eventually(t, "eth1 down", func() bool { return strings.Contains(w.sh("ip link show eth1"), "state DOWN") })

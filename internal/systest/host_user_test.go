@@ -31,15 +31,19 @@ func TestOrdinaryUser(t *testing.T) {
 	w.create([]string{"eth1"}, "--mode", "active-backup")
 	w.sh("chmod 750 /run/nicteam /var/lib/nicteam /etc/nicteam")
 	ask := func(verb string) result {
-		cmd := w.box.Command("setpriv", append([]string{"--reuid", "65534", "--regid", "65534", "--clear-groups", copied}, strings.Fields(verb)...)...)
+		cmd := w.box.Command("setpriv", append([]string{"--reuid", "65534", "--regid", "65534", "--clear-groups",
+			copied}, strings.Fields(verb)...)...)
 		var out, errs strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		_ = cmd.Run()
 		return result{Out: out.String(), Err: errs.String(), Code: cmd.ProcessState.ExitCode()}
 	}
-	verbs := []string{"", "status", "status team0", "status --check", "list", "metrics", "metrics --listen 127.0.0.1:0", "events", "events team0 --follow",
-		"watch", "watch team0 --once", "peers team0", "explain team0 tcp", "export team0 --format csv -o -", "set team0 hash=layer2",
-		"remove team0 eth1 --force", "delete team0", "restore", "restore team0", "create team0 eth2", "create team1 eth2 --dry-run"}
+	verbs := []string{"", "status", "status team0", "status --check", "list", "metrics",
+		"metrics --listen 127.0.0.1:0", "events", "events team0 --follow",
+		"watch", "watch team0 --once", "peers team0", "explain team0 tcp", "export team0 --format csv -o -",
+		"set team0 hash=layer2",
+		"remove team0 eth1 --force", "delete team0", "restore", "restore team0", "create team0 eth2",
+		"create team1 eth2 --dry-run"}
 	for _, may := range []string{"nothing", "see the directories"} {
 		if may != "nothing" {
 			w.sh("chmod 755 /run/nicteam /var/lib/nicteam /etc/nicteam")

@@ -47,7 +47,8 @@ func (th *artifact) check(l *hostLife) {
 	n := l.count(th.find)
 	switch {
 	case th.want == once && n != 1:
-		l.t.Errorf("%s is there %d times:\n%s", th.what, n, l.sh("ip -br addr; ip route show table all | grep -v 'table local'"))
+		l.t.Errorf("%s is there %d times:\n%s", th.what, n,
+			l.sh("ip -br addr; ip route show table all | grep -v 'table local'"))
 	case th.want == never && n != 0:
 		l.t.Errorf("%s is back:\n%s", th.what, l.sh("ip -br addr"))
 	}
@@ -66,15 +67,21 @@ var othersActions = []action{
 	{5, always, func(l *hostLife) { l.addRule() }},
 	{2, always, func(l *hostLife) {
 		n := l.nextNumber()
-		l.addArtifact(fmt.Sprintf("link other%d", n), fmt.Sprintf("ip link add other%d type bridge; ip link set other%d up", n, n),
+		l.addArtifact(fmt.Sprintf("link other%d", n),
+			fmt.Sprintf("ip link add other%d type bridge; ip link set other%d up", n, n),
 			fmt.Sprintf("ip -o link show other%d", n), fmt.Sprintf("ip link del other%d", n))
 	}},
 	{2, always, func(l *hostLife) {
 		n := l.nextNumber()
-		l.addArtifact(fmt.Sprintf("nft table other%d", n), fmt.Sprintf("nft 'table inet other%d { chain c { type filter hook input priority 0; tcp dport 1 drop; }; }'", n),
-			fmt.Sprintf("nft list tables | grep -w other%d || true", n), fmt.Sprintf("nft delete table inet other%d", n))
+		l.addArtifact(fmt.Sprintf("nft table other%d", n),
+			fmt.Sprintf("nft 'table inet other%d { chain c { type filter hook input priority 0; tcp dport 1 drop; "+
+				"}; }'", n),
+			fmt.Sprintf("nft list tables | grep -w other%d || true", n),
+			fmt.Sprintf("nft delete table inet other%d", n))
 	}},
-	{6, func(l *hostLife) bool { return len(l.cutCables()) > 0 }, func(l *hostLife) { l.plugCable(pickOne(l, l.cutCables())) }},
+	{6, func(l *hostLife) bool { return len(l.cutCables()) > 0 }, func(l *hostLife) {
+		l.plugCable(pickOne(l, l.cutCables()))
+	}},
 	{6, func(l *hostLife) bool { return len(l.pluggedCables()) > 0 }, func(l *hostLife) {
 		nic := pickOne(l, l.pluggedCables())
 		l.logf("the cable of %s is cut", nic)
@@ -85,11 +92,16 @@ var othersActions = []action{
 		}
 		l.cut[nic] = true
 	}},
-	{4, func(l *hostLife) bool { return len(l.pluggable()) > 0 }, func(l *hostLife) { l.unplug(pickOne(l, l.pluggable())) }},
-	{8, func(l *hostLife) bool { return len(l.missing()) > 0 }, func(l *hostLife) { l.replug(pickOne(l, l.missing())) }},
+	{4, func(l *hostLife) bool { return len(l.pluggable()) > 0 }, func(l *hostLife) {
+		l.unplug(pickOne(l, l.pluggable()))
+	}},
+	{8, func(l *hostLife) bool { return len(l.missing()) > 0 }, func(l *hostLife) {
+		l.replug(pickOne(l, l.missing()))
+	}},
 	{3, always, func(l *hostLife) {
 		nic := pickOne(l, l.plugged())
-		key := "/proc/sys/net/" + pickOne(l, []string{"ipv4/conf/" + nic + "/log_martians", "ipv4/conf/" + nic + "/route_localnet", "ipv6/conf/" + nic + "/hop_limit"})
+		key := "/proc/sys/net/" + pickOne(l, []string{"ipv4/conf/" + nic + "/log_martians", "ipv4/conf/" + nic +
+			"/route_localnet", "ipv6/conf/" + nic + "/hop_limit"})
 		l.addArtifact("sysctl "+key, "echo 17 >"+key, "grep -x 17 "+key+" || true", "").on = nic
 		th := l.things[len(l.things)-1]
 		th.undo = "echo " + map[bool]string{true: "64", false: "0"}[strings.HasSuffix(key, "hop_limit")] + " >" + key
@@ -97,13 +109,15 @@ var othersActions = []action{
 	{3, always, func(l *hostLife) {
 		nic := pickOne(l, l.plugged())
 		if l.count("tc qdisc show dev "+nic+" root | grep 'limit 77p' || true") == 0 {
-			l.addArtifact("queue of "+nic, "tc qdisc add dev "+nic+" root pfifo limit 77", "tc qdisc show dev "+nic+" root | grep 'pfifo .* limit 77p' || true",
+			l.addArtifact("queue of "+nic, "tc qdisc add dev "+nic+" root pfifo limit 77",
+				"tc qdisc show dev "+nic+" root | grep 'pfifo .* limit 77p' || true",
 				"if tc qdisc show dev "+nic+" root | grep -q 77p; then tc qdisc del dev "+nic+" root; fi").on = nic
 		}
 	}},
 	{2, onAdapter, func(l *hostLife) {
 		n := l.nextNumber()
-		l.runOthers("ip neigh add 10.9.0.%d lladdr 02:00:00:00:00:%02x dev %s nud permanent", 100+n, n, teamName) // goes with the adapter
+		l.runOthers("ip neigh add 10.9.0.%d lladdr 02:00:00:00:00:%02x dev %s nud permanent", 100+n, n,
+			teamName) // goes with the adapter
 	}},
 	{4, in(running), func(l *hostLife) {
 		l.runOthers("ip link set %s %s", teamName, map[bool]string{true: "up", false: "down"}[l.isDown(teamName)])
@@ -111,7 +125,9 @@ var othersActions = []action{
 	{2, in(running), func(l *hostLife) {
 		l.runOthers("ip link set %s down; ip link set %s up", teamName, teamName)
 	}},
-	{2, in(running), func(l *hostLife) { l.runOthers("ip link set %s address 02:00:00:00:77:%02x", teamName, l.nextNumber()) }},
+	{2, in(running), func(l *hostLife) {
+		l.runOthers("ip link set %s address 02:00:00:00:77:%02x", teamName, l.nextNumber())
+	}},
 	{2, func(l *hostLife) bool { return l.phase == running && len(l.present()) > 0 }, func(l *hostLife) {
 		nic := pickOne(l, l.present())
 		l.rename(nic, "other"+nic)
@@ -120,12 +136,20 @@ var othersActions = []action{
 	{2, in(running), func(l *hostLife) {
 		l.prepareEnd()
 		l.runOthers("ip link del %s", teamName)
-		labtest.Eventually(l.t, "the host has everything back, and the process ends", func() bool { return len(l.processes(" run "+teamName)) == 0 })
+		labtest.Eventually(l.t, "the host has everything back, and the process ends", func() bool {
+			return len(l.processes(" run "+teamName)) == 0
+		})
 		l.phase, l.members, l.restored = none, nil, true
 	}},
-	{3, func(l *hostLife) bool { return l.phase == running && len(l.upMembers()) > 0 }, func(l *hostLife) { l.runOthers("ip link set %s down", pickOne(l, l.upMembers())) }},
-	{6, func(l *hostLife) bool { return len(l.downs()) > 0 }, func(l *hostLife) { l.runOthers("ip link set %s up", pickOne(l, l.downs())) }},
-	{3, onAdapter, func(l *hostLife) { l.runOthers("ip link set %s mtu %d", teamName, pickOne(l, []int{1300, 1400, 1450})) }},
+	{3, func(l *hostLife) bool { return l.phase == running && len(l.upMembers()) > 0 }, func(l *hostLife) {
+		l.runOthers("ip link set %s down", pickOne(l, l.upMembers()))
+	}},
+	{6, func(l *hostLife) bool { return len(l.downs()) > 0 }, func(l *hostLife) {
+		l.runOthers("ip link set %s up", pickOne(l, l.downs()))
+	}},
+	{3, onAdapter, func(l *hostLife) {
+		l.runOthers("ip link set %s mtu %d", teamName, pickOne(l, []int{1300, 1400, 1450}))
+	}},
 	{3, func(l *hostLife) bool { return l.phase == running && len(l.present()) > 0 }, func(l *hostLife) {
 		nic := pickOne(l, l.present())
 		l.runOthers("ip link set %s down; ip link set %s up", nic, nic)
@@ -175,17 +199,21 @@ func (l *hostLife) addArtifact(what, do, find, undo string) *artifact {
 // addAddress adds an address to a device, in a known subnet or in a new one.
 func (l *hostLife) addAddress(device string) {
 	n := l.nextNumber()
-	prefix := pickOne(l, []string{fmt.Sprintf("10.50.%d.1/24", n), fmt.Sprintf("10.9.0.%d/24", 100+n), fmt.Sprintf("10.51.0.%d/32", n), fmt.Sprintf("fd50:%x::1/64", n)})
-	if strings.HasPrefix(prefix, "fd") && strings.TrimSpace(l.sh("cat /proc/sys/net/ipv6/conf/"+device+"/disable_ipv6")) != "0" {
+	prefix := pickOne(l, []string{fmt.Sprintf("10.50.%d.1/24", n), fmt.Sprintf("10.9.0.%d/24", 100+n),
+		fmt.Sprintf("10.51.0.%d/32", n), fmt.Sprintf("fd50:%x::1/64", n)})
+	if strings.HasPrefix(prefix, "fd") &&
+		strings.TrimSpace(l.sh("cat /proc/sys/net/ipv6/conf/"+device+"/disable_ipv6")) != "0" {
 		prefix = fmt.Sprintf("10.50.%d.1/24", n)
 	}
 	a, _, _ := strings.Cut(prefix, "/")
 	more := pickOne(l, []string{"", "", " valid_lft 3000 preferred_lft 2000"})
 	undo := fmt.Sprintf(`ip -o addr show to %s | while read -r _ dev _; do ip addr del %s dev "$dev"; done`, a, prefix)
 	if strings.HasPrefix(prefix, "fd") {
-		undo += "; ip -6 route flush " + prefix // the kernel leaves the one of an address with a lifetime until that ends
+		undo += "; ip -6 route flush " +
+			prefix // the kernel leaves the one of an address with a lifetime until that ends
 	}
-	th := l.addArtifact("address "+a, fmt.Sprintf("ip addr add %s dev %s%s", prefix, device, more), "ip -o addr show to "+a, undo)
+	th := l.addArtifact("address "+a, fmt.Sprintf("ip addr add %s dev %s%s", prefix, device, more),
+		"ip -o addr show to "+a, undo)
 	th.from, th.lostByDown = nicOf(device), strings.HasPrefix(a, "fd")
 }
 
@@ -215,7 +243,8 @@ func (l *hostLife) removeAddress() {
 // routable returns the device by which peer is reached, "" if there is none.
 func (l *hostLife) routable() string {
 	f := strings.Fields(l.sh("ip -4 -o route show 10.9.0.0/24 table main | head -1"))
-	if len(f) > 2 && f[1] == "dev" && (f[2] == teamName || f[2] == "eth1") && !strings.Contains(strings.Join(f, " "), "linkdown") {
+	if len(f) > 2 && f[1] == "dev" && (f[2] == teamName || f[2] == "eth1") &&
+		!strings.Contains(strings.Join(f, " "), "linkdown") {
 		return f[2]
 	}
 	return ""
@@ -225,15 +254,18 @@ func (l *hostLife) addRoute(device string) {
 	n := l.nextNumber()
 	route := fmt.Sprintf("10.60.%d.0/24", n)
 	more := pickOne(l, []string{"", " metric 77", " proto dhcp", " table 90", " proto static", " mtu 1200"})
-	do := pickOne(l, []string{fmt.Sprintf("ip route add %s via 10.9.0.2 dev %s", route, device), fmt.Sprintf("ip route add %s dev %s", route, device)}) + more
-	th := l.addArtifact("route "+route, do, "ip route show table all "+route, fmt.Sprintf("ip route flush table all %s", route))
+	do := pickOne(l, []string{fmt.Sprintf("ip route add %s via 10.9.0.2 dev %s", route, device),
+		fmt.Sprintf("ip route add %s dev %s", route, device)}) + more
+	th := l.addArtifact("route "+route, do, "ip route show table all "+route,
+		fmt.Sprintf("ip route flush table all %s", route))
 	th.from, th.lostByDown = nicOf(device), true
 }
 
 func (l *hostLife) addRule() {
 	n := l.nextNumber()
 	pref := 5000 + n
-	what := pickOne(l, []string{fmt.Sprintf("from 10.70.%d.0/24", n), "iif " + teamName, "oif " + pickOne(l, nics(lifeNICs)), "fwmark 7"})
+	what := pickOne(l, []string{fmt.Sprintf("from 10.70.%d.0/24", n), "iif " + teamName, "oif " +
+		pickOne(l, nics(lifeNICs)), "fwmark 7"})
 	family := pickOne(l, []string{"-4", "-6"})
 	if family == "-6" && strings.HasPrefix(what, "from") {
 		what = fmt.Sprintf("from fd70:%x::/64", n)

@@ -57,14 +57,18 @@ func (l *hostLife) present() []string {
 
 // nonMembers are present NICs that are no members.
 func (l *hostLife) nonMembers() []string {
-	return slices.DeleteFunc(nics(lifeNICs), func(nic string) bool { return l.out[nic] || slices.Contains(l.members, nic) })
+	return slices.DeleteFunc(nics(lifeNICs), func(nic string) bool {
+		return l.out[nic] || slices.Contains(l.members, nic)
+	})
 }
 
 // settings returns some settings. xor and broadcast would need a LAG at the switch, and in 802.3ad nobody answers:
 // frames pass nevertheless.
 func (l *hostLife) settings() []string {
-	return []string{"mode=elb", "mode=active-backup", "mode=round-robin", "mode=xor", "mode=broadcast", "mtu=1400", "mtu=1500", "mtu=1300",
-		"datapath=relay", "datapath=auto", "primary=" + pickOne(l, l.members), "hash=layer2", "balance=off", "balance=on", "receive_balance=off", "up_delay=100ms", "min_members=1"}
+	return []string{"mode=elb", "mode=active-backup", "mode=round-robin", "mode=xor", "mode=broadcast", "mtu=1400",
+		"mtu=1500", "mtu=1300",
+		"datapath=relay", "datapath=auto", "primary=" + pickOne(l, l.members), "hash=layer2", "balance=off",
+		"balance=on", "receive_balance=off", "up_delay=100ms", "min_members=1"}
 }
 
 // canAdd reports whether a NIC can be added, and its addresses can move to the adapter.
@@ -83,7 +87,8 @@ func (l *hostLife) createArgs() []string {
 	there := slices.DeleteFunc(nics(lifeNICs), func(nic string) bool { return l.out[nic] })
 	l.members = pickSome(l, there, 1+l.random.IntN(lifeNICs))
 	args := append([]string{"create", teamName}, l.members...)
-	args = append(args, "--mode", pickOne(l, []string{"elb", "active-backup", "active-backup", "round-robin", "xor", "broadcast"}))
+	args = append(args, "--mode", pickOne(l, []string{"elb", "active-backup", "active-backup", "round-robin", "xor",
+		"broadcast"}))
 	switch l.random.IntN(9) {
 	case 0:
 		args = append(args, "--address", "none")
@@ -107,7 +112,8 @@ func (l *hostLife) create() {
 // prepareEnd notes what the end of a team loses: IPv6 addresses of the adapter if none of its NICs has IPv6.
 func (l *hostLife) prepareEnd() {
 	for _, th := range l.things {
-		if !slices.ContainsFunc(l.members, func(nic string) bool { return nic != "eth3" }) && strings.Contains(th.what, "fd") && th.where(l) == teamName {
+		if !slices.ContainsFunc(l.members, func(nic string) bool { return nic != "eth3" }) &&
+			strings.Contains(th.what, "fd") && th.where(l) == teamName {
 			th.want = either
 		}
 	}
@@ -151,7 +157,9 @@ func (l *hostLife) killDuring(within int, args ...string) {
 	died, r := l.killAt(n, func() result { return l.try(args...) })
 	if died {
 		// The caller may have the error, or its result; the process that it started may live.
-		labtest.Eventually(l.t, "no process of the team", func() bool { return len(l.processes(" run "+teamName)) == 0 })
+		labtest.Eventually(l.t, "no process of the team", func() bool {
+			return len(l.processes(" run "+teamName)) == 0
+		})
 		l.processDied()
 		return
 	}

@@ -125,7 +125,8 @@ const removeConfigs = `
 
 // Addresses that clothes have, and those of them that others take away: no other depends on these.
 var (
-	worn    = []string{"10.9.0.1", "10.9.0.11", "10.9.0.12", "10.9.1.1", "10.9.3.1", "10.9.4.1", "10.9.5.1", "fd09::1", "fd09::11", "fd09:1::1", "10.8.0.1", "10.8.0.2", "fd08::1", "10.7.0.1"}
+	worn = []string{"10.9.0.1", "10.9.0.11", "10.9.0.12", "10.9.1.1", "10.9.3.1", "10.9.4.1", "10.9.5.1", "fd09::1",
+		"fd09::11", "fd09:1::1", "10.8.0.1", "10.8.0.2", "fd08::1", "10.7.0.1"}
 	spare   = []string{"10.9.0.12", "10.9.3.1", "fd09:1::1", "10.8.0.2"}
 	hostOwn = `
 		ip rule add pref 100 iif eth1 lookup 77
@@ -136,7 +137,8 @@ var (
 func newLife(t *testing.T, seed uint64) *hostLife {
 	labtest.Tool(t, "ip", "iproute2")
 	labtest.Tool(t, "ethtool", "ethtool")
-	l := &hostLife{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{}, other: map[string]bool{}}
+	l := &hostLife{random: rand.New(rand.NewPCG(seed, 0)), out: map[string]bool{}, cut: map[string]bool{},
+		other: map[string]bool{}}
 	// NICs that can be pulled out, or those of other hosts' tests.
 	l.world = newWorld(t, worldOptions{NICs: lifeNICs, NoAddress: true, Cables: l.random.IntN(3) == 0})
 	t.Cleanup(func() {
@@ -145,8 +147,10 @@ func newLife(t *testing.T, seed uint64) *hostLife {
 		}
 	})
 	labtest.Must(t, l.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
-	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore", "1"))          // peer learns the MAC of the device that has an address, not of any
-	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/promote_secondaries", "1")) // as systemd's hosts have it: undoing one address takes no other
+	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/arp_ignore",
+		"1")) // peer learns the MAC of the device that has an address, not of any
+	labtest.Must(t, l.box.Sysctl("ipv4/conf/all/promote_secondaries",
+		"1")) // as systemd's hosts have it: undoing one address takes no other
 	for _, nic := range nics(lifeNICs) {
 		l.sh(nicConfigs[nic])
 	}
@@ -340,7 +344,8 @@ func (l *hostLife) leftFiles() (files []string) {
 		}
 	}
 	return slices.DeleteFunc(files, func(f string) bool {
-		return l.restored && (f == "/etc/nicteam/"+teamName+".yaml" || slices.Contains([]string{".log", ".history", ".events"}, filepath.Ext(f)))
+		return l.restored && (f == "/etc/nicteam/"+teamName+".yaml" ||
+			slices.Contains([]string{".log", ".history", ".events"}, filepath.Ext(f)))
 	})
 }
 
@@ -373,7 +378,8 @@ func (l *hostLife) reachable() {
 		return
 	}
 	// Another NIC may have an address of the same subnet and answer.
-	if f := strings.Fields(l.sh("ip -o route get " + peer4.String() + " from " + box4.String() + " 2>/dev/null || true")); !slices.Contains(f, device) {
+	if f := strings.Fields(l.sh("ip -o route get " + peer4.String() + " from " + box4.String() +
+		" 2>/dev/null || true")); !slices.Contains(f, device) {
 		return
 	}
 	reach(l.t, l.peer, box4)

@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// sharesSent is what each member has sent since an earlier status, by a measure.
+// sharesSent returns what each member has sent since an earlier status, in frames or bytes, and the sum.
 func (w *world) sharesSent(since *api.Status, measure func(frame.Count) uint64) (by map[string]float64, sum float64) {
 	w.t.Helper()
 	by = map[string]float64{}
@@ -28,7 +28,7 @@ func (w *world) sharesSent(since *api.Status, measure func(frame.Count) uint64) 
 func inFrames(c frame.Count) uint64 { return c.Frames }
 func inOctets(c frame.Count) uint64 { return c.Bytes }
 
-// TestRoundRobinSurvivorsShareEvenly: one of six is dead, and no neighbour of it gets its part.
+// TestRoundRobinSurvivorsShareEvenly: one of six members is dead, and no neighbour of it gets its share.
 func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 6, LAG: true, Spread: lab.SpreadFrames}.on(path))
@@ -53,7 +53,7 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 	})
 }
 
-// TestRoundRobinByWeight sends large and small frames in turn: weights are of octets, not of frames.
+// TestRoundRobinByWeight sends large and small frames alternately: weights count bytes, not frames.
 func TestRoundRobinByWeight(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames}.on(path))
@@ -71,8 +71,7 @@ func TestRoundRobinByWeight(t *testing.T) {
 	})
 }
 
-// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them ever
-// can.
+// TestOneConnectionOverTwoNICs: round-robin carries one TCP connection over both NICs, faster than one of them could.
 func TestOneConnectionOverTwoNICs(t *testing.T) {
 	const rate, size = 200e6, 24 << 20
 	w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames, Rate: rate})
@@ -95,11 +94,11 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 	}
 }
 
-// TestExplainNamesTheMember compares what `explain` says with what the NICs of box then send.
+// TestExplainNamesTheMember compares `explain` with what the NICs of box send.
 func TestExplainNamesTheMember(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
-		// Without offload, so that a frame is one to the kernel, too.
+		// Without offload, so that the kernel's counters count frames on the wire.
 		w := newWorld(t, worldOptions{NICs: 4, LAG: true, NoOffload: true}.on(path))
 		w.create(nics(4), "--mode", "xor")
 		sink, err := w.peer.ListenPacket("udp", net.JoinHostPort(peer4.String(), "0"))
@@ -132,7 +131,9 @@ func TestExplainNamesTheMember(t *testing.T) {
 				}
 				return nil
 			}))
-			labtest.Eventually(t, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool { return sent(e.Member)-before[e.Member] >= count })
+			labtest.Eventually(t, fmt.Sprintf("%d frames by %s", count, e.Member), func() bool {
+				return sent(e.Member)-before[e.Member] >= count
+			})
 			for _, nic := range nics(4) {
 				// Now and then a host asks for a neighbour.
 				if n := sent(nic) - before[nic]; nic != e.Member && n >= count/2 {
@@ -147,19 +148,20 @@ func TestExplainNamesTheMember(t *testing.T) {
 	})
 }
 
-// TestXORSharesEvenly has as many flows as clients make: source ports that are even and follow one another.
+// TestXORSharesEvenly has flows such as clients make: even source ports in sequence.
 func TestXORSharesEvenly(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows, members = 512, 4
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))
 		w.create(nics(members), "--mode", "xor")
-		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
+		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 10_000, Flows: flows,
+			FirstPort: firstPort, PortStep: portStep})
 		labtest.Eventually(t, "traffic", func() bool { return r.Received() > 0 })
 		before := w.status()
 		labtest.Eventually(t, "ten frames a flow", func() bool { return r.Received() > 10*flows })
 		by, sum := w.sharesSent(before, inFrames)
 		for nic, n := range by {
-			// Five standard deviations of a fair draw are 9.6 points.
+			// 9.6 points are five standard deviations of a fair draw.
 			if share := 100 * n / sum; math.Abs(share-100/members) > 10 {
 				t.Errorf("%s sent %.1f %% of the frames, want about 25", nic, share)
 			}

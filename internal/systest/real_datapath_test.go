@@ -8,20 +8,20 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// on has teams made on a data path.
+// on makes the world create teams on that data path.
 func (o worldOptions) on(path string) worldOptions {
 	o.Datapath = path
 	return o
 }
 
-// eachPath runs a scenario where the relay moves the frames, and where programs in the kernel do.
+// eachPath runs a scenario with the relay and with the fast path.
 func eachPath(t *testing.T, scenario func(t *testing.T, path string)) {
 	for _, path := range []string{"relay", "fastpath"} {
 		t.Run(path, func(t *testing.T) { scenario(t, path) })
 	}
 }
 
-// eachPathWithTraffic is eachPath for scenarios that have no parts, with both at the same time.
+// eachPathWithTraffic is eachPath for scenarios without subtests, with both at the same time.
 func eachPathWithTraffic(t *testing.T, scenario func(t *testing.T, path string)) {
 	eachPath(t, func(t *testing.T, path string) {
 		parallelWithTraffic(t)
@@ -29,14 +29,13 @@ func eachPathWithTraffic(t *testing.T, scenario func(t *testing.T, path string))
 	})
 }
 
-// pathAndSwitch is a switch that knows no team, and a data path.
+// pathAndSwitch is a data path and a switch without a LAG.
 type pathAndSwitch struct {
 	name, path string
 	flooding   bool
 }
 
-// pathsAndSwitches has each kind of switch met by one data path: one that learns by this one, one that floods by the
-// other.
+// pathsAndSwitches pairs the learning switch with this data path and the flooding one with the other.
 func pathsAndSwitches(learning string) []pathAndSwitch {
 	flooding := "relay"
 	if learning == flooding {
@@ -48,8 +47,8 @@ func pathsAndSwitches(learning string) []pathAndSwitch {
 	}
 }
 
-// TestDatapathChangesLive goes from the relay to the programs and back under numbered frames both ways and with a
-// connection at work.
+// TestDatapathChangesLive changes between relay and fast path under numbered frames both ways and with an open
+// connection.
 func TestDatapathChangesLive(t *testing.T) {
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
@@ -59,14 +58,17 @@ func TestDatapathChangesLive(t *testing.T) {
 			tr := w.traffic(lab.Stream{Rate: 20000})
 			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
-				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"}, {"fastpath", "fastpath", "eBPF"},
+				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"},
+				{"fastpath", "fastpath", "eBPF"},
 				{"relay", "relay", "datapath=relay"}, {"auto", "fastpath", "eBPF"},
 			}
 			for _, c := range changes {
 				w.set("datapath=" + c.wish)
 				s := w.status()
-				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) || s.Settings.Datapath != c.wish || s.State != "up" {
-					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath, s.DatapathReason, s.Settings.Datapath, s.State)
+				if s.Datapath != c.path || !strings.Contains(s.DatapathReason, c.why) ||
+					s.Settings.Datapath != c.wish || s.State != "up" {
+					t.Errorf("after datapath=%s status says %q (%s), wished %q, %s", c.wish, s.Datapath,
+						s.DatapathReason, s.Settings.Datapath, s.State)
 				}
 				conn.check("with datapath=" + c.wish)
 				tr.awaitFrames(4000)
@@ -74,7 +76,8 @@ func TestDatapathChangesLive(t *testing.T) {
 			out, in := tr.stop()
 			for name, r := range map[string]lab.Report{"out": out, "in": in} {
 				if r.Lost > 20*uint64(len(changes)) || r.Duplicated+r.Reordered+r.Corrupt != 0 {
-					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", name, r.Lost, r.Duplicated,
+						r.Reordered, r.Corrupt)
 				}
 			}
 			if got := w.identity(); got != before {
@@ -84,7 +87,7 @@ func TestDatapathChangesLive(t *testing.T) {
 	}
 }
 
-// TestDatapathChangesUnderLoad changes it while connections send as fast as they can, both ways.
+// TestDatapathChangesUnderLoad changes the data path while connections send at full speed both ways.
 func TestDatapathChangesUnderLoad(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	w.create(nics(2))
@@ -100,7 +103,9 @@ func TestDatapathChangesUnderLoad(t *testing.T) {
 		w.awaitDatapath(path)
 		for name, l := range map[string]*lab.RunningLoad{"out": out, "in": in} {
 			before := l.Rate()
-			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool { return l.Rate().Bytes-before.Bytes > 16<<20 })
+			labtest.Eventually(t, "16 MiB "+name+" by "+path, func() bool {
+				return l.Rate().Bytes-before.Bytes > 16<<20
+			})
 		}
 		conn.check("with datapath=" + path)
 	}

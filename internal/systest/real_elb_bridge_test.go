@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// bridgeGuests puts the adapter into a bridge that takes over box's addresses, and guests behind it: 10.9.0.101,
-// fd09::101 and so on, whose addresses are checked for duplicates as usual.
+// bridgeGuests makes the adapter a port of a bridge that takes over box's addresses, with guests on it: 10.9.0.101,
+// fd09::101 and so on, with duplicate address detection.
 func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	w.t.Helper()
 	br := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
@@ -32,7 +32,8 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	labtest.Must(w.t, w.box.Up("br0"))
 	labtest.Must(w.t, w.box.SetAddr("br0", box4.String()+"/24"))
 	for i := 101; i < 101+guests; i++ {
-		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("g%d", i)),
+			IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
 		port := fmt.Sprintf("g%d", i)
 		labtest.Cable(w.t, p.Host, "eth0", w.box, port, lab.CableOptions{})
 		g, err := hold.LinkByName(port)
@@ -52,14 +53,15 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 	return all
 }
 
-// TestELBWithABridge has three guests behind the adapter, on switches that show box its own frames at all its other
-// NICs: none comes back in, nothing comes twice, each guest has one member.
+// TestELBWithABridge has three guests behind the adapter, on switches that send own frames of box to all its other
+// NICs: none comes back in, nothing is duplicated, each guest sends by one member.
 func TestELBWithABridge(t *testing.T) {
 	for _, tt := range []struct {
 		members  int
 		flooding bool
 	}{{2, true}, {4, true}, {8, true}, {3, false}} {
-		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding", false: "learning"}[tt.flooding])
+		name := fmt.Sprintf("%d members, %s", tt.members, map[bool]string{true: "flooding",
+			false: "learning"}[tt.flooding])
 		t.Run(name, func(t *testing.T) {
 			parallelWithTraffic(t)
 			w := newWorld(t, worldOptions{NICs: tt.members, Flooding: tt.flooding})
@@ -93,7 +95,7 @@ func TestELBWithABridge(t *testing.T) {
 			}
 			ping(t, w.peer, box4, 56)
 			ping(t, w.box, peer4, 1472)
-			// Who is new behind the adapter speaks by the active member, until the team knows it.
+			// A new guest sends by the active member until the team has learned it.
 			labtest.Eventually(t, "guests at their members", func() bool {
 				heard.reset()
 				settled := true
@@ -111,7 +113,8 @@ func TestELBWithABridge(t *testing.T) {
 			var running []*lab.Running
 			for _, g := range guests {
 				for _, s := range []lab.Stream{
-					{From: g.Host, To: w.peer, Address: peer4}, {From: w.peer, To: g.Host, Address: g.IP4}, {From: w.peer, To: g.Host, Address: g.IP6},
+					{From: g.Host, To: w.peer, Address: peer4}, {From: w.peer, To: g.Host, Address: g.IP4},
+					{From: w.peer, To: g.Host, Address: g.IP6},
 				} {
 					s.Flows, s.Rate, s.Witness = 4, 150, witness
 					running = append(running, labtest.Start(t, s))
@@ -136,11 +139,12 @@ func TestELBWithABridge(t *testing.T) {
 				labtest.Eventually(t, "200 frames", func() bool { return r.Received() >= 200 })
 			}
 			for _, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Duplicated+got.Corrupt != 0 ||
+					got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%v, %v", got, err)
 				}
 			}
-			// All that has come in at the adapter so far.
+			// All frames that the adapter has received so far.
 			for b := inside.receive(); b != nil; b = inside.receive() {
 				if who := ours[frame.MACAt(b, 6)]; who != "" {
 					t.Fatalf("a frame of %s came back in: % x", who, b[:min(len(b), 64)])

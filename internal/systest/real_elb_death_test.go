@@ -15,14 +15,15 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// setNeighbour writes an entry into a host's neighbour table that nothing changes: with it no ARP and no ND helps.
+// setNeighbour writes a permanent neighbour entry: neither ARP nor ND changes it.
 func setNeighbour(t testing.TB, h *lab.Host, address netip.Addr, at net.HardwareAddr) {
 	t.Helper()
-	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(), HardwareAddr: at, State: netlink.NUD_PERMANENT}))
+	labtest.Must(t, h.Handle().NeighSet(&netlink.Neigh{LinkIndex: link(t, h, "eth0").Index, IP: address.AsSlice(),
+		HardwareAddr: at, State: netlink.NUD_PERMANENT}))
 }
 
-// TestELBAdoptsADeadMembersAddress has peers that know box by one address for good. The member with that address dies,
-// and its heir: what they send arrives all the same, and by the member itself once it is back.
+// TestELBAdoptsADeadMembersAddress has peers that know box by one MAC for good. The member with that MAC dies, then the
+// one that took it over: what the peers send arrives nevertheless, and by the member itself once it is back.
 func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,8 +93,8 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 	}
 }
 
-// TestELBSteersAwayFromTheDead has eight peers that ask as hosts do: after a member has died they come by the
-// others, and by all when it is back.
+// TestELBSteersAwayFromTheDead has eight peers that send ARP and ND requests as hosts do: after the death of a member
+// they come by the others, and by all when it is back.
 func TestELBSteersAwayFromTheDead(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 4})
 	w.tapWires()
@@ -116,8 +117,8 @@ func distinct(list []string) int {
 	return len(slices.Compact(list))
 }
 
-// TestELBWithoutTheLender removes, under traffic, the member that the adapter has its address from; a peer knows box by
-// that one for good. Then it comes back.
+// TestELBWithoutTheLender removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer knows
+// box by that MAC for good.
 func TestELBWithoutTheLender(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,7 +146,8 @@ func TestELBWithoutTheLender(t *testing.T) {
 			tr.awaitFrames(500)
 			conn.check("with " + lender + " again")
 			out, in := tr.stop()
-			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 || in.Lost > in.Sent/20 {
+			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 ||
+				in.Lost > in.Sent/20 {
 				t.Error("frames lost, doubled or corrupt")
 			}
 			if after := w.identity(); after != before {
@@ -155,7 +157,7 @@ func TestELBWithoutTheLender(t *testing.T) {
 	}
 }
 
-// duplicateAddresses reports the addresses of a device whose check found another host with them.
+// duplicateAddresses returns the addresses of a device for which detection found a duplicate.
 func duplicateAddresses(t testing.TB, h *lab.Host, device string) (bad []string, done bool) {
 	t.Helper()
 	l, err := h.Handle().LinkByName(device)

@@ -11,12 +11,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// repair bounds the time until peers that heard our own broadcast are where they belong again; a healthy one takes a
-// tenth of a second, or one second where a peer ignores news for so long.
+// repair bounds the time until peers that received our broadcast are steered again: a tenth of a second, or one second
+// where a peer ignores updates for so long (locktime).
 const repair = 5 * time.Second
 
 // TestELBSpreadsWhatItReceives has eight hosts send at once: two come by each of four members, and again so after a
-// broadcast of our own, which tells all of them one address.
+// broadcast of box, which gives all of them one MAC.
 func TestELBSpreadsWhatItReceives(t *testing.T) {
 	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
@@ -38,7 +38,9 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			labtest.Must(t, c.Close())
 			var asked []announcement
 			labtest.Eventually(t, "our question", func() bool {
-				asked = heard.sent(since, func(n announcement) bool { return n.Kind == arpRequest && n.Target == nobody })
+				asked = heard.sent(since, func(n announcement) bool {
+					return n.Kind == arpRequest && n.Target == nobody
+				})
 				return len(asked) > 0
 			})
 			if active := heard.macs[w.status().Active]; asked[0].MAC != active {
@@ -49,8 +51,8 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			}
 			four.stop(0)
 
-			// Hosts talk to box's other addresses, too, and these small loads count as nothing: all pairs are spread,
-			// and some of them sing.
+			// Hosts also use box's other addresses, and these small loads do not count: all bindings are spread, not
+			// only those with streams.
 			six := w.streamFromPeers(all, box6, 200)
 			if by := six.awaitSteered(labtest.Patience, "IPv6", box6); len(by) < 3 {
 				t.Errorf("IPv6: %v", by)
@@ -63,7 +65,9 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 			if !tt.flooding {
 				// Who was moved just now asks again in some seconds, as hosts do. The others do so later.
 				w.set("receive_balance=on")
-				labtest.Eventually(t, "a spread with receive_balance=on", func() bool { return distinct(six.members()) > 2 })
+				labtest.Eventually(t, "a spread with receive_balance=on", func() bool {
+					return distinct(six.members()) > 2
+				})
 			}
 			six.stop(0)
 			heard.checkOwnMACs()
@@ -71,8 +75,8 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 	}
 }
 
-// TestTwoELBHosts puts two balancing hosts on one switch: they talk to each other, nothing comes twice, and
-// what they tell each other ends.
+// TestTwoELBHosts puts two elb hosts on one switch: they reach each other, nothing is duplicated, and their
+// announcements to each other end.
 func TestTwoELBHosts(t *testing.T) {
 	const silence = 2 * time.Second
 	for _, tt := range switches {
@@ -84,7 +88,8 @@ func TestTwoELBHosts(t *testing.T) {
 			w.addSecondHost(3)
 			all := w.simulatePeers(2)
 			witness := w.streamFromPeers(append([]*simulatedPeer{}, all...), box4, 100)
-			there := w.streamFromPeers([]*simulatedPeer{{Host: w.peer, MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
+			there := w.streamFromPeers([]*simulatedPeer{{Host: w.peer,
+				MAC: macOf(link(t, w.peer, teamName).HardwareAddr), IP4: peer4, IP6: peer6}}, box4, 500)
 			back := labtest.Start(t, streamTo(w.box, w.peer, peer4, 500))
 			six := labtest.Start(t, streamTo(w.peer, w.box, box6, 500))
 			settled := time.Now()
@@ -119,7 +124,7 @@ func TestTwoELBHosts(t *testing.T) {
 	}
 }
 
-// TestForgersMoveNobody has a host say of another's address, and of addresses of nobody, that they are with it.
+// TestForgersMoveNobody has a host claim addresses of another host and of nobody.
 func TestForgersMoveNobody(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 4})
 	w.tapWires()
@@ -131,8 +136,7 @@ func TestForgersMoveNobody(t *testing.T) {
 	before := w.peers().Peers
 	rss := memoryOf(t, w.status().PID)
 	s := w.raw(forger.Host, "eth0")
-	// Questions are few: each answered one becomes a neighbour of the kernel's, and all hosts of a machine share that
-	// table.
+	// Few requests: each answered one adds an entry to the neighbour table, which all namespaces share.
 	for i := range 400 {
 		lie := frame.MAC(0x02_66_00_00_00_00 + uint64(i))
 		for _, nic := range nics(4) {

@@ -6,8 +6,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// TestELBSwitchesLive goes from elb to every other mode and back, and through its own switches, while frames flow both
-// ways; at the end box gets back what it had. The switch knows no team.
+// TestELBSwitchesLive changes from elb to every other mode and back, and through the settings of elb, under traffic
+// both ways. At the end box is restored. The switch has no LAG.
 func TestELBSwitchesLive(t *testing.T) {
 	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
@@ -31,7 +31,8 @@ func TestELBSwitchesLive(t *testing.T) {
 					t.Errorf("after %s the adapter is %s, was %s", change, got, before)
 				}
 				out, in := tr.out.Report(), tr.in.Report()
-				t.Logf("%s: lost or under way: out %d, in %d; doubled %d, %d; overtaken %d, %d", change, out.Lost, in.Lost, out.Duplicated, in.Duplicated, out.Reordered, in.Reordered)
+				t.Logf("%s: lost or under way: out %d, in %d; doubled %d, %d; overtaken %d, %d", change, out.Lost,
+					in.Lost, out.Duplicated, in.Duplicated, out.Reordered, in.Reordered)
 			}
 			if s := w.status(); s.Mode != "elb" || !s.Balance || !s.Settings.ReceiveBalance {
 				t.Errorf("mode %s, balance %v, receive_balance %v", s.Mode, s.Balance, s.Settings.ReceiveBalance)
@@ -45,7 +46,7 @@ func TestELBSwitchesLive(t *testing.T) {
 				t.Error("frames doubled")
 			}
 
-			// These need a switch that knows the group: one that floods doubles, and broadcast does so on any.
+			// These modes need a LAG at the switch: a flooding switch duplicates, and broadcast does so on any.
 			all := w.traffic(lab.Stream{Rate: 2000})
 			for _, mode := range []string{"xor", "elb", "round-robin", "elb", "broadcast", "elb"} {
 				w.set("mode=" + mode)
@@ -56,14 +57,15 @@ func TestELBSwitchesLive(t *testing.T) {
 			if out.Corrupt+in.Corrupt != 0 || !tt.flooding && in.Duplicated != 0 {
 				t.Error("frames corrupt or doubled")
 			}
-			// Frames that wait in a socket while the mode changes are judged by the new one, which may not take them in
-			// there: how many these are is decided by how long the team's process stands still.
+			// Frames that wait in a socket during the change are judged by the new mode, which may not accept them
+			// there: their number depends on how long the process was not run.
 			if *soak && (out.Lost > out.Sent/100 || in.Lost > in.Sent/100) {
 				t.Error("frames lost")
 			}
 
 			tr = w.traffic(lab.Stream{Rate: 2000})
-			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+reorderBound(out) || !in.Clean() {
+			if out, in := tr.stop(); out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > 1+reorderBound(out) ||
+				!in.Clean() {
 				t.Error("not clean after all changes")
 			}
 			w.nicteam("delete", teamName)

@@ -12,13 +12,13 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// switches are the two kinds that mode elb must live with: neither knows of a team.
+// switches are the two kinds that elb must work with. Neither has a LAG.
 var switches = []struct {
 	name     string
 	flooding bool
 }{{"learning switch", false}, {"flooding switch", true}}
 
-// TestELBByDefault makes a team without a mode, and sends everything that hosts send, both ways.
+// TestELBByDefault creates a team without --mode and sends every kind of frame that hosts send, both ways.
 func TestELBByDefault(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,7 +46,9 @@ func TestELBByDefault(t *testing.T) {
 					from, to *lab.Host
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size, Witness: witness}))
+					running = append(running, labtest.Start(t,
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size,
+							Witness: witness}))
 					names = append(names, fmt.Sprintf("%d octets from %s to %s", size, s.from.Name, s.address))
 				}
 			}
@@ -54,7 +56,8 @@ func TestELBByDefault(t *testing.T) {
 				labtest.Eventually(t, "80 frames", func() bool { return r.Received() >= 80 })
 			}
 			for i, r := range running {
-				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 || got.Reordered > 1+reorderBound(got) {
+				if got, err := r.Stop(); err != nil || got.Lost+got.Refused+got.Duplicated+got.Corrupt != 0 ||
+					got.Reordered > 1+reorderBound(got) {
 					t.Errorf("%s: %v, %v", names[i], got, err)
 				}
 			}
@@ -79,11 +82,11 @@ func TestELBByDefault(t *testing.T) {
 	}
 }
 
-// TestELBTellsTheTruth compares what `explain` and `peers` say with the NICs' own counters.
+// TestELBTellsTheTruth compares `explain` and `peers` with the NICs' own counters.
 func TestELBTellsTheTruth(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
-		// Without offload, so that a frame is one to the kernel, too.
+		// Without offload, so that the kernel's counters count frames on the wire.
 		w := newWorld(t, worldOptions{NICs: 4, NoOffload: true}.on(path))
 		heard := w.tapWires()
 		w.create(nics(4))
@@ -113,8 +116,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 				return err
 			}))
 			defer c.Close()
-			// A flow that has rested for a second may go anywhere; one that a slow machine made rest is asked for
-			// again.
+			// A flow that pauses for a second may move. On a slow machine it may have paused: ask again.
 			for attempt := 0; ; attempt++ {
 				_, err := c.Write([]byte("which way?"))
 				labtest.Must(t, err)
@@ -147,7 +149,8 @@ func TestELBTellsTheTruth(t *testing.T) {
 					break
 				}
 				if !rested || attempt == 5 {
-					t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member, e.Why, after, before)
+					t.Fatalf("flow from port %d is on %s because %s, and the NICs sent %v after %v", from, e.Member,
+						e.Why, after, before)
 				}
 			}
 		}
@@ -176,8 +179,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 	})
 }
 
-// TestELBAnswersByTheMemberItNames looks at what peer is told when it asks, again and again: one answer, from the
-// member that it names.
+// TestELBAnswersByTheMemberItNames: each request of peer has one answer, sent by the member whose MAC it gives.
 func TestELBAnswersByTheMemberItNames(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
@@ -210,7 +212,10 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 						t.Errorf("%s was told %v", p.Name, n)
 					}
 				}
-				for _, n := range heard.sent(since, func(n announcement) bool { return n.Kind == arpAnswer && n.To == p.MAC }) {
+				for _, n := range heard.sent(since, func(n announcement) bool {
+					return n.Kind == arpAnswer &&
+						n.To == p.MAC
+				}) {
 					if members[n.MAC] != n.NIC {
 						t.Errorf("%v is the address of %s", n, members[n.MAC])
 					}
@@ -221,12 +226,12 @@ func TestELBAnswersByTheMemberItNames(t *testing.T) {
 	}
 }
 
-// request is an ARP request of a neighbour to everyone.
+// request is a broadcast ARP request of a peer.
 func request(p *simulatedPeer, of netip.Addr) []byte {
 	return arp(1, frame.Broadcast, p.MAC, p.IP4, 0, of)
 }
 
-// arp makes an ARP frame.
+// arp returns an ARP frame.
 func arp(op byte, to, from frame.MAC, sender netip.Addr, targetMAC frame.MAC, target netip.Addr) []byte {
 	b := make([]byte, 60)
 	to.Put(b, 0)

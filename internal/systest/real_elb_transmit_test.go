@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestELBUsesEveryMember has eight connections over four slow NICs whose links claim more: all four work, about alike,
-// and each is known to be slow.
+// TestELBUsesEveryMember has eight connections over four slow NICs whose links claim more: all four carry about the
+// same, and each is found to be slow.
 func TestELBUsesEveryMember(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		const rate, flows = 30e6, 8
@@ -19,7 +19,8 @@ func TestELBUsesEveryMember(t *testing.T) {
 				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{NICs: 4, Flooding: tt.flooding, Rate: rate}.on(path))
 				w.create(nics(4))
-				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort, PortStep: portStep}.Start(t.Context())
+				load, err := lab.Load{From: w.box, To: w.peer, Address: peer4, Flows: flows, FirstPort: firstPort,
+					PortStep: portStep}.Start(t.Context())
 				labtest.Must(t, err)
 				t.Cleanup(func() { load.Stop() })
 				labtest.Eventually(t, "four members that share evenly", func() bool {
@@ -50,8 +51,8 @@ func TestELBUsesEveryMember(t *testing.T) {
 	})
 }
 
-// nearRate reports whether the rate of a member was measured, to within a factor of two. Where programs move the frames
-// the senders' own limits keep queues short: one that seems to carry more than it does may not be found out for long.
+// nearRate reports whether the measured rate of a member is within a factor of two. On the fast path TCP's own limits
+// keep queues short, so a rate that is assumed too high may not be found out for long.
 func nearRate(m api.Member, rate uint64, path string) bool {
 	most := 2 * rate
 	if path == "fastpath" {
@@ -75,7 +76,7 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 		labtest.Eventually(t, "a measured rate of both, within a factor of two", func() bool {
 			return nearRate(w.member("eth1"), slow, path) && nearRate(w.member("eth2"), fast, path)
 		})
-		// A rule that knows nothing of the rates would get twice the slower one.
+		// Without measured rates, twice the slower one would be carried.
 		labtest.Eventually(t, "three times what the slower one carries, over 16 MiB", func() bool {
 			before := load.Rate()
 			labtest.Eventually(t, "16 MiB", func() bool { return load.Rate().Bytes-before.Bytes > 16<<20 })
@@ -86,12 +87,11 @@ func TestELBKnowsUnequalNICs(t *testing.T) {
 	})
 }
 
-// reorderBound is how many frames may be overtaken while flows may move: the wires are goroutines, and on a busy
-// machine one of them stands still for longer than the ways of two NICs ever differ. A rule that spreads frames
-// overtakes a tenth.
+// reorderBound is how many frames may be reordered while flows may move. The wires are goroutines, and on a busy
+// machine one of them stops for longer than path delays differ. Spreading by frame would reorder a tenth.
 func reorderBound(r lab.Report) uint64 { return r.Sent/200 + stalled(r) }
 
-// TestELBKeepsOrder sends numbered frames while nothing happens, and then while NICs come and go.
+// TestELBKeepsOrder sends numbered frames while nothing changes, and then while NICs come and go.
 func TestELBKeepsOrder(t *testing.T) {
 	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,7 +107,8 @@ func TestELBKeepsOrder(t *testing.T) {
 			if !slices.Equal(used, nics(4)) {
 				t.Errorf("32 flows use %v", used)
 			}
-			if out, in := quiet.stop(); out.Reordered > reorderBound(out) || out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
+			if out, in := quiet.stop(); out.Reordered > reorderBound(out) ||
+				out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || !in.Clean() {
 				t.Error("frames lost, doubled or overtaken while nothing happened")
 			}
 
@@ -120,7 +121,7 @@ func TestELBKeepsOrder(t *testing.T) {
 			conn.check("without eth2")
 			labtest.Must(t, w.wires["eth2"].Mend())
 			w.await("all up", func(s *api.Status) bool { return s.State == "up" })
-			// Flows that are well off where they are stay there; new ones go everywhere.
+			// Flows without a reason to move stay; new ones use every member.
 			fresh := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			labtest.Eventually(t, "eth2 in use again", func() bool {
 				return slices.Contains(w.membersUsed(50, func() { fresh.awaitFrames(500) }), "eth2")
@@ -132,7 +133,8 @@ func TestELBKeepsOrder(t *testing.T) {
 
 			planned := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
 			w.nicteam("remove", teamName, "eth3")
-			if used := w.membersUsed(1, func() { planned.awaitFrames(500) }); !slices.Equal(used, []string{"eth1", "eth2", "eth4"}) {
+			if used := w.membersUsed(1, func() { planned.awaitFrames(500) }); !slices.Equal(used,
+				[]string{"eth1", "eth2", "eth4"}) {
 				t.Errorf("without eth3 frames left by %v", used)
 			}
 			w.nicteam("add", teamName, "eth3")

@@ -12,12 +12,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// gapBound is for the time without frames after a carrier was lost, less what the machine stood still. A healthy one
-// has a few milliseconds; other programs on a small machine add some tens. What it must tell apart is the
-// second for which the kernel keeps the news.
+// gapBound bounds the time without frames after a loss of carrier, without machine standstills. Normal are a few
+// milliseconds, plus some tens on a busy small machine. It must be far below the second for which the kernel may delay
+// the event.
 const gapBound = 200 * time.Millisecond
 
-// checkGap judges it.
+// checkGap checks the gaps, which are only logged without -soak.
 func checkGap(t testing.TB, when string, out, in time.Duration) {
 	t.Helper()
 	t.Logf("gap %s: out %v, in %v", when, out, in)
@@ -26,7 +26,7 @@ func checkGap(t testing.TB, when string, out, in time.Duration) {
 	}
 }
 
-// teams are the modes with the network that each is for, as far as a cable matters.
+// teams are the modes, each with the network that it is for.
 var teams = []struct {
 	name, mode string
 	world      worldOptions
@@ -39,7 +39,8 @@ var teams = []struct {
 	{"elb, learning switch", "elb", worldOptions{NICs: 3}},
 }
 
-// TestFileSurvivesPulledCables fetches a file through the team while one cable after the other is pulled and put back.
+// TestFileSurvivesPulledCables fetches a file through the team while one cable after the other is pulled and plugged
+// in.
 func TestFileSurvivesPulledCables(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +63,7 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 				err  error
 			}
 			done := make(chan fetched, 1)
-			// The reader waits for the script, so that no cable is pulled when the file is there already.
+			// The reader waits for the script, so that the file does not arrive before the last cable is pulled.
 			gate := make(chan struct{}, 8)
 			go func() {
 				next := int64(step)
@@ -94,7 +95,10 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 				}
 			}
 			labtest.Must(t, w.wires["eth1"].Mend())
-			w.await("eth1 usable", func(s *api.Status) bool { st := memberOf(t, s, "eth1").State; return st == "up" || st == "standby" })
+			w.await("eth1 usable", func(s *api.Status) bool {
+				st := memberOf(t, s, "eth1").State
+				return st == "up" || st == "standby"
+			})
 			labtest.Must(t, w.wires["eth3"].Cut())
 			for range cap(gate) {
 				gate <- struct{}{}
@@ -109,8 +113,8 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 	}
 }
 
-// TestFailoverGap pulls the cable of the active member, and 100 ms later that of its heir: the kernel
-// keeps the second loss from listeners for up to a second.
+// TestFailoverGap pulls the cable of the active member, and 100 ms later that of its successor: the kernel may delay
+// the second event by up to a second.
 func TestFailoverGap(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range teams {
@@ -136,7 +140,8 @@ func TestFailoverGap(t *testing.T) {
 				checkGap(t, "after both", out, in)
 				checkGap(t, "after the second", secondOut, secondIn)
 				o, i := tr.stop()
-				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.lossBound(i) || o.Corrupt+i.Corrupt != 0 {
+				if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > tt.world.lossBound(i) ||
+					o.Corrupt+i.Corrupt != 0 {
 					t.Error("frames doubled or corrupt")
 				}
 			})
@@ -144,7 +149,7 @@ func TestFailoverGap(t *testing.T) {
 	})
 }
 
-// TestCableComesBack has the primary return under traffic, which is a planned change: nothing is lost.
+// TestCableComesBack lets the primary return under traffic, a planned change: nothing is lost.
 func TestCableComesBack(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,14 +172,15 @@ func TestCableComesBack(t *testing.T) {
 			conn.check("after the cable came back")
 			tr.awaitFrames(1000)
 			out, in := tr.stop()
-			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" || in.Lost+in.Duplicated > tt.world.lossBound(in) {
+			if out.Lost != 0 || out.Duplicated != 0 && tt.mode != "broadcast" ||
+				in.Lost+in.Duplicated > tt.world.lossBound(in) {
 				t.Error("frames lost or doubled")
 			}
 		})
 	}
 }
 
-// TestNICUnplugged takes the active member out of its slot and puts it back.
+// TestNICUnplugged unplugs the NIC of the active member and plugs it in.
 func TestNICUnplugged(t *testing.T) {
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
@@ -199,14 +205,14 @@ func TestNICUnplugged(t *testing.T) {
 			if got := memberOf(t, s, "eth1").Index; got == index || got != link(t, w.box, "eth1").Index {
 				t.Errorf("eth1 has index %d, had %d", got, index)
 			}
-			// It must carry all that there is.
+			// It carries everything.
 			labtest.Must(t, w.wires["eth2"].Cut())
 			labtest.Must(t, w.wires["eth3"].Cut())
 			w.awaitMember("eth3", "down")
 			tr.awaitFrames(1000)
 			conn.check("by eth1 alone")
 			o, i := tr.stop()
-			// From when a NIC is back and up until the team has hidden it, box takes in by itself what comes there.
+			// From a NIC's return until the team has isolated it, box receives its frames directly.
 			if o.Duplicated != 0 && tt.mode != "broadcast" || i.Duplicated > i.Sent/20 {
 				t.Error("frames doubled")
 			}
@@ -217,7 +223,7 @@ func TestNICUnplugged(t *testing.T) {
 	}
 }
 
-// TestNICSetDown has the administrator set a member down and up.
+// TestNICSetDown sets a member down and up (ip link).
 func TestNICSetDown(t *testing.T) {
 	for _, tt := range teams[:3] {
 		t.Run(tt.name, func(t *testing.T) {

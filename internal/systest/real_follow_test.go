@@ -24,7 +24,7 @@ func (w *world) ip(args string) {
 	w.sh("ip " + args)
 }
 
-// eventReasons are the events of a kind, each with its member and reason.
+// eventReasons returns member and reason of each event of a kind.
 func (w *world) eventReasons(event string) (list []string) {
 	w.t.Helper()
 	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
@@ -37,7 +37,7 @@ func (w *world) eventReasons(event string) (list []string) {
 	return list
 }
 
-// mtus are those of links of box as the kernel has them.
+// mtus returns the MTUs of devices of box.
 func (w *world) mtus(names ...string) (list []int) {
 	w.t.Helper()
 	for _, n := range names {
@@ -46,7 +46,7 @@ func (w *world) mtus(names ...string) (list []int) {
 	return list
 }
 
-// awaitMTU waits until the kernel and the status agree on what adapter and members have.
+// awaitMTU waits until kernel and status agree on an MTU of adapter and members.
 func (w *world) awaitMTU(mtu int, members ...string) *api.Status {
 	w.t.Helper()
 	return w.await("MTU of all", func(s *api.Status) bool {
@@ -61,8 +61,8 @@ func (w *world) awaitMTU(mtu int, members ...string) *api.Status {
 	})
 }
 
-// TestMTUByHand gives the adapter of a running team another MTU as one does on a bond: the NICs come along, connections
-// go on, and a process that is started again leaves it so. A NIC that is too small is not used.
+// TestMTUByHand changes the adapter's MTU, as one does with a bond: the members follow, connections go on, and a
+// restarted process keeps it. A NIC that cannot have it is not used.
 func TestMTUByHand(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
@@ -78,10 +78,11 @@ func TestMTUByHand(t *testing.T) {
 		w.awaitMTU(1400, nics(2)...)
 		w.ip("link set team0 mtu 2000")
 		w.awaitMTU(2000, nics(2)...)
-		if said := w.eventReasons("mtu-changed"); strings.Join(said, "; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
+		if said := w.eventReasons("mtu-changed"); strings.Join(said,
+			"; ") != "9000, was 1500; 1400, was 9000; 2000, was 1400" {
 			t.Errorf("events %q", said)
 		}
-		// What only other settings are asked for leaves it alone.
+		// A change of other settings keeps it.
 		w.set("gain=1ms")
 		w.awaitMTU(2000, nics(2)...)
 
@@ -111,9 +112,9 @@ func TestMTUByHand(t *testing.T) {
 	})
 }
 
-// TestMTUOfNICsThatReset: NICs that lose their link with another MTU come to it, by hand and by set, and connections go
-// on. That they do one after the other is a test of package host: the lab's NIC loses its link a moment after the
-// change, as late as the machine is busy.
+// TestMTUOfNICsThatReset: NICs that lose their link during a change of MTU get it, by ip link and by set, and
+// connections go on. That they change one after the other is tested in package host: the NIC of the lab loses its link
+// somewhat later.
 func TestMTUOfNICsThatReset(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
@@ -137,12 +138,11 @@ func TestMTUOfNICsThatReset(t *testing.T) {
 	t.Logf("all were without a link at once: %q", w.eventReasons("team-down"))
 }
 
-// TestMTUThatANICCannotHave puts the adapter's MTU back where a member does not come along, and says so until the next
-// one.
+// TestMTUThatANICCannotHave restores the adapter's MTU if a member cannot follow, with a warning until the next change.
 func TestMTUThatANICCannotHave(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
-	// A macvlan has no larger MTU than the NIC it stands on.
+	// A macvlan cannot have a larger MTU than its NIC.
 	w.ip("link add link eth3 name small type macvlan mode bridge; ip link set small up")
 	w.ip("link set eth1 mtu 9000")
 	before := w.state()
@@ -178,8 +178,8 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 }
 
-// TestNICsOfDifferentMTU makes teams of NICs that differ: those in use keep theirs, the others come to it, and it is
-// said.
+// TestNICsOfDifferentMTU creates teams of NICs with different MTUs: those in use keep theirs, the others get it, and a
+// warning says so.
 func TestNICsOfDifferentMTU(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
@@ -187,7 +187,7 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 	w.ip("link set eth4 mtu 1200")
 	before := w.state()
 	r := w.try("create", teamName, "eth1", "eth2", "--json")
-	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 goes from 1500 to 9000, as eth1 has") {
+	if r.Code != 0 || !strings.Contains(r.Out, "the MTU of eth2 changes from 1500 to 9000, that of eth1") {
 		t.Fatalf("create: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	if s := w.awaitMTU(9000, nics(2)...); s.State != "up" || len(w.eventReasons("mtu-changed")) != 0 {
@@ -197,7 +197,7 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 		t.Errorf("not kept for the next boot:\n%s", kept)
 	}
 	r = w.try("add", teamName, "eth4")
-	if r.Code != 0 || !strings.Contains(r.Out+r.Err, "the MTU of eth4 goes from 1200 to 9000, as team0 has") {
+	if r.Code != 0 || !strings.Contains(r.Out+r.Err, "the MTU of eth4 changes from 1200 to 9000, that of team0") {
 		t.Errorf("add: exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	w.awaitMember("eth4", "up")
@@ -208,23 +208,23 @@ func TestNICsOfDifferentMTU(t *testing.T) {
 	w.nicteam("delete", teamName)
 	w.checkUnchanged("after delete", before)
 
-	// One that is smaller by wish.
+	// A smaller one by setting.
 	w.nicteam("create", teamName, "eth1", "eth2", "--mtu", "1500")
 	w.awaitMTU(1500, nics(2)...)
 	w.nicteam("delete", teamName)
 	w.checkUnchanged("after delete of the smaller", before)
 
-	// NICs that are used by nobody: the largest.
+	// NICs that are not in use: the largest.
 	w.nicteam("create", teamName, "eth2", "eth4", "--mode", "active-backup")
 	w.awaitMTU(1500, "eth2", "eth4")
 	w.nicteam("delete", teamName)
 	w.checkUnchanged("after delete of the unused", before)
 }
 
-// mac is the address that a NIC of box has.
+// mac returns the MAC of a device of box.
 func (w *world) mac(nic string) string { return link(w.t, w.box, nic).HardwareAddr.String() }
 
-// macKnownByPeer is the MAC that the peer's kernel has for an address.
+// macKnownByPeer returns the MAC in the peer's neighbour table.
 func (w *world) macKnownByPeer(of netip.Addr) string {
 	w.t.Helper()
 	family := unix.AF_INET6
@@ -241,15 +241,15 @@ func (w *world) macKnownByPeer(of netip.Addr) string {
 	return ""
 }
 
-// stopBoth ends both streams.
+// stopBoth stops both streams.
 func (tr *traffic) stopBoth() []lab.Report {
 	out, in := tr.stop()
 	return []lab.Report{out, in}
 }
 
-// TestMACByHand gives NICs other addresses under traffic, that which lent the adapter its own, too: connections go on,
-// nothing is doubled, peers are told, and the NICs are given back with what they lent. A NIC that filters loses what
-// comes for an address that it has no more, until it is given that to take in.
+// TestMACByHand changes the MACs of NICs under traffic, also of the one whose MAC the adapter has: connections go on,
+// nothing is duplicated, peers are told, and the NICs are restored with the MAC they had. A filtering NIC drops frames
+// to its old MAC until its filter has that.
 func TestMACByHand(t *testing.T) {
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
@@ -268,7 +268,8 @@ func TestMACByHand(t *testing.T) {
 					w.await("status has "+nic+"'s new MAC", func(s *api.Status) bool {
 						return memberOf(t, s, nic).MAC == next.String()
 					})
-					if said := w.eventReasons("mac-changed"); len(said) != i+1 || said[i] != nic+" "+next.String()+", was "+was {
+					if said := w.eventReasons("mac-changed"); len(said) != i+1 ||
+						said[i] != nic+" "+next.String()+", was "+was {
 						t.Errorf("events %q", said)
 					}
 					conn.check(nic + " has another MAC")
@@ -307,15 +308,15 @@ func TestMACByHand(t *testing.T) {
 	}
 }
 
-// TestTwinNICs makes teams of NICs with one MAC: refused where each sends with its own, fine elsewhere; one that
-// becomes so stands back.
+// TestTwinNICs creates teams of NICs with the same MAC: refused where each sends with its own, accepted elsewhere. One
+// that gets the MAC of another stands by.
 func TestTwinNICs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	before := w.state()
 	r := w.try("create", teamName, "eth1", "eth2")
-	checkRefused(t, r, 5, "eth1 and eth2 have one MAC", "ip link set eth2 address", "active-backup")
+	checkRefused(t, r, 5, "eth1 and eth2 have the same MAC", "ip link set eth2 address", "active-backup")
 	w.checkUnchanged("refused", before)
 	w.create(nics(2), "--mode", "active-backup")
 	conn := w.startEcho()
@@ -331,7 +332,7 @@ func TestTwinNICs(t *testing.T) {
 	conn.check("in elb")
 
 	w.ip("link set eth3 address 02:00:00:00:ee:02")
-	checkRefused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have one MAC")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "eth2 and eth3 have the same MAC")
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	s := w.awaitMember("eth2", "down")
 	m := memberOf(t, s, "eth2")
@@ -342,20 +343,24 @@ func TestTwinNICs(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestDeleteWhileTheAdapterIsDown deletes a team whose adapter somebody has set down: NICs get what it had before, what
-// came to it since it was made included.
+// TestDeleteWhileTheAdapterIsDown deletes a team whose adapter is down: the NICs get what the adapter had before, also
+// what came after create.
 func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.sh("ip -6 route add default via fd09::2 dev eth1")
 	w.create(nics(2), "--mode", "active-backup")
-	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
-	labtest.Eventually(t, "the addresses are known", func() bool { return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64") })
+	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; " +
+		"ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
+	labtest.Eventually(t, "the addresses are known", func() bool {
+		return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64")
+	})
 	w.ip("link set team0 down")
 	w.await("the team is down", func(s *api.Status) bool { return s.State == "down" })
 	w.nicteam("delete", teamName)
 	got := w.sh("ip -br addr show dev eth1; ip route show table all dev eth1; ip -6 route show dev eth1")
-	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16", "default via fd09::2"} {
+	for _, want := range []string{"10.9.0.1/24", "fd09::1/64", "fd50::1/64", "10.60.0.0/16", "10.61.0.0/16",
+		"default via fd09::2"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}

@@ -19,7 +19,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestTagsPass sends tagged frames through the team both ways: they arrive octet by octet as they were.
+// TestTagsPass sends tagged frames through the team both ways: they arrive unchanged, byte by byte.
 func TestTagsPass(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "xor"} {
@@ -37,12 +37,16 @@ func TestTagsPass(t *testing.T) {
 					"two of 802.1Q":  {{0x8100, 1, 10}, {0x8100, 4, 20}},
 					"lowest and DEI": {{0x8100, 0, 1 | 1<<12}},
 				} {
-					for way, s := range map[string]struct{ from, to *rawSocket }{"out": {inBox, inPeer}, "in": {inPeer, inBox}} {
-						for kind, to := range map[string]net.HardwareAddr{"unicast": s.to.MAC, "broadcast": {255, 255, 255, 255, 255, 255}} {
+					for way, s := range map[string]struct{ from, to *rawSocket }{"out": {inBox, inPeer},
+						"in": {inPeer, inBox}} {
+						for kind, to := range map[string]net.HardwareAddr{"unicast": s.to.MAC,
+							"broadcast": {255, 255, 255, 255, 255, 255}} {
 							payload := fmt.Sprintf("%s %s %s %s", mode, name, way, kind)
 							want := tagged(to, s.from.MAC, tags, payload)
 							s.from.send(want)
-							got := s.to.collect(1, labtest.Patience, func(f []byte) bool { return bytes.Contains(f, []byte(payload)) })
+							got := s.to.collect(1, labtest.Patience, func(f []byte) bool {
+								return bytes.Contains(f, []byte(payload))
+							})
 							if len(got) != 1 {
 								t.Errorf("%s: not received", payload)
 								continue
@@ -58,8 +62,8 @@ func TestTagsPass(t *testing.T) {
 	})
 }
 
-// TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come
-// back to it, though the switch sends them to all its other NICs.
+// TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come back though
+// the switch sends them to all its other NICs.
 func TestNothingComesTwice(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		const count = 100
@@ -110,8 +114,8 @@ func TestNothingComesTwice(t *testing.T) {
 	})
 }
 
-// TestDuplicateAddressDetection: box's own solicitations come back to its other members, and must not be
-// taken for another host's.
+// TestDuplicateAddressDetection: box's own neighbour solicitations return on other members and are not taken for those
+// of another host.
 func TestDuplicateAddressDetection(t *testing.T) {
 	for _, tt := range []struct {
 		name, mode string
@@ -163,7 +167,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 	}
 }
 
-// kernelCount is what box's kernel counted on the members' devices.
+// kernelCount returns the kernel's counters of the members.
 func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 	w.t.Helper()
 	for _, name := range names {
@@ -174,8 +178,8 @@ func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 	return rx, tx
 }
 
-// TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload
-// so that each frame is one there, and with those of peer.
+// TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload so that
+// they count frames on the wire, and with those of peer.
 func TestCountersTellTheTruth(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
@@ -206,7 +210,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 					labtest.Must(t, err)
 				}
 			}
-			// Acknowledgements may be under way still.
+			// ACKs may still be on their way.
 			var after figures
 			labtest.Eventually(t, load+" at rest", func() bool {
 				again := read()
@@ -215,7 +219,8 @@ func TestCountersTellTheTruth(t *testing.T) {
 				return rest
 			})
 			for way, name := range []string{"received", "sent"} {
-				got, nics, peer := less(after.team[way], before.team[way]), less(after.kernel[way], before.kernel[way]), less(after.peer[way], before.peer[way])
+				got, nics, peer := less(after.team[way], before.team[way]),
+					less(after.kernel[way], before.kernel[way]), less(after.peer[way], before.peer[way])
 				t.Logf("%s %s: team %+v, box's NICs %+v, peer %+v", load, name, got, nics, peer)
 				// Frames that peer sends to groups and nobody collects are the NICs', not the team's.
 				if !near(got.Frames, nics.Frames, 10) || !near(got.Bytes, nics.Bytes, 2000) {
@@ -230,7 +235,7 @@ func TestCountersTellTheTruth(t *testing.T) {
 	})
 }
 
-// TestRatesAddUp: in each document of `watch --json` members and protocols sum to the total.
+// TestRatesAddUp: in each document of `watch --json` members and protocols sum up to the total.
 func TestRatesAddUp(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))

@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestGroupsGap pulls the cable by which groups come while peer sends to one, and counts what does not arrive: on NICs
-// that filter, the member that takes over must have had the group in its filter before. Nothing is lost when the cable
-// is back. Without -soak it only tells.
+// TestGroupsGap pulls the cable by which groups are received while peer sends to one, and counts lost frames: the
+// filter of the member that takes over must have had the group before. Nothing is lost when the cable is back. It
+// judges only with -soak.
 func TestGroupsGap(t *testing.T) {
 	const (
 		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
@@ -27,7 +27,7 @@ func TestGroupsGap(t *testing.T) {
 			inside, outside := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
 			b := testEthernet(frame.MAC(0x3333000000fb), macOf(outside.MAC))
 			var sent, seen uint64
-			// exchange sends for so long, and returns how many of the frames did not arrive.
+			// exchange sends for a duration and returns the number of frames that did not arrive.
 			exchange := func(d time.Duration) (lost uint64) {
 				t.Helper()
 				first := sent + 1
@@ -64,15 +64,17 @@ func TestGroupsGap(t *testing.T) {
 				back += exchange(100 * time.Millisecond)
 			}
 			slices.Sort(gaps)
-			t.Logf("%s: without the group after a cut, sorted: %v; frames lost when the cable was back: %d", mode, gaps, back)
+			t.Logf("%s: without the group after a cut, sorted: %v; frames lost when the cable was back: %d", mode,
+				gaps, back)
 			if median := gaps[len(gaps)/2]; *soak && (median > most || back > 0) {
-				t.Errorf("%s: median %v, want at most %v; %d frames lost when the cable was back", mode, median, most, back)
+				t.Errorf("%s: median %v, want at most %v; %d frames lost when the cable was back", mode, median, most,
+					back)
 			}
 		}
 	})
 }
 
-// rounds is how often a test does what is judged with -soak.
+// rounds is how often a test repeats what -soak judges.
 func rounds() int {
 	if *soak {
 		return 10
@@ -80,8 +82,8 @@ func rounds() int {
 	return 1
 }
 
-// TestRouterForTenLifetimes has a router advertise itself and a prefix again and again for ten of their lifetimes:
-// neither may ever run out. Without -soak it is enough that the first is followed by others.
+// TestRouterForTenLifetimes has a router advertise itself and a prefix for ten of their lifetimes: neither may expire.
+// Without -soak it only waits for the second advertisement.
 func TestRouterForTenLifetimes(t *testing.T) {
 	const lifetime = 2 // s
 	eachPathWithTraffic(t, func(t *testing.T, path string) {

@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestIPv6Alone has hosts that have forgotten box find it again, a router and programs reach it by groups, on NICs that
-// take in the groups that they are asked for and no other; then the same when the member that received groups is dead.
+// TestIPv6Alone has hosts with an empty neighbour table, a router and programs reach box by multicast, on NICs that
+// filter groups; then the same after the member that received groups has died.
 func TestIPv6Alone(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -87,7 +87,7 @@ func TestIPv6Alone(t *testing.T) {
 	})
 }
 
-// hasRoute reports whether the adapter has an address of the prefix, and a default route.
+// hasRoute reports whether the adapter has an address of the prefix and a default route.
 func (w *world) hasRoute(prefix string) bool {
 	w.t.Helper()
 	p := netip.MustParsePrefix(prefix)
@@ -107,7 +107,7 @@ func (w *world) hasRoute(prefix string) bool {
 	return false
 }
 
-// TestSilentGuest has a host reach one behind a bridge on the adapter that has never said anything.
+// TestSilentGuest has a host reach a guest behind a bridge on the adapter that has never sent a frame.
 func TestSilentGuest(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
@@ -146,7 +146,7 @@ func TestSilentGuest(t *testing.T) {
 	})
 }
 
-// testEthernet is a frame of a local experiment.
+// testEthernet returns a frame of the local experimental Ethertype.
 func testEthernet(dst, src frame.MAC) []byte {
 	b := make([]byte, 60)
 	dst.Put(b, 0)
@@ -155,8 +155,8 @@ func testEthernet(dst, src frame.MAC) []byte {
 	return b
 }
 
-// TestManyGroups joins and leaves groups as nobody should: more than a NIC has room for, and more often than it could
-// follow. No frame is lost by it, and nothing of it is left.
+// TestManyGroups joins more groups than NICs can filter, and faster than a filter could follow: no frame is lost, and
+// no group is left.
 func TestManyGroups(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{}.on(path))
@@ -175,7 +175,8 @@ func TestManyGroups(t *testing.T) {
 		allmulti := func(nic string, want bool) {
 			t.Helper()
 			labtest.Eventually(t, fmt.Sprintf("%s takes in all groups %v", nic, want), func() bool {
-				return (labtest.Run(t, w.box, "sh", "-c", "ip -d link show "+nic+" | grep -c 'allmulti 1' || true") == "1\n") == want
+				return (labtest.Run(t, w.box, "sh", "-c",
+					"ip -d link show "+nic+" | grep -c 'allmulti 1' || true") == "1\n") == want
 			})
 		}
 		for _, nic := range nics(2) {
@@ -207,8 +208,8 @@ func TestManyGroups(t *testing.T) {
 	})
 }
 
-// TestNICGoneWhileItsListIsWritten takes out the NIC that receives groups while hundreds are joined: the others take
-// over, with all groups, and the NIC gets them when it is back.
+// TestNICGoneWhileItsListIsWritten unplugs the NIC that receives groups while hundreds are joined: the others take over
+// with all groups, and the NIC gets them when it is back.
 func TestNICGoneWhileItsListIsWritten(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
@@ -249,7 +250,7 @@ func TestNICGoneWhileItsListIsWritten(t *testing.T) {
 	})
 }
 
-// packetSocket opens a socket that receives nothing.
+// packetSocket opens a packet socket that receives nothing.
 func packetSocket(t *testing.T, h *lab.Host) (fd int) {
 	t.Helper()
 	labtest.Must(t, h.Do(func() (err error) {
@@ -262,6 +263,7 @@ func packetSocket(t *testing.T, h *lab.Host) (fd int) {
 
 // membership joins or leaves the nth group of a test.
 func membership(fd, index, op, n int) error {
-	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
+	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6,
+		Address: [8]byte{1, 0, 0x5e, 1, byte(n >> 8), byte(n)}}
 	return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, op, &mreq)
 }

@@ -17,7 +17,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// portOf is the switch's port at which it has learnt an address, empty for none.
+// portOf returns the switch's port at which it has learned a MAC, "" if none.
 func (w *world) portOf(mac frame.MAC) string {
 	w.t.Helper()
 	list, err := w.sw.Handle().NeighList(0, unix.AF_BRIDGE)
@@ -32,11 +32,11 @@ func (w *world) portOf(mac frame.MAC) string {
 	return ""
 }
 
-// learningFrames hears the learning frames, and reports of groups, that leave box.
+// learningFrames records the learning frames and group reports that box sends.
 type learningFrames struct {
 	mu  sync.Mutex
 	all []frame.Station // in order
-	// reports of groups, of the host's own and of the team's
+	// group reports, of the host and of the team
 	reports int
 }
 
@@ -60,21 +60,21 @@ func (w *world) captureLearningFrames() *learningFrames {
 	return h
 }
 
-// forget starts anew.
+// forget clears the records.
 func (h *learningFrames) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all, h.reports = nil, 0
 }
 
-// groups reports whether groups have been reported, which comes last in a failover.
+// groups reports whether groups were reported, which is last in a failover.
 func (h *learningFrames) groups() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.reports > 0
 }
 
-// of are those of some stations, each once, in order.
+// of returns the recorded ones of these stations, each once, in order.
 func (h *learningFrames) of(wanted ...frame.Station) (all []frame.Station) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,7 +87,7 @@ func (h *learningFrames) of(wanted ...frame.Station) (all []frame.Station) {
 	return all
 }
 
-// frameFrom is a broadcast of a station's.
+// frameFrom returns a broadcast frame of a station.
 func frameFrom(s frame.Station) []byte {
 	b := frame.RARP(s.MAC(), s.VLAN())
 	at := 12
@@ -98,9 +98,9 @@ func frameFrom(s frame.Station) []byte {
 	return b
 }
 
-// TestGuestMoves has a guest behind the adapter move to another host, where it is heard at once and from where no
-// failover calls it back, and return, whereupon it is at home here at once. Others stay, one of them in a VLAN: they
-// are announced, in that VLAN.
+// TestGuestMoves moves a guest behind the adapter to another host, where it is learned at once and no failover claims
+// it back, and returns it, with the same result here. Other guests stay, one of them in a VLAN: they are announced, in
+// that VLAN.
 func TestGuestMoves(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
@@ -153,7 +153,9 @@ func TestGuestMoves(t *testing.T) {
 					far.send(frameFrom(guest))
 					return len(inside.collect(1, labtest.Patience/100, came)) > 0
 				})
-				labtest.Eventually(t, "the switch has it there", func() bool { return w.portOf(guest.MAC()) == "uplink" })
+				labtest.Eventually(t, "the switch has it there", func() bool {
+					return w.portOf(guest.MAC()) == "uplink"
+				})
 				far.send(frameFrom(guest))
 				if len(inside.collect(1, labtest.Patience, came)) == 0 {
 					t.Error("it is not heard from there again")
@@ -182,8 +184,8 @@ func TestGuestMoves(t *testing.T) {
 	})
 }
 
-// TestVirtualRouter has VRRP's virtual MAC go to another router and come back, as keepalived's use_vmac does it: both
-// have a macvlan with it, and the master has the virtual address and says so.
+// TestVirtualRouter moves VRRP's virtual MAC to another router and back, as keepalived's use_vmac does: both have a
+// macvlan with it, and the master has the virtual address and announces it.
 func TestVirtualRouter(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
@@ -253,7 +255,7 @@ func TestVirtualRouter(t *testing.T) {
 	})
 }
 
-// reaches waits until an address answers, asked again and again: a frame may be lost while a cable is pulled.
+// reaches waits until an address answers. It repeats requests, since a pulled cable may lose some.
 func reaches(t testing.TB, from *lab.Host, to netip.Addr) {
 	t.Helper()
 	labtest.Eventually(t, "an answer of "+to.String(), func() bool {

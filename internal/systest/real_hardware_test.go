@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestOddNICs has elb work on NICs with the weaknesses of real ones: a host finds box by IPv6 and IPv4 and connections
-// go on, also when a cable is pulled and put back.
+// TestOddNICs runs elb on NICs with the weaknesses of real ones: a host resolves box by IPv6 and IPv4, and connections
+// go on, also when a cable is pulled and plugged in.
 func TestOddNICs(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -18,7 +18,8 @@ func TestOddNICs(t *testing.T) {
 		}{
 			{"no room for all groups", lab.Hardware{Slots: 3}},
 			{"virtual functions with one MAC each", lab.Hardware{OneMAC: true, NoPromisc: true}},
-			{"slow to come up", lab.Hardware{LateCarrier: 200 * time.Millisecond, LosesFirst: 50 * time.Millisecond, SpeedUnknown: 300 * time.Millisecond}},
+			{"slow to come up", lab.Hardware{LateCarrier: 200 * time.Millisecond, LosesFirst: 50 * time.Millisecond,
+				SpeedUnknown: 300 * time.Millisecond}},
 			{"no offloads", lab.Hardware{NoSegmentation: true, NoCoalescing: true, NoTagInsertion: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -48,8 +49,8 @@ func TestOddNICs(t *testing.T) {
 	})
 }
 
-// TestTaggedFramesPastAVLANFilter: NICs that drop frames of VLANs that nobody asked for let them pass while the adapter
-// is promiscuous, as it is with a VLAN-aware bridge on it.
+// TestTaggedFramesPastAVLANFilter: NICs that filter VLANs pass tagged frames while the adapter is promiscuous, as with
+// a VLAN-aware bridge on it.
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		t.Parallel()

@@ -10,14 +10,15 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// What a watcher is shown of each NIC, in both directions, is what the NIC and the peer have counted, within a
-// hundredth; the protocols' parts are the whole.
+// TestHistoryIsWhatThePeerCounted: history of each NIC, in both directions, is within 1 % of the counters of NIC and
+// peer, and the protocols sum up to the total.
 func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, NoOffload: true})
 	w.create(nics(2))
 	shown := func() (all [2]frame.Count, byNIC map[string][2]frame.Count) {
 		var h api.History
-		labtest.Must(t, json.Unmarshal([]byte(w.nicteam("export", teamName, "--last", "2m", "--step", "1s", "--format", "json", "-o", "-")), &h))
+		labtest.Must(t, json.Unmarshal([]byte(w.nicteam("export", teamName, "--last", "2m", "--step", "1s", "--format",
+			"json", "-o", "-")), &h))
 		sum := func(rx, tx api.SeriesColumns) (c [2]frame.Count) {
 			for way, s := range []api.SeriesColumns{rx, tx} {
 				for i := range s.Bytes {
@@ -41,7 +42,7 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 		}
 		return all, byNIC
 	}
-	// The history begins with a team's second second.
+	// The history starts in the second second of a team.
 	labtest.Eventually(t, "a history", func() bool {
 		return w.box.Command(program(t), "export", teamName, "--format", "json", "-o", "-").Run() == nil
 	})
@@ -64,7 +65,8 @@ func TestHistoryIsWhatThePeerCounted(t *testing.T) {
 	near := func(a, b, was, wasB frame.Count) bool {
 		got, want := float64(a.Bytes-was.Bytes), float64(b.Bytes-wasB.Bytes)
 		frames, wantFrames := float64(a.Frames-was.Frames), float64(b.Frames-wasB.Frames)
-		return got > 0.99*want-2000 && got < 1.01*want+2000 && frames > 0.99*wantFrames-20 && frames < 1.01*wantFrames+20
+		return got > 0.99*want-2000 && got < 1.01*want+2000 && frames > 0.99*wantFrames-20 &&
+			frames < 1.01*wantFrames+20
 	}
 	labtest.Eventually(t, "the history to be what the peer and the NICs have counted", func() bool {
 		all, byNIC := shown()

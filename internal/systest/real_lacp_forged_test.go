@@ -14,12 +14,13 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// info is an end as a LACPDU has it.
+// info returns an end of a link as a LACPDU has it.
 func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	t.Helper()
 	mac, err := frame.ParseMAC(e.System)
 	labtest.Must(t, err)
-	i := lacp.Info{System: lacp.SystemID{Priority: e.SystemPriority, MAC: mac}, Key: e.Key, Port: e.Port, PortPriority: 255}
+	i := lacp.Info{System: lacp.SystemID{Priority: e.SystemPriority, MAC: mac}, Key: e.Key, Port: e.Port,
+		PortPriority: 255}
 	for bit := range 8 {
 		if s := lacp.State(1 << bit); slices.Contains(e.State, s.Names()[0]) {
 			i.State |= s
@@ -28,8 +29,8 @@ func (e *agreedEnd) info(t testing.TB) lacp.Info {
 	return i
 }
 
-// TestLACPForged has somebody on the cable between two teams speak in others' names, in each rate and on each data
-// path: both teams go on by both cables, no flow loses a frame, and nobody has doubts.
+// TestLACPForged injects forged LACPDUs on the cable between two teams, at each LACP rate and on each data path: both
+// teams go on with both cables, no flow loses a frame, and neither end loses synchronization.
 func TestLACPForged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, rate string }{{"relay", "fast"}, {"fastpath", "slow"}} {
@@ -40,7 +41,7 @@ func TestLACPForged(t *testing.T) {
 			w.nicteam(create...)
 			w.runOnPeer(tt.path, create...)
 			w.agree(both...)
-			// What the cable's other end sends past its host's team.
+			// Injects at the other end of the cable, past the team there.
 			forger := w.raw(w.peer, "eth2")
 			labtest.Must(t, unix.SetsockoptInt(forger.fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1))
 			before := w.nicteam("events", teamName)
@@ -66,13 +67,14 @@ func TestLACPForged(t *testing.T) {
 				heard := w.agreed().member(t, "eth2").LACP.Counters
 				labtest.Eventually(t, "the partner to be heard", func() bool {
 					is := w.agreed().member(t, "eth2").LACP.Counters
-					return is.PDUsIn-is.Foreign > heard.PDUsIn-heard.Foreign || tt.rate == "slow" && is.PDUsIn-is.Foreign > m.LACP.Counters.PDUsIn-m.LACP.Counters.Foreign
+					return is.PDUsIn-is.Foreign > heard.PDUsIn-heard.Foreign || tt.rate == "slow" &&
+						is.PDUsIn-is.Foreign > m.LACP.Counters.PDUsIn-m.LACP.Counters.Foreign
 				})
 				if got := w.agreed(); !slices.Equal(got.distributing(), both) || got.State != "up" {
 					t.Errorf("after %s: %v send, %s (%s)", f.name, got.distributing(), got.State, got.Reason)
 				}
 			}
-			// One of ourselves, which is no loop yet.
+			// A LACPDU of our own system, not yet a loop.
 			m := w.agreed().member(t, "eth2")
 			own := lacp.PDU{Version: lacp.Version, Actor: m.LACP.Actor.info(t), Partner: m.LACP.Partner.info(t)}
 			forger.send(own.Frame(elsewhere))
@@ -92,7 +94,8 @@ func TestLACPForged(t *testing.T) {
 				}
 			}
 			said := strings.TrimPrefix(w.nicteam("events", teamName), before)
-			for _, bad := range []string{"member-down", "team-degraded", "team-down", "partner-changed", "loop", "panic"} {
+			for _, bad := range []string{"member-down", "team-degraded", "team-down", "partner-changed", "loop",
+				"panic"} {
 				if strings.Contains(said, bad) {
 					t.Errorf("event %s:\n%s", bad, said)
 				}

@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestLACPAgreesWithOVS has both ends active and passive, fast and slow: all that can speak at all agree within some
-// seconds of the moment the cables are plugged in, whoever wants a LACPDU a second.
+// TestLACPAgreesWithOVS has both ends active and passive, fast and slow: every combination with an active end agrees
+// within seconds after the cables are plugged in, whichever end wants the fast rate.
 func TestLACPAgreesWithOVS(t *testing.T) {
 	t.Parallel()
 	type end struct{ rate, activity string }
@@ -29,7 +29,8 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 				// anew.
 				w.set("lacp_active=off")
 			}
-			for _, theirs := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"}, {"slow", "passive"}} {
+			for _, theirs := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"},
+				{"slow", "passive"}} {
 				if ours.activity == "passive" && theirs.activity == "passive" {
 					continue // nobody speaks
 				}
@@ -55,13 +56,17 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 				a := w.agreed()
 				for _, nic := range nics(2) {
 					m := a.member(t, nic)
-					if m.LACP.Receive != "CURRENT" || m.LACP.Mux != "DISTRIBUTING" || theirs.rate == "fast" && m.LACP.Periodic != "FAST" || !m.Collecting ||
-						slices.Contains(m.LACP.Actor.State, "timeout") != (ours.rate == "fast") || slices.Contains(m.LACP.Partner.State, "timeout") != (theirs.rate == "fast") ||
-						slices.Contains(m.LACP.Actor.State, "activity") != (ours.activity == "active") || slices.Contains(m.LACP.Partner.State, "activity") != (theirs.activity == "active") {
+					if m.LACP.Receive != "CURRENT" || m.LACP.Mux != "DISTRIBUTING" || theirs.rate == "fast" &&
+						m.LACP.Periodic != "FAST" || !m.Collecting ||
+						slices.Contains(m.LACP.Actor.State, "timeout") != (ours.rate == "fast") ||
+						slices.Contains(m.LACP.Partner.State, "timeout") != (theirs.rate == "fast") ||
+						slices.Contains(m.LACP.Actor.State, "activity") != (ours.activity == "active") ||
+						slices.Contains(m.LACP.Partner.State, "activity") != (theirs.activity == "active") {
 						t.Errorf("with %s: %s %+v", said(theirs), nic, m.LACP)
 					}
 				}
-				if a.State != "up" || len(a.Warnings) > 0 || a.LACP == nil || a.LACP.Partner.System == "" || a.LACP.Aggregator == 0 {
+				if a.State != "up" || len(a.Warnings) > 0 || a.LACP == nil || a.LACP.Partner.System == "" ||
+					a.LACP.Aggregator == 0 {
 					t.Errorf("with %s: %s %s %v %+v", said(theirs), a.State, a.Reason, a.Warnings, a.LACP)
 				}
 			}
@@ -69,8 +74,8 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 	}
 }
 
-// TestLACPFaultsWithOVS has a fast partner lose cables, ways, its process and its mind, while frames go both ways by
-// both members: who is left carries them, and all comes back by itself.
+// TestLACPFaultsWithOVS lets a fast partner lose cables, one direction of a cable, its process and its configuration
+// under traffic both ways: the remaining members carry it, and everything recovers by itself.
 func TestLACPFaultsWithOVS(t *testing.T) {
 	t.Parallel()
 	both := nics(2)
@@ -98,19 +103,19 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 	heals := func(w *world, p *partner, tr *traffic, what string) {
 		w.t.Helper()
 		w.awaitAgreement(p, "bond0", both...)
-		// The partner moves flows back when it pleases.
+		// The partner moves flows back in its own time.
 		w.checkSends("after "+what, both...)
 		if a := w.await("up after "+what, func(s *api.Status) bool { return s.State == "up" }); len(a.Warnings) > 0 {
 			w.t.Errorf("after %s: %v", what, a.Warnings)
 		}
 	}
 
-	// A carrier, and one way of a cable without a sign at its ends.
+	// A lost carrier, and one direction of a cable without a sign at its ends.
 	for _, tt := range []struct {
 		path, lost string
 		swallow    func(c *lab.Cable, on bool) error
 	}{
-		// The partner says so: still in sync and collecting, as Open vSwitch is, but expired.
+		// The partner reports it: still in sync and collecting, as Open vSwitch is, but expired.
 		{"relay", "what box sends by eth1", (*lab.Cable).SwallowFromA},
 		{"fastpath", "what comes by eth1", (*lab.Cable).SwallowFromB},
 	} {
@@ -135,7 +140,7 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 
 	t.Run("partner", func(t *testing.T) {
 		w, p, tr := setup(t, "fastpath")
-		// The key of one port counts for all of the bond.
+		// A key applies to the whole bond.
 		for _, port := range []string{"p1", "p2"} {
 			p.set("set", "interface", port, "other_config:lacp-aggregation-key=77")
 		}
@@ -153,8 +158,9 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 		labtest.Must(t, p.Resume(t.Context()))
 		heals(w, p, tr, "the partner was killed and started again")
 
-		// A group that goes over to other values as a whole.
-		p.set("set", "port", "bond0", "other_config:lacp-system-id=02:00:00:00:0b:02", "other_config:lacp-system-priority=7")
+		// The whole group changes its values.
+		p.set("set", "port", "bond0", "other_config:lacp-system-id=02:00:00:00:0b:02",
+			"other_config:lacp-system-priority=7")
 		labtest.Eventually(t, "the partner's new name", func() bool {
 			a := w.agreed()
 			return a.LACP != nil && a.LACP.Partner.System == "02:00:00:00:0b:02" && a.LACP.Partner.SystemPriority == 7

@@ -13,8 +13,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// TestLACPPartnerSeesNoRestart ends and kills the team's process: the next goes on where it was, and a partner that
-// wants a LACPDU a second has no doubt at any moment. It is told at once of what leaves.
+// TestLACPPartnerSeesNoRestart stops and kills the process: the next one resumes, and a partner at the fast rate never
+// loses synchronization. What leaves is announced to it at once.
 func TestLACPPartnerSeesNoRestart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -33,7 +33,7 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 			doubts := p.unhappyMembers("bond0")
 			w.kill(w.teamProcess(), tt.signal)
 			s := w.supervise()
-			// Longer than the partner's patience.
+			// Longer than the partner's timeout.
 			heard := p.member("bond0", "p1").Received
 			labtest.Eventually(t, "4 more LACPDUs", func() bool { return p.member("bond0", "p1").Received >= heard+4 })
 			conn.check("after the restart")
@@ -49,12 +49,14 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 				return true
 			})
 			for i, m := range p.members("bond0") {
-				if b := before[i]; m.Expired != b.Expired || m.Defaulted != b.Defaulted || m.Carrier != b.Carrier || !m.Works() {
+				if b := before[i]; m.Expired != b.Expired || m.Defaulted != b.Defaulted || m.Carrier != b.Carrier ||
+					!m.Works() {
 					t.Errorf("the partner sees\n%+v\nand saw\n%+v", m, b)
 				}
 			}
-			// Nor do we think for a moment that it is silent, however long it takes without being asked.
-			if said := w.nicteam("events", teamName); strings.Contains(said, "silent") || strings.Contains(said, "team-down") {
+			// Nor does the team take it for silent, however long nobody asks.
+			if said := w.nicteam("events", teamName); strings.Contains(said, "silent") ||
+				strings.Contains(said, "team-down") {
 				t.Errorf("after the restart:\n%s", said)
 			}
 			if is := w.agreed(); *is.LACP != *was || is.State != "up" {
@@ -64,7 +66,7 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 			w.checkSpread("after the restart", nics(2)...)
 			tr.stop()
 
-			// What leaves says so, and so does all at the end.
+			// A leaving port says so, and at the end all do.
 			ear := w.raw(p.host, "p2")
 			w.nicteam("remove", teamName, "eth2")
 			ear.awaitFarewell("after remove")
@@ -83,7 +85,7 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 	}
 }
 
-// unhappyMembers looks at a bond as the partner sees it until it is called: it returns the members that did not work.
+// unhappyMembers watches a bond of the partner until it is called, and returns the members that did not distribute.
 func (p *partner) unhappyMembers(bond string) func() []lab.OVSMember {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	found := make(chan []lab.OVSMember)
@@ -106,7 +108,7 @@ func (p *partner) unhappyMembers(bond string) func() []lab.OVSMember {
 	return func() []lab.OVSMember { cancel(); return <-found }
 }
 
-// awaitFarewell fails the test unless the last LACPDU that has come says that the sender leaves.
+// awaitFarewell fails the test unless the last LACPDU says that its sender leaves.
 func (s *rawSocket) awaitFarewell(when string) {
 	s.t.Helper()
 	var last *lacp.PDU

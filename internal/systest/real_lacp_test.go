@@ -12,11 +12,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// newPartners makes a world with Open vSwitch in the switch's place. What p1, p2, … are bonded as is not said yet.
-//
-//	box  eth1 ── p1 ┐
-//	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth0  peer
-//	     …          ┘
+// newPartners makes a world with Open vSwitch as the switch, without bonds yet.
 func newPartners(t testing.TB, n int, path string) (*world, *partner) {
 	t.Helper()
 	labtest.Root(t)
@@ -26,8 +22,9 @@ func newPartners(t testing.TB, n int, path string) (*world, *partner) {
 	p := &partner{t: t, host: labtest.Host(t, "partner")}
 	for i := 1; i <= n; i++ {
 		nic := fmt.Sprintf("eth%d", i)
-		// What takes time is to be the protocol, not the kernel's news of a carrier.
-		w.cables[nic] = labtest.Cable(t, w.box, nic, p.host, fmt.Sprintf("p%d", i), lab.CableOptions{EagerCarrier: true})
+		// The protocol is to be measured, not the delay of carrier events.
+		w.cables[nic] = labtest.Cable(t, w.box, nic, p.host, fmt.Sprintf("p%d", i),
+			lab.CableOptions{EagerCarrier: true})
 	}
 	labtest.Cable(t, w.peer, "eth0", p.host, "uplink", lab.CableOptions{EagerCarrier: true})
 	labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24", "fd09::1/64"))
@@ -53,19 +50,19 @@ type partner struct {
 	host *lab.Host
 }
 
-// bonds makes the switch's bridge of bonds and the uplink.
+// bonds configures bonds and the uplink of the switch's bridge.
 func (p *partner) bonds(bonds ...lab.OVSBond) {
 	p.t.Helper()
 	labtest.Must(p.t, p.Bridge(p.t.Context(), "br0", bonds, "uplink"))
 }
 
-// set calls ovs-vsctl.
+// set runs ovs-vsctl.
 func (p *partner) set(args ...string) {
 	p.t.Helper()
 	labtest.Must(p.t, p.Set(p.t.Context(), args...))
 }
 
-// members are a bond's as the switch sees them.
+// members returns the members of a bond as the switch sees them.
 func (p *partner) members(bond string) []lab.OVSMember {
 	p.t.Helper()
 	m, err := p.LACP(p.t.Context(), bond)
@@ -73,7 +70,7 @@ func (p *partner) members(bond string) []lab.OVSMember {
 	return m
 }
 
-// member is one of a bond's.
+// member returns one member of a bond.
 func (p *partner) member(bond, port string) lab.OVSMember {
 	p.t.Helper()
 	for _, m := range p.members(bond) {
@@ -85,7 +82,7 @@ func (p *partner) member(bond, port string) lab.OVSMember {
 	return lab.OVSMember{}
 }
 
-// distributing are the ports of a bond by which frames go both ways, as the switch sees it.
+// distributing returns the ports of a bond that send and receive, as the switch sees it.
 func (p *partner) distributing(bond string) (ports []string) {
 	p.t.Helper()
 	for _, m := range p.members(bond) {
@@ -96,7 +93,7 @@ func (p *partner) distributing(bond string) (ports []string) {
 	return ports
 }
 
-// agreement is the part of `nicteam status --json` that is about LACP, by the names that the contract gives it.
+// agreement is the LACP part of `nicteam status --json`, by the key names of the contract.
 type agreement struct {
 	State, Reason string
 	Warnings      []string
@@ -137,7 +134,7 @@ type agreedMember struct {
 	}
 }
 
-// agreedIn is what a host's team says of LACP.
+// agreedIn returns the LACP status of a host's team.
 func agreedIn(t testing.TB, h *lab.Host) *agreement {
 	t.Helper()
 	var r result
@@ -157,7 +154,7 @@ func (w *world) agreed() *agreement {
 	return agreedIn(w.t, w.box)
 }
 
-// distributing are the members that send.
+// distributing returns the members that distribute.
 func (a *agreement) distributing() (nics []string) {
 	for _, m := range a.Members {
 		if m.Distributing {
@@ -179,7 +176,7 @@ func (a *agreement) member(t testing.TB, nic string) agreedMember {
 	return agreedMember{}
 }
 
-// hint is the first warning with a word, "" none.
+// hint returns the first warning that contains a word, "" if none does.
 func (a *agreement) hint(word string) string {
 	for _, h := range a.Warnings {
 		if strings.Contains(h, word) {
@@ -201,13 +198,13 @@ func (w *world) awaitAgreement(p *partner, bond string, nics ...string) {
 	})
 }
 
-// checkSpread waits until frames have gone both ways by each of these NICs.
+// checkSpread waits until frames have passed each of these NICs both ways.
 func (w *world) checkSpread(when string, nics ...string) {
 	w.t.Helper()
 	w.checkMoves(when+" frames both ways by all of them", true, nics)
 }
 
-// checkSends waits until frames have left by each of these NICs.
+// checkSends waits until each of these NICs has sent frames.
 func (w *world) checkSends(when string, nics ...string) {
 	w.t.Helper()
 	w.checkMoves(when+" frames leave by all of them", false, nics)

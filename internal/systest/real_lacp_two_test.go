@@ -10,11 +10,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// newTwoTeams joins box and peer by cables only.
-//
-//	box  eth1 ── eth1  peer
-//	     eth2 ── eth2
-//	     …
+// newTwoTeams connects box and peer by cables only.
 func newTwoTeams(t testing.TB, n int, path string) *world {
 	t.Helper()
 	labtest.Root(t)
@@ -29,7 +25,7 @@ func newTwoTeams(t testing.TB, n int, path string) *world {
 	return w
 }
 
-// runOnPeer runs the program in peer, with a data path for teams made there, and ends the test unless it succeeds.
+// runOnPeer runs the binary on peer, for teams on that data path, and ends the test unless it succeeds.
 func (w *world) runOnPeer(path string, args ...string) {
 	w.t.Helper()
 	if r := run(w.t, w.peer, []string{"NICTEAM_DATAPATH=" + path}, args...); r.Code != 0 {
@@ -45,8 +41,8 @@ func (w *world) agree(nics ...string) {
 	})
 }
 
-// TestLACPBetweenTwo has two teams agree over few and many cables. One cable leaves and comes back under traffic:
-// nothing is lost and no flow overtakes itself.
+// TestLACPBetweenTwo has two teams agree over few and many cables. One cable leaves and returns under traffic: nothing
+// is lost, no flow is reordered.
 func TestLACPBetweenTwo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -97,7 +93,8 @@ func TestLACPBetweenTwo(t *testing.T) {
 					late = reorderedBound(r)
 				}
 				if r.Lost+r.Duplicated+r.Corrupt != 0 || r.Reordered > late {
-					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", way, r.Lost, r.Duplicated, r.Reordered, r.Corrupt)
+					t.Errorf("%s: lost %d, doubled %d, overtaken %d, corrupt %d", way, r.Lost, r.Duplicated,
+						r.Reordered, r.Corrupt)
 				}
 			}
 		})

@@ -11,8 +11,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestLACPTwoPartners has cables that end at two groups: one is used, the other stands by and takes over; status says
-// what is wrong. A cable from the team to itself is seen and not used, and disturbs nobody.
+// TestLACPTwoPartners has cables to two partners: one is used, the other stands by and takes over; the status says what
+// is wrong. A cable from the team to itself is detected and not used, and disturbs nothing.
 func TestLACPTwoPartners(t *testing.T) {
 	parallelWithTraffic(t)
 	w, p := newPartners(t, 4, "relay")
@@ -37,7 +37,9 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 	labtest.Eventually(t, "all ports hear somebody", func() bool {
 		a := w.agreed()
-		return !slices.ContainsFunc(nics(4), func(nic string) bool { return a.member(t, nic).LACP.Receive != "CURRENT" })
+		return !slices.ContainsFunc(nics(4), func(nic string) bool {
+			return a.member(t, nic).LACP.Receive != "CURRENT"
+		})
 	})
 	first := one()
 	cables, standby, second := []string{"eth1", "eth2"}, []string{"eth3", "eth4"}, "bond1"
@@ -61,14 +63,16 @@ func TestLACPTwoPartners(t *testing.T) {
 	w.awaitAgreement(p, second, standby...)
 	out, in := tr.gap(before)
 	t.Logf("%s took over from %s: nothing out for %v, nothing in for %v", second, first, out, in)
-	// A new aggregator's ports would wait for others for 2 s.
+	// Ports of a new aggregator would wait 2 s for others.
 	if max(out, in) > 2*time.Second {
 		t.Errorf("the change-over took %v out, %v in", out, in)
 	}
 	for _, nic := range cables {
 		labtest.Must(t, w.cables[nic].Mend())
 	}
-	labtest.Eventually(t, "the first group stands by", func() bool { return w.agreed().member(t, cables[0]).LACP.Mux == "ATTACHED" })
+	labtest.Eventually(t, "the first group stands by", func() bool {
+		return w.agreed().member(t, cables[0]).LACP.Mux == "ATTACHED"
+	})
 	if used := w.agreed().distributing(); !slices.Equal(used, standby) {
 		t.Errorf("used are %v, and %v worked", used, standby)
 	}
@@ -77,16 +81,19 @@ func TestLACPTwoPartners(t *testing.T) {
 	labtest.Cable(t, w.box, "eth5", w.box, "eth6", lab.CableOptions{EagerCarrier: true})
 	w.nicteam("add", teamName, "eth5", "eth6")
 	a = w.await("a warning of the loop", func(s *api.Status) bool {
-		return slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs") })
+		return slices.ContainsFunc(s.Warnings, func(h string) bool {
+			return strings.Contains(h, "eth5") && strings.Contains(h, "own LACPDUs")
+		})
 	})
 	t.Log(a.Warnings)
 	tr.awaitFrames(2000)
-	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting || s.member(t, "eth5").LACP.Why == "" {
+	if s := w.agreed(); !slices.Equal(s.distributing(), standby) || s.member(t, "eth5").Collecting ||
+		s.member(t, "eth5").LACP.Why == "" {
 		t.Errorf("with a loop: %v send, %+v", s.distributing(), s.member(t, "eth5"))
 	}
 	w.nicteam("remove", teamName, "eth5", "eth6")
 	outs, ins := tr.stop()
-	// Who sends into a loop loses a third and more. A switch that has no processor for a moment loses some.
+	// Sending into a loop loses a third and more. A switch that is not run for a moment loses some.
 	lost, sent := outs.Lost+ins.Lost, outs.Sent+ins.Sent-begunOut.Sent-begunIn.Sent
 	if before := begunOut.Lost + begunIn.Lost; lost > before+sent/10 {
 		t.Errorf("%d frames of %d were lost while there was a loop", lost-before, sent)
@@ -96,8 +103,8 @@ func TestLACPTwoPartners(t *testing.T) {
 	}
 }
 
-// TestLACPNobodyAnswers is on a switch that knows no LACP: one member works alone, or none, as it was told; and status
-// says what to look at.
+// TestLACPNobodyAnswers is on a switch without LACP: one member works alone, or none, as configured, and the status
+// says what to check.
 func TestLACPNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
@@ -107,7 +114,9 @@ func TestLACPNobodyAnswers(t *testing.T) {
 		t.Errorf("%s %s: %v send, %+v", s.State, s.Reason, s.distributing(), s.member(t, "eth2"))
 	}
 	s := w.await("a warning that nobody answers", func(s *api.Status) bool {
-		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool { return strings.Contains(h, "no LACPDU") })
+		return s.State == "degraded" && slices.ContainsFunc(s.Warnings, func(h string) bool {
+			return strings.Contains(h, "no LACPDU")
+		})
 	})
 	t.Log(s.Warnings)
 
@@ -117,19 +126,22 @@ func TestLACPNobodyAnswers(t *testing.T) {
 		t.Errorf("with lacp_fallback=off %v send", used)
 	}
 	w.set("lacp_fallback=on")
-	w.await("a member works alone again", func(s *api.Status) bool { return s.State == "degraded" && s.Adapter.Carrier })
+	w.await("a member works alone again", func(s *api.Status) bool {
+		return s.State == "degraded" && s.Adapter.Carrier
+	})
 	conn.check("after lacp_fallback=on")
 	labtest.Must(t, w.cables[w.agreed().distributing()[0]].Cut())
 	conn.check("after the member that worked alone lost its carrier")
 }
 
-// TestLACPOutOfReach has create give a host's NICs back where no NIC may work alone and nobody at the other end agrees:
-// who makes the team may be on the other side.
+// TestLACPOutOfReach: create restores the NICs if no NIC may work alone and no partner answers, since the user may be
+// on that network.
 func TestLACPOutOfReach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)
-	checkRefused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6, "unreachable", "nobody answers", "--lacp-fallback on")
+	checkRefused(t, w.try("create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"), 6,
+		"unreachable", "nobody answers", "--lacp-fallback on")
 	w.checkUnchangedSnapshot(before)
 }

@@ -14,13 +14,13 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// shows reports whether ip, asked so in box, says a word. What is not there shows nothing.
+// shows reports whether the output of ip in box contains a word. An error of ip is no output.
 func (w *world) shows(args, word string) bool {
 	out, _ := w.box.Command("sh", "-c", "ip "+args+" 2>&1").CombinedOutput()
 	return strings.Contains(string(out), word)
 }
 
-// awaitShown waits until ip, asked so in box, says a word, and goes until it does not.
+// awaitShown waits until the output of ip in box contains a word, awaitGone until it does not.
 func (w *world) awaitShown(args, word string) {
 	w.t.Helper()
 	labtest.Eventually(w.t, fmt.Sprintf("%q in ip %s", word, args), func() bool { return w.shows(args, word) })
@@ -31,8 +31,8 @@ func (w *world) awaitGone(args, word string) {
 	labtest.Eventually(w.t, fmt.Sprintf("no %q in ip %s", word, args), func() bool { return !w.shows(args, word) })
 }
 
-// TestLate has things come to members while the team runs, each as the programs that do such things make it: all of it
-// works by the adapter at once, is not lost by a death of the process, and is the NIC's in the end.
+// TestLate has addresses, routes and more come to members of a running team as programs set them: all of it works by
+// the adapter at once, survives a death of the process, and belongs to the NIC in the end.
 func TestLate(t *testing.T) {
 	for _, tt := range []struct {
 		name, add string
@@ -41,20 +41,31 @@ func TestLate(t *testing.T) {
 		onMember  bool // it stays there, too
 	}{
 		{"address", "addr add 10.9.0.77/24 dev eth2", "addr show dev %s", "inet 10.9.0.77/24", false},
-		{"lease", "addr add 10.9.0.77/24 dev eth2 valid_lft 3600 preferred_lft 1800", "addr show dev %s", "inet 10.9.0.77/24", false},
+		{"lease", "addr add 10.9.0.77/24 dev eth2 valid_lft 3600 preferred_lft 1800", "addr show dev %s",
+			"inet 10.9.0.77/24", false},
 		{"label", "addr add 10.9.0.77/24 dev eth2 label eth2:web", "addr show dev %s", ":web", false},
-		{"metric", "addr add 10.5.0.77/24 dev eth2 metric 77", "route show dev %s", "10.5.0.0/24 proto kernel scope link src 10.5.0.77 metric 77", false},
-		{"point to point", "addr add 10.5.0.1 peer 10.5.0.2/32 dev eth2", "addr show dev %s", "10.5.0.1 peer 10.5.0.2/32", false},
+		{"metric", "addr add 10.5.0.77/24 dev eth2 metric 77", "route show dev %s",
+			"10.5.0.0/24 proto kernel scope link src 10.5.0.77 metric 77", false},
+		{"point to point", "addr add 10.5.0.1 peer 10.5.0.2/32 dev eth2", "addr show dev %s",
+			"10.5.0.1 peer 10.5.0.2/32", false},
 		{"host address", "addr add 10.5.0.9/32 dev eth2", "addr show dev %s", "10.5.0.9/32", false},
-		{"default route", "addr add 10.5.0.77/24 dev eth2; ip route add default via 10.5.0.1 dev eth2 proto dhcp src 10.5.0.77 metric 1002",
+		{"default route", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add default via 10.5.0.1 dev eth2 proto dhcp src 10.5.0.77 metric 1002",
 			"route show dev %s", "default via 10.5.0.1 proto dhcp src 10.5.0.77 metric 1002", false},
-		{"static route", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 proto static", "route show dev %s", "10.50.0.0/16 via 10.5.0.1 proto static", false},
-		{"route in a table", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 table 88", "route show table 88 dev %s", "10.50.0.0/16 via 10.5.0.1", false},
+		{"static route", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 proto static",
+			"route show dev %s", "10.50.0.0/16 via 10.5.0.1 proto static", false},
+		{"route in a table", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 table 88",
+			"route show table 88 dev %s", "10.50.0.0/16 via 10.5.0.1", false},
 		{"rule", "rule add pref 300 iif eth2 lookup 88", "rule show", "from all iif %s lookup 88", true},
-		{"permanent neighbour", "neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth2 nud permanent", "neigh show dev %s", "10.9.0.200 lladdr 02:00:00:00:00:c8", true},
+		{"permanent neighbour", "neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth2 nud permanent",
+			"neigh show dev %s", "10.9.0.200 lladdr 02:00:00:00:00:c8", true},
 		{"proxy", "neigh add proxy 10.9.0.99 dev eth2", "neigh show proxy dev %s", "10.9.0.99", true},
-		{"inverted rule", "rule add not pref 300 iif eth2 lookup 88", "rule show", "not from all iif %s lookup 88", false},
-		{"IPv6 address", "addr show >/dev/null; echo 0 >/proc/sys/net/ipv6/conf/eth2/disable_ipv6; ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
+		{"inverted rule", "rule add not pref 300 iif eth2 lookup 88", "rule show", "not from all iif %s lookup 88",
+			false},
+		{"IPv6 address", "addr show >/dev/null; echo 0 >/proc/sys/net/ipv6/conf/eth2/disable_ipv6; " +
+			"ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,7 +99,7 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestLateIsLeft has addresses come to members of teams whose addresses are their own.
+// TestLateIsLeft has addresses come to members of teams with configured addresses.
 func TestLateIsLeft(t *testing.T) {
 	for _, address := range []string{"none", "10.9.0.5/24"} {
 		t.Run(address, func(t *testing.T) {
@@ -108,14 +119,16 @@ func TestLateIsLeft(t *testing.T) {
 	}
 }
 
-// TestLeft takes addresses and routes off the adapter: neither a restart nor the end brings them back.
+// TestLeft removes addresses and routes from the adapter: neither a restart nor the end brings them back.
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
+	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; " +
+		"ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
 	conn := w.startEcho()
-	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
+	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; " +
+		"ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
 	labtest.Eventually(t, "events", func() bool { return len(w.eventReasons("address-left")) == 2 })
 	w.awaitGone("rule show", teamName)
 	w.kill(w.teamProcess(), unix.SIGKILL)
@@ -134,8 +147,8 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestLeftForgottenByElb: whoever talks to an address that is gone from the adapter, or from the bridge that it is a
-// port of, is steered no more.
+// TestLeftForgottenByElb: peers of an address that left the adapter, or the bridge that it is a port of, are steered no
+// more.
 func TestLeftForgottenByElb(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -160,7 +173,9 @@ func TestLeftForgottenByElb(t *testing.T) {
 	}
 	answers := func(of string) {
 		t.Helper()
-		labtest.Eventually(t, "answers of "+of, func() bool { return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil })
+		labtest.Eventually(t, "answers of "+of, func() bool {
+			return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil
+		})
 	}
 	w.ip("-6 addr flush dev team0; ip addr add 10.9.0.100/24 dev team0")
 	answers("10.9.0.1")
@@ -168,7 +183,8 @@ func TestLeftForgottenByElb(t *testing.T) {
 	talks("10.9.0.1", "10.9.0.100")
 	w.ip("addr del 10.9.0.100/24 dev team0")
 	talks("10.9.0.1")
-	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
+	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; " +
+		"ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
 	answers("10.9.0.1")
 	answers("10.9.0.101")
 	talks("10.9.0.1", "10.9.0.101")
@@ -178,17 +194,22 @@ func TestLeftForgottenByElb(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestAdapterDownAndUp: the adapter is like a NIC that goes down and comes up, but that what was set by hand is there
-// again; also when that is so fast that both have happened before anybody has looked.
+// TestAdapterDownAndUp: the adapter goes down and up like a NIC, but keeps routes that were set by hand; also when both
+// happen before the team reads them.
 func TestAdapterDownAndUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	w.ip("route add default via 10.9.0.2 dev eth1; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1 proto static metric 9; ip -6 route add fd60::/32 via fd09::2 dev eth1; " +
-		"ip route add 10.61.0.0/16 via 10.9.0.2 dev eth1 table 88; ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent")
+	w.ip("route add default via 10.9.0.2 dev eth1; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1 proto static " +
+		"metric 9; ip -6 route add fd60::/32 via fd09::2 dev eth1; " +
+		"ip route add 10.61.0.0/16 via 10.9.0.2 dev eth1 table 88; " +
+		"ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent")
 	w.create(nics(2))
-	w.ip("addr add fd09::99/64 dev team0 nodad; ip route add 10.62.0.0/16 via 10.9.0.2 dev team0; ip route add 10.63.0.0/16 via 10.9.0.2 dev team0 proto bird")
+	w.ip("addr add fd09::99/64 dev team0 nodad; ip route add 10.62.0.0/16 via 10.9.0.2 dev team0; " +
+		"ip route add 10.63.0.0/16 via 10.9.0.2 dev team0 proto bird")
 	show := func() string {
-		out := w.sh("ip -br -4 addr show dev team0; ip -br -6 addr show dev team0 scope global | tr ' ' '\\n' | sort; ip route show dev team0; ip route show table 88; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent")
+		out := w.sh("ip -br -4 addr show dev team0; " +
+			"ip -br -6 addr show dev team0 scope global | tr ' ' '\\n' | sort; ip route show dev team0; " +
+			"ip route show table 88; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent")
 		var kept []string
 		for line := range strings.Lines(out) {
 			if !strings.Contains(line, "bird") {
@@ -210,7 +231,8 @@ func TestAdapterDownAndUp(t *testing.T) {
 	w.startEcho().check("after down and up")
 
 	for range 5 {
-		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
+		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; " +
+			"ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
 		w.awaitShown("route show dev team0", "10.64.0.0/16")
 		w.awaitShown("-6 addr show dev team0", "fd09::99/64")
 		w.await("up", func(s *api.Status) bool { return s.State == "up" })
@@ -229,8 +251,7 @@ func TestAdapterDownAndUp(t *testing.T) {
 	}
 }
 
-// TestAdapterTaken takes the adapter away: the host is given back with what the adapter had last, and the process ends
-// with an error.
+// TestAdapterTaken deletes the adapter: the host gets what the adapter had last, and the process ends with an error.
 func TestAdapterTaken(t *testing.T) {
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
@@ -238,7 +259,8 @@ func TestAdapterTaken(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true})
 			w.ip("route add default via 10.9.0.2 dev eth1")
 			w.create(nics(2))
-			w.ip("addr add 10.5.0.1/24 dev team0; ip route add 10.50.0.0/16 via 10.5.0.2 dev team0; ip addr add fd05::1/64 dev team0 nodad; ip addr add 10.9.0.77/24 dev eth2")
+			w.ip("addr add 10.5.0.1/24 dev team0; ip route add 10.50.0.0/16 via 10.5.0.2 dev team0; " +
+				"ip addr add fd05::1/64 dev team0 nodad; ip addr add 10.9.0.77/24 dev eth2")
 			w.awaitShown("addr show dev team0", "10.9.0.77")
 			pid := w.teamProcess()
 			if strings.Contains(how, "netns") {
@@ -251,7 +273,8 @@ func TestAdapterTaken(t *testing.T) {
 			w.awaitEnd(pid)
 			t.Logf("given back and ended in %v", time.Since(begun))
 			for args, word := range map[string]string{
-				"-4 addr show dev eth1": "10.5.0.1/24", "-6 addr show dev eth1": "fd05::1/64", "addr show dev eth2": "10.9.0.77/24",
+				"-4 addr show dev eth1": "10.5.0.1/24", "-6 addr show dev eth1": "fd05::1/64",
+				"addr show dev eth2":  "10.9.0.77/24",
 				"route show dev eth1": "10.50.0.0/16", "route show default": "dev eth1",
 			} {
 				if !w.shows(args, word) {
@@ -271,7 +294,7 @@ func TestAdapterTaken(t *testing.T) {
 	}
 }
 
-// memberCalled is the member of that name, or nothing while names change.
+// memberCalled returns the member of that name, or none while names change.
 func memberCalled(s *api.Status, nic string) (none api.Member) {
 	for _, m := range s.Members {
 		if m.Name == nic {
@@ -295,10 +318,13 @@ func TestRenamed(t *testing.T) {
 	w.awaitShown("rule show", "iif lan")
 	w.awaitGone("rule show", "iif team0")
 
-	// Two change names: neither has a name of its own meanwhile.
-	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
+	// Two members swap names: for a moment neither has one of its own.
+	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; " +
+		"ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
-	w.await("names", func(s *api.Status) bool { return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2" })
+	w.await("names", func(s *api.Status) bool {
+		return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2"
+	})
 	w.await("up", func(s *api.Status) bool { return s.State == "up" })
 	conn.check("after all that")
 	if kept := w.sh("cat /etc/nicteam/team0.yaml"); !strings.Contains(kept, "primary: eth2") {
@@ -312,11 +338,12 @@ func TestRenamed(t *testing.T) {
 	w.nicteam("add", teamName, "eth1")
 	w.nicteam("delete", teamName)
 	run.ended(t, "delete")
-	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
+	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; " +
+		"ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	w.checkUnchanged("after delete", before)
 }
 
-// TestRenamedToAnAbsentMember gives a member the name of one whose NIC is gone, as who replaces a broken NIC does.
+// TestRenamedToAnAbsentMember gives a member the name of an absent one, as when a broken NIC is replaced.
 func TestRenamedToAnAbsentMember(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
@@ -326,17 +353,21 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	w.awaitMember("eth1", "absent")
 	w.ip("link set eth2 down; ip link set eth2 name eth1; ip link set eth1 up")
 	w.await("names", func(s *api.Status) bool {
-		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" && memberCalled(s, "eth2").State == "absent"
+		return memberCalled(s, "eth1").MAC == mac && memberCalled(s, "eth1").State == "standby" &&
+			memberCalled(s, "eth2").State == "absent"
 	})
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	run := w.supervise("--config", w.box.Path("/run/nicteam/team0.yaml"))
-	w.await("the same after a restart", func(s *api.Status) bool { return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1 })
+	w.await("the same after a restart", func(s *api.Status) bool {
+		return memberCalled(s, "eth1").State == "standby" && len(s.Warnings) == 1
+	})
 	w.startEcho().check("after a restart")
 
-	// Now eth2 is one that is awaited.
+	// Now eth2 is missing.
 	w.ip("link set eth3 down; ip link set eth3 name eth2; ip link set eth2 up")
 	w.await("another one is awaited", func(s *api.Status) bool {
-		return len(s.Members) == 2 && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
+		return len(s.Members) == 2 && len(s.Warnings) == 1 &&
+			strings.Contains(s.Warnings[0], "eth3 is configured but absent") && memberCalled(s, "eth2").State == "up"
 	})
 	for _, name := range nics(3) {
 		if kept := w.sh("cat /etc/nicteam/team0.yaml"); strings.Count(kept, "name: "+name) != 1 {
@@ -347,7 +378,7 @@ func TestRenamedToAnAbsentMember(t *testing.T) {
 	run.ended(t, "delete")
 }
 
-// replaceNIC puts another NIC into eth2's place.
+// replaceNIC replaces eth2 by another NIC.
 func (w *world) replaceNIC(mac string) {
 	w.t.Helper()
 	w.ip("link del eth2")
@@ -357,7 +388,7 @@ func (w *world) replaceNIC(mac string) {
 	}
 }
 
-// TestReplacedNIC swaps a NIC for another one of its name.
+// TestReplacedNIC replaces a NIC by another one of its name.
 func TestReplacedNIC(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -366,7 +397,9 @@ func TestReplacedNIC(t *testing.T) {
 	conn := w.startEcho()
 	old := w.mac("eth2")
 	w.replaceNIC("")
-	s := w.await("the new one works", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC != old })
+	s := w.await("the new one works", func(s *api.Status) bool {
+		return s.State == "up" && memberOf(t, s, "eth2").MAC != old
+	})
 	if said := w.eventReasons("member-replaced"); len(said) != 1 || len(s.Members) != 2 {
 		t.Errorf("events %q, %d members", said, len(s.Members))
 	}
@@ -390,7 +423,7 @@ func TestReplacedNIC(t *testing.T) {
 	// With the MAC of another member.
 	w.replaceNIC(w.mac("eth1"))
 	w.await("not used", func(s *api.Status) bool {
-		// It may be a member: it was made before it got that MAC.
+		// It may be a member: its MAC was another one when it joined.
 		return memberOf(t, s, "eth2").State != "up" && strings.Contains(s.Reason, "MAC")
 	})
 	conn.check("with a twin that is not taken")
@@ -402,8 +435,7 @@ func TestReplacedNIC(t *testing.T) {
 	}
 }
 
-// TestNICThatComesInSteps has a NIC come back that gets its MAC a moment after its name: it is the one that went, not
-// another.
+// TestNICThatComesInSteps returns a NIC whose MAC is set after its name: it is the same NIC, not another one.
 func TestNICThatComesInSteps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -420,7 +452,7 @@ func TestNICThatComesInSteps(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestLease lets the time of an address go by.
+// TestLease lets the lifetime of an address end.
 func TestLease(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -435,8 +467,10 @@ func TestLease(t *testing.T) {
 	lease(2000)
 	w.await("renewed", func(s *api.Status) bool { return len(s.Warnings) == 0 && s.State == "up" })
 	lease(5)
-	w.await("over", func(s *api.Status) bool { return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired") })
-	// What it was meanwhile the events say, in their order: a status may come too late for it.
+	w.await("over", func(s *api.Status) bool {
+		return len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "expired")
+	})
+	// Events have all stages in order; a status may be too late for one.
 	said := w.eventReasons("lease-warning")
 	for i, word := range []string{"no DHCP client", "is due", "was not renewed", "expired"} {
 		if len(said) != 4 || !strings.Contains(said[i], word) {
@@ -444,7 +478,8 @@ func TestLease(t *testing.T) {
 			break
 		}
 	}
-	if degraded := w.eventReasons("team-degraded"); len(degraded) == 0 || !strings.Contains(degraded[0], "was not renewed") {
+	if degraded := w.eventReasons("team-degraded"); len(degraded) == 0 ||
+		!strings.Contains(degraded[0], "was not renewed") {
 		t.Errorf("degraded %q", degraded)
 	}
 	lease(1000)
@@ -455,7 +490,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestTwoManagers has somebody insist on an address on a member.
+// TestTwoManagers has another program set an address on a member again and again.
 func TestTwoManagers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
@@ -480,7 +515,7 @@ func TestTwoManagers(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestRouteFlood has a routing daemon change ten thousand routes of the adapter over and over, and somebody by hand.
+// TestRouteFlood has a routing daemon change ten thousand routes of the adapter repeatedly while a user changes one.
 func TestRouteFlood(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")

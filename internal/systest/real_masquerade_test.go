@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// Rules that masquerade what comes in by in0.
+// Rules that masquerade what enters by in0.
 const (
 	byNft = `nft add table inet nat
 		nft add chain inet nat post '{ type nat hook postrouting priority 100; }'
@@ -40,8 +40,8 @@ func (w *world) masqueradingHost(rules string) (inside *lab.Host) {
 	return inside
 }
 
-// TestMasqueradedConnectionsGoOn has connections of a host behind box go on while box's address goes to the adapter and
-// back, by either data path, and also when the process was killed in between.
+// TestMasqueradedConnectionsGoOn: connections of a host behind box go on while box's address moves to the adapter and
+// back, on both data paths, also if the process was killed in between.
 func TestMasqueradedConnectionsGoOn(t *testing.T) {
 	for _, test := range []struct {
 		name, datapath, rules string
@@ -67,7 +67,7 @@ func TestMasqueradedConnectionsGoOn(t *testing.T) {
 			checkProgress(t, "before", list)
 			w.create(nics(2), "--mode", "active-backup")
 			checkProgress(t, "after create", list)
-			// The adapter is what these are bound to.
+			// These are bound to the adapter.
 			list = append(list, startConnections(t, inside, w.peer, peer4)...)
 			list = append(list, startConnections(t, inside, w.peer, peer6)...)
 			checkProgress(t, "before the end", list)
@@ -80,7 +80,7 @@ func TestMasqueradedConnectionsGoOn(t *testing.T) {
 	}
 }
 
-// TestMasqueradedConnectionsOfANewMember has connections go on that went out by a NIC which joins a team.
+// TestMasqueradedConnectionsOfANewMember: connections by a NIC that joins a team go on.
 func TestMasqueradedConnectionsOfANewMember(t *testing.T) {
 	parallelWithTraffic(t)
 	w := newWorld(t, worldOptions{Cables: true})
@@ -93,8 +93,8 @@ func TestMasqueradedConnectionsOfANewMember(t *testing.T) {
 	checkProgress(t, "after add", list)
 }
 
-// TestMasqueradedHostsOwnConnectionsGoOn has box's own connections go on where its rules masquerade all that leaves it,
-// and let in only what belongs to a connection.
+// TestMasqueradedHostsOwnConnectionsGoOn: box's own connections go on if its rules masquerade all that leaves and
+// accept only established connections.
 func TestMasqueradedHostsOwnConnectionsGoOn(t *testing.T) {
 	parallelWithTraffic(t)
 	labtest.Tool(t, "nft", "nftables")

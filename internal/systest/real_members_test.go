@@ -13,25 +13,26 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// ports of the flows whose members are followed.
+// Ports of the flows whose members are followed.
 const firstPort, portStep = 40_000, 2
 
-// udpFlow is a flow from box to peer as `explain` reads it.
+// udpFlow is a flow from box to peer for `explain`.
 func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, from, peer4, to) }
 
-// explain is the member that the program names for a flow, once its slot goes over to no other.
+// explain returns the member that the binary names for a flow, once its slot migrates no more.
 func (w *world) explain(flow string) api.Explanation {
 	w.t.Helper()
 	var e api.Explanation
 	labtest.Eventually(w.t, "the slot of "+flow+" has gone over", func() bool {
 		e = api.Explanation{}
-		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"}, strings.Fields(flow)...)...)), &e))
+		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"},
+			strings.Fields(flow)...)...)), &e))
 		return !strings.Contains(e.Why, "goes over")
 	})
 	return e
 }
 
-// awaitMigration waits until no slot goes over from one member to another, as some do when a team has just been made.
+// awaitMigration waits until no slot migrates, as some do in a new team.
 func (w *world) awaitMigration() {
 	w.t.Helper()
 	for i := range 8 {
@@ -39,8 +40,8 @@ func (w *world) awaitMigration() {
 	}
 }
 
-// TestAddAndRemoveUnderTraffic takes NICs in and lets them go, the active one too, while 5000 frames/s go each way in
-// 8 flows: none is lost or doubled. That flows which stay keep their order is the next test.
+// TestAddAndRemoveUnderTraffic adds and removes NICs, the active one too, with 5000 frames/s each way in 8 flows: none
+// is lost or duplicated. TestFlowsThatStayKeepTheirOrder checks the order.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -49,9 +50,11 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 		order bool // flows keep theirs but for a moment where the active member changes
 	}{
 		{"relay, active-backup, learning switch", "active-backup", worldOptions{Datapath: "relay", NICs: 3}, true},
-		{"fastpath, active-backup, flooding switch", "active-backup", worldOptions{Datapath: "fastpath", NICs: 3, Flooding: true}, true},
+		{"fastpath, active-backup, flooding switch", "active-backup",
+			worldOptions{Datapath: "fastpath", NICs: 3, Flooding: true}, true},
 		{"fastpath, xor", "xor", worldOptions{Datapath: "fastpath", NICs: 3, LAG: true}, false},
-		{"relay, round-robin", "round-robin", worldOptions{Datapath: "relay", NICs: 3, LAG: true, Spread: lab.SpreadFrames}, false},
+		{"relay, round-robin", "round-robin", worldOptions{Datapath: "relay", NICs: 3, LAG: true,
+			Spread: lab.SpreadFrames}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -74,7 +77,8 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 					t.Errorf("%s: adapter is %s, was %s", what, got, before)
 				}
 				out, in := tr.out.Report(), tr.in.Report()
-				t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost, in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
+				t.Logf("%s: %d lost or under way out, %d in; reordered %d, %d; doubled %d, %d", what, out.Lost,
+					in.Lost, out.Reordered, in.Reordered, out.Duplicated, in.Duplicated)
 			}
 
 			w.nicteam("add", teamName, "eth3")
@@ -105,7 +109,8 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 			if out.Lost+out.Refused+out.Duplicated+out.Corrupt != 0 || tt.order && out.Reordered > reorderedBound(out) {
 				t.Errorf("out: %v", out)
 			}
-			if in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Refused+in.Corrupt != 0 || tt.order && in.Reordered > reorderedBound(in) {
+			if in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Refused+in.Corrupt != 0 || tt.order &&
+				in.Reordered > reorderedBound(in) {
 				t.Errorf("in: %v", in)
 			}
 		})
@@ -113,7 +118,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 }
 
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
-// reordered, and those are about the share that the new member needs.
+// reordered, and these are about the new member's share.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
@@ -121,7 +126,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 		labtest.Must(t, w.lag.Block("p3", true))
 		w.create(nics(2), "--mode", "xor")
 		room := w.queueDrops()
-		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows, FirstPort: firstPort, PortStep: portStep})
+		r := labtest.Start(t, lab.Stream{From: w.box, To: w.peer, Address: peer4, Rate: 5000, Flows: flows,
+			FirstPort: firstPort, PortStep: portStep})
 		pass := func() {
 			t.Helper()
 			want := r.Received() + 2500
@@ -148,7 +154,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 		labtest.Must(t, err)
 		t.Log(got)
 		if room = w.queueDrops().since(room); got.Lost > room.adapter+room.nics {
-			t.Errorf("%d frames lost, of which %d had no room in the adapter's queue and %d in NICs", got.Lost, room.adapter, room.nics)
+			t.Errorf("%d frames lost, of which %d had no room in the adapter's queue and %d in NICs", got.Lost,
+				room.adapter, room.nics)
 		}
 		moved := 0
 		for i, f := range got.Flows {
@@ -173,8 +180,8 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: who knew them by
-// that NIC's MAC is told the adapter's at once.
+// TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: peers learn the
+// adapter's MAC at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2})
@@ -188,12 +195,14 @@ func TestAddTellsWhereAddressesAre(t *testing.T) {
 	}
 	w.nicteam("add", teamName, "eth1")
 	for _, ip := range []netip.Addr{box4, box6} {
-		labtest.Eventually(t, "peer is told the adapter's MAC for "+ip.String(), func() bool { return w.macKnownByPeer(ip) == w.mac(teamName) })
+		labtest.Eventually(t, "peer is told the adapter's MAC for "+ip.String(), func() bool {
+			return w.macKnownByPeer(ip) == w.mac(teamName)
+		})
 		ping(t, w.peer, ip, 10)
 	}
 }
 
-// TestAddToAdapterThatIsDown is refused before anything is changed, and done once the adapter is up again.
+// TestAddToAdapterThatIsDown: refused before anything is changed, accepted once the adapter is up.
 func TestAddToAdapterThatIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})

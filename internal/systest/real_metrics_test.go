@@ -14,8 +14,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// metricValue reads one of the figures that nicteam metrics writes; labels but for the team come as Prometheus writes
-// them.
+// metricValue returns a sample of `nicteam metrics`; labels besides the team are given as Prometheus writes them.
 func metricValue(t *testing.T, text, name string) float64 {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -29,8 +28,8 @@ func metricValue(t *testing.T, text, name string) float64 {
 	return -1
 }
 
-// TestMetricsOfAFailover: what Prometheus is told is what status says, and a cable that is pulled is one failover
-// with its time, in a mode with one active member and in one without; then the traffic is exported.
+// TestMetricsOfAFailover: metrics agree with the status, and a pulled cable is one failover with its duration, in a
+// mode with one active member and in one without; then the traffic is exported.
 func TestMetricsOfAFailover(t *testing.T) {
 	for _, mode := range []string{"active-backup", "elb"} {
 		t.Run(mode, func(t *testing.T) {
@@ -57,7 +56,8 @@ func TestMetricsOfAFailover(t *testing.T) {
 				return metricValue(t, text, `nicteam_failovers_total{team="team0"}`) == want
 			})
 			took := metricValue(t, text, `nicteam_failover_duration_seconds_sum{team="team0"}`)
-			if n := metricValue(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want || took <= 0 || took > time.Since(began).Seconds() {
+			if n := metricValue(t, text, `nicteam_failover_duration_seconds_count{team="team0"}`); n != want ||
+				took <= 0 || took > time.Since(began).Seconds() {
 				t.Errorf("%v failovers took %v s", n, took)
 			}
 			t.Logf("%v failovers took %v s", want, took)
@@ -67,8 +67,10 @@ func TestMetricsOfAFailover(t *testing.T) {
 			s := w.status() // read later, and nothing moves but a frame now and then
 			for _, m := range s.Members {
 				labels := fmt.Sprintf(`{member=%q,team="team0"}`, m.Name)
-				for name, is := range map[string]uint64{"receive_packets": m.RX.Frames, "transmit_packets": m.TX.Frames} {
-					if told := metricValue(t, text, "nicteam_"+name+"_total"+labels); told > float64(is) || told < float64(is)-20 {
+				for name, is := range map[string]uint64{"receive_packets": m.RX.Frames,
+					"transmit_packets": m.TX.Frames} {
+					if told := metricValue(t, text, "nicteam_"+name+"_total"+labels); told > float64(is) ||
+						told < float64(is)-20 {
 						t.Errorf("%s of %s: %v, status says %d", name, m.Name, told, is)
 					}
 				}
@@ -82,7 +84,8 @@ func TestMetricsOfAFailover(t *testing.T) {
 			if err := xml.Unmarshal(b, new(struct{ XMLName xml.Name })); err != nil {
 				t.Error(err)
 			}
-			if csv := w.nicteam("export", "team0", "--last", "1m", "--format", "csv", "-o", "-"); !strings.Contains(csv, ",protocol,udp,") {
+			if csv := w.nicteam("export", "team0", "--last", "1m", "--format", "csv", "-o",
+				"-"); !strings.Contains(csv, ",protocol,udp,") {
 				t.Errorf("no UDP in\n%s", csv)
 			}
 			if r := w.try("export", "team0/eth9", "-o", file); r.Code != 3 {

@@ -9,8 +9,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestModesCarryTraffic sends IPv4 and IPv6 both ways at once through each mode on the switch that
-// it is for.
+// TestModesCarryTraffic sends IPv4 and IPv6 both ways at once in each mode, on the switch that it is for.
 func TestModesCarryTraffic(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -46,7 +45,8 @@ func TestModesCarryTraffic(t *testing.T) {
 					from, to *lab.Host
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
-					running = append(running, labtest.Start(t, lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
+					running = append(running, labtest.Start(t,
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
 				}
 				for i, r := range running {
 					labtest.Eventually(t, "1000 frames", func() bool { return r.Received() >= 1000 })
@@ -58,7 +58,8 @@ func TestModesCarryTraffic(t *testing.T) {
 						copies = tt.copies
 					}
 					lost[strings.HasSuffix(name, "out")] += got.Lost
-					if got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Received || tt.order && got.Reordered != 0 {
+					if got.Refused != 0 || got.Corrupt != 0 || got.Duplicated != (copies-1)*got.Received || tt.order &&
+						got.Reordered != 0 {
 						t.Errorf("%s: %v; want %d of each", name, got, copies)
 					}
 				}
@@ -83,8 +84,8 @@ func TestModesCarryTraffic(t *testing.T) {
 	})
 }
 
-// TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and
-// the cable to one of them is nothing to the other.
+// TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and a pulled cable
+// to one does not affect the other.
 func TestBroadcastOnSeparateNetworks(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		box, peers := labtest.Host(t, "box"), []*lab.Host{labtest.Host(t, "peer"), labtest.Host(t, "twin")}

@@ -16,28 +16,28 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// vlanCarrier is what a connection runs over: the team's addresses, or a tunnel between them.
-type vlanCarrier struct {
+// tunnelCarrier is what a connection runs over: the team's addresses, or a tunnel between them.
+type tunnelCarrier struct {
 	name      string
 	box, peer string // the connection's addresses
-	// device is one end of the tunnel; nil: there is none.
+	// device is one end of the tunnel; nil: no tunnel.
 	device func(a netlink.LinkAttrs, local, remote net.IP) netlink.Link
 	over6  bool // the tunnel's addresses are the IPv6 ones
 }
 
-// vlanCarriers are the tunnels that Linux segments and merges, with and without outer checksums.
-func vlanCarriers() []vlanCarrier {
+// tunnelCarriers are the tunnels that Linux segments and merges, with and without outer checksums.
+func tunnelCarriers() []tunnelCarrier {
 	vxlan := func(check bool) func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link {
 		return func(a netlink.LinkAttrs, local, remote net.IP) netlink.Link {
 			return &netlink.Vxlan{LinkAttrs: a, VxlanId: 7, SrcAddr: local, Group: remote, Port: 4789,
 				UDPCSum: check, UDP6ZeroCSumTx: !check, UDP6ZeroCSumRx: !check}
 		}
 	}
-	tunnel := func(name string, device func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link) vlanCarrier {
-		return vlanCarrier{name: name, box: "10.77.0.1", peer: "10.77.0.2", device: device}
+	tunnel := func(name string, device func(netlink.LinkAttrs, net.IP, net.IP) netlink.Link) tunnelCarrier {
+		return tunnelCarrier{name: name, box: "10.77.0.1", peer: "10.77.0.2", device: device}
 	}
-	over6 := func(c vlanCarrier) vlanCarrier { c.name, c.over6 = c.name+" over IPv6", true; return c }
-	carrying6 := func(c vlanCarrier) vlanCarrier {
+	over6 := func(c tunnelCarrier) tunnelCarrier { c.name, c.over6 = c.name+" over IPv6", true; return c }
+	carrying6 := func(c tunnelCarrier) tunnelCarrier {
 		c.name, c.box, c.peer = "IPv6 in "+c.name, "fd77::1", "fd77::2"
 		return c
 	}
@@ -47,7 +47,7 @@ func vlanCarriers() []vlanCarrier {
 	gretap := tunnel("GRETAP", func(a netlink.LinkAttrs, l, r net.IP) netlink.Link {
 		return &netlink.Gretap{LinkAttrs: a, Local: l, Remote: r}
 	})
-	return []vlanCarrier{
+	return []tunnelCarrier{
 		{name: "IPv4", box: box4.String(), peer: peer4.String()},
 		{name: "IPv6", box: box6.String(), peer: peer6.String()},
 		tunnel("VXLAN", vxlan(true)),
@@ -75,8 +75,8 @@ func vlanCarriers() []vlanCarrier {
 	}
 }
 
-// open makes both ends of a carrier's tunnel. It returns false where the kernel has no such device.
-func (c vlanCarrier) open(w *world) (done func(), ok bool) {
+// open makes both ends of the tunnel. It returns false if the kernel has no such device.
+func (c tunnelCarrier) open(w *world) (done func(), ok bool) {
 	w.t.Helper()
 	if c.device == nil {
 		return func() {}, true
@@ -104,7 +104,7 @@ func (c vlanCarrier) open(w *world) (done func(), ok bool) {
 			w.t.Fatalf("add %s: %v", c.name, err)
 		}
 		undo = append(undo, func() error { return h.Handle().LinkDel(l) })
-		// There is room for tags inside.
+		// Leaves room for tags.
 		labtest.Must(w.t, h.Handle().LinkSetMTU(l, 1400))
 		labtest.Must(w.t, h.Up("tun"))
 		address, bits := []string{c.box, c.peer}[i], "/24"
@@ -116,7 +116,7 @@ func (c vlanCarrier) open(w *world) (done func(), ok bool) {
 	return done, true
 }
 
-// checksumErrors is how many packets and segments a host's stack has found to have wrong checksums.
+// checksumErrors returns the number of wrong checksums that a host's stack has counted.
 func checksumErrors(t testing.TB, h *lab.Host) (n int) {
 	t.Helper()
 	for _, file := range []string{"snmp", "snmp6"} {
@@ -146,8 +146,8 @@ func checksumErrors(t testing.TB, h *lab.Host) (n int) {
 	return n
 }
 
-// TestOffloadMatrix sends a file each way over each kind of tunnel and tag, with NICs that segment and merge or do
-// not: what arrives is what was sent, no checksum is wrong at either end, and the team has refused no frame.
+// TestOffloadMatrix sends a file each way over each kind of tunnel and tag, with NICs that segment and merge or do not:
+// it arrives intact, neither end counts a wrong checksum, and the team has refused no frame.
 func TestOffloadMatrix(t *testing.T) {
 	if !hasTCX(t) {
 		t.Skip("needs Linux 6.6 for tcx, which puts the tags on")
@@ -167,7 +167,7 @@ func TestOffloadMatrix(t *testing.T) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		w.create([]string{"eth1", "eth2"}, "--mode", "active-backup", "--primary", "eth1")
 		w.awaitDatapath(path)
-		// A frame that fills the adapter's MTU and has two tags is longer than veth takes, not than a NIC does.
+		// A frame of the full MTU with two tags is too long for veth, though not for a NIC.
 		l, err := w.sw.Handle().LinkByName("p1")
 		labtest.Must(t, err)
 		labtest.Must(t, w.sw.Handle().LinkSetMTU(l, 1508))
@@ -184,7 +184,7 @@ func TestOffloadMatrix(t *testing.T) {
 			{"NICs that do neither", func() { ethtool(w.box, "eth1", append(off, "gro", "off")...) }},
 		} {
 			nics.set()
-			for _, c := range vlanCarriers() {
+			for _, c := range tunnelCarriers() {
 				done, ok := c.open(w)
 				if !ok {
 					t.Logf("this kernel has no %s", c.name)
@@ -214,7 +214,7 @@ func TestOffloadMatrix(t *testing.T) {
 	})
 }
 
-// addVLANTags has both hosts tag what they send by a device each.
+// addVLANTags adds tags to what both hosts send, by one device each.
 func (w *world) addVLANTags(devices map[*lab.Host]string, tags []tag) (undo func()) {
 	w.t.Helper()
 	if tags == nil {
@@ -225,7 +225,7 @@ func (w *world) addVLANTags(devices map[*lab.Host]string, tags []tag) (undo func
 }
 
 // transfersClean sends a file each way over the carrier.
-func (w *world) transfersClean(what string, c vlanCarrier) {
+func (w *world) transfersClean(what string, c tunnelCarrier) {
 	w.t.Helper()
 	const size = 1 << 20
 	for way, e := range map[string]struct {

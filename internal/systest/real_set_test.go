@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/lab"
 )
 
-// TestModeChangesLive goes through all modes while frames flow both ways. The switch knows no team: what
-// reaches box comes by the port that it has learnt last.
+// TestModeChangesLive changes through all modes under traffic both ways. The switch has no LAG: frames to box come by
+// the port that it has learned last.
 func TestModeChangesLive(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
@@ -20,7 +20,8 @@ func TestModeChangesLive(t *testing.T) {
 			o, i := tr.out.Report(), tr.in.Report()
 			return o.Lost, i.Lost
 		}
-		for _, mode := range []string{"xor", "round-robin", "active-backup", "broadcast", "xor", "active-backup", "round-robin", "broadcast", "active-backup"} {
+		for _, mode := range []string{"xor", "round-robin", "active-backup", "broadcast", "xor", "active-backup",
+			"round-robin", "broadcast", "active-backup"} {
 			w.set("mode=" + mode)
 			conn.check("in mode " + mode)
 			tr.awaitFrames(500)
@@ -40,7 +41,7 @@ func TestModeChangesLive(t *testing.T) {
 	})
 }
 
-// TestActiveByHand moves the active member under traffic: nothing is lost or doubled.
+// TestActiveByHand changes the active member under traffic: nothing is lost or duplicated.
 func TestActiveByHand(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
@@ -66,7 +67,9 @@ func TestActiveByHand(t *testing.T) {
 					conn.check("with active " + nic)
 				}
 				out, in := tr.stop()
-				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderedBound(out) || in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Reordered > reorderedBound(in) || in.Corrupt != 0 {
+				if out.Lost+out.Duplicated+out.Corrupt != 0 || out.Reordered > reorderedBound(out) ||
+					in.Lost+in.Duplicated > tt.world.lossBound(in) || in.Reordered > reorderedBound(in) ||
+					in.Corrupt != 0 {
 					t.Error("not clean")
 				}
 			})
@@ -74,7 +77,7 @@ func TestActiveByHand(t *testing.T) {
 	})
 }
 
-// TestBalanceOffAndOn is the load-balancing switch: with it off one NIC works and the others stand by.
+// TestBalanceOffAndOn: with balance=off one NIC is active and the others stand by.
 func TestBalanceOffAndOn(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
@@ -173,7 +176,8 @@ func TestSettingsLive(t *testing.T) {
 			t.Errorf("set %s: exit %d, %q", setting, r.Code, r.Err)
 		}
 	}
-	if s := w.status(); s.Mode != "xor" || s.Settings.Hash != "layer3+4" || !s.Balance || memberOf(t, s, "eth2").Weight != 1 {
+	if s := w.status(); s.Mode != "xor" || s.Settings.Hash != "layer3+4" || !s.Balance ||
+		memberOf(t, s, "eth2").Weight != 1 {
 		t.Errorf("bad settings had an effect: %+v", s)
 	}
 }

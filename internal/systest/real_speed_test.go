@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestAdapterSpeed reads the adapter's speed where others do: it follows members and modes, and is right at once after
-// the team's process has died.
+// TestAdapterSpeed reads the adapter's speed where other programs do: it follows members and modes, and is right at
+// once after the process has died.
 func TestAdapterSpeed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, SpeedMbit: 2500})

@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// A watcher that stands still takes nothing from the traffic, and nothing from another watcher.
+// TestAStoppedWatcherDelaysNothing: a watcher that is stopped affects neither traffic nor another watcher.
 func TestAStoppedWatcherDelaysNothing(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2})
 	w.create(nics(2))
@@ -31,7 +31,7 @@ func TestAStoppedWatcherDelaysNothing(t *testing.T) {
 	}
 	t.Logf("10 intervals of 200 ms took %v", time.Since(begin))
 	tr.awaitFrames(2000)
-	// A process that waited for it would lose everything for two seconds.
+	// Waiting for it would lose everything for two seconds.
 	if out, in := tr.stop(); out.Lost > out.Sent/100 || in.Lost > in.Sent/100 || out.Duplicated+in.Duplicated != 0 {
 		t.Errorf("lost or doubled: %v, %v", out, in)
 	}

@@ -71,7 +71,9 @@ func (w *world) listenTo(network, group, port string) *groupListener {
 			any = "::"
 		}
 		lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
-			return rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) })
+			return rc.Control(func(fd uintptr) {
+				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+			})
 		}}
 		address := any
 		if port != "" {

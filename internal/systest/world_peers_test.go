@@ -30,7 +30,8 @@ func (w *world) simulatePeers(n int) []*simulatedPeer {
 	w.t.Helper()
 	var all []*simulatedPeer
 	for i := 11; i < 11+n; i++ {
-		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)), IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
+		p := &simulatedPeer{Host: labtest.Host(w.t, fmt.Sprintf("n%d", i)),
+			IP4: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), IP6: netip.MustParseAddr(fmt.Sprintf("fd09::%d", i))}
 		labtest.Cable(w.t, p.Host, "eth0", w.sw, fmt.Sprintf("n%d", i), lab.CableOptions{})
 		labtest.Must(w.t, p.SetAddr("eth0", p.IP4.String()+"/24", p.IP6.String()+"/64"))
 		p.MAC = macOf(link(w.t, p.Host, "eth0").HardwareAddr)
@@ -54,7 +55,8 @@ func (w *world) streamFromPeers(of []*simulatedPeer, to netip.Addr, rate int) *p
 	w.t.Cleanup(func() { labtest.Check(w.t, witness.Close()) })
 	c := &peerStreams{w: w, of: of}
 	for _, p := range of {
-		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1, Rate: rate, Witness: witness}))
+		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1,
+			Rate: rate, Witness: witness}))
 	}
 	return c
 }
@@ -182,7 +184,8 @@ func streamTo(from, to *lab.Host, address netip.Addr, rate int) lab.Stream {
 func stopped(r *lab.Running) func() (string, bool) {
 	return func() (string, bool) {
 		got, err := r.Stop()
-		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 && got.Reordered <= 1+reorderBound(got)
+		return fmt.Sprint(got, err), err == nil && got.Lost+got.Refused+got.Duplicated+got.Corrupt == 0 &&
+			got.Reordered <= 1+reorderBound(got)
 	}
 }
 

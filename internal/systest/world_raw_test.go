@@ -39,7 +39,8 @@ func (w *world) raw(h *lab.Host, device string) *rawSocket {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
 			return err
 		}
-		if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 10_000}); err != nil {
+		if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO,
+			&unix.Timeval{Usec: 10_000}); err != nil {
 			return err
 		}
 		return unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: a.Index})

@@ -89,14 +89,17 @@ func (w *world) state() state {
 	if _, err := w.box.Command("ip", "-V").Output(); err != nil {
 		return state{all: s}
 	}
-	return state{s, w.sh(`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
+	return state{s,
+		w.sh(
+			`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
 }
 
 // checkUnchanged fails the test unless box is as before, at the latest when carrier events have arrived.
 func (w *world) checkUnchanged(when string, before state) {
 	w.t.Helper()
 	after := w.state()
-	for end := time.Now().Add(carrierTime); time.Now().Before(end) && (lab.Diff(before.all, after.all) != "" || before.ordered != after.ordered); {
+	for end := time.Now().Add(carrierTime); time.Now().Before(end) &&
+		(lab.Diff(before.all, after.all) != "" || before.ordered != after.ordered); {
 		after = w.state()
 	}
 	if d := lab.Diff(before.all, after.all); d != "" {
@@ -136,7 +139,8 @@ func checkRefused(t testing.TB, r result, code int, words ...string) {
 		t.Errorf("exit %d, want %d: %s%s", r.Code, code, r.Out, r.Err)
 	}
 	lines := errorLines(r)
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error: ") || !strings.HasPrefix(lines[1], "why: ") || !strings.HasPrefix(lines[2], "fix: ") {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "error: ") || !strings.HasPrefix(lines[1], "why: ") ||
+		!strings.HasPrefix(lines[2], "fix: ") {
 		t.Errorf("stderr is not error, why and fix:\n%s", r.Err)
 	}
 	for _, word := range words {
@@ -212,7 +216,8 @@ func (s *supervised) ended(t testing.TB, by string) {
 // supervise starts the team's process in the foreground and waits until it answers.
 func (w *world) supervise(more ...string) *supervised {
 	w.t.Helper()
-	s := &supervised{w.box.Command(program(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1), &strings.Builder{}}
+	s := &supervised{w.box.Command(program(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1),
+		&strings.Builder{}}
 	s.Stdout, s.Stderr = s.log, s.log
 	labtest.Must(w.t, s.Start())
 	ended := make(chan struct{})

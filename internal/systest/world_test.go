@@ -114,7 +114,8 @@ func newWorld(t testing.TB, o worldOptions) *world {
 			w.cables[nic] = labtest.Cable(t, w.box, nic, w.sw, port, lab.CableOptions{})
 			line = w.cables[nic]
 		} else {
-			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port, lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload, HardwareA: o.Hardware})
+			w.wires[nic] = labtest.Wire(t, w.box, nic, w.sw, port,
+				lab.WireOptions{SpeedMbit: o.SpeedMbit, NoOffload: o.NoOffload, HardwareA: o.Hardware})
 			line = w.wires[nic]
 		}
 		if o.Rate != 0 {
@@ -223,7 +224,10 @@ func (w *world) nicteam(args ...string) string {
 	w.t.Helper()
 	r := w.try(args...)
 	if r.Code == noAnswer && slices.Contains(readOnlyVerbs, args[0]) {
-		labtest.Eventually(w.t, "an answer to nicteam "+args[0], func() bool { r = w.try(args...); return r.Code != noAnswer })
+		labtest.Eventually(w.t, "an answer to nicteam "+args[0], func() bool {
+			r = w.try(args...)
+			return r.Code != noAnswer
+		})
 	}
 	if r.Code != 0 {
 		w.t.Fatalf("nicteam %s: exit %d\n%s%s", strings.Join(args, " "), r.Code, r.Out, r.Err)

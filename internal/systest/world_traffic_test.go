@@ -40,7 +40,9 @@ func (tr *traffic) awaitFrames(frames uint64) {
 	tr.t.Helper()
 	for name, r := range map[string]*lab.Running{"box to peer": tr.out, "peer to box": tr.in} {
 		want := r.Received() + frames
-		labtest.Eventually(tr.t, fmt.Sprintf("%d frames from %s", frames, name), func() bool { return r.Received() >= want })
+		labtest.Eventually(tr.t, fmt.Sprintf("%d frames from %s", frames, name), func() bool {
+			return r.Received() >= want
+		})
 	}
 }
 
@@ -59,12 +61,14 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	r := tr.w.queueDrops().since(tr.room)
 	tr.t.Logf("box → peer: %v", out)
 	if n := min(r.adapter+r.nics, out.Lost); n > 0 {
-		tr.t.Logf("%d of those lost are not the team's: %d had no room in the adapter's queue, %d in the NICs'", n, r.adapter, r.nics)
+		tr.t.Logf("%d of those lost are not the team's: %d had no room in the adapter's queue, %d in the NICs'", n,
+			r.adapter, r.nics)
 		out.Lost -= n
 	}
 	tr.t.Logf("peer → box: %v", in)
 	if n := min(r.ports+r.sockets, in.Lost); n > 0 {
-		tr.t.Logf("%d of those lost never reached the team: %d had no room in the switch's NICs, %d in the members' sockets", n, r.ports, r.sockets)
+		tr.t.Logf("%d of those lost never reached the team: %d had no room in the switch's NICs, %d in the members' "+
+			"sockets", n, r.ports, r.sockets)
 		in.Lost -= n
 	}
 	return out, in

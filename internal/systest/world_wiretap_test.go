@@ -27,7 +27,8 @@ type announcement struct {
 }
 
 func (n announcement) String() string {
-	return fmt.Sprintf("%s by %s from %v to %v: %s is at %v, about %s", n.Kind, n.NIC, n.From, n.To, n.Sender, n.MAC, n.Target)
+	return fmt.Sprintf("%s by %s from %v to %v: %s is at %v, about %s", n.Kind, n.NIC, n.From, n.To, n.Sender, n.MAC,
+		n.Target)
 }
 
 // steersOnePeer reports whether n is an unsolicited answer to one host: how elb steers its peers.
@@ -82,13 +83,14 @@ type wireTap struct {
 	mu                         sync.Mutex
 	macs                       map[string]frame.MAC            // of box's NICs
 	sentFrames, receivedFrames map[string]map[frame.MAC]uint64 // by NIC and source; received: to the NIC's own MAC
-	foreign                    map[frame.MAC][]byte            // by source: the first frame sent by a NIC that has another MAC
+	foreign                    map[frame.MAC][]byte            // by source: first frame sent by another NIC
 	sentList, receivedList     []announcement
 }
 
 // tapWires records all wires from now on.
 func (w *world) tapWires() *wireTap {
-	e := &wireTap{t: w.t, macs: map[string]frame.MAC{}, sentFrames: map[string]map[frame.MAC]uint64{}, receivedFrames: map[string]map[frame.MAC]uint64{}, foreign: map[frame.MAC][]byte{}}
+	e := &wireTap{t: w.t, macs: map[string]frame.MAC{}, sentFrames: map[string]map[frame.MAC]uint64{},
+		receivedFrames: map[string]map[frame.MAC]uint64{}, foreign: map[frame.MAC][]byte{}}
 	for nic := range w.wires {
 		e.tapNIC(w, nic)
 	}
@@ -212,7 +214,8 @@ func (e *wireTap) checkOwnMACs(behind ...frame.MAC) {
 			case slices.Contains(behind, from):
 				pinned[from] = append(pinned[from], nic)
 			case from != e.macs[nic]:
-				e.t.Errorf("%s sent %d frames from %v, its own is %v; the first: % x", nic, by[from], from, e.macs[nic], e.foreign[from])
+				e.t.Errorf("%s sent %d frames from %v, its own is %v; the first: % x", nic, by[from], from,
+					e.macs[nic], e.foreign[from])
 			}
 		}
 	}

@@ -42,8 +42,10 @@ func WhyNoPrograms(err error) string {
 		return whyNotPermitted(mayLoad(), lockdown(), InitialUserNamespace())
 	case errors.Is(err, unix.EEXIST):
 		return "somebody else's qdisc is where clsact would be"
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINVAL):
-		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v", rtnl.RootCause(err))
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT),
+		errors.Is(err, unix.EINVAL):
+		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v",
+			rtnl.RootCause(err))
 	}
 	return err.Error()
 }
@@ -62,7 +64,8 @@ const (
 // verdictOf returns the verifier's objection: its last line that is not statistics.
 func verdictOf(log []string) string {
 	for _, line := range slices.Backward(log) {
-		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") && !strings.HasPrefix(line, "stack depth ") {
+		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time ") &&
+			!strings.HasPrefix(line, "stack depth ") {
 			return line
 		}
 	}
@@ -79,7 +82,8 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	case lockdown == "confidentiality": // mode integrity, as with Secure Boot, allows programs
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
-	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on kernels before 5.11 RLIMIT_MEMLOCK"
+	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +
+		"on kernels before 5.11 RLIMIT_MEMLOCK"
 }
 
 // mayLoad reports whether the process has a capability that loads programs.

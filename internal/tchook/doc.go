@@ -1,11 +1,11 @@
-// Package tchook puts a team's programs on the tc hooks of NICs: those of the data path, and the one that isolates a member
-// from the host's own IP stack.
+// Package tchook puts a team's programs on the tc hooks of NICs: those of the data path, and the one that isolates a
+// member from the host's own IP stack.
 //
 //	            ETH_P_ALL sockets ─ tcx or clsact: attached program ─ isolation ─ the host's IP stack
 //	member ──►  (relay)             (fast path)                      (bpf/isolate.c)
 //
-// A tcx link (Linux 6.6) ends with the process. A filter of clsact and a chain of nftables outlive it, so they are journalled
-// before they are made (Journal).
+// A tcx link (Linux 6.6) ends with the process. A filter of clsact and a chain of nftables outlive it, so they are
+// journalled before they are made (Journal).
 //
 //	hooks         what this process holds on hooks
 //	attach        programs of the data path

@@ -17,7 +17,8 @@ func isolator() (*ebpf.Program, error) {
 		return p, nil
 	}
 	const drop = 2 // TC_ACT_SHOT
-	p, e := ebpf.NewProgram(&ebpf.ProgramSpec{Name: isolateFilter.name, Type: ebpf.SchedCLS, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()}})
+	p, e := ebpf.NewProgram(&ebpf.ProgramSpec{Name: isolateFilter.name, Type: ebpf.SchedCLS,
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, drop), asm.Return()}})
 	if e != nil {
 		return nil, err
 	}

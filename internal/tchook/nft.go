@@ -43,7 +43,9 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	}
 	// An existing chain is flushed first.
 	table, chain := nfnl.TeamTable(h.Team), nftChain(l.Index)
-	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush chain netdev %s %s\n",
+	begin := fmt.Sprintf(
+		"table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush "+
+			"chain netdev %s %s\n",
 		table, chain, l.Name, table, chain)
 	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
 	chain %s {
@@ -58,7 +60,7 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 }
 `, table, chain))
 	if err != nil {
-		h.log.Warn("NIC hears nothing of its own protocols while it is in the team", "nic", l.Name, "err", err)
+		h.log.Warn("NIC receives none of its own protocols while it is a member", "nic", l.Name, "err", err)
 		_, err = nft(begin)
 	}
 	return err

@@ -10,14 +10,16 @@ import (
 
 // attachTCX attaches a program to a hook. Closing the link, or the end of the process, detaches it. revision is that of
 // the caller's query; ESTALE if the list has changed since. 0: any.
-func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor, revision uint64) (link.Link, error) {
+func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor, revision uint64) (link.Link,
+	error) {
 	if h.NoTCX {
 		return nil, ebpf.ErrNotSupported
 	}
 	if err := h.conn.FaultPoint("attach tcx to " + l.Name); err != nil {
 		return nil, err
 	}
-	return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: hook, Anchor: where, ExpectedRevision: revision})
+	return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: hook, Anchor: where,
+		ExpectedRevision: revision})
 }
 
 // onNIC reports whether a tcx link is still on the NIC. It vanishes with the NIC, and another NIC may get the ifindex.

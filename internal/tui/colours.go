@@ -22,7 +22,8 @@ type palette struct {
 
 // newPalette is the colours of a terminal: 16 million, 256, 16, or none at all.
 func newPalette(p colorprofile.Profile) palette {
-	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p, cache: map[chart.Role]pen{}}
+	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p,
+		cache: map[chart.Role]pen{}}
 }
 
 // pen is what a style writes before and after a text. Cells are of one width each and need no
@@ -52,7 +53,8 @@ func (p palette) style(r chart.Role) lipgloss.Style {
 		}
 	default:
 		c := r.Color(true)
-		basic := map[chart.Role]string{chart.In: "4", chart.Out: "3", chart.Good: "2", chart.Bad: "1", chart.EventRole: "1"}[r]
+		basic := map[chart.Role]string{chart.In: "4", chart.Out: "3", chart.Good: "2", chart.Bad: "1",
+			chart.EventRole: "1"}[r]
 		if i, ok := r.Layer(); ok {
 			basic = ansi[i%len(ansi)]
 		}

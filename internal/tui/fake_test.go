@@ -73,7 +73,8 @@ func (f *fake) History(_ context.Context, o control.HistoryOptions) (*api.Histor
 func history(o control.HistoryOptions, to time.Time) *api.History {
 	from := to.Add(-o.Last).Truncate(o.Step)
 	n := int((to.Sub(from) + o.Step - 1) / o.Step)
-	d := &api.History{Team: "team0", Member: o.Member, From: from, To: from.Add(time.Duration(n) * o.Step), Step: int64(o.Step), Columns: n}
+	d := &api.History{Team: "team0", Member: o.Member, From: from, To: from.Add(time.Duration(n) * o.Step),
+		Step: int64(o.Step), Columns: n}
 	for range n {
 		d.Covered = append(d.Covered, int64(o.Step))
 	}
@@ -87,7 +88,8 @@ func history(o control.HistoryOptions, to time.Time) *api.History {
 	}
 	d.RX = columns(o.Step, from, n, nics...)
 	d.Protocols = []api.NamedColumns{{Name: "tcp", RX: d.RX}, {Name: "udp"}}
-	d.Events = []api.Event{{Time: epoch.Add(-50 * time.Second), Event: "member-down", Member: "eth2", Reason: "carrier lost", Took: 420000}}
+	d.Events = []api.Event{{Time: epoch.Add(-50 * time.Second), Event: "member-down", Member: "eth2",
+		Reason: "carrier lost", Took: 420000}}
 	return d
 }
 
@@ -147,7 +149,7 @@ func run(t *testing.T, m Model, msgs ...tea.Msg) Model {
 			continue
 		}
 		switch answer := cmd().(type) {
-		case historyMsg, noticeMsg, tailMsg:
+		case historyMsg, noticeMsg, recentMsg:
 			m = run(t, m, answer)
 		}
 	}
@@ -156,8 +158,10 @@ func run(t *testing.T, m Model, msgs ...tea.Msg) Model {
 
 // press is keys as bubbletea gives them.
 func press(names ...string) []tea.Msg {
-	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown,
-		"left": tea.KeyLeft, "right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "end": tea.KeyEnd, "backspace": tea.KeyBackspace}
+	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp,
+		"down": tea.KeyDown,
+		"left": tea.KeyLeft, "right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "end": tea.KeyEnd,
+		"backspace": tea.KeyBackspace}
 	var msgs []tea.Msg
 	for _, n := range names {
 		k := tea.Key{Text: n}

@@ -67,17 +67,17 @@ func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	case "o":
 		m.draw.OwnScales = !m.draw.OwnScales
 	case "tab", "down":
-		return m, m.choose(m.neighbour(1))
+		return m, m.selectNIC(m.neighbour(1))
 	case "shift+tab", "up":
-		return m, m.choose(m.neighbour(-1))
+		return m, m.selectNIC(m.neighbour(-1))
 	case "space":
-		if m.until.IsZero() {
-			m.until = m.live().end()
+		if m.end.IsZero() {
+			m.end = m.live().end()
 			return m, m.fetch()
 		}
-		return m, m.goOn()
+		return m, m.resume()
 	case "end":
-		return m, m.goOn()
+		return m, m.resume()
 	case "left":
 		return m, m.scroll(-m.draw.Last / 4)
 	case "right":
@@ -95,7 +95,7 @@ func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	case "a":
 		m.prompt = &prompt{verb: "add"}
 	case "d":
-		m.prompt = &prompt{verb: "remove", name: m.chosen}
+		m.prompt = &prompt{verb: "remove", name: m.selected}
 	}
 	return m, nil
 }
@@ -114,37 +114,37 @@ func (m *Model) neighbour(by int) string {
 	for i := range m.status.Members {
 		names = append(names, m.status.Members[i].Name)
 	}
-	i := max(slices.Index(names, m.chosen), 0)
+	i := max(slices.Index(names, m.selected), 0)
 	return names[(i+by+len(names))%len(names)]
 }
 
-func (m *Model) goOn() tea.Cmd {
-	if m.until.IsZero() {
+func (m *Model) resume() tea.Cmd {
+	if m.end.IsZero() {
 		return nil
 	}
-	m.until, m.past = time.Time{}, nil
+	m.end, m.past = time.Time{}, nil
 	m.draw.Axis = chart.Axis{}
 	return m.fetch()
 }
 
-// oldest is how far back a team remembers.
-const oldest = 24 * time.Hour
+// maxAge is how far back a team remembers.
+const maxAge = 24 * time.Hour
 
 // scroll moves the end of what is shown; at the present it is live again.
 func (m *Model) scroll(by time.Duration) tea.Cmd {
 	live := m.live().end()
-	from := m.until
+	from := m.end
 	if from.IsZero() {
 		from = live
 	}
 	to := from.Add(by).Truncate(m.step())
 	if !to.Before(live) {
-		return m.goOn()
+		return m.resume()
 	}
-	if back := live.Add(-oldest); to.Before(back) {
+	if back := live.Add(-maxAge); to.Before(back) {
 		to = back.Truncate(m.step())
 	}
-	m.until = to
+	m.end = to
 	return m.fetch()
 }
 
@@ -156,6 +156,42 @@ func (m *Model) zoom(out bool) tea.Cmd {
 	m.draw.Last = last
 	m.draw.Axis = chart.Axis{}
 	return m.fetch()
+}
+
+// periods are those that + and - go through.
+var periods = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute,
+	30 * time.Minute,
+	time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+
+// steps are the lengths that columns may have.
+var steps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	time.Minute, 2 * time.Minute, 5 * time.Minute}
+
+// maxScreenColumns columns for a wide screen, which has two dots a cell.
+const maxScreenColumns = 500
+
+// zoom is the next shorter period, or with out the next longer one.
+func zoom(last time.Duration, out bool) time.Duration {
+	next := last
+	for _, p := range periods {
+		if out && p > last {
+			return p
+		}
+		if !out && p < last {
+			next = p
+		}
+	}
+	return next
+}
+
+// stepFor is the shortest column that does not make too many of a period.
+func stepFor(last time.Duration) time.Duration {
+	for _, s := range steps {
+		if last <= maxScreenColumns*s {
+			return s
+		}
+	}
+	return steps[len(steps)-1]
 }
 
 // prompt is a question about a NIC: its name first, then whether that is meant.
@@ -183,10 +219,10 @@ func (m Model) answer(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	switch {
 	case name == "esc", p.sure && name != "y" && name != "Y":
 		m.prompt = nil
-		m.say("nothing is changed")
+		m.notify("nothing is changed")
 	case p.sure:
 		m.prompt = nil
-		m.say(p.verb + " " + p.name + " …")
+		m.notify(p.verb + " " + p.name + " …")
 		return m, m.change(p.verb, p.name)
 	case name == "enter":
 		p.sure = p.name != ""

@@ -30,28 +30,28 @@ type Model struct {
 	name   string
 	status *api.Status
 	events []api.Event
-	team   *block // live, whole team
-	nic    *block // live, the NIC that is chosen; nil for the team
-	past   *block // as of until, nil until it is there
+	team   *window // live, whole team
+	nic    *window // live, the NIC that is chosen; nil for the team
+	past   *window // as of until, nil until it is there
 
-	draw    chart.Options
-	fixed   chart.Scale // that --scale gave, for its key
-	chosen  string      // NIC, "" for the team
-	until   time.Time   // frozen or scrolled back: the end of what is shown; zero is live
-	asking  bool        // a history is under way
-	again   bool        // and another is wanted then
-	second  int64       // number of the last second that the rates told of
-	heard   time.Time   // when they did
-	now     time.Time
-	lost    string
-	lostAt  time.Time
-	help    bool
-	prompt  *prompt
-	notice  string
-	noticed time.Time
-	dir     string
-	colours palette
-	frame   string // what View shows; made anew when something has changed
+	draw       chart.Options
+	fixed      chart.Scale // that --scale gave, for its key
+	selected   string      // NIC, "" for the team
+	end        time.Time   // frozen or scrolled back: the end of what is shown; zero is live
+	fetching   bool        // a history is under way
+	refetch    bool        // and another is wanted then
+	second     int64       // number of the last second that the rates told of
+	lastRates  time.Time   // when they did
+	now        time.Time
+	lostReason string
+	lostAt     time.Time
+	help       bool
+	prompt     *prompt
+	notice     string
+	noticed    time.Time
+	dir        string
+	colours    palette
+	frame      string // what View shows; made anew when something has changed
 }
 
 // historyMsg answers what the view asked for.
@@ -67,36 +67,39 @@ type historyMsg struct {
 type noticeMsg string
 
 // most of events that are kept.
-const mostEvents = 1000
+const maxEvents = 1000
 
 // newModel is a view of what was asked at the beginning.
 func newModel(ctx context.Context, src Source, o Options, st *api.Status, h *api.History, now time.Time) Model {
-	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, chosen: o.NIC, dir: o.Dir, now: now, heard: now, colours: newPalette(colorprofile.NoTTY)}
+	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, selected: o.NIC, dir: o.Dir, now: now,
+		lastRates: now, colours: newPalette(colorprofile.NoTTY)}
 	m.draw.Solid = false
 	if o.Draw.Scale.Kind == chart.Fixed {
 		m.fixed = o.Draw.Scale
 	}
 	m.events = append(m.events, h.Events...)
-	b := ofHistory(h)
-	if b.who == "" {
+	b := newWindow(h)
+	if b.nic == "" {
 		m.team = b
 	} else {
-		m.nic, m.team = b, &block{step: b.step}
+		m.nic, m.team = b, &window{step: b.step}
 	}
 	m.resize(o.Draw.Width, o.Draw.Height)
-	m.show()
+	m.redraw()
 	return m
 }
 
 // Init starts the clock.
-func (m Model) Init() tea.Cmd { return tea.Batch(tick(), later()) }
+func (m Model) Init() tea.Cmd { return tea.Batch(tick(), refetchLater()) }
 
 func tick() tea.Cmd { return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) }) }
 
-// seamMsg asks for the history once more: the second in which the view opened is complete then.
-type seamMsg struct{}
+// refetchMsg asks for the history once more: the second in which the view opened is complete then.
+type refetchMsg struct{}
 
-func later() tea.Cmd { return tea.Tick(2*time.Second, func(time.Time) tea.Msg { return seamMsg{} }) }
+func refetchLater() tea.Cmd {
+	return tea.Tick(2*time.Second, func(time.Time) tea.Msg { return refetchMsg{} })
+}
 
 // Update takes a message in.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -119,12 +122,12 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		changed = was != m.header() || notice != m.notice
 		cmd = tick()
-	case seamMsg:
+	case refetchMsg:
 		cmd = m.fetch()
 	case statusMsg:
-		m.status, m.lost, m.heard = msg.status, "", m.now
+		m.status, m.lostReason, m.lastRates = msg.status, "", m.now
 		if msg.back {
-			cmd = tea.Batch(m.fetch(), later())
+			cmd = tea.Batch(m.fetch(), refetchLater())
 		}
 	case ratesMsg:
 		m.rates(msg.rates)
@@ -136,46 +139,46 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.events = nil
 		}
 		m.events = append(m.events, msg.events...)
-		if len(m.events) > mostEvents {
-			m.events = append([]api.Event(nil), m.events[len(m.events)-mostEvents:]...)
+		if len(m.events) > maxEvents {
+			m.events = append([]api.Event(nil), m.events[len(m.events)-maxEvents:]...)
 		}
-	case lostMsg:
-		if m.lost == "" {
+	case disconnectedMsg:
+		if m.lostReason == "" {
 			m.lostAt = m.now
 		}
-		m.lost = msg.why
+		m.lostReason = msg.why
 	case historyMsg:
 		cmd = m.history(msg)
-	case tailMsg:
-		if m.nic != nil && m.nic.who == msg.who && msg.doc != nil {
-			t := ofHistory(msg.doc)
+	case recentMsg:
+		if m.nic != nil && m.nic.nic == msg.who && msg.doc != nil {
+			t := newWindow(msg.doc)
 			if t.step == m.nic.step {
-				m.nic.mend(t)
+				m.nic.mergeRecent(t)
 			}
 		}
 	case noticeMsg:
-		m.say(string(msg))
+		m.notify(string(msg))
 	}
 	if changed {
-		m.show()
+		m.redraw()
 	}
 	return m, cmd
 }
 
-// show makes the screen of what is known.
-func (m *Model) show() {
+// redraw makes the screen of what is known.
+func (m *Model) redraw() {
 	d := m.data()
 	m.draw.Axis = m.draw.Axis.Follow(d, m.draw) // the scale keeps in step with what is shown
 	m.frame = m.colours.paint(m.grid(d))
 }
 
-// say shows a line for a while.
-func (m *Model) say(s string) { m.notice, m.noticed = s, m.now }
+// notify shows a line for a while.
+func (m *Model) notify(s string) { m.notice, m.noticed = s, m.now }
 
 // rates counts a second. Seconds are counted on from the one before, so that a tick that comes a
 // little early or late neither doubles one nor leaves one out.
 func (m *Model) rates(r *api.Rates) {
-	m.lost, m.heard = "", m.now
+	m.lostReason, m.lastRates = "", m.now
 	middle := r.Time.Add(-time.Duration(r.Interval) / 2).Unix()
 	second := m.second + 1
 	if off := middle - second; m.second == 0 || off > 1 || off < -1 {
@@ -189,22 +192,22 @@ func (m *Model) rates(r *api.Rates) {
 }
 
 // live is what is going on in what is chosen.
-func (m *Model) live() *block {
+func (m *Model) live() *window {
 	if m.nic != nil {
 		return m.nic
 	}
 	return m.team
 }
 
-// block is what is shown.
-func (m *Model) block() *block {
+// shown is what is shown.
+func (m *Model) shown() *window {
 	switch {
-	case m.until.IsZero():
+	case m.end.IsZero():
 		return m.live()
 	case m.past != nil:
-		return m.past.until(m.until)
+		return m.past.before(m.end)
 	}
-	return m.live().until(m.until)
+	return m.live().before(m.end)
 }
 
 // step is the length of a column for what is shown.
@@ -212,12 +215,12 @@ func (m *Model) step() time.Duration { return stepFor(m.draw.Last) }
 
 // fetch asks for the history of what is shown; one question at a time.
 func (m *Model) fetch() tea.Cmd {
-	if m.asking {
-		m.again = true
+	if m.fetching {
+		m.refetch = true
 		return nil
 	}
-	m.asking, m.again = true, false
-	ask := historyMsg{who: m.chosen, step: m.step(), until: m.until}
+	m.fetching, m.refetch = true, false
+	ask := historyMsg{who: m.selected, step: m.step(), until: m.end}
 	o := control.HistoryOptions{Member: ask.who, Step: ask.step, To: ask.until, Last: m.span(ask.step)}
 	src, ctx := m.src, m.ctx
 	return func() tea.Msg {
@@ -235,52 +238,52 @@ func (m *Model) span(step time.Duration) time.Duration {
 
 // history takes an answer in, unless something else is shown meanwhile.
 func (m *Model) history(h historyMsg) tea.Cmd {
-	m.asking = false
+	m.fetching = false
 	switch {
-	case h.err != nil && m.lost == "":
-		m.say("history: " + why(h.err))
+	case h.err != nil && m.lostReason == "":
+		m.notify("history: " + why(h.err))
 	case h.err != nil:
-	case h.who != m.chosen || h.step != m.step() || !h.until.Equal(m.until):
+	case h.who != m.selected || h.step != m.step() || !h.until.Equal(m.end):
 	case !h.until.IsZero():
-		m.past = ofHistory(h.doc)
+		m.past = newWindow(h.doc)
 	case h.who == "":
-		b := ofHistory(h.doc)
-		b.keep(m.team)
+		b := newWindow(h.doc)
+		b.mergeLive(m.team)
 		m.team = b
 	default:
-		b := ofHistory(h.doc)
-		b.keep(m.nic)
+		b := newWindow(h.doc)
+		b.mergeLive(m.nic)
 		m.nic = b
 	}
-	if m.again {
+	if m.refetch {
 		return m.fetch()
 	}
 	return nil
 }
 
-// tailMsg are the last seconds of one NIC: the rates do not tell its protocols.
-type tailMsg struct {
+// recentMsg are the last seconds of one NIC: the rates do not tell its protocols.
+type recentMsg struct {
 	who string
 	doc *api.History
 }
 
 func (m *Model) recent() tea.Cmd {
-	src, ctx, who, step := m.src, m.ctx, m.chosen, m.nic.step
+	src, ctx, who, step := m.src, m.ctx, m.selected, m.nic.step
 	return func() tea.Msg {
 		doc, err := src.History(ctx, control.HistoryOptions{Member: who, Step: step, Last: 4 * step})
 		if err != nil {
-			return tailMsg{who: who}
+			return recentMsg{who: who}
 		}
-		return tailMsg{who, doc}
+		return recentMsg{who, doc}
 	}
 }
 
-// choose shows a NIC, or the team for "".
-func (m *Model) choose(nic string) tea.Cmd {
-	m.chosen, m.past = nic, nil
+// selectNIC shows a NIC, or the team for "".
+func (m *Model) selectNIC(nic string) tea.Cmd {
+	m.selected, m.past = nic, nil
 	m.nic = nil
 	if nic != "" {
-		m.nic = m.team.only(nic)
+		m.nic = m.team.memberWindow(nic)
 	}
 	m.draw.Axis = chart.Axis{}
 	return m.fetch()
@@ -299,7 +302,7 @@ const defaultWidth, defaultHeight = 80, 24
 
 // data is what is to be drawn, with its header.
 func (m *Model) data() chart.Data {
-	d := m.block().data(m.status, m.events)
+	d := m.shown().chartData(m.status, m.events)
 	d.End = d.End.Local()
 	d.Name = m.header()
 	return d
@@ -308,11 +311,11 @@ func (m *Model) data() chart.Data {
 // header is the name and, where there is something out of the ordinary, what.
 func (m *Model) header() string {
 	name := m.name
-	if m.chosen != "" {
-		name += "/" + m.chosen
+	if m.selected != "" {
+		name += "/" + m.selected
 	}
-	if m.lost != "" {
-		return fmt.Sprintf("%s · lost at %s, waiting: %s", name, m.lostAt.Format(time.TimeOnly), m.lost)
+	if m.lostReason != "" {
+		return fmt.Sprintf("%s · lost at %s, waiting: %s", name, m.lostAt.Format(time.TimeOnly), m.lostReason)
 	}
 	up := 0
 	for i := range m.status.Members {
@@ -321,11 +324,11 @@ func (m *Model) header() string {
 		}
 	}
 	name += fmt.Sprintf(" · %s · %d/%d up", m.status.Mode, up, len(m.status.Members))
-	if silent := m.now.Sub(m.heard).Truncate(time.Second); silent >= 3*time.Second {
+	if silent := m.now.Sub(m.lastRates).Truncate(time.Second); silent >= 3*time.Second {
 		name += fmt.Sprintf(" · silent for %v", silent)
 	}
-	if !m.until.IsZero() {
-		name += " · stopped at " + m.until.Local().Format(time.TimeOnly)
+	if !m.end.IsZero() {
+		name += " · stopped at " + m.end.Local().Format(time.TimeOnly)
 	}
 	return name
 }
@@ -333,7 +336,8 @@ func (m *Model) header() string {
 // export is the command that saves a picture of what is shown.
 func (m *Model) export() tea.Cmd {
 	d, o := m.data(), m.draw
-	d.Members, d.Protocols, d.Total = slices.Clone(d.Members), slices.Clone(d.Protocols), copied(d.Total) // the live ones go on changing
+	// the live ones go on changing
+	d.Members, d.Protocols, d.Total = slices.Clone(d.Members), slices.Clone(d.Protocols), copied(d.Total)
 	for i := range d.Members {
 		d.Members[i].Series = copied(d.Members[i].Series)
 	}
@@ -342,8 +346,8 @@ func (m *Model) export() tea.Cmd {
 	}
 	o.Width, o.Height, o.Axis = 0, 0, chart.Axis{}
 	base := m.name
-	if m.chosen != "" {
-		base += "-" + m.chosen
+	if m.selected != "" {
+		base += "-" + m.selected
 	}
 	file := filepath.Join(m.dir, base+"-"+d.End.Format("20060102-150405")+".svg")
 	return func() tea.Msg {

@@ -95,7 +95,8 @@ func TestKeys(t *testing.T) {
 // TestChangesAreConfirmed: a NIC is added or removed after a name and y, and by nothing else.
 func TestChangesAreConfirmed(t *testing.T) {
 	for keys, want := range map[string]string{
-		"a e 9 enter y": "add [e9]", "tab d enter y": "remove [eth1] false", "a e 9 enter n": "", "a e 9 enter esc": "", "a y y": "", "d enter y": "", "y": "",
+		"a e 9 enter y": "add [e9]", "tab d enter y": "remove [eth1] false", "a e 9 enter n": "", "a e 9 enter esc": "",
+		"a y y": "", "d enter y": "", "y": "",
 	} {
 		m, f := opened(t)
 		run(t, m, press(strings.Fields(keys)...)...)
@@ -112,7 +113,8 @@ func TestChangesAreConfirmed(t *testing.T) {
 }
 
 func TestQuit(t *testing.T) {
-	for keys, want := range map[string]tea.Msg{"q": tea.QuitMsg{}, "esc": tea.QuitMsg{}, "ctrl+c": tea.InterruptMsg{}, "? q": tea.QuitMsg{}, "a ctrl+c": tea.InterruptMsg{}} {
+	for keys, want := range map[string]tea.Msg{"q": tea.QuitMsg{}, "esc": tea.QuitMsg{}, "ctrl+c": tea.InterruptMsg{},
+		"? q": tea.QuitMsg{}, "a ctrl+c": tea.InterruptMsg{}} {
 		m, _ := opened(t)
 		var cmd tea.Cmd
 		for _, k := range press(strings.Fields(keys)...) {
@@ -147,7 +149,8 @@ func TestSizes(t *testing.T) {
 					if len(g) != wantH || len(g[0]) != wantW {
 						t.Fatalf("%v %d×%d: the screen has %d×%d", keys, w, h, len(g[0]), len(g))
 					}
-					if text := g.String(); glyphs == chart.ASCII && strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' }) {
+					if text := g.String(); glyphs == chart.ASCII &&
+						strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e || r < ' ' && r != '\n' }) {
 						t.Fatalf("%v %d×%d: not ASCII:\n%s", keys, w, h, text)
 					}
 				}
@@ -189,7 +192,9 @@ func TestQuestionsAreSeen(t *testing.T) {
 // TestLost: a team that goes away is told in the header, waited for, and asked for what was missed.
 func TestLost(t *testing.T) {
 	m, f := opened(t)
-	m = run(t, m, tickMsg(epoch.Add(time.Second)), lostMsg{"its process is gone"}, tickMsg(epoch.Add(9*time.Second)), lostMsg{"its process is gone"})
+	m = run(t, m, tickMsg(epoch.Add(time.Second)), disconnectedMsg{"its process is gone"},
+		tickMsg(epoch.Add(9*time.Second)),
+		disconnectedMsg{"its process is gone"})
 	got := m.Grid().String()
 	if !strings.Contains(got, "lost at 03:04:06, waiting: its process is gone") {
 		t.Errorf("the header does not tell:\n%s", got)
@@ -271,7 +276,7 @@ func TestOneQuestionAtATime(t *testing.T) {
 		t.Error("an answer to a question that stands no more is shown")
 	}
 	m = run(t, m, stale) // the answer is stale: the one that is wanted is asked for
-	if m.past == nil || len(f.asked) != before+2 || !f.asked[len(f.asked)-1].To.Equal(m.until) {
+	if m.past == nil || len(f.asked) != before+2 || !f.asked[len(f.asked)-1].To.Equal(m.end) {
 		t.Errorf("asked %d times, the last %v", len(f.asked)-before, f.asked[len(f.asked)-1])
 	}
 }
@@ -302,23 +307,23 @@ func TestColours(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
-	good := Words{Unit: "auto", View: "nic", Scale: "fit", Last: time.Minute, Term: "xterm", Locale: "C.UTF-8"}
-	if o, err := good.Draw(); err != nil || o.Glyphs != chart.Braille || o.Last != time.Minute {
+	good := ViewFlags{Unit: "auto", View: "nic", Scale: "fit", Last: time.Minute, Term: "xterm", Locale: "C.UTF-8"}
+	if o, err := good.Options(); err != nil || o.Glyphs != chart.Braille || o.Last != time.Minute {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, c := range []struct {
-		change func(*Words)
+		change func(*ViewFlags)
 		allows string
 	}{
-		{func(w *Words) { w.Unit = "furlong" }, "auto, packets, kbit, mbit, gbit"},
-		{func(w *Words) { w.View = "x" }, "nic, protocol, total"},
-		{func(w *Words) { w.Scale = "x" }, "fit, link, log"},
-		{func(w *Words) { w.Glyphs = "x" }, "braille, block, ascii"},
-		{func(w *Words) { w.Last = time.Second }, "10s to 24h"},
+		{func(w *ViewFlags) { w.Unit = "furlong" }, "auto, packets, kbit, mbit, gbit"},
+		{func(w *ViewFlags) { w.View = "x" }, "nic, protocol, total"},
+		{func(w *ViewFlags) { w.Scale = "x" }, "fit, link, log"},
+		{func(w *ViewFlags) { w.Glyphs = "x" }, "braille, block, ascii"},
+		{func(w *ViewFlags) { w.Last = time.Second }, "10s to 24h"},
 	} {
 		w := good
 		c.change(&w)
-		_, err := w.Draw()
+		_, err := w.Options()
 		var p *api.Problem
 		if !errors.As(err, &p) || p.Kind != api.Usage || !strings.Contains(p.Why, c.allows) {
 			t.Errorf("%v, want what is allowed: %s", err, c.allows)

@@ -35,7 +35,8 @@ func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m := newModel(inner, src, o, st, h, time.Now())
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env), tea.WithoutSignalHandler(), tea.WithFPS(30), tea.WithFilter(knownSize))
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(t.In), tea.WithOutput(t.Out), tea.WithEnvironment(t.Env),
+		tea.WithoutSignalHandler(), tea.WithFPS(30), tea.WithFilter(knownSize))
 	done := make(chan struct{})
 	go func() { defer close(done); follow(inner, src, p.Send) }()
 	_, err = p.Run()
@@ -68,7 +69,8 @@ func Open(ctx context.Context, src Source, o *Options) (*api.Status, *api.Histor
 		return nil, nil, err
 	}
 	if o.NIC != "" && !member(st, o.NIC) {
-		return nil, nil, &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC), Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
+		return nil, nil, &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", o.Team, o.NIC),
+			Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
 	}
 	step := stepFor(o.Draw.Last)
 	// A chart is filled, which is less than twice its period at any width.
@@ -115,9 +117,9 @@ func now(ctx context.Context, src Source, o *Options) (chart.Data, error) {
 	m := newModel(ctx, src, *o, st, h, time.Now())
 	b := m.live()
 	for n := len(b.known); n > 1 && b.known[n-1] < int(b.seconds()) && b.known[n-2] > 0; n = len(b.known) {
-		b = b.until(b.end().Add(-b.step))
+		b = b.before(b.end().Add(-b.step))
 	}
-	d := b.data(st, m.events)
+	d := b.chartData(st, m.events)
 	d.End = d.End.Local()
 	d.Name = m.header()
 	return d, nil

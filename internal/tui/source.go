@@ -31,12 +31,12 @@ type (
 		events []api.Event
 		first  bool // the memory of events begins anew
 	}
-	lostMsg struct{ why string }
-	tickMsg time.Time
+	disconnectedMsg struct{ why string }
+	tickMsg         time.Time
 )
 
-// againAfter is how long the view waits before it asks a team again that did not answer.
-const againAfter = 500 * time.Millisecond
+// reconnectAfter is how long the view waits before it asks a team again that did not answer.
+const reconnectAfter = 500 * time.Millisecond
 
 // statusEvery is how old the state of the NICs gets when nothing happens.
 const statusEvery = 5 * time.Second
@@ -44,27 +44,27 @@ const statusEvery = 5 * time.Second
 // How long events are gathered: a team tells all that it remembers at once, and a cable that
 // flutters makes many.
 const (
-	gatherFirst = 30 * time.Millisecond
-	gather      = 200 * time.Millisecond
+	collectFirst = 30 * time.Millisecond
+	collect      = 200 * time.Millisecond
 )
 
 // follow sends what the team says until ctx ends. A team that goes away is reported and waited for.
 func follow(ctx context.Context, src Source, send func(tea.Msg)) {
 	for back := false; ctx.Err() == nil; back = true {
-		err := connected(ctx, src, send, back)
+		err := followOnce(ctx, src, send, back)
 		if ctx.Err() != nil {
 			return
 		}
-		send(lostMsg{why(err)})
+		send(disconnectedMsg{why(err)})
 		select {
 		case <-ctx.Done():
-		case <-time.After(againAfter):
+		case <-time.After(reconnectAfter):
 		}
 	}
 }
 
-// connected follows one connection; it returns when any of its streams ends.
-func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) error {
+// followOnce follows one connection; it returns when any of its streams ends.
+func followOnce(ctx context.Context, src Source, send func(tea.Msg), back bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	st, err := src.Status(ctx)
@@ -86,7 +86,7 @@ func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) e
 			return nil
 		})
 	}()
-	go func() { done <- gathered(ctx, src, events, send) }()
+	go func() { done <- collectEvents(ctx, src, events, send) }()
 	err = <-done
 	cancel()
 	<-done
@@ -94,8 +94,8 @@ func connected(ctx context.Context, src Source, send func(tea.Msg), back bool) e
 	return err
 }
 
-// gathered sends events, and the state that the team is in after them or when some time has passed.
-func gathered(ctx context.Context, src Source, events <-chan *api.Event, send func(tea.Msg)) error {
+// collectEvents sends events, and the state that the team is in after them or when some time has passed.
+func collectEvents(ctx context.Context, src Source, events <-chan *api.Event, send func(tea.Msg)) error {
 	next := eventsMsg{first: true}
 	wait := time.NewTimer(statusEvery)
 	defer wait.Stop()
@@ -105,9 +105,9 @@ func gathered(ctx context.Context, src Source, events <-chan *api.Event, send fu
 			switch {
 			case len(next.events) > 0:
 			case next.first:
-				wait.Reset(gatherFirst)
+				wait.Reset(collectFirst)
 			default:
-				wait.Reset(gather)
+				wait.Reset(collect)
 			}
 			next.events = append(next.events, *e)
 			continue

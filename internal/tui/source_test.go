@@ -67,7 +67,7 @@ func TestFollow(t *testing.T) {
 				switch m := m.(type) {
 				case statusMsg:
 					count[fmt.Sprintf("status, back %v", m.back)]++
-				case lostMsg:
+				case disconnectedMsg:
 					count["lost: "+m.why]++
 				case eventsMsg:
 					count["of them"] += len(m.events)

@@ -10,7 +10,8 @@ import (
 
 // footers, the longest that fits is shown.
 var footers = []string{
-	"? help  u unit  s scale  v view  Tab NIC  o own scale  ␣ freeze  ←→ time  +- zoom  e export  a add  d remove  q quit",
+	"? help  u unit  s scale  v view  Tab NIC  o own scale  ␣ freeze  ←→ time  +- zoom  e export  a add  " +
+		"d remove  q quit",
 	"? help u unit s scale v view Tab NIC o own ␣ freeze ←→ time +- zoom e export a add d remove q quit",
 	"? help u unit s scale v view Tab NIC o own ␣ freeze ←→ +- e save a d q quit",
 	"? help u s v Tab NIC o ␣ freeze ←→ +- e save a d q quit",

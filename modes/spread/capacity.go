@@ -2,60 +2,60 @@ package spread
 
 import "time"
 
-// Capacity estimates what a member carries, from readings of what waits for it: the speed that a link tells is a
-// lie wherever something behind it is slower, and some drivers tell less than they carry. Where frames wait
-// at both ends of an interval the member was busy all along, and what left is what it can.
+// Capacity estimates what a member carries from readings of its queue. Link speed is wrong wherever something behind
+// the link is slower, and some drivers report less than they carry. If frames wait at both ends of an interval the
+// member was busy all along, and what left is its capacity.
 //
-// The zero value knows nothing. It reads no clock; times are ns of any clock that only moves forward.
+// The zero value has no estimate. It reads no clock; times are ns of any clock that only moves forward.
 type Capacity struct {
-	bps  uint64 // 0 never shown
+	bps  uint64 // 0 no estimate
 	link uint64 // bit/s, 0 unknown
-	lies bool   // it carries more than the link says
+	more bool   // it carries more than the link says
 
 	begun    bool
-	last     int64 // of the readings
+	last     int64 // reading
 	begin    int64 // of the interval
 	sent     uint64
 	waited   int  // at the beginning
-	standing bool // frames had to wait from the beginning on
+	standing bool // a standing backlog from the beginning on
 
-	lower bool // the last interval has shown much less than the estimate
+	lower bool // the last interval showed much less than the estimate
 
-	run     int64  // beginning of a run of readings
+	run     int64  // beginning of a run of intervals
 	runSent uint64 // in it
 	runWait int    // at its beginning
 }
 
 const (
-	// capacityEvery is the least interval that says something. What waits is known only about, so where much
-	// does an interval goes on until several times as much has left, or it is capacityMost.
+	// capacityEvery is the shortest interval that counts. Backlogs are known roughly, so where much waits an interval
+	// lasts until capacityTimes as much has left, or for capacityMost.
 	capacityEvery, capacityMost = int64(10 * time.Millisecond), int64(60 * time.Millisecond)
 	capacityTimes               = 2
-	// capacityStale ends an interval that says nothing: hardly anything was sent, or the machine stood still.
+	// capacityStale ends an interval without a result: hardly anything was sent, or the machine stood still.
 	capacityStale = int64(100 * time.Millisecond)
-	// capacityRun is the time in which a link is proved a liar. One interval is not enough: queues hold something.
+	// capacityRun is the time that shows more than link speed. One interval is not enough: queues hold something.
 	capacityRun = int64(200 * time.Millisecond)
-	// standingLeast is a standing backlog, in bytes: frames that have waited for a ms or two. Less is there on a
-	// member that has nothing to do most of the time.
+	// standingLeast is the least standing backlog, in bytes that have waited for a ms or two. Less waits on a member
+	// that is idle most of the time.
 	standingLeast = 16 << 10
-	// creepPart is the part of the estimate by which it grows in a second, 2 %.
+	// creepPart: the estimate of a busy member without backlog grows by estimate/creepPart a second, 2 %.
 	creepPart = 50
 )
 
-// Bps is the estimate, 0 while nothing was shown.
+// Bps returns the estimate in bit/s, 0 for none.
 func (c *Capacity) Bps() uint64 { return c.bps }
 
-// SetLink takes in what the link says, 0 for nothing. Another speed is another link: what was shown is forgotten.
+// SetLink sets the link's speed in bit/s, 0 unknown. Another speed is another link: the estimate is dropped.
 func (c *Capacity) SetLink(bps uint64) {
 	if bps != c.link {
 		*c = Capacity{link: bps}
 	}
 }
 
-// rate is what to reckon with, and where it comes from.
+// rate returns the rate to use, and its source.
 func (c *Capacity) rate() (uint64, RateSource) {
 	switch {
-	case c.bps > 0 && (c.bps < c.link || c.link == 0 || c.lies):
+	case c.bps > 0 && (c.bps < c.link || c.link == 0 || c.more):
 		return c.bps, RateMeasured
 	case c.link > 0:
 		return c.link, RateLink
@@ -63,8 +63,8 @@ func (c *Capacity) rate() (uint64, RateSource) {
 	return 0, RateAssumed
 }
 
-// Measure takes in a reading: bytes that were given to the member since the last one, and bytes that wait, of
-// which fresh were given in the last ms or two. It reports whether the estimate has changed.
+// Measure reads the member's queue: bytes sent to it since the last reading, and bytes that wait, of which fresh were
+// queued in the last ms or two. It reports whether the estimate has changed.
 func (c *Capacity) Measure(now int64, sent uint64, waiting, fresh int) bool {
 	stands := waiting-fresh >= standingLeast
 	if !c.begun || now-c.last > capacityStale {
@@ -75,22 +75,22 @@ func (c *Capacity) Measure(now int64, sent uint64, waiting, fresh int) bool {
 	c.last = now
 	c.sent += sent
 	c.runSent += sent
-	was, lied := c.bps, c.lies
+	was, wasMore := c.bps, c.more
 	if now-c.run >= capacityRun {
-		c.judge(now, waiting)
+		c.endRun(now, waiting)
 	}
 	took := now - c.begin
 	left := max(int64(c.sent)+int64(c.waited)-int64(waiting), 0)
 	full := c.standing && stands
 	if took >= capacityEvery && (!full || left >= capacityTimes*int64(waiting) || took >= capacityMost) {
-		c.take(bitRate(uint64(left), took), bitRate(c.sent, took), took, full)
+		c.endInterval(bitRate(uint64(left), took), bitRate(c.sent, took), took, full)
 		c.start(now, waiting, stands)
 	}
-	return c.bps != was || c.lies != lied
+	return c.bps != was || c.more != wasMore
 }
 
-// grow has the estimate grow for so many ns in which nothing confirmed it, up to what the link says or else most. It
-// reports whether it did.
+// grow lets the estimate grow for so many ns without confirmation, up to link speed or else most. It reports whether it
+// did.
 func (c *Capacity) grow(took int64, most uint64) bool {
 	if c.link > 0 {
 		most = c.link
@@ -98,7 +98,7 @@ func (c *Capacity) grow(took int64, most uint64) bool {
 	if c.bps == 0 || c.bps >= most {
 		return false
 	}
-	c.bps = min(c.bps+uint64(float64(c.bps)/doubtPart*float64(took)/float64(doubtEvery))+1, most)
+	c.bps = min(c.bps+uint64(float64(c.bps)/recoverPart*float64(took)/float64(recoverEvery))+1, most)
 	return true
 }
 
@@ -107,9 +107,9 @@ func (c *Capacity) start(now int64, waiting int, stands bool) {
 	c.last, c.begin, c.sent, c.waited, c.standing = now, now, 0, waiting, stands
 }
 
-// take takes in what an interval has shown: bit/s that left, and that came.
-func (c *Capacity) take(left, came uint64, took int64, full bool) {
-	// Without a backlog all that is sure is what came and went.
+// endInterval updates the estimate by an interval: bit/s that left, and that came.
+func (c *Capacity) endInterval(left, came uint64, took int64, full bool) {
+	// Without a backlog only what came and left is sure.
 	least := min(left, came)
 	lower := full && left < c.bps/2
 	switch {
@@ -126,18 +126,18 @@ func (c *Capacity) take(left, came uint64, took int64, full bool) {
 		c.bps += uint64(float64(c.bps) / creepPart * float64(took) / float64(time.Second))
 	}
 	c.lower = lower
-	if c.link > 0 && !c.lies {
+	if c.link > 0 && !c.more {
 		c.bps = min(c.bps, c.link)
 	}
 }
 
-// judge ends a run: did the member carry more than the link says?
-func (c *Capacity) judge(now int64, waiting int) {
+// endRun checks whether the member carries more than the link says.
+func (c *Capacity) endRun(now int64, waiting int) {
 	left := max(int64(c.runSent)+int64(c.runWait)-int64(waiting), 0)
 	seen := bitRate(uint64(left), now-c.run)
 	c.run, c.runSent, c.runWait = now, 0, waiting
 	if c.link > 0 && seen > c.link/8*9 {
-		c.lies = true
+		c.more = true
 		c.bps = max(c.bps, seen)
 	}
 }

@@ -55,7 +55,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 	}
 	without := *pl
 	without.Distributing = pl.Distributing.Without(id)
-	s.read(&without)
+	s.setPlan(&without)
 	if s.n == 0 {
 		e.IfDeadWhy = "no other member may send"
 		return
@@ -78,7 +78,7 @@ func pickerOf(pl *Plan, flows *FlowTable) *shortest {
 		}
 	}
 	s := &shortest{flows: flows}
-	s.read(pl)
+	s.setPlan(pl)
 	flows.ForceBy = flows.Now
 	return s
 }

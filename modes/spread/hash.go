@@ -15,7 +15,7 @@ const (
 	hashEnd2  = 0xc4ceb9fe1a85ec53
 )
 
-// mix takes a word into the state: for a given state different words give different states.
+// mix adds a word to the state: for one state, different words give different states.
 func mix(x, w uint64) uint64 {
 	x = (x ^ w) * hashWord
 	return x ^ x>>32
@@ -40,20 +40,19 @@ type Hash struct {
 // Of returns the number of the flow that the frame b belongs to. h is what frame.Parse found
 // in b. Frames of a flow in one direction have the same number; the two directions differ.
 //
-// By policy these words go in:
+// Words by policy:
 //
 //	layer2       source MAC, destination MAC, ethertype
 //	layer2+3     the same, IP addresses
 //	layer3+4     IP addresses, protocol and ports; without IP as layer2
 //	vlan+srcmac  outer VLAN id, source MAC
 //
-// Ports count for TCP, UDP, UDP-Lite, DCCP and SCTP. A fragment has no ports, not even the first,
-// so that all of a datagram go one way; other protocols (GRE and IPsec among them) go by
-// addresses; a tunnel over UDP by its outer header.
+// Ports count for TCP, UDP, UDP-Lite, DCCP and SCTP. Fragments have no ports, not even the first, so that all of a
+// datagram take one way. Other protocols, GRE and IPsec among them, hash by addresses, tunnels over UDP by the outer
+// header.
 //
-// An ICMP error is of the flow that it speaks of. This host sends it about something that it has
-// received, and what it quotes has the addresses and ports of that direction: they are turned
-// round, so that the error goes the way of the replies of that flow.
+// An ICMP error belongs to the flow that it quotes. This host sends it about a frame that it has received, so the
+// quoted addresses and ports are swapped: the error takes the way of that flow's replies.
 func (f Hash) Of(h *frame.Headers, b []byte) uint64 {
 	x := mix(hashStart, f.Salt)
 	switch f.Policy {
@@ -79,7 +78,7 @@ func mixLayer2(x uint64, h *frame.Headers) uint64 {
 	return mix(mix(x, uint64(h.Src)<<16|uint64(h.EtherType)), uint64(h.Dst))
 }
 
-// mixIP takes in the addresses, and the ports when they are wanted and there.
+// mixIP adds the addresses, and the ports if they are wanted and there.
 func mixIP(x uint64, h *frame.Headers, b []byte, ports bool) uint64 {
 	if isError(h, b) {
 		var q frame.Headers

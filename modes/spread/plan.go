@@ -25,7 +25,7 @@ func (s MemberSet) Without(id int) MemberSet { return s &^ (1 << uint(id)) }
 // Len returns how many members are in the set.
 func (s MemberSet) Len() int { return bits.OnesCount64(uint64(s)) }
 
-// First returns the lowest id in the set, -1 when it is empty.
+// First returns the lowest id in the set, -1 if it is empty.
 func (s MemberSet) First() int {
 	if s == 0 {
 		return -1
@@ -36,17 +36,17 @@ func (s MemberSet) First() int {
 // Rule is how a data path chooses the member for a frame that the adapter sends.
 type Rule uint8
 
-// The rules of transmission.
+// The rules.
 const (
 	RuleNone       Rule = iota // nobody may send: drop and count
 	RuleSingle                 // everything by Plan.Active
 	RuleSlots                  // flow hash → Plan.Slots
-	RuleRoundRobin             // frame by frame, deficit weighted, Plan.Weights
+	RuleRoundRobin             // frame by frame by deficit, Plan.Weights
 	RuleBroadcast              // a copy by every distributing member
-	RuleShortest               // flow hash → flow table, whose rule is told at the head of flows.go
+	RuleShortest               // flow hash → flow table, see flowtable.go
 )
 
-// NoMember stands in a slot that nobody serves.
+// NoMember stands in a slot without a member.
 const NoMember = 0xff
 
 // MaxShare is the share of the member with the largest weight.
@@ -55,8 +55,8 @@ const MaxShare = 1 << 16
 // SlotCount is the length of a hash mode's slot table.
 const SlotCount = 1024
 
-// A Plan is everything a data path needs to move frames. It is immutable once published: the control loop makes a new one
-// for every change, data paths read it once a batch.
+// A Plan is everything a data path needs to move frames. It is immutable once published: the control loop makes a new
+// one for every change, data paths read it once a batch.
 type Plan struct {
 	Rule Rule
 
@@ -64,8 +64,8 @@ type Plan struct {
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
-	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it, RuleShortest
-	// what is for groups but no UDP.
+	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it,
+	// RuleShortest what is for groups but no UDP.
 	Active int
 	Next   int // the member that would become active without it, -1 none or not known
 
@@ -75,25 +75,27 @@ type Plan struct {
 	Slots            *SlotTable         // RuleSlots, nil where nobody may send
 	Shortest         *Shortest          // RuleShortest
 
-	// PerMember: every member sends with its own address instead of the adapter's, and accepts frames for its own and for
-	// those of its Filter, none for another member's. ARP and ND that the adapter sends go to the control loop, which sends
-	// them on; it gets a copy of those that are received for one host.
+	// PerMember: every member sends with its own address instead of the adapter's, and accepts frames for its own and
+	// for those of its Filter, none for another member's. ARP and ND that the adapter sends go to the control loop,
+	// which sends them on; it gets a copy of those that are received for one host.
 	PerMember bool
 	Pins      []uint8 // PerMember: SlotCount member ids or NoMember; see Pin
 
-	Adapter     frame.MAC             // the adapter's address
-	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
-	TeamMACs    []frame.MAC           // sorted: adapter, members, behind; a received frame from one of these is our own come back
-	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
-	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop learns of others
-	Ageing      []frame.Station       // sorted, of Stations: the control loop learns when one of these sends
-	Promiscuous bool                  // members receive frames for any address
+	Adapter frame.MAC             // the adapter's address
+	MACs    [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
+	// sorted: adapter, members, behind; a received frame from one of these is our own come back
+	TeamMACs []frame.MAC
+	Behind   []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	// sorted: those addresses in the VLANs that they were seen in; the control loop learns of others
+	Stations    []frame.Station
+	Ageing      []frame.Station // sorted, of Stations: the control loop learns when one of these sends
+	Promiscuous bool            // members receive frames for any address
 
 	// Filter has, by member, the unicast addresses that its NIC must accept besides its own.
 	Filter [MaxMembers][]frame.MAC
 
-	// Watched has, by member, the address of another member whose frames its NIC accepts as well, 0 none. They are not for
-	// it: they show a switch that floods, which the filters of NICs hide.
+	// Watched has, by member, the address of another member whose frames its NIC accepts as well, 0 none. They are not
+	// for it: they show a switch that floods, which the filters of NICs hide.
 	Watched [MaxMembers]frame.MAC
 
 	// GroupMembers are the members whose NICs accept Groups: those of Multicast, and those that may take their place,
@@ -109,7 +111,7 @@ type SlotTable struct {
 	Migration *Migration // nil: no slot migrates
 }
 
-// Migration has slots go from one member to another without reordering, see migration.go.
+// Migration moves slots from one member to another without reordering, see migration.go.
 type Migration struct {
 	From    []uint8            // SlotCount member ids: the table before
 	ID      uint64             // > 0
@@ -118,7 +120,7 @@ type Migration struct {
 	Pause   time.Duration      // a slot that has sent nothing for so long migrates
 }
 
-// Shortest is what the flow table of RuleShortest needs, see flows.go. Plan.Weights scale Rates.
+// Shortest is what the flow table of RuleShortest needs, see flowtable.go. Plan.Weights scale Rates.
 type Shortest struct {
 	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
 	SpeedKnown MemberSet          // members whose link says a speed
@@ -142,8 +144,7 @@ func (pl *Plan) Migration() *Migration {
 	return pl.Slots.Migration
 }
 
-// Pin returns the member by which a MAC behind the adapter sends and receives where PerMember is set, -1
-// when nobody may send.
+// Pin returns the member by which a MAC behind the adapter sends and receives while PerMember is set, -1 if none may.
 func (pl *Plan) Pin(m frame.MAC) int {
 	s := pinSlot(pl, m)
 	if s >= len(pl.Pins) || pl.Pins[s] == NoMember {
@@ -152,7 +153,7 @@ func (pl *Plan) Pin(m frame.MAC) int {
 	return int(pl.Pins[s])
 }
 
-// pinSlot returns the entry of Pins that says where a MAC is pinned.
+// pinSlot returns the entry of Pins for a MAC.
 func pinSlot(pl *Plan, m frame.MAC) int {
 	return Slot(finish(mix(mix(hashStart, pl.Hash.Salt), uint64(m))))
 }

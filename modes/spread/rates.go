@@ -2,12 +2,12 @@ package spread
 
 import "time"
 
-// rates sets the rates by which the members' clocks run: what the link says and what was measured, whichever is
-// less, scaled by the weights, of which the largest counts as 1, so that no clock is faster than its member.
-// A member of which nobody knows anything is taken for the equal of the fastest one, and no slower than what the
-// Plan assumes: where that is too much it shows its own capacity at once, where it is too little it might never. One with
-// a smaller weight is not to be filled and shows nothing, so the fastest one's rate is its best guess.
-func (s *shortest) rates() {
+// updateRates sets the rates of the members' clocks: the lower one of link speed and measured capacity, scaled by the
+// weights, of which the largest counts as 1, so that no clock is faster than its member. A member of unknown rate is
+// assumed as fast as the fastest, and no slower than the Plan assumes: too high corrects itself (a backlog reveals the
+// capacity), too low never would. One with a smaller weight is never filled and reveals nothing, so the fastest one's
+// rate is its best guess.
+func (s *shortest) updateRates() {
 	var raw [MaxMembers]uint64
 	var most uint64
 	for _, id := range s.ids[:s.n] {
@@ -35,47 +35,47 @@ func scale(x uint64, share uint32) uint64 {
 	return x/MaxShare*uint64(share) + x%MaxShare*uint64(share)/MaxShare
 }
 
-// measured takes in a reading of a member: bytes that it was really given since the last one, and bytes that wait.
+// measured reads a member's queue: bytes that it accepted since the last reading, and bytes that wait.
 func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 	if uint(id) >= MaxMembers || !s.set.Has(id) {
 		return
 	}
 	q, c := &s.flows.Members[id], &s.capacity[id]
 	if c.Measure(now, sent, waiting, int(q.fresh(now))) {
-		s.rates()
+		s.updateRates()
 	}
-	q.read(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])
-	s.unused[id].sent += sent
-	if s.doubt(now) {
-		s.rates()
+	q.setClock(now, sent, uint64(max(waiting, 0)), s.plan.Weights[id])
+	s.usage[id].sent += sent
+	if s.recoverEstimates(now) {
+		s.updateRates()
 	}
 }
 
-// A member that stood still for a moment is taken for a slow one. Then it may be given nothing that could show more: its
-// frames would have left later than those of a member whose queue is full. So the estimate of one that is hardly
-// used grows, until what it is given shows the truth, or there is no reason to give it less than others.
+// A member that stood still for a moment looks slow. Then it may get no frame that could show more: any other queue is
+// shorter, even a full one. So the estimate of a hardly used member grows until its frames show the truth, or there is
+// no reason to give it less than others.
 const (
-	doubtEvery = int64(time.Second)
-	doubtMost  = 10 * doubtEvery // counted at once, after a pause
-	doubtUse   = 4               // it carries less than this part of its rate
-	doubtPart  = 5               // of the estimate, by which it grows in a second: twice as much after 4 s
+	recoverEvery = int64(time.Second)
+	recoverMax   = 10 * recoverEvery // counted at once, after a pause
+	recoverUse   = 4                 // a member is hardly used if it carries less than rate/recoverUse
+	recoverPart  = 5                 // the estimate grows by estimate/recoverPart a second: it doubles in 4 s
 )
 
-// usage is what a member was given in the second that passes.
+// usage is what a member was sent in the current second.
 type usage struct {
 	since int64
 	sent  uint64
 }
 
-// doubt has estimates grow that nothing confirms, and reports whether any did.
-func (s *shortest) doubt(now int64) (grew bool) {
+// recoverEstimates lets estimates of hardly used members grow, and reports whether any did.
+func (s *shortest) recoverEstimates(now int64) (grew bool) {
 	for _, id := range s.ids[:s.n] {
-		u, c := &s.unused[id], &s.capacity[id]
+		u, c := &s.usage[id], &s.capacity[id]
 		took := now - u.since
-		if took < doubtEvery {
+		if took < recoverEvery {
 			continue
 		}
-		if bitRate(u.sent, took) < s.flows.Members[id].Rate/doubtUse && c.grow(min(took, doubtMost), s.fastest()) {
+		if bitRate(u.sent, took) < s.flows.Members[id].Rate/recoverUse && c.grow(min(took, recoverMax), s.fastest()) {
 			grew = true
 		}
 		*u = usage{since: now}
@@ -83,7 +83,7 @@ func (s *shortest) doubt(now int64) (grew bool) {
 	return grew
 }
 
-// fastest is the highest rate that a member was seen or said to have.
+// fastest returns the highest rate of a member, as measured or as its link says.
 func (s *shortest) fastest() (most uint64) {
 	for _, id := range s.ids[:s.n] {
 		bps, _ := s.capacity[id].rate()
@@ -92,25 +92,25 @@ func (s *shortest) fastest() (most uint64) {
 	return most
 }
 
-// virtualLead bounds how far the clock of a member whose weight is less than the largest is ahead of what really waits:
-// flows that never pause stay with it whatever the clock says.
+// virtualLead bounds how far the clock of a member with a smaller weight is ahead of its real queue: flows that never
+// pause stay with it whatever the clock says.
 const virtualLead = 20 * int64(time.Millisecond)
 
-// read sets the clock straight.
-func (q *Queue) read(now int64, sent, waiting uint64, share uint32) {
-	wait := int64(scale(uint64(min(ns(waiting, q.cost), farthest)), share))
+// setClock corrects the clock by a reading.
+func (q *Queue) setClock(now int64, sent, waiting uint64, share uint32) {
+	wait := int64(scale(uint64(min(ns(waiting, q.cost), maxAhead)), share))
 	truth := now + wait
 	late := truth - max(q.Clock, now)
 	if sent < waiting { // what waited at the last reading still does
 		late += q.lateBy
 	}
-	// In this order: a program of the kernel may be looking on.
+	// In this order: a program in the kernel may read them meanwhile.
 	q.lateBy, q.all = max(late, 0), truth
 	q.reading++
 	clock := truth
 	if share < MaxShare {
-		// Its queue is to be empty while that of its virtual, slower self is not. Only what was charged to
-		// it and never sent is taken back.
+		// Its real queue is empty while that of its virtual, slower self is not. Only frames that were charged and
+		// never sent are taken back.
 		back := int64(0)
 		if q.given > sent {
 			back = ns(q.given-sent, q.cost)

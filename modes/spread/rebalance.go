@@ -7,89 +7,90 @@ import (
 )
 
 const (
-	// eveningFloor is a utilisation under which nothing is moved: queues hardly build there.
-	eveningFloor = 0.20
-	// eveningFull is one from which a member counts as full: what it lacks is noise.
-	eveningFull = 0.95
-	// eveningSpread is how far the busiest and the idlest may be apart, of the busiest.
-	eveningSpread = 0.03
-	// eveningGain is the least part of the difference of two members that a move must take away, unless it is one of
-	// many small ones that do so together.
-	eveningGain = 0.10
-	// eveningRest is how many intervals a moved slot rests. One that has to be moved again soon after its rest then
-	// rests twice as long, up to eveningRestMost.
-	eveningRest, eveningRestMost = 10, 160
-	// eveningMoves bounds what one interval moves.
-	eveningMoves = 256
-	// eveningPauses is how often in a second a slot pauses that needs no order.
-	eveningPauses = 10
-	// eveningLeast is the part of its member's rate from which a slot is worth moving.
-	eveningLeast = 0.001
+	// minUtilisation is that of a member below which it gives nothing away: queues hardly build up there.
+	minUtilisation = 0.20
+	// fullUtilisation is that from which a member counts as full: what it lacks is noise.
+	fullUtilisation = 0.95
+	// minDifference is the least difference between the busiest and the idlest member, as a part of the busiest, that
+	// is worth a move.
+	minDifference = 0.03
+	// minMoveGain is the least part of two members' difference that a move must take away, unless many small moves do
+	// so together.
+	minMoveGain = 0.10
+	// minHold is how many intervals a moved slot stays. A slot that has to move again soon after stays twice as long,
+	// up to maxHold.
+	minHold, maxHold = 10, 160
+	// maxMoves bounds the moves of one interval.
+	maxMoves = 256
+	// maxPauses is how often in a second a slot may pause that is moved: others find their member by rule 2 and 3.
+	maxPauses = 10
+	// minSlotLoad is the least part of its member's rate that makes a slot worth a move.
+	minSlotLoad = 0.001
 )
 
-// Rebalancer evens out flows that never pause: rule 1 of RuleShortest would hold two of them on one member beside an
-// idle one. It looks at what each slot has sent, and moves slots from the busiest members to the idlest,
-// by utilisation. Members that are full are even, whatever waits for them. Slots that were not busy for two
-// intervals in a row, or pause often, are left alone: what pauses finds its member by itself.
+// Rebalancer moves flows that never pause, which rule 1 of RuleShortest would leave two on one member beside an idle
+// one. It moves their slots from the busiest members to the idlest, by utilisation. Full members count as equal,
+// whatever waits for them. It leaves alone slots that were not busy for two intervals in a row, or that pause often.
+// The zero value is ready.
 type Rebalancer struct {
-	at    int64              // of the last look, by the data path's clock
-	looks uint64             // made so far
-	slots []evenSlot         // of the flow table
-	fixed [MaxMembers]uint64 // by member: sent in all that is of no slot
-	other [MaxMembers]float64
-	rest  map[uint16]resting
+	at      int64               // of the last measurement, by the data path's clock
+	samples uint64              // measurements
+	slots   []slotLoad          // of the flow table
+	fixed   [MaxMembers]uint64  // bytes that members have sent outside of slots, in all
+	other   [MaxMembers]float64 // the same as bit/s, smoothed
+	holds   map[uint16]hold     // by slot
 }
 
-// evenSlot is what was seen of a slot.
-type evenSlot struct {
-	bytes  uint64  // sent in all
-	load   float64 // bit/s, smoothed
+// slotLoad is what was measured of a slot.
+type slotLoad struct {
+	bytes  uint64  // sent, in all
+	bps    float64 // smoothed
 	pauses uint32  // in all
 	busy   uint8   // a bit for each of the last intervals, bit 0 for the last: it never paused
 }
 
-// resting is the rest of a slot that was moved.
-type resting struct{ until, length uint64 } // in looks
+// hold is how long a slot that was moved stays, in measurements.
+type hold struct{ until, length uint64 }
 
-// Moves takes in the flow table as it is and returns the slots to be moved.
-func (e *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
-	if !e.look(f) {
+// Moves measures the flow table and returns the slots to move, nil for none. It is due once an interval.
+func (r *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
+	if !r.measure(f) {
 		return nil
 	}
-	for slot, r := range e.rest {
-		if e.looks >= r.until+r.length {
-			delete(e.rest, slot)
+	for slot, h := range r.holds {
+		if r.samples >= h.until+h.length {
+			delete(r.holds, slot)
 		}
 	}
-	t := e.tally(f, pl.Distributing)
-	was := t.spread()
+	s := r.snapshot(f, pl.Distributing)
+	before := s.imbalance()
 	var moves []Move
-	for len(moves) < eveningMoves {
-		m, ok := t.best()
+	for len(moves) < maxMoves {
+		m, ok := s.move()
 		if !ok {
 			break
 		}
 		moves = append(moves, m)
 	}
-	if t.spread() > was*(1-eveningGain) {
+	if s.imbalance() > before*(1-minMoveGain) {
 		return nil
 	}
 	for _, m := range moves {
-		length := min(max(2*e.rest[m.Slot].length, eveningRest), eveningRestMost)
-		e.rest[m.Slot] = resting{e.looks + length, length}
+		length := min(max(2*r.holds[m.Slot].length, minHold), maxHold)
+		r.holds[m.Slot] = hold{r.samples + length, length}
 	}
 	return moves
 }
 
-// look takes in what was sent since the last look. It returns false where there is nothing to compare with.
-func (e *Rebalancer) look(f *FlowTable) bool {
-	if e.slots == nil {
-		e.slots, e.rest = make([]evenSlot, FlowCount), map[uint16]resting{}
+// measure reads what was sent since the last measurement. It returns false for the first one.
+func (r *Rebalancer) measure(f *FlowTable) bool {
+	if r.slots == nil {
+		r.slots, r.holds = make([]slotLoad, FlowCount), map[uint16]hold{}
 	}
-	took := float64(f.Now-e.at) / float64(time.Second)
-	again := e.looks > 0 && took > 0
-	e.at = f.Now
-	e.looks++
+	took := float64(f.Now-r.at) / float64(time.Second)
+	again := r.samples > 0 && took > 0
+	r.at = f.Now
+	r.samples++
 	rate := func(is, was uint64) float64 {
 		if !again || is < was { // another table
 			return 0
@@ -97,26 +98,26 @@ func (e *Rebalancer) look(f *FlowTable) bool {
 		return float64(is-was) * 8 / took
 	}
 	for i := range f.Slots {
-		s := &e.slots[i]
+		s := &r.slots[i]
 		is := rate(f.Slots[i].Bytes, s.bytes)
-		s.bytes, s.load = f.Slots[i].Bytes, smooth(s.load, is, e.looks)
+		s.bytes, s.bps = f.Slots[i].Bytes, smooth(s.bps, is, r.samples)
 		s.busy <<= 1
-		if is > s.load/4 && float64(f.Slots[i].Pauses-s.pauses) < eveningPauses*took {
+		if is > s.bps/4 && float64(f.Slots[i].Pauses-s.pauses) < maxPauses*took {
 			s.busy |= 1
 		}
 		s.pauses = f.Slots[i].Pauses
 	}
 	for id := range f.Members {
-		is := rate(f.Members[id].Fixed, e.fixed[id])
-		e.fixed[id], e.other[id] = f.Members[id].Fixed, smooth(e.other[id], is, e.looks)
+		is := rate(f.Members[id].Fixed, r.fixed[id])
+		r.fixed[id], r.other[id] = f.Members[id].Fixed, smooth(r.other[id], is, r.samples)
 	}
 	return again
 }
 
-// smooth is the average that halves what is old. The first look sees nothing, so the second has nothing old.
-func smooth(was, is float64, looks uint64) float64 {
+// smooth returns the moving average that halves the past. The first measurement has no rate, so the second has no past.
+func smooth(was, is float64, samples uint64) float64 {
 	switch {
-	case looks == 2:
+	case samples == 2:
 		return is
 	case was < 1 && is == 0:
 		return 0
@@ -124,88 +125,87 @@ func smooth(was, is float64, looks uint64) float64 {
 	return (was + is) / 2
 }
 
-// evenTally reckons with moves as if they were made.
-type evenTally struct {
-	rate  [MaxMembers]float64
-	used  [MaxMembers]float64 // of rate
-	slots [MaxMembers][]busySlot
-	ids   []int // the busiest first
+// loadSnapshot is the load of the members, with the moves that were chosen so far.
+type loadSnapshot struct {
+	rate        [MaxMembers]float64
+	utilisation [MaxMembers]float64
+	movable     [MaxMembers][]movableSlot
+	ids         []int // the busiest first
 }
 
-// busySlot is a slot that may be moved and is worth it.
-type busySlot struct {
+type movableSlot struct {
 	slot uint16
-	load float64
+	bps  float64
 }
 
-// tally adds up what the members of the set carry.
-func (e *Rebalancer) tally(f *FlowTable, set MemberSet) *evenTally {
-	t := &evenTally{}
+// snapshot adds up what the members of the set carry.
+func (r *Rebalancer) snapshot(f *FlowTable, set MemberSet) *loadSnapshot {
+	s := &loadSnapshot{}
 	for left := set; left != 0; left = left.Without(left.First()) {
 		id := left.First()
-		t.ids = append(t.ids, id)
-		t.rate[id] = float64(max(f.Members[id].Rate, leastRate))
-		t.used[id] = e.other[id] / t.rate[id]
+		s.ids = append(s.ids, id)
+		s.rate[id] = float64(max(f.Members[id].Rate, leastRate))
+		s.utilisation[id] = r.other[id] / s.rate[id]
 	}
-	for i := range e.slots {
-		s, id := &e.slots[i], int(f.Slots[i].Member)
-		if s.load == 0 || !set.Has(id) {
+	for i := range r.slots {
+		l, id := &r.slots[i], int(f.Slots[i].Member)
+		if l.bps == 0 || !set.Has(id) {
 			continue
 		}
-		part := s.load / t.rate[id]
-		t.used[id] += part
-		if s.busy&3 == 3 && part >= eveningLeast && e.looks >= e.rest[uint16(i)].until {
-			t.slots[id] = append(t.slots[id], busySlot{uint16(i), s.load})
+		part := l.bps / s.rate[id]
+		s.utilisation[id] += part
+		if l.busy&3 == 3 && part >= minSlotLoad && r.samples >= r.holds[uint16(i)].until {
+			s.movable[id] = append(s.movable[id], movableSlot{uint16(i), l.bps})
 		}
 	}
-	t.sort()
-	return t
+	s.sort()
+	return s
 }
 
-func (t *evenTally) sort() {
-	slices.SortStableFunc(t.ids, func(a, b int) int { return cmp.Compare(t.used[b], t.used[a]) })
+func (s *loadSnapshot) sort() {
+	slices.SortStableFunc(s.ids, func(a, b int) int { return cmp.Compare(s.utilisation[b], s.utilisation[a]) })
 }
 
-// spread is how far the members are from even: the sum of what each has above the idlest.
-func (t *evenTally) spread() (sum float64) {
-	for _, id := range t.ids {
-		sum += t.used[id] - t.used[t.ids[len(t.ids)-1]]
+// imbalance returns the sum of what each member is utilised above the idlest.
+func (s *loadSnapshot) imbalance() (sum float64) {
+	for _, id := range s.ids {
+		sum += s.utilisation[id] - s.utilisation[s.ids[len(s.ids)-1]]
 	}
 	return sum
 }
 
-// best makes the next move: from the busiest member that has a slot whose move brings it and the idlest one
-// closer to each other, the slot that brings them closest.
-func (t *evenTally) best() (Move, bool) {
-	if len(t.ids) < 2 {
+// move chooses the next move: to the idlest member, from the busiest one that has a slot whose move brings the two
+// closer, the slot that brings them closest.
+func (s *loadSnapshot) move() (Move, bool) {
+	if len(s.ids) < 2 {
 		return Move{}, false
 	}
-	to := t.ids[len(t.ids)-1]
-	if t.used[to] >= eveningFull {
+	to := s.ids[len(s.ids)-1]
+	if s.utilisation[to] >= fullUtilisation {
 		return Move{}, false
 	}
-	for _, from := range t.ids[:len(t.ids)-1] {
-		apart := t.used[from] - t.used[to]
-		if t.used[from] < eveningFloor || apart < eveningSpread*t.used[from] {
+	for _, from := range s.ids[:len(s.ids)-1] {
+		difference := s.utilisation[from] - s.utilisation[to]
+		if s.utilisation[from] < minUtilisation || difference < minDifference*s.utilisation[from] {
 			break
 		}
-		best, left := -1, apart
-		for i, s := range t.slots[from] {
-			less := s.load/t.rate[from] + s.load/t.rate[to]
-			after := max(apart-less, less-apart)
-			if after < left && (less <= apart || after <= apart*(1-eveningGain)) {
-				best, left = i, after
+		best, least := -1, difference
+		for i, m := range s.movable[from] {
+			change := m.bps/s.rate[from] + m.bps/s.rate[to]
+			after := max(difference-change, change-difference)
+			if after < least && (change <= difference || after <= difference*(1-minMoveGain)) {
+				best, least = i, after
 			}
 		}
 		if best < 0 {
 			continue
 		}
-		s := t.slots[from][best]
-		t.slots[from] = slices.Delete(t.slots[from], best, best+1)
-		t.used[from] -= s.load / t.rate[from]
-		t.used[to] += s.load / t.rate[to]
-		t.sort()
-		return Move{Slot: s.slot, To: uint8(to)}, true
+		m := s.movable[from][best]
+		s.movable[from] = slices.Delete(s.movable[from], best, best+1)
+		s.utilisation[from] -= m.bps / s.rate[from]
+		s.utilisation[to] += m.bps / s.rate[to]
+		s.sort()
+		return Move{Slot: m.slot, To: uint8(to)}, true
 	}
 	return Move{}, false
 }

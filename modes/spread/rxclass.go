@@ -6,14 +6,14 @@ import (
 	"nicteam/internal/frame"
 )
 
-// RxClassCount is how many classes of senders are told apart in what is received.
+// RxClassCount is the number of classes that received bytes are counted by.
 const RxClassCount = 4096
 
-// RxBytes are bytes received, by heard slot.
+// RxBytes are bytes received, by class.
 type RxBytes [RxClassCount]uint64
 
-// RxClass returns the class of a frame that came in: who sent it, and which of our addresses it is for. h is
-// what frame.Parse found in b.
+// RxClass returns the class of a received frame, by its sender and the address of ours that it is for. h is what
+// frame.Parse found in b.
 func RxClass(h *frame.Headers, b []byte) int {
 	x := mix(hashStart, uint64(h.Src))
 	switch {
@@ -27,7 +27,7 @@ func RxClass(h *frame.Headers, b []byte) int {
 	return int(finish(x) % RxClassCount)
 }
 
-// RxClassOf is RxClass for a peer and one of our addresses: 4 octets, or 16.
+// RxClassOf is RxClass for a peer and an address of ours, of 4 or 16 octets.
 func RxClassOf(peer frame.MAC, ours []byte) int {
 	x := mix(hashStart, uint64(peer))
 	if len(ours) == 4 {

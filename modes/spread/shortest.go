@@ -9,29 +9,29 @@ import (
 )
 
 const (
-	// costOne is a ns of a byte's cost. Fractions matter: a byte takes 0.08 ns at 100 Gbit/s.
+	// costOne is a cost of 1 ns a byte. Fractions matter: a byte takes 0.08 ns at 100 Gbit/s.
 	costOne = 1 << costBits
 	// costBits leaves room for a super-frame at leastRate.
 	costBits = 16
 	// leastRate keeps costs finite.
 	leastRate = 10_000
-	// farthest bounds a clock's way ahead of now, which a member can get only where nothing is read back.
-	farthest = int64(time.Hour)
+	// maxAhead bounds how far a clock is ahead of now, which grows only if no queue is read.
+	maxAhead = int64(time.Hour)
 	// flowIdle is how long a slot keeps its member while unused.
 	flowIdle = int64(time.Second)
-	// freshFor is how long what was given tells nothing about whether frames have to wait.
+	// freshFor is how long a queued frame does not show yet whether frames wait.
 	freshFor = int64(time.Millisecond)
-	// forceWait is how long a move by order waits for a gap.
+	// forceWait is how long a forced move waits for a gap.
 	forceWait = 20 * int64(time.Millisecond)
 )
 
-// shortest is what a Picker keeps for RuleShortest. The rule stands at the head of flows.go.
+// shortest is a Picker's part of RuleShortest; see flowtable.go.
 type shortest struct {
 	flows    *FlowTable
 	capacity [MaxMembers]Capacity
-	unused   [MaxMembers]usage
+	usage    [MaxMembers]usage
 
-	plan       *Plan             // taken over
+	plan       *Plan
 	generation uint64            // of moves carried out
 	set        MemberSet         // that distribute in plan
 	ids        [MaxMembers]uint8 // the same
@@ -39,10 +39,10 @@ type shortest struct {
 	gain, skew int64
 }
 
-// ns returns what bytes take at a cost.
+// ns returns how long bytes take at a cost.
 func ns(bytes, cost uint64) int64 { return int64(bytes * cost >> costBits) }
 
-// pick chooses for a frame, and notes it.
+// pick returns the member for a frame, and notes the frame.
 func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int64) MemberSet {
 	if s.plan != pl {
 		s.follow(pl, now)
@@ -86,9 +86,9 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 	return 1 << uint(id)
 }
 
-// fixed returns the member of frames that are no flow's: of MACs behind the adapter, and those for groups by
-// which switches and routers learn who wants them. It returns -1 for all others, and MaxMembers where
-// nobody may send a fixed one.
+// fixed returns the member of frames outside of slots: from MACs behind the adapter, and to groups but for UDP, by
+// which switches and routers learn who wants a group. It returns -1 for all others, MaxMembers if no member may send
+// one.
 func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
 	group := h.Dst.Multicast()
 	switch {
@@ -98,8 +98,8 @@ func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
 		}
 		return pl.Active
 	case h.Src != pl.Adapter:
-		// One that nobody knows yet is sent for by the member that takes in what is for groups: by another its
-		// first question would come back in.
+		// A MAC that is not in the Plan yet sends by the active member, which accepts groups: by another one its first
+		// broadcast would come back.
 		id := pl.Active
 		if _, known := slices.BinarySearch(pl.Behind, h.Src); known {
 			id = pl.Pin(h.Src)
@@ -117,8 +117,8 @@ func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
 	return int(pl.Hash.Of(h, b) % FlowCount)
 }
 
-// decide returns the member for a frame of a slot: the slot's own if it stays, else the one where the frame leaves
-// first; why, and whether the slot's last frame has left. There must be a member.
+// decide returns the member for a frame of a slot, why, and whether the slot's last frame has left. A member
+// distributes.
 func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, paused bool) {
 	f := &s.flows.Slots[slot]
 	if f.Until != 0 && s.set.Has(int(f.Member)) {
@@ -134,7 +134,7 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 			return int(f.Member), f.Why, paused
 		}
 	}
-	id, why = s.choose(slot, bytes, now)
+	id, why = s.shortestQueue(slot, bytes, now)
 	return id, why, paused
 }
 
@@ -155,9 +155,9 @@ func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 	return true
 }
 
-// choose is rule 3. What differs by less than gain and less than an eighth of the time that the frame takes is all the
-// same, for measured rates of equal NICs are never quite equal.
-func (s *shortest) choose(slot int, bytes uint64, now int64) (int, FlowReason) {
+// shortestQueue is rule 3. Members are equal if they differ by less than gain and by less than an eighth of the time
+// that the frame takes, for measured rates of equal NICs are never quite equal.
+func (s *shortest) shortestQueue(slot int, bytes uint64, now int64) (int, FlowReason) {
 	best, least := int(s.ids[0]), int64(math.MaxInt64)
 	if s.n == 1 {
 		return best, FlowOnly
@@ -184,7 +184,7 @@ func (s *shortest) choose(slot int, bytes uint64, now int64) (int, FlowReason) {
 	return best, FlowShortest
 }
 
-// flowRank is the rank of a member for a slot: any member is as likely to come first as any other.
+// flowRank returns the rank of a member for a slot. Each member is equally likely to rank first.
 func flowRank(slot, id int) uint64 {
 	return finish(mix(hashStart, uint64(slot)<<8|uint64(id)))
 }
@@ -204,7 +204,7 @@ func (q *Queue) finish(bytes uint64, now int64) int64 {
 
 // charge is rule 4.
 func (q *Queue) charge(bytes uint64, now int64) {
-	q.Clock = min(q.finish(bytes, now), now+farthest) + 1 // never twice the same, and never 0
+	q.Clock = min(q.finish(bytes, now), now+maxAhead) + 1 // never twice the same, and never 0
 	q.given += bytes
 	if now-q.at >= freshFor {
 		q.before = q.fresh(now)
@@ -213,7 +213,7 @@ func (q *Queue) charge(bytes uint64, now int64) {
 	q.recent += int64(bytes)
 }
 
-// fresh returns the bytes that the member was given in the last ms or two.
+// fresh returns the bytes that were queued in the last ms or two.
 func (q *Queue) fresh(now int64) int64 {
 	switch since := now - q.at; {
 	case since < freshFor:
@@ -224,15 +224,15 @@ func (q *Queue) fresh(now int64) int64 {
 	return 0
 }
 
-// follow takes over a Plan. A member that comes starts with an empty queue, and with nothing that an earlier one of
-// its number has shown.
+// follow takes a Plan. A member that joins starts with an empty queue, and without what an earlier one of its id has
+// shown.
 func (s *shortest) follow(pl *Plan, now int64) {
 	old := s.set
-	s.read(pl)
+	s.setPlan(pl)
 	for _, id := range s.ids[:s.n] {
 		if !old.Has(int(id)) {
 			s.flows.Members[id] = Queue{Clock: now, all: now}
-			s.capacity[id], s.unused[id] = Capacity{}, usage{since: now}
+			s.capacity[id], s.usage[id] = Capacity{}, usage{since: now}
 		}
 		var link uint64
 		if pl.Shortest.SpeedKnown.Has(int(id)) {
@@ -240,7 +240,7 @@ func (s *shortest) follow(pl *Plan, now int64) {
 		}
 		s.capacity[id].SetLink(link)
 	}
-	s.rates()
+	s.updateRates()
 	if g := pl.Shortest.Generation; g != s.generation {
 		s.generation, s.flows.ForceBy = g, now+forceWait
 		for _, m := range pl.Shortest.Moves {
@@ -249,8 +249,8 @@ func (s *shortest) follow(pl *Plan, now int64) {
 	}
 }
 
-// read takes over what pl says of who may send and when slots stay.
-func (s *shortest) read(pl *Plan) {
+// setPlan takes from pl who may send and when slots stay.
+func (s *shortest) setPlan(pl *Plan) {
 	s.plan, s.set, s.n = pl, pl.Distributing, 0
 	s.gain, s.skew = int64(pl.Shortest.Gain), int64(pl.Shortest.Skew)
 	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
@@ -259,7 +259,7 @@ func (s *shortest) read(pl *Plan) {
 	}
 }
 
-// force notes a move for the slot's next frame.
+// force notes a forced move for the slot's next frame.
 func (s *shortest) force(m Move) {
 	if int(m.Slot) >= FlowCount || !s.set.Has(int(m.To)) {
 		return

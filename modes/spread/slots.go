@@ -2,12 +2,10 @@ package spread
 
 import "math"
 
-// AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and
-// Ravishankar 1998; weights by the logarithm method, Schindelhauer and Schomaker 2005): of all
-// members with a share, the slot goes to the one with the least -ln(u)/share, u being a number
-// in (0,1) drawn from slot and member. No score depends on the other members, so one that goes
-// leaves only its own slots behind, to all others in proportion to their shares, and one that
-// comes takes only what it keeps.
+// AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by the
+// logarithm method, Schindelhauer and Schomaker 2005): the slot belongs to the member with the least -ln(u)/share,
+// where u in (0,1) follows from slot and member. No score depends on other members. So a member that leaves moves only
+// its own slots, to all others in proportion to their shares, and one that joins takes only slots that it keeps.
 func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 	slots := make([]uint8, SlotCount)
 	for s := range slots {
@@ -16,7 +14,7 @@ func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 	return slots
 }
 
-// AssignSlot returns the member that a slot belongs to.
+// AssignSlot returns the member of a slot, NoMember if no share is left.
 func AssignSlot(slot int, shares *[MaxMembers]uint32) uint8 {
 	best, at := uint8(NoMember), math.Inf(1)
 	for id, share := range shares {

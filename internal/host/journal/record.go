@@ -54,7 +54,8 @@ const (
 )
 
 // kinds are those that this program knows.
-var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindGive, KindStrip, KindIsolate, KindUnisolate, KindAttach, KindDetach,
+var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindGive, KindStrip, KindIsolate, KindUnisolate,
+	KindAttach, KindDetach,
 	KindBacklog, KindLeft, KindGained, KindLost, KindRenamed, KindEnded, KindAway}
 
 func (k Kind) known() bool { return slices.Contains(kinds, k) }
@@ -65,7 +66,8 @@ type BeginRecord struct {
 	NetNS uint64 `json:"netns"` // inode of the network namespace
 	Links []int  `json:"links"` // ifindexes of all links: none of them is the adapter
 
-	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: unknown. Unlike an inode it is not reused in this boot
+	// of the network namespace, 0: unknown. Unlike an inode it is not reused in this boot
+	Cookie uint64 `json:"cookie,omitempty"`
 }
 
 type AdapterRecord struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNewer says that a newer program wrote the journal. This one must neither use nor change it.
-var ErrNewer = errors.New("it was written by a newer nicteam")
+var ErrNewer = errors.New("it is of a newer nicteam")
 
 // reading is the result of reading a journal.
 type reading struct {
@@ -101,7 +101,8 @@ func parseRecord(line []byte) (r Record, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.WellFormed() || r.Config != nil && !r.Config.wellFormed() {
+	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.WellFormed() || r.Config != nil &&
+		!r.Config.wellFormed() {
 		return r, ErrNewer
 	}
 	return r, nil

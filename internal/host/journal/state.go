@@ -259,7 +259,8 @@ func (s *State) remember(no int, m Member) {
 		s.Members = append(s.Members, &MemberState{Member: m, No: no, Names: []string{m.Name}})
 		return
 	}
-	*old = MemberState{Member: m, HookState: old.HookState, No: no, Adopted: old.Adopted, Method: old.Method, Names: AppendName(old.Names, m.Name)}
+	*old = MemberState{Member: m, HookState: old.HookState, No: no, Adopted: old.Adopted, Method: old.Method,
+		Names: AppendName(old.Names, m.Name)}
 }
 
 func (s *State) ByNo(no int) *MemberState {
@@ -311,7 +312,8 @@ func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
 // HasRoute reports whether a route of the adapter is a member's.
 func (s *State) HasRoute(r rtnl.Object, adapter int) bool {
 	return slices.ContainsFunc(s.Members, func(m *MemberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
+		return slices.ContainsFunc(m.Routes,
+			func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
 	})
 }
 
@@ -373,7 +375,8 @@ func (s *State) Inheritor() *MemberState {
 
 // IsGivenRoute reports whether a route of the adapter is that of --gateway.
 func (s *State) IsGivenRoute(r rtnl.Object, adapter int) bool {
-	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.Gateway })
+	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter),
+		func(g netip.Addr) bool { return g.String() == s.Gateway })
 }
 
 // HadAddress reports whether the NIC had the address.

@@ -33,7 +33,8 @@ func CutConnections(addresses []netip.Addr) (n int, why string) {
 		return 0, "" // unknown
 	}
 	defer f.Close()
-	return countTranslated(f, addresses), fmt.Sprintf("they cannot be made anew without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
+	return countTranslated(f, addresses),
+		fmt.Sprintf("they cannot be re-created without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
 }
 
 // notRebound counts the connections that rebinding cannot keep.
@@ -41,7 +42,7 @@ func notRebound(list []connection) (n int, why string) {
 	for _, c := range list {
 		if c.status()&ipsOffload != 0 {
 			n++
-			why = "a flowtable of nftables forwards them, and the kernel does not let them go"
+			why = "an nftables flowtable forwards them"
 		}
 	}
 	if more := len(list) - maxConnections; more > n {

@@ -260,7 +260,7 @@ func (c *Rebinding) guardBatch(list []connection) {
 	}
 	if err != nil {
 		c.unguarded = true
-		c.log.Debug("no guard for connections that are made anew", "err", err)
+		c.log.Debug("no guard for connections that are rebound", "err", err)
 	}
 }
 
@@ -279,16 +279,16 @@ func (c *Rebinding) Close() (note string) {
 	}
 	c.guard, c.nf, c.events = nil, nil, nil
 	if c.count > 0 {
-		c.log.Info("connections go on with their address", "connections", c.count, "took", time.Since(c.begun))
+		c.log.Info("masqueraded connections rebound", "connections", c.count, "took", time.Since(c.begun))
 	}
 	if c.reason == nil {
 		return ""
 	}
-	c.log.Warn("masqueraded connections may end", "connections", c.failed, "err", c.reason)
+	c.log.Warn("masqueraded connections may be cut", "connections", c.failed, "err", c.reason)
 	if c.failed == 0 {
-		return fmt.Sprintf("connections that are masqueraded may end: %v", c.reason)
+		return fmt.Sprintf("masqueraded connections may be cut: %v", c.reason)
 	}
-	return fmt.Sprintf("masqueraded connections that end, for they could not be carried over: %d (%v)", c.failed, c.reason)
+	return fmt.Sprintf("masqueraded connections cut: %d (%v)", c.failed, c.reason)
 }
 
 const (

@@ -129,7 +129,8 @@ func repeated(t *testing.T, c net.Conn) uint32 {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	labtest.Must(t, err)
 	var info *unix.TCPInfo
-	labtest.Must(t, raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO) }))
+	labtest.Must(t,
+		raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO) }))
 	labtest.Must(t, err)
 	return info.Total_retrans
 }
@@ -180,13 +181,16 @@ func TestNoResetInBetween(t *testing.T) {
 				errs, err := n.Batch([]nfnl.Message{{Kind: ctDelete, Flags: 0, Body: list[0].toDelete()}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				before := repeated(t, d.far)
-				labtest.Eventually(t, "segments that are sent again", func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
-				if left, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil || len(left) > 0 {
+				labtest.Eventually(t, "segments that are sent again",
+					func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
+				if left, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil ||
+					len(left) > 0 {
 					t.Errorf("a packet began the connection anew: %v %v", left, err)
 				}
 				body, err := list[0].toCreate()
 				labtest.Must(t, err)
-				errs, err = n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
+				errs, err = n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL,
+					Body: body}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				return nil
 			}))

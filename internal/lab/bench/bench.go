@@ -10,36 +10,41 @@ import (
 	"time"
 )
 
-// group is measures that share hosts. What it cannot take it says by absent.
+// group are measures that share hosts. It reports measures that it cannot take by absent.
 type group struct {
 	measures []string
 	run      func(*bench, context.Context)
 }
 
-// groups are in the order in which they run.
+// groups in the order in which they run.
 var groups = []group{
-	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded"}, (*bench).speed},
+	{[]string{"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded"},
+		(*bench).speed},
 	{[]string{"ping-loaded", "ping-loaded-p99"}, (*bench).latency},
 	{[]string{"xor", "round-robin"}, (*bench).sum},
 	{[]string{"create"}, (*bench).create},
 	{[]string{"idle-cpu", "rss-idle"}, (*bench).idle},
-	{[]string{"failover-out", "failover-in", "fastpath-failover-out", "fastpath-failover-out-late", "fastpath-failover-in", "fastpath-failover-in-late"}, (*bench).failover},
+	{[]string{"failover-out", "failover-in", "fastpath-failover-out", "fastpath-failover-out-late",
+		"fastpath-failover-in", "fastpath-failover-in-late"}, (*bench).failover},
 	{[]string{"second-loss"}, (*bench).secondLoss},
 	{[]string{"dead-of-six"}, (*bench).shares},
-	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"}, (*bench).elbSpeed},
+	{[]string{"elb-tcp-8-out", "elb-tcp-8-out-cpu", "elb-tcp-1-in", "elb-tcp-1-in-cpu", "elb-udp-64", "elb-udp-64-cpu"},
+		(*bench).elbSpeed},
 	{[]string{"elb-8-flows", "elb-8-even", "elb-mixed"}, (*bench).elbFlows},
 	{[]string{"elb-lost", "elb-duplicated", "elb-reordered", "elb-forced"}, (*bench).elbOrder},
 	{[]string{"elb-in", "elb-in-ipv6"}, (*bench).elbReceive},
 	{[]string{"elb-repair", "elb-repair-absent"}, (*bench).elbRepair},
 	{[]string{"elb-failover-in", "fastpath-elb-failover-in"}, (*bench).elbFailover},
-	{[]string{"lacp-agreed"}, (*bench).agreed},
+	{[]string{"lacp-agreed"}, (*bench).negotiation},
 	{[]string{"lacp-silence"}, (*bench).silence},
 	{[]string{"lacp-change-over"}, (*bench).changeOver},
 	{[]string{"lacp-pdu-gap", "lacp-pdu-gap-p99"}, (*bench).onTime},
 	{[]string{"lacp-32-flows"}, (*bench).lacpFlows},
 	{[]string{"lacp-flaps"}, (*bench).flaps},
-	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"}, (*bench).costs},
-	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"}, (*bench).change},
+	{[]string{"fastpath-cost-udp-out", "fastpath-cost-udp-in", "fastpath-cost-tcp-out", "fastpath-cost-tcp-in"},
+		(*bench).costs},
+	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"},
+		(*bench).changeDatapath},
 }
 
 type bench struct {
@@ -47,10 +52,12 @@ type bench struct {
 	report *report
 }
 
-// alsoFast are measures that have the fast path among others.
+// alsoFast are measures that include the fast path.
 var alsoFast = []string{
-	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded", "ping-loaded-p99", "xor", "round-robin",
-	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost", "elb-duplicated", "elb-reordered", "elb-forced",
+	"tcp-1-out", "tcp-8-out", "tcp-1-in", "udp-64", "ping-flood", "cpu-loaded", "rss-loaded", "ping-loaded",
+	"ping-loaded-p99", "xor", "round-robin",
+	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost",
+	"elb-duplicated", "elb-reordered", "elb-forced",
 	"elb-in", "elb-in-ipv6", "lacp-change-over", "lacp-pdu-gap", "lacp-pdu-gap-p99", "lacp-32-flows", "lacp-flaps",
 }
 
@@ -62,30 +69,30 @@ func (b *bench) wants(names ...string) bool {
 }
 
 func (b *bench) all(ctx context.Context) {
-	b.report.BusyBefore = b.bystanders(ctx)
+	b.report.BusyBefore = b.otherLoad(ctx)
 	for _, g := range groups {
 		if !b.wants(g.measures...) || ctx.Err() != nil {
 			continue
 		}
 		g.run(b, ctx)
 	}
-	b.report.BusyAfter = b.bystanders(ctx)
+	b.report.BusyAfter = b.otherLoad(ctx)
 }
 
-// bystanders looks, while nothing of ours runs, at what else the machine does: it disturbs all figures, and most of
-// all those of short gaps.
-func (b *bench) bystanders(ctx context.Context) figure {
+// otherLoad measures the machine's other load before the bench starts: it disturbs all figures, most of all short gaps.
+func (b *bench) otherLoad(ctx context.Context) figure {
 	percent, err := busy(ctx, time.Second)
 	if err != nil {
 		return figure(math.NaN())
 	}
 	if percent > 5 {
-		b.warn("other programs take %.0f %% of the CPUs: figures are disturbed, gaps and small ratios most of all", percent)
+		b.warn("other programs take %.0f %% of the CPUs: figures are disturbed, gaps and small ratios most of all",
+			percent)
 	}
 	return figure(percent)
 }
 
-// measure begins a measure.
+// measure adds a measure.
 func (b *bench) measure(name, what, unit string) *measure {
 	m := &measure{Name: name, What: what, Unit: unit}
 	if b.wants(name) {
@@ -94,25 +101,25 @@ func (b *bench) measure(name, what, unit string) *measure {
 	return m
 }
 
-func (b *bench) say(format string, args ...any) {
+func (b *bench) logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(b.report.Time).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// contestant takes turns at measures.
+// contestant is one of the systems that are compared.
 type contestant struct {
 	name string
 	// take returns a figure for each of the measures.
 	take func(context.Context) ([]float64, error)
-	// missing says why there is no such contestant.
+	// missing: why there is no such contestant.
 	missing error
 }
 
-// turns has the contestants take turns at measures that come of the same turn.
-func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant, measures ...*measure) {
+// interleave measures the contestants in turns, in rounds of rotating order. A turn gives all the measures.
+func (b *bench) interleave(ctx context.Context, rounds int, contestants []contestant, measures ...*measure) {
 	if !slices.ContainsFunc(measures, func(m *measure) bool { return b.wants(m.Name) }) {
 		return
 	}
-	// Others may have had their turns at these measures before.
+	// The measures may have rows of other contestants already.
 	rows := make([][]*row, len(measures))
 	for n, m := range measures {
 		for _, c := range contestants {
@@ -131,13 +138,13 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 		for i := range contestants {
 			at := (round + i) % len(contestants)
 			c := contestants[at]
-			// Twice without a figure is enough.
+			// Two turns without a figure end the contestant.
 			if ctx.Err() != nil || rows[0][at].Missing != "" {
 				continue
 			}
 			figures, err := c.take(ctx)
 			if ctx.Err() != nil {
-				break // what was taken is cut short
+				break // the turn was cut short
 			}
 			for n := range measures {
 				if err != nil {
@@ -155,31 +162,32 @@ func (b *bench) turns(ctx context.Context, rounds int, contestants []contestant,
 				fmt.Fprintf(&line, " %s", number(f))
 			}
 		}
-		b.say("%s %d/%d %s%s", measures[0].Name, round+1, rounds, measures[0].Unit, line.String())
+		b.logf("%s %d/%d %s%s", measures[0].Name, round+1, rounds, measures[0].Unit, line.String())
 	}
 }
 
-// repeat takes a figure several times from one contestant.
-func (b *bench) repeat(ctx context.Context, n int, name string, m *measure, take func(ctx context.Context, i int) (float64, error)) {
+// repeat takes a figure of one contestant several times.
+func (b *bench) repeat(ctx context.Context, n int, name string, m *measure,
+	take func(ctx context.Context, i int) (float64, error)) {
 	i := 0
-	b.turns(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
+	b.interleave(ctx, n, []contestant{{name: name, take: func(ctx context.Context) ([]float64, error) {
 		f, err := take(ctx, i)
 		i++
 		return []float64{f}, err
 	}}}, m)
 }
 
-// absent says for measures that were asked for why they have no figures.
+// absent records why requested measures have no figures.
 func (b *bench) absent(err error, measures ...*measure) {
 	for _, m := range measures {
 		m.Absent = err.Error()
-		b.say("%s: not taken: %v", m.Name, err)
+		b.logf("%s: not taken: %v", m.Name, err)
 	}
 }
 
 func (b *bench) warn(format string, args ...any) {
 	b.report.Warnings = append(b.report.Warnings, fmt.Sprintf(format, args...))
-	b.say("warning: "+format, args...)
+	b.logf("warning: "+format, args...)
 }
 
 // close ends a rig.
@@ -189,7 +197,7 @@ func (b *bench) close(r *rig) {
 	}
 }
 
-// few is how often something is repeated that takes no turns.
+// few returns how often a measure without turns is repeated.
 func (b *bench) few(n int) int {
 	if b.quick {
 		return max(2, n/5)

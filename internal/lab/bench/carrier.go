@@ -10,27 +10,26 @@ import (
 	"nicteam/internal/lab"
 )
 
-// carrier sees when a NIC of a host loses its carrier: the moment from which a team can know of it. The kernel
-// counts losses in a file that it reads without any lock; link events come up to a second late and a
-// query by netlink waits for whoever is changing a device.
+// carrierCounter reads when a NIC of a host loses its carrier, the first moment at which a team can know. sysfs counts
+// losses without a lock; link events come up to a second late, and a netlink request waits for RTNL.
 //
-// Cutting a cable takes some 0.3 ms, of which the frames are lost from the first on and the flag goes
-// towards the end, so neither the call's begin nor its end is that moment.
-type carrier struct {
+// Cutting a cable takes some 0.3 ms: frames are lost from its start, and the carrier goes towards its end, so neither
+// start nor end of the call is that moment.
+type carrierCounter struct {
 	name string
 	file int
 }
 
-// carriers opens the counters of a host's NICs.
-func carriers(h *lab.Host, names ...string) (all []*carrier, err error) {
+// openCarrierCounters opens the counters of a host's NICs.
+func openCarrierCounters(h *lab.Host, names ...string) (all []*carrierCounter, err error) {
 	defer func() {
 		if err != nil {
-			closeCarriers(all)
+			closeCarrierCounters(all)
 			err = fmt.Errorf("watch carriers of %s: %w", h.Name, err)
 		}
 	}()
 	return all, h.Do(func() error {
-		// A mount of its own: /sys shows the devices of the namespace that it was mounted in.
+		// A sysfs mount of its own: it shows the devices of the namespace in which it was mounted.
 		fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 		if err != nil {
 			return err
@@ -49,27 +48,27 @@ func carriers(h *lab.Host, names ...string) (all []*carrier, err error) {
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			all = append(all, &carrier{name: name, file: f})
+			all = append(all, &carrierCounter{name: name, file: f})
 		}
 		return nil
 	})
 }
 
-func closeCarriers(all []*carrier) {
+func closeCarrierCounters(all []*carrierCounter) {
 	for _, c := range all {
 		unix.Close(c.file)
 	}
 }
 
-// losses is how often the carrier was lost so far.
-func (c *carrier) losses() (count [16]byte, err error) {
+// losses returns how often the carrier was lost.
+func (c *carrierCounter) losses() (count [16]byte, err error) {
 	_, err = unix.Pread(c.file, count[:], 0)
 	return count, err
 }
 
-// lost calls cut and returns when the flag had gone, some 20 µs late. On a machine that is so busy that the reader has to
-// wait, that is at most when cut returned.
-func (c *carrier) lost(cut func() error) (time.Time, error) {
+// timeLoss calls cut and returns when the flag had gone, some 20 µs late. On a machine that is so busy that the reader
+// has to wait, that is at most when cut returned.
+func (c *carrierCounter) timeLoss(cut func() error) (time.Time, error) {
 	before, err := c.losses()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read carrier losses of %s: %w", c.name, err)

@@ -13,10 +13,12 @@ const (
 	changeMargin = 200 * time.Millisecond
 )
 
-// change has a team change its data path under traffic, to and fro.
-func (b *bench) change(ctx context.Context) {
-	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath and back in turn: frames", changeRate)
-	lost := b.measure("fastpath-change-lost", what+" lost at a change, without those that waited too long for the relay, of the adapter's queue", "frames")
+// changeDatapath changes a team's data path under traffic, to and fro.
+func (b *bench) changeDatapath(ctx context.Context) {
+	what := fmt.Sprintf("%d frames/s by a team of 2 while nicteam set changes the data path, relay to fastpath "+
+		"and back in turn: frames", changeRate)
+	lost := b.measure("fastpath-change-lost",
+		what+" lost at a change, without those that waited too long for the relay, of the adapter's queue", "frames")
 	twice := b.measure("fastpath-change-duplicated", what+" that came twice", "frames")
 	late := b.measure("fastpath-change-reordered", what+" that came after a later one of their flow", "frames")
 	gap := b.measure("fastpath-change-gap", "the same: longest gap, without the machine's standstills", "ms")
@@ -42,20 +44,22 @@ func (b *bench) change(ctx context.Context) {
 	turn := func(name string, s lab.Stream) contestant {
 		s.Rate, s.Witness = changeRate, witness
 		return contestant{name: name, take: func(ctx context.Context) ([]float64, error) {
-			report, waited, err := r.changed(ctx, s)
-			lost.Notes = append(lost.Notes, fmt.Sprintf("%s, to %s: %v; the adapter's queue had no room for %d", name, r.path, report, waited))
-			return []float64{float64(report.Lost - min(report.Lost, waited)), float64(report.Duplicated), float64(report.Reordered), milliseconds(report.Gap.Net)}, err
+			report, waited, err := r.changeUnderTraffic(ctx, s)
+			lost.Notes = append(lost.Notes, fmt.Sprintf("%s, to %s: %v; the adapter's queue had no room for %d",
+				name, r.path, report, waited))
+			return []float64{float64(report.Lost - min(report.Lost, waited)), float64(report.Duplicated),
+				float64(report.Reordered), milliseconds(report.Gap.Net)}, err
 		}}
 	}
-	b.turns(ctx, b.few(20), []contestant{
+	b.interleave(ctx, b.few(20), []contestant{
 		turn("out", lab.Stream{From: r.box, To: r.peer, Address: peerAddr}),
 		turn("in", lab.Stream{From: r.peer, To: r.box, Address: boxAddr}),
 	}, all...)
 }
 
-// changed changes the data path in the middle of a stream. Waited are frames for which the adapter's queue had no room: those
-// are lost when the machine does not let the team's process run, which is no matter of the change.
-func (r *rig) changed(ctx context.Context, s lab.Stream) (report lab.Report, waited uint64, err error) {
+// changeUnderTraffic changes the data path in the middle of a stream. waited are frames that the full queue of the
+// adapter dropped because the machine did not schedule the team's process: they are no effect of the change.
+func (r *rig) changeUnderTraffic(ctx context.Context, s lab.Stream) (report lab.Report, waited uint64, err error) {
 	adapter, err := r.box.Handle().LinkByName(teamName)
 	if err != nil {
 		return report, 0, err
@@ -72,7 +76,7 @@ func (r *rig) changed(ctx context.Context, s lab.Stream) (report lab.Report, wai
 	}
 	if err == nil {
 		r.path = to
-		err = r.kept(ctx)
+		err = r.checkDatapath(ctx)
 	}
 	if err == nil {
 		err = pause(ctx, changeMargin)

@@ -18,11 +18,11 @@ const (
 	fourPlain     = "4 × plain"
 	alone         = "alone"
 	elbRate       = 200_000_000
-	evenUntil     = 3 * time.Second // a team of elb has found by then where its flows belong
+	evenUntil     = 3 * time.Second // by then elb has placed its flows
 	portsOfRounds = 200             // so that no round has the ports of another
 )
 
-// elbTeam is the arguments for a team of elb of eth1 … ethN.
+// elbTeam returns the arguments for an elb team of eth1 … ethN.
 func elbTeam(n int) []string {
 	args := []string{"--mode", "elb"}
 	for i := range n {
@@ -31,7 +31,7 @@ func elbTeam(n int) []string {
 	return args
 }
 
-// ports are those of a round: which of them meet is chance, and a round is to be no other's repetition.
+// ports returns the first port of a round: flows collide by chance, so each round has other ports.
 func (l loadOf) ports(round int) int { return firstPort + portsOfRounds*round }
 
 // loadOf is TCP flows from box to peer that are measured once the team has placed them.
@@ -40,9 +40,10 @@ type loadOf struct {
 	flows int
 }
 
-// measure returns Mbit/s from after on, and how much the member that carries most carries of the mean.
+// measure returns Mbit/s from after on, and the load of the busiest member relative to the mean.
 func (l loadOf) measure(ctx context.Context, round int, after, d time.Duration) (mbit, busiest float64, err error) {
-	load := lab.Load{From: l.r.box, To: l.r.peer, Address: peerAddr, Flows: l.flows, FirstPort: l.ports(round), PortStep: portStep}
+	load := lab.Load{From: l.r.box, To: l.r.peer, Address: peerAddr, Flows: l.flows, FirstPort: l.ports(round),
+		PortStep: portStep}
 	running, err := load.Start(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -78,7 +79,7 @@ func (l loadOf) measure(ctx context.Context, round int, after, d time.Duration) 
 	return got.BitsPerSecond() / 1e6, busiest, nil
 }
 
-// sent is the bytes of each member so far, none without a team.
+// sent returns the bytes of each member so far, nil without a team.
 func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 	if l.r.client == nil {
 		return nil, nil
@@ -93,15 +94,17 @@ func (l loadOf) sent(ctx context.Context) (bytes []float64, err error) {
 	return bytes, nil
 }
 
-// elbFlows compares what a team of elb sends over shaped NICs with what such NICs carry alone. Nobody tells it
-// the rates: a veth says 10 Gbit/s.
+// elbFlows compares the throughput of an elb team over shaped NICs with that of such NICs alone. elb must find their
+// rates: a veth reports 10 Gbit/s.
 func (b *bench) elbFlows(ctx context.Context) {
-	sum := b.measure("elb-8-flows", "elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
+	sum := b.measure("elb-8-flows",
+		"elb, TCP from consecutive even ports over NICs of 200 Mbit/s that say 10 Gbit/s: 8 flows over a "+
+			"team of 4 from the third second on, against four times 2 flows over one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	even := b.measure("elb-8-even", "the same: what the busiest member carries, of the mean", "")
 	if b.wants(sum.Name, even.Name) {
 		round := map[string]int{}
-		contestants, done := b.entrants(ctx, []entrant{
+		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}}},
 			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}}, path: relay, args: elbTeam(4)},
 			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}}, path: fast, args: elbTeam(4)},
@@ -118,11 +121,12 @@ func (b *bench) elbFlows(ctx context.Context) {
 			}
 			return []float64{mbit, busiest}, err
 		})
-		b.turns(ctx, b.rounds, contestants, sum, even)
+		b.interleave(ctx, b.rounds, contestants, sum, even)
 		done()
 	}
 
-	mixed := b.measure("elb-mixed", "the same over a NIC of 100 and one of 500 Mbit/s: 12 flows over a team of both, against the sum of what each carries alone with 2 and 10 of them", "Mbit/s").
+	mixed := b.measure("elb-mixed", "the same over a NIC of 100 and one of 500 Mbit/s: 12 flows over a team of both, "+
+		"against the sum of what each carries alone with 2 and 10 of them", "Mbit/s").
 		compare(team2, alone).compare(fast2, alone)
 	if !b.wants(mixed.Name) {
 		return
@@ -137,10 +141,12 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return
 	}
 	round := map[string]int{}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: alone, network: network{nics: 1, rates: []uint64{500_000_000}}},
-		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay, args: elbTeam(2)},
-		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast, args: elbTeam(2)},
+		{name: team2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: relay,
+			args: elbTeam(2)},
+		{name: fast2, network: network{nics: 2, rates: []uint64{100_000_000, 500_000_000}}, path: fast,
+			args: elbTeam(2)},
 	}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 		n := round[name]
 		round[name]++
@@ -159,16 +165,16 @@ func (b *bench) elbFlows(ctx context.Context) {
 		return []float64{mbit}, err
 	})
 	defer done()
-	b.turns(ctx, b.rounds, contestants, mixed)
+	b.interleave(ctx, b.rounds, contestants, mixed)
 }
 
-// lastOf adds a contestant's note to those of others, in place of its one before.
+// lastOf adds a contestant's note to those of others and replaces its earlier one.
 func lastOf(name string, notes []string, note string) []string {
 	notes = slices.DeleteFunc(notes, func(n string) bool { return strings.HasPrefix(n, name+": ") })
 	return append(notes, name+": "+note)
 }
 
-// rates says what the team takes its members to carry.
+// rates formats the rates that the team has measured for its members.
 func (r *rig) rates(ctx context.Context) string {
 	st, err := r.client.Status(ctx)
 	if err != nil {
@@ -181,7 +187,7 @@ func (r *rig) rates(ctx context.Context) string {
 	return fmt.Sprintf("rates after the last turn: %s; moves forced so far: %d", strings.Join(out, ", "), forced(st))
 }
 
-// forced is how many flows were moved though they did not pause.
+// forced returns how many flows moved without a pause.
 func forced(st *api.Status) uint64 {
 	if st.FlowMoves == nil {
 		return 0
@@ -189,7 +195,7 @@ func forced(st *api.Status) uint64 {
 	return st.FlowMoves.Forced
 }
 
-// The load that changes: so many streams, each of so many flows, whose rates and sizes go round.
+// The changing load: so many streams, each of so many flows, with rates and sizes in turn.
 const (
 	orderFlows = 16
 	orderTime  = 60 * time.Second
@@ -201,14 +207,14 @@ var (
 	orderSizes = []int{64, 300, 700, 1400}     // octets
 )
 
-// elbOrder sends many flows over a team of elb, and for comparison over a plain NIC, and counts what did not come,
-// came twice or came late.
+// elbOrder sends many flows over an elb team, and over a plain NIC, and counts lost, duplicated and reordered frames.
 func (b *bench) elbOrder(ctx context.Context) {
 	d := orderTime
 	if b.quick {
 		d = 2 * orderStep
 	}
-	what := fmt.Sprintf("elb, 64 UDP flows, 20000 frames/s in all for %v over 3 NICs of 200 Mbit/s, every %v other rates and sizes: frames", d, orderStep)
+	what := fmt.Sprintf("elb, 64 UDP flows, 20000 frames/s in all for %v over 3 NICs of 200 Mbit/s, every "+
+		"%v other rates and sizes: frames", d, orderStep)
 	lost := b.measure("elb-lost", what+" lost", "frames")
 	twice := b.measure("elb-duplicated", what+" that came twice", "frames")
 	late := b.measure("elb-reordered", what+" that came after a later one of their flow, of a million", "10⁻⁶")
@@ -216,7 +222,7 @@ func (b *bench) elbOrder(ctx context.Context) {
 	if !b.wants(lost.Name, twice.Name, late.Name, moves.Name) {
 		return
 	}
-	contestants, done := b.entrants(ctx, []entrant{
+	contestants, done := b.setUp(ctx, []setup{
 		{name: plain, network: network{nics: 1, rates: []uint64{3 * elbRate}}},
 		{name: team3, network: network{nics: 3, rates: []uint64{elbRate}}, path: relay, args: elbTeam(3)},
 		{name: fast3, network: network{nics: 3, rates: []uint64{elbRate}}, path: fast, args: elbTeam(3)},
@@ -226,7 +232,8 @@ func (b *bench) elbOrder(ctx context.Context) {
 			return nil, err
 		}
 		lost.Notes = append(lost.Notes, fmt.Sprintf("%s: %v", name, total))
-		figures := []float64{float64(total.Lost), float64(total.Duplicated), 1e6 * float64(total.Reordered) / float64(max(total.Received, 1)), 0}
+		figures := []float64{float64(total.Lost), float64(total.Duplicated),
+			1e6 * float64(total.Reordered) / float64(max(total.Received, 1)), 0}
 		if r.client != nil {
 			st, err := r.client.Status(ctx)
 			if err != nil {
@@ -240,26 +247,30 @@ func (b *bench) elbOrder(ctx context.Context) {
 		return figures, nil
 	})
 	defer done()
-	b.turns(ctx, 1, contestants, lost, twice, late, moves)
+	b.interleave(ctx, 1, contestants, lost, twice, late, moves)
 }
 
-// drops says what the team itself knows to have dropped.
+// drops formats the team's drop counters.
 func drops(st *api.Status) (out []string) {
 	for _, m := range st.Members {
 		if m.TX.Drops > 0 || m.RX.Drops > 0 {
-			out = append(out, fmt.Sprintf("%s: the team dropped %d out, %d in: %v", m.Name, m.TX.Drops, m.RX.Drops, m.DropReasons))
+			out = append(out, fmt.Sprintf("%s: the team dropped %d out, %d in: %v", m.Name, m.TX.Drops, m.RX.Drops,
+				m.DropReasons))
 		}
 	}
 	return out
 }
 
-// queues says what the kernel dropped in box, before the team and after it.
+// queues formats the kernel's drops in box, before the team and behind it.
 func (r *rig) queues() string {
 	adapter, err := r.box.Handle().LinkByName(teamName)
 	if err != nil {
 		return err.Error()
 	}
-	out := fmt.Sprintf("frames that waited too long for the team's process, of the adapter's queue: %d; dropped by the queues of NICs:", adapter.Attrs().Statistics.TxDropped)
+	var out strings.Builder
+	out.WriteString(fmt.Sprintf(
+		"frames that waited too long for the team's process, of the adapter's queue: %d; dropped "+
+			"by the queues of NICs:", adapter.Attrs().Statistics.TxDropped))
 	for i := range r.lines {
 		name := fmt.Sprintf("eth%d", i+1)
 		nic, err := r.box.Handle().LinkByName(name)
@@ -276,12 +287,12 @@ func (r *rig) queues() string {
 				dropped += s.Queue.Drops
 			}
 		}
-		out += fmt.Sprintf(" %s %d", name, dropped)
+		out.WriteString(fmt.Sprintf(" %s %d", name, dropped))
 	}
-	return out
+	return out.String()
 }
 
-// order runs the load that changes and returns what came of all streams.
+// order runs the changing load and returns the sum of all streams.
 func (r *rig) order(ctx context.Context, d time.Duration) (total lab.Report, err error) {
 	witness, err := lab.StartWitness()
 	if err != nil {

@@ -16,9 +16,10 @@ import (
 
 const crowdSize = 8
 
-// elbReceive has many hosts send to box at once: each talks to the member that it was told of.
+// elbReceive measures many hosts that send to box at once, each to the member whose MAC it was given.
 func (b *bench) elbReceive(ctx context.Context) {
-	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third second on, against four times 2 hosts to one plain NIC", "Mbit/s").
+	four := b.measure("elb-in", "elb, 8 hosts send TCP to a team of 4 NICs of 200 Mbit/s, from the third "+
+		"second on, against four times 2 hosts to one plain NIC", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	six := b.measure("elb-in-ipv6", "the same by IPv6", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
@@ -29,10 +30,12 @@ func (b *bench) elbReceive(ctx context.Context) {
 		if !b.wants(f.m.Name) {
 			continue
 		}
-		contestants, done := b.entrants(ctx, []entrant{
+		contestants, done := b.setUp(ctx, []setup{
 			{name: fourPlain, network: network{nics: 1, rates: []uint64{elbRate}, crowd: 2}},
-			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay, args: elbTeam(4)},
-			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast, args: elbTeam(4)},
+			{name: team4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: relay,
+				args: elbTeam(4)},
+			{name: fast4, network: network{nics: 4, rates: []uint64{elbRate}, crowd: crowdSize}, path: fast,
+				args: elbTeam(4)},
 		}, func(ctx context.Context, r *rig, name string) ([]float64, error) {
 			if name == fourPlain {
 				mbit, err := r.receive(ctx, f.addr, b.turn/4, b.turn)
@@ -41,18 +44,18 @@ func (b *bench) elbReceive(ctx context.Context) {
 			mbit, err := r.receive(ctx, f.addr, evenUntil, b.turn)
 			if err == nil {
 				var spread string
-				if spread, err = r.spread(f.addr); err == nil {
+				if spread, err = r.groupSizes(f.addr); err == nil {
 					f.m.Notes = lastOf(name, f.m.Notes, "hosts by member after the last turn: "+spread)
 				}
 			}
 			return []float64{mbit}, err
 		})
-		b.turns(ctx, b.rounds, contestants, f.m)
+		b.interleave(ctx, b.rounds, contestants, f.m)
 		done()
 	}
 }
 
-// receive has each host of the crowd send to an address of box and returns Mbit/s of all, from after on.
+// receive makes each host of the crowd send to an address of box and returns their Mbit/s together, from after on.
 func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration) (float64, error) {
 	var all []*lab.RunningLoad
 	defer func() {
@@ -87,8 +90,8 @@ func (r *rig) receive(ctx context.Context, to netip.Addr, after, d time.Duration
 	return sum / 1e6, nil
 }
 
-// believes is the MAC that a host has for an address, "" for none.
-func believes(h *lab.Host, addr netip.Addr) (string, error) {
+// neighbourMAC returns the MAC in a host's neighbour entry of an address, "" if there is none.
+func neighbourMAC(h *lab.Host, addr netip.Addr) (string, error) {
 	l, err := h.Handle().LinkByName("eth1")
 	if err != nil {
 		return "", err
@@ -109,10 +112,10 @@ func believes(h *lab.Host, addr netip.Addr) (string, error) {
 	return "", nil
 }
 
-// beliefs is the MAC that each host of the crowd has for an address.
-func (r *rig) beliefs(addr netip.Addr) (macs []string, err error) {
+// neighbourMACs returns the neighbourMAC of each host of the crowd.
+func (r *rig) neighbourMACs(addr netip.Addr) (macs []string, err error) {
 	for _, h := range r.crowd {
-		mac, err := believes(h, addr)
+		mac, err := neighbourMAC(h, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -121,8 +124,8 @@ func (r *rig) beliefs(addr netip.Addr) (macs []string, err error) {
 	return macs, nil
 }
 
-// tallest is how many hosts the MAC has that most believe in.
-func tallest(macs []string) (most int) {
+// largestGroup returns how many hosts have the most frequent MAC.
+func largestGroup(macs []string) (most int) {
 	count := map[string]int{}
 	for _, m := range macs {
 		count[m]++
@@ -131,9 +134,9 @@ func tallest(macs []string) (most int) {
 	return most
 }
 
-// spread says how many hosts talk to each MAC.
-func (r *rig) spread(addr netip.Addr) (string, error) {
-	macs, err := r.beliefs(addr)
+// groupSizes formats how many hosts have each MAC.
+func (r *rig) groupSizes(addr netip.Addr) (string, error) {
+	macs, err := r.neighbourMACs(addr)
 	if err != nil {
 		return "", err
 	}
@@ -149,11 +152,14 @@ func (r *rig) spread(addr netip.Addr) (string, error) {
 	return fmt.Sprint(out), nil
 }
 
-// elbRepair has box ask the whole network for an address, as it does all the time by itself: hosts that know box take the
-// MAC they hear in that question for the right one, all the same.
+// elbRepair makes box broadcast an ARP request, as it does all the time: hosts that have an entry for box replace its
+// MAC by that of the request. elb must repair this.
 func (b *bench) elbRepair(ctx context.Context) {
-	once := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that all hear, how long more of them believe in one MAC than before", "ms")
-	thrice := b.measure("elb-repair-absent", "the same for a host that does not exist, which Linux asks for three times, a second apart: the longest such time", "ms")
+	once := b.measure("elb-repair", "elb, 8 hosts spread over a team of 4: after an ARP request of ours that "+
+		"all hear, how long more of them believe in one MAC than before", "ms")
+	thrice := b.measure("elb-repair-absent",
+		"the same for a host that does not exist, which Linux asks for three times, a second apart: the longest "+
+			"such time", "ms")
 	r, err := b.switched("repair", network{nics: 4, crowd: crowdSize})
 	if err != nil {
 		b.absent(err, once, thrice)
@@ -170,7 +176,7 @@ func (b *bench) elbRepair(ctx context.Context) {
 		return
 	}
 	defer witness.Close()
-	// What they send keeps their entries, and tells the team whom it has to tell.
+	// Their traffic keeps their entries, and shows the team its peers.
 	for _, h := range r.crowd {
 		s, err := lab.Stream{From: h, To: r.box, Address: boxAddr, Flows: 1, Rate: 200, Witness: witness}.Start()
 		if err != nil {
@@ -194,35 +200,38 @@ func (b *bench) elbRepair(ctx context.Context) {
 		}
 		all := 0
 		b.repeat(ctx, b.few(c.n), team4, c.m, func(ctx context.Context, _ int) (float64, error) {
-			// A host does not take another MAC within a second of the last.
+			// A host accepts no other MAC within a second (locktime).
 			if err := pause(ctx, 2*quiet); err != nil {
 				return 0, err
 			}
 			host++
-			took, most, err := r.gathered(ctx, fmt.Sprintf("10.9.0.%d", host), time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
+			took, most, err := r.concentration(ctx, fmt.Sprintf("10.9.0.%d", host),
+				time.Duration(c.requests)*1100*time.Millisecond-200*time.Millisecond)
 			if most == crowdSize {
 				all++
 			}
 			return milliseconds(took), err
 		})
-		c.m.Notes = append(c.m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the questions", crowdSize, all))
-		if spread, err := r.spread(boxAddr); err == nil {
+		c.m.Notes = append(c.m.Notes, fmt.Sprintf("all %d hosts believed in the same MAC after %d of the questions",
+			crowdSize, all))
+		if spread, err := r.groupSizes(boxAddr); err == nil {
 			c.m.Notes = append(c.m.Notes, "hosts by member at the end: "+spread)
 		}
 	}
 }
 
-// gathered has box ask for an address that nobody has, and looks at the crowd for a time. It returns the longest time
-// without a break in which more of it believed in one MAC than before, and how many at most.
-func (r *rig) gathered(ctx context.Context, absent string, d time.Duration) (longest time.Duration, most int, err error) {
-	macs, err := r.beliefs(boxAddr)
+// concentration makes box request an address that no host has, and observes the crowd. It returns the longest
+// continuous time in which one MAC had more hosts than before, and the most hosts that it had.
+func (r *rig) concentration(ctx context.Context, absent string,
+	d time.Duration) (longest time.Duration, most int, err error) {
+	macs, err := r.neighbourMACs(boxAddr)
 	if err != nil {
 		return 0, 0, err
 	}
 	if slices.Contains(macs, "") {
 		return 0, 0, fmt.Errorf("a host has no entry for %s", boxAddr)
 	}
-	before := tallest(macs)
+	before := largestGroup(macs)
 	if before == crowdSize {
 		return 0, 0, errors.New("the hosts were not spread before")
 	}
@@ -235,17 +244,17 @@ func (r *rig) gathered(ctx context.Context, absent string, d time.Duration) (lon
 	if _, err := c.Write([]byte{0}); err != nil {
 		return 0, 0, err
 	}
-	since := time.Time{} // gathered, zero while spread
+	since := time.Time{} // concentrated since; zero: not
 	for time.Since(start) < d {
-		if macs, err = r.beliefs(boxAddr); err != nil {
+		if macs, err = r.neighbourMACs(boxAddr); err != nil {
 			return 0, 0, err
 		}
-		n, now := tallest(macs), time.Now()
+		n, now := largestGroup(macs), time.Now()
 		switch {
 		case n <= before:
 			since = time.Time{}
 		case since.IsZero() && longest == 0:
-			since = start // the first look may come late
+			since = start // the first reading may come late
 		case since.IsZero():
 			since = now
 		}

@@ -21,7 +21,8 @@ func (b *bench) failover(ctx context.Context) {
 		{"fastpath-failover-out", "box to peer", false, fast},
 		{"fastpath-failover-in", "peer to box", true, fast},
 	} {
-		m := b.measure(d.name, fmt.Sprintf("carrier lost on the active one of 2 NICs (veth), 10000 frames/s from %s: longest gap from the moment the flag goes, without the machine's standstills", d.what), "ms")
+		m := b.measure(d.name, fmt.Sprintf("carrier lost on the active one of 2 NICs (veth), 10000 frames/s from %s: "+
+			"longest gap from the moment the flag goes, without the machine's standstills", d.what), "ms")
 		var late *measure
 		if d.path == fast {
 			late = b.measure(d.name+"-late", "the same: what of the gap came after the team had noted the loss", "ms")
@@ -50,7 +51,8 @@ func (b *bench) failover(ctx context.Context) {
 
 // secondLoss cuts the active one of three NICs and, 100 ms later, the one that took over.
 func (b *bench) secondLoss(ctx context.Context) {
-	m := b.measure("second-loss", "the member that took over loses its carrier 100 ms after the first did, which the kernel tells up to 1 s late: longest gap as above", "ms")
+	m := b.measure("second-loss", "the member that took over loses its carrier 100 ms after the first did, which the "+
+		"kernel tells up to 1 s late: longest gap as above", "ms")
 	c, err := b.cutter(ctx, 3, false, relay, "--mode", "active-backup")
 	if err != nil {
 		b.absent(err, m)
@@ -66,7 +68,9 @@ func (b *bench) secondLoss(ctx context.Context) {
 		if err != nil {
 			return loss{}, err
 		}
-		st, err := c.awaitStatus(ctx, "another member is active", func(s *api.Status) bool { return s.Active != "" && s.Active != first })
+		st, err := c.awaitStatus(ctx, "another member is active", func(s *api.Status) bool {
+			return s.Active != "" && s.Active != first
+		})
 		if err == nil {
 			err = pause(ctx, time.Until(at.Add(100*time.Millisecond)))
 		}

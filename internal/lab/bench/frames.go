@@ -20,8 +20,8 @@ const (
 	framePayload = 18  // octets, with which an Ethernet frame has 64 (FCS included)
 	frameFlows   = 4   // source ports
 	frameBatch   = 32  // frames of a flow at a time
-	frameWindow  = 896 // frames on their way, at most; the shortest queue on the way, a TAP's, holds 1000
-	// When nothing arrives for that long all that was on its way has been lost.
+	frameWindow  = 896 // most frames in flight; the shortest queue, a TAP's, holds 1000
+	// After so long without an arrival all frames in flight count as lost.
 	frameLost = 50 * time.Millisecond
 )
 
@@ -31,9 +31,9 @@ type mmsghdr struct {
 	_   [4]byte
 }
 
-// frames is a stream of small UDP frames as fast as they get through: never more than frameWindow are on their
-// way, so neither side is overrun and what is measured is what the way carries without loss. Each has
-// a number; what is numbered below one that arrived is not on its way any more.
+// frames is a stream of small UDP frames as fast as they pass: at most frameWindow are in flight, so that neither side
+// is overrun and the rate without loss is measured. Each has a number; frames numbered below one that arrived are no
+// longer in flight.
 type frames struct {
 	out      [frameFlows]int
 	in       int
@@ -45,7 +45,8 @@ type frames struct {
 
 // frameRate returns frames received a second, leaving the first tenth of the time out, and the share
 // that was lost.
-func frameRate(ctx context.Context, from, to *lab.Host, addr netip.Addr, d time.Duration) (perSecond, lost float64, err error) {
+func frameRate(ctx context.Context, from, to *lab.Host, addr netip.Addr,
+	d time.Duration) (perSecond, lost float64, err error) {
 	f := &frames{in: -1}
 	for i := range f.out {
 		f.out[i] = -1
@@ -65,7 +66,7 @@ func frameRate(ctx context.Context, from, to *lab.Host, addr netip.Addr, d time.
 	n, took := f.received.Load()-start, time.Since(at)
 	f.stop.Store(true)
 	<-sent
-	// The receiver waits for at most 100 ms at a time, so all that was on its way is counted.
+	// The receiver waits for 100 ms at a time, so that frames in flight are counted.
 	<-received
 	if err != nil {
 		return 0, 0, err
@@ -83,7 +84,8 @@ func (f *frames) open(from, to *lab.Host, addr netip.Addr) error {
 			return err
 		}
 		_ = unix.SetsockoptInt(f.in, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
-		if err := unix.SetsockoptTimeval(f.in, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000}); err != nil {
+		if err := unix.SetsockoptTimeval(f.in, unix.SOL_SOCKET, unix.SO_RCVTIMEO,
+			&unix.Timeval{Usec: 100_000}); err != nil {
 			return err
 		}
 		if err := unix.Bind(f.in, &unix.SockaddrInet4{Addr: addr.As4()}); err != nil {
@@ -156,21 +158,23 @@ func (f *frames) send() {
 		for i, p := range payloads {
 			binary.NativeEndian.PutUint64(p, uint64(f.sent)+uint64(i)+1)
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.out[flow]), uintptr(unsafe.Pointer(unsafe.SliceData(headers))), frameBatch, 0, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(f.out[flow]),
+			uintptr(unsafe.Pointer(unsafe.SliceData(headers))), frameBatch, 0, 0, 0)
 		if errno == 0 {
 			f.sent += int64(n)
 		}
 	}
 }
 
-// receive counts until nothing has come for 100 ms after the end.
+// receive counts frames until none has come for 100 ms after the end.
 func (f *frames) receive() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	headers, payloads := messages(64, framePayload)
 	highest := uint64(0)
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(f.in), uintptr(unsafe.Pointer(unsafe.SliceData(headers))), uintptr(len(headers)), unix.MSG_WAITFORONE, 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(f.in),
+			uintptr(unsafe.Pointer(unsafe.SliceData(headers))), uintptr(len(headers)), unix.MSG_WAITFORONE, 0, 0)
 		switch {
 		case errno == 0:
 			for _, p := range payloads[:n] {

@@ -10,9 +10,9 @@ type goal struct {
 	measure string
 	of, to  string // a ratio, or with to empty the case of
 	figure  kind
-	least   bool // the bound is the least, otherwise the most
+	least   bool // the bound is a minimum, otherwise a maximum
 	bound   float64
-	aim     float64 // a further bound that is only shown, 0 for none
+	aim     float64 // a second bound that is only shown; 0: none
 }
 
 type kind uint8
@@ -136,7 +136,7 @@ var goals = []goal{
 	atMost("lacp-flaps", fast, theHighest, 0),
 }
 
-// verdict is what came of a goal.
+// verdict is the result of a goal.
 type verdict struct {
 	Measure string `json:"measure"`
 	Goal    string `json:"goal"`
@@ -166,7 +166,7 @@ func (g goal) judge(m *measure) verdict {
 		v.State = "met"
 	default:
 		v.State = "missed"
-		// A machine on which traffic has such gaps by itself cannot tell.
+		// Inconclusive on a machine whose traffic has such gaps without a cut.
 		if r := m.row(noCut); r != nil {
 			if calm := pick(r, g.figure); !g.holds(calm, g.bound) {
 				v.Reason = fmt.Sprintf("without a cut %s too", number(float64(calm)))
@@ -197,7 +197,7 @@ func pick(r *row, k kind) figure {
 	}
 }
 
-// why says what is missing.
+// why returns why a figure is missing.
 func (g goal) why(m *measure) string {
 	if m.Absent != "" {
 		return m.Absent

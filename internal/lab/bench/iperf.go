@@ -24,7 +24,7 @@ func (r *rig) serve(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r.defers(func() error {
+	r.deferClose(func() error {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		return nil
@@ -43,10 +43,10 @@ func (r *rig) serve(ctx context.Context) error {
 	}
 }
 
-// busyServer is what a client is told while the server has not finished with the one before, which has got its result.
+// busyServer is the error of a client whose server has not finished the test before.
 const busyServer = "the server is busy"
 
-// iperf returns what the receiver got, in Mbit/s. More arguments are iperf3's own.
+// iperf returns the receiver's Mbit/s. Further arguments are passed to iperf3.
 func (r *rig) iperf(ctx context.Context, d time.Duration, streams int, args ...string) (mbit float64, err error) {
 	for range 10 {
 		if mbit, err = r.iperfOnce(ctx, d, streams, args...); err == nil || !strings.Contains(err.Error(), busyServer) {
@@ -60,10 +60,11 @@ func (r *rig) iperf(ctx context.Context, d time.Duration, streams int, args ...s
 }
 
 func (r *rig) iperfOnce(ctx context.Context, d time.Duration, streams int, args ...string) (float64, error) {
-	// One that hangs is a turn without a figure.
+	// A hanging client is a turn without a figure.
 	ctx, cancel := context.WithTimeout(ctx, d+15*time.Second)
 	defer cancel()
-	args = append([]string{"-J", "-c", peerAddr.String(), "-t", strconv.Itoa(int(d.Seconds())), "-P", strconv.Itoa(streams)}, args...)
+	args = append([]string{"-J", "-c", peerAddr.String(), "-t", strconv.Itoa(int(d.Seconds())), "-P",
+		strconv.Itoa(streams)}, args...)
 	out, err := r.box.CommandContext(ctx, "iperf3", args...).Output()
 	var result struct {
 		Error string

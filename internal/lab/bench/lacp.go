@@ -24,28 +24,29 @@ func lacpTeam(n int) []string {
 	return args
 }
 
-// agreeing is a team of 802.3ad and who it agrees with.
-type agreeing struct {
+// lacpLink is an 802.3ad team and its partner.
+type lacpLink struct {
 	*rig
-	far   *lab.Host         // where the other ends of the cables are
-	ovs   *lab.OVS          // what runs there, or
+	far   *lab.Host         // at the other ends of the cables
+	ovs   *lab.OVS          // the partner, or
 	twin  *control.Client   // a team of peer
 	bonds map[string]string // of the switch, by NIC of box
 	all   []*lab.Cable      // of eth1, eth2, …
 	nics  []string
 }
 
-// withOVS joins box to an Open vSwitch by cables in groups of some, and peer to that. Each group is another partner.
+// withOVS connects box to an Open vSwitch by groups of cables, and peer to the switch. Each group is a bond of the
+// switch.
 //
 //	box  eth1 ── p1 ┐
 //	     eth2 ── p2 ├ Open vSwitch ── uplink ── eth1  peer
 //	     …          ┘
-func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *agreeing, err error) {
+func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *lacpLink, err error) {
 	r, err := b.newRig("lacp")
 	if err != nil {
 		return nil, err
 	}
-	a = &agreeing{rig: r, bonds: map[string]string{}}
+	a = &lacpLink{rig: r, bonds: map[string]string{}}
 	defer func() {
 		if err != nil {
 			b.close(r)
@@ -54,10 +55,11 @@ func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *agr
 	if a.far, err = lab.NewHost("lacp-switch"); err != nil {
 		return nil, err
 	}
-	r.defers(a.far.Close)
+	r.deferClose(a.far.Close)
 	var bonds []lab.OVSBond
 	for i, n := range groups {
-		bond := lab.OVSBond{Name: fmt.Sprintf("bond%d", i+1), Fast: true, System: fmt.Sprintf("02:00:00:00:0b:%02x", i+1)}
+		bond := lab.OVSBond{Name: fmt.Sprintf("bond%d", i+1), Fast: true,
+			System: fmt.Sprintf("02:00:00:00:0b:%02x", i+1)}
 		for range n {
 			nic, port := fmt.Sprintf("eth%d", len(a.nics)+1), fmt.Sprintf("p%d", len(a.nics)+1)
 			if err := a.cable(nic, port); err != nil {
@@ -77,20 +79,20 @@ func (b *bench) withOVS(ctx context.Context, path string, groups ...int) (a *agr
 	if a.ovs, err = lab.NewOVS(ctx, a.far, lab.OVSOptions{TSO: true}); err != nil {
 		return nil, err
 	}
-	r.defers(a.ovs.Close)
+	r.deferClose(a.ovs.Close)
 	if err := a.ovs.Bridge(ctx, "br0", bonds, "uplink"); err != nil {
 		return nil, err
 	}
 	return a, r.team(ctx, path, lacpTeam(len(a.nics))...)
 }
 
-// withTwin joins box to a team of peer by cables alone, which may be shaped.
-func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (a *agreeing, err error) {
+// withTwin connects box directly to a team of peer, by cables that may be shaped.
+func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (a *lacpLink, err error) {
 	r, err := b.newRig("lacp")
 	if err != nil {
 		return nil, err
 	}
-	a = &agreeing{rig: r, far: r.peer}
+	a = &lacpLink{rig: r, far: r.peer}
 	defer func() {
 		if err != nil {
 			b.close(r)
@@ -115,12 +117,12 @@ func (b *bench) withTwin(ctx context.Context, path string, n int, rate uint64) (
 		return nil, fmt.Errorf("nicteam %s in peer: %w: %s", strings.Join(args, " "), err, oneLine(out))
 	}
 	a.twin = control.NewClient(r.peer.Path("/run/nicteam"), teamName)
-	r.defers(func() error { a.twin.Close(); return nil })
+	r.deferClose(func() error { a.twin.Close(); return nil })
 	return a, r.team(ctx, path, lacpTeam(n)...)
 }
 
-// cable joins a NIC of box to a port, both of which see at once what becomes of the carrier: what is measured is the protocol.
-func (a *agreeing) cable(nic, port string) error {
+// cable connects a NIC of box to a port. Both see carrier changes at once, so that the protocol is measured.
+func (a *lacpLink) cable(nic, port string) error {
 	c, err := lab.NewCable(a.box, nic, a.far, port, lab.CableOptions{EagerCarrier: true})
 	if err != nil {
 		return err
@@ -130,7 +132,7 @@ func (a *agreeing) cable(nic, port string) error {
 	return nil
 }
 
-// distributing are the members of a team that send.
+// distributing returns the members of a team that distribute.
 func distributing(s *api.Status) (nics []string) {
 	for _, m := range s.Members {
 		if m.Distributing {
@@ -141,15 +143,15 @@ func distributing(s *api.Status) (nics []string) {
 	return nics
 }
 
-// uses waits until both ends send by exactly these NICs, and returns when that was seen.
-func (a *agreeing) uses(ctx context.Context, nics ...string) (at time.Time, err error) {
+// awaitMembers waits until both ends send by exactly these NICs, and returns when that was seen.
+func (a *lacpLink) awaitMembers(ctx context.Context, nics ...string) (at time.Time, err error) {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		s, err := a.client.Status(ctx)
 		if err != nil {
 			return at, err
 		}
 		ours := slices.Equal(distributing(s), nics)
-		theirs, err := a.farUses(ctx, nics)
+		theirs, err := a.farMembersAre(ctx, nics)
 		if err != nil {
 			return at, err
 		}
@@ -165,14 +167,14 @@ func (a *agreeing) uses(ctx context.Context, nics ...string) (at time.Time, err 
 	}
 }
 
-func (a *agreeing) farUses(ctx context.Context, nics []string) (bool, error) {
+func (a *lacpLink) farMembersAre(ctx context.Context, nics []string) (bool, error) {
 	if a.twin != nil {
 		s, err := a.twin.Status(ctx)
 		return err == nil && slices.Equal(distributing(s), nics), err
 	}
 	var used []string
 	for i, nic := range a.nics {
-		// Asked for by bond, once for each.
+		// One request a bond.
 		if i > 0 && a.bonds[nic] == a.bonds[a.nics[i-1]] {
 			continue
 		}
@@ -190,8 +192,8 @@ func (a *agreeing) farUses(ctx context.Context, nics []string) (bool, error) {
 	return slices.Equal(used, nics), nil
 }
 
-// each does something to the cables of NICs.
-func (a *agreeing) each(nics []string, do func(*lab.Cable) error) error {
+// forCables does something to the cables of NICs.
+func (a *lacpLink) forCables(nics []string, do func(*lab.Cable) error) error {
 	var errs []error
 	for i, nic := range a.nics {
 		if slices.Contains(nics, nic) {

@@ -13,9 +13,10 @@ import (
 	"nicteam/internal/lab"
 )
 
-// onTime looks at the partner's end of the wire for when LACPDUs come while the team's NICs carry all they can, both ways.
+// onTime measures at the partner's end when LACPDUs arrive while the team's NICs are fully loaded in both directions.
 func (b *bench) onTime(ctx context.Context) {
-	what := "802.3ad, 2 unlimited NICs under TCP, 8 streams each way, the partner (nicteam) wants a LACPDU each second: time between one and the next on the wire"
+	what := "802.3ad, 2 unlimited NICs under TCP, 8 streams each way, the partner (nicteam) wants a LACPDU " +
+		"each second: time between one and the next on the wire"
 	all := b.measure("lacp-pdu-gap", what+", median", "ms")
 	p99 := b.measure("lacp-pdu-gap-p99", "the same, 99th percentile", "ms")
 	for _, path := range []string{relay, fast} {
@@ -23,7 +24,7 @@ func (b *bench) onTime(ctx context.Context) {
 			for _, m := range []*measure{all, p99} {
 				m.add(path).Missing = err.Error()
 			}
-			b.say("%s: %s: not taken: %v", all.Name, path, err)
+			b.logf("%s: %s: not taken: %v", all.Name, path, err)
 		}
 	}
 }
@@ -34,7 +35,7 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 		return err
 	}
 	defer b.close(a.rig)
-	if _, err := a.uses(ctx, a.nics...); err != nil {
+	if _, err := a.awaitMembers(ctx, a.nics...); err != nil {
 		return err
 	}
 	out, err := lab.Load{From: a.box, To: a.peer, Address: peerAddr, Flows: 8}.Start(ctx)
@@ -55,9 +56,9 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 	if b.quick {
 		d = 6 * time.Second
 	}
-	var ears []*ear
+	var ears []*lacpCapture
 	for _, nic := range a.nics {
-		e, err := hear(a.peer, nic)
+		e, err := captureLACP(a.peer, nic)
 		if err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 	}
 	var gaps []float64
 	for _, e := range ears {
-		heard := e.heard()
+		heard := e.times()
 		for i := 1; i < len(heard); i++ {
 			gaps = append(gaps, milliseconds(heard[i].Sub(heard[i-1])))
 		}
@@ -83,21 +84,24 @@ func (b *bench) onTimeOf(ctx context.Context, path string, all, p99 *measure) er
 	row.set(0, median(gaps))
 	late.set(0, gaps[int(math.Ceil(0.99*float64(len(gaps))))-1])
 	sent, received := out.Rate().Less(from), in.Rate().Less(inFrom)
-	all.Notes = append(all.Notes, fmt.Sprintf("%s: %d gaps, the longest %s ms; %s Mbit/s out, %s in meanwhile", path, len(gaps), number(gaps[len(gaps)-1]),
-		number(float64(sent.Bytes)*8/sent.Took.Seconds()/1e6), number(float64(received.Bytes)*8/received.Took.Seconds()/1e6)))
-	b.say("%s %s", all.Name, all.Notes[len(all.Notes)-1])
-	return a.kept(ctx)
+	all.Notes = append(all.Notes, fmt.Sprintf("%s: %d gaps, the longest %s ms; %s Mbit/s out, %s in meanwhile",
+		path, len(gaps), number(gaps[len(gaps)-1]),
+		number(float64(sent.Bytes)*8/sent.Took.Seconds()/1e6),
+		number(float64(received.Bytes)*8/received.Took.Seconds()/1e6)))
+	b.logf("%s %s", all.Name, all.Notes[len(all.Notes)-1])
+	return a.checkDatapath(ctx)
 }
 
 // lacpFlows compares the throughput of a team of four shaped NICs with that of one NIC.
 func (b *bench) lacpFlows(ctx context.Context) {
 	const flows, rate = 32, 200_000_000
-	m := b.measure("lacp-32-flows", "802.3ad with a partner (nicteam): TCP, 32 flows from box over 4 NICs of 200 Mbit/s; 8 flows over one such NIC as it is, times 4", "Mbit/s").
+	m := b.measure("lacp-32-flows", "802.3ad with a partner (nicteam): TCP, 32 flows from box over 4 NICs "+
+		"of 200 Mbit/s; 8 flows over one such NIC as it is, times 4", "Mbit/s").
 		compare(team4, fourPlain).compare(fast4, fourPlain)
 	var all []contestant
 	add := func(name string, flows int, times float64, r *rig, err error) {
 		if err != nil {
-			b.say("%s cannot take part: %v", name, err)
+			b.logf("%s cannot take part: %v", name, err)
 		}
 		all = append(all, contestant{name: name, missing: err, take: func(ctx context.Context) ([]float64, error) {
 			got, err := b.load(r, flows).Measure(ctx, b.turn)
@@ -105,7 +109,7 @@ func (b *bench) lacpFlows(ctx context.Context) {
 				err = errors.New("nothing arrived")
 			}
 			if err == nil {
-				err = r.kept(ctx)
+				err = r.checkDatapath(ctx)
 			}
 			return []float64{times * float64(got.Bytes) * 8 / got.Took.Seconds() / 1e6}, err
 		}})
@@ -123,19 +127,20 @@ func (b *bench) lacpFlows(ctx context.Context) {
 			continue
 		}
 		defer b.close(a.rig)
-		_, err = a.uses(ctx, a.nics...)
+		_, err = a.awaitMembers(ctx, a.nics...)
 		add(team.name, flows, 1, a.rig, err)
 	}
-	b.turns(ctx, b.rounds, all, m)
+	b.interleave(ctx, b.rounds, all, m)
 }
 
-// flaps has the partner take down and up one link again and again, and looks at the other.
+// flaps sets one link of the partner down and up repeatedly, and measures the other.
 func (b *bench) flaps(ctx context.Context) {
-	m := b.measure("lacp-flaps", "802.3ad with Open vSwitch, 2 cables, one of which the partner takes down and up 200 times: how often the other one was not in use, at either end", "times")
+	m := b.measure("lacp-flaps", "802.3ad with Open vSwitch, 2 cables, one of which the partner takes down "+
+		"and up 200 times: how often the other one was not in use, at either end", "times")
 	for _, path := range []string{relay, fast} {
 		if err := b.flapsOf(ctx, path, m); err != nil {
 			m.add(path).Missing = err.Error()
-			b.say("%s: %s: not taken: %v", m.Name, path, err)
+			b.logf("%s: %s: not taken: %v", m.Name, path, err)
 		}
 	}
 }
@@ -146,7 +151,7 @@ func (b *bench) flapsOf(ctx context.Context, path string, m *measure) error {
 		return err
 	}
 	defer b.close(a.rig)
-	if _, err := a.uses(ctx, a.nics...); err != nil {
+	if _, err := a.awaitMembers(ctx, a.nics...); err != nil {
 		return err
 	}
 	const steady = "eth1"
@@ -191,8 +196,8 @@ func (b *bench) flapsOf(ctx context.Context, path string, m *measure) error {
 		if err != nil {
 			return 0, err
 		}
-		// The other one is none the worse for it.
-		_, err = a.uses(ctx, a.nics...)
+		// The other link must not be affected.
+		_, err = a.awaitMembers(ctx, a.nics...)
 		return float64(flaps), err
 	})
 	return nil

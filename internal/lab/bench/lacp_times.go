@@ -10,39 +10,40 @@ import (
 	"nicteam/internal/lab"
 )
 
-// agreed measures how long the two ends take to agree.
-func (b *bench) agreed(ctx context.Context) {
-	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have a carrier until both ends send by both", "ms")
+// negotiation measures how long the two ends take until they distribute.
+func (b *bench) negotiation(ctx context.Context) {
+	m := b.measure("lacp-agreed", "802.3ad, 2 NICs, LACPDUs each second: from the moment both cables have "+
+		"a carrier until both ends send by both", "ms")
 	for _, of := range []string{byOVS, byTwin} {
-		a, err := b.agreeingWith(ctx, of, 2)
+		a, err := b.negotiationWith(ctx, of, 2)
 		if err != nil {
 			m.add(of).Missing = err.Error()
-			b.say("%s: %s: not taken: %v", m.Name, of, err)
+			b.logf("%s: %s: not taken: %v", m.Name, of, err)
 			continue
 		}
 		b.repeat(ctx, b.few(5), of, m, func(ctx context.Context, _ int) (float64, error) {
-			if err := a.each(a.nics, (*lab.Cable).Cut); err != nil {
+			if err := a.forCables(a.nics, (*lab.Cable).Cut); err != nil {
 				return 0, err
 			}
-			if _, err := a.uses(ctx); err != nil {
+			if _, err := a.awaitMembers(ctx); err != nil {
 				return 0, err
 			}
-			// No end has said so much a moment ago that it may say nothing now.
+			// Neither end is still limited by its transmissions of before (802.1AX NTT limit).
 			if err := pause(ctx, quiet); err != nil {
 				return 0, err
 			}
-			if err := a.each(a.nics, (*lab.Cable).Mend); err != nil {
+			if err := a.forCables(a.nics, (*lab.Cable).Mend); err != nil {
 				return 0, err
 			}
 			plugged := time.Now()
-			at, err := a.uses(ctx, a.nics...)
+			at, err := a.awaitMembers(ctx, a.nics...)
 			return milliseconds(at.Sub(plugged)), err
 		})
 		b.close(a.rig)
 	}
 }
 
-func (b *bench) agreeingWith(ctx context.Context, whom string, n int) (a *agreeing, err error) {
+func (b *bench) negotiationWith(ctx context.Context, whom string, n int) (a *lacpLink, err error) {
 	if whom == byOVS {
 		a, err = b.withOVS(ctx, fast, n)
 	} else {
@@ -51,37 +52,38 @@ func (b *bench) agreeingWith(ctx context.Context, whom string, n int) (a *agreei
 	if err != nil {
 		return nil, err
 	}
-	if _, err = a.uses(ctx, a.nics...); err != nil {
+	if _, err = a.awaitMembers(ctx, a.nics...); err != nil {
 		b.close(a.rig)
 		return nil, err
 	}
 	return a, nil
 }
 
-// silence measures how long a partner is believed in that has fallen silent on one of two links, with its light on.
+// silence measures how long a member is used whose partner has stopped sending LACPDUs, with carrier.
 func (b *bench) silence(ctx context.Context) {
-	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last LACPDU that comes by one of them until nothing is sent by it any more", "ms")
+	m := b.measure("lacp-silence", "802.3ad with Open vSwitch, 2 cables, LACPDUs each second: from the last "+
+		"LACPDU that comes by one of them until nothing is sent by it any more", "ms")
 	if err := b.silenceOf(ctx, m); err != nil {
 		b.absent(err, m)
 	}
 }
 
 func (b *bench) silenceOf(ctx context.Context, m *measure) error {
-	a, err := b.agreeingWith(ctx, byOVS, 2)
+	a, err := b.negotiationWith(ctx, byOVS, 2)
 	if err != nil {
 		return err
 	}
 	defer b.close(a.rig)
-	e, err := hear(a.box, "eth2")
+	e, err := captureLACP(a.box, "eth2")
 	if err != nil {
 		return err
 	}
 	defer e.close()
 	b.repeat(ctx, b.few(5), byOVS, m, func(ctx context.Context, _ int) (float64, error) {
-		if _, err := a.uses(ctx, a.nics...); err != nil {
+		if _, err := a.awaitMembers(ctx, a.nics...); err != nil {
 			return 0, err
 		}
-		for since, began := len(e.heard()), time.Now(); len(e.heard()) == since; {
+		for since, began := len(e.times()), time.Now(); len(e.times()) == since; {
 			if time.Since(began) > 5*time.Second {
 				return 0, errors.New("no LACPDU was heard for 5s")
 			}
@@ -93,22 +95,27 @@ func (b *bench) silenceOf(ctx context.Context, m *measure) error {
 			return 0, err
 		}
 		defer a.all[1].SwallowFromB(false)
-		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *api.Status) bool { return slices.Equal(distributing(s), a.nics[:1]) }); err != nil {
+		if _, err := a.awaitStatus(ctx, "nothing is sent by eth2", func(s *api.Status) bool {
+			return slices.Equal(distributing(s), a.nics[:1])
+		}); err != nil {
 			return 0, err
 		}
-		at, heard := time.Now(), e.heard()
+		at, heard := time.Now(), e.times()
 		return milliseconds(at.Sub(heard[len(heard)-1])), nil
 	})
 	return nil
 }
 
-// changeOver takes one of two partners away under traffic.
+// changeOver removes one of two partners under traffic.
 func (b *bench) changeOver(ctx context.Context) {
-	m := b.measure("lacp-change-over", "802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's standstills", "ms")
+	m := b.measure("lacp-change-over",
+		"802.3ad with two partners of 2 cables each (Open vSwitch): all cables to the one that is used lose "+
+			"their carrier, 10000 frames/s from box to peer: longest gap from then on, without the machine's "+
+			"standstills", "ms")
 	for _, path := range []string{relay, fast} {
 		if err := b.changeOverOf(ctx, path, m); err != nil {
 			m.add(path).Missing = err.Error()
-			b.say("%s: %s: not taken: %v", m.Name, path, err)
+			b.logf("%s: %s: not taken: %v", m.Name, path, err)
 		}
 	}
 }
@@ -137,7 +144,7 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 				return false
 			}
 			for _, m := range s.Members {
-				// One that has just got its cable back waits first, as the standard has it.
+				// A link that has just come up waits first (wait_while_timer).
 				if !m.Distributing && (m.LACP == nil || m.LACP.Mux != "ATTACHED") {
 					return false
 				}
@@ -156,23 +163,26 @@ func (b *bench) changeOverOf(ctx context.Context, path string, m *measure) error
 			return 0, err
 		}
 		at := time.Now()
-		if err := a.each(used, (*lab.Cable).Cut); err != nil {
+		if err := a.forCables(used, (*lab.Cable).Cut); err != nil {
 			return 0, err
 		}
-		_, err = a.awaitStatus(ctx, "the other group is used", func(s *api.Status) bool { return slices.Equal(distributing(s), other) })
+		_, err = a.awaitStatus(ctx, "the other group is used", func(s *api.Status) bool {
+			return slices.Equal(distributing(s), other)
+		})
 		ours := time.Since(at)
 		if err == nil {
-			_, err = a.uses(ctx, other...)
+			_, err = a.awaitMembers(ctx, other...)
 		}
 		if err == nil {
 			err = pause(ctx, aftermath)
 		}
 		gap := stream.GapAfter(at, time.Now())
-		b.say("%s %s %d: from %v to %v: %v; box sends by them after %v", m.Name, path, i+1, used, other, gap, round(ours))
-		if err := a.each(used, (*lab.Cable).Mend); err != nil {
+		b.logf("%s %s %d: from %v to %v: %v; box sends by them after %v", m.Name, path, i+1, used, other, gap,
+			round(ours))
+		if err := a.forCables(used, (*lab.Cable).Mend); err != nil {
 			return 0, err
 		}
 		return milliseconds(gap.Net), err
 	})
-	return a.kept(ctx)
+	return a.checkDatapath(ctx)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	// First of all: a copy of this program may be a stage of isolation, or the witness.
+	// First: a copy of this program may be a stage of isolation, or the witness.
 	code, done, err := lab.Isolate()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "error: %v\n", err)
@@ -65,7 +65,7 @@ func parse(args []string) (options, error) {
 	if o.only, err = regexp.Compile(*only); err != nil {
 		return o, fmt.Errorf("-only: %w", err)
 	}
-	// Hosts' commands are found by path, whatever their working directory.
+	// Hosts' commands run in other working directories.
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return o, err
 	}

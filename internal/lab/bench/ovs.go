@@ -9,14 +9,14 @@ import (
 	"nicteam/internal/lab"
 )
 
-// openVSwitch has box's eth1 and eth2 in an active-backup bond of Open vSwitch's user-space (netdev)
-// datapath, and the address on the bridge.
+// openVSwitch puts box's eth1 and eth2 into an active-backup bond of Open vSwitch's user-space (netdev) datapath, and
+// the address on the bridge.
 func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 	o, err := lab.NewOVS(ctx, r.box, lab.OVSOptions{TSO: tso})
 	if err != nil {
 		return err
 	}
-	r.defers(o.Close)
+	r.deferClose(o.Close)
 	if err := o.Set(ctx,
 		"add-br", "br0",
 		"--", "set", "bridge", "br0", "datapath_type=netdev", "other_config:hwaddr=02:00:00:00:05:01",
@@ -24,14 +24,14 @@ func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 		"--", "set", "port", "bond0", "other_config:bond-primary=eth1"); err != nil {
 		return fmt.Errorf("open vswitch: %w", err)
 	}
-	// The bridge has a MAC of its own and the NICs answer for no address but their own, which they do not
-	// have: otherwise the kernel would take in each frame a second time.
+	// The bridge has a MAC of its own and the NICs have no address: otherwise the kernel would receive each frame
+	// twice.
 	if err := r.box.Sysctl("ipv4/conf/all/arp_ignore", "1"); err != nil {
 		return err
 	}
 	if !tso {
-		// Without the virtio header it neither learns that a checksum is still to be computed nor takes a
-		// super-frame, so peer has to send finished frames.
+		// Without virtio headers it supports neither unfinished checksums nor super-frames, so peer must send finished
+		// frames.
 		if err := noTransmitOffload(r.peer, "eth1"); err != nil {
 			return err
 		}
@@ -42,13 +42,13 @@ func (r *rig) openVSwitch(ctx context.Context, tso bool) error {
 	if err := r.box.SetAddr("br0", boxCIDR); err != nil {
 		return err
 	}
-	if err := r.await(ctx); err != nil {
+	if err := r.awaitPing(ctx); err != nil {
 		return fmt.Errorf("open vswitch: %w; its log ends: %s", err, oneLine([]byte(o.Log())))
 	}
 	return nil
 }
 
-// noTransmitOffload has a NIC's host compute checksums and segment.
+// noTransmitOffload makes a NIC's host compute checksums and segment.
 func noTransmitOffload(h *lab.Host, nic string) error {
 	err := h.Do(func() error {
 		e, err := ethtool.NewEthtool()
@@ -57,7 +57,8 @@ func noTransmitOffload(h *lab.Host, nic string) error {
 		}
 		defer e.Close()
 		return e.Change(nic, map[string]bool{
-			"tx-checksum-ip-generic": false, "tx-tcp-segmentation": false, "tx-tcp6-segmentation": false, "tx-generic-segmentation": false,
+			"tx-checksum-ip-generic": false, "tx-tcp-segmentation": false, "tx-tcp6-segmentation": false,
+			"tx-generic-segmentation": false,
 		})
 	})
 	if err != nil {

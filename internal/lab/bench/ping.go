@@ -16,7 +16,7 @@ import (
 	"nicteam/internal/lab"
 )
 
-// pinger sends ICMP echo requests; the peer's kernel answers, so no program of the peer's is in the way.
+// pinger sends ICMP echo requests, which the peer's kernel answers.
 type pinger struct {
 	fd   int
 	to   unix.Sockaddr
@@ -60,7 +60,7 @@ func (p *pinger) once(wait time.Duration) (time.Duration, bool) {
 		}
 		tv := unix.NsecToTimeval(left.Nanoseconds())
 		if tv.Sec == 0 && tv.Usec == 0 {
-			tv.Usec = 1 // zero would be for ever
+			tv.Usec = 1 // zero means no timeout
 		}
 		if err := unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 			return 0, false
@@ -102,8 +102,8 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// ping sends requests for a time, each an interval after the answer to the one before. Without an interval that
-// is a flood ping.
+// ping sends requests for a time, each an interval after the answer to the one before. Without an interval it is a
+// flood ping.
 func ping(ctx context.Context, from *lab.Host, to netip.Addr, d, interval time.Duration) (lab.RoundTrips, error) {
 	var out lab.RoundTrips
 	p, err := newPinger(from, to)

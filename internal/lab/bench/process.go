@@ -40,8 +40,8 @@ func resident(pid int) (now, most float64, err error) {
 	return now, most, nil
 }
 
-// cpuTime returns what a process's threads have run. The kernel keeps nanoseconds a thread; the process's
-// own figure is in ticks of 10 ms, too coarse for one that idles.
+// cpuTime returns the CPU time of a process's threads. The kernel counts nanoseconds a thread; the figure of the
+// process is in ticks of 10 ms, too coarse for an idle process.
 func cpuTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
@@ -66,7 +66,7 @@ func cpuTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// busy returns how much of all CPUs' time programs took for a while, in percent.
+// busy returns the percentage of all CPUs' time that programs used during d.
 func busy(ctx context.Context, d time.Duration) (float64, error) {
 	was, err := cpuTicks()
 	if err == nil {
@@ -111,7 +111,7 @@ func cpuTicks() (ticks [8]float64, err error) {
 	return ticks, nil
 }
 
-// idle measures a team of two NICs through which nothing goes.
+// idle measures a team of two NICs without traffic.
 func (b *bench) idle(ctx context.Context) {
 	cpu := b.measure("idle-cpu", "time that the process of a team of 2 takes of one CPU while nothing is sent", "%")
 	rss := b.measure("rss-idle", "its memory (VmRSS)", "MB")
@@ -120,7 +120,7 @@ func (b *bench) idle(ctx context.Context) {
 			for _, m := range []*measure{cpu, rss} {
 				m.add(path).Missing = err.Error()
 			}
-			b.say("idle: %s: not taken: %v", path, err)
+			b.logf("idle: %s: not taken: %v", path, err)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func (b *bench) idleOf(ctx context.Context, path string, cpu, rss *measure) erro
 	}
 	st, err := r.client.Status(ctx)
 	if err == nil {
-		// What follows a start, such as announcements, is over by then.
+		// Announcements after the start are over by then.
 		err = pause(ctx, 2*time.Second)
 	}
 	if err != nil {
@@ -161,9 +161,10 @@ func (b *bench) idleOf(ctx context.Context, path string, cpu, rss *measure) erro
 	return nil
 }
 
-// create measures how long it takes until a new team forwards.
+// create measures how long a new team takes until it forwards.
 func (b *bench) create(ctx context.Context) {
-	m := b.measure("create", "from the call of nicteam create with two NICs until it has returned and an echo was answered through the team", "ms")
+	m := b.measure("create", "from the call of nicteam create with two NICs until it has returned and an "+
+		"echo was answered through the team", "ms")
 	r, err := b.switched("create", network{nics: 2})
 	if err != nil {
 		b.absent(err, m)
@@ -187,7 +188,8 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 		}
 		defer p.close()
 		start := time.Now()
-		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--datapath", path, "--no-persist"); err != nil {
+		if err := r.nicteam(ctx, "create", teamName, "eth1", "eth2", "--mode", "active-backup", "--datapath",
+			path, "--no-persist"); err != nil {
 			return 0, err
 		}
 		returned := time.Since(start)
@@ -202,12 +204,14 @@ func (b *bench) createOf(ctx context.Context, r *rig, path string, m *measure) {
 		}
 		took := time.Since(start)
 		if tries > 0 {
-			m.Notes = append(m.Notes, fmt.Sprintf("%s: create returned after %v, %d echoes before the answered one were lost", path, returned.Round(time.Millisecond), tries))
+			m.Notes = append(m.Notes,
+				fmt.Sprintf("%s: create returned after %v, %d echoes before the answered one were lost", path,
+					returned.Round(time.Millisecond), tries))
 		}
 		if err := r.nicteam(ctx, "delete", teamName); err != nil {
 			return 0, err
 		}
-		return milliseconds(took), r.await(ctx)
+		return milliseconds(took), r.awaitPing(ctx)
 	})
 }
 

@@ -38,7 +38,8 @@ type report struct {
 }
 
 func newReport(ctx context.Context, o options) *report {
-	r := &report{Schema: "nicteam.bench/v1", Time: time.Now(), CPUs: runtime.NumCPU(), Rounds: o.rounds, Turn: int64(o.turn), Warnings: []string{}}
+	r := &report{Schema: "nicteam.bench/v1", Time: time.Now(), CPUs: runtime.NumCPU(), Rounds: o.rounds,
+		Turn: int64(o.turn), Warnings: []string{}}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		r.Kernel = unix.ByteSliceToString(u.Release[:])
@@ -93,8 +94,10 @@ func (r *report) save(path string) error {
 // print writes the table.
 func (r *report) print(w io.Writer) {
 	load, _, _ := strings.Cut(r.Load, " ")
-	fmt.Fprintf(w, "%s · %s · iperf3: %s\nLinux %s · %d CPUs · load before %s, others busy before %s %%, after %s %% · %d rounds of %v turns · took %v\n\n",
-		r.Nicteam, r.OpenVSwitch, r.IPerf, r.Kernel, r.CPUs, load, number(float64(r.BusyBefore)), number(float64(r.BusyAfter)), r.Rounds, time.Duration(r.Turn), time.Duration(r.Took).Round(time.Second))
+	fmt.Fprintf(w, "%s · %s · iperf3: %s\nLinux %s · %d CPUs · load before %s, others busy before %s %%, after %s %% "+
+		"· %d rounds of %v turns · took %v\n\n",
+		r.Nicteam, r.OpenVSwitch, r.IPerf, r.Kernel, r.CPUs, load, number(float64(r.BusyBefore)),
+		number(float64(r.BusyAfter)), r.Rounds, time.Duration(r.Turn), time.Duration(r.Took).Round(time.Second))
 	var table bytes.Buffer
 	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "measure\tunit\tmedians (lowest–highest)\tratios")
@@ -139,7 +142,8 @@ func (r *report) print(w io.Writer) {
 	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, v := range r.Goals {
 		count[v.State]++
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.State, v.Measure, v.Goal, number(float64(v.Got)), strings.TrimSpace(v.Aim+" "+v.Reason))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", v.State, v.Measure, v.Goal, number(float64(v.Got)),
+			strings.TrimSpace(v.Aim+" "+v.Reason))
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "\ngoals: %d met, %d missed, %d not taken\n", count["met"], count["missed"], count["not taken"])
@@ -151,8 +155,9 @@ func (r *report) print(w io.Writer) {
 // String is the case as the table shows it.
 func (r *row) String() string {
 	name := r.Name + strings.Repeat(" ", max(0, 10-utf8.RuneCountInString(r.Name)))
-	if len(r.Samples.known()) == 0 {
+	if len(r.Samples.sortedKnown()) == 0 {
 		return fmt.Sprintf("%s not taken: %s", name, r.Missing)
 	}
-	return fmt.Sprintf("%s %8s (%s–%s)", name, number(float64(r.Median)), number(float64(r.Lowest)), number(float64(r.Highest)))
+	return fmt.Sprintf("%s %8s (%s–%s)", name, number(float64(r.Median)), number(float64(r.Lowest)),
+		number(float64(r.Highest)))
 }

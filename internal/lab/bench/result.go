@@ -14,18 +14,18 @@ type measure struct {
 	Cases  []*row   `json:"cases"`
 	Ratios []*ratio `json:"ratios,omitempty"`
 	Notes  []string `json:"notes,omitempty"`
-	// Absent says why nothing was taken.
+	// Absent: why there are no rows.
 	Absent string `json:"absent,omitempty"`
 }
 
-// row is what one contestant reached.
+// row are the figures of one contestant.
 type row struct {
 	Name    string  `json:"name"`
 	Median  figure  `json:"median"`
 	Lowest  figure  `json:"lowest"`
 	Highest figure  `json:"highest"`
 	Samples figures `json:"samples"` // by round; null where a turn gave none
-	// Missing says why there is none, or none any more.
+	// Missing: why figures are missing.
 	Missing string `json:"missing,omitempty"`
 
 	failed int
@@ -39,7 +39,7 @@ type ratio struct {
 	Samples figures `json:"samples"`
 }
 
-// figure is NaN where there is none, which JSON shows as null.
+// figure is NaN if there is none, in JSON null.
 type figure float64
 
 func (f figure) MarshalJSON() ([]byte, error) {
@@ -51,8 +51,8 @@ func (f figure) MarshalJSON() ([]byte, error) {
 
 type figures []figure
 
-// known are the figures that there are, sorted.
-func (fs figures) known() []float64 {
+// sortedKnown returns the figures that are not NaN, sorted.
+func (fs figures) sortedKnown() []float64 {
 	var out []float64
 	for _, f := range fs {
 		if !math.IsNaN(float64(f)) {
@@ -63,7 +63,7 @@ func (fs figures) known() []float64 {
 	return out
 }
 
-func (fs figures) median() float64 { return median(fs.known()) }
+func (fs figures) median() float64 { return median(fs.sortedKnown()) }
 
 // median is NaN of nothing.
 func median(sorted []float64) float64 {
@@ -101,7 +101,7 @@ func (r *row) set(round int, f float64) {
 	r.Samples = append(r.Samples, figure(f))
 }
 
-// fail notes a turn without a figure; two of them end the contestant's part in the measure.
+// fail records a turn without a figure; two of them end the contestant's part in the measure.
 func (r *row) fail(round int, err error) {
 	r.set(round, math.NaN())
 	if r.failed++; r.failed == 2 {
@@ -109,10 +109,10 @@ func (r *row) fail(round int, err error) {
 	}
 }
 
-// finish computes what follows from the samples.
+// finish computes medians and ratios of the samples.
 func (m *measure) finish() {
 	for _, r := range m.Cases {
-		known := r.Samples.known()
+		known := r.Samples.sortedKnown()
 		r.Median = figure(median(known))
 		r.Lowest, r.Highest = figure(math.NaN()), figure(math.NaN())
 		if len(known) > 0 {
@@ -130,7 +130,7 @@ func (m *measure) finish() {
 	}
 }
 
-// compare asks for ratios of one contestant to others.
+// compare adds ratios of one contestant to others.
 func (m *measure) compare(of string, to ...string) *measure {
 	for _, t := range to {
 		m.Ratios = append(m.Ratios, &ratio{Of: of, To: t})

@@ -159,7 +159,8 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 	}
 	var out bytes.Buffer
 	r.print(&out)
-	for _, want := range []string{"ovs        not taken: not installed", "not taken: no namespaces", "goals: 0 met, 0 missed, 4 not taken"} {
+	for _, want := range []string{"ovs        not taken: not installed", "not taken: no namespaces",
+		"goals: 0 met, 0 missed, 4 not taken"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, out.String())
 		}

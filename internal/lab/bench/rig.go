@@ -25,8 +25,8 @@ var (
 	peerAddr          = netip.MustParseAddr("10.9.0.2")
 )
 
-// unfiltered cables are what rates are measured on: the lab's filter is a program with each frame, where a real NIC has
-// a circuit. What LACP takes is measured on cables that filter.
+// Rates are measured on unfiltered cables: the lab's receive filter runs a program for each frame, which a real NIC
+// does in hardware. LACP is measured on cables that filter.
 var unfiltered = lab.CableOptions{HardwareA: lab.Hardware{NoFilter: true}, HardwareB: &lab.Hardware{NoFilter: true}}
 
 // rig is two hosts: box, whose NICs are measured, and peer.
@@ -38,13 +38,13 @@ type rig struct {
 	client    *control.Client
 	undo      []func() error
 	binary    string
-	path      string // the data path that the team is to have
+	path      string // the data path that the team must have
 
 	serving  bool  // iperf3's server runs
-	noServer error // why not
+	noServer error // why it does not
 }
 
-func (r *rig) defers(f func() error) { r.undo = append(r.undo, f) }
+func (r *rig) deferClose(f func() error) { r.undo = append(r.undo, f) }
 
 // Close ends what runs in the hosts and removes them.
 func (r *rig) Close() error {
@@ -61,15 +61,15 @@ func (b *bench) newRig(name string) (r *rig, err error) {
 	if r.box, err = lab.NewHost(name); err != nil {
 		return nil, err
 	}
-	r.defers(r.box.Close)
+	r.deferClose(r.box.Close)
 	if r.peer, err = lab.NewHost(name + "-peer"); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	r.defers(r.peer.Close)
+	r.deferClose(r.peer.Close)
 	return r, nil
 }
 
-// direct cables box to peer: eth1 of box has an address, further NICs have only a cable to peer.
+// direct connects box to peer: eth1 of box has an address, further NICs have only a cable to peer.
 //
 //	box  eth1 ──── eth1  peer
 //	     eth2 ──── eth2
@@ -92,15 +92,15 @@ func (b *bench) direct(name string, nics int) (*rig, error) {
 	return r, nil
 }
 
-// network says how switched joins box and peer.
+// network describes the network of switched.
 type network struct {
 	nics  int
-	rates []uint64 // bit/s of box's NICs, both ways; the last counts for the others too, none is no limit
-	lag   bool     // the switch knows box's NICs as one static group
-	crowd int      // how many more hosts the switch has; with any there is IPv6 too
+	rates []uint64 // bit/s of box's NICs, both directions; the last counts for the others too; empty: no limit
+	lag   bool     // the switch has a static LAG of box's NICs
+	crowd int      // further hosts on the switch; with any there is IPv6 too
 }
 
-// switched joins box to a switch, and that to peer.
+// switched connects box to a switch, and the switch to peer.
 //
 //	box  eth1 ─┐
 //	     eth2 ─┼─ switch ── eth1  peer
@@ -121,7 +121,7 @@ func (r *rig) wire(name string, n network) error {
 	if err != nil {
 		return err
 	}
-	r.defers(sw.Close)
+	r.deferClose(sw.Close)
 	var ports []string
 	for i := range n.nics {
 		nic, port := fmt.Sprintf("eth%d", i+1), fmt.Sprintf("p%d", i+1)
@@ -148,7 +148,7 @@ func (r *rig) wire(name string, n network) error {
 		if err != nil {
 			return err
 		}
-		r.defers(h.Close)
+		r.deferClose(h.Close)
 		if _, err := lab.NewCable(sw, fmt.Sprintf("c%d", i+1), h, "eth1", unfiltered); err != nil {
 			return err
 		}
@@ -165,17 +165,17 @@ func (r *rig) wire(name string, n network) error {
 	return r.peer.SetAddr("eth1", peerCIDR)
 }
 
-// plain uses eth1 as it is.
+// plain uses eth1 without a team.
 func (r *rig) plain(ctx context.Context) error {
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
-	return r.await(ctx)
+	return r.awaitPing(ctx)
 }
 
-// team gives eth1 the address and has nicteam make a team of NICs with a data path, as a user would.
+// team gives eth1 the address and runs nicteam create with a data path, as a user would.
 func (r *rig) team(ctx context.Context, path string, args ...string) error {
-	// No peer need answer yet: a switch that knows a group may answer by another NIC of it.
+	// No peer answers yet: a switch with a LAG may answer by another NIC of it.
 	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return err
 	}
@@ -184,12 +184,13 @@ func (r *rig) team(ctx context.Context, path string, args ...string) error {
 	}
 	r.path = path
 	r.client = control.NewClient(r.box.Path("/run/nicteam"), teamName)
-	r.defers(func() error { r.client.Close(); return nil })
-	return r.await(ctx)
+	r.deferClose(func() error { r.client.Close(); return nil })
+	return r.awaitPing(ctx)
 }
 
-// kept returns an error where the team has not the data path that is measured, as it goes back to the relay by itself.
-func (r *rig) kept(ctx context.Context) error {
+// checkDatapath returns an error if the team has another data path than the measured one: it may fall back to the
+// relay.
+func (r *rig) checkDatapath(ctx context.Context) error {
 	if r.client == nil {
 		return nil
 	}
@@ -216,8 +217,8 @@ func oneLine(b []byte) string {
 	return strings.Join(strings.Fields(string(bytes.TrimSpace(b))), " ")
 }
 
-// await waits until peer answers box.
-func (r *rig) await(ctx context.Context) error {
+// awaitPing waits until peer answers box.
+func (r *rig) awaitPing(ctx context.Context) error {
 	p, err := newPinger(r.box, peerAddr)
 	if err != nil {
 		return err
@@ -236,7 +237,7 @@ func (r *rig) await(ctx context.Context) error {
 	}
 }
 
-// awaitStatus waits until the team's status is as wanted.
+// awaitStatus waits until holds is true for the team's status.
 func (r *rig) awaitStatus(ctx context.Context, what string, holds func(*api.Status) bool) (*api.Status, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		s, err := r.client.Status(ctx)

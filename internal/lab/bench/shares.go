@@ -10,15 +10,16 @@ import (
 	"nicteam/internal/lab"
 )
 
-// shares kills one of six members of a round-robin team and looks at what the others carry.
+// shares cuts one of six members of a round-robin team and measures the shares of the others.
 func (b *bench) shares(ctx context.Context) {
-	m := b.measure("dead-of-six", "round-robin, one of 6 members without a carrier: the share of frames of the survivor that carries least, and of the one that carries most", "%")
+	m := b.measure("dead-of-six", "round-robin, one of 6 members without a carrier: the share of frames of "+
+		"the survivor that carries least, and of the one that carries most", "%")
 	for _, path := range []string{relay, fast} {
 		if err := b.sharesOf(ctx, path, m); err != nil {
 			for _, of := range []string{" least", " most"} {
 				m.add(path + of).Missing = err.Error()
 			}
-			b.say("%s: %s: not taken: %v", m.Name, path, err)
+			b.logf("%s: %s: not taken: %v", m.Name, path, err)
 		}
 	}
 }
@@ -35,7 +36,9 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 	const dead = "eth3"
 	err = r.lines[2].Cut()
 	if err == nil {
-		_, err = r.awaitStatus(ctx, dead+" is down", func(s *api.Status) bool { return member(s, dead).State == "down" })
+		_, err = r.awaitStatus(ctx, dead+" is down", func(s *api.Status) bool {
+			return member(s, dead).State == "down"
+		})
 	}
 	if err != nil {
 		return err
@@ -47,7 +50,7 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 			return err
 		}
 		low, high = append(low, l), append(high, h)
-		b.say("%s: %s %s–%s %%", m.Name, path, number(l), number(h))
+		b.logf("%s: %s %s–%s %%", m.Name, path, number(l), number(h))
 	}
 	for _, s := range []struct {
 		name    string
@@ -58,10 +61,10 @@ func (b *bench) sharesOf(ctx context.Context, path string, m *measure) error {
 			row.set(i, f)
 		}
 	}
-	return r.kept(ctx)
+	return r.checkDatapath(ctx)
 }
 
-// share sends for a time and returns the least and the greatest part of a survivor, in percent.
+// share sends for a time and returns the smallest and the largest share of a remaining member, in percent.
 func (r *rig) share(ctx context.Context, d time.Duration, dead string) (least, most float64, err error) {
 	before, err := r.client.Status(ctx)
 	if err != nil {

@@ -21,7 +21,8 @@ const commandLine = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic"
 // pairs of virtio NICs are joined two by two, so that a test can lay as many cables.
 const pairs = 4
 
-// virtioNICs are QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware would.
+// virtioNICs are QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware
+// would.
 func virtioNICs() (args []string) {
 	for pair := range byte(pairs) {
 		for end := range byte(2) {
@@ -34,7 +35,8 @@ func virtioNICs() (args []string) {
 	return args
 }
 
-// boot runs a machine until it switches itself off, with its report read by r. What the kernel wrote is in the console file.
+// boot runs a machine until it switches itself off, with its report read by r. What the kernel wrote is in the console
+// file.
 func boot(ctx context.Context, k kernel, image, console string, limit time.Duration, r *reader) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -53,7 +53,8 @@ func readCPIO(t *testing.T, b []byte) map[string]string {
 func TestCPIO(t *testing.T) {
 	root := t.TempDir()
 	want := map[string]string{"dir": "40755 ", "dir/sub": "40755 ", "link": "120777 dir/b"}
-	for name, text := range map[string]string{"a": "", "dir/b": "1", "dir/bb": "12", "dir/bbb": "123", "dir/bbbb": "1234", "dir/sub/a long name": "12345"} {
+	for name, text := range map[string]string{"a": "", "dir/b": "1", "dir/bb": "12", "dir/bbb": "123",
+		"dir/bbbb": "1234", "dir/sub/a long name": "12345"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,8 @@ func TestCPIO(t *testing.T) {
 }
 
 func TestParseLDD(t *testing.T) {
-	const out = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n\tlost.so => not found\n"
+	const out = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 " +
+		"(0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n\tlost.so => not found\n"
 	want := []string{"/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"}
 	if d := cmp.Diff(want, parseLDD(out)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

@@ -59,7 +59,8 @@ func prepare() (*os.File, error) {
 		if err := os.MkdirAll(m.at, 0o755); err != nil && !errors.Is(err, os.ErrPermission) {
 			return nil, fmt.Errorf("mount %s: %w", m.at, err)
 		}
-		if err := unix.Mount(m.kind, m.at, m.kind, 0, m.options); err != nil && m.kind != "securityfs" && m.kind != "tracefs" {
+		if err := unix.Mount(m.kind, m.at, m.kind, 0, m.options); err != nil && m.kind != "securityfs" &&
+			m.kind != "tracefs" {
 			return nil, fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
@@ -71,11 +72,13 @@ func prepare() (*os.File, error) {
 		return out, err
 	}
 	// Descriptors that udev or systemd make on other machines.
-	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1",
+		"stderr": "fd/2"} {
 		_ = os.Symlink(to, "/dev/"+name)
 	}
 	os.Clearenv()
-	for k, v := range map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/tmp", "LANG": "C.UTF-8"} {
+	for k, v := range map[string]string{"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/tmp",
+		"LANG": "C.UTF-8"} {
 		os.Setenv(k, v)
 	}
 	lo, err := netlink.LinkByName("lo")
@@ -132,7 +135,8 @@ func perform(out *os.File) error {
 	if err := unix.Uname(&uts); err != nil {
 		return err
 	}
-	tell(out, event{Kind: kindKernel, Text: unix.ByteSliceToString(uts.Release[:]) + " " + unix.ByteSliceToString(uts.Version[:])})
+	tell(out, event{Kind: kindKernel, Text: unix.ByteSliceToString(uts.Release[:]) + " " +
+		unix.ByteSliceToString(uts.Version[:])})
 	b, err := os.ReadFile("/" + taskFile)
 	if err != nil {
 		return err

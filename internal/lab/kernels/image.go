@@ -14,7 +14,8 @@ import (
 var merged = []string{"bin", "sbin", "lib", "lib64"}
 
 // places are the directories in which the tests make files or mounts.
-var places = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam", "var/lib/nicteam", "var/tmp", "run/nicteam"}
+var places = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam", "var/lib/nicteam", "var/tmp",
+	"run/nicteam"}
 
 // texts are files that have to be there.
 var texts = map[string]string{
@@ -140,7 +141,8 @@ func (c content) writeTasks(root string) error {
 	for _, s := range c.Suites {
 		// A test runs in its package's directory, as go test has it, and finds testdata there and beside it.
 		dir := filepath.Join("/tests", s.Package)
-		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"), filepath.Join(root, dir, s.name()+".test")); err != nil {
+		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"),
+			filepath.Join(root, dir, s.name()+".test")); err != nil {
 			return err
 		}
 		tasks = append(tasks, task{

@@ -27,8 +27,8 @@ var unpacked = []string{
 	"./lib/modules/*/kernel/arch",
 }
 
-// fetchKernel finds the kernel to boot. given is a kernel image, whose modules are then below modules; a kernel
-// package in a file; or empty for the package that apt has by that name, or its first dependency if it has no kernel itself.
+// fetchKernel finds the kernel to boot. given is a kernel image, whose modules are then below modules; a kernel package
+// in a file; or empty for the package that apt has by that name, or its first dependency if it has no kernel itself.
 func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	switch {
 	case strings.HasSuffix(given, ".deb"):

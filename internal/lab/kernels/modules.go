@@ -9,22 +9,25 @@ import (
 	"strings"
 )
 
-// wanted are the modules that the tests may need. The kernel loads them by itself when a device, a queue or a
-// filter of that kind is made, as on any machine; only tun and what drives the virtio NICs are loaded by the guest, as udev does.
+// wanted are the modules that the tests may need. The kernel loads them by itself when a device, a queue or a filter of
+// that kind is made, as on any machine; only tun and what drives the virtio NICs are loaded by the guest, as udev does.
 var wanted = []string{
 	"tun", "virtio_pci", "virtio_net",
 	"veth", "bridge", "dummy", "bonding", "macvlan", "macvtap", "vxlan", "8021q", "team", "vrf", "ifb", "netdevsim",
 	"sch_ingress", "sch_tbf", "sch_htb", "sch_netem", "sch_fq_codel", "sch_fq",
 	"cls_bpf", "cls_u32", "cls_matchall", "act_mirred", "act_gact", "act_police",
-	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq", "nft_chain_nat", "nf_conntrack_netlink", "nf_conntrack_ftp", "nft_dup_netdev", "nft_fwd_netdev",
+	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq",
+	"nft_chain_nat", "nf_conntrack_netlink", "nf_conntrack_ftp", "nft_dup_netdev", "nft_fwd_netdev",
 	"nft_compat", "xt_MASQUERADE",
-	"overlay", "packet_diag", "inet_diag", "udp_diag", "tcp_diag", "crc32c_generic", "libcrc32c", "af_packet", "ip_tunnel",
+	"overlay", "packet_diag", "inet_diag", "udp_diag", "tcp_diag", "crc32c_generic", "libcrc32c", "af_packet",
+	"ip_tunnel",
 }
 
 // A moduleSet is modules that the guest gets.
 type moduleSet struct {
-	Files   []string // below the modules' directory
-	Missing []string // wanted, and neither a file nor built in: this kernel has no such thing, or has it by another name
+	Files []string // below the modules' directory
+	// wanted, and neither a file nor built in: this kernel has no such thing, or has it by another name
+	Missing []string
 }
 
 // findModules collects the wanted modules of a kernel and those on which they depend.
@@ -47,7 +50,7 @@ func findModules(k kernel) (moduleSet, error) {
 		return s, err
 	}
 	inKernel := map[string]bool{}
-	for _, l := range strings.Fields(string(builtin)) {
+	for l := range strings.FieldsSeq(string(builtin)) {
 		inKernel[moduleName(l)] = true
 	}
 	seen := map[string]bool{}

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// An event is what the guest itself says between the lines of the tests: a line of JSON after a byte that no test writes.
+// An event is what the guest itself says between the lines of the tests: a line of JSON after a byte that no test
+// writes.
 type event struct {
 	Kind    string
 	Text    string  `json:",omitempty"`

@@ -50,7 +50,8 @@ func TestVerdict(t *testing.T) {
 		{"switched off between packages", []any{kernelRuns, began, ok, ended}, "ended before"},
 		{"package that never ran", []any{kernelRuns, done}, "failed on 6.1.0-1-amd64: internal/a"},
 		{"no test", []any{kernelRuns, began, "testing: warning: no tests to run\nPASS\n", ended, done}, "internal/a"},
-		{"failed test", []any{kernelRuns, began, "=== RUN   TestX\n    a_test.go:1: no\n--- FAIL: TestX (0.01s)\nFAIL\n", bad, done}, "internal/a"},
+		{"failed test", []any{kernelRuns, began,
+			"=== RUN   TestX\n    a_test.go:1: no\n--- FAIL: TestX (0.01s)\nFAIL\n", bad, done}, "internal/a"},
 		{"failed test and a good code", []any{kernelRuns, began, "--- FAIL: TestX (0.01s)\n", ended, done}, "failed"},
 		{"panic", []any{kernelRuns, began, ok + "panic: test timed out\n", bad, done}, "internal/a"},
 		{"trouble", []any{kernelRuns, event{Kind: kindTrouble, Text: "mount /sys: no"}, done}, "mount /sys: no"},
@@ -69,9 +70,11 @@ func TestWhatIsShown(t *testing.T) {
 	bad := ended
 	bad.Code, bad.Text = 1, "exit status 1"
 	r := spoken(t, kernelRuns, began,
-		"=== RUN   TestGood\n    a_test.go:1: words of no interest\n--- PASS: TestGood (0.01s)\n    --- PASS: TestGood/part (0.01s)\n",
+		"=== RUN   TestGood\n    a_test.go:1: words of no interest\n--- PASS: TestGood (0.01s)\n    --- PASS: "+
+			"TestGood/part (0.01s)\n",
 		"=== RUN   TestLacks\n    a_test.go:2: needs tea\n--- SKIP: TestLacks (0.00s)\n",
-		"=== RUN   TestBad\r\n=== RUN   TestBad/one\n    a_test.go:3: is 1, want 2\n--- FAIL: TestBad (0.02s)\n    --- FAIL: TestBad/one (0.01s)\nFAIL\n",
+		"=== RUN   TestBad\r\n=== RUN   TestBad/one\n    a_test.go:3: is 1, want 2\n--- FAIL: TestBad (0.02s)\n "+
+			"   --- FAIL: TestBad/one (0.01s)\nFAIL\n",
 		bad, done)
 	want := strings.TrimPrefix(`
 kernel 6.1.0-1-amd64 #1 SMP

@@ -9,8 +9,9 @@ import (
 var example = suite{
 	Package: "internal/a",
 	Only:    []string{"TestA", "TestB"},
-	Left:    []left{{Why: "old", Below: "6.2", Tests: []string{"TestB"}}, {Why: "slow", Tests: []string{"TestC/^(one|two)$"}}},
-	Quick:   []string{"TestA"},
+	Left: []left{{Why: "old", Below: "6.2", Tests: []string{"TestB"}},
+		{Why: "slow", Tests: []string{"TestC/^(one|two)$"}}},
+	Quick: []string{"TestA"},
 }
 
 func TestArguments(t *testing.T) {
@@ -20,9 +21,12 @@ func TestArguments(t *testing.T) {
 		run           string
 		want          []string
 	}{
-		{name: "new", release: "6.18.44", want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestC$/^(one|two)$"}},
-		{name: "old", release: "6.1.0-56-amd64", want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
-		{name: "older", release: "5.10.0", quick: true, want: []string{"-test.run=^TestA$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
+		{name: "new", release: "6.18.44", want: []string{"-test.run=^TestA$|^TestB$",
+			"-test.skip=^TestC$/^(one|two)$"}},
+		{name: "old", release: "6.1.0-56-amd64",
+			want: []string{"-test.run=^TestA$|^TestB$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
+		{name: "older", release: "5.10.0", quick: true,
+			want: []string{"-test.run=^TestA$", "-test.skip=^TestB$|^TestC$/^(one|two)$"}},
 		{name: "by hand", release: "6.1.0", quick: true, run: "X", want: []string{"-test.run=X"}},
 	}
 	for _, tt := range tests {

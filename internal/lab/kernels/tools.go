@@ -10,8 +10,10 @@ import (
 
 // programs are what the tests start, the shell's included. Those marked with a question mark may be missing.
 var programs = []string{
-	"sh", "cat", "cp", "echo", "env", "false", "head", "kill?", "ls", "mkdir", "mv", "pwd", "rm", "seq", "sleep", "sort", "stat",
-	"tail", "timeout", "touch", "true", "uname", "wc", "grep", "sed", "setsid", "setpriv", "mount", "umount", "dmesg", "lsmod", "modprobe",
+	"sh", "cat", "cp", "echo", "env", "false", "head", "kill?", "ls", "mkdir", "mv", "pwd", "rm", "seq", "sleep",
+	"sort", "stat",
+	"tail", "timeout", "touch", "true", "uname", "wc", "grep", "sed", "setsid", "setpriv", "mount", "umount",
+	"dmesg", "lsmod", "modprobe",
 	"sysctl", "ip", "tc", "bridge", "nft", "ethtool", "ping", "strace?", "bpftool?",
 }
 
@@ -62,7 +64,8 @@ func look(name string) (string, error) {
 // libraries asks the loader what a program loads.
 func libraries(path string) ([]string, error) {
 	out, err := exec.Command("ldd", path).CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && strings.Contains(string(out), "not a dynamic executable") {
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) &&
+		strings.Contains(string(out), "not a dynamic executable") {
 		return nil, nil
 	}
 	if err != nil {

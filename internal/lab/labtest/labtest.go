@@ -51,7 +51,8 @@ func Root(t testing.TB) {
 		lacks(t, "needs root: run it as root, for example: sudo env PATH=$PATH go test ./...")
 	}
 	if !lab.Inside() {
-		lacks(t, "needs private namespaces: give the package func TestMain(m *testing.M) { labtest.Main(m) } and allow unshare")
+		lacks(t, "needs private namespaces: give the package func TestMain(m *testing.M) { labtest.Main(m) "+
+			"} and allow unshare")
 	}
 }
 
