@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/frame"
 )
 
-// TestBackIsAnnounced: who was told to reach an address of ours by another NIC learns that it is at its own again.
+// TestBackIsAnnounced: peers that hold another NIC's MAC for an address learn its own again.
 func TestBackIsAnnounced(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -45,7 +45,7 @@ func TestBackIsAnnounced(t *testing.T) {
 	}
 }
 
-// listen opens a packet socket on a NIC; the function it returns gives the frames that have come.
+// listen opens a packet socket on a NIC and returns a function that reads the received frames.
 func listen(t *testing.T, nic string) func() [][]byte {
 	t.Helper()
 	all := uint16(unix.ETH_P_ALL)<<8 | uint16(unix.ETH_P_ALL)>>8
