@@ -10,7 +10,7 @@ import (
 )
 
 // TestRestoreMAC sets a wrong MAC before the adapter comes up, so that the kernel forms IPv6 addresses of it.
-func TestPutBackMAC(t *testing.T) {
+func TestRestoreMAC(t *testing.T) {
 	const right, wrong = frame.MAC(0x0200_0000_0042), frame.MAC(0x06dd_0000_0007)
 	w := newWorld(t)
 	adapter := index(t, "na") // a link with carrier

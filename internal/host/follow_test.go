@@ -107,8 +107,8 @@ func TestFollowerTells(t *testing.T) {
 	}
 }
 
-// TestLookAfterDown: the adapter gets back what it lost by going down, however fast, and not what somebody removed.
-func TestLookAfterDown(t *testing.T) {
+// TestSyncAfterDown: the adapter gets back what it lost by going down, however fast, and not what somebody removed.
+func TestSyncAfterDown(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	must(t, h.Begin())
@@ -173,8 +173,8 @@ func TestLookAfterDown(t *testing.T) {
 	}
 }
 
-// TestSettle ends a team right after its adapter went down and up, before any Sync, and while it is down.
-func TestSettle(t *testing.T) {
+// TestSyncBeforeEnd ends a team right after its adapter went down and up, before any Sync, and while it is down.
+func TestSyncBeforeEnd(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad")
@@ -279,8 +279,8 @@ func TestCameWhileDown(t *testing.T) {
 	}
 }
 
-// TestLateIsJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to that.
-func TestLateIsJournalledFirst(t *testing.T) {
+// TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to that.
+func TestArrivalsAreJournalledFirst(t *testing.T) {
 	for n := 0; ; n++ {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")

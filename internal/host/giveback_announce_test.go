@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// TestBackIsAnnounced: peers that hold another NIC's MAC for an address learn its own again.
-func TestBackIsAnnounced(t *testing.T) {
+// TestGiveBackIsAnnounced: peers that hold another NIC's MAC for an address learn its own again.
+func TestGiveBackIsAnnounced(t *testing.T) {
 	w := newWorld(t)
 	run(t,
 		"ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb; ip "+

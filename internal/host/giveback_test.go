@@ -48,9 +48,9 @@ func reach(t *testing.T, address string) (nic string) {
 	return nic
 }
 
-// TestLenderCannotCarry ends teams whose MAC donor has lost its NIC or cable, by delete and by Restore: addresses,
+// TestDonorWithoutLink ends teams whose MAC donor has lost its NIC or cable, by delete and by Restore: addresses,
 // routes and what depends on them are on the other NIC.
-func TestLenderCannotCarry(t *testing.T) {
+func TestDonorWithoutLink(t *testing.T) {
 	ends := map[string]func(*world, *Host) (Restored, error){
 		"delete": func(_ *world, h *Host) (Restored, error) {
 			out, err := h.ReleaseAll(nil)
@@ -505,9 +505,9 @@ func TestLostWhileDown(t *testing.T) {
 	}
 }
 
-// TestHeirChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends on
+// TestInheritorChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends on
 // one NIC.
-func TestHeirChanges(t *testing.T) {
+func TestInheritorChanges(t *testing.T) {
 	for n := 1; ; n += 2 {
 		w := newWorld(t)
 		h := w.open(nil)

@@ -235,8 +235,8 @@ func TestNoAdvertisements(t *testing.T) {
 	}
 }
 
-// TestRoutesOfADeadLender ends a team whose MAC donor has no link: the NIC with a link learns what the adapter knows.
-func TestRoutesOfADeadLender(t *testing.T) {
+// TestRoutesOfADonorWithoutLink ends a team whose MAC donor has no link: the NIC with a link learns what the adapter knows.
+func TestRoutesOfADonorWithoutLink(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
 	r := newRouter(t, 1, "fd0a::/64")

@@ -154,8 +154,8 @@ func TestRouteOrigins(t *testing.T) {
 	}
 }
 
-// TestRivalsKeepTheirOrder takes over one of two NICs in a subnet: the order of their routes stays.
-func TestRivalsKeepTheirOrder(t *testing.T) {
+// TestRouteOrderStays takes over one of two NICs in a subnet: the order of their routes stays.
+func TestRouteOrderStays(t *testing.T) {
 	for _, order := range [][2]string{{"na", "nc"}, {"nc", "na"}} {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev "+order[0]+"; ip addr add 10.9.0.2/24 dev "+order[1])

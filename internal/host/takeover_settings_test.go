@@ -83,9 +83,9 @@ func allSettings(nic string, carriedOnly bool) map[string]string {
 	return all
 }
 
-// TestPolicy changes every sysctl of the MAC donor: the adapter has all before it comes up, and the NIC after the
+// TestCopySettings changes every sysctl of the MAC donor: the adapter has all before it comes up, and the NIC after the
 // give-back, even if it lost them in between.
-func TestPolicy(t *testing.T) {
+func TestCopySettings(t *testing.T) {
 	for _, c := range []struct{ name, meanwhile string }{
 		{"", "true"},
 		{"too small an MTU for IPv6", "ip link set na mtu 1000; ip link set na mtu 1400"},

@@ -325,9 +325,9 @@ func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	}
 }
 
-// TestHeirOfATeamWithoutAddresses: later config of the adapter goes to a NIC whose own addresses never moved; it has
+// TestInheritorWithUnmovedAddresses: later config of the adapter goes to a NIC whose own addresses never moved; it has
 // both.
-func TestHeirOfATeamWithoutAddresses(t *testing.T) {
+func TestInheritorWithUnmovedAddresses(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254")
 	h := w.open(nil)
