@@ -77,7 +77,7 @@ func TestRatesGolden(t *testing.T) {
 	}
 }
 
-// TestTotals: usual reasons are told from zero on, others when there are some, and members count since they joined.
+// TestTotals: expected reasons are shown from zero on, others when not zero; members count since they joined.
 func TestTotals(t *testing.T) {
 	s := &sample{members: []sampledMember{{id: 0, name: "eth1"}}}
 	m := &s.counters.Members[0]

@@ -41,7 +41,9 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 			asked := cmd.Flags().Changed("listen")
 			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
 				if !asked || listen != scrapesAt {
-					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(), given[0]), Why: "the figures are those of all teams", Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
+					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(),
+						given[0]), Why: "the figures are those of all teams",
+						Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
 				}
 				listen = given[0]
 			}
@@ -104,13 +106,18 @@ func (a *app) serveMetrics(address string) error {
 	a.stream = true
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(), Fix: "take an address of this host and a port that is free", Err: err}
+		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(),
+			Fix: "take an address of this host and a port that is free", Err: err}
 	}
 	log := a.log(slog.LevelInfo)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) { log.Debug("no answer", "team", name, "err", err) }), log))
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) {
+		log.Debug("no answer", "team", name, "err", err)
+	}), log))
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
+		WriteTimeout: 30 * time.Second,
+		IdleTimeout:  2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	log.Info("scrapes are answered", "at", "http://"+l.Addr().String()+"/metrics")
@@ -132,7 +139,8 @@ func scrapeAddress(text string) (string, error) {
 	host, port, err := net.SplitHostPort(text)
 	n, e := strconv.ParseUint(port, 10, 16)
 	if err != nil || e != nil {
-		return "", &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text), Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
+		return "", &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text),
+			Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
 	}
 	if host == "" {
 		host = "127.0.0.1"

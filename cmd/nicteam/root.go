@@ -52,7 +52,8 @@ the one command to run.`,
 	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "answer for what is asked before a change, such as filters of others that stop applying")
+	f.BoolVarP(&a.yes, "yes", "y", false,
+		"answer for what is asked before a change, such as filters of others that stop applying")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
@@ -83,7 +84,8 @@ func (a *app) resolveDirs() error {
 		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
 			wd, err := os.Getwd()
 			if err != nil {
-				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
+				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(),
+					Fix: "give directories that begin with a slash", Err: err}
 			}
 			*p.dir = wd + "/" + *p.dir
 		}
@@ -96,7 +98,8 @@ func unknownVerb(cmd *cobra.Command, word string) error {
 	for _, c := range cmd.Root().Commands() {
 		verbs = append(append(verbs, c.Name()), c.Aliases...)
 	}
-	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word),
+		Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.
@@ -114,8 +117,8 @@ func (a *app) welcome() error {
 	return nil
 }
 
-// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
-// container; those with a link first.
+// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what
+// stands for it in a container; those with a link first.
 func proposal(nics []api.ListedNIC) []string {
 	rank := func(n api.ListedNIC) int {
 		switch {

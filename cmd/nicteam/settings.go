@@ -38,7 +38,8 @@ func settingFlags(cmd *cobra.Command) {
 			f.String(name, "", settingHelp(s))
 		}
 		if len(s.Words) > 0 {
-			_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
+			_ = cmd.RegisterFlagCompletionFunc(name,
+				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	f.SortFlags = false
@@ -146,7 +147,8 @@ func settingTopic(s *settings.Setting) string {
 			ways = append(ways, "nicteam set TEAM "+s.Key+"="+value)
 		}
 		if !s.NoFile {
-			ways = append(ways, "--"+flagName(s)+" "+value, "NICTEAM_"+strings.ToUpper(s.Key)+"="+value, s.Key+": "+value+"  (file)")
+			ways = append(ways, "--"+flagName(s)+" "+value, "NICTEAM_"+strings.ToUpper(s.Key)+"="+value,
+				s.Key+": "+value+"  (file)")
 		}
 	}
 	text += "\n  " + strings.Join(ways, "\n  ")

@@ -73,21 +73,21 @@ func TestAttachBeforeIsolation(t *testing.T) {
 				c, err := h.Attach(index, ebpf.AttachTCXIngress, verdict(t, "passes", pass))
 				must(t, err)
 				must(t, h.Isolate(index))
-				if !hears(t) {
+				if !answersARP(t) {
 					t.Error("what our program passed was dropped")
 				}
 				must(t, c.Close())
 				must(t, c.Close())
-				if hears(t) {
+				if answersARP(t) {
 					t.Error("the isolation went with our program")
 				}
 				c, err = h.Attach(index, ebpf.AttachTCXIngress, verdict(t, "leaves", next))
 				must(t, err)
-				if hears(t) {
+				if answersARP(t) {
 					t.Error("what our program left to the next was not dropped")
 				}
 				must(t, h.Unisolate(index))
-				if !hears(t) {
+				if !answersARP(t) {
 					t.Error("what our program left to the next was dropped without isolation")
 				}
 				must(t, c.Close())
@@ -177,8 +177,8 @@ func attachVerdict(h *Host, index int, at ebpf.AttachType) (io.Closer, error) {
 	return h.Attach(index, at, p)
 }
 
-// takeUp is the beginning of another process of the team: it knows the journal only.
-func takeUp(_ *world, h *Host) error {
+// nextProcess is the beginning of another process of the team: it knows the journal only.
+func nextProcess(_ *world, h *Host) error {
 	h.hooks = tchook.New(h.rt, h.log, h.hooks.Options)
 	return h.Begin()
 }
@@ -391,12 +391,12 @@ func TestKilledWithPrograms(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			kernelHas(t, m)
 			w := newWorld(t)
-			w.furnish()
+			w.configure()
 			before := snapshot(t)
 			kill := func() {
 				t.Helper()
 				c := exec.Command(self)
-				c.Env = append(os.Environ(), victimVariable+"="+w.dir+" -1 "+string(m))
+				c.Env = append(os.Environ(), crashVariable+"="+w.dir+" -1 "+string(m))
 				if out, err := c.CombinedOutput(); err == nil || c.ProcessState.Exited() {
 					t.Fatalf("the process was not killed: %v\n%s", err, out)
 				}
@@ -464,7 +464,7 @@ func TestCapabilities(t *testing.T) {
 					defer l.Close()
 				}
 				c := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,"+tt.caps, self)
-				c.Env = append(os.Environ(), victimVariable+"="+w.dir+" -1 "+string(m))
+				c.Env = append(os.Environ(), crashVariable+"="+w.dir+" -1 "+string(m))
 				out, _ := c.CombinedOutput()
 				if c.ProcessState.Exited() != (tt.want != "") || !strings.Contains(string(out), tt.want) {
 					t.Errorf("%v, want %q:\n%s", c.ProcessState, tt.want, out)

@@ -115,8 +115,8 @@ func TestBacklogDeath(t *testing.T) {
 	for n := 1; ; n++ {
 		ts := newTeams(t, 1000)
 		h := ts.open("a")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := h.RaiseBacklog()
 		if err == nil {
 			_, err = h.Finish()

@@ -281,7 +281,7 @@ func (f *Follower) handleLink(m rtnl.Message, index int) {
 		f.notify(AdapterLink)
 	case f.members[index]:
 		f.notify(MemberLink)
-	case f.uppers[index].index != 0 || f.standsOnUpper(m.Body):
+	case f.uppers[index].index != 0 || f.isOnUpper(m.Body):
 		f.notify(UpperLink | OtherLink)
 	default:
 		f.notify(OtherLink)
@@ -305,8 +305,8 @@ func (f *Follower) noteRemoval(m rtnl.Message) {
 // maxRemoved bounds the removed addresses that are kept between two calls of Sync.
 const maxRemoved = 64
 
-// standsOnUpper reports whether the link of an event is on top of the adapter or of an upper link.
-func (f *Follower) standsOnUpper(body []byte) (yes bool) {
+// isOnUpper reports whether the link of an event is on top of the adapter or of an upper link.
+func (f *Follower) isOnUpper(body []byte) (yes bool) {
 	if len(body) < rtnl.LinkHeaderLen {
 		return false
 	}

@@ -33,7 +33,7 @@ func (h *Host) BypassedFilters(members []string, adapter string) (found []string
 			continue
 		}
 		h.mu.Lock()
-		others := h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress)
+		others := h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXIngress)
 		h.mu.Unlock()
 		for _, who := range others {
 			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))

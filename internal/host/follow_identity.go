@@ -72,7 +72,7 @@ func (h *Host) RecordAdapterName(index int) error {
 	if err != nil {
 		return err
 	}
-	names := h.lenderNames(nil)
+	names := h.adoptedNames(nil)
 	for _, m := range j.State.Members {
 		for _, r := range m.Rules {
 			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)

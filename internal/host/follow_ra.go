@@ -69,7 +69,7 @@ func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, of, ok := h.journal.State.LentByKernel(a)
+		was, of, ok := h.journal.State.FormedAddress(a)
 		if !ok {
 			continue
 		}

@@ -89,7 +89,7 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Unlock()
 
 	at := rtnl.BootTime()
-	have, err = f.h.belongings(f.adapter)
+	have, err = f.h.linkConfig(f.adapter)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -143,7 +143,7 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	tell := func(what string, err error) {
+	report := func(what string, err error) {
 		if err != nil {
 			lost = append(lost, what+": "+rtnl.RootCause(err).Error())
 			return
@@ -157,7 +157,7 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 			rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD),
+		report(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD),
 			a.Name))
 	}
 	all, err := h.rt.LinkRoutes(adapter)
@@ -174,13 +174,13 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 		if taken[rtnl.RouteKeyOf(r)] {
 			continue // somebody has set another one since
 		}
-		tell(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
+		report(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
 	}
 	for _, n := range rtnl.Except(was.Neighbours, have.Neighbours, rtnl.NeighbourID) {
-		tell("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
+		report("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
 	}
 	for _, n := range rtnl.Except(was.Proxies, have.Proxies, rtnl.NeighbourID) {
-		tell("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
+		report("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -247,8 +247,8 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	return j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: inheritor.No, Config: &new})
 }
 
-// belongings reads a link's addresses, static routes, permanent neighbours and proxy entries.
-func (h *Host) belongings(index int) (b journal.Config, err error) {
+// linkConfig reads a link's addresses, static routes, permanent neighbours and proxy entries.
+func (h *Host) linkConfig(index int) (b journal.Config, err error) {
 	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err

@@ -104,7 +104,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 // collectMembers finds the members that get something back.
 func (b *giveBack) collectMembers() {
 	for _, m := range b.j.State.Members {
-		if m.Away || m.Left && !m.Lent && !m.LeftDown {
+		if m.Away || m.Left && !m.ConfigOnAdapter && !m.LeftDown {
 			continue
 		}
 		l, n, err := b.h.memberLink(m)

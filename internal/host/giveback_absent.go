@@ -19,7 +19,7 @@ import (
 func (h *Host) finishJournal(j *journal.Journal) error {
 	left := journal.State{Begin: j.State.Begin, Ended: true}
 	for _, m := range j.State.Members {
-		if !m.NeedsRestore() && !m.Lent || !m.HadConfig() {
+		if !m.NeedsRestore() && !m.ConfigOnAdapter || !m.HadConfig() {
 			continue
 		}
 		if _, _, err := h.memberLink(m); m.Away || errors.Is(err, ErrNoNIC) {

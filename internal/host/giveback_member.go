@@ -129,7 +129,7 @@ func (h *Host) restoreResetSettings(r *member) error {
 	)
 }
 
-// giveLinkLocals restores link-local addresses. Those set by hand leave the adapter, unless another member lent it the
+// giveLinkLocals restores link-local addresses. Those set by hand leave the adapter, unless another member has the
 // same.
 func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
@@ -139,7 +139,7 @@ func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 			return err
 		}
 		for _, a := range want {
-			if r.was.IsKernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+			if r.was.IsKernelLinkLocal(a) || adapter.Index == 0 || b.onAdapterFromAnother(r, a) {
 				continue
 			}
 			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
@@ -150,8 +150,8 @@ func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	return nil
 }
 
-// lentByAnother reports whether the adapter also has the address from another member.
-func (b *giveBack) lentByAnother(r *member, a rtnl.Object) bool {
+// onAdapterFromAnother reports whether the adapter also has the address from another member.
+func (b *giveBack) onAdapterFromAnother(r *member, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
 		return m != r.was && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
@@ -296,7 +296,7 @@ func (b *giveBack) unisolate() error {
 			}
 			errs = append(errs, err)
 		}
-		if err := hooks.Admit(l, j); err != nil {
+		if err := hooks.Unisolate(l, j); err != nil {
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}

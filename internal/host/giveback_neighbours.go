@@ -89,9 +89,9 @@ func (b *giveBack) restoreProxies(inheritor *member) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.State.Members,
+		kept := slices.ContainsFunc(b.j.State.Members,
 			func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
-		if lent || inheritor == nil {
+		if kept || inheritor == nil {
 			continue
 		}
 		if err := give(n, inheritor); err != nil {

@@ -73,7 +73,7 @@ func (b *giveBack) standInFor(m *journal.MemberState, family byte) *member {
 	if to := b.started[memberFamily{m, family}]; to != nil && to.canCarry(family) {
 		return to
 	}
-	if r != nil && (r.hasLink || !m.Up) || r == nil && !slices.Contains(b.absent, m) || !b.lentAny(m) {
+	if r != nil && (r.hasLink || !m.Up) || r == nil && !slices.Contains(b.absent, m) || !b.hasConfigOnAdapter(m) {
 		return nil
 	}
 	inheritor := b.inheritor(family)
@@ -123,8 +123,8 @@ func (b *giveBack) findStarted() error {
 	return nil
 }
 
-// lentAny reports whether config of the member is on the adapter.
-func (b *giveBack) lentAny(m *journal.MemberState) bool {
+// hasConfigOnAdapter reports whether config of the member is on the adapter.
+func (b *giveBack) hasConfigOnAdapter(m *journal.MemberState) bool {
 	return m.Adopted || slices.ContainsFunc(b.adapterAddresses,
 		func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
 }
@@ -202,7 +202,7 @@ func (b *giveBack) goesToNIC(a rtnl.Object) bool {
 // them. A NIC that can forms SLAAC addresses itself.
 func (b *giveBack) giveInheritedAddresses() error {
 	var errs []error
-	told := map[memberFamily]bool{}
+	noted := map[memberFamily]bool{}
 	var wait journal.Config // of the first absent NIC
 	for _, a := range b.teamAddresses() {
 		m, to := b.ownerOf(a), b.targetOf(a)
@@ -227,8 +227,8 @@ func (b *giveBack) giveInheritedAddresses() error {
 		}
 		if m != nil {
 			b.notef("%s of %s goes to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.whyNotBack(m))
-			if l := (memberFamily{m, a.Family()}); !told[l] {
-				told[l] = true
+			if l := (memberFamily{m, a.Family()}); !noted[l] {
+				noted[l] = true
 				b.noteSettings(l, to)
 			}
 		}

@@ -332,7 +332,7 @@ func TestNewerJournal(t *testing.T) {
 // TestOlderJournal restores from a journal as the first version wrote it.
 func TestOlderJournal(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
@@ -405,8 +405,8 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 		h := w.open(nil)
 		must(t, takeover(w, h))
 		run(t, "ip link set pna down")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := finish(w, h)
 		h.Close()
 		if *where == "" {
@@ -438,8 +438,8 @@ func TestDeathWhileAddressesWait(t *testing.T) {
 		h := w.open(nil)
 		must(t, takeover(w, h))
 		run(t, "ip addr add 10.9.0.7/24 dev "+teamName+"; ip link del na; ip link del nb")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := finish(w, h)
 		h.Close()
 		if *where == "" {
@@ -516,7 +516,7 @@ func TestHeirChanges(t *testing.T) {
 		must(t, takeover(w, h))
 		h.Close()
 		run(t, "ip addr add 10.50.0.1/24 dev team0; ip link set pna down")
-		at, where := dieAt(n)
+		at, where := crashAt(n)
 		h = w.open(at)
 		_, err := h.Restore()
 		h.Close()

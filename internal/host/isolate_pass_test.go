@@ -67,8 +67,8 @@ func datagram(from, to string, port uint16) (ethertype uint16, b []byte) {
 	return unix.ETH_P_IPV6, append(b, udp...)
 }
 
-// mouth sends frames from the other end of a NIC. Closing such a socket takes long, so there is one.
-func mouth(t *testing.T, from string) func([]byte) {
+// sender sends frames from the other end of a NIC. Closing such a socket takes long, so there is one.
+func sender(t *testing.T, from string) func([]byte) {
 	t.Helper()
 	index, err := interfaceIndex(from)
 	must(t, err)
@@ -81,10 +81,10 @@ func mouth(t *testing.T, from string) func([]byte) {
 	}
 }
 
-// ears is a socket, and how to tell how much it has heard since the last question.
-type ears int
+// listener is a socket, and how to tell how much it has heard since the last question.
+type listener int
 
-func (e ears) heard() int {
+func (e listener) received() int {
 	n, b := 0, make([]byte, 2048)
 	for {
 		if _, _, err := unix.Recvfrom(int(e), b, unix.MSG_DONTWAIT); err != nil {
@@ -94,18 +94,18 @@ func (e ears) heard() int {
 	}
 }
 
-func packetEars(t *testing.T, index int, protocol uint16) ears {
+func packetListener(t *testing.T, index int, protocol uint16) listener {
 	t.Helper()
 	p := protocol<<8 | protocol>>8
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
 	t.Cleanup(func() { unix.Close(fd) })
 	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: p, Ifindex: index}))
-	return ears(fd)
+	return listener(fd)
 }
 
-// udpEars listen at a port, of one NIC if it is named.
-func udpEars(t *testing.T, at unix.Sockaddr, nic string) ears {
+// udpListener listen at a port, of one NIC if it is named.
+func udpListener(t *testing.T, at unix.Sockaddr, nic string) listener {
 	t.Helper()
 	family := unix.AF_INET
 	if _, ok := at.(*unix.SockaddrInet6); ok {
@@ -119,17 +119,17 @@ func udpEars(t *testing.T, at unix.Sockaddr, nic string) ears {
 		must(t, unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, nic))
 	}
 	must(t, unix.Bind(fd, at))
-	return ears(fd)
+	return listener(fd)
 }
 
-// hush waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets
+// waitForLast waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets
 // that hear it.
-func hush(t *testing.T, last ears) {
+func waitForLast(t *testing.T, last listener) {
 	t.Helper()
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(last), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
 		t.Fatalf("the last frame does not come: %v", err)
 	}
-	last.heard()
+	last.received()
 }
 
 // TestIsolationPasses sends what is a NIC's own business to one that is isolated, by each method, and what is not.
@@ -153,20 +153,20 @@ func TestIsolationPasses(t *testing.T) {
 			must(t, isolateNamed(h, "na"))
 			n, err := h.nic("na")
 			must(t, err)
-			say := mouth(t, "pna")
-			last := packetEars(t, n.Index, 0x88b6)
-			expect := func(what string, e ears, want int, frame []byte) {
+			say := sender(t, "pna")
+			last := packetListener(t, n.Index, 0x88b6)
+			expect := func(what string, e listener, want int, frame []byte) {
 				t.Helper()
-				e.heard()
+				e.received()
 				say(frame)
 				say(rawFrame("02:00:00:00:00:01", nil, 0x88b6, nil))
-				hush(t, last)
-				if got := e.heard(); got != want {
+				waitForLast(t, last)
+				if got := e.received(); got != want {
 					t.Errorf("%s: heard %d, want %d", what, got, want)
 				}
 			}
 			for name, protocol := range nicsOwn {
-				e := packetEars(t, n.Index, protocol)
+				e := packetListener(t, n.Index, protocol)
 				for _, dst := range []string{"01:80:c2:00:00:0e", n.MAC.String(), "ff:ff:ff:ff:ff:ff"} {
 					expect(name+" to "+dst, e, 1, rawFrame(dst, nil, protocol, []byte{3}))
 				}
@@ -178,8 +178,8 @@ func TestIsolationPasses(t *testing.T) {
 			}
 
 			any4 := &unix.SockaddrInet4{Port: 68}
-			here, anywhere, packets := udpEars(t, any4, "na"), udpEars(t, any4, ""),
-				packetEars(t, n.Index, unix.ETH_P_IP)
+			here, anywhere, packets := udpListener(t, any4, "na"), udpListener(t, any4, ""),
+				packetListener(t, n.Index, unix.ETH_P_IP)
 			for _, c := range []struct {
 				what, mac, to        string
 				here, anywhere, seen int
@@ -203,10 +203,10 @@ func TestIsolationPasses(t *testing.T) {
 				}
 			}
 			p, b := datagram("10.9.0.254", "255.255.255.255", 69)
-			other := udpEars(t, &unix.SockaddrInet4{Port: 69}, "na")
+			other := udpListener(t, &unix.SockaddrInet4{Port: 69}, "na")
 			expect("another port", other, 0, rawFrame("ff:ff:ff:ff:ff:ff", nil, p, b))
 			expect("another port, socket for packets", packets, 0, rawFrame("ff:ff:ff:ff:ff:ff", nil, p, b))
-			packets6 := packetEars(t, n.Index, unix.ETH_P_IPV6)
+			packets6 := packetListener(t, n.Index, unix.ETH_P_IPV6)
 			p, b = datagram("fe80::1", "fe80::2", 546)
 			expect("DHCPv6, socket for packets", packets6, 1, rawFrame(n.MAC.String(), nil, p, b))
 			p, b = datagram("fe80::1", "fe80::2", 547)

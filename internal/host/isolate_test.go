@@ -23,8 +23,8 @@ func farEnd(t *testing.T) {
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", "peer").Run() })
 }
 
-// hears reports whether the host's own stack answers ARP for what it is asked by the peer.
-func hears(t *testing.T) bool {
+// answersARP reports whether the host's own stack answers ARP for what it is asked by the peer.
+func answersARP(t *testing.T) bool {
 	t.Helper()
 	run(t, "ip -n peer neigh flush dev pna")
 	// The kernel of the peer asks three times at most, which takes 300 ms; one answer is enough.
@@ -65,13 +65,13 @@ func TestIsolation(t *testing.T) {
 			must(t, err)
 			n, err := h.nic("na")
 			must(t, err)
-			if !hears(t) {
+			if !answersARP(t) {
 				t.Fatal("the peer gets no answer before isolation")
 			}
 			must(t, h.Isolate(n.Index))
 			must(t, h.Isolate(n.Index))
 			sees := sniff(t, n.Index)
-			if hears(t) {
+			if answersARP(t) {
 				t.Error("the host's stack answers in spite of isolation")
 			}
 			if !sees() {
@@ -79,7 +79,7 @@ func TestIsolation(t *testing.T) {
 			}
 			must(t, h.Unisolate(n.Index))
 			must(t, h.Unisolate(n.Index))
-			if !hears(t) {
+			if !answersARP(t) {
 				t.Error("the host's stack does not answer after isolation")
 			}
 			_, err = h.Finish()

@@ -36,7 +36,7 @@ func (h *Host) openJournal() error {
 		h.openHeadless(j, here)
 		return nil
 	}
-	switch of := j.State.Begin.Where(); {
+	switch of := j.State.Begin.Location(); {
 	case of.Boot != here.Boot:
 		h.setStale(j, "the journal is of an earlier boot: nothing of the team is left")
 	case of.Same(here):

@@ -256,10 +256,10 @@ func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
 
 // Find looks for a NIC that went away, and may be back with another ifindex or name.
 func (h *Host) Find(id journal.Identity) (NIC, error) {
-	return h.pickSame(id, journal.Identity.Same)
+	return h.findSame(id, journal.Identity.Same)
 }
 
-func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
+func (h *Host) findSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err

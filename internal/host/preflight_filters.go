@@ -109,11 +109,11 @@ func (c *preflight) tcFilters() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	for _, n := range c.nics {
-		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
+		if in := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
 			c.addRisk(fmt.Sprintf("%[2]s on ingress of %[1]s will not see the team's traffic", n.Name, joinNames(in)),
 				fmt.Sprintf("attach it to %s afterwards", c.adapter))
 		}
-		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
+		if out := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
 			c.warnf(
 				"%[2]s on egress of %[1]s still sees frames, but not the marks, priorities and sockets of packets "+
 					"from %[3]s", n.Name, joinNames(out), c.adapter)

@@ -290,7 +290,7 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	if err != nil {
 		return err
 	}
-	names := h.lenderNames(list)
+	names := h.adoptedNames(list)
 	for _, m := range list {
 		for _, r := range m.Rules {
 			next := rtnl.RuleFor(r, names, adapter)
@@ -311,8 +311,8 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	return nil
 }
 
-// lenderNames returns the names of all NICs whose config is, or will be, on the adapter.
-func (h *Host) lenderNames(more []*journal.MemberState) []string {
+// adoptedNames returns the names of all NICs whose config is, or will be, on the adapter.
+func (h *Host) adoptedNames(more []*journal.MemberState) []string {
 	var names []string
 	for _, m := range h.journal.State.Members {
 		if m.Adopted || slices.Contains(more, m) {

@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestCarryingEnds begins to carry connections over for an Adopt that does not come.
-func TestCarryingEnds(t *testing.T) {
+// TestRebindingEnds begins to carry connections over for an Adopt that does not come.
+func TestRebindingEnds(t *testing.T) {
 	labtest.Root(t)
 	labtest.Tool(t, "nft", "nftables")
 	box, outside := labtest.Host(t, "box"), labtest.Host(t, "outside")

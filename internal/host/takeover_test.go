@@ -127,7 +127,7 @@ func TestTakeoverAndBack(t *testing.T) {
 	for _, policy := range []string{"auto", "none", "given"} {
 		t.Run(policy, func(t *testing.T) {
 			w := newWorld(t)
-			w.furnish()
+			w.configure()
 			before := snapshot(t)
 			h := w.open(nil)
 			must(t, w.takeover(h, policy, w.nics...))
@@ -312,7 +312,7 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
-		w.furnish()
+		w.configure()
 		h := w.open(nil)
 		must(t, h.Begin())
 		must1(h.RecordMember("na"))
@@ -429,7 +429,7 @@ func TestSettingsOfAReturnedNIC(t *testing.T) {
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
@@ -464,7 +464,7 @@ func TestRelease(t *testing.T) {
 // TestRecordOnce holds a restart's Record from taking a stripped NIC for the original.
 func TestRecordOnce(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))

@@ -82,8 +82,8 @@ func settled(t *testing.T) {
 	})
 }
 
-// furnish gives the NICs everything that can be lost.
-func (w *world) furnish() {
+// configure gives the NICs everything that can be lost.
+func (w *world) configure() {
 	run(w.t, `
 		echo 1 >/proc/sys/net/ipv6/conf/na/accept_dad
 		ip link set na mtu 1400

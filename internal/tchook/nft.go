@@ -66,8 +66,8 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	return err
 }
 
-// admitNft removes the member's chain, and the table with the last chain.
-func (h *Hooks) admitNft(index int) error {
+// unisolateNft removes the member's chain, and the table with the last chain.
+func (h *Hooks) unisolateNft(index int) error {
 	table := nfnl.TeamTable(h.Team)
 	out, err := nft("list tables netdev\n")
 	if err != nil {

@@ -35,7 +35,7 @@ func TestReceiveMachine(t *testing.T) {
 	at(ReceiveCurrent, 0)
 	s.tick(2 * shortTimeout)
 	at(ReceiveDefaulted, Defaulted)
-	if got := status(t, s.System, 0).Partner; got != nobody {
+	if got := status(t, s.System, 0).Partner; got != defaultPartner {
 		t.Errorf("after both timeouts the partner is %+v", got)
 	}
 	s.ports[0].Up = false

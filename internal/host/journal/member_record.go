@@ -88,11 +88,11 @@ func (i Identity) Same(o Identity) bool {
 	return mac && index || mac && name || index && name
 }
 
-// Inherit keeps what a NIC that returns had before it left: the config that it lent, and its link if it was released
+// Inherit keeps what a NIC that returns had before it left: its config on the adapter, and its link if it was released
 // down.
 func (m *Member) Inherit(known *MemberState) {
 	known = known.WithIndex(m.Index)
-	if known.Lent {
+	if known.ConfigOnAdapter {
 		m.At = known.At
 		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
 		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)

@@ -49,7 +49,7 @@ func sample(t testing.TB) (path string, records []Record) {
 		{Kind: KindGained, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{late}}},
 		{Kind: KindRenamed, Done: true, No: 1, Renamed: &RenamedRecord{Name: "lan1", MAC: 5}},
 		{Kind: KindLost, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{address}}},
-		{Kind: KindLeft, No: 1, Done: true, Down: true, Lent: true},
+		{Kind: KindLeft, No: 1, Done: true, Down: true, ConfigOnAdapter: true},
 		{Kind: KindAway, No: 1, Done: true},
 		{Kind: KindEnded, Done: true},
 	}
@@ -227,7 +227,7 @@ func TestJournalStaysSmall(t *testing.T) {
 			{Kind: KindStrip, No: 1}, {Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
 			{Kind: KindAttach, No: 1, Hook: "ingress"},
 			{Kind: KindDetach, No: 1, Hook: "ingress", Done: true}, {Kind: KindUnisolate, No: 1, Done: true},
-			{Kind: KindLeft, No: 1, Done: true, Lent: true},
+			{Kind: KindLeft, No: 1, Done: true, ConfigOnAdapter: true},
 		} {
 			labtest.Must(t, j.Write(r))
 		}
@@ -297,7 +297,7 @@ func exercise(s *State) {
 		m.HadConfig()
 		m.WithIndex(7)
 		for _, a := range m.Addresses {
-			_, _, _ = s.LentByKernel(a)
+			_, _, _ = s.FormedAddress(a)
 			_ = m.UsesFamily(a.Family()) || m.HadAddress(a) || s.HasAddress(a)
 		}
 		for _, r := range m.Routes {

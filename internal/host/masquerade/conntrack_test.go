@@ -196,7 +196,7 @@ func TestConnectionsAreTheSame(t *testing.T) {
 			t.Errorf("%s is not made as it was said (-said +made):\n%s", name, d)
 		}
 	}
-	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+	c := w.rebind(t, "10.9.0.1/24", "fd09::1/64")
 	if note := c.Close(); note != "" || c.count != len(before) {
 		t.Errorf("carried %d of %d: %s", c.count, len(before), note)
 	}

@@ -51,9 +51,9 @@ func FuzzCountTranslated(f *testing.F) {
 	})
 }
 
-// TestNotCarried tells connections that are left, and leaves them without a message to the kernel: one in a flowtable
+// TestNotRebound tells connections that are left, and leaves them without a message to the kernel: one in a flowtable
 // cannot be deleted.
-func TestNotCarried(t *testing.T) {
+func TestNotRebound(t *testing.T) {
 	one := examples()["TCP"]
 	one.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, established|1<<14))
 	if n, why := notRebound([]connection{one, examples()["UDP"]}); n != 1 || !strings.Contains(why, "flowtable") {
