@@ -297,7 +297,8 @@ func tagged(f []byte, vlan uint16) []byte {
 	return append(b, f[12:]...)
 }
 
-// AnnouncementFrames returns the frames of one announcement, in order. what has the adapter's present addresses and groups.
+// AnnouncementFrames returns the frames of one announcement, in order. what has the adapter's present addresses and
+// groups.
 func (o *Output) AnnouncementFrames(what Announcement) []spread.Send {
 	a := announcement{tell: o.Tell, via: o.Via, adapterMAC: o.AnnounceMAC, stations: o.Stations}
 	return a.frames(what)
