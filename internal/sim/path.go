@@ -243,7 +243,8 @@ func (t *Team) noteLocal(p *Packet) {
 	}
 }
 
-// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the station.
+// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the
+// station.
 func (t *Team) hasMoved(p *Packet) bool {
 	s := p.h.Station(p.h.Src, p.b)
 	if at, sent := t.recentLocal[s]; sent && t.w.now-at < localTime+t.w.jam {
@@ -263,8 +264,8 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its MAC is known
-// as ours.
+// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its
+// MAC is known as ours.
 func (t *Team) deliver(p *Packet) {
 	if t.own(p.h.Src) && !t.behind(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))

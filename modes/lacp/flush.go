@@ -2,8 +2,8 @@ package lacp
 
 import "time"
 
-// Flush sends a marker by a port with a partner. When Out.Flushed names the port, all frames that it sent before have arrived.
-// A partner that has answered no marker yet gets one, too: that shows whether it answers.
+// Flush sends a marker by a port with a partner. When Out.Flushed names the port, all frames that it sent before have
+// arrived. A partner that has answered no marker yet gets one, too: that shows whether it answers.
 func (s *System) Flush(now time.Time, port int) Out {
 	var out Out
 	s.now = now

@@ -80,7 +80,8 @@ func (s *System) hints() []string {
 	return hints
 }
 
-// whyApart returns why ports with partners are not aggregated, each reason once, with the first two ports that it holds for.
+// whyApart returns why ports with partners are not aggregated, each reason once, with the first two ports that it holds
+// for.
 func (s *System) whyApart() []string {
 	var hints []string
 	var partner, theirs, own bool

@@ -2,8 +2,8 @@ package lacp
 
 import "nicteam/internal/frame"
 
-// Marker is marker information or a marker response. When the response arrives, all frames that the port sent before the
-// information have arrived.
+// Marker is marker information or a marker response. When the response arrives, all frames that the port sent before
+// the information have arrived.
 type Marker struct {
 	Response    bool
 	Port        uint16    // of the requester
@@ -24,8 +24,8 @@ const (
 	markerResponse    = 2
 )
 
-// The length of the field is 16, with type and length, and some partners accept no other. The Linux bonding driver and others
-// write 22; the response has the length of the information.
+// The length of the field is 16, with type and length, and some partners accept no other. The Linux bonding driver and
+// others write 22; the response has the length of the information.
 const (
 	markerLen    = 16
 	markerLenOld = 22

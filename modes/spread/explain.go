@@ -24,8 +24,9 @@ type Explanation struct {
 	IfDeadWhy string // in words
 }
 
-// Explain explains where pl sends the flow: it builds a frame of the flow and runs a data path's rule on it. names returns a
-// member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is none.
+// Explain explains where pl sends the flow: it builds a frame of the flow and runs a data path's rule on it. names
+// returns a member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is
+// none.
 func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explanation {
 	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
 	switch pl.Rule {
@@ -105,8 +106,8 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	}
 }
 
-// migrates explains a slot of a migration, and reports whether it is one. Only the data path knows whether it has migrated:
-// Member is the one before.
+// migrates explains a slot of a migration, and reports whether it is one. Only the data path knows whether it has
+// migrated: Member is the one before.
 func (e *Explanation) migrates(pl *Plan, names func(int) string) bool {
 	mig := pl.Migration()
 	if mig == nil || mig.From[e.Slot] == pl.Slots.Members[e.Slot] || !pl.Distributing.Has(int(mig.From[e.Slot])) {
