@@ -4,7 +4,7 @@
 //
 // A frame's way through it:
 //
-//	Receive → subtype ┬ LACPDU → limit → recordPDU (Receive machine) → converge ┬ selection ⇄ runMux, until nothing changes
+//	Receive → subtype ┬ LACPDU → limit → recordPDU (Receive machine) → converge ┬ selection ⇄ runMux, until stable
 //	                  └ marker → limit → receiveMarker (answer, or Flushed)     ├ monitor (churn)
 //	                                                                            └ transmit
 //

@@ -51,7 +51,8 @@ func (m *Marker) Frame(src frame.MAC) []byte {
 
 // ParseMarker reads a marker's frame. The error is ErrMalformed.
 func ParseMarker(b []byte) (Marker, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atMarker] != markerInformation && b[atMarker] != markerResponse ||
+	if len(b) < FrameLen || subtype(b) != subtypeMarker ||
+		b[atMarker] != markerInformation && b[atMarker] != markerResponse ||
 		b[atMarker+1] != markerLen && b[atMarker+1] != markerLenOld || b[atEndMarker] == 0 && b[atEndMarker+1] != 0 {
 		return Marker{}, ErrMalformed
 	}

@@ -63,7 +63,8 @@ func (s *System) Memory() Memory {
 // at once, and gives it 3 s. It returns false if the memory does not match the port, which then starts as any other.
 func (s *System) resume(now time.Time, p *port) bool {
 	m := s.memory.of(p.Name)
-	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard || m.Aggregator < 1 ||
+	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System ||
+		!m.Heard || m.Aggregator < 1 ||
 		m.Number != p.Number || m.Partner.System.MAC == s.config.System.MAC || p.HalfDuplex || m.Mux > MuxDistributing {
 		return false
 	}
@@ -94,7 +95,8 @@ func (s *System) resume(now time.Time, p *port) bool {
 		}
 	}
 	// While one Aggregator replaces another one both are selected; the one that works is active.
-	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || s.active == p.agg || works && !s.proven) {
+	if works := m.Mux == MuxDistributing; m.Selected && p.usable() &&
+		(s.active == 0 || s.active == p.agg || works && !s.proven) {
 		s.active, s.proven = p.agg, works
 		if works {
 			s.reported = lagOf(p)

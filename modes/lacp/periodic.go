@@ -44,5 +44,6 @@ func (s *System) unsettled(now time.Time, p *port, me *Info) bool {
 	case (p.seen.State^me.State)&Distributing != 0 && since < shortTimeout:
 		return true // no partner confirms that, so it is sent a few times only
 	}
-	return p.wantsAnswer() || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
+	return p.wantsAnswer() || stale(&p.seen, me) ||
+		p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
 }

@@ -108,7 +108,8 @@ func (s *System) checkLoop(now time.Time, p *port, d *PDU, out *Out) bool {
 	p.looped = now
 	if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
 		p.warned = now
-		out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
+		out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID,
+			Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
 	}
 	return true
 }
@@ -173,7 +174,8 @@ func (s *System) recordPDU(now time.Time, p *port, d *PDU, from frame.MAC, out *
 
 // different reports whether two ports differ, or belong to different Aggregators.
 func different(a, b *Info) bool {
-	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
+	return a.System != b.System || a.Key != b.Key || a.Port != b.Port ||
+		a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
 }
 
 // matched reports whether the partner's information about us is right. It need not be if it cannot aggregate.

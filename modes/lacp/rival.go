@@ -75,7 +75,8 @@ func (s *System) contest(now time.Time, p *port, d *PDU, from frame.MAC, out *Ou
 	p.ntt = max(p.ntt, soon)
 	if p.contestNoted.IsZero() || now.Sub(p.contestNoted) >= time.Minute {
 		p.contestNoted = now
-		out.Notes = append(out.Notes, Note{Kind: Contested, Port: p.ID, Reason: name(&d.Actor) + " from " + from.String() + " speaks besides the partner " + name(&p.partner)})
+		out.Notes = append(out.Notes, Note{Kind: Contested, Port: p.ID,
+			Reason: name(&d.Actor) + " from " + from.String() + " speaks besides the partner " + name(&p.partner)})
 	}
 }
 

@@ -177,7 +177,8 @@ func (s *System) chooseActive(now time.Time, groups []group) (active, coming int
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
+			until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven))
+			if now.Before(until) && s.primary(other, cur) >= 0 {
 				s.blockedSince, s.yieldAt = blocked, until
 				return cur.number, 0
 			}
@@ -259,7 +260,8 @@ func (s *System) noteActive(out *Out) {
 	switch {
 	case s.active == 0 && s.reported != lag{}:
 		s.reported = lag{}
-		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active any more"})
+		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1,
+			Reason: "no aggregator is active any more"})
 	case s.active != 0 && s.proven:
 		i := slices.IndexFunc(s.ports, func(p port) bool { return p.agg == s.active })
 		if i < 0 {
@@ -270,6 +272,7 @@ func (s *System) noteActive(out *Out) {
 			return
 		}
 		s.reported = l
-		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: s.ports[i].aggregatorName() + " is active"})
+		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1,
+			Reason: s.ports[i].aggregatorName() + " is active"})
 	}
 }
