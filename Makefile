@@ -56,8 +56,8 @@ test: build tools
 	$(GO) test $(TESTFLAGS) -short $(ALONE)
 	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | \
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) | sed 's/^/-e /'))
-	# By itself: its hosts have traffic, which wants both processors.
-	$(GO) test $(TESTFLAGS) ./internal/systest
+	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have.
+	$(GO) test $(filter-out -race,$(TESTFLAGS)) ./internal/systest
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:

@@ -6,12 +6,12 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Overlap is how long the member that was active goes on receiving unicast frames after a change: frames under way to it are
-// not lost, and switches have learnt the new path by then.
+// Overlap is how long the member that was active goes on receiving unicast frames after a change: frames under way to
+// it are not lost, and switches have learnt the new path by then.
 const Overlap = 100 * time.Millisecond
 
-// activeBackup sends and receives everything by one member while the others stand by. Every mode does so with balance off.
-// election.go says who is active. A member in a drain that was active receives until it has left.
+// activeBackup sends and receives everything by one member while the others stand by. Every mode does so with balance
+// off. election.go says who is active. A member in a drain that was active receives until it has left.
 type activeBackup struct {
 	st     State
 	plan   *spread.Plan

@@ -113,10 +113,12 @@ func TestActiveBackupChooses(t *testing.T) {
 				if s.active >= 0 {
 					want = want.With(s.active)
 				}
-				if pl.Distributing != want || s.active >= 0 && (pl.Rule != spread.RuleSingle || pl.Active != s.active) || s.active < 0 && pl.Rule != spread.RuleNone {
+				if pl.Distributing != want || s.active >= 0 && (pl.Rule != spread.RuleSingle ||
+					pl.Active != s.active) || s.active < 0 && pl.Rule != spread.RuleNone {
 					t.Errorf("step %d: distributing %b, single %d, want %d", i, pl.Distributing, pl.Active, s.active)
 				}
-				if eff.Active != (s.reason != "") || !strings.Contains(eff.Reason, s.reason) || !eff.Active && eff.Reason != "" {
+				if eff.Active != (s.reason != "") || !strings.Contains(eff.Reason, s.reason) ||
+					!eff.Active && eff.Reason != "" {
 					t.Errorf("step %d: %+v, want reason %q", i, eff, s.reason)
 				}
 				if tell := eff.Tell == TellAll; tell != (eff.Active && s.active >= 0) {
@@ -156,8 +158,10 @@ func TestOverlapAfterAnotherMode(t *testing.T) {
 	st := abState(3, nil)
 	st.Before = &spread.Plan{Collecting: 0b111}
 	m := start(st)
-	if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b001 || pl.Distributing != 0b001 || m.Deadline() != t0.Add(Overlap) {
-		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast, pl.Distributing, m.Deadline())
+	if pl := m.Plan(); pl.Collecting != 0b111 || pl.Multicast != 0b001 || pl.Distributing != 0b001 ||
+		m.Deadline() != t0.Add(Overlap) {
+		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast,
+			pl.Distributing, m.Deadline())
 	}
 	m.Handle(t0.Add(Overlap), Tick{})
 	if pl := m.Plan(); pl.Collecting != 0b001 || !m.Deadline().IsZero() {
@@ -256,8 +260,10 @@ func TestDrain(t *testing.T) {
 	m := start(st)
 	st = change(st, func(m []Member) { m[0].Draining = true; m[2].Draining = true })
 	m.Handle(t0, st)
-	if pl := m.Plan(); pl.Collecting != 0b011 || pl.Multicast != 0b010 || pl.Distributing != 0b010 || !m.Deadline().IsZero() {
-		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast, pl.Distributing, m.Deadline())
+	if pl := m.Plan(); pl.Collecting != 0b011 || pl.Multicast != 0b010 || pl.Distributing != 0b010 ||
+		!m.Deadline().IsZero() {
+		t.Errorf("collecting %b, multicast %b, distributing %b, deadline %v", pl.Collecting, pl.Multicast,
+			pl.Distributing, m.Deadline())
 	}
 	m.Handle(t0.Add(time.Hour), st)
 	if pl := m.Plan(); pl.Collecting != 0b011 {
@@ -315,7 +321,8 @@ func slowActive(st State, before int) int {
 	p, primary := may[st.Settings.Primary]
 	for _, m := range may {
 		if m.ID == before {
-			if primary && (st.Settings.PrimaryReselect == ReselectAlways || st.Settings.PrimaryReselect == ReselectBetter && p.SpeedBps > m.SpeedBps) {
+			if primary && (st.Settings.PrimaryReselect == ReselectAlways ||
+				st.Settings.PrimaryReselect == ReselectBetter && p.SpeedBps > m.SpeedBps) {
 				return p.ID
 			}
 			return before

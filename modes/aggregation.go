@@ -8,18 +8,18 @@ import (
 	"nicteam/modes/spread"
 )
 
-// aggregation is the mode 802.3ad: both ends agree by LACP which links belong together. lacp.System runs the protocol; this
-// mode turns its state into a Plan:
+// aggregation is the mode 802.3ad: both ends agree by LACP which links belong together. lacp.System runs the protocol;
+// this mode turns its state into a Plan:
 //
 //	State, Received, Tick → System → Status ┬ aggregation_ports.go   configures the System's ports
 //	                                        ├ aggregation_single.go  elects one member: no partner, or balance off
 //	                                        └ aggregation_plan.go    who sends, who receives
 //
-// With Balance the slots are shared among the distributing ports of the active aggregator. Without it one port is in use and
-// the others stand by; the protocol runs on, so Balance may change in a State.
+// With Balance the slots are shared among the distributing ports of the active aggregator. Without it one port is in
+// use and the others stand by; the protocol runs on, so Balance may change in a State.
 //
-// Frames in Effects are sent once the Plan is in force, so no partner is told what is not true yet: a partner that is told to
-// send by a port finds it collecting, and one that is told that a port stops has got all its frames.
+// Frames in Effects are sent once the Plan is in force, so no partner is told what is not true yet: a partner that is
+// told to send by a port finds it collecting, and one that is told that a port stops has got all its frames.
 type aggregation struct {
 	st     State
 	plan   *spread.Plan
@@ -44,7 +44,8 @@ type announcedPath struct {
 }
 
 func newAggregation() *aggregation {
-	return &aggregation{plan: emptyPlan(), single: singleElection{active: -1, reported: -1}, announced: announcedPath{single: -1}}
+	return &aggregation{plan: emptyPlan(), single: singleElection{active: -1, reported: -1},
+		announced: announcedPath{single: -1}}
 }
 
 func (*aggregation) isMode() {}

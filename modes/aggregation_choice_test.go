@@ -15,7 +15,8 @@ func TestAggregationAlone(t *testing.T) {
 		t.Errorf("waited %v for an answer", took)
 	}
 	pl := w.m.Plan()
-	if pl.Rule != spread.RuleSingle || pl.Active != 0 || pl.Next != 1 || pl.Collecting != 0b001 || pl.Multicast != 0b001 || w.told != 1 {
+	if pl.Rule != spread.RuleSingle || pl.Active != 0 || pl.Next != 1 || pl.Collecting != 0b001 ||
+		pl.Multicast != 0b001 || w.told != 1 {
 		t.Errorf("%+v, told %d times", pl, w.told)
 	}
 	if g := Agreed(w.m); g.Alone != 0 || g.Ports[0].Why != aloneWhy || g.Ports[1].Why == aloneWhy {
@@ -130,7 +131,8 @@ func TestAggregationWithBalanceOff(t *testing.T) {
 		t.Errorf("%+v, told %d times", pl, w.told)
 	}
 	for _, p := range Agreed(w.m).Ports[1:] {
-		if p.Selected != lacp.Standby || p.Mux != lacp.MuxAttached || p.Actor.State.Has(lacp.Synchronization) || !p.Heard {
+		if p.Selected != lacp.Standby || p.Mux != lacp.MuxAttached || p.Actor.State.Has(lacp.Synchronization) ||
+			!p.Heard {
 			t.Errorf("%s does not stand by: %+v", names(p.ID), p)
 		}
 	}

@@ -20,7 +20,8 @@ func forged(draw *rapid.T, w *wired, id int) []byte {
 			ours, theirs = p.Actor, p.Partner
 		}
 	}
-	const healthy = lacp.Activity | lacp.ShortTimeout | lacp.Aggregation | lacp.Synchronization | lacp.Collecting | lacp.Distributing
+	const healthy = lacp.Activity | lacp.ShortTimeout | lacp.Aggregation | lacp.Synchronization | lacp.Collecting |
+		lacp.Distributing
 	d := lacp.PDU{Version: 1, Actor: theirs, Partner: ours}
 	if d.Actor.System.MAC == 0 {
 		d.Actor = lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x02dd00000000}, Key: 5, Port: 1, PortPriority: 1}
@@ -37,7 +38,8 @@ func forged(draw *rapid.T, w *wired, id int) []byte {
 	case 4:
 		d.Actor = ours
 	}
-	d.Actor.State = rapid.SampledFrom([]lacp.State{healthy, healthy &^ lacp.ShortTimeout, healthy &^ lacp.Synchronization, lacp.Activity, lacp.Defaulted | lacp.Expired, 0}).Draw(draw, "state")
+	d.Actor.State = rapid.SampledFrom([]lacp.State{healthy, healthy &^ lacp.ShortTimeout,
+		healthy &^ lacp.Synchronization, lacp.Activity, lacp.Defaulted | lacp.Expired, 0}).Draw(draw, "state")
 	if rapid.Bool().Draw(draw, "knows nobody") {
 		d.Partner = lacp.Info{}
 	}

@@ -58,7 +58,8 @@ func TestAggregationStaysTheSame(t *testing.T) {
 
 func TestAggregationSettings(t *testing.T) {
 	w := wire(t, 2, 1, func(st *State) {
-		st.Settings.LACP = LACPSettings{Fast: true, Active: false, System: 0x02dddddddddd, SystemPriority: 7, Key: 3, Select: lacp.Count}
+		st.Settings.LACP = LACPSettings{Fast: true, Active: false, System: 0x02dddddddddd, SystemPriority: 7,
+			Key: 3, Select: lacp.Count}
 		st.Members[1].PortPriority = 9
 	})
 	w.want(4*time.Second, 0, 1)

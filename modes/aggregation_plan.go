@@ -87,8 +87,8 @@ func (a *aggregation) sendBy(pl *spread.Plan, id int) {
 	pl.Distributing = spread.MemberSet(0).With(id)
 }
 
-// adapterOwner returns the member that has the adapter's MAC. The LACPDUs that it goes on sending teach a switch without LACP
-// that the MAC is reached by it.
+// adapterOwner returns the member that has the adapter's MAC. The LACPDUs that it goes on sending teach a switch
+// without LACP that the MAC is reached by it.
 func (a *aggregation) adapterOwner() (set spread.MemberSet) {
 	for _, m := range a.st.Members {
 		// A switch that floods learns nothing, and frames that both accept would arrive twice.
@@ -99,16 +99,17 @@ func (a *aggregation) adapterOwner() (set spread.MemberSet) {
 	return set
 }
 
-// rxOverlap lets members collect a moment longer than the protocol says: their partners have not been told yet, and earlier
-// frames may still wait in their sockets. Members in a drain collect until they are gone.
+// rxOverlap lets members collect a moment longer than the protocol says: their partners have not been told yet, and
+// earlier frames may still wait in their sockets. Members in a drain collect until they are gone.
 type rxOverlap struct {
 	set     spread.MemberSet
 	until   time.Time        // when those of set end that are in no drain
 	timed   bool             // there are such
 	collect spread.MemberSet // that collected last by the protocol
 	groups  spread.MemberSet // that accepted group-addressed frames last
-	lan     int              // by which group-addressed frames arrive: the active aggregator, or -1-id of a member that works alone
-	before  *spread.Plan     // of another mode, with the filters of set
+	// by which group-addressed frames arrive: the active aggregator, or -1-id of a member that works alone
+	lan    int
+	before *spread.Plan // of another mode, with the filters of set
 }
 
 // resume begins with another mode's Plan.
@@ -118,9 +119,10 @@ func (o *rxOverlap) resume(before *spread.Plan) {
 	}
 }
 
-// follow returns the members that collect, and those that accept group-addressed frames, if the protocol says collect and
-// groups.
-func (o *rxOverlap) follow(now time.Time, st *State, collect, groups spread.MemberSet, lan int) (all, allGroups spread.MemberSet) {
+// follow returns the members that collect, and those that accept group-addressed frames, if the protocol says collect
+// and groups.
+func (o *rxOverlap) follow(now time.Time, st *State, collect, groups spread.MemberSet,
+	lan int) (all, allGroups spread.MemberSet) {
 	if stopped := o.collect &^ collect; stopped != 0 {
 		o.set |= stopped
 		o.until = now.Add(Overlap)

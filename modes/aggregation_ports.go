@@ -7,8 +7,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// identity is what stays the same as long as a team lives, whatever its members and MACs: to a partner, another number is
-// another system or port.
+// identity is what stays the same as long as a team lives, whatever its members and MACs: to a partner, another number
+// is another system or port.
 type identity struct {
 	system frame.MAC         // without one in the settings
 	ports  map[string]uint16 // by NIC, also of those that have left

@@ -53,10 +53,13 @@ func TestAggregationAlways(t *testing.T) {
 					st.Settings.Active = rapid.SampledFrom([]string{"", "eth0", "eth1"}).Draw(t, "active")
 				})
 			case 8:
-				w.state(func(st *State) { find(st, m.ID).SpeedBps = rapid.SampledFrom([]uint64{0, 1e9, 1e10}).Draw(t, "speed") })
+				w.state(func(st *State) {
+					find(st, m.ID).SpeedBps = rapid.SampledFrom([]uint64{0, 1e9, 1e10}).Draw(t, "speed")
+				})
 			}
 			watch.see(w)
-			d := rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, 60 * time.Millisecond, time.Second, 5 * time.Second, 95 * time.Second}).Draw(t, "wait")
+			d := rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, 60 * time.Millisecond,
+				time.Second, 5 * time.Second, 95 * time.Second}).Draw(t, "wait")
 			w.until(d, func() bool { watch.see(w); return false })
 		}
 
@@ -75,7 +78,8 @@ func TestAggregationAlways(t *testing.T) {
 		}
 		w.run(100 * time.Second)
 		w.want(0, all...)
-		if pl := w.m.Plan(); moving(pl).From != nil || !slices.Equal(slotsOf(pl), spread.AssignSlots(&pl.Weights)) || Agreed(w.m).Alone != -1 {
+		if pl := w.m.Plan(); moving(pl).From != nil || !slices.Equal(slotsOf(pl), spread.AssignSlots(&pl.Weights)) ||
+			Agreed(w.m).Alone != -1 {
 			t.Fatalf("at rest: %+v", pl)
 		}
 	})
@@ -118,7 +122,8 @@ func (o *overWatch) see(w *wired) {
 			o.t.Fatalf("slot %d was sent elsewhere on its way", s)
 		}
 	}
-	if moving(pl).From != nil && moving(was).From != nil && moving(pl).ID == moving(was).ID && (moving(pl).Mark < moving(was).Mark || moving(pl).Mark > moving(was).Mark+1) {
+	if moving(pl).From != nil && moving(was).From != nil && moving(pl).ID == moving(was).ID &&
+		(moving(pl).Mark < moving(was).Mark || moving(pl).Mark > moving(was).Mark+1) {
 		o.t.Fatalf("mark %d after %d", moving(pl).Mark, moving(was).Mark)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"nicteam/modes/spread"
 )
 
-// singleElection elects the member that sends everything where the ports do not work together. It follows active-backup's
-// rules (election.go), among members with a partner:
+// singleElection elects the member that sends everything where the ports do not work together. It follows
+// active-backup's rules (election.go), among members with a partner:
 //
-//   - with balance off. The others stand by, agreed with the partner, so that one exchange of LACPDUs puts them in use. Of two
-//     that could send, the new one is in use before the old one stands by.
-//   - while no port has a partner, if Settings.LACP.Fallback is on: that is a switch without LACP, which treats the member as
-//     any NIC. An LACPDU on any port ends it.
+//   - with balance off. The others stand by, agreed with the partner, so that one exchange of LACPDUs puts them in use.
+//     Of two that could send, the new one is in use before the old one stands by.
+//   - while no port has a partner, if Settings.LACP.Fallback is on: that is a switch without LACP, which treats the
+//     member as any NIC. An LACPDU on any port ends it.
 type singleElection struct {
 	active     int              // the elected member, which may not be able to send yet; -1 none
 	reason     string           // of the election, in words
@@ -129,8 +129,8 @@ func (a *aggregation) elect(now time.Time) {
 	}
 }
 
-// worksAlone reports whether a member works without a partner. That begins when every port has waited in vain, and lasts
-// until one receives an LACPDU; a port that has just come up still waits.
+// worksAlone reports whether a member works without a partner. That begins when every port has waited in vain, and
+// lasts until one receives an LACPDU; a port that has just come up still waits.
 func (a *aggregation) worksAlone() bool {
 	if !a.st.Settings.LACP.Fallback {
 		return false
@@ -176,8 +176,9 @@ func readinessOf(p *lacp.PortStatus, distributing spread.MemberSet) readiness {
 	return inSync
 }
 
-// candidates returns the State restricted to electable members. If any port has a partner, members without one are excluded.
-// So are those that are less ready than needed: as ready as the active member while that goes on, else as the readiest.
+// candidates returns the State restricted to electable members. If any port has a partner, members without one are
+// excluded. So are those that are less ready than needed: as ready as the active member while that goes on, else as the
+// readiest.
 func (a *aggregation) candidates(now time.Time) *State {
 	_, staying := sets(&a.st)
 	var ready [spread.MaxMembers]readiness
@@ -223,8 +224,8 @@ func (a *aggregation) candidates(now time.Time) *State {
 	return &st
 }
 
-// withoutLoops returns the State without the members that receive their own team's LACPDUs, unless all do: a cable between two
-// members leads nowhere, but a switch without LACP may forward LACPDUs.
+// withoutLoops returns the State without the members that receive their own team's LACPDUs, unless all do: a cable
+// between two members leads nowhere, but a switch without LACP may forward LACPDUs.
 func (a *aggregation) withoutLoops(staying spread.MemberSet) *State {
 	var loops spread.MemberSet
 	for i := range a.status.Ports {
@@ -252,7 +253,8 @@ func (a *aggregation) withoutLoops(staying spread.MemberSet) *State {
 func (a *aggregation) yields(now time.Time, other int) bool {
 	s := &a.single
 	if s.yieldAt.IsZero() {
-		s.yieldAt = now.Add(lacp.Patience(a.config.System, a.port(s.active).Partner.System, a.port(other).Partner.System,
+		s.yieldAt = now.Add(lacp.Patience(a.config.System, a.port(s.active).Partner.System,
+			a.port(other).Partner.System,
 			s.reported == s.active))
 	}
 	return !now.Before(s.yieldAt)

@@ -13,13 +13,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A primary that comes back by another switch, or with another speed, has to wait and to agree before it may send. Until
-// then who works goes on.
+// A primary that comes back by another switch, or with another speed, has to wait and to agree before it may send.
+// Until then who works goes on.
 func TestAggregationPrimaryComesBackByAnotherAggregator(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		choose lacp.Select
-	}{{"stable", lacp.Stable}, {"bandwidth", lacp.Bandwidth}, {"count", lacp.Count}, {"port-priority", lacp.PortPriority}} {
+	}{{"stable", lacp.Stable}, {"bandwidth", lacp.Bandwidth}, {"count", lacp.Count},
+		{"port-priority", lacp.PortPriority}} {
 		t.Run(c.name, func(t *testing.T) {
 			w := wire(t, 2, 2, func(st *State) {
 				off(st)
@@ -190,7 +191,8 @@ func (p *coupled) agreed() {
 		var ports []string
 		for k := range p.m {
 			for _, s := range Agreed(p.m[k]).Ports {
-				ports = append(ports, fmt.Sprintf("%d of %d: %v %v %v %q", s.ID, k, s.Receive, s.Selected, s.Mux, s.Why))
+				ports = append(ports, fmt.Sprintf("%d of %d: %v %v %v %q", s.ID, k, s.Receive, s.Selected, s.Mux,
+					s.Why))
 			}
 		}
 		p.t.Fatalf("at %v %b and %b distribute\n%s", p.now.Sub(t0), a, b, strings.Join(ports, "\n"))
@@ -209,7 +211,9 @@ func TestAggregationGivesUpNobodyTwice(t *testing.T) {
 		w := wire(t, 2, 1, func(st *State) { off(st); st.Settings.LACP.Fast = true })
 		w.ports[0][0].Standby = true
 		w.configure(0)
-		w.until(5*time.Second, func() bool { return !w.m.Deadline().IsZero() && Agreed(w.m).Ports[0].Why == "partner not in sync" })
+		w.until(5*time.Second, func() bool {
+			return !w.m.Deadline().IsZero() && Agreed(w.m).Ports[0].Why == "partner not in sync"
+		})
 		w.run(100 * time.Millisecond)
 		then(w)
 		w.run(20 * time.Second)
@@ -240,7 +244,9 @@ func TestAggregationTwoAlwaysComeTogether(t *testing.T) {
 			case 2:
 				p.change(k, func(st *State) { st.Settings.Primary = names(id) })
 			case 3:
-				p.change(k, func(st *State) { st.Settings.Active = rapid.SampledFrom([]string{"", names(id)}).Draw(t, "active") })
+				p.change(k, func(st *State) {
+					st.Settings.Active = rapid.SampledFrom([]string{"", names(id)}).Draw(t, "active")
+				})
 			case 4:
 				for k := range p.st {
 					p.change(k, func(st *State) { st.Members[id].SpeedBps = 1e9 + 1e10 - st.Members[id].SpeedBps })
@@ -248,7 +254,8 @@ func TestAggregationTwoAlwaysComeTogether(t *testing.T) {
 			case 5:
 				p.change(k, func(st *State) { st.Members[id].Draining = !st.Members[id].Draining })
 			}
-			p.run(rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, time.Second, 5 * time.Second}).Draw(t, "wait"))
+			p.run(rapid.SampledFrom([]time.Duration{0, 20 * time.Microsecond, time.Millisecond, time.Second,
+				5 * time.Second}).Draw(t, "wait"))
 		}
 		lost = [2]spread.MemberSet{}
 		for k := range p.st {

@@ -20,7 +20,8 @@ func TestAggregationAgrees(t *testing.T) {
 	}
 	w.run(2 * spread.MaxMigration)
 	pl := w.m.Plan()
-	if pl.Rule != spread.RuleSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 || pl.Weights[0] != spread.MaxShare/2 || pl.Weights[2] != spread.MaxShare {
+	if pl.Rule != spread.RuleSlots || pl.Collecting != 0b111 || pl.Multicast != 0b111 || pl.Next != -1 ||
+		pl.Weights[0] != spread.MaxShare/2 || pl.Weights[2] != spread.MaxShare {
 		t.Errorf("%+v", pl)
 	}
 	w.run(time.Second)
@@ -30,7 +31,8 @@ func TestAggregationAgrees(t *testing.T) {
 	noted(t, w.notes, "partner-changed eth1", "02:aa:00:00:00:00")
 	noted(t, w.notes, "aggregator-changed:", "is active")
 	g := Agreed(w.m)
-	if g.Alone != -1 || g.Active != 1 || len(g.Ports) != 3 || g.System.MAC != adapterMAC || g.Partner.System.MAC != 0x02aa00000000 || len(g.Memory.Ports) != 3 {
+	if g.Alone != -1 || g.Active != 1 || len(g.Ports) != 3 || g.System.MAC != adapterMAC ||
+		g.Partner.System.MAC != 0x02aa00000000 || len(g.Memory.Ports) != 3 {
 		t.Errorf("%+v", g)
 	}
 	if Agreed(newELB()) != nil || Agreed(newAggregation()) != nil {
@@ -90,7 +92,8 @@ func TestAggregationDrain(t *testing.T) {
 	if took := w.want(time.Second, 0, 2); took != drainMigration {
 		t.Errorf("slots went over in %v", took)
 	}
-	if len(w.said) != 1 || w.said[0].Actor.Port != 2 || w.said[0].Actor.State&(lacp.Synchronization|lacp.Collecting|lacp.Distributing) != 0 {
+	if len(w.said) != 1 || w.said[0].Actor.Port != 2 ||
+		w.said[0].Actor.State&(lacp.Synchronization|lacp.Collecting|lacp.Distributing) != 0 {
 		t.Errorf("said %+v", w.said)
 	}
 	w.run(2 * time.Second)
@@ -217,7 +220,8 @@ func TestAggregationIgnoresWhatIsNotForIt(t *testing.T) {
 	w.want(4*time.Second, 0, 1)
 	w.run(time.Second)
 	pl := w.m.Plan()
-	for _, ev := range []Event{Received{Member: -1, Frame: make([]byte, 124)}, Received{Member: 0, Frame: nil}, Received{Member: 7, Frame: w.pdu()},
+	for _, ev := range []Event{Received{Member: -1, Frame: make([]byte, 124)}, Received{Member: 0, Frame: nil},
+		Received{Member: 7, Frame: w.pdu()},
 		Received{Member: 0, Frame: w.pdu()[:20]}, Measured{}, Announced{}, Flooded{Member: 1}} {
 		if eff := w.m.Handle(w.now, ev); eff.Send != nil || eff.Tell != 0 || eff.Active || eff.Notes != nil {
 			t.Errorf("%T: %+v", ev, eff)
@@ -230,6 +234,7 @@ func TestAggregationIgnoresWhatIsNotForIt(t *testing.T) {
 
 // pdu is a LACPDU of somebody else.
 func (w *wired) pdu() []byte {
-	d := lacp.PDU{Version: 1, Actor: lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x02cc00000000}, Key: 1, Port: 1, State: lacp.Activity | lacp.Aggregation}}
+	d := lacp.PDU{Version: 1, Actor: lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x02cc00000000}, Key: 1, Port: 1,
+		State: lacp.Activity | lacp.Aggregation}}
 	return d.Frame(0x02cc00000001)
 }

@@ -58,7 +58,8 @@ func wire(t failer, n, switches int, set func(*State)) *wired {
 	}
 	w.m = m
 	for k := range switches {
-		w.configs = append(w.configs, lacp.Config{System: lacp.SystemID{Priority: 100, MAC: 0x02aa00000000 + frame.MAC(k)}, Fast: true})
+		w.configs = append(w.configs,
+			lacp.Config{System: lacp.SystemID{Priority: 100, MAC: 0x02aa00000000 + frame.MAC(k)}, Fast: true})
 		w.switches = append(w.switches, lacp.New(w.configs[k], nil))
 		w.ports = append(w.ports, nil)
 	}
@@ -84,7 +85,8 @@ func (w *wired) plug(id, to int) {
 		return
 	}
 	m := find(&w.st, id)
-	w.ports[to] = append(w.ports[to], lacp.PortConfig{ID: id, Name: fmt.Sprint("port", id), MAC: 0x02bb00000000 + frame.MAC(id), Number: uint16(id + 1), Priority: 1, Up: m != nil && m.Usable, SpeedBps: 1e9})
+	w.ports[to] = append(w.ports[to], lacp.PortConfig{ID: id, Name: fmt.Sprint("port", id), MAC: 0x02bb00000000 +
+		frame.MAC(id), Number: uint16(id + 1), Priority: 1, Up: m != nil && m.Usable, SpeedBps: 1e9})
 	slices.SortFunc(w.ports[to], func(a, b lacp.PortConfig) int { return a.ID - b.ID })
 	w.configure(to)
 }
@@ -204,7 +206,8 @@ func (w *wired) holds() {
 		there = there.With(m.ID)
 	}
 	if (pl.Collecting|pl.Distributing)&^there != 0 || pl.Multicast&^pl.Collecting != 0 {
-		w.t.Fatalf("collecting %b, distributing %b, multicast %b of %b", pl.Collecting, pl.Distributing, pl.Multicast, there)
+		w.t.Fatalf("collecting %b, distributing %b, multicast %b of %b", pl.Collecting, pl.Distributing, pl.Multicast,
+			there)
 	}
 }
 

@@ -1,19 +1,17 @@
-// Package modes decides how a team's frames are spread. It is pure: no I/O, no goroutine, no
-// clock, so every decision can be tested without a network.
+// Package modes decides how a team's frames are spread. It is pure: no I/O, no goroutine, no clock, so every decision can be
+// tested without a network.
 //
-// A Mode takes in State and time and gives a Plan, the immutable table that a data path
-// executes. The way of a frame that the adapter sends:
-//
-//	frame.Parse → Picker.Pick(plan) ┬ SpreadSingle      the active member
-//	                                ├ SpreadSlots       Hash → Slot → plan.Slots, or plan.From for a while (slots_moving.go)
-//	                                ├ SpreadRoundRobin  least bytes by weight
-//	                                ├ SpreadBroadcast   all distributing members
-//	                                └ SpreadShortest    Hash → flow table → the shortest queue (flows.go)
-//	refused by the member → Other(plan, tried)
-//
-// The way of an event through a Mode:
+// A Mode turns State and time into a spread.Plan, the immutable table that a data path executes:
 //
 //	State → usable members (link watches, drains) → MinMembers → the mode's rule → Plan, Effects
-//	Tick  → the rule's own times (active-backup: the end of an overlap; slots: the end of their going over, transition.go)
-//	Received → 802.3ad: the protocol in lacp, whose state becomes a Plan (aggregation.go)
+//	Tick → what is due: the end of an overlap, of a migration, LACP's timers
+//	Received → 802.3ad runs LACP (aggregation.go), elb steers peers (package steer)
+//	Measured → elb moves flows and peers by load
+//
+// A mode is a file, or a group of files with its name, and a row of Table:
+//
+//	spreader.go       round-robin, xor, broadcast: for a switch with a static LAG
+//	activebackup.go   active-backup, and every mode with balance off
+//	aggregation*.go   802.3ad
+//	elb*.go           elb
 package modes

@@ -9,10 +9,10 @@ import (
 	"nicteam/modes/spread"
 )
 
-// emptyPlan is what holds before the first State: nothing is sent, nothing taken in.
+// emptyPlan returns the Plan before the first State: no member sends or receives.
 func emptyPlan() *spread.Plan { return &spread.Plan{Active: -1, Next: -1} }
 
-// draft returns a Plan with what every mode has in common: nobody sends or receives in it yet.
+// draft returns a Plan with what all modes have in common. No member sends or receives yet.
 func draft(st *State) *spread.Plan {
 	pl := emptyPlan()
 	pl.Hash = spread.Hash{Policy: st.Settings.Hash, Salt: st.Settings.Salt}
@@ -40,22 +40,22 @@ func draft(st *State) *spread.Plan {
 	return pl
 }
 
-// receive has the members' NICs receive what the adapter's stack wants. Every member takes in the groups: modes in which
-// few may receive them narrow GroupMembers.
+// receive has the members' NICs accept what the adapter's stack wants. All members accept its groups; modes in which few
+// receive them narrow GroupMembers.
 func receive(pl *spread.Plan, st *State) {
 	for _, m := range st.Members {
 		pl.GroupMembers = pl.GroupMembers.With(m.ID)
 		pl.Promiscuous = pl.Promiscuous || st.RxMode.VLANs && m.VLANFilter
 	}
-	// Frames to a MAC behind the adapter are addressed to none of ours.
+	// Frames for a MAC behind the adapter carry none of the team's own.
 	pl.Promiscuous = pl.Promiscuous || st.RxMode.Promiscuous || len(st.Behind) > 0
 	if pl.AllMulti = st.RxMode.AllMulti || len(st.RxMode.Groups) > spread.MaxGroups; !pl.AllMulti {
 		pl.Groups = slices.Clone(st.RxMode.Groups)
 	}
 }
 
-// receiveGroupsBy has the active member receive groups. Ready to are the one that would be next, and the one that would be
-// active if it were usable: a primary takes over at once when its link comes.
+// receiveGroupsBy has the active member receive groups. The NICs of the next one, and of the one that would be active if all
+// were usable, accept them as well: a primary takes over at once when its link comes up.
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)
 	pl.GroupMembers = pl.Multicast
@@ -66,7 +66,7 @@ func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	}
 }
 
-// macsOf returns the MACs of sorted stations, sorted, each once.
+// macsOf returns the MACs of sorted stations, each once.
 func macsOf(stations []frame.Station) (macs []frame.MAC) {
 	for _, s := range stations {
 		macs = append(macs, s.MAC())
@@ -74,7 +74,7 @@ func macsOf(stations []frame.Station) (macs []frame.MAC) {
 	return slices.Compact(macs)
 }
 
-// sets returns who is usable, and who of them stays.
+// sets returns the usable members, and those of them in no drain.
 func sets(st *State) (usable, staying spread.MemberSet) {
 	for _, m := range st.Members {
 		if !m.Usable {
@@ -88,15 +88,15 @@ func sets(st *State) (usable, staying spread.MemberSet) {
 	return usable, staying
 }
 
-// enough reports whether the staying members are as many as the settings want; fewer must not send.
+// enough reports whether the staying members are at least min_members; fewer must not send.
 func enough(st *State, staying spread.MemberSet) bool {
 	return staying.Len() >= max(st.Settings.MinMembers, 1)
 }
 
-// share fills Weights for the members of the set.
+// share sets the Weights of the members of the set.
 func share(pl *spread.Plan, st *State, set spread.MemberSet) { pl.Weights = shares(st, set) }
 
-// shares are those of the members of the set, in proportion to what the user gave them.
+// shares returns the shares of the members of the set, in proportion to their weights.
 func shares(st *State, set spread.MemberSet) (w [spread.MaxMembers]uint32) {
 	var most float64
 	for _, m := range st.Members {
@@ -112,7 +112,7 @@ func shares(st *State, set spread.MemberSet) (w [spread.MaxMembers]uint32) {
 	return w
 }
 
-// weight is a member's weight, 1 when it makes no sense.
+// weight returns a member's weight, 1 if it is not a positive number.
 func weight(m Member) float64 {
 	if !(m.Weight > 0) || math.IsInf(m.Weight, 0) {
 		return 1
@@ -120,8 +120,7 @@ func weight(m Member) float64 {
 	return m.Weight
 }
 
-// publish returns the Plan to have in force: the old one where nothing changed, so that a data
-// path can tell by the pointer.
+// publish returns the Plan in force from now on: the old one if nothing changed, so that data paths may compare pointers.
 func publish(old, pl *spread.Plan) *spread.Plan {
 	if reflect.DeepEqual(old, pl) {
 		return old

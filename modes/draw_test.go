@@ -17,7 +17,8 @@ const adapterMAC = frametest.Adapter
 
 // member returns a usable member.
 func member(id int) Member {
-	return Member{ID: id, Name: fmt.Sprintf("eth%d", id), MAC: 0x020000000000 + frame.MAC(id) + 1, Usable: true, Weight: 1}
+	return Member{ID: id, Name: fmt.Sprintf("eth%d", id), MAC: 0x020000000000 + frame.MAC(id) + 1, Usable: true,
+		Weight: 1}
 }
 
 // state returns n usable members.

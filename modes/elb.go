@@ -11,8 +11,8 @@ import (
 
 // elb balances in both directions over any NICs on any switch, and keeps the order of each flow.
 //
-// Transmit: the flow table of package spread chooses the member. Receive: package steer gives each peer the MAC of a member.
-// Every member sends with its own MAC, so a switch learns each MAC on one port.
+// Transmit: the flow table of package spread chooses the member. Receive: package steer gives each peer the MAC of a
+// member. Every member sends with its own MAC, so a switch learns each MAC on one port.
 //
 //	State → active member (election.go) → pins (elb_plan.go) → MAC owners (elb_owners.go) → Plan → learning frames,
 //	        announcements, notifications of peers
@@ -23,8 +23,9 @@ type elb struct {
 	plan   *spread.Plan
 	active int // -1 none
 
-	macOwner       map[frame.MAC]int
-	inUse          map[frame.MAC]bool             // the adapter's MAC and those of members that were usable: peers send to no others
+	macOwner map[frame.MAC]int
+	// the adapter's MAC and those of members that were usable: peers send to no others
+	inUse          map[frame.MAC]bool
 	previousOwners map[frame.MAC]spread.MemberSet // go on accepting what is under way
 	overlapUntil   time.Time                      // when previousOwners end
 	former         formerMACs
@@ -88,8 +89,8 @@ func (e *elb) update(now time.Time, st State) (eff Effects) {
 	case wasActive < 0:
 		eff.Tell = TellAll
 	case orphaned, readdressed, drainBegins(&was, &e.st):
-		// Peers may hold a MAC that no member accepts any more, or soon will not. Announce the addresses again; peers that
-		// steering knows are notified of theirs after this.
+		// Peers may hold a MAC that no member accepts any more, or soon will not. Announce the addresses again; peers
+		// that steering knows are notified of theirs after this.
 		eff.Tell |= TellAddresses
 	}
 	set := &e.st.Settings

@@ -84,25 +84,30 @@ func neighbourForgeries() map[string][]byte {
 		return b
 	}
 	return map[string][]byte{
-		"our address is elsewhere, gratuitous request": from(evil, evil, frametest.Request, frame.Broadcast, ours4, ours4),
-		"our address is elsewhere, gratuitous reply":   from(evil, evil, frametest.Reply, frame.Broadcast, ours4, ours4),
-		"our address is elsewhere, to us":              from(evil, evil, frametest.Reply, own, ours4, ours4),
-		"a peer is elsewhere, unasked":                 from(evil, evil, frametest.Reply, own, peer4(1), ours4),
-		"a peer is elsewhere, it asks":                 from(evil, evil, frametest.Request, frame.Broadcast, peer4(1), ours4),
-		"a peer is at the adapter":                     from(evil, adapterMAC, frametest.Reply, own, peer4(1), ours4),
-		"a peer is at a member":                        from(evil, own, frametest.Reply, own, peer4(1), ours4),
-		"one asked for is at the adapter":              from(adapterMAC, adapterMAC, frametest.Reply, own, peer4(9), ours4),
-		"one asked for is at a member":                 from(own, own, frametest.Reply, own, peer4(9), ours4),
-		"one asked for is everybody":                   from(frame.Broadcast, frame.Broadcast, frametest.Reply, own, peer4(9), ours4),
-		"one asked for is a group":                     from(0x01005e000001, 0x01005e000001, frametest.Reply, own, peer4(9), ours4),
-		"one asked for is nobody":                      from(0, 0, frametest.Reply, own, peer4(9), ours4),
-		"one asked for is somebody else's frame":       from(evil, evil+1, frametest.Reply, own, peer4(9), ours4),
-		"a member is elsewhere":                        from(own, own, frametest.Request, frame.Broadcast, peer4(2), peer4(3)),
-		"our address is elsewhere, NA":                 frame.UnsolicitedNA(evil, ours6, false, 0),
-		"our address is a router's elsewhere, NA":      frame.UnsolicitedNA(evil, ours6, true, 0),
-		"our address is elsewhere, NA to us":           frame.UnicastNA(evil, ours6, false, own, ours6, 0),
-		"a peer is elsewhere, NA":                      frame.UnicastNA(evil, peer6(1), false, own, ours6, 0),
-		"a peer asks from elsewhere, NS":               frame.UnicastNS(evil, peer6(1), own, ours6, 0),
+		"our address is elsewhere, gratuitous request": from(evil, evil, frametest.Request, frame.Broadcast,
+			ours4, ours4),
+		"our address is elsewhere, gratuitous reply": from(evil, evil, frametest.Reply, frame.Broadcast, ours4, ours4),
+		"our address is elsewhere, to us":            from(evil, evil, frametest.Reply, own, ours4, ours4),
+		"a peer is elsewhere, unasked":               from(evil, evil, frametest.Reply, own, peer4(1), ours4),
+		"a peer is elsewhere, it asks": from(evil, evil, frametest.Request, frame.Broadcast, peer4(1),
+			ours4),
+		"a peer is at the adapter":        from(evil, adapterMAC, frametest.Reply, own, peer4(1), ours4),
+		"a peer is at a member":           from(evil, own, frametest.Reply, own, peer4(1), ours4),
+		"one asked for is at the adapter": from(adapterMAC, adapterMAC, frametest.Reply, own, peer4(9), ours4),
+		"one asked for is at a member":    from(own, own, frametest.Reply, own, peer4(9), ours4),
+		"one asked for is everybody": from(frame.Broadcast, frame.Broadcast, frametest.Reply, own,
+			peer4(9), ours4),
+		"one asked for is a group": from(0x01005e000001, 0x01005e000001, frametest.Reply, own,
+			peer4(9), ours4),
+		"one asked for is nobody":                from(0, 0, frametest.Reply, own, peer4(9), ours4),
+		"one asked for is somebody else's frame": from(evil, evil+1, frametest.Reply, own, peer4(9), ours4),
+		"a member is elsewhere": from(own, own, frametest.Request, frame.Broadcast, peer4(2),
+			peer4(3)),
+		"our address is elsewhere, NA":            frame.UnsolicitedNA(evil, ours6, false, 0),
+		"our address is a router's elsewhere, NA": frame.UnsolicitedNA(evil, ours6, true, 0),
+		"our address is elsewhere, NA to us":      frame.UnicastNA(evil, ours6, false, own, ours6, 0),
+		"a peer is elsewhere, NA":                 frame.UnicastNA(evil, peer6(1), false, own, ours6, 0),
+		"a peer asks from elsewhere, NS":          frame.UnicastNS(evil, peer6(1), own, ours6, 0),
 	}
 }
 
@@ -115,7 +120,8 @@ func forgedTo(t testing.TB) *rigging {
 	}
 	r.sent(frametest.ARP(adapterMAC, frametest.Request, frame.Broadcast, ours4, peer4(9)))
 	r.wait(2 * time.Second)
-	r.sent(frametest.ARP(adapterMAC, frametest.Request, frame.Broadcast, ours4, peer4(9))) // which is not repaired for by now
+	// which is not repaired for by now
+	r.sent(frametest.ARP(adapterMAC, frametest.Request, frame.Broadcast, ours4, peer4(9)))
 	return r
 }
 
@@ -153,8 +159,8 @@ func TestForgedNeighboursCostNothing(t *testing.T) {
 	}
 }
 
-// FuzzForgedNeighbour: the same for any frame, but that an answer to what was asked makes one more peer, who is told its
-// member's MAC.
+// FuzzForgedNeighbour: the same for any frame, but that an answer to what was asked makes one more peer, who is told
+// its member's MAC.
 func FuzzForgedNeighbour(f *testing.F) {
 	for _, b := range neighbourForgeries() {
 		f.Add(b, byte(0))

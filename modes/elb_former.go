@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// formerTime is how long a member accepts the MAC that its NIC had before somebody changed it. Peers are told at once;
-	// those that the announcement does not reach have confirmed their cache entry, or asked again, by then.
+	// formerTime is how long a member accepts the MAC that its NIC had before somebody changed it. Peers are told at
+	// once; those that the announcement does not reach have confirmed their cache entry, or asked again, by then.
 	formerTime = time.Minute
 	// maxFormer bounds the former MACs of one member, for programs that change a MAC again and again.
 	maxFormer = 4
@@ -22,8 +22,8 @@ type formerMAC struct {
 	until  time.Time
 }
 
-// update compares two States and reports whether a member's MAC has changed. A MAC that a member has again, or whose member
-// has left, is no former one.
+// update compares two States and reports whether a member's MAC has changed. A MAC that a member has again, or whose
+// member has left, is no former one.
 func (f formerMACs) update(now time.Time, was, st *State) (changed bool) {
 	for _, m := range st.Members {
 		if old := find(was, m.ID); old != nil && old.Name == m.Name && old.MAC != m.MAC && old.MAC != 0 {

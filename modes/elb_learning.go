@@ -22,8 +22,8 @@ func (e *elb) learningFrames(owners map[frame.MAC]int) (sends []spread.Send) {
 	return sends
 }
 
-// learnBehind returns learning frames of stations behind the adapter that are new: until now the active member has sent for
-// them, and switches have learnt that.
+// learnBehind returns learning frames of stations behind the adapter that are new: until now the active member has sent
+// for them, and switches have learnt that.
 func (e *elb) learnBehind(was *State) (sends []spread.Send) {
 	for _, s := range e.st.Behind {
 		if _, known := slices.BinarySearch(was.Behind, s); known {
@@ -36,9 +36,9 @@ func (e *elb) learnBehind(was *State) (sends []spread.Send) {
 	return sends
 }
 
-// Learning frames of a member that is back are repeated after these times. A switch's port forwards nothing for a moment
-// after its link has come up, a Linux bridge's for up to a second, and the first one is lost: frames for the MAC would go on
-// to its adopter, which does not accept them any more.
+// Learning frames of a member that is back are repeated after these times. A switch's port forwards nothing for a
+// moment after its link has come up, a Linux bridge's for up to a second, and the first one is lost: frames for the MAC
+// would go on to its adopter, which does not accept them any more.
 const (
 	relearnFirst  = time.Second
 	relearnSecond = 3 * time.Second
@@ -79,9 +79,9 @@ func (r *relearn) due(now time.Time, owners map[frame.MAC]int) map[frame.MAC]int
 	return again
 }
 
-// silentTime is how long a member that peers send to may send nothing. Switches forget it after minutes, or learn its MAC
-// elsewhere by one forged frame, and learn it again only when it sends. So while frames move, such members send learning
-// frames.
+// silentTime is how long a member that peers send to may send nothing. Switches forget it after minutes, or learn its
+// MAC elsewhere by one forged frame, and learn it again only when it sends. So while frames move, such members send
+// learning frames.
 const silentTime = 5 * time.Second
 
 // silence notes since when each member has sent nothing.

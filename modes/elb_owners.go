@@ -15,10 +15,11 @@ import (
 //   - a MAC behind the adapter: the member that it is pinned to (Plan.Pins)
 //   - a former MAC of a member (elb_former.go): the member, while it accepts more than its own MAC
 //
-// A learning frame tells the switch whenever an owner changes. The previous owner goes on accepting the MAC for an Overlap.
+// A learning frame tells the switch whenever an owner changes. The previous owner goes on accepting the MAC for an
+// Overlap.
 
-// updateOwners gives every MAC its owner under the pins of pl. It returns the MACs that have another owner, and whether one in
-// use is orphaned: it has none any more, without a drain that told its peers before.
+// updateOwners gives every MAC its owner under the pins of pl. It returns the MACs that have another owner, and whether
+// one in use is orphaned: it has none any more, without a drain that told its peers before.
 func (e *elb) updateOwners(now time.Time, was *State, pl *spread.Plan) (moved map[frame.MAC]int, orphaned bool) {
 	owners, inUse := map[frame.MAC]int{}, map[frame.MAC]bool{e.st.Adapter: true}
 	adopt := func(m frame.MAC) {

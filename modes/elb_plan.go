@@ -26,7 +26,8 @@ func (e *elb) draft() *spread.Plan {
 	receiveGroupsBy(pl, e.active, &e.st)
 	watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
 	share(pl, &e.st, staying)
-	pl.Shortest = &spread.Shortest{Gain: e.st.Settings.Gain, Skew: e.st.Settings.Skew, Moves: e.moves, Generation: e.generation}
+	pl.Shortest = &spread.Shortest{Gain: e.st.Settings.Gain, Skew: e.st.Settings.Skew, Moves: e.moves,
+		Generation: e.generation}
 	setRates(pl, &e.st)
 	pl.Pins = spread.AssignSlots(pinShares(pl, &e.st))
 	return pl
@@ -60,8 +61,8 @@ func addFilter(st *State, pl *spread.Plan, m frame.MAC, id int) {
 	}
 }
 
-// watchEachOther has the NICs of two members accept each other's MAC, by which a switch that floods is found out: most hosts
-// send to one of them sooner or later.
+// watchEachOther has the NICs of two members accept each other's MAC, by which a switch that floods is found out: most
+// hosts send to one of them sooner or later.
 func watchEachOther(pl *spread.Plan, st *State, a, b int) {
 	m, n := find(st, a), find(st, b)
 	if m == nil || n == nil || m.OwnMAC || n.OwnMAC || m.MAC == n.MAC {
@@ -84,7 +85,8 @@ func setRates(pl *spread.Plan, st *State) {
 	}
 }
 
-// pinShares returns the members' shares of the MACs that are not their own: of those that accept such, if there are any.
+// pinShares returns the members' shares of the MACs that are not their own: of those that accept such, if there are
+// any.
 func pinShares(pl *spread.Plan, st *State) *[spread.MaxMembers]uint32 {
 	w := pl.Weights
 	none := true

@@ -54,7 +54,8 @@ func TestELBBegins(t *testing.T) {
 	eff := m.Handle(t0, st)
 	pl := m.Plan()
 	all := spread.MemberSet(0b111)
-	if pl.Rule != spread.RuleShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all || pl.Multicast != 1 || pl.Active != 0 {
+	if pl.Rule != spread.RuleShortest || !pl.PerMember || pl.Distributing != all || pl.Collecting != all ||
+		pl.Multicast != 1 || pl.Active != 0 {
 		t.Errorf("%+v", pl)
 	}
 	if eff.Tell != TellAll || !eff.Active {
@@ -175,7 +176,9 @@ func TestELBHeirOfAVacantMember(t *testing.T) {
 	if (pl.Collecting | pl.Distributing).Has(2) || len(pl.Filter[2]) > 0 || !slices.Contains(pl.TeamMACs, dead) {
 		t.Errorf("%+v", pl)
 	}
-	eff = m.Handle(t0.Add(2*time.Second), change(st, func(m []Member) { m[2].MAC, m[2].Usable = 0x0200000000ee, false }))
+	eff = m.Handle(t0.Add(2*time.Second), change(st, func(m []Member) {
+		m[2].MAC, m[2].Usable = 0x0200000000ee, false
+	}))
 	if eff.Tell&TellAddresses == 0 {
 		t.Error("nobody takes in what is for the old address, and nobody is told")
 	}
@@ -362,7 +365,8 @@ func TestELBTeachesInVLANs(t *testing.T) {
 	if diff := cmp.Diff(by(7), m.Handle(t0, st).Send); diff != "" {
 		t.Errorf("new (-want +got):\n%s", diff)
 	}
-	st.Behind = []frame.Station{frame.StationOf(mac, 0), frame.StationOf(mac, 7), frame.StationOf(mac, 9|frame.ServiceTag)}
+	st.Behind = []frame.Station{frame.StationOf(mac, 0), frame.StationOf(mac, 7),
+		frame.StationOf(mac, 9|frame.ServiceTag)}
 	if diff := cmp.Diff(by(0, 9|frame.ServiceTag), m.Handle(t0, st).Send); diff != "" {
 		t.Errorf("in more VLANs (-want +got):\n%s", diff)
 	}
@@ -459,8 +463,8 @@ func TestELBHomes(t *testing.T) {
 	})
 }
 
-// TestELBAsksWhomTheHostKnows: whoever has talked to the host before elb steers asks nothing and is asked nothing, so steering
-// has the stack ask.
+// TestELBAsksWhomTheHostKnows: whoever has talked to the host before elb steers asks nothing and is asked nothing, so
+// steering has the stack ask.
 func TestELBAsksWhomTheHostKnows(t *testing.T) {
 	st := elbState(2)
 	m, _ := New(st.Settings)
@@ -468,7 +472,8 @@ func TestELBAsksWhomTheHostKnows(t *testing.T) {
 		name  string
 		steer bool
 		want  Tell
-	}{{"begins without", false, TellAll}, {"turned on", true, TellAsk}, {"still on", true, 0}, {"off", false, 0}, {"on again", true, TellAsk}} {
+	}{{"begins without", false, TellAll}, {"turned on", true, TellAsk}, {"still on", true, 0}, {"off", false, 0},
+		{"on again", true, TellAsk}} {
 		st.Settings.ReceiveBalance = tt.steer
 		if eff := m.Handle(t0, st); eff.Tell != tt.want {
 			t.Errorf("%s: tells %b, want %b", tt.name, eff.Tell, tt.want)

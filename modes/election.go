@@ -52,7 +52,8 @@ func elect(st *State, active int) (int, string) {
 // elect is the election of a mode of its own: the member that was active under the mode before stays so.
 func (st *State) elect(active int) (int, string) {
 	_, staying := sets(st)
-	if b := st.Before; active >= 0 || b == nil || b.Rule != spread.RuleSingle && b.Rule != spread.RuleShortest || !staying.Has(b.Active) {
+	if b := st.Before; active >= 0 || b == nil || b.Rule != spread.RuleSingle && b.Rule != spread.RuleShortest ||
+		!staying.Has(b.Active) {
 		return elect(st, active)
 	}
 	to, reason := elect(st, st.Before.Active)
@@ -88,7 +89,8 @@ func lost(was, st *State, id int) string {
 		return ""
 	}
 	switch n := find(st, id); {
-	case n == nil || n.Name != m.Name && n.MAC != m.MAC: // its id may be another NIC's by now, or it may have another name
+	// its id may be another NIC's by now, or it may have another name
+	case n == nil || n.Name != m.Name && n.MAC != m.MAC:
 		return fmt.Sprintf("%s has left", m.Name)
 	case n.Draining:
 		return fmt.Sprintf("%s is leaving", m.Name)

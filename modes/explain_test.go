@@ -111,13 +111,13 @@ func TestExplainSlotsThatGoOver(t *testing.T) {
 	if e.Member != was.Member || e.IfDead != was.IfDead || e.All != spread.MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
 		t.Errorf("%+v, was %+v", e, was)
 	}
-	for _, s := range []string{"goes over from " + names(was.Member) + " to " + names(was.IfDead), "200ms at the latest"} {
+	for _, s := range []string{"migrates from " + names(was.Member) + " to " + names(was.IfDead), "within 200ms"} {
 		if !strings.Contains(e.Why, s) {
 			t.Errorf("%q lacks %q", e.Why, s)
 		}
 	}
 	m.Handle(m.Deadline(), Tick{})
-	if e := spread.Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "goes over") || strings.Contains(e.Why, names(was.Member)) {
+	if e := spread.Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "migrates") || strings.Contains(e.Why, names(was.Member)) {
 		t.Errorf("after it: %+v", e)
 	}
 }

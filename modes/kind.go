@@ -38,8 +38,10 @@ type Row struct {
 
 // Table has the row of each mode, in the order of help. It is not to be changed.
 var Table = []Row{
-	{Kind: ELB, Name: "elb", Aliases: []string{"balance-alb", "6", "alb"}, TransmitOnly: []string{"balance-tlb", "5", "tlb"},
-		Help:    "balances both directions over mixed NICs, flow by flow; any switch. The default: nicteam help elb.",
+	{Kind: ELB, Name: "elb", Aliases: []string{"balance-alb", "6", "alb"},
+		TransmitOnly: []string{"balance-tlb", "5", "tlb"},
+		Help: "balances both directions over mixed NICs, flow by flow; any switch. The default: nicteam " +
+			"help elb.",
 		ownMACs: true, new: func() Mode { return newELB() }},
 	{Kind: RoundRobin, Name: "round-robin", Aliases: []string{"balance-rr", "0", "rr", "roundrobin"},
 		Help: "frame by frame, by weight: one connection can use all NICs, frames may overtake each other; " +
@@ -88,8 +90,8 @@ func (k Kind) HasPartner() bool { return k.row().hasPartner }
 // LiveBalance reports whether the mode takes another Balance in a State; others are made anew.
 func (k Kind) LiveBalance() bool { return k.row().liveBalance }
 
-// New returns the mode that the settings ask for. It plans nothing until it has a State. All settings but Kind, and Balance
-// where LiveBalance is false, may change in a later State.
+// New returns the mode that the settings ask for. It plans nothing until it has a State. All settings but Kind, and
+// Balance where LiveBalance is false, may change in a later State.
 func New(s Settings) (Mode, error) {
 	r := s.Kind.row()
 	switch {

@@ -93,7 +93,8 @@ func TestNamesComeBack(t *testing.T) {
 			t.Errorf("%v: got %v, %v", r, got, err)
 		}
 	}
-	for in, want := range map[string]spread.HashPolicy{"0": spread.Layer2, "1": spread.Layer34, "2": spread.Layer23, "5": spread.VLANSrcMAC} {
+	for in, want := range map[string]spread.HashPolicy{"0": spread.Layer2, "1": spread.Layer34, "2": spread.Layer23,
+		"5": spread.VLANSrcMAC} {
 		if got, err := spread.ParseHash(in); err != nil || got != want {
 			t.Errorf("%q: got %v, %v", in, got, err)
 		}

@@ -28,7 +28,9 @@ func TestPlanInEveryMode(t *testing.T) {
 			if d := cmp.Diff([][]frame.MAC{{b}, nil, {b}, nil}, pl.Filter[:4]); d != "" {
 				t.Errorf("filter, -want +got\n%s", d)
 			}
-			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) || !slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b || pl.Hash != (spread.Hash{Policy: spread.Layer23, Salt: 99}) {
+			if !pl.Promiscuous || !slices.Equal(pl.Stations, st.Behind) ||
+				!slices.Equal(pl.Behind, []frame.MAC{0x020000000500, 0x020000000501}) || pl.Adapter != b ||
+				pl.Hash != (spread.Hash{Policy: spread.Layer23, Salt: 99}) {
 				t.Errorf("%+v", pl)
 			}
 			st.Behind[0] = 1
@@ -84,11 +86,13 @@ func TestSpreaders(t *testing.T) {
 				staying = staying.With(m.ID)
 			}
 		}
-		// A switch that knows the members as one link sends by a port as soon as that has a carrier, whatever we wait for.
+		// A switch that knows the members as one link sends by a port as soon as that has a carrier, whatever we wait
+		// for.
 		if pl.Collecting != all || pl.Multicast != all {
 			t.Errorf("collecting %b, multicast %b, all %b", pl.Collecting, pl.Multicast, all)
 		}
-		want := map[Kind]spread.Rule{RoundRobin: spread.RuleRoundRobin, XOR: spread.RuleSlots, Broadcast: spread.RuleBroadcast}[st.Settings.Kind]
+		want := map[Kind]spread.Rule{RoundRobin: spread.RuleRoundRobin, XOR: spread.RuleSlots,
+			Broadcast: spread.RuleBroadcast}[st.Settings.Kind]
 		if staying == 0 || staying.Len() < st.Settings.MinMembers {
 			want, staying = spread.RuleNone, 0
 		}
@@ -117,7 +121,8 @@ func TestSpreaderAnnouncesWhenItBegins(t *testing.T) {
 	for i, c := range []struct {
 		st   State
 		want bool
-	}{{down, false}, {st, true}, {st, false}, {change(st, func(m []Member) { m[0].Usable = false }), false}, {down, false}, {st, true}} {
+	}{{down, false}, {st, true}, {st, false}, {change(st, func(m []Member) { m[0].Usable = false }), false},
+		{down, false}, {st, true}} {
 		if eff := m.Handle(t0, c.st); (eff.Tell == TellAll) != c.want {
 			t.Errorf("step %d: announce %v", i, eff.Tell)
 		}
@@ -153,7 +158,8 @@ func TestPickObeysThePlan(t *testing.T) {
 			pl := start(st).Plan()
 			var used spread.MemberSet
 			for i := range 400 {
-				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(i), DstPort: 80, DstMAC: frame.MAC(i), TCI: uint16(i)}.Frame()
+				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(i), DstPort: 80,
+					DstMAC: frame.MAC(i), TCI: uint16(i)}.Frame()
 				var h frame.Headers
 				frame.Parse(b, &h)
 				got := p.Pick(pl, &h, b, len(b))

@@ -25,18 +25,26 @@ func TestGroupMembers(t *testing.T) {
 		want   spread.MemberSet
 	}{
 		{name: "the active one and the next", kind: ActiveBackup, want: 0b011},
-		{name: "the primary and the next", kind: ActiveBackup, change: func(st *State) { st.Settings.Primary = st.Members[2].Name }, want: 0b101},
+		{name: "the primary and the next", kind: ActiveBackup, change: func(st *State) {
+			st.Settings.Primary = st.Members[2].Name
+		}, want: 0b101},
 		{name: "the primary that is down", kind: ActiveBackup, want: 0b111, change: func(st *State) {
 			st.Settings.Primary, st.Members[2].Usable = st.Members[2].Name, false
 		}},
-		{name: "who is down stands by", kind: ActiveBackup, change: func(st *State) { st.Members[1].Usable = false }, want: 0b101},
-		{name: "who leaves stands by", kind: ActiveBackup, change: func(st *State) { st.Members[1].Draining = true }, want: 0b101},
+		{name: "who is down stands by", kind: ActiveBackup, change: func(st *State) {
+			st.Members[1].Usable = false
+		}, want: 0b101},
+		{name: "who leaves stands by", kind: ActiveBackup, change: func(st *State) {
+			st.Members[1].Draining = true
+		}, want: 0b101},
 		{name: "anybody, where nobody is usable", kind: ActiveBackup, want: 0b111, change: func(st *State) {
 			for i := range st.Members {
 				st.Members[i].Usable = false
 			}
 		}},
-		{name: "nobody may take over", kind: ActiveBackup, change: func(st *State) { st.Settings.MinMembers = 3 }, want: 0b001},
+		{name: "nobody may take over", kind: ActiveBackup, change: func(st *State) {
+			st.Settings.MinMembers = 3
+		}, want: 0b001},
 		{name: "receives broadcasts, and next", kind: ELB, want: 0b011},
 		{name: "nobody is usable", kind: ELB, want: 0b111, change: func(st *State) {
 			for i := range st.Members {
@@ -56,8 +64,10 @@ func TestGroupMembers(t *testing.T) {
 				tt.change(&st)
 			}
 			pl := start(st).Plan()
-			if pl.GroupMembers != tt.want || !slices.Equal(pl.Groups, st.RxMode.Groups) || pl.AllMulti || pl.Promiscuous {
-				t.Errorf("members %b, want %b; %v, all %v, promiscuous %v", pl.GroupMembers, tt.want, pl.Groups, pl.AllMulti, pl.Promiscuous)
+			if pl.GroupMembers != tt.want || !slices.Equal(pl.Groups, st.RxMode.Groups) || pl.AllMulti ||
+				pl.Promiscuous {
+				t.Errorf("members %b, want %b; %v, all %v, promiscuous %v", pl.GroupMembers, tt.want, pl.Groups,
+					pl.AllMulti, pl.Promiscuous)
 			}
 			st.RxMode.Groups[0] = 1
 			if pl.Groups[0] == 1 {
@@ -80,14 +90,17 @@ func TestRxMode(t *testing.T) {
 		want   spread.Plan // Groups, AllMulti, Promiscuous
 	}{
 		{name: "nothing"},
-		{name: "list", rx: spread.RxMode{Groups: many[:spread.MaxGroups]}, want: spread.Plan{Groups: many[:spread.MaxGroups]}},
+		{name: "list", rx: spread.RxMode{Groups: many[:spread.MaxGroups]},
+			want: spread.Plan{Groups: many[:spread.MaxGroups]}},
 		{name: "too long a list", rx: spread.RxMode{Groups: many}, want: spread.Plan{AllMulti: true}},
 		{name: "allmulti", rx: spread.RxMode{Groups: many[:1], AllMulti: true}, want: spread.Plan{AllMulti: true}},
 		{name: "promiscuous", rx: spread.RxMode{Promiscuous: true}, want: spread.Plan{Promiscuous: true}},
 		{name: "VLANs", rx: spread.RxMode{VLANs: true}},
-		{name: "VLANs on NICs that filter them", rx: spread.RxMode{VLANs: true}, filter: true, want: spread.Plan{Promiscuous: true}},
+		{name: "VLANs on NICs that filter them", rx: spread.RxMode{VLANs: true}, filter: true,
+			want: spread.Plan{Promiscuous: true}},
 		{name: "none on NICs that filter VLANs", filter: true},
-		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)}, want: spread.Plan{Promiscuous: true}},
+		{name: "guests", behind: []frame.Station{frame.StationOf(0x020000000500, 0)},
+			want: spread.Plan{Promiscuous: true}},
 	}
 	for _, kind := range []Kind{ELB, ActiveBackup, XOR, RoundRobin, Broadcast, LACP} {
 		for _, tt := range tests {
@@ -98,7 +111,8 @@ func TestRxMode(t *testing.T) {
 					st.Members[i].VLANFilter = tt.filter
 				}
 				pl := start(st).Plan()
-				if d := cmp.Diff(tt.want, spread.Plan{Groups: pl.Groups, AllMulti: pl.AllMulti, Promiscuous: pl.Promiscuous}); d != "" {
+				if d := cmp.Diff(tt.want, spread.Plan{Groups: pl.Groups, AllMulti: pl.AllMulti,
+					Promiscuous: pl.Promiscuous}); d != "" {
 					t.Errorf("-want +got\n%s", d)
 				}
 			})
@@ -113,7 +127,8 @@ func TestGroupsAreThereBefore(t *testing.T) {
 		kind := rapid.SampledFrom([]Kind{ELB, ActiveBackup}).Draw(t, "kind")
 		st := state(kind, rapid.IntRange(2, 6).Draw(t, "members"))
 		st.Settings.Primary = rapid.SampledFrom([]string{"", st.Members[1].Name}).Draw(t, "primary")
-		st.Settings.PrimaryReselect = rapid.SampledFrom([]Reselect{ReselectAlways, ReselectBetter, ReselectFailure}).Draw(t, "reselect")
+		st.Settings.PrimaryReselect = rapid.SampledFrom([]Reselect{ReselectAlways, ReselectBetter,
+			ReselectFailure}).Draw(t, "reselect")
 		now := time.Unix(1, 0)
 		m := start(st)
 		for range rapid.IntRange(1, 12).Draw(t, "events") {
@@ -124,7 +139,8 @@ func TestGroupsAreThereBefore(t *testing.T) {
 			now = now.Add(time.Second)
 			m.Handle(now, st)
 			if pl := m.Plan(); pl.Multicast&^was.GroupMembers != 0 {
-				t.Fatalf("%s usable %v: groups by %b, filtered in by %b before", st.Members[i].Name, st.Members[i].Usable, pl.Multicast, was.GroupMembers)
+				t.Fatalf("%s usable %v: groups by %b, filtered in by %b before", st.Members[i].Name,
+					st.Members[i].Usable, pl.Multicast, was.GroupMembers)
 			}
 		}
 	})
@@ -139,8 +155,12 @@ func TestWatchedAddresses(t *testing.T) {
 		want   map[int]int // member: whose address
 	}{
 		{name: "the active one and the next", kind: ELB, want: map[int]int{0: 1, 1: 0}},
-		{name: "the next is dead", kind: ELB, change: func(st *State) { st.Members[1].Usable = false }, want: map[int]int{0: 2, 2: 0}},
-		{name: "one is left", kind: ELB, change: func(st *State) { st.Members[1].Usable, st.Members[2].Usable = false, false }},
+		{name: "the next is dead", kind: ELB, change: func(st *State) {
+			st.Members[1].Usable = false
+		}, want: map[int]int{0: 2, 2: 0}},
+		{name: "one is left", kind: ELB, change: func(st *State) {
+			st.Members[1].Usable, st.Members[2].Usable = false, false
+		}},
 		{name: "one takes in its own only", kind: ELB, change: func(st *State) { st.Members[1].OwnMAC = true }},
 		{name: "members stand by with the adapter's address anyway", kind: ActiveBackup},
 		{name: "a switch that knows the team", kind: XOR},

@@ -8,22 +8,22 @@ import (
 )
 
 // Slots of RuleSlots get other members when a member joins, leaves in order or gets another weight. A slot that changed
-// between two working members at once would reorder its flows. So for a while the Plan has both tables, and the data path
-// migrates each slot when nothing of it can be under way by its old member (modes/spread/migration.go):
+// between two working members at once would reorder its flows. So for a while the Plan has both tables, and the data
+// path migrates each slot when nothing of it can be under way by its old member (modes/spread/migration.go):
 //
 //	shares differ → Migration{From: old}, Members: new ─┬─ each slot pauses, or its old member is cleared by a marker
 //	                                                    └─ MaxMigration is over → no Migration: the rest is forced
 //
-// A member that may not send any more has no flows to reorder: its slots change at once. All other changes wait until the
-// migration is over, so that it is always known where each slot was.
+// A member that may not send any more has no flows to reorder: its slots change at once. All other changes wait until
+// the migration is over, so that it is always known where each slot was.
 
 const (
 	// drainMigration is MaxMigration where only members in a drain lose slots: they leave as soon as nothing has been
-	// received by them for a moment, and a partner is told before. A drain that begins during a migration leaves it half of
-	// that.
+	// received by them for a moment, and a partner is told before. A drain that begins during a migration leaves it
+	// half of that.
 	drainMigration = 50 * time.Millisecond
-	// queueTime is the longest time that a frame usually waits in a member's queue before it leaves: the relay bounds a queue
-	// to some 15 ms of its member's rate, NICs by their own queues.
+	// queueTime is the longest time that a frame usually waits in a member's queue before it leaves: the relay bounds a
+	// queue to some 15 ms of its member's rate, NICs by their own queues.
 	queueTime = 20 * time.Millisecond
 	// markerInterval is the pause between two markers by a member. Partners answer but a few a second.
 	markerInterval = 40 * time.Millisecond
@@ -62,8 +62,8 @@ func (m *slotMigration) resume(before *spread.Plan, s *Settings) {
 	}
 }
 
-// retarget assigns the slots by shares as soon as that is possible. may are the members that may send, be it only slots that
-// have not migrated yet; draining are those that leave. At least one member has a share.
+// retarget assigns the slots by shares as soon as that is possible. may are the members that may send, be it only slots
+// that have not migrated yet; draining are those that leave. At least one member has a share.
 func (m *slotMigration) retarget(now time.Time, shares *[spread.MaxMembers]uint32, may, draining spread.MemberSet) {
 	if m.from != nil && m.sharers&draining != 0 {
 		m.forcedAt = earlier(m.forcedAt, now.Add(drainMigration/2))
@@ -194,7 +194,8 @@ func (m *slotMigration) fill(pl *spread.Plan, others spread.MemberSet, skew time
 	if skew <= 0 {
 		skew = spread.DefaultSkew
 	}
-	pl.Slots.Migration = &spread.Migration{From: m.from, ID: m.id, Mark: max(m.mark, 1), Cleared: m.cleared, Pause: skew + queueTime}
+	pl.Slots.Migration = &spread.Migration{From: m.from, ID: m.id, Mark: max(m.mark, 1), Cleared: m.cleared,
+		Pause: skew + queueTime}
 }
 
 // deadline returns when retarget is due, zero for never.

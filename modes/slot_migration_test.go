@@ -30,7 +30,8 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	st.Members = append(st.Members, member(2))
 	m.Handle(t0, st)
 	pl := m.Plan()
-	if !slices.Equal(moving(pl).From, slotsOf(was)) || moving(pl).Mark != 1 || moving(pl).ID == 0 || moving(pl).Pause != spread.DefaultSkew+queueTime || pl.Distributing != 0b111 {
+	if !slices.Equal(moving(pl).From, slotsOf(was)) || moving(pl).Mark != 1 || moving(pl).ID == 0 ||
+		moving(pl).Pause != spread.DefaultSkew+queueTime || pl.Distributing != 0b111 {
 		t.Errorf("%+v", pl)
 	}
 	gone := moved(moving(pl).From, slotsOf(pl))
@@ -51,7 +52,8 @@ func TestSlotsGoOverToOneThatJoins(t *testing.T) {
 	}
 	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	end := m.Plan()
-	if moving(end).From != nil || moving(end).Mark != 0 || moving(end).ID != 0 || !slices.Equal(slotsOf(end), slotsOf(pl)) || !m.Deadline().IsZero() {
+	if moving(end).From != nil || moving(end).Mark != 0 || moving(end).ID != 0 ||
+		!slices.Equal(slotsOf(end), slotsOf(pl)) || !m.Deadline().IsZero() {
 		t.Errorf("at the end: %+v", end)
 	}
 }
@@ -78,7 +80,8 @@ func TestSlotsLeaveInADrain(t *testing.T) {
 	was := m.Plan()
 	m.Handle(t0, change(st, func(m []Member) { m[1].Draining = true }))
 	pl := m.Plan()
-	if !slices.Equal(moving(pl).From, slotsOf(was)) || slices.Contains(slotsOf(pl), 1) || pl.Distributing != 0b111 || pl.Weights[1] != 0 {
+	if !slices.Equal(moving(pl).From, slotsOf(was)) || slices.Contains(slotsOf(pl), 1) || pl.Distributing != 0b111 ||
+		pl.Weights[1] != 0 {
 		t.Errorf("%+v", pl)
 	}
 	m.Handle(t0.Add(drainMigration), Tick{})
@@ -95,7 +98,8 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	first := m.Plan()
 	m.Handle(t0.Add(time.Millisecond), three)
 	pl := m.Plan()
-	if !slices.Equal(slotsOf(pl), slotsOf(first)) || !slices.Equal(moving(pl).From, moving(first).From) || moving(pl).ID != moving(first).ID {
+	if !slices.Equal(slotsOf(pl), slotsOf(first)) || !slices.Equal(moving(pl).From, moving(first).From) ||
+		moving(pl).ID != moving(first).ID {
 		t.Error("slots were sent elsewhere on their way")
 	}
 	if pl.Distributing != 0b111 || pl.Weights[2] != 0 {
@@ -103,7 +107,8 @@ func TestSlotsGoOverOneAfterTheOther(t *testing.T) {
 	}
 	m.Handle(t0.Add(spread.MaxMigration), Tick{})
 	second := m.Plan()
-	if !slices.Equal(moving(second).From, slotsOf(first)) || moving(second).ID == moving(first).ID || !slices.Contains(slotsOf(second), 2) {
+	if !slices.Equal(moving(second).From, slotsOf(first)) || moving(second).ID == moving(first).ID ||
+		!slices.Contains(slotsOf(second), 2) {
 		t.Errorf("the third one's turn did not come: %+v", second)
 	}
 	m.Handle(t0.Add(2*spread.MaxMigration), Tick{})
@@ -247,7 +252,8 @@ func TestGoingOver(t *testing.T) {
 					if from != at && !dead.Has(int(at)) {
 						t.Fatalf("slot %d went from %d to %d at once", s, at, from)
 					}
-					if moving(pl).ID != 0 && moving(pl).ID == moving(was).ID && slotsOf(pl)[s] != slotsOf(was)[s] && !dead.Has(int(slotsOf(was)[s])) {
+					if moving(pl).ID != 0 && moving(pl).ID == moving(was).ID && slotsOf(pl)[s] != slotsOf(was)[s] &&
+						!dead.Has(int(slotsOf(was)[s])) {
 						t.Fatalf("slot %d was sent elsewhere on its way", s)
 					}
 				}
@@ -307,7 +313,8 @@ func check(t interface{ Fatalf(string, ...any) }, pl *spread.Plan) {
 		}
 		return
 	}
-	if moving(pl).Mark == 0 || moving(pl).ID == 0 || moving(pl).Pause <= 0 || slices.Equal(moving(pl).From, slotsOf(pl)) {
+	if moving(pl).Mark == 0 || moving(pl).ID == 0 || moving(pl).Pause <= 0 ||
+		slices.Equal(moving(pl).From, slotsOf(pl)) {
 		t.Fatalf("mark %d, turn %d, skew %v", moving(pl).Mark, moving(pl).ID, moving(pl).Pause)
 	}
 	for s, id := range moving(pl).From {

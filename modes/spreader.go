@@ -6,9 +6,10 @@ import (
 	"nicteam/modes/spread"
 )
 
-// A spreader is a mode for a switch with a static LAG: all usable members that stay send by a rule. Every member receives
-// whatever its link watches say: such a switch sends by a port as soon as it has a carrier and knows none of our delays, and
-// a received frame proves that its member receives. The rules have no memory, but slots migrate in order.
+// A spreader is a mode for a switch with a static LAG: all usable members that stay send by a rule. Every member
+// receives whatever its link watches say: such a switch sends by a port as soon as it has a carrier and knows none of
+// our delays, and a received frame proves that its member receives. The rules have no memory, but slots migrate in
+// order.
 type spreader struct {
 	rule  rule
 	st    State
@@ -80,8 +81,8 @@ func (roundRobin) spread(pl *spread.Plan, st *State) {
 	share(pl, st, pl.Distributing)
 }
 
-// xor sends a flow by the member of its hash's slot. The kernel calls it so because its hash is an exclusive or; spread.Hash
-// mixes, and slots are assigned by rendezvous hashing.
+// xor sends a flow by the member of its hash's slot. The kernel calls it so because its hash is an exclusive or;
+// spread.Hash mixes, and slots are assigned by rendezvous hashing.
 type xor struct{}
 
 func (xor) spread(pl *spread.Plan, st *State) {

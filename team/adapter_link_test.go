@@ -87,7 +87,7 @@ func TestAdapterSpeedFollows(t *testing.T) {
 	check("all are gone", 0)
 }
 
-// TestTeamSetsSpeed counts what the adapter is told: each change once, and nothing while nothing changes.
+// TestTeamSetsSpeed counts the calls of the adapter: one a change.
 func TestTeamSetsSpeed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

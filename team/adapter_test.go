@@ -13,7 +13,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// TestAdapterDown: a team whose adapter somebody has brought down is down, and says how to mend it. The adapter keeps its
+// TestAdapterDown: a team whose adapter was set down is down, and says how to fix it. The adapter keeps its
 // carrier, which is the members'.
 func TestAdapterDown(t *testing.T) {
 	r := elbOf(t, 2)

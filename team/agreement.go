@@ -11,8 +11,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// The control loop shows what the mode has agreed with partners in 802.3ad, and keeps the LACP state for the next process.
-// What it means only the mode knows.
+// The control loop shows what the mode has agreed with partners in 802.3ad, and keeps the LACP state for the next
+// process. What it means only the mode knows.
 
 // updateAgreement adopts what the mode has agreed, after all other decisions, and gives the owner the LACP state to
 // keep.
@@ -61,7 +61,9 @@ func (l *Loop) withInherited(now time.Time, m lacp.Memory) *lacp.Memory {
 // forgetInherited drops the inherited state of a member that has left.
 func (l *Loop) forgetInherited(name string) {
 	if l.inheritedMemory != nil {
-		l.inheritedMemory.Ports = slices.DeleteFunc(l.inheritedMemory.Ports, func(p lacp.PortMemory) bool { return p.Name == name })
+		l.inheritedMemory.Ports = slices.DeleteFunc(l.inheritedMemory.Ports, func(p lacp.PortMemory) bool {
+			return p.Name == name
+		})
 	}
 }
 
@@ -209,7 +211,8 @@ func (l *Loop) whyNoneDistributes() string {
 		}
 	}
 	if need := l.cfg.MinMembers; agreed > 0 && agreed < need {
-		return fmt.Sprintf("%d of %d members agreed with their partner, min_members is %d", agreed, len(l.members), need)
+		return fmt.Sprintf("%d of %d members agreed with their partner, min_members is %d", agreed, len(l.members),
+			need)
 	}
 	if reasons := l.partnerFaults(); len(reasons) > 0 {
 		return strings.Join(reasons, "; ")

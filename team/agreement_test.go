@@ -327,7 +327,7 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
-// TestEnd: after the farewell the mode is asked nothing more, until the end is taken back.
+// TestEnd: after the farewell the mode handles nothing more, until a Resume.
 func TestEnd(t *testing.T) {
 	g := newLACPRig(t, nil, nil)
 	g.two()
@@ -355,7 +355,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestMemory: it is handed to the first State, told when it changes, and what is of members that have not joined yet
+// TestMemory: it is in the first State, given out when it changes, and that of members that have not joined yet
 // stays in it: a process may die at any moment.
 func TestMemory(t *testing.T) {
 	before := &lacp.Memory{System: lacp.SystemID{Priority: 65535, MAC: adapterMAC}, Ports: []lacp.PortMemory{

@@ -86,7 +86,7 @@ func (a announcement) merge(old announcement) announcement {
 type announcer struct {
 	source    AddressSource
 	send      func(id int, frame []byte) error
-	announced func(context.Context) // the addresses have been announced once
+	announced func(context.Context) // called after each announcement of addresses
 	log       *slog.Logger
 	panics    *panics.Keeper
 	wake      chan struct{}
@@ -297,7 +297,8 @@ func tagged(f []byte, vlan uint16) []byte {
 	return append(b, f[12:]...)
 }
 
-// AnnouncementFrames returns the frames of one announcement, in order. what has the adapter's present addresses and groups.
+// AnnouncementFrames returns the frames of one announcement, in order. what has the adapter's present addresses and
+// groups.
 func (o *Output) AnnouncementFrames(what Announcement) []spread.Send {
 	a := announcement{tell: o.Tell, via: o.Via, adapterMAC: o.AnnounceMAC, stations: o.Stations}
 	return a.frames(what)

@@ -19,7 +19,8 @@ import (
 func TestTeamAnnouncementsAreNoStorm(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		a := &fakeAddresses{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("fd09::1")}}}}
+		a := &fakeAddresses{what: Announcement{Addresses: []Address{{IP: netip.MustParseAddr("10.9.0.1")},
+			{IP: netip.MustParseAddr("fd09::1")}}}}
 		o := Options{Config: activeBackup(), AddressSource: a}
 		o.Config.Team, o.Config.AnnounceCount, o.Config.AnnounceInterval = "team0", 3, 100*time.Millisecond
 		tm := running(t, k, o, 1, 2)
@@ -85,23 +86,29 @@ func TestAnnounceFrames(t *testing.T) {
 	what := Announcement{
 		Addresses: []Address{{IP: v4}, {IP: v6, Router: true}, {IP: v4, MAC: mac, VLAN: 5}},
 		Groups: []GroupReport{{Source: v4, Groups: []netip.Addr{g4}}, {Source: ll, VLAN: 5, Groups: []netip.Addr{g6}},
-			{Source: v4, VLAN: 5, Version: 2, Groups: []netip.Addr{g4}}, {Source: ll, Version: 1, Groups: []netip.Addr{g6}}},
+			{Source: v4, VLAN: 5, Version: 2, Groups: []netip.Addr{g4}},
+			{Source: ll, Version: 1, Groups: []netip.Addr{g6}}},
 	}
-	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0), frame.GratuitousARP(mac, v4, 5)}
-	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}), tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
-		tag(frame.IGMPReports(adapterMAC, v4, 2, []netip.Addr{g4})[0], 5), frame.MLDReports(adapterMAC, ll.WithZone(""), 1, []netip.Addr{g6})[0]}
+	addresses := [][]byte{frame.GratuitousARP(adapterMAC, v4, 0), frame.UnsolicitedNA(adapterMAC, v6, true, 0),
+		frame.GratuitousARP(mac, v4, 5)}
+	groups := [][]byte{frame.IGMPReport(adapterMAC, v4, []netip.Addr{g4}),
+		tag(frame.MLDReport(adapterMAC, ll.WithZone(""), []netip.Addr{g6}), 5),
+		tag(frame.IGMPReports(adapterMAC, v4, 2, []netip.Addr{g4})[0], 5),
+		frame.MLDReports(adapterMAC, ll.WithZone(""), 1, []netip.Addr{g6})[0]}
 	by := func(id int, frames ...[]byte) (sends []spread.Send) {
 		for _, f := range frames {
 			sends = append(sends, spread.Send{Member: id, Frame: f})
 		}
 		return sends
 	}
-	behind := []StationPath{{Station: frame.StationOf(mac, 0), Member: 7}, {Station: frame.StationOf(mac, 5), Member: 7}}
+	behind := []StationPath{{Station: frame.StationOf(mac, 0), Member: 7},
+		{Station: frame.StationOf(mac, 5), Member: 7}}
 	for _, c := range []struct {
 		tell modes.Tell
 		want []spread.Send
 	}{
-		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac, 0), frame.RARP(mac, 5)), by(3, groups...))},
+		{modes.TellAll, slices.Concat(by(3, addresses...), by(7, frame.RARP(mac, 0), frame.RARP(mac, 5)),
+			by(3, groups...))},
 		{modes.TellAddresses, by(3, addresses...)},
 		{modes.TellGroups, by(3, groups...)},
 		{modes.TellBehind, by(7, frame.RARP(mac, 0), frame.RARP(mac, 5))},
@@ -113,8 +120,8 @@ func TestAnnounceFrames(t *testing.T) {
 	}
 }
 
-// TestLoopAnnounceAsks: the adapter's stack knows hosts once the adapter has its addresses, and a mode that steers gets to know
-// them only when they are asked.
+// TestLoopAnnounceAsks: the adapter's stack knows hosts once the adapter has its addresses, and a mode that steers gets
+// to know them only when they are asked.
 func TestLoopAnnounceAsks(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

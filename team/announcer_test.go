@@ -29,7 +29,8 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 	for i := range guests {
 		guests[i] = StationPath{Station: frame.StationOf(0x0200_0000_1000+frame.MAC(i), 0), Member: 1}
 	}
-	first := announcement{tell: modes.TellAddresses | modes.TellBehind | modes.TellAsk, via: []int{0}, adapterMAC: adapterMAC, stations: guests, count: 1}
+	first := announcement{tell: modes.TellAddresses | modes.TellBehind | modes.TellAsk, via: []int{0},
+		adapterMAC: adapterMAC, stations: guests, count: 1}
 	for _, c := range []struct {
 		name  string
 		after time.Duration
@@ -42,8 +43,9 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				said, source, told := map[string]bool{}, &saying{}, 0
-				k := &announcer{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1), announced: func(context.Context) { told++ },
-					send: func(_ int, b []byte) error { said[string(b)] = true; return nil }}
+				k := &announcer{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1),
+					announced: func(context.Context) { told++ },
+					send:      func(_ int, b []byte) error { said[string(b)] = true; return nil }}
 				ended := make(chan struct{})
 				k.request(first)
 				begin := func() { go func() { k.run(ctx); close(ended) }() }
@@ -58,9 +60,12 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 				time.Sleep(time.Second)
 				cancel()
 				<-ended
-				missing := slices.IndexFunc(guests, func(b StationPath) bool { return !said[string(frame.RARP(b.Station.MAC(), 0))] })
+				missing := slices.IndexFunc(guests, func(b StationPath) bool {
+					return !said[string(frame.RARP(b.Station.MAC(), 0))]
+				})
 				if missing >= 0 || told != 1 || source.asked != 1 || len(said) != len(guests)+1 {
-					t.Errorf("guest %d was not told, addresses %d times, asked %d times, %d frames", missing, told, source.asked, len(said))
+					t.Errorf("guest %d was not told, addresses %d times, asked %d times, %d frames", missing,
+						told, source.asked, len(said))
 				}
 			})
 		})
@@ -71,14 +76,16 @@ func TestNewerOrdersLoseNothing(t *testing.T) {
 func TestNoAnnouncementsButTheRest(t *testing.T) {
 	const guest frame.MAC = 0x0200_0000_1000
 	source, sent := &saying{}, 0
-	k := &announcer{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1), announced: func(context.Context) { t.Error("addresses were told") },
+	k := &announcer{panics: panics.New(nil), source: source, wake: make(chan struct{}, 1),
+		announced: func(context.Context) { t.Error("addresses were told") },
 		send: func(_ int, b []byte) error {
 			if string(b) == string(frame.RARP(guest, 0)) {
 				sent++
 			}
 			return nil
 		}}
-	a := announcement{tell: modes.TellAll | modes.TellAsk, via: []int{0}, adapterMAC: adapterMAC, stations: []StationPath{{Station: frame.StationOf(guest, 0)}}}
+	a := announcement{tell: modes.TellAll | modes.TellAsk, via: []int{0}, adapterMAC: adapterMAC,
+		stations: []StationPath{{Station: frame.StationOf(guest, 0)}}}
 	if !k.announce(t.Context(), a) || sent != 1 || source.asked != 1 {
 		t.Errorf("told of the guest %d times, asked %d times", sent, source.asked)
 	}
@@ -95,8 +102,10 @@ func TestGuestThatMovedIsNotAnnouncedAgain(t *testing.T) {
 		k.plan.Store(&spread.Plan{Stations: []frame.Station{stay}})
 		return nil
 	}
-	a := announcement{tell: modes.TellBehind, via: []int{0}, adapterMAC: adapterMAC, stations: []StationPath{{Station: stay}, {Station: moved}}, count: 3}
-	if !k.announce(t.Context(), a) || sent[string(frame.RARP(stay.MAC(), 0))] != 3 || sent[string(frame.RARP(moved.MAC(), 7))] != 1 {
+	a := announcement{tell: modes.TellBehind, via: []int{0}, adapterMAC: adapterMAC,
+		stations: []StationPath{{Station: stay}, {Station: moved}}, count: 3}
+	if !k.announce(t.Context(), a) || sent[string(frame.RARP(stay.MAC(), 0))] != 3 ||
+		sent[string(frame.RARP(moved.MAC(), 7))] != 1 {
 		t.Errorf("%v", sent)
 	}
 }

@@ -57,7 +57,8 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 			m.weight, m.measuredRate = c.Weight, rate{}
 		}
 		if ok && c.PortPriority != m.priority {
-			l.addEvent(out, now, "setting-changed", m.link.Name, fmt.Sprintf("port_priority=%d, was %d", c.PortPriority, m.priority))
+			l.addEvent(out, now, "setting-changed", m.link.Name,
+				fmt.Sprintf("port_priority=%d, was %d", c.PortPriority, m.priority))
 			m.priority = c.PortPriority
 		}
 	}
@@ -109,11 +110,13 @@ func (l *Loop) checkNames(next settings.Config) *api.Problem {
 	case m == nil:
 		return noMember(next.Active, l.memberNames())
 	case !single(next):
-		return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all", next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("in mode %v no member stands for all",
+			next.Mode), Fix: "nicteam set " + l.cfg.Team + " mode=active-backup, or balance=off"}
 	case m.draining:
 		return &api.Problem{Kind: api.Conflict, What: what, Why: "it leaves the team", Fix: "choose another member"}
 	case !m.usable:
-		return &api.Problem{Kind: api.Conflict, What: what, Why: "it is not usable: " + m.whyDown(), Fix: "choose a member that is up"}
+		return &api.Problem{Kind: api.Conflict, What: what, Why: "it is not usable: " + m.whyDown(),
+			Fix: "choose a member that is up"}
 	}
 	return nil
 }
@@ -127,5 +130,6 @@ func settingProblem(f *settings.Fault) *api.Problem {
 }
 
 func modeProblem(k modes.Kind, err error) *api.Problem {
-	return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(), Fix: "see: nicteam help modes", Err: err}
+	return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("mode %v cannot be used", k), Why: err.Error(),
+		Fix: "see: nicteam help modes", Err: err}
 }

@@ -8,7 +8,8 @@ import (
 // Adapter is the TAP; internal/tap implements it.
 type Adapter interface {
 	SetCarrier(up bool) error
-	// SetSpeed has the adapter show a speed (0: unknown) and a duplex (full, half, "": unknown). It moves nothing faster or slower.
+	// SetSpeed has the adapter show a speed (0: unknown) and a duplex (full, half, "": unknown). It moves nothing
+	// faster or slower.
 	SetSpeed(bps uint64, duplex string) error
 }
 
@@ -61,12 +62,13 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame        ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
-	ControlStation                         // the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
-	ControlStationMoved                    // a station of Plan.Stations is heard by a member, and the adapter does not send from it
-	ControlSuspect                         // the member refused a frame as without link: read its link at once
-	ControlRefused                         // the member's NIC accepts frames for its own address only
-	ControlGroups                          // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
+	ControlFrame ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	// the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
+	ControlStation
+	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it
+	ControlSuspect      // the member refused a frame as without link: read its link at once
+	ControlRefused      // the member's NIC accepts frames for its own address only
+	ControlGroups       // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
 )
 
 // Drop says why a frame was not delivered.
@@ -86,7 +88,8 @@ const (
 	Drops         int  = iota
 )
 
-var dropNames = [Drops]string{"no-member", "backlog", "refused", "malformed", "not-ours", "standby", "reflected", "adapter", "socket"}
+var dropNames = [Drops]string{"no-member", "backlog", "refused", "malformed", "not-ours", "standby", "reflected",
+	"adapter", "socket"}
 
 func (d Drop) String() string { return dropNames[d] }
 
@@ -101,7 +104,8 @@ type MemberCounters struct {
 	TXError        uint64        // send errors other than a full backlog
 	Resent         uint64        // tx: frames this member refused and another took
 	Segmented      uint64        // super-frames segmented in software because the NIC refused them
-	Flooded        uint64        // rx: unicast frames for a MAC of ours that another member owns: the switch floods them
+	// rx: unicast frames for a MAC of ours that another member owns: the switch floods them
+	Flooded uint64
 }
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.

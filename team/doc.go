@@ -1,10 +1,10 @@
-// Package team makes NICs work as one: the control loop, the members, the status and the events, and the interfaces that it
-// needs from below ([Datapath], [Adapter], [AddressSource]).
+// Package team makes NICs work as one: the control loop, the members, the status and the events, and the interfaces
+// that it needs from below ([Datapath], [Adapter], [AddressSource]).
 //
-// [Loop] decides and is pure: an input and the time go in, an [Output] comes out. It starts no goroutine, reads no clock and
-// does no I/O, so every order of events can be tried in virtual time. [Team] is the shell around it: one goroutine owns the
-// Loop and executes its outputs. What may block (opening a NIC, reading addresses, setting the carrier) happens in other
-// goroutines, so that it never delays a failover.
+// [Loop] decides and is pure: an input and the time go in, an [Output] comes out. It starts no goroutine, reads no
+// clock and does no I/O, so every order of events can be tried in virtual time. [Team] is the shell around it: one
+// goroutine owns the Loop and executes its outputs. What may block (opening a NIC, reading addresses, setting the
+// carrier) happens in other goroutines, so that it never delays a failover.
 //
 //	link watch ──LinkState──┐
 //	data path ──Control─────┤              ┌→ 1. Plan      → Datapath.Apply

@@ -17,8 +17,8 @@ const (
 	stationAge = 300 * time.Second
 	// fdbPublishGap is the least time between two Plans that only add stations.
 	fdbPublishGap = 10 * time.Millisecond
-	// maxStationMoves bounds how often in stationMoveWindow a station is removed because it moved. A forger that sends from
-	// both sides costs no more Plans than that.
+	// maxStationMoves bounds how often in stationMoveWindow a station is removed because it moved. A forger that sends
+	// from both sides costs no more Plans than that.
 	maxStationMoves   = 6
 	stationMoveWindow = time.Minute
 )
@@ -82,7 +82,9 @@ func (b *fdb) moveAway(now time.Time, s frame.Station) {
 	if !b.young[s] && !b.old[s] {
 		return
 	}
-	maps.DeleteFunc(b.moved, func(_ frame.Station, m stationMoves) bool { return now.Sub(m.since) >= stationMoveWindow })
+	maps.DeleteFunc(b.moved, func(_ frame.Station, m stationMoves) bool {
+		return now.Sub(m.since) >= stationMoveWindow
+	})
 	m, moved := b.moved[s]
 	if m.n >= maxStationMoves || !moved && len(b.moved) >= maxStations {
 		return // reported again if it goes on

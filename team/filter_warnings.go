@@ -10,7 +10,8 @@ func (l *Loop) filterRefused(now time.Time, c Control, out *Output) {
 		return
 	}
 	m.info.OwnMAC, m.filterRefusal, l.dirty = true, c.Err.Error(), true
-	l.addEvent(out, now, "addresses-refused", m.link.Name, "it accepts frames for its own address only: "+m.filterRefusal)
+	l.addEvent(out, now, "addresses-refused", m.link.Name,
+		"it accepts frames for its own address only: "+m.filterRefusal)
 }
 
 // syncFilterWarnings warns of each member whose NIC refuses an address that the Plan needs: some modes have no other
@@ -23,7 +24,8 @@ func (l *Loop) syncFilterWarnings() {
 		key := "filter " + m.link.Name
 		delete(l.warnings, key)
 		if l.plan != nil && len(l.plan.Filter[m.id]) > 0 {
-			l.warnings[key] = m.link.Name + " accepts frames for its own address only, and mode " + l.cfg.Mode.String() + " needs more: " + m.filterRefusal
+			l.warnings[key] = m.link.Name + " accepts frames for its own address only, and mode " +
+				l.cfg.Mode.String() + " needs more: " + m.filterRefusal
 		}
 	}
 }

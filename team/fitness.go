@@ -7,9 +7,9 @@ import (
 	"nicteam/internal/settings"
 )
 
-// A member with link can be unfit. With a smaller MTU than the adapter's it loses the largest frames silently. Where each
-// member sends with its own MAC, two with the same MAC displace each other in the switch's MAC table. An unfit member is not
-// used while another one can carry.
+// A member with link can be unfit. With a smaller MTU than the adapter's it loses the largest frames silently. Where
+// each member sends with its own MAC, two with the same MAC displace each other in the switch's MAC table. An unfit
+// member is not used while another one can carry.
 
 // updateFitness decides which members are unfit, and warns of those that are used for want of another.
 func (l *Loop) updateFitness() {
@@ -37,7 +37,8 @@ func (l *Loop) updateFitness() {
 			m.unfit = why
 			continue
 		}
-		l.warnings[key] = fmt.Sprintf("%s: %s, and no other member can carry: larger frames are lost; ip link set %s mtu %d",
+		l.warnings[key] = fmt.Sprintf(
+			"%s: %s, and no other member can carry: larger frames are lost; ip link set %s mtu %d",
 			m.link.Name, why, m.link.Name, l.mtu)
 	}
 }

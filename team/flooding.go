@@ -72,9 +72,9 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 }
 
 const (
-	// idleFrames between two looks are so few that carriers are read at PollIdle.
+	// idleFrames between two readings are so few that carriers are read at PollIdle.
 	idleFrames = 10
-	// busyFrames between two looks are so many that they are read at PollBusy.
+	// busyFrames between two readings are so many that they are read at PollBusy.
 	busyFrames = 100
 	// idleCountersInterval is how often counters and carriers are read when idle.
 	idleCountersInterval = 200 * time.Millisecond

@@ -292,7 +292,8 @@ func (l *Loop) reserve(in Reserve, out *Output) *api.Problem {
 			return nil
 		}
 	}
-	return &api.Problem{Kind: api.Conflict, What: what, Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
+	return &api.Problem{Kind: api.Conflict, What: what,
+		Why: fmt.Sprintf("a team has at most %d members", spread.MaxMembers), Fix: "remove one first"}
 }
 
 func (l *Loop) joined(now time.Time, in Joined, out *Output) {
@@ -301,7 +302,8 @@ func (l *Loop) joined(now time.Time, in Joined, out *Output) {
 	}
 	delete(l.joining, in.ID)
 	out.ID, out.Link = in.ID, in.Link
-	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info, justJoined: true}
+	m := &member{id: in.ID, link: in.Link, weight: in.Weight, priority: modes.DefaultPortPriority, info: in.Info,
+		justJoined: true}
 	for _, c := range l.cfg.Members {
 		if c.Name != in.Link.Name {
 			continue
@@ -336,7 +338,8 @@ func (l *Loop) leaving(name string, force bool) (*member, *api.Problem) {
 	}
 	if !force {
 		return nil, &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("remove %s from %s", name, l.cfg.Team),
-			Why: "it is the last member: the team would be without network", Fix: "nicteam delete " + l.cfg.Team + ", or remove with --force"}
+			Why: "it is the last member: the team would be without network",
+			Fix: "nicteam delete " + l.cfg.Team + ", or remove with --force"}
 	}
 	return m, nil
 }
@@ -376,7 +379,8 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 	case ControlFrame:
 		switch {
 		case c.Member < 0 && l.plan != nil && !l.plan.PerMember:
-			// The adapter sent it under an earlier Plan, which handed its frames to the mode. Send it instead of losing it.
+			// The adapter sent it under an earlier Plan, which handed its frames to the mode. Send it instead of losing
+			// it.
 			for _, id := range l.announceVia() {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
@@ -435,12 +439,14 @@ func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
 		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers,
-		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance, LACP: l.cfg.LACP}
+		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance,
+		LACP: l.cfg.LACP}
 }
 
 // addEvent adds an event to out.
 func (l *Loop) addEvent(out *Output, now time.Time, name, member, reason string) {
-	out.Events = append(out.Events, api.Event{Schema: api.EventSchema, Time: now, Team: l.cfg.Team, Event: name, Member: member, Reason: reason})
+	out.Events = append(out.Events, api.Event{Schema: api.EventSchema, Time: now, Team: l.cfg.Team, Event: name,
+		Member: member, Reason: reason})
 }
 
 func noMember(name string, names []string) *api.Problem {

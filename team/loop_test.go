@@ -46,13 +46,15 @@ func TestLoopFailover(t *testing.T) {
 		t.Errorf("announced by (-want +got):\n%s", diff)
 	}
 	r.link(2, false)
-	r.wantEvents("the other loss", "member-down eth2: carrier lost", "active-changed: eth2 is not usable, no member is usable",
+	r.wantEvents("the other loss", "member-down eth2: carrier lost",
+		"active-changed: eth2 is not usable, no member is usable",
 		"team-down: eth1: carrier lost; eth2: carrier lost")
 	if r.out.Carrier || r.out.Tell != 0 || r.plan.Distributing != 0 {
 		t.Errorf("carrier %v, announce %v, plan %+v", r.out.Carrier, r.out.Tell != 0, r.plan)
 	}
 	r.link(1, true)
-	r.wantEvents("one is back", "member-up eth1", "active-changed eth1: eth1 is the first usable member", "team-degraded: eth2: carrier lost")
+	r.wantEvents("one is back", "member-up eth1", "active-changed eth1: eth1 is the first usable member",
+		"team-degraded: eth2: carrier lost")
 	r.link(2, true)
 	r.wantEvents("all are back", "member-up eth2", "team-up")
 	if got := r.member(1).Failures; got != 1 {
@@ -62,7 +64,10 @@ func TestLoopFailover(t *testing.T) {
 
 func TestLoopDelays(t *testing.T) {
 	const delay = 500 * time.Millisecond
-	r := newRig(t, func(c *settings.Config) { c.Mode = modes.XOR; c.UpDelay, c.DownDelay = delay, 100*time.Millisecond })
+	r := newRig(t, func(c *settings.Config) {
+		c.Mode = modes.XOR
+		c.UpDelay, c.DownDelay = delay, 100*time.Millisecond
+	})
 	r.join(1)
 	r.join(2)
 	r.link(1, true)
@@ -199,14 +204,15 @@ func TestLoopReserve(t *testing.T) {
 	r.wantProblem(api.Conflict, "at most 64")
 }
 
-func TestLoopAbsentAndReturned(t *testing.T) {
+func TestLoopAbsentAndReopened(t *testing.T) {
 	r := newRig(t, nil)
 	a, b := r.join(1), r.join(2)
 	r.link(1, true)
 	r.link(2, true)
 	r.events()
 	r.gone(1)
-	r.wantEvents("going", "member-down eth1: NIC is gone", "active-changed eth2: eth1 is not usable, eth2 is the first usable member",
+	r.wantEvents("going", "member-down eth1: NIC is gone",
+		"active-changed eth2: eth1 is not usable, eth2 is the first usable member",
 		"team-degraded: eth1: NIC is gone")
 	if got := r.member(1).State; got != "absent" {
 		t.Errorf("member is %s", got)
@@ -217,7 +223,8 @@ func TestLoopAbsentAndReturned(t *testing.T) {
 		t.Errorf("member is %s without its socket", got)
 	}
 	r.do(Reopen{Name: "eth1"})
-	if r.out.ID != a || r.out.Link.Index != 11 || (r.plan.Collecting | r.plan.Distributing).Has(a) || len(r.plan.Filter[a]) != 0 {
+	if r.out.ID != a || r.out.Link.Index != 11 || (r.plan.Collecting | r.plan.Distributing).Has(a) ||
+		len(r.plan.Filter[a]) != 0 {
 		t.Errorf("vacated: %+v, plan %+v", r.out, r.plan)
 	}
 	was := r.now
@@ -230,7 +237,8 @@ func TestLoopAbsentAndReturned(t *testing.T) {
 		t.Errorf("believed what is older than the return: %s", got)
 	}
 	r.events()
-	r.do(LinkChanged{monitor.LinkState{Index: 50, Up: true, At: r.now, Link: monitor.Link{Exists: true, AdminUp: true, Carrier: true}}})
+	r.do(LinkChanged{monitor.LinkState{Index: 50, Up: true, At: r.now,
+		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: true}}})
 	r.wantEvents("returning", "member-up eth1", "team-up")
 	if r.plan.Active != b {
 		t.Error("active changed without need")
@@ -266,7 +274,8 @@ func TestLoopChange(t *testing.T) {
 		set(r, func(c *settings.Config) { c.Mode = modes.XOR })
 		r.events()
 		set(r, func(c *settings.Config) { c.Balance = false })
-		r.wantEvents("off", "setting-changed: balance=off, was on", "active-changed eth1: eth1 is the first usable member")
+		r.wantEvents("off", "setting-changed: balance=off, was on",
+			"active-changed eth1: eth1 is the first usable member")
 		if r.plan.Rule != spread.RuleSingle || r.l.Status().Active != "eth1" {
 			t.Errorf("plan %+v", r.plan)
 		}
@@ -289,7 +298,8 @@ func TestLoopChange(t *testing.T) {
 	t.Run("active", func(t *testing.T) {
 		r := start(t)
 		set(r, func(c *settings.Config) { c.Active = "eth3" })
-		r.wantEvents("active", "setting-changed: active=eth3, was not set", "active-changed eth3: eth3 was chosen by hand")
+		r.wantEvents("active", "setting-changed: active=eth3, was not set",
+			"active-changed eth3: eth3 was chosen by hand")
 		set(r, func(c *settings.Config) { c.Active = "" })
 		r.wantEvents("no choice any more", "setting-changed: active=not set, was eth3")
 		set(r, func(c *settings.Config) { c.Active = "eth3" })

@@ -165,7 +165,7 @@ func TestMeasures(t *testing.T) {
 	})
 }
 
-// TestAddressesRefused: a NIC that takes in frames for its own address only is given no other one, and that is no fault.
+// TestAddressesRefused: a NIC that accepts frames for its own address only gets no other, which is no fault.
 func TestAddressesRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

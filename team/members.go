@@ -25,10 +25,12 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 	settled := context.WithoutCancel(ctx) // what was started is finished in any case
 	if err := t.o.Datapath.Join(id, l); err != nil {
 		_, _ = t.post(settled, request{in: Released{ID: id}})
-		return -1, &api.Problem{Kind: api.Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+		return -1, &api.Problem{Kind: api.Failed, What: fmt.Sprintf("add %s to %s", l.Name, t.o.Config.Team),
+			Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
 	base := t.counters().Members[id]
-	if _, err := t.post(settled, request{in: Joined{ID: id, Link: l, Weight: weight, Info: info}, base: &base}); err != nil {
+	if _, err := t.post(settled, request{in: Joined{ID: id, Link: l, Weight: weight, Info: info},
+		base: &base}); err != nil {
 		return id, err
 	}
 	t.watch.Add(l.Index) // after Joined: its first report is not to be missed
@@ -99,7 +101,8 @@ func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	err = t.o.Datapath.Leave(out.ID)
 	_, _ = t.post(context.WithoutCancel(ctx), request{in: Released{ID: out.ID}})
 	if err != nil {
-		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team), Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team),
+			Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
 	}
 	return nil
 }
@@ -128,7 +131,8 @@ func (t *Team) Reopen(ctx context.Context, name string, l Link, info MemberInfo)
 	// It may be closed already: a Return before this one may have failed.
 	_ = t.o.Datapath.Leave(out.ID)
 	if err := t.o.Datapath.Join(out.ID, l); err != nil {
-		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team), Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team),
+			Why: err.Error(), Fix: "nicteam list shows the NICs of this host", Err: err}
 	}
 	if _, err := t.post(settled, request{in: Reopened{ID: out.ID, Link: l, Info: info}}); err != nil {
 		return err
@@ -198,7 +202,8 @@ func (t *Team) Config() settings.Config { return t.snapshot.Load().config }
 
 // Record adds an event from outside the control loop: takeover, restored.
 func (t *Team) Record(event, member, reason string) {
-	e := api.Event{Schema: api.EventSchema, Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member, Reason: reason}
+	e := api.Event{Schema: api.EventSchema, Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member,
+		Reason: reason}
 	t.events.add([]api.Event{e})
 	t.logEvent(e)
 }

@@ -28,15 +28,15 @@ type Output struct {
 	// Cause is when the loss of a member that led to the Plan was noticed, zero without one.
 	Cause time.Time
 
-	Peers []steer.Peer // AskPeers
+	Peers []steer.Peer // ListPeers
 
 	// Memory is the LACP state to store for the next process; nil: unchanged. It is immutable.
 	Memory *lacp.Memory
 
-	// Err is why an input was refused, as a *Problem; then nothing was changed.
+	// Err is why an input was refused, an *api.Problem; then nothing was changed.
 	Err error
 
-	ID   int  // Reserve, Drain, Leave, Vacate: the member
+	ID   int  // Reserve, Drain, Leave, Reopen: the member
 	Link Link // the same: its NIC
 }
 

@@ -9,9 +9,9 @@ import (
 	"nicteam/modes/spread"
 )
 
-// A panic in the control loop loses the input that was being handled: its caller gets an error, and the Plan in force stays.
-// The mode, whose state may be inconsistent, is replaced by a new one that gets the State, the Plan and the LACP state, as in
-// a new process. If that one panics too, and once more, the process ends.
+// A panic in the control loop loses the input that was being handled: its caller gets an error, and the Plan in force
+// stays. The mode, whose state may be inconsistent, is replaced by a new one that gets the State, the Plan and the LACP
+// state, as in a new process. If that one panics too, and once more, the process ends.
 
 // The places of panics; reports tell them apart.
 const (
@@ -42,7 +42,8 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name), t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
+		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name),
+			t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
 			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
 		t.o.Panics.Do(panicLoop, func() { t.recoverFromPanic(plan) })
 		if t.o.Panics.Failed() {
@@ -93,7 +94,8 @@ const maxFrameShown = 128
 
 // panicked adds an event for each panic of the process.
 func (t *Team) panicked(p api.Panic) {
-	t.events.add([]api.Event{{Schema: api.EventSchema, Time: p.Time, Team: t.o.Config.Team, Event: "panic", Reason: p.String()}})
+	t.events.add([]api.Event{{Schema: api.EventSchema, Time: p.Time, Team: t.o.Config.Team, Event: "panic",
+		Reason: p.String()}})
 }
 
 // addPanics adds to s what went wrong inside. It is no state of the team, which works.
@@ -101,7 +103,9 @@ func addPanics(s *api.Status, list []api.Panic) {
 	s.Panics = list
 	for i := range list {
 		p := &list[i]
-		s.Warnings = append(s.Warnings, fmt.Sprintf("nicteam has survived a fault of its own (%d so far, the last at %s): %s; please report what status --json has in panics",
-			p.Count, p.Time.Format(time.DateTime), p))
+		s.Warnings = append(s.Warnings,
+			fmt.Sprintf("nicteam has survived a fault of its own (%d so far, the last at %s): %s; please report what "+
+				"status --json has in panics",
+				p.Count, p.Time.Format(time.DateTime), p))
 	}
 }

@@ -277,7 +277,7 @@ func TestThreePanicsOfTheLoopAreTooMany(t *testing.T) {
 	})
 }
 
-// Who asked for what died is told so.
+// The caller of the input that panicked gets an error.
 func TestPanicAnswersWhoAsked(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := &brittleKernel{kernel: newKernel(), armed: map[string]int{}}
@@ -293,7 +293,7 @@ func TestPanicAnswersWhoAsked(t *testing.T) {
 	})
 }
 
-// A partner notices nothing of the end of the mode: what it was told stays true.
+// A partner notices nothing of the replaced mode.
 func TestPanicInAggregationIsNotNoticedByThePartner(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := &brittleKernel{kernel: newKernel(), armed: map[string]int{}}

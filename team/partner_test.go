@@ -25,7 +25,7 @@ func partnerConfig() lacp.Config {
 	return lacp.Config{System: lacp.SystemID{Priority: 1, MAC: partnerMAC}, Fast: true}
 }
 
-// hear takes in what a team sends.
+// hear receives what a team sends.
 func (p *lacpPartner) hear(w *world, sends []spread.Send) {
 	for _, s := range sends {
 		if h := s.Frame; len(h) >= lacp.FrameLen && frame.MACAt(h, 0) == lacp.Group && w.plugged(s.Member) {

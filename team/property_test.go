@@ -193,8 +193,10 @@ func TestLoopProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{rig: &rig{t: t, l: l, now: time.Unix(1_700_000_000, 0)}, t: t, up: map[int]bool{}, absent: map[int]bool{},
-			draining: map[int]bool{}, ids: map[int]int{}, leaving: map[int]int{}, state: "down", other: newLACPPartner()}
+		w := &world{rig: &rig{t: t, l: l, now: time.Unix(1_700_000_000, 0)}, t: t, up: map[int]bool{},
+			absent:   map[int]bool{},
+			draining: map[int]bool{}, ids: map[int]int{}, leaving: map[int]int{}, state: "down",
+			other: newLACPPartner()}
 		w.do(Tick{})
 
 		t.Repeat(map[string]func(*rapid.T){
@@ -288,7 +290,8 @@ func TestLoopProperties(t *testing.T) {
 				n := w.pick("nic")
 				if id, ok := w.ids[n]; ok {
 					w.absent[n] = true
-					if w.do(Reopen{Name: linkOf(n).Name}); (w.plan.Collecting | w.plan.Distributing).Has(id) || len(w.plan.Filter[id]) > 0 {
+					if w.do(Reopen{Name: linkOf(n).Name}); (w.plan.Collecting | w.plan.Distributing).Has(id) ||
+						len(w.plan.Filter[id]) > 0 {
 						t.Fatal("plan names a member that is opened anew")
 					}
 					w.absent[n] = false
@@ -318,18 +321,21 @@ func TestLoopProperties(t *testing.T) {
 			},
 			"guest": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+				w.do(FromDatapath{Control{Kind: ControlStation, Member: -1,
+					Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
 			},
 			"guest moves": func(t *rapid.T) {
 				w.t = t
-				w.do(FromDatapath{Control{Kind: ControlStationMoved, Member: -1, Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
+				w.do(FromDatapath{Control{Kind: ControlStationMoved, Member: -1,
+					Station: frame.StationOf(0x0200_0000_5000+frame.MAC(w.pick("guest")), uint16(w.pick("VLAN")%2))}})
 			},
 			"seen": func(t *rapid.T) {
 				w.t = t
 				n := w.pick("nic")
 				mac := linkOf(w.pick("MAC")).MAC
 				w.do(Observed{MTU: rapid.SampledFrom([]int{0, 1500, 1200}).Draw(t, "MTU"), NICs: []ObservedNIC{{
-					Link: Link{Name: linkOf(n).Name, Index: linkOf(n).Index, MAC: mac}, MTU: rapid.SampledFrom([]int{1500, 1200, 900}).Draw(t, "MTU of it")}}})
+					Link: Link{Name: linkOf(n).Name, Index: linkOf(n).Index, MAC: mac},
+					MTU:  rapid.SampledFrom([]int{1500, 1200, 900}).Draw(t, "MTU of it")}}})
 			},
 			"flooding": func(t *rapid.T) {
 				w.t = t

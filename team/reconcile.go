@@ -110,7 +110,8 @@ func (l *Loop) skipUpDelay() {
 // modeState returns the State for the mode.
 func (l *Loop) modeState(now time.Time) modes.State {
 	behind, ageing := l.fdb.publish(now)
-	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode, Before: l.previousPlan, Memory: l.modeMemory,
+	s := modes.State{Adapter: l.adapter, Settings: l.settings(), Behind: behind, Ageing: ageing, RxMode: l.rxMode,
+		Before: l.previousPlan, Memory: l.modeMemory,
 		Flooding: !l.floodSeen.IsZero() && now.Sub(l.floodSeen) < floodingAge}
 	for _, m := range l.members {
 		if m.reopening {
@@ -256,7 +257,8 @@ func (l *Loop) Config() settings.Config {
 	c := l.cfg
 	c.Members = nil
 	for _, m := range l.members {
-		c.Members = append(c.Members, settings.MemberConfig{Name: m.link.Name, Weight: m.weight, PortPriority: m.priority})
+		c.Members = append(c.Members, settings.MemberConfig{Name: m.link.Name, Weight: m.weight,
+			PortPriority: m.priority})
 	}
 	c.LinkWatch, c.Addresses = slices.Clone(c.LinkWatch), slices.Clone(c.Addresses)
 	return c

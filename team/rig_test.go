@@ -93,7 +93,8 @@ func (r *rig) join(n int) int {
 }
 
 func (r *rig) link(n int, up bool) Output {
-	s := monitor.LinkState{Index: 10 + n, Watch: "carrier", Up: up, At: r.now, Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: 1e9, Duplex: "full"}}
+	s := monitor.LinkState{Index: 10 + n, Watch: "carrier", Up: up, At: r.now,
+		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: 1e9, Duplex: "full"}}
 	if !up {
 		s.Reason = monitor.ReasonCarrier
 	}

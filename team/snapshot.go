@@ -57,15 +57,17 @@ func (t *Team) counters() *Counters {
 	return &c
 }
 
-// since returns the counters minus base, what they were when the member joined. base is nil for a data path that starts at
-// zero with each member.
+// since returns the counters minus base, what they were when the member joined. base is nil for a data path that starts
+// at zero with each member.
 func (m MemberCounters) since(base *MemberCounters) MemberCounters {
 	if base == nil {
 		return m
 	}
 	for p := range m.RX {
-		m.RX[p] = frame.Count{Bytes: counterDiff(m.RX[p].Bytes, base.RX[p].Bytes), Frames: counterDiff(m.RX[p].Frames, base.RX[p].Frames)}
-		m.TX[p] = frame.Count{Bytes: counterDiff(m.TX[p].Bytes, base.TX[p].Bytes), Frames: counterDiff(m.TX[p].Frames, base.TX[p].Frames)}
+		m.RX[p] = frame.Count{Bytes: counterDiff(m.RX[p].Bytes, base.RX[p].Bytes),
+			Frames: counterDiff(m.RX[p].Frames, base.RX[p].Frames)}
+		m.TX[p] = frame.Count{Bytes: counterDiff(m.TX[p].Bytes, base.TX[p].Bytes),
+			Frames: counterDiff(m.TX[p].Frames, base.TX[p].Frames)}
 	}
 	for d := range m.RXDrop {
 		m.RXDrop[d] = counterDiff(m.RXDrop[d], base.RXDrop[d])
@@ -111,7 +113,8 @@ func (m *MemberCounters) summary() (rx, tx api.MemberCount, reasons map[string]u
 func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	v := t.snapshot.Load()
 	if v.plan == nil {
-		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet", IfDeadWhy: "the team has no Plan yet"}
+		return spread.Explanation{Member: -1, IfDead: -1, Why: "the team has no Plan yet",
+			IfDeadWhy: "the team has no Plan yet"}
 	}
 	var flows *spread.FlowTable
 	if seen := new(spread.FlowTable); v.plan.Rule == spread.RuleShortest && t.o.Datapath.Flows(seen) {

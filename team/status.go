@@ -14,15 +14,18 @@ import (
 
 // Status returns the status without counters and without what only the host knows of the adapter.
 func (l *Loop) Status() *api.Status {
-	s := &api.Status{Schema: api.StatusSchema, Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state, Reason: l.reason,
-		Since: l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
+	s := &api.Status{Schema: api.StatusSchema, Team: l.cfg.Team, Mode: l.cfg.Mode.String(), State: l.state,
+		Reason: l.reason,
+		Since:  l.since, Active: l.memberName(activeOf(l.plan)), Balance: l.cfg.Balance,
 		Datapath: l.datapath, DatapathReason: l.datapathReason,
 		Settings: settingsStatus(&l.cfg), Members: []api.Member{}, Warnings: []string{}}
-	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(), Addresses: []string{}}
+	s.Adapter = api.Adapter{MAC: l.adapter.String(), SpeedBps: l.speed().Bps, KernelCounts: l.kernelCounts(),
+		Addresses: []string{}}
 	for _, m := range l.members {
 		st := api.Member{Name: m.link.Name, Index: m.link.Index, MAC: m.link.MAC.String(), Driver: m.info.Driver,
-			Link: m.linkKnown && m.linkState.Up && !m.absent, SpeedBps: m.linkState.Link.SpeedBps, Duplex: m.linkState.Link.Duplex,
-			MTU: m.info.MTU, Weight: m.weight, Failures: m.failures}
+			Link: m.linkKnown && m.linkState.Up && !m.absent, SpeedBps: m.linkState.Link.SpeedBps,
+			Duplex: m.linkState.Link.Duplex,
+			MTU:    m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
 		st.State, st.Reason = m.state(l.plan)
 		if p := l.portOf(m); p != nil {
@@ -81,18 +84,22 @@ func settingsStatus(c *settings.Config) (status api.Settings) {
 }
 
 func lacpStatus(a *modes.Agreement) *api.LACP {
-	return &api.LACP{Aggregator: a.Active, Actor: lacpSystem(a.System, a.Key), Partner: lacpSystem(a.Partner.System, a.Partner.Key)}
+	return &api.LACP{Aggregator: a.Active, Actor: lacpSystem(a.System, a.Key),
+		Partner: lacpSystem(a.Partner.System, a.Partner.Key)}
 }
 
 func memberLACP(p *lacp.PortStatus) *api.MemberLACP {
 	return &api.MemberLACP{Actor: lacpPort(&p.Actor), Partner: lacpPort(&p.Partner), Aggregator: p.Aggregator,
 		Receive: p.Receive.String(), Periodic: p.Periodic.String(), Mux: p.Mux.String(), Selected: p.Selected.String(),
 		ActorChurn: p.ActorChurn.String(), PartnerChurn: p.PartnerChurn.String(), Why: p.Why,
-		Counters: api.LACPCounters{PDUsIn: p.Counters.PDUsIn, PDUsOut: p.Counters.PDUsOut, MarkersIn: p.Counters.MarkersIn, MarkersOut: p.Counters.MarkersOut, Bad: p.Counters.Bad, Foreign: p.Counters.Foreign}}
+		Counters: api.LACPCounters{PDUsIn: p.Counters.PDUsIn, PDUsOut: p.Counters.PDUsOut,
+			MarkersIn: p.Counters.MarkersIn, MarkersOut: p.Counters.MarkersOut, Bad: p.Counters.Bad,
+			Foreign: p.Counters.Foreign}}
 }
 
 func lacpPort(i *lacp.Info) api.LACPPort {
-	return api.LACPPort{LACPSystem: lacpSystem(i.System, i.Key), Port: i.Port, PortPriority: i.PortPriority, State: i.State.Names()}
+	return api.LACPPort{LACPSystem: lacpSystem(i.System, i.Key), Port: i.Port, PortPriority: i.PortPriority,
+		State: i.State.Names()}
 }
 
 func lacpSystem(s lacp.SystemID, key uint16) api.LACPSystem {

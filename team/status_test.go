@@ -77,7 +77,7 @@ func TestRatesGolden(t *testing.T) {
 	}
 }
 
-// TestTotals: usual reasons are told from zero on, others when there are some, and members count since they joined.
+// TestTotals: expected reasons are shown from zero on, others when not zero; members count since they joined.
 func TestTotals(t *testing.T) {
 	s := &sample{members: []sampledMember{{id: 0, name: "eth1"}}}
 	m := &s.counters.Members[0]
@@ -160,9 +160,9 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestOnDatapath: the status says who moves the frames and why; another one that moves them is an event, another reason
+// TestDatapathChanged: the status names the data path and why; another data path is an event, another reason
 // is not.
-func TestOnDatapath(t *testing.T) {
+func TestDatapathChanged(t *testing.T) {
 	l, err := NewLoop(activeBackup(), LoopOptions{Datapath: "relay", DatapathReason: "the team starts"})
 	if err != nil {
 		t.Fatal(err)

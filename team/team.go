@@ -28,15 +28,15 @@ type Options struct {
 	Datapath Datapath // stays the caller's to close, after Run
 	Source   monitor.Source
 
-	// Memory is the LACP state of the process before, nil for none. Remember stores it for the next one, whenever it changes, and
-	// is called last before Run returns; it may be slow. nil: not stored.
+	// Memory is the LACP state of the process before, nil for none. Remember stores it for the next one, whenever it
+	// changes, and is called last before Run returns; it may be slow. nil: not stored.
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
 	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
-	DatapathName, DatapathReason string // for the Status, until OnDatapath says otherwise
+	DatapathName, DatapathReason string // for the Status, until DatapathChanged
 
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
@@ -67,7 +67,7 @@ type Team struct {
 	// For Run's goroutine.
 	lastAdapterLink adapterLink   // last put to adapter
 	pendingPlan     *spread.Plan  // refused by the data path
-	retryAfter      time.Duration // when
+	retryAfter      time.Duration // of pendingPlan
 }
 
 // snapshot is what other goroutines see of the Loop.
@@ -88,7 +88,8 @@ type request struct {
 
 // New returns a team without members. The error is an *api.Problem.
 func New(o Options) (*Team, error) {
-	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
+	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode,
+		Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +101,11 @@ func New(o Options) (*Team, error) {
 	}
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1), adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
+		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log, panics: o.Panics, wake: make(chan struct{}, 1)}
+	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
+		panics: o.Panics, wake: make(chan struct{}, 1)}
 	t.publish(map[int]*MemberCounters{})
 	o.Panics.OnPanic(t.panicked)
 	return t, nil
@@ -216,7 +219,8 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 		t.adapter.put(want)
 	}
 	if c := t.loop.cfg; out.Tell != 0 {
-		t.announcer.request(announcement{tell: out.Tell, via: out.Via, adapterMAC: out.AnnounceMAC, pin: out.Pin, stations: out.Stations, count: c.AnnounceCount, interval: c.AnnounceInterval})
+		t.announcer.request(announcement{tell: out.Tell, via: out.Via, adapterMAC: out.AnnounceMAC, pin: out.Pin,
+			stations: out.Stations, count: c.AnnounceCount, interval: c.AnnounceInterval})
 	}
 	for i := range out.Events {
 		if e := &out.Events[i]; took > 0 && (e.Event == "member-down" || e.Event == "active-changed") {

@@ -425,7 +425,7 @@ func TestTeamSet(t *testing.T) {
 	})
 }
 
-// A Plan that the data path refuses is tried again, and people are told.
+// A Plan that the data path refuses is tried again, with a warning.
 func TestTeamPlanRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

@@ -29,7 +29,8 @@ func (t *Team) sample() *sample {
 	s := &sample{time: time.Now(), team: v.status.Team, counters: *t.counters()}
 	for i, id := range v.ids {
 		m := v.status.Members[i]
-		s.members = append(s.members, sampledMember{id: id, name: m.Name, link: m.Link, counters: s.counters.Members[id].since(v.base[id])})
+		s.members = append(s.members, sampledMember{id: id, name: m.Name, link: m.Link,
+			counters: s.counters.Members[id].since(v.base[id])})
 	}
 	return s
 }
@@ -46,11 +47,12 @@ func (t *Team) Meter() func() *api.Rates {
 	}
 }
 
-// rates returns what moved from one sample to a later one. The protocols sum exactly to the total; the members do unless
-// one left in between.
+// rates returns what moved from one sample to a later one. The protocols sum exactly to the total; the members do
+// unless one left in between.
 func rates(prev, now *sample) *api.Rates {
-	d := &api.Rates{Schema: api.RatesSchema, Time: now.time, Team: now.team, Interval: now.time.Sub(prev.time).Nanoseconds(),
-		Members: []api.MemberRates{}, Protocols: make([]api.ProtocolRates, frame.Protocols)}
+	d := &api.Rates{Schema: api.RatesSchema, Time: now.time, Team: now.team,
+		Interval: now.time.Sub(prev.time).Nanoseconds(),
+		Members:  []api.MemberRates{}, Protocols: make([]api.ProtocolRates, frame.Protocols)}
 	var moved [len(now.counters.Members)]MemberCounters
 	for id := range moved {
 		moved[id] = now.counters.Members[id].since(&prev.counters.Members[id])
@@ -88,7 +90,8 @@ func (s *sample) totals() *api.Totals {
 		m := &s.members[i]
 		rx, tx, _ := m.counters.summary()
 		t.Members = append(t.Members, api.MemberTotals{Name: m.name, RX: rx.Count, TX: tx.Count,
-			RXDrops: dropTotals(&m.counters.RXDrop, usualRXDrops), TXDrops: dropTotals(&m.counters.TXDrop, usualTXDrops)})
+			RXDrops: dropTotals(&m.counters.RXDrop, usualRXDrops),
+			TXDrops: dropTotals(&m.counters.TXDrop, usualTXDrops)})
 	}
 	for p := range frame.Protocols {
 		total := api.ProtocolTotals{Name: frame.Protocol(p).String()}

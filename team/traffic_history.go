@@ -96,13 +96,15 @@ func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if q.Member != "" && !slices.Contains(names, q.Member) {
-		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member, Why: "no member of that name is known, now or in what is kept",
+		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member,
+			Why: "no member of that name is known, now or in what is kept",
 			Fix: "members are: " + namesOf(names)}
 	}
 	ask := traffic.Query{From: q.From, To: q.To, Step: q.Step, Member: q.Member}
 	n := ask.Columns()
 	bad := func(why, fix string) error {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("history in steps of %v", q.Step), Why: why, Fix: fix, Err: errors.New(why)}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("history in steps of %v", q.Step), Why: why, Fix: fix,
+			Err: errors.New(why)}
 	}
 	switch {
 	case q.Step < time.Second || q.Step%time.Millisecond != 0:
@@ -110,16 +112,19 @@ func (t *Team) History(q api.HistoryQuery) (*api.History, error) {
 	case n <= 0:
 		return nil, bad("the period ends before it begins", "give an end that is later, or last=1h")
 	case n > MaxColumns:
-		return nil, bad(fmt.Sprintf("that is %d columns; at most %d are answered", n, MaxColumns), "take a longer step or a shorter period")
+		return nil, bad(fmt.Sprintf("that is %d columns; at most %d are answered", n, MaxColumns),
+			"take a longer step or a shorter period")
 	case q.Member == "" && n*(len(names)+1+len(traffic.Window{}.Protocols)) > maxCells:
-		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)), "take a longer step, a shorter period or one member")
+		return nil, bad(fmt.Sprintf("%d columns of %d members are too much for one answer", n, len(names)),
+			"take a longer step, a shorter period or one member")
 	}
 	w := s.Query(ask)
 	return historyDocument(v.status.Team, q, w, t.events.sinceTime(w.From)), nil
 }
 
 func historyDocument(name string, q api.HistoryQuery, w *traffic.Window, events []api.Event) *api.History {
-	d := &api.History{Schema: api.HistorySchema, Team: name, Member: q.Member, From: w.From.UTC(), Step: int64(w.Step), Columns: len(w.Covered),
+	d := &api.History{Schema: api.HistorySchema, Team: name, Member: q.Member, From: w.From.UTC(), Step: int64(w.Step),
+		Columns: len(w.Covered),
 		Covered: make([]int64, len(w.Covered)), RX: api.SeriesColumns(w.Total.RX), TX: api.SeriesColumns(w.Total.TX),
 		Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{}, Events: []api.Event{}}
 	d.To = d.From.Add(time.Duration(d.Columns) * w.Step)
@@ -127,10 +132,12 @@ func historyDocument(name string, q api.HistoryQuery, w *traffic.Window, events 
 		d.Covered[i] = c.Nanoseconds()
 	}
 	for _, m := range w.Members {
-		d.Members = append(d.Members, api.NamedColumns{Name: m.Name, RX: api.SeriesColumns(m.RX), TX: api.SeriesColumns(m.TX)})
+		d.Members = append(d.Members, api.NamedColumns{Name: m.Name, RX: api.SeriesColumns(m.RX),
+			TX: api.SeriesColumns(m.TX)})
 	}
 	for p := range w.Protocols {
-		d.Protocols = append(d.Protocols, api.NamedColumns{Name: frame.Protocol(p).String(), RX: api.SeriesColumns(w.Protocols[p].RX), TX: api.SeriesColumns(w.Protocols[p].TX)})
+		d.Protocols = append(d.Protocols, api.NamedColumns{Name: frame.Protocol(p).String(),
+			RX: api.SeriesColumns(w.Protocols[p].RX), TX: api.SeriesColumns(w.Protocols[p].TX)})
 	}
 	for _, e := range events {
 		if e.Time.Before(d.To) && (q.Member == "" || e.Member == "" || e.Member == q.Member) {

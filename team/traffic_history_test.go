@@ -19,8 +19,8 @@ func sumOf(list []uint64) (n uint64) {
 	return n
 }
 
-// What members carried is there a second later, by member and protocol, whether anybody looks or not; a member that left keeps
-// its place, and another process of the team goes on with all that.
+// What members carried is there a second later, by member and protocol, whether anybody looks or not; a member that
+// left keeps its place, and another process of the team goes on with all that.
 func TestTeamRemembersTraffic(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
@@ -50,7 +50,8 @@ func TestTeamRemembersTraffic(t *testing.T) {
 		if got := sumOf(d.RX.Bytes); got != 30*150_000 {
 			t.Errorf("%d bytes, want %d: %+v", got, 30*150_000, d)
 		}
-		if len(d.Members) != 1 || d.Members[0].Name != "eth1" || d.TX.Bytes != nil || sumOf(d.Protocols[frame.TCP].RX.Frames) != 3000 {
+		if len(d.Members) != 1 || d.Members[0].Name != "eth1" || d.TX.Bytes != nil ||
+			sumOf(d.Protocols[frame.TCP].RX.Frames) != 3000 {
 			t.Errorf("members %+v, out %v", d.Members, d.TX)
 		}
 		if peak := d.RX.BytesPeak[len(d.RX.BytesPeak)-1]; peak < 140_000 || peak > 160_000 {
@@ -97,15 +98,21 @@ func TestHistoryRefuses(t *testing.T) {
 			kind api.ExitCode
 			has  string
 		}{
-			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second, Member: "eth9"}, api.NotFound, "members are: eth1"},
-			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Millisecond, Member: ""}, api.Usage, "at least 1s"},
-			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second + 1, Member: ""}, api.Usage, "whole milliseconds"},
-			{api.HistoryQuery{From: now, To: now.Add(-time.Hour), Step: time.Second, Member: ""}, api.Usage, "before it begins"},
-			{api.HistoryQuery{From: now.Add(-24 * time.Hour), To: now, Step: time.Second, Member: ""}, api.Usage, "86401 columns"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second, Member: "eth9"}, api.NotFound,
+				"members are: eth1"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Millisecond, Member: ""}, api.Usage,
+				"at least 1s"},
+			{api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second + 1, Member: ""}, api.Usage,
+				"whole milliseconds"},
+			{api.HistoryQuery{From: now, To: now.Add(-time.Hour), Step: time.Second, Member: ""}, api.Usage,
+				"before it begins"},
+			{api.HistoryQuery{From: now.Add(-24 * time.Hour), To: now, Step: time.Second, Member: ""}, api.Usage,
+				"86401 columns"},
 		} {
 			_, err := tm.History(tt.q)
 			var p *api.Problem
-			if !errors.As(err, &p) || p.Kind != tt.kind || !bytes.Contains(fmt.Append(nil, p.Why, p.Fix), []byte(tt.has)) {
+			if !errors.As(err, &p) || p.Kind != tt.kind ||
+				!bytes.Contains(fmt.Append(nil, p.Why, p.Fix), []byte(tt.has)) {
 				t.Errorf("%+v: %v, want %q", tt.q, err, tt.has)
 			}
 		}

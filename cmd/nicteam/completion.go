@@ -32,7 +32,9 @@ func (a *app) completionCmd() *cobra.Command {
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.out)
 			}
-			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown shell %q", given[0]), Why: "there is no script for it" + nearest.Hint(given[0], shells), Fix: "shells are bash, zsh, fish and powershell"}
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown shell %q", given[0]),
+				Why: "there is no script for it" + nearest.Hint(given[0], shells),
+				Fix: "shells are bash, zsh, fish and powershell"}
 		},
 	}
 }

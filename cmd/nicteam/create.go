@@ -48,7 +48,8 @@ defaults: nicteam help config`,
 			return args(2, -1)(cmd, given)
 		},
 		RunE: func(cmd *cobra.Command, given []string) error {
-			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true, RealName: launch.RealNames()}
+			load := config.Options{Flags: givenSettings(cmd), Env: a.env, Path: file, New: true,
+				RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
@@ -73,7 +74,8 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log, ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
+			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log,
+				ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
 		}
 	} else {
 		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)

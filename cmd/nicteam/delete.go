@@ -44,8 +44,8 @@ named, and only --force ends them, too.`,
 	return cmd
 }
 
-// carried looks for what stands on the adapter, also where the team's own process may not look. What is wrong with the team is
-// said by the change itself.
+// carried looks for what stands on the adapter, also where the team's own process may not look. What is wrong with the
+// team is said by the change itself.
 func (a *app) carried(c *control.Client) error {
 	st, err := c.Status(a.interruptible())
 	if err != nil {

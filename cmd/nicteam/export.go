@@ -69,12 +69,14 @@ func (e *exportFlags) settle() (err error) {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
 	}
 	if e.file == "" {
-		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go", Fix: "write -o FILE, or -o - for stdout"}
+		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go",
+			Fix: "write -o FILE, or -o - for stdout"}
 	}
 	format := e.format
 	if format == "" {
 		if format = strings.TrimPrefix(filepath.Ext(e.file), "."); format == "" {
-			return &api.Problem{Kind: api.Usage, What: "export: no format is given", Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
+			return &api.Problem{Kind: api.Usage, What: "export: no format is given",
+				Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
 		}
 	}
 	if e.as, err = export.ParseFormat(format); err != nil {
@@ -98,7 +100,8 @@ func (a *app) export(name, nic string, e *exportFlags) error {
 		if nic != "" {
 			what += "/" + nic
 		}
-		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what, e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what,
+			e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
 	}
 	var b bytes.Buffer
 	if err := export.Write(&b, e.as, t); err != nil {
@@ -106,13 +109,15 @@ func (a *app) export(name, nic string, e *exportFlags) error {
 	}
 	if e.file == "-" {
 		if e.as == export.PNG && terminal(a.out) {
-			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text", Fix: "write -o FILE, or pass it on with |"}
+			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text",
+				Fix: "write -o FILE, or pass it on with |"}
 		}
 		_, err := a.out.Write(b.Bytes())
 		return err
 	}
 	if err := replace(e.file, b.Bytes()); err != nil {
-		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err), Fix: "take a path in a directory that you may write to", Err: err}
+		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err),
+			Fix: "take a path in a directory that you may write to", Err: err}
 	}
 	return a.showSteps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
 }

@@ -24,13 +24,17 @@ type archive struct{ *fakeTeam }
 
 func (archive) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member != "" && q.Member != "eth1" {
-		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member, Why: "no member of that name is known", Fix: "members are: eth1"}
+		return nil, &api.Problem{Kind: api.NotFound, What: "history of " + q.Member,
+			Why: "no member of that name is known", Fix: "members are: eth1"}
 	}
-	d := &api.History{Schema: "nicteam.history/v1", Team: "team0", Member: q.Member, From: epoch, To: epoch.Add(2 * q.Step), Step: int64(q.Step), Columns: 2,
-		Covered: []int64{0, 0}, Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{{Name: "tcp"}}, Events: []api.Event{}}
+	d := &api.History{Schema: "nicteam.history/v1", Team: "team0", Member: q.Member, From: epoch,
+		To: epoch.Add(2 * q.Step), Step: int64(q.Step), Columns: 2,
+		Covered: []int64{0, 0}, Members: []api.NamedColumns{}, Protocols: []api.NamedColumns{{Name: "tcp"}},
+		Events: []api.Event{}}
 	if q.To.Sub(q.From) >= time.Minute {
 		d.Covered[1] = int64(q.Step)
-		d.RX = api.SeriesColumns{Bytes: []uint64{0, 1000}, Frames: []uint64{0, 1}, BytesPeak: []uint64{0, 1000}, FramesPeak: []uint64{0, 1}}
+		d.RX = api.SeriesColumns{Bytes: []uint64{0, 1000}, Frames: []uint64{0, 1}, BytesPeak: []uint64{0, 1000},
+			FramesPeak: []uint64{0, 1}}
 		d.Protocols[0].RX = d.RX
 		if q.Member == "" {
 			d.Members = []api.NamedColumns{{Name: "eth1", RX: d.RX}}
@@ -78,7 +82,8 @@ func TestExportFormats(t *testing.T) {
 		},
 	} {
 		file := filepath.Join(dir, "out."+format)
-		if code, out, errs := exported(t, dir, "team0", "-o", file); code != 0 || errs != "" || !strings.HasPrefix(out, "wrote "+file) {
+		if code, out, errs := exported(t, dir, "team0", "-o", file); code != 0 || errs != "" ||
+			!strings.HasPrefix(out, "wrote "+file) {
 			t.Errorf("%s: %d %q %q", format, code, out, errs)
 		}
 		saved, err := os.ReadFile(file)
@@ -93,7 +98,8 @@ func TestExportFormats(t *testing.T) {
 			t.Errorf("%s to stdout: %d %.80q", format, code, out)
 		}
 	}
-	if code, out, _ := exported(t, dir, "team0/eth1", "--format", "csv", "-o", "-"); code != 0 || !strings.Contains(out, ",member,eth1,1000,1,") || strings.Contains(out, ",team,") {
+	if code, out, _ := exported(t, dir, "team0/eth1", "--format", "csv", "-o", "-"); code != 0 ||
+		!strings.Contains(out, ",member,eth1,1000,1,") || strings.Contains(out, ",team,") {
 		t.Errorf("one NIC: %d\n%s", code, out)
 	}
 }

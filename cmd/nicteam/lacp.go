@@ -27,16 +27,19 @@ func (a *app) showLACP(s *api.Status) {
 		if m == nil {
 			continue
 		}
-		row := []string{"  " + s.Members[i].Name, number(m.Aggregator), m.Receive, m.Mux, bits(m.Actor.State), bits(m.Partner.State), partnerCell(m)}
+		row := []string{"  " + s.Members[i].Name, number(m.Aggregator), m.Receive, m.Mux, bits(m.Actor.State),
+			bits(m.Partner.State), partnerCell(m)}
 		if a.verbose {
 			c := m.Counters
-			row = append(row, m.Periodic, m.Selected, m.ActorChurn+"/"+m.PartnerChurn, fmt.Sprint(c.PDUsIn), fmt.Sprint(c.PDUsOut), fmt.Sprint(c.MarkersIn), fmt.Sprint(c.MarkersOut), fmt.Sprint(c.Bad))
+			row = append(row, m.Periodic, m.Selected, m.ActorChurn+"/"+m.PartnerChurn, fmt.Sprint(c.PDUsIn),
+				fmt.Sprint(c.PDUsOut), fmt.Sprint(c.MarkersIn), fmt.Sprint(c.MarkersOut), fmt.Sprint(c.Bad))
 		}
 		rows = append(rows, row)
 	}
 	a.table(rows)
 	if a.verbose {
-		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired")
+		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, " +
+			"F nobody heard, E expired")
 	}
 }
 

@@ -37,8 +37,8 @@ not touched. It warns about what other programs have on the NICs; filters that w
 	}
 }
 
-// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is; looked
-// says that it has.
+// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is;
+// looked says that it has.
 func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil

@@ -103,13 +103,18 @@ func (a *app) serveMetrics(address string) error {
 	a.stream = true
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(), Fix: "take an address of this host and a port that is free", Err: err}
+		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(),
+			Fix: "take an address of this host and a port that is free", Err: err}
 	}
 	log := a.log(slog.LevelInfo)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) { log.Debug("no answer", "team", name, "err", err) }), log))
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) {
+		log.Debug("no answer", "team", name, "err", err)
+	}), log))
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second,
+		WriteTimeout: 30 * time.Second,
+		IdleTimeout:  2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	log.Info("serving metrics", "at", "http://"+l.Addr().String()+"/metrics")

@@ -39,7 +39,8 @@ func TestServeMetrics(t *testing.T) {
 		if url == "" {
 			t.Fatalf("no address in %q", first)
 		}
-		if got := scrape(t, url); !strings.Contains(got, `nicteam_up{team="team0"} 1`) || strings.Contains(got, `team="team1"`) {
+		if got := scrape(t, url); !strings.Contains(got, `nicteam_up{team="team0"} 1`) ||
+			strings.Contains(got, `team="team1"`) {
 			t.Errorf("with team0:\n%s", got)
 		}
 		other, err := serveTeam(dir, &fakeTeam{name: "team1", state: "up"})
@@ -54,7 +55,8 @@ func TestServeMetrics(t *testing.T) {
 			t.Errorf("without team1:\n%s", got)
 		}
 		leaveSocket(t, dir+"/team2.sock")
-		if got := scrape(t, url); !strings.Contains(got, `nicteam_up{team="team2"} 0`) || !strings.Contains(got, `nicteam_up{team="team0"} 1`) {
+		if got := scrape(t, url); !strings.Contains(got, `nicteam_up{team="team2"} 0`) ||
+			!strings.Contains(got, `nicteam_up{team="team0"} 1`) {
 			t.Errorf("with a dead team2:\n%s", got)
 		}
 		_ = os.Remove(dir + "/team2.sock")
@@ -96,8 +98,10 @@ func leaveSocket(t *testing.T, path string) {
 
 func TestScrapeAddress(t *testing.T) {
 	for text, want := range map[string]string{
-		scrapesAt: scrapesAt, "9000": "127.0.0.1:9000", ":9000": "127.0.0.1:9000", "0.0.0.0:9000": "0.0.0.0:9000", "[::]:9000": "[::]:9000", "[::1]:1": "[::1]:1",
-		"": "", "127.0.0.1": "", "host": "", ":": "", "::1": "", "127.0.0.1:99999": "", "127.0.0.1:http": "", "a:b:c": "",
+		scrapesAt: scrapesAt, "9000": "127.0.0.1:9000", ":9000": "127.0.0.1:9000", "0.0.0.0:9000": "0.0.0.0:9000",
+		"[::]:9000": "[::]:9000", "[::1]:1": "[::1]:1",
+		"": "", "127.0.0.1": "", "host": "", ":": "", "::1": "", "127.0.0.1:99999": "", "127.0.0.1:http": "",
+		"a:b:c": "",
 	} {
 		got, err := scrapeAddress(text)
 		if got != want || (err == nil) != (want != "") {

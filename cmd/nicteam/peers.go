@@ -49,7 +49,8 @@ func (a *app) showPeers(p *api.Peers, now time.Time) {
 		if e.VLAN != 0 {
 			address += fmt.Sprintf(" vlan %d", e.VLAN)
 		}
-		rows = append(rows, []string{address, e.Ours, e.MAC, orDash(e.Member), units.Rate(float64(e.RxBps)), ago(now.Sub(e.Since)), fmt.Sprint(e.Told)})
+		rows = append(rows, []string{address, e.Ours, e.MAC, orDash(e.Member), units.Rate(float64(e.RxBps)),
+			ago(now.Sub(e.Since)), fmt.Sprint(e.Told)})
 	}
 	a.table(rows)
 	switch {

@@ -42,8 +42,10 @@ func (a *app) problem(err error) *api.Problem {
 	var sig interrupted
 	var p *api.Problem
 	switch {
-	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) && (errors.As(err, &sig) || errors.Is(err, context.Canceled)):
-		return &api.Problem{Kind: api.Interrupted, What: "interrupted", Why: sig.Error() + " before it was done", Fix: "see where things stand: nicteam list"}
+	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) &&
+		(errors.As(err, &sig) || errors.Is(err, context.Canceled)):
+		return &api.Problem{Kind: api.Interrupted, What: "interrupted", Why: sig.Error() + " before it was done",
+			Fix: "see where things stand: nicteam list"}
 	case errors.As(err, &p):
 		p = &api.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
 	default:
@@ -66,7 +68,8 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // flagProblem says what is wrong with a flag, and which may have been meant.
 func flagProblem(cmd *cobra.Command, err error) error {
-	p := &api.Problem{Kind: api.Usage, What: cmd.CommandPath() + ": " + err.Error(), Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
+	p := &api.Problem{Kind: api.Usage, What: cmd.CommandPath() + ": " + err.Error(),
+		Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		name := unknown.GetSpecifiedName()

@@ -31,7 +31,8 @@ again when the NIC has come, or drop it with --forget.`,
 				name = given[0]
 			}
 			if len(forget) > 0 && name == "" {
-				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named", Fix: "nicteam restore TEAM --forget " + forget[0]}
+				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named",
+					Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
 			steps, err := launch.Restore(a.dirs, name, forget, a.log(slog.LevelWarn))
 			if err != nil {
@@ -43,6 +44,7 @@ again when the NIC has come, or drop it with --forget.`,
 			return a.showSteps(name, steps)
 		},
 	}
-	c.Flags().StringSliceVar(&forget, "forget", nil, "NICs that were away when the team ended and are not waited for any more")
+	c.Flags().StringSliceVar(&forget, "forget", nil,
+		"NICs that were away when the team ended and are not waited for any more")
 	return c
 }

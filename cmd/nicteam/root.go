@@ -83,7 +83,8 @@ func (a *app) resolveDirs() error {
 		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
 			wd, err := os.Getwd()
 			if err != nil {
-				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(), Fix: "give directories that begin with a slash", Err: err}
+				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(),
+					Fix: "give directories that begin with a slash", Err: err}
 			}
 			*p.dir = wd + "/" + *p.dir
 		}
@@ -118,8 +119,8 @@ func (a *app) welcome() error {
 	return nil
 }
 
-// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what stands for it in a
-// container; those with a link first.
+// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what
+// stands for it in a container; those with a link first.
 func proposal(nics []api.ListedNIC) []string {
 	rank := func(n api.ListedNIC) int {
 		switch {

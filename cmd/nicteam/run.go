@@ -36,10 +36,13 @@ opens the log anew.`,
 			log := a.teamLog()
 			ready := launch.ReadyPipe()
 			ctx := a.listen(runsTeam)
-			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.dirs, Ready: ready, Strict: ready != nil, Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log, ReopenLog: a.reopenLog})
+			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.dirs, Ready: ready, Strict: ready != nil,
+				Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log,
+				ReopenLog: a.reopenLog})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
-	c.Flags().BoolVar(&release, "release", false, "give everything back when stopped; without it the adapter stays for the next start")
+	c.Flags().BoolVar(&release, "release", false,
+		"give everything back when stopped; without it the adapter stays for the next start")
 	return c
 }

@@ -116,11 +116,14 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 func (p *fakeTeam) Status() *api.Status {
 	s := &api.Status{
-		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242, Datapath: "relay", Active: "eth1", Balance: true,
-		Adapter:  api.Adapter{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true, Addresses: []string{"10.9.0.1/24"}},
+		Schema: "nicteam.status/v1", Team: p.name, Mode: "active-backup", State: p.state, Since: epoch, PID: 4242,
+		Datapath: "relay", Active: "eth1", Balance: true,
+		Adapter: api.Adapter{Name: p.name, Index: 7, MAC: "02:00:00:00:00:01", MTU: 1500, Carrier: true,
+			Addresses: []string{"10.9.0.1/24"}},
 		Settings: api.Settings{Hash: "layer3+4"}, Warnings: []string{},
 		Members: []api.Member{
-			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9, RX: api.MemberCount{Count: frame.Count{Bytes: 1234567}}},
+			{Name: "eth1", Index: 3, State: "up", Link: true, SpeedBps: 1e9,
+				RX: api.MemberCount{Count: frame.Count{Bytes: 1234567}}},
 			{Name: "eth2", Index: 4, State: "standby", Link: true, SpeedBps: 25e8, TX: api.MemberCount{Drops: 3}},
 		},
 	}
@@ -142,13 +145,17 @@ func (p *fakeTeam) Status() *api.Status {
 
 // agree is what 802.3ad has agreed by eth1; eth2 stands by, or has no partner.
 func (p *fakeTeam) agree(s *api.Status) {
-	we, they := api.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9}, api.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
+	we, they := api.LACPSystem{System: "02:00:00:00:00:01", SystemPriority: 65535, Key: 9},
+		api.LACPSystem{System: "02:00:00:00:00:99", SystemPriority: 4096, Key: 21}
 	s.LACP = &api.LACP{Aggregator: 1, Actor: we, Partner: they}
 	works := []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}
 	s.Members[0].LACP = &api.MemberLACP{Actor: api.LACPPort{LACPSystem: we, Port: 1, PortPriority: 255, State: works},
-		Partner: api.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1, State: append([]string{"timeout"}, works...)}, Aggregator: 1,
-		Receive: "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN", PartnerChurn: "NO_CHURN",
-		Counters: api.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
+		Partner: api.LACPPort{LACPSystem: they, Port: 7, PortPriority: 1,
+			State: append([]string{"timeout"}, works...)},
+		Aggregator: 1,
+		Receive:    "CURRENT", Periodic: "FAST", Mux: "DISTRIBUTING", Selected: "SELECTED", ActorChurn: "NO_CHURN",
+		PartnerChurn: "NO_CHURN",
+		Counters:     api.LACPCounters{PDUsIn: 12, PDUsOut: 34, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
 	other := *s.Members[0].LACP
 	other.Aggregator, other.Mux, other.Selected, other.Why = 2, "ATTACHED", "STANDBY", "aggregator 2 stands by"
 	other.Actor.State, other.Actor.Port = []string{"activity", "aggregation"}, 2
@@ -167,19 +174,22 @@ func (p *fakeTeam) Peers(context.Context) (*api.Peers, error) {
 		doc.Reason = "mode " + mode + " leaves it to the switch by which NIC peers reach the team"
 		return doc, nil
 	}
-	doc.Peers = append(doc.Peers, api.Peer{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02", Member: "eth2",
-		Since: epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2})
+	doc.Peers = append(doc.Peers, api.Peer{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02",
+		Member: "eth2",
+		Since:  epoch, Seen: epoch.Add(time.Minute), RxBps: 94_100_000, Told: 2})
 	return doc, nil
 }
 
 // History is of a team that has carried the same all the time: 8 Gbit/s to eth1.
 func (p *fakeTeam) History(q api.HistoryQuery) (*api.History, error) {
-	d := &api.History{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step), Step: int64(q.Step)}
+	d := &api.History{Schema: "nicteam.history/v1", Team: p.name, Member: q.Member, From: q.From.UTC().Truncate(q.Step),
+		Step: int64(q.Step)}
 	carried := api.SeriesColumns{}
 	for d.To = d.From; d.To.Before(q.To); d.To = d.To.Add(q.Step) {
 		d.Columns++
 		d.Covered = append(d.Covered, d.Step)
-		carried.Bytes, carried.Frames = append(carried.Bytes, uint64(d.Step)), append(carried.Frames, uint64(d.Step/1000))
+		carried.Bytes, carried.Frames = append(carried.Bytes, uint64(d.Step)),
+			append(carried.Frames, uint64(d.Step/1000))
 		carried.BytesPeak, carried.FramesPeak = append(carried.BytesPeak, 1e9), append(carried.FramesPeak, 1e6)
 	}
 	if q.Member != "eth2" {
@@ -214,7 +224,8 @@ func (p *fakeTeam) Events(ctx context.Context, follow bool) <-chan api.Event {
 	ch := make(chan api.Event)
 	go func() {
 		defer close(ch)
-		for _, e := range []api.Event{{Event: "team-up"}, {Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
+		for _, e := range []api.Event{{Event: "team-up"},
+			{Event: "member-down", Member: "eth1", Reason: "carrier lost", Took: 420000}} {
 			e.Schema, e.Time, e.Team = "nicteam.event/v1", epoch, p.name
 			select {
 			case ch <- e:
@@ -224,7 +235,8 @@ func (p *fakeTeam) Events(ctx context.Context, follow bool) <-chan api.Event {
 		}
 		for follow && ctx.Err() == nil { // something happens every now and then
 			select {
-			case ch <- api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up", Member: "eth2"}:
+			case ch <- api.Event{Schema: "nicteam.event/v1", Time: time.Now(), Team: p.name, Event: "member-up",
+				Member: "eth2"}:
 			case <-ctx.Done():
 			}
 			select {
@@ -238,14 +250,17 @@ func (p *fakeTeam) Events(ctx context.Context, follow bool) <-chan api.Event {
 
 func (p *fakeTeam) Explain(flow string) (*api.Explanation, error) {
 	if !strings.HasPrefix(flow, "tcp ") {
-		return nil, &api.Problem{Kind: api.Usage, What: "read the flow", Why: "it is not tcp", Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "read the flow", Why: "it is not tcp",
+			Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
-	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1", Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
+	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1",
+		Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
 }
 
 func (p *fakeTeam) Add(_ context.Context, names []string, _ bool) ([]string, error) {
 	if names[0] == "eth1" {
-		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already", Fix: "nicteam status " + p.name}
+		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already",
+			Fix: "nicteam status " + p.name}
 	}
 	return []string{"added " + strings.Join(names, " ")}, nil
 }

@@ -80,7 +80,8 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	if a.verbose {
 		a.say("  speed %s", speed(s.Adapter.SpeedBps, s.Adapter.Carrier))
 		if s.Adapter.KernelCounts == "relayed" {
-			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all", s.Adapter.Name)
+			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all",
+				s.Adapter.Name)
 		}
 	}
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
@@ -122,7 +123,8 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 			carries = units.Rate(float64(m.RateBps)) + " (" + m.RateSource + ")"
 		}
 		in, out, share := l.cells(m.Name)
-		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, dropsCell(m), m.Reason))
+		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, dropsCell(m),
+			m.Reason))
 	}
 	if l.known && len(s.Members) > 1 {
 		rows = append(rows, row("  total", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
@@ -163,7 +165,8 @@ func (a *app) showNICs(nics []api.ListedNIC) {
 		case !n.Up:
 			link = "disabled"
 		}
-		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC), orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
+		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC),
+			orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
 	}
 	a.table(rows)
 }

@@ -17,7 +17,8 @@ func TestShowStatus(t *testing.T) {
 	s := (&fakeTeam{name: "team0", state: "degraded"}).Status()
 	s.Balance = false
 	s.Warnings = []string{"speeds differ"}
-	a.showStatus(s, recentRates{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6}, "eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
+	a.showStatus(s, recentRates{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6},
+		"eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
 	want := `team0  active-backup  degraded (eth2 is down: carrier lost)  for 1d 2h
   10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  relay (user space)
   balance off: one NIC is active, the others stand by
@@ -111,7 +112,8 @@ func TestShowStatusVerbose(t *testing.T) {
 	}{
 		{"relay", api.Adapter{Name: "team0", Carrier: true, SpeedBps: 2e9, KernelCounts: "all"}, "  speed 2 Gbit/s\n"},
 		{"fast path", api.Adapter{Name: "team0", Carrier: true, KernelCounts: "relayed"},
-			"  speed unknown\n  ip -s link show team0 counts only what the relay moves; nicteam status, watch and metrics count all\n"},
+			"  speed unknown\n  ip -s link show team0 counts only what the relay moves; nicteam status, watch " +
+				"and metrics count all\n"},
 		{"down", api.Adapter{Name: "team0", KernelCounts: "all"}, "  speed -\n"},
 	}
 	for _, tt := range tests {
@@ -131,7 +133,8 @@ func TestShowList(t *testing.T) {
 	a := &app{out: &b}
 	a.showTeams([]api.ListedTeam{{Name: "team0", State: "up", Mode: "xor", Members: []string{"eth1", "eth2"}}})
 	a.showNICs([]api.ListedNIC{
-		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
+		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01",
+			Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
 		{Name: "wlan0", Link: true, Up: true}, {Name: "eth9"},
 	})
 	want := `TEAM   STATE  MODE  NICS
@@ -156,13 +159,17 @@ func TestProposal(t *testing.T) {
 		want string
 	}{
 		{nil, "NIC NIC"},
-		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")}, "b d"},
+		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")},
+			"b d"},
 		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
 		{[]api.ListedNIC{nic("a", true, "")}, "a"},
-		{[]api.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge", nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
-		{[]api.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")), of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
+		{[]api.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge",
+			nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
+		{[]api.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")),
+			of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
 		{[]api.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
-		{[]api.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}}, of("device", nic("b", true, ""))}, "b"},
+		{[]api.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}},
+			of("device", nic("b", true, ""))}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)
@@ -172,7 +179,8 @@ func TestProposal(t *testing.T) {
 
 func TestAgo(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{ago(-time.Second), "0s"}, {ago(61 * time.Second), "1m 1s"}, {ago(25 * time.Hour), "1d 1h"}, {ago(90 * time.Minute), "1h 30m"},
+		{ago(-time.Second), "0s"}, {ago(61 * time.Second), "1m 1s"}, {ago(25 * time.Hour), "1d 1h"},
+		{ago(90 * time.Minute), "1h 30m"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)
@@ -200,7 +208,8 @@ func TestEveryCommandHasHelp(t *testing.T) {
 func TestLately(t *testing.T) {
 	second := time.Second.Nanoseconds()
 	h := &api.History{Covered: []int64{second, 0, second}, RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 3000}},
-		Members: []api.NamedColumns{{Name: "eth1", RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}}, {Name: "eth2", RX: api.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
+		Members: []api.NamedColumns{{Name: "eth1", RX: api.SeriesColumns{Bytes: []uint64{1000, 0, 1000}}},
+			{Name: "eth2", RX: api.SeriesColumns{Bytes: []uint64{0, 0, 2000}}}}}
 	l := newRecentRates(h)
 	in, out, share := l.cells("eth1")
 	if !l.known || l.in != 16000 || in != "8 kbit/s" || out != "0 bit/s" || share != "50 %" {

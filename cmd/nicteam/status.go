@@ -81,7 +81,8 @@ func (a *app) status(named []string, check bool) error {
 		if why == "" && len(worst.Warnings) > 0 {
 			why = worst.Warnings[0]
 		}
-		return &api.Problem{Kind: api.Degraded, What: worst.Team + " is " + worst.State, Why: why, Fix: "see what happened: nicteam events " + worst.Team}
+		return &api.Problem{Kind: api.Degraded, What: worst.Team + " is " + worst.State, Why: why,
+			Fix: "see what happened: nicteam events " + worst.Team}
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ func (a *app) versionCmd() *cobra.Command {
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
-				return a.document(&api.Version{Schema: api.VersionSchema, Version: version, Revision: revision(), Go: runtime.Version(),
+				return a.document(&api.Version{Schema: api.VersionSchema, Version: version, Revision: revision(),
+					Go: runtime.Version(),
 					OS: runtime.GOOS, Arch: runtime.GOARCH})
 			}
 			detail := ""

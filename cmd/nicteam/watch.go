@@ -97,7 +97,8 @@ func standardWords() tui.ViewFlags {
 // options settles what the flags leave to the environment.
 func (w *watchFlags) options(a *app) (o tui.Options, err error) {
 	if w.count < 0 {
-		return o, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count), Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
+		return o, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count),
+			Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
 	}
 	w.words.Term = a.getenv("TERM")
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

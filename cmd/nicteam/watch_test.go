@@ -34,7 +34,8 @@ func onScreen(t *testing.T, width, height int, env string, args ...string) *scre
 		t.Fatal(err)
 	}
 	s := &screen{t, filepath.Join(bin, "tmux")}
-	command := fmt.Sprintf("stty -g >%[1]s/before; echo first; %[2]s %[1]s/nicteam %[3]s; echo \"left with $?\"; stty -g >%[1]s/after; cmp %[1]s/before %[1]s/after && echo as before; cat", bin, env, strings.Join(args, " "))
+	command := fmt.Sprintf("stty -g >%[1]s/before; echo first; %[2]s %[1]s/nicteam %[3]s; echo \"left with $?\"; "+
+		"stty -g >%[1]s/after; cmp %[1]s/before %[1]s/after && echo as before; cat", bin, env, strings.Join(args, " "))
 	s.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "bash", "-m", "-c", command)
 	t.Cleanup(func() { s.tmux("kill-server") })
 	return s

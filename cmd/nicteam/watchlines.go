@@ -41,7 +41,8 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	n := 0
 	err := c.Rates(ctx, interval, func(r *api.Rates) error {
 		if nic != "" && !only(r, nic) {
-			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic), Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
+			return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("watch %s/%s", name, nic),
+				Why: name + " has no such member", Fix: "nicteam status " + name + " shows its members"}
 		}
 		writing.Lock()
 		defer writing.Unlock()
@@ -61,7 +62,8 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	case errors.Is(err, errEnough):
 		return nil
 	case err == nil:
-		return &api.Problem{Kind: api.Failed, What: "watch " + name, Why: "the team has ended", Fix: "nicteam list shows the teams"}
+		return &api.Problem{Kind: api.Failed, What: "watch " + name, Why: "the team has ended",
+			Fix: "nicteam list shows the teams"}
 	}
 	return err
 }
@@ -85,9 +87,11 @@ func sentence(r *api.Rates, nic string) string {
 		seconds = 1
 	}
 	flow := func(rx, tx frame.Count) string {
-		return fmt.Sprintf("in %s out %s", units.Rate(float64(rx.Bytes)*8/seconds), units.Rate(float64(tx.Bytes)*8/seconds))
+		return fmt.Sprintf("in %s out %s", units.Rate(float64(rx.Bytes)*8/seconds),
+			units.Rate(float64(tx.Bytes)*8/seconds))
 	}
-	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly), r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}
+	parts := []string{fmt.Sprintf("%s %s %s, %.0f and %.0f frames/s", r.Time.Format(time.TimeOnly),
+		r.Team, flow(r.RX, r.TX), float64(r.RX.Frames)/seconds, float64(r.TX.Frames)/seconds)}
 	for _, m := range r.Members {
 		state := ""
 		if !m.Link {

@@ -43,9 +43,11 @@ type LACPCounters struct {
 	PDUsOut    uint64 `json:"lacpdu_tx"`
 	MarkersIn  uint64 `json:"marker_rx"`
 	MarkersOut uint64 `json:"marker_tx"`
-	Bad        uint64 `json:"bad"`            // in, of both
-	Foreign    uint64 `json:"lacpdu_foreign"` // of lacpdu_rx and bad, those of another actor than the partner of a port in order
+	Bad        uint64 `json:"bad"` // in, of both
+	// of lacpdu_rx and bad, those of another actor than the partner of a port in order
+	Foreign uint64 `json:"lacpdu_foreign"`
 }
 
 // LACPStateBits are the names of the bits of a state octet, from bit 0 on (IEEE 802.1AX, 6.4.2.3).
-var LACPStateBits = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing", "defaulted", "expired"}
+var LACPStateBits = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing",
+	"defaulted", "expired"}

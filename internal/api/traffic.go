@@ -75,7 +75,8 @@ type HistoryQuery struct {
 	Member   string
 }
 
-// Totals are what a team has carried and dropped since its process began. Metrics derive from them; they are no document.
+// Totals are what a team has carried and dropped since its process began. Metrics derive from them; they are no
+// document.
 type Totals struct {
 	Members      []MemberTotals // since each joined
 	Protocols    []ProtocolTotals

@@ -75,11 +75,14 @@ const maxName = 127
 // checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > maxNames {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)), Why: fmt.Sprintf("1 to %d can be", maxNames), Fix: "name the NICs"}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)),
+			Why: fmt.Sprintf("1 to %d can be", maxNames), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {
-			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n), Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName), Fix: "nicteam list shows the NICs of this host"}
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n),
+				Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName),
+				Fix: "nicteam list shows the NICs of this host"}
 		}
 	}
 	return nil
@@ -157,7 +160,8 @@ func parseSettings(b []byte) (map[string]string, error) {
 		case bool:
 			settings[k] = map[bool]string{true: "on", false: "off"}[v]
 		default:
-			return nil, badBody(fmt.Sprintf("the value of %.40q is neither text nor a number nor true or false", k), like)
+			return nil, badBody(fmt.Sprintf("the value of %.40q is neither text nor a number nor true or false", k),
+				like)
 		}
 	}
 	return settings, nil

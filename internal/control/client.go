@@ -240,7 +240,8 @@ func stream[T any](c *Client, ctx context.Context, path string, each func(*T) er
 func (c *Client) answeredProblem(res *http.Response, b []byte) error {
 	var p api.Problem
 	if json.Unmarshal(b, &p) != nil || p.Kind == 0 || p.What == "" {
-		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status, Fix: "is it another version? nicteam version"}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status,
+			Fix: "is it another version? nicteam version"}
 	}
 	return &p
 }
@@ -255,17 +256,25 @@ func (c *Client) problem(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
-		return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no team %q runs", c.team), Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
+		return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no team %q runs", c.team),
+			Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return &api.Problem{Kind: api.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path, Fix: "run it as root: sudo nicteam …", Err: err}
+		return &api.Problem{Kind: api.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path,
+			Fix: "run it as root: sudo nicteam …", Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process is gone", Fix: "put the host back: nicteam restore " + c.team, Err: err}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered", Fix: "put the host back: nicteam restore " + c.team, Err: err}
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
-		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time", Fix: "see what it does: nicteam list, or its log", Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process is gone",
+			Fix: "put the host back: nicteam restore " + c.team, Err: err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE):
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered",
+			Fix: "put the host back: nicteam restore " + c.team, Err: err}
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
+		errors.Is(err, context.Canceled):
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time",
+			Fix: "see what it does: nicteam list, or its log", Err: err}
 	default:
-		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: err.Error(), Fix: "nicteam list shows the teams that run", Err: err}
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: err.Error(),
+			Fix: "nicteam list shows the teams that run", Err: err}
 	}
 }
 
@@ -283,7 +292,8 @@ func Running(runDir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".sock"); ok && name != "" && name[0] != '.' && e.Type() == fs.ModeSocket {
+		if name, ok := strings.CutSuffix(e.Name(), ".sock"); ok && name != "" && name[0] != '.' &&
+			e.Type() == fs.ModeSocket {
 			names = append(names, name)
 		}
 	}
@@ -292,13 +302,15 @@ func Running(runDir string) ([]string, error) {
 
 // Unreadable is the problem of a directory of ours that cannot be read.
 func Unreadable(dir string, err error) *api.Problem {
-	p := &api.Problem{Kind: api.Failed, What: "cannot read " + dir, Why: err.Error(), Fix: "name another place: nicteam help lists the flags", Err: err}
+	p := &api.Problem{Kind: api.Failed, What: "cannot read " + dir, Why: err.Error(),
+		Fix: "name another place: nicteam help lists the flags", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why+": this user may not see which teams run", "run it as root: sudo nicteam …"
+		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why+": this user may not see which teams run",
+			"run it as root: sudo nicteam …"
 	}
 	return p
 }

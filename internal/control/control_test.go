@@ -60,7 +60,8 @@ func TestClientAndServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (&api.Explanation{Schema: "nicteam.explain/v1", Flow: "tcp 10.0.0.1:5000 10.0.0.2:80", Member: "eth1", Why: "because"}); !cmp.Equal(want, e) {
+	if want := (&api.Explanation{Schema: "nicteam.explain/v1", Flow: "tcp 10.0.0.1:5000 10.0.0.2:80", Member: "eth1",
+		Why: "because"}); !cmp.Equal(want, e) {
 		t.Errorf("explain (-want +got):\n%s", cmp.Diff(want, e))
 	}
 	for _, change := range []func() ([]string, error){
@@ -78,7 +79,8 @@ func TestClientAndServer(t *testing.T) {
 			t.Errorf("steps %q after %q", steps, calls)
 		}
 	}
-	want := []string{`add ["eth2" "eth0.100"] true`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`, `set ["hash=layer2" "mtu=9000"]`, `delete true`}
+	want := []string{`add ["eth2" "eth0.100"] true`, `remove ["eth%2&x?"] false`, `remove ["eth1" "eth2"] true`,
+		`set ["hash=layer2" "mtu=9000"]`, `delete true`}
 	if d := cmp.Diff(want, f.called()); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}
@@ -88,7 +90,8 @@ func TestProblemsTravelWhole(t *testing.T) {
 	f := &fake{}
 	c := NewClient(serve(t, f, Options{}), "team0")
 	defer c.Close()
-	for _, k := range []api.ExitCode{api.Failed, api.Usage, api.NotFound, api.NotPermitted, api.Conflict, api.Reverted, api.NoAnswer} {
+	for _, k := range []api.ExitCode{api.Failed, api.Usage, api.NotFound, api.NotPermitted, api.Conflict, api.Reverted,
+		api.NoAnswer} {
 		f.err = fmt.Errorf("add: %w", &api.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
 		_, err := c.Add(t.Context(), []string{"eth1"}, false)
 		var p *api.Problem
@@ -105,9 +108,10 @@ func TestProblemsTravelWhole(t *testing.T) {
 // request sends bytes as they are and returns the status and the body.
 func request(t *testing.T, dir, method, path, body string) (int, map[string]any) {
 	t.Helper()
-	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "team0.sock"))
-	}}}
+	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, "team0.sock"))
+		}}}
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +160,8 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/history?from=yesterday", "", 400, api.Usage, "RFC 3339"},
 		{"GET", "/v1/history?to=", "", 400, api.Usage, "RFC 3339"},
 		{"GET", "/v1/history?last=1h&from=2026-01-02T03:04:05Z", "", 400, api.Usage, "leave one of them out"},
-		{"GET", "/v1/history?from=2026-01-02T03:04:05Z&to=2026-01-01T03:04:05Z", "", 400, api.Usage, "begins before it ends"},
+		{"GET", "/v1/history?from=2026-01-02T03:04:05Z&to=2026-01-01T03:04:05Z", "", 400, api.Usage,
+			"begins before it ends"},
 		{"GET", "/v1/history?from=0001-01-01T00:00:00Z", "", 400, api.Usage, "at most"},
 		{"GET", "/v1/history?member=" + strings.Repeat("n", 128), "", 400, api.Usage, "15 bytes"},
 		{"GET", "/v1/history?member=", "", 400, api.Usage, "15 bytes"},
@@ -170,7 +175,8 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/members", `{"names":["eth1"]} {}`, 400, api.Usage, "follows"},
 		{"POST", "/v1/members", `{"names":["` + strings.Repeat("n", 128) + `"]}`, 400, api.Usage, "15 bytes"},
 		{"POST", "/v1/members", `{"names":[` + strings.Repeat(`"eth1",`, 64) + `"eth1"]}`, 400, api.Usage, "65 NICs"},
-		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, api.Usage, "larger than 64 KiB"},
+		{"POST", "/v1/members", `{"names":["` + strings.Repeat("x", maxBody) + `"]}`, 400, api.Usage,
+			"larger than 64 KiB"},
 		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, api.Usage, "15 bytes"},
 		{"DELETE", "/v1/members/eth1", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
 		{"DELETE", "/v1/team", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
@@ -183,7 +189,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.method+tt.path[:min(len(tt.path), 30)]+tt.body[:min(len(tt.body), 30)], func(t *testing.T) {
 			status, doc := request(t, dir, tt.method, tt.path, tt.body)
 			all := fmt.Sprint(doc["error"], "|", doc["why"], "|", doc["fix"])
-			if status != tt.status || doc["code"] != float64(tt.code) || !strings.Contains(all, tt.has) || doc["schema"] != "nicteam.problem/v1" {
+			if status != tt.status || doc["code"] != float64(tt.code) || !strings.Contains(all, tt.has) ||
+				doc["schema"] != "nicteam.problem/v1" {
 				t.Errorf("%d %v, want %d, code %d and %q", status, doc, tt.status, tt.code, tt.has)
 			}
 		})
@@ -191,7 +198,8 @@ func TestRefusals(t *testing.T) {
 	if calls := f.called(); len(calls) != 0 {
 		t.Errorf("a refused request reached the team: %q", calls)
 	}
-	if status, _ := request(t, dir, "PATCH", "/v1/settings", `{"mtu":9000,"balance":false,"hash":"layer2"}`); status != 200 {
+	if status, _ := request(t, dir, "PATCH", "/v1/settings",
+		`{"mtu":9000,"balance":false,"hash":"layer2"}`); status != 200 {
 		t.Errorf("status %d", status)
 	}
 	if d := cmp.Diff([]string{`set ["balance=off" "hash=layer2" "mtu=9000"]`}, f.called()); d != "" {
@@ -206,7 +214,8 @@ func TestRates(t *testing.T) {
 	n := 0
 	err := c.Rates(t.Context(), 100*time.Millisecond, func(r *api.Rates) error {
 		n++
-		if r.RX != (frame.Count{Bytes: 1000, Frames: 10}) || r.TX != (frame.Count{Bytes: 60, Frames: 1}) || r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
+		if r.RX != (frame.Count{Bytes: 1000, Frames: 10}) || r.TX != (frame.Count{Bytes: 60, Frames: 1}) ||
+			r.Interval != int64(time.Second) || len(r.Protocols) != frame.Protocols {
 			t.Errorf("rates %+v", r)
 		}
 		if p := r.Protocols[frame.ARP]; p.Name != "arp" || p.TX.Frames != 1 || p.RX.Frames != 0 {
@@ -226,7 +235,10 @@ func TestEvents(t *testing.T) {
 	c := NewClient(serve(t, &fake{}, Options{}), "team0")
 	defer c.Close()
 	var got []string
-	if err := c.Events(t.Context(), false, func(e *api.Event) error { got = append(got, e.Member); return nil }); err != nil {
+	if err := c.Events(t.Context(), false, func(e *api.Event) error {
+		got = append(got, e.Member)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]string{"eth0", "eth1"}, got); d != "" {
@@ -412,7 +424,8 @@ func TestNobodyAnswers(t *testing.T) {
 }
 
 func FuzzBody(f *testing.F) {
-	for _, s := range []string{`{"names":["eth1"]}`, `{"hash":"layer2","mtu":1,"x":true}`, `{}`, `[`, `{"names":[1]}`, "{\"a\":null}", `{"names":["a"]}{}`} {
+	for _, s := range []string{`{"names":["eth1"]}`, `{"hash":"layer2","mtu":1,"x":true}`, `{}`, `[`, `{"names":[1]}`,
+		"{\"a\":null}", `{"names":["a"]}{}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

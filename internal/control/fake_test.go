@@ -25,7 +25,8 @@ type fake struct {
 }
 
 func (f *fake) Status() *api.Status {
-	return &api.Status{Schema: "nicteam.status/v1", Team: "team0", Mode: "xor", State: "up", Members: []api.Member{}, Warnings: []string{}}
+	return &api.Status{Schema: "nicteam.status/v1", Team: "team0", Mode: "xor", State: "up", Members: []api.Member{},
+		Warnings: []string{}}
 }
 
 // Meter says each time that the same has moved.
@@ -35,8 +36,10 @@ func (f *fake) Meter() func() *api.Rates {
 		defer f.mu.Unlock()
 		f.ticks++
 		rx, tx := frame.Count{Bytes: 1000, Frames: 10}, frame.Count{Bytes: 60, Frames: 1}
-		r := &api.Rates{Schema: api.RatesSchema, Time: time.Unix(int64(f.ticks), 0), Team: "team0", Interval: 1e9, RX: rx, TX: tx,
-			Members: []api.MemberRates{{Name: "eth1", Link: true, RX: rx, TX: tx}}, Protocols: make([]api.ProtocolRates, frame.Protocols)}
+		r := &api.Rates{Schema: api.RatesSchema, Time: time.Unix(int64(f.ticks), 0), Team: "team0", Interval: 1e9,
+			RX: rx, TX: tx,
+			Members:   []api.MemberRates{{Name: "eth1", Link: true, RX: rx, TX: tx}},
+			Protocols: make([]api.ProtocolRates, frame.Protocols)}
 		for p := range r.Protocols {
 			r.Protocols[p].Name = frame.Protocol(p).String()
 		}
@@ -54,7 +57,8 @@ func (f *fake) History(q api.HistoryQuery) (*api.History, error) {
 	if q.Member == "eth9" {
 		return nil, &api.Problem{Kind: api.NotFound, What: "history of eth9", Why: "no such member"}
 	}
-	return &api.History{Schema: "nicteam.history/v1", Team: "team0", Step: int64(q.Step), RX: api.SeriesColumns{Bytes: []uint64{1}}}, nil
+	return &api.History{Schema: "nicteam.history/v1", Team: "team0", Step: int64(q.Step),
+		RX: api.SeriesColumns{Bytes: []uint64{1}}}, nil
 }
 
 func (f *fake) Events(ctx context.Context, follow bool) <-chan api.Event {
@@ -63,7 +67,8 @@ func (f *fake) Events(ctx context.Context, follow bool) <-chan api.Event {
 		defer close(ch)
 		for i := 0; follow || i < 2; i++ {
 			select {
-			case ch <- api.Event{Schema: "nicteam.event/v1", Team: "team0", Event: "member-up", Member: fmt.Sprintf("eth%d", i)}:
+			case ch <- api.Event{Schema: "nicteam.event/v1", Team: "team0", Event: "member-up",
+				Member: fmt.Sprintf("eth%d", i)}:
 			case <-ctx.Done():
 				return
 			}
@@ -83,8 +88,9 @@ func (f *fake) Peers(context.Context) (*api.Peers, error) {
 	if err := f.error(); err != nil {
 		return nil, err
 	}
-	return &api.Peers{Schema: api.PeersSchema, Team: "team0", Peers: []api.Peer{{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02",
-		VLAN: 7, Member: "eth3", Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Told: 6}}}, nil
+	return &api.Peers{Schema: api.PeersSchema, Team: "team0",
+		Peers: []api.Peer{{Address: "10.9.0.2", Ours: "10.9.0.1", MAC: "02:00:00:00:00:02",
+			VLAN: 7, Member: "eth3", Since: time.Unix(1, 2), Seen: time.Unix(3, 4), RxBps: 5, Told: 6}}}, nil
 }
 
 func (f *fake) error() error {

@@ -17,7 +17,8 @@ const (
 )
 
 // defaultSteps are the steps that are taken when none is asked for: the first that gives at most niceColumns.
-var defaultSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
+var defaultSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
+	30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
 
 const defaultColumns = 500
@@ -30,7 +31,8 @@ type HistoryOptions struct {
 	Member   string        // "": the team and all members
 }
 
-// history answers few at a time, for an answer may be megabytes: many clients that do not take theirs would be many of these.
+// history answers few at a time, for an answer may be megabytes: many clients that do not take theirs would be many of
+// these.
 func (s *Server) history(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
 	ask, err := historyQuery(q, time.Now())
 	if err != nil {
@@ -100,7 +102,8 @@ func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error)
 	}
 	period := ask.To.Sub(ask.From)
 	if period <= 0 || period > longestPeriod {
-		return ask, bad("from", fmt.Sprintf("a period begins before it ends, and at most %v before", longestPeriod), "write last=1h")
+		return ask, bad("from", fmt.Sprintf("a period begins before it ends, and at most %v before", longestPeriod),
+			"write last=1h")
 	}
 	if ask.Member = q.Get("member"); len(ask.Member) > maxName || q.Has("member") && ask.Member == "" {
 		return ask, bad("member", "a name has 1 to 15 bytes, an altname up to 127", "nicteam status shows the members")

@@ -20,12 +20,15 @@ func TestHistoryQuery(t *testing.T) {
 	}{
 		{"", api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: 10 * time.Second}},
 		{"last=2m", api.HistoryQuery{From: now.Add(-2 * time.Minute), To: now, Step: time.Second}},
-		{"last=1h&step=1s&member=eth1", api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second, Member: "eth1"}},
+		{"last=1h&step=1s&member=eth1", api.HistoryQuery{From: now.Add(-time.Hour), To: now, Step: time.Second,
+			Member: "eth1"}},
 		{"last=24h", api.HistoryQuery{From: day, To: now, Step: 5 * time.Minute}},
 		{"last=2000h", api.HistoryQuery{From: now.Add(-2000 * time.Hour), To: now, Step: 5 * time.Hour}},
 		{"from=2026-01-01T03:04:05Z", api.HistoryQuery{From: day, To: now, Step: 5 * time.Minute}},
-		{"from=2026-01-01T03:04:05Z&to=2026-01-01T03:05:05Z", api.HistoryQuery{From: day, To: day.Add(time.Minute), Step: time.Second}},
-		{"to=2026-01-01T04:04:05.5%2B01:00&last=5s", api.HistoryQuery{From: day.Add(-4500 * time.Millisecond), To: day.Add(500 * time.Millisecond), Step: time.Second}},
+		{"from=2026-01-01T03:04:05Z&to=2026-01-01T03:05:05Z",
+			api.HistoryQuery{From: day, To: day.Add(time.Minute), Step: time.Second}},
+		{"to=2026-01-01T04:04:05.5%2B01:00&last=5s", api.HistoryQuery{From: day.Add(-4500 * time.Millisecond),
+			To: day.Add(500 * time.Millisecond), Step: time.Second}},
 	} {
 		q, err := url.ParseQuery(tt.q)
 		if err != nil {
@@ -47,8 +50,10 @@ func TestClientHistory(t *testing.T) {
 		o    HistoryOptions
 		want api.HistoryQuery
 	}{
-		{HistoryOptions{Last: time.Hour, To: at}, api.HistoryQuery{From: at.Add(-time.Hour), To: at, Step: 10 * time.Second}},
-		{HistoryOptions{From: at, To: at.Add(90 * time.Minute), Step: 90 * time.Second, Member: "wlan0"}, api.HistoryQuery{From: at, To: at.Add(90 * time.Minute), Step: 90 * time.Second, Member: "wlan0"}},
+		{HistoryOptions{Last: time.Hour, To: at},
+			api.HistoryQuery{From: at.Add(-time.Hour), To: at, Step: 10 * time.Second}},
+		{HistoryOptions{From: at, To: at.Add(90 * time.Minute), Step: 90 * time.Second, Member: "wlan0"},
+			api.HistoryQuery{From: at, To: at.Add(90 * time.Minute), Step: 90 * time.Second, Member: "wlan0"}},
 	} {
 		d, err := c.History(t.Context(), tt.o)
 		if err != nil {

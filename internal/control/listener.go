@@ -38,8 +38,9 @@ type listener struct {
 	patience time.Duration
 }
 
-// quota are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly answered:
-// a change, or a refusal that says why. So whoever fills the others with questions keeps nobody from a change.
+// quota are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly
+// answered: a change, or a refusal that says why. So whoever fills the others with questions keeps nobody from a
+// change.
 type quota struct {
 	all      slots
 	reserved slots
@@ -89,7 +90,8 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error), closed: make(chan struct{}),
+	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error),
+		closed:  make(chan struct{}),
 		waiting: slots{bound: waitMost}, patience: waitTime}
 	own.writers.bound(writers)
 	own.readers.bound(readers)
@@ -134,7 +136,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// recreateSocket makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner): nobody could reach the team.
+// recreateSocket makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner):
+// nobody could reach the team.
 func (l *listener) recreateSocket() {
 	look := time.NewTicker(stayLook)
 	defer look.Stop()
@@ -198,7 +201,8 @@ func (l *listener) waitForSlot(c *net.UnixConn) {
 	}
 	_ = c.SetDeadline(time.Now().Add(waitLook))
 	_, _ = c.Read(make([]byte, 4096)) // or the kernel takes the answer for lost with the request
-	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+strconv.Itoa(len(noSlot))+"\r\nConnection: close\r\n\r\n"+string(noSlot))
+	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+
+		strconv.Itoa(len(noSlot))+"\r\nConnection: close\r\n\r\n"+string(noSlot))
 	_ = c.Close()
 }
 
@@ -274,7 +278,9 @@ func peerOf(c *net.UnixConn) (peer, error) {
 	}
 	var cred *unix.Ucred
 	var e error
-	if err := raw.Control(func(fd uintptr) { cred, e = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+	if err := raw.Control(func(fd uintptr) {
+		cred, e = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
 		return peer{}, err
 	}
 	if e != nil {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestSocketComesBack: a team whose socket somebody takes away, with its directory or alone, is found again, and leaves nothing behind.
+// TestSocketComesBack: a team whose socket somebody takes away, with its directory or alone, is found again, and leaves
+// nothing behind.
 func TestSocketComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	if err := os.Mkdir(dir, 0o750); err != nil {

@@ -12,7 +12,8 @@ import (
 // metrics answers as Prometheus wants it rather than in JSON.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
 	if s.b.Status() == nil {
-		return nil, &api.Problem{Kind: api.NoAnswer, What: "metrics", Why: "the team is being made", Fix: "ask again in a moment"}
+		return nil, &api.Problem{Kind: api.NoAnswer, What: "metrics", Why: "the team is being made",
+			Fix: "ask again in a moment"}
 	}
 	s.deadline(w)
 	s.scrapes.ServeHTTP(w, r)

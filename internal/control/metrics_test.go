@@ -19,7 +19,8 @@ func TestClientMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(i, err)
 		}
-		for _, want := range []string{`nicteam_up{team="team0"} 1`, `version="v9"`, `nicteam_failovers_total{team="team0"} 1`, `nicteam_receive_bytes_total{member="eth1",team="team0"} 0`} {
+		for _, want := range []string{`nicteam_up{team="team0"} 1`, `version="v9"`,
+			`nicteam_failovers_total{team="team0"} 1`, `nicteam_receive_bytes_total{member="eth1",team="team0"} 0`} {
 			if !strings.Contains(string(text), want) {
 				t.Fatalf("%s is not in\n%s", want, text)
 			}

@@ -18,7 +18,8 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	c := NewClient(serve(t, brittle{&fake{}}, Options{Panics: keeper}), "team0")
 	defer c.Close()
 	for range 5 {
-		if _, err := c.Explain(t.Context(), "tcp 10.0.0.1:5000 10.0.0.2:80"); err == nil || kindOf(t, err) != api.Failed {
+		if _, err := c.Explain(t.Context(), "tcp 10.0.0.1:5000 10.0.0.2:80"); err == nil ||
+			kindOf(t, err) != api.Failed {
 			t.Errorf("answered %v", err)
 		}
 	}

@@ -18,7 +18,8 @@ func TestPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want, _ := f.Peers(t.Context()); got.Schema != "nicteam.peers/v1" || len(got.Peers) != 1 || !cmp.Equal(want, got) {
+	if want, _ := f.Peers(t.Context()); got.Schema != "nicteam.peers/v1" || len(got.Peers) != 1 ||
+		!cmp.Equal(want, got) {
 		t.Errorf("peers (-want +got):\n%s", cmp.Diff(want, got))
 	}
 	f.err = errors.New("plain")

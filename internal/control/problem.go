@@ -13,7 +13,8 @@ func problemFrom(err error, what string) *api.Problem {
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events", Err: err}
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events",
+		Err: err}
 }
 
 // httpStatus is the status that goes with a problem; the code in the body is what counts.

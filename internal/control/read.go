@@ -20,13 +20,15 @@ func (s *Server) status(http.ResponseWriter, *http.Request, url.Values) (any, er
 	if st := s.b.Status(); st != nil {
 		return st, nil
 	}
-	return nil, &api.Problem{Kind: api.NoAnswer, What: "status", Why: "the team is being made", Fix: "ask again in a moment"}
+	return nil, &api.Problem{Kind: api.NoAnswer, What: "status", Why: "the team is being made",
+		Fix: "ask again in a moment"}
 }
 
 func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
 	flow := q.Get("flow")
 	if flow == "" || len(flow) > 256 {
-		return nil, &api.Problem{Kind: api.Usage, What: "explain a flow", Why: "no flow is given", Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "explain a flow", Why: "no flow is given",
+			Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
 	e, err := s.b.Explain(flow)
 	if err != nil {
@@ -43,7 +45,8 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 	if text := q.Get("interval"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < minInterval || d > maxInterval {
-			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf("an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf(
+				"an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
 		}
 		interval = d
 	}
@@ -103,8 +106,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 }
 
-// takeStream takes a place for an answer without an end, which it returns the leaving of; where there is none it says so and returns
-// nil. Who watches never holds all places, whatever is forgotten in how many windows.
+// takeStream takes a place for an answer without an end, which it returns the leaving of; where there is none it says
+// so and returns nil. Who watches never holds all places, whatever is forgotten in how many windows.
 func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
 	p := connOf(r.Context()).quota
 	if !p.streams.take() {

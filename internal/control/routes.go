@@ -52,12 +52,14 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", strings.Join(known, ", "))
 			s.answer(w, http.StatusMethodNotAllowed, &api.Problem{Kind: api.Usage,
-				What: r.Method + " " + r.URL.Path, Why: "there is no such method here", Fix: "use " + strings.Join(known, " or ")})
+				What: r.Method + " " + r.URL.Path, Why: "there is no such method here",
+				Fix: "use " + strings.Join(known, " or ")})
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, http.StatusNotFound, &api.Problem{Kind: api.Usage,
-			What: r.Method + " " + r.URL.Path, Why: "there is no such resource", Fix: "see docs/json.md for what there is"})
+			What: r.Method + " " + r.URL.Path, Why: "there is no such resource",
+			Fix: "see docs/json.md for what there is"})
 	})
 	return mux
 }
@@ -75,10 +77,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		if w.Header().Get("Content-Type") != "" {
 			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
 		}
-		s.refuse(w, &api.Problem{Kind: api.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v), Fix: "nicteam status --json has what is to be reported, in panics"})
+		s.refuse(w, &api.Problem{Kind: api.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v),
+			Fix: "nicteam status --json has what is to be reported, in panics"})
 	}()
 	if c == nil || rt.write && !c.writer {
-		s.refuse(w, &api.Problem{Kind: api.NotPermitted, What: what, Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
+		s.refuse(w, &api.Problem{Kind: api.NotPermitted, What: what,
+			Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
 		return
 	}
 	if c.reserved {
@@ -119,7 +123,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 // busy refuses for want of room.
 func (s *Server) busy(w http.ResponseWriter, what, why string) {
 	s.answer(w, http.StatusServiceUnavailable, &api.Problem{Kind: api.NoAnswer, What: what,
-		Why: why + ", and a team's process has no more at a time; a change is still taken", Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
+		Why: why + ", and a team's process has no more at a time; a change is still taken",
+		Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
 }
 
 // logChange logs a change with who wants it.
@@ -131,7 +136,8 @@ func (s *Server) logChange(r *http.Request, what string) {
 // query reads the parameters; one that is not known is an error rather than without effect.
 func query(r *http.Request, known []string) (url.Values, error) {
 	bad := func(why string) error {
-		return &api.Problem{Kind: api.Usage, What: r.Method + " " + r.URL.Path, Why: why, Fix: "parameters are: " + orNone(known)}
+		return &api.Problem{Kind: api.Usage, What: r.Method + " " + r.URL.Path, Why: why,
+			Fix: "parameters are: " + orNone(known)}
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -169,5 +175,6 @@ func flag(q url.Values, name string) (bool, error) {
 	case "0", "false", "off":
 		return false, nil
 	}
-	return false, &api.Problem{Kind: api.Usage, What: name + "=" + q.Get(name), Why: name + " is 1 or 0", Fix: "write " + name + "=1"}
+	return false, &api.Problem{Kind: api.Usage, What: name + "=" + q.Get(name), Why: name + " is 1 or 0",
+		Fix: "write " + name + "=1"}
 }

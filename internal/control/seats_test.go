@@ -35,8 +35,8 @@ func raw(t *testing.T, dir, request string) (net.Conn, string) {
 	return c, string(b[:n])
 }
 
-// TestWatchersLeaveRoom: whoever watches, and however many, questions and changes are answered, and the watcher too many is
-// told why he is refused.
+// TestWatchersLeaveRoom: whoever watches, and however many, questions and changes are answered, and the watcher too
+// many is told why he is refused.
 func TestWatchersLeaveRoom(t *testing.T) {
 	for _, path := range []string{"/v1/events?follow=1", "/v1/rates?interval=1h"} {
 		t.Run(path, func(t *testing.T) {
@@ -90,8 +90,8 @@ func TestSeatIsGivenBack(t *testing.T) {
 	}
 }
 
-// TestSeatForChanges: with every place taken by connections that ask slowly or nothing, a change is made at once and a question is refused
-// with the reason.
+// TestSeatForChanges: with every place taken by connections that ask slowly or nothing, a change is made at once and a
+// question is refused with the reason.
 func TestSeatForChanges(t *testing.T) {
 	f := &fake{}
 	dir := serve(t, f, Options{Writers: 4, readTime: time.Minute, idleTime: time.Minute})
@@ -147,7 +147,8 @@ func TestNoSeatAtAll(t *testing.T) {
 	}
 	c = NewClient(full, "team0")
 	defer c.Close()
-	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != api.NoAnswer || !strings.Contains(err.Error(), "too many connections are open") {
+	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != api.NoAnswer ||
+		!strings.Contains(err.Error(), "too many connections are open") {
 		t.Errorf("delete: %v", err)
 	}
 }
@@ -173,7 +174,8 @@ func TestChangeIsLogged(t *testing.T) {
 	defer mu.Unlock()
 	comm, _ := os.ReadFile("/proc/self/comm")
 	who := fmt.Sprintf("uid=%d pid=%d program=%s", os.Geteuid(), os.Getpid(), strings.TrimSpace(string(comm)))
-	for _, what := range []string{`"add eth1 eth2"`, `"remove eth1"`, `"set hash=layer2\nlevel=ERROR mode=xor"`, "delete"} {
+	for _, what := range []string{`"add eth1 eth2"`, `"remove eth1"`, `"set hash=layer2\nlevel=ERROR mode=xor"`,
+		"delete"} {
 		if !strings.Contains(log.String(), "what="+what+" "+who) {
 			t.Errorf("no line of %s by %s in\n%s", what, who, log.String())
 		}

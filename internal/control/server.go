@@ -47,7 +47,8 @@ func (o Options) filled() Options {
 	for _, d := range []struct {
 		to *time.Duration
 		d  time.Duration
-	}{{&o.readTime, 5 * time.Second}, {&o.writeTime, 5 * time.Second}, {&o.idleTime, 30 * time.Second}, {&o.workTime, time.Minute}} {
+	}{{&o.readTime, 5 * time.Second}, {&o.writeTime, 5 * time.Second}, {&o.idleTime, 30 * time.Second},
+		{&o.workTime, time.Minute}} {
 		if *d.to == 0 {
 			*d.to = d.d
 		}

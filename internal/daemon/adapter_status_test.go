@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/panics"
 )
 
-// TestStatusDoesNotWait: while the kernel does not answer, a status has what was read last with its time, however many
-// ask, and one reading waits.
+// TestStatusDoesNotWait: while the kernel does not answer, every status has the last reading with its time, and only
+// one reading waits.
 func TestStatusDoesNotWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mtu, under atomic.Int32
@@ -50,7 +50,7 @@ func TestStatusDoesNotWait(t *testing.T) {
 	})
 }
 
-// TestStatusIsFresh: a status never has what a reading begun before it has found.
+// TestStatusIsFresh: a status never has a reading that began before the call.
 func TestStatusIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mtu atomic.Int32
@@ -69,7 +69,7 @@ func TestStatusIsFresh(t *testing.T) {
 	})
 }
 
-// TestStatusOutlivesAPanic: a reading that panics leaves what was read before.
+// TestStatusOutlivesAPanic: after a reading that panics, the status has the one before.
 func TestStatusOutlivesAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mtu := 1500

@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/api"
 )
 
-func TestReadPastRefuses(t *testing.T) {
+func TestReadBounded(t *testing.T) {
 	dir := t.TempDir()
 	if b, err := readBounded(filepath.Join(dir, "nothing")); b != nil || err != nil {
 		t.Errorf("nothing is there: %v, %v", b, err)
@@ -32,7 +32,7 @@ func TestReadPastRefuses(t *testing.T) {
 	}
 }
 
-func TestEventsOf(t *testing.T) {
+func TestParseEvents(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	want := []api.Event{
 		{Schema: "nicteam.event/v1", Time: at, Team: "team0", Event: "member-down", Member: "eth1",
@@ -50,7 +50,7 @@ not an event
 	}
 }
 
-func FuzzEventsOf(f *testing.F) {
+func FuzzParseEvents(f *testing.F) {
 	f.Add([]byte("{\"schema\":\"nicteam.event/v1\",\"event\":\"team-up\"}\n\r\n\n{}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if n := len(parseEvents(b)); n > 1+bytes.Count(b, []byte("\n")) {

@@ -16,7 +16,7 @@ import (
 	"nicteam/modes/lacp"
 )
 
-func someMemory() *lacp.Memory {
+func lacpMemory() *lacp.Memory {
 	return &lacp.Memory{System: lacp.SystemID{Priority: 65535, MAC: 0x020000000001}, Ports: []lacp.PortMemory{
 		{Name: "eth1", Number: 1, Key: 9, Aggregator: 1, Mux: lacp.MuxDistributing, Selected: true, Heard: true,
 			Partner: lacp.Info{System: lacp.SystemID{Priority: 1, MAC: 0x020000000002}, Key: 7, PortPriority: 255,
@@ -25,12 +25,12 @@ func someMemory() *lacp.Memory {
 	}}
 }
 
-func TestMemoryIsKept(t *testing.T) {
+func TestLACPStateIsKept(t *testing.T) {
 	var log bytes.Buffer
 	s := &session{dirs: launch.Dirs{RunDir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
-	want := someMemory()
+	want := lacpMemory()
 	if got := s.loadLACPState("team0", true); got != nil {
-		t.Errorf("remembers %+v of nothing", got)
+		t.Errorf("state %+v of no file", got)
 	}
 	keep := s.saveLACPState("team0")
 	keep(&lacp.Memory{})
@@ -46,12 +46,12 @@ func TestMemoryIsKept(t *testing.T) {
 		t.Errorf("logged: %s", log.String())
 	}
 
-	// A team that does not go on with an adapter has nothing to do with what lies there.
+	// A new team does not use the state of an earlier one.
 	if got := s.loadLACPState("team0", false); got != nil {
-		t.Errorf("a new team remembers %+v", got)
+		t.Errorf("a new team has %+v", got)
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("and leaves it there: %v", err)
+		t.Errorf("the file is left: %v", err)
 	}
 	s.dirs.RunDir = "/nonexistent"
 	keep = s.saveLACPState("team0")
@@ -61,7 +61,7 @@ func TestMemoryIsKept(t *testing.T) {
 	}
 }
 
-func TestBadMemoryIsIgnored(t *testing.T) {
+func TestBadLACPStateIsIgnored(t *testing.T) {
 	for _, tt := range []struct{ name, text string }{
 		{"empty", ""},
 		{"truncated", `{"schema":"nicteam.lacp-memory/v1","system":{"Priority":65535,"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth`},
@@ -85,7 +85,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 			}
 			if got := s.loadLACPState("team0", true); got != nil ||
 				!strings.Contains(log.String(), "LACP state discarded") {
-				t.Errorf("remembers %+v, logged: %s", got, log.String())
+				t.Errorf("state %+v, logged: %s", got, log.String())
 			}
 		})
 	}
@@ -94,7 +94,7 @@ func TestBadMemoryIsIgnored(t *testing.T) {
 	}
 }
 
-// TestRandomSystemStays: a file that says random is read at each start, and partners notice none.
+// TestRandomSystemStays: lacp_system=random keeps its value over restarts.
 func TestRandomSystemStays(t *testing.T) {
 	c := settings.DefaultConfig()
 	c.Team, c.Mode, c.LACP.System = "team0", modes.LACP, 0x020000000005

@@ -10,7 +10,8 @@ import (
 
 var late = host.Arrival{NIC: "eth1", Address: netip.MustParsePrefix("10.9.0.7/24")}
 
-// TestMovesAreDamped: the sixth within a minute waits until the first is a minute old. What differs is counted apart.
+// TestMovesAreDamped: the sixth move in a minute waits until the first is a minute ago. Moves of other addresses and
+// NICs count separately.
 func TestMovesAreDamped(t *testing.T) {
 	var m moveLimiter
 	now := time.Unix(1000, 0)
@@ -33,8 +34,8 @@ func TestMovesAreDamped(t *testing.T) {
 	}
 }
 
-// TestRenewalsAreNotDamped: a client that renews a lease of 16 s each 8 s sets the same address, and then the route,
-// more often than 5 times a minute. One that sets it each second fights.
+// TestRenewalsAreNotDamped: a client that renews a lease of 16 s every 8 s sets address and route more than 5 times a
+// minute. One that sets them every second is damped.
 func TestRenewalsAreNotDamped(t *testing.T) {
 	var m moveLimiter
 	now := time.Unix(1000, 0)
@@ -58,7 +59,7 @@ func TestRenewalsAreNotDamped(t *testing.T) {
 	}
 }
 
-// TestMovesAreForgotten once they decide nothing any more, and not before.
+// TestMovesAreForgotten: moves are forgotten when they limit nothing any more, and not before.
 func TestMovesAreForgotten(t *testing.T) {
 	var m moveLimiter
 	begun := time.Unix(1000, 0)
@@ -81,7 +82,7 @@ func TestMovesAreForgotten(t *testing.T) {
 	}
 }
 
-// TestLateWaits until who brings things is done, but not for ever.
+// TestLateWaits: a move waits until nothing more comes, but not longer than lateMax.
 func TestLateWaits(t *testing.T) {
 	var m moveLimiter
 	begun := time.Unix(1000, 0)
@@ -102,7 +103,7 @@ func TestLateWaits(t *testing.T) {
 	}
 }
 
-// TestIPv6OnMembers is turned off again when whoever turned it on has had time to add an address.
+// TestIPv6OnMembers: IPv6 that was enabled on a member is disabled after there was time to add an address.
 func TestIPv6OnMembers(t *testing.T) {
 	var m moveLimiter
 	now, on := time.Unix(1000, 0), host.Arrival{NIC: "eth1", Address: host.IPv6Enabled}

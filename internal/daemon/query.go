@@ -74,7 +74,8 @@ func (s *session) Peers(ctx context.Context) (*api.Peers, error) {
 func peersOf(st *api.Status, list []steer.Peer, name func(id int) string) *api.Peers {
 	doc := &api.Peers{Schema: api.PeersSchema, Team: st.Team, Reason: unsteered(st), Peers: []api.Peer{}}
 	for _, p := range list {
-		doc.Peers = append(doc.Peers, api.Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(), VLAN: p.VLAN,
+		doc.Peers = append(doc.Peers, api.Peer{Address: p.Address.String(), Ours: p.Ours.String(), MAC: p.MAC.String(),
+			VLAN:   p.VLAN,
 			Member: name(p.Member), Since: p.Since, Seen: p.Seen, RxBps: p.RxBps, Told: p.Notifications})
 	}
 	return doc

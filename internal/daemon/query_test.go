@@ -21,7 +21,8 @@ func TestPeersOf(t *testing.T) {
 		{"xor", true, true, "mode xor"},
 		{"xor", true, false, "mode xor"},
 	} {
-		st := &api.Status{Team: "team0", Mode: tt.mode, Balance: tt.balance, Settings: api.Settings{ReceiveBalance: tt.receive}}
+		st := &api.Status{Team: "team0", Mode: tt.mode, Balance: tt.balance,
+			Settings: api.Settings{ReceiveBalance: tt.receive}}
 		doc := peersOf(st, nil, nil)
 		if (doc.Reason == "") != (tt.has == "") || !strings.Contains(doc.Reason, tt.has) {
 			t.Errorf("%+v: reason %q", tt, doc.Reason)

@@ -38,7 +38,7 @@ type session struct {
 
 	changeMu   sync.Mutex                  // held while members or settings change; guards what follows
 	missing    []settings.MemberConfig     // configured members that are absent since the start
-	identified map[string]journal.Identity // by name of an absent member: the NIC of that name that awaitIdentity has seen
+	identified map[string]journal.Identity // by name of an absent member: the NIC that awaitIdentity saw
 	moves      moveLimiter                 // of addresses that came to members
 	dampedText string                      // the warning about them
 	ignored    map[string]bool             // addresses on members that were reported as ignored

@@ -11,8 +11,8 @@ import (
 	"nicteam/team"
 )
 
-// ageingReporter reports to the control loop which stations of Plan.Ageing still send. Programs record when each station last sent;
-// it reads that each ageingInterval.
+// ageingReporter reports to the control loop which stations of Plan.Ageing still send. Programs record when each
+// station last sent; it reads that each ageingInterval.
 type ageingReporter struct {
 	path   *Path
 	kernel *kernel
@@ -40,12 +40,13 @@ func (a *ageingReporter) report(pl *spread.Plan) {
 	}
 	a.lastReport = time.Now()
 	a.asked = slices.DeleteFunc(a.asked, func(x ageingStation) bool {
-		return a.kernel.stations.sent(x.station) >= x.since && a.path.relay.Report(team.Control{Kind: team.ControlStation, Member: -1, Station: x.station})
+		return a.kernel.stations.sent(x.station) >= x.since &&
+			a.path.relay.Report(team.Control{Kind: team.ControlStation, Member: -1, Station: x.station})
 	})
 }
 
-// follow takes the stations of another Plan. One that was reported already is reported again if the Plan still asks: the
-// control loop did not get the report.
+// follow takes the stations of another Plan. One that was reported already is reported again if the Plan still asks:
+// the control loop did not get the report.
 func (a *ageingReporter) follow(pl *spread.Plan) {
 	now := uint64(relay.Monotonic())
 	old := a.asked
@@ -53,7 +54,8 @@ func (a *ageingReporter) follow(pl *spread.Plan) {
 	for _, s := range pl.Ageing {
 		x := ageingStation{station: s, since: now}
 		// Both are sorted.
-		if i, known := slices.BinarySearchFunc(old, s, func(o ageingStation, s frame.Station) int { return cmp.Compare(o.station, s) }); known {
+		compare := func(o ageingStation, s frame.Station) int { return cmp.Compare(o.station, s) }
+		if i, known := slices.BinarySearchFunc(old, s, compare); known {
 			x.since = old[i].since
 		}
 		a.asked = append(a.asked, x)

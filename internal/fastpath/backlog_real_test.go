@@ -160,7 +160,9 @@ func TestAgeingStationsAreReported(t *testing.T) {
 		}
 	}
 	send()
-	labtest.Eventually(t, "a frame that the program saw", func() bool { return g.totals().Members[0].TX[frame.Other].Frames > 0 })
+	labtest.Eventually(t, "a frame that the program saw", func() bool {
+		return g.totals().Members[0].TX[frame.Other].Frames > 0
+	})
 	if n := told(); n != 0 {
 		t.Fatalf("reported %d times unasked", n)
 	}
@@ -248,7 +250,9 @@ func TestApplyDoesNotWaitForTheMonitor(t *testing.T) {
 	labtest.Must(t, err)
 	t.Cleanup(func() { load.Stop() })
 	f := new(spread.FlowTable)
-	labtest.Eventually(t, "measuring", func() bool { return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0 })
+	labtest.Eventually(t, "measuring", func() bool {
+		return g.path.Flows(f) && f.Members[0].Capacity+f.Members[1].Capacity > 0
+	})
 
 	stats.held.Lock()
 	done := make(chan error, 1)

@@ -23,8 +23,10 @@ func BenchmarkPrograms(b *testing.B) {
 		k.cpus[i].Decided = 2
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
-	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15, Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew},
-		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC}, Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}}
+	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15,
+		Shortest:         &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew},
+		PacketsPerMember: 1, TeamMACs: []frame.MAC{adapterMAC},
+		Slots: &spread.SlotTable{Members: make([]uint8, spread.SlotCount)}}
 	for id := range 4 {
 		c.mac[id], pl.Weights[id], pl.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
 		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
@@ -59,7 +61,8 @@ func BenchmarkPrograms(b *testing.B) {
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			pl := *pl
-			pl.Rule, pl.PerMember = v.spread, v.program == k.Receive && v.spread == spread.RuleShortest // a frame that was renamed is another one
+			pl.Rule = v.spread
+			pl.PerMember = v.program == k.Receive && v.spread == spread.RuleShortest // transmit would change the frame
 			p := &spread.Picker{}
 			p.KeepIn(k.txState)
 			p.Follow(&pl)

@@ -150,7 +150,8 @@ func TestRelayKnowsWhatProgramsSent(t *testing.T) {
 		send(t, g.peer, "p0", says(frame.TypeRARP))
 		labtest.Eventually(t, "the frame", func() bool {
 			g.path.Counters(&after)
-			return after.Members[0].RXDrop[team.DropReflected] > before.Members[0].RXDrop[team.DropReflected] || time.Since(began) >= relay.RecentTime
+			return after.Members[0].RXDrop[team.DropReflected] > before.Members[0].RXDrop[team.DropReflected] ||
+				time.Since(began) >= relay.RecentTime
 		})
 		return time.Since(began) < relay.RecentTime
 	})

@@ -15,8 +15,8 @@ import (
 	"nicteam/team"
 )
 
-// sender is a bed beside what the relay would do: a Picker of its own, and one that has the programs' memory, as the relay's
-// has while programs transmit.
+// sender is a bed beside what the relay would do: a Picker of its own, and one that has the programs' memory, as the
+// relay's has while programs transmit.
 type sender struct {
 	*bed
 	ref, over *spread.Picker
@@ -57,7 +57,8 @@ func (s *sender) measured(id int, sent uint64, waiting int) {
 func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 	f, _ := goFinds(b, s.plan.Hash.Salt, gso)
 	pl := s.plan
-	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 && !slices.Contains(pl.Stations, frame.StationOf(f.Src, f.VLAN))
+	stranger := f.Src != pl.Adapter && !f.Src.Multicast() && f.Src != 0 &&
+		!slices.Contains(pl.Stations, frame.StationOf(f.Src, f.VLAN))
 	if f.Relays || stranger {
 		o.Verdict = verdictNext
 		return o
@@ -108,7 +109,8 @@ func (s *sender) same(all bool) error {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d", s.txState.Migration.ID, s.txState.Migration.Generation, s.txState.Migration.Since,
+		return fmt.Errorf("turn %d of %d since %d, want %d of %d since %d",
+			s.txState.Migration.ID, s.txState.Migration.Generation, s.txState.Migration.Since,
 			s.kept.Migration.ID, s.kept.Migration.Generation, s.kept.Migration.Since)
 	}
 	if s.kept.Flows.Members != s.txState.Flows.Members {
@@ -124,7 +126,8 @@ func (s *sender) same(all bool) error {
 				return fmt.Errorf("slot %d at %d: %+v, want %+v", slot, s.now, got, want)
 			}
 		}
-		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between", s.txState.Flows.Forced, s.txState.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
+		return fmt.Errorf("forced %d by %d, want %d by %d, or an octet in between",
+			s.txState.Flows.Forced, s.txState.Flows.ForceBy, s.kept.Flows.Forced, s.kept.Flows.ForceBy)
 	}
 	return nil
 }
@@ -227,8 +230,9 @@ func TestTransmitObeysItsGate(t *testing.T) {
 		b.gates(uint32(gate))
 		o, err := b.run(b.Transmit, f, 0)
 		labtest.Must(t, err)
-		if got := b.control.TransmitGate; o.Verdict != want.verdict || got != want.after || o.Counts.noMember[team.DropBacklog] != want.lost {
-			t.Errorf("gate %d: verdict %d, gate %d afterwards, %d lost, want %+v", gate, o.Verdict, got, o.Counts.noMember[team.DropBacklog], want)
+		got, lost := b.control.TransmitGate, o.Counts.noMember[team.DropBacklog]
+		if o.Verdict != want.verdict || got != want.after || lost != want.lost {
+			t.Errorf("gate %d: verdict %d, gate %d afterwards, %d lost, want %+v", gate, o.Verdict, got, lost, want)
 		}
 	}
 }
@@ -246,8 +250,10 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)
-	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true, Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
-		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)}, Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, PerMember: true,
+		Distributing: 6, Collecting: 6, Multicast: 2, Active: 1,
+		TeamMACs: []frame.MAC{adapterMAC, memberMAC(1), memberMAC(2)},
+		Shortest: &spread.Shortest{Gain: spread.DefaultGain, Skew: spread.DefaultSkew}}
 	for id := 1; id < 3; id++ {
 		pl.Weights[id], pl.Shortest.Rates[id] = spread.MaxShare, 1e9
 	}

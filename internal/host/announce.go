@@ -30,7 +30,8 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		var source4, source6 netip.Addr
 		for _, a := range list {
 			ip := rtnl.AddressPrefix(a).Addr()
-			out.Addresses = append(out.Addresses, team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwardsIPv6(b.name)})
+			out.Addresses = append(out.Addresses,
+				team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwardsIPv6(b.name)})
 			switch {
 			case ip.Is4() && !source4.IsValid():
 				source4 = ip
@@ -52,7 +53,8 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 			if source.Is6() {
 				version = mldVersion(b.name)
 			}
-			out.Groups = append(out.Groups, team.GroupReport{Source: source, VLAN: b.vlan, Version: version, Groups: mine})
+			out.Groups = append(out.Groups, team.GroupReport{Source: source, VLAN: b.vlan, Version: version,
+				Groups: mine})
 		}
 	}
 	return out, nil

@@ -76,9 +76,11 @@ func TestAnnouncementVersions(t *testing.T) {
 		want map[string]int
 	}{
 		{"true", map[string]int{"4": 3, "6": 0, "4 of mv9": 3, "6 of mv9": 0}},
-		{"echo 2 >/proc/sys/net/ipv4/conf/team0/force_igmp_version; echo 1 >/proc/sys/net/ipv6/conf/mv9/force_mld_version",
+		{"echo 2 >/proc/sys/net/ipv4/conf/team0/force_igmp_version; echo 1 " +
+			">/proc/sys/net/ipv6/conf/mv9/force_mld_version",
 			map[string]int{"4": 2, "6": 0, "4 of mv9": 3, "6 of mv9": 1}},
-		{"echo 1 >/proc/sys/net/ipv4/conf/all/force_igmp_version; echo 2 >/proc/sys/net/ipv6/conf/all/force_mld_version",
+		{"echo 1 >/proc/sys/net/ipv4/conf/all/force_igmp_version; echo 2 " +
+			">/proc/sys/net/ipv6/conf/all/force_mld_version",
 			map[string]int{"4": 1, "6": 2, "4 of mv9": 1, "6 of mv9": 2}},
 	} {
 		run(t, c.set)
@@ -98,7 +100,8 @@ func TestAskNeighbours(t *testing.T) {
 		ip neigh add 10.9.0.4 lladdr 02:00:00:00:00:04 dev na nud stale`)
 	must(t, w.open(nil).ProbeNeighbours(adapter))
 	got := run(t, "ip neigh show")
-	for _, want := range []string{"10.9.0.2 dev team0 lladdr 02:00:00:00:00:02 PROBE", "fd09::2 dev team0 lladdr 02:00:00:00:00:02 router PROBE",
+	for _, want := range []string{"10.9.0.2 dev team0 lladdr 02:00:00:00:00:02 PROBE",
+		"fd09::2 dev team0 lladdr 02:00:00:00:00:02 router PROBE",
 		"10.9.0.3 dev team0 lladdr 02:00:00:00:00:03 PERMANENT", "10.9.0.4 dev na lladdr 02:00:00:00:00:04 STALE"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -111,7 +114,8 @@ func TestParseGroups(t *testing.T) {
 	text := "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n" +
 		"1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n" +
 		"3\tabcdefghij:     1      V1\n\t\t\t\tFC0000E0     1 0:00000000\t\t0\n" +
-		"4\teth0      :     2      V2\n\t\t\t\tFB0000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n\t\t\t\tzz\n"
+		"4\teth0      :     2      V2\n\t\t\t\tFB0000E0     1 0:00000000\t\t0\n\t\t\t\t010000E0     1 " +
+		"0:00000000\t\t0\n\t\t\t\tzz\n"
 	if !rtnl.LittleEndian {
 		t.Skip("the sample is of a little-endian machine")
 	}
@@ -120,7 +124,8 @@ func TestParseGroups(t *testing.T) {
 	if d := cmp.Diff(map[string]int{"lo": 3, "abcdefghij": 1, "eth0": 2}, l.igmp); d != "" {
 		t.Errorf("versions (-want +got):\n%s", d)
 	}
-	want := map[string][]string{"lo": {"224.0.0.1"}, "abcdefghij": {"224.0.0.252"}, "eth0": {"224.0.0.251", "224.0.0.1", "ff02::1"}}
+	want := map[string][]string{"lo": {"224.0.0.1"}, "abcdefghij": {"224.0.0.252"},
+		"eth0": {"224.0.0.251", "224.0.0.1", "ff02::1"}}
 	got := map[string][]string{}
 	for k, list := range l.groups {
 		for _, a := range list {
@@ -133,7 +138,8 @@ func TestParseGroups(t *testing.T) {
 }
 
 func FuzzGroups(f *testing.F) {
-	f.Add([]byte("1\tlo        :     1      V3\n\t\t\t\t010000E0     1\n"), []byte("4 eth0 ff020000000000000000000000000001 1"))
+	f.Add([]byte("1\tlo        :     1      V3\n\t\t\t\t010000E0     1\n"),
+		[]byte("4 eth0 ff020000000000000000000000000001 1"))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		l := listening{groups: map[string][]netip.Addr{}, igmp: map[string]int{}}
 		l.parseIGMP(a)

@@ -52,8 +52,8 @@ func recorded(t *testing.T, h *Host) int {
 
 var attachMethods = []tchook.Method{tchook.ByTCX, tchook.ByClsact}
 
-// TestAttachBeforeIsolation attaches before and after a NIC is isolated: what ours passes is passed, what it leaves to the
-// next is dropped by the isolation, and so is all once it is gone. Nothing is left behind.
+// TestAttachBeforeIsolation attaches before and after a NIC is isolated: what ours passes is passed, what it leaves to
+// the next is dropped by the isolation, and so is all once it is gone. Nothing is left behind.
 func TestAttachBeforeIsolation(t *testing.T) {
 	labtest.Tool(t, "ping", "iputils-ping")
 	for _, m := range attachMethods {
@@ -73,21 +73,21 @@ func TestAttachBeforeIsolation(t *testing.T) {
 				c, err := h.Attach(index, ebpf.AttachTCXIngress, verdict(t, "passes", pass))
 				must(t, err)
 				must(t, h.Isolate(index))
-				if !hears(t) {
+				if !answersARP(t) {
 					t.Error("what our program passed was dropped")
 				}
 				must(t, c.Close())
 				must(t, c.Close())
-				if hears(t) {
+				if answersARP(t) {
 					t.Error("the isolation went with our program")
 				}
 				c, err = h.Attach(index, ebpf.AttachTCXIngress, verdict(t, "leaves", next))
 				must(t, err)
-				if hears(t) {
+				if answersARP(t) {
 					t.Error("what our program left to the next was not dropped")
 				}
 				must(t, h.Unisolate(index))
-				if !hears(t) {
+				if !answersARP(t) {
 					t.Error("what our program left to the next was dropped without isolation")
 				}
 				must(t, c.Close())
@@ -129,7 +129,10 @@ func onHooks(t testing.TB, nics ...string) string {
 			continue
 		}
 		fmt.Fprintln(&b, n, tcxPrograms(t, n, ebpf.AttachTCXIngress), tcxPrograms(t, n, ebpf.AttachTCXEgress))
-		b.WriteString(run(t, fmt.Sprintf("tc qdisc show dev %[1]s | grep clsact || true; tc filter show dev %[1]s ingress; tc filter show dev %[1]s egress", n)))
+		b.WriteString(run(t,
+			fmt.Sprintf(
+				"tc qdisc show dev %[1]s | grep clsact || true; tc filter show dev %[1]s ingress; tc filter show "+
+					"dev %[1]s egress", n)))
 	}
 	return b.String()
 }
@@ -174,8 +177,8 @@ func attachVerdict(h *Host, index int, at ebpf.AttachType) (io.Closer, error) {
 	return h.Attach(index, at, p)
 }
 
-// takeUp is the beginning of another process of the team: it knows the journal only.
-func takeUp(_ *world, h *Host) error {
+// nextProcess is the beginning of another process of the team: it knows the journal only.
+func nextProcess(_ *world, h *Host) error {
 	h.hooks = tchook.New(h.rt, h.log, h.hooks.Options)
 	return h.Begin()
 }
@@ -192,18 +195,27 @@ func TestHookHeld(t *testing.T) {
 		own          bool // the qdisc excludes ours
 		want         string
 	}{
-		{name: "tcx", tcx: ebpf.AttachTCXIngress, at: ebpf.AttachTCXIngress, want: `ingress of na is held by tcx program "cil_from_netdev" (id `},
-		{name: "tcx egress", tcx: ebpf.AttachTCXEgress, at: ebpf.AttachTCXEgress, want: `egress of na is held by tcx program "cil_from_netdev" (id `},
+		{name: "tcx", tcx: ebpf.AttachTCXIngress, at: ebpf.AttachTCXIngress,
+			want: `ingress of na is held by tcx program "cil_from_netdev" (id `},
+		{name: "tcx egress", tcx: ebpf.AttachTCXEgress, at: ebpf.AttachTCXEgress,
+			want: `egress of na is held by tcx program "cil_from_netdev" (id `},
 		{name: "tcx on the other hook", tcx: ebpf.AttachTCXEgress, at: ebpf.AttachTCXIngress},
-		{name: "filter", script: "tc qdisc add dev na clsact; tc filter add dev na ingress pref 49152 " + foreign, at: ebpf.AttachTCXIngress,
+		{name: "filter", script: "tc qdisc add dev na clsact; tc filter add dev na ingress pref 49152 " + foreign,
+			at:   ebpf.AttachTCXIngress,
 			want: `ingress of na is held by tc filter "u32" pref 49152`},
-		{name: "filter on egress", script: "tc qdisc add dev na clsact; tc filter add dev na egress pref 7 " + foreign, at: ebpf.AttachTCXEgress,
+		{name: "filter on egress", script: "tc qdisc add dev na clsact; tc filter add dev na egress pref 7 " + foreign,
+			at:   ebpf.AttachTCXEgress,
 			want: `egress of na is held by tc filter "u32" pref 7`},
-		{name: "filter on the other hook", script: "tc qdisc add dev na clsact; tc filter add dev na egress pref 7 " + foreign, at: ebpf.AttachTCXIngress},
-		{name: "qdisc ingress", script: "tc qdisc add dev na ingress; tc filter add dev na ingress pref 3 " + foreign, at: ebpf.AttachTCXIngress, own: true,
+		{name: "filter on the other hook", script: "tc qdisc add dev na clsact; tc filter add dev na egress pref 7 " +
+			foreign, at: ebpf.AttachTCXIngress},
+		{name: "qdisc ingress", script: "tc qdisc add dev na ingress; tc filter add dev na ingress pref 3 " + foreign,
+			at: ebpf.AttachTCXIngress, own: true,
 			want: `ingress of na is held by tc filter "u32" pref 3`},
-		{name: "egress beside qdisc ingress", script: "tc qdisc add dev na ingress; tc filter add dev na ingress pref 3 " + foreign, at: ebpf.AttachTCXEgress, own: true},
-		{name: "shared block", script: "tc qdisc add dev na ingress_block 5 clsact; tc filter add block 5 pref 3 " + foreign, at: ebpf.AttachTCXIngress, own: true,
+		{name: "egress beside qdisc ingress",
+			script: "tc qdisc add dev na ingress; tc filter add dev na ingress pref 3 " + foreign,
+			at:     ebpf.AttachTCXEgress, own: true},
+		{name: "shared block", script: "tc qdisc add dev na ingress_block 5 clsact; tc filter add block 5 pref 3 " +
+			foreign, at: ebpf.AttachTCXIngress, own: true,
 			want: `ingress of na is held by tc filter "u32" pref 3`},
 		{name: "empty clsact", script: "tc qdisc add dev na clsact", at: ebpf.AttachTCXIngress},
 	}
@@ -226,7 +238,8 @@ func TestHookHeld(t *testing.T) {
 				}
 				if tt.tcx != 0 {
 					kernelHas(t, tchook.ByTCX)
-					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: tt.tcx})
+					l, err := link.AttachTCX(link.TCXOptions{Interface: index,
+						Program: verdict(t, "cil_from_netdev", next), Attach: tt.tcx})
 					must(t, err)
 					defer l.Close()
 				}
@@ -286,7 +299,8 @@ func TestAttachRefuses(t *testing.T) {
 			if after := onHooks(t, "na", "nb"); after != before {
 				t.Errorf("before:\n%safter:\n%s", before, after)
 			}
-			socket, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
+			socket, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter,
+				Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}})
 			must(t, err)
 			defer socket.Close()
 			if _, err := h.Attach(index, ebpf.AttachTCXIngress, socket); err == nil {
@@ -368,8 +382,8 @@ func TestReleaseDetaches(t *testing.T) {
 	}
 }
 
-// TestKilledWithPrograms kills a process that has programs attached. By tcx nothing is left on any hook; what clsact leaves
-// is taken away by the next process before it attaches anew, and by Restore.
+// TestKilledWithPrograms kills a process that has programs attached. By tcx nothing is left on any hook; what clsact
+// leaves is taken away by the next process before it attaches anew, and by Restore.
 func TestKilledWithPrograms(t *testing.T) {
 	self, err := os.Executable()
 	must(t, err)
@@ -377,12 +391,12 @@ func TestKilledWithPrograms(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			kernelHas(t, m)
 			w := newWorld(t)
-			w.furnish()
+			w.configure()
 			before := snapshot(t)
 			kill := func() {
 				t.Helper()
 				c := exec.Command(self)
-				c.Env = append(os.Environ(), victimVariable+"="+w.dir+" -1 "+string(m))
+				c.Env = append(os.Environ(), crashVariable+"="+w.dir+" -1 "+string(m))
 				if out, err := c.CombinedOutput(); err == nil || c.ProcessState.Exited() {
 					t.Fatalf("the process was not killed: %v\n%s", err, out)
 				}
@@ -399,7 +413,8 @@ func TestKilledWithPrograms(t *testing.T) {
 			h := w.open(nil)
 			h.hooks.Method = m
 			must(t, h.Begin())
-			if got = onHooks(t, teamName, "na", "nb"); strings.Contains(got, receiveName) || strings.Contains(got, transmitName) {
+			if got = onHooks(t, teamName, "na", "nb"); strings.Contains(got, receiveName) ||
+				strings.Contains(got, transmitName) {
 				t.Errorf("left by the next process:\n%s", got)
 			}
 			must(t, attachAll(w, h))
@@ -431,7 +446,8 @@ func TestCapabilities(t *testing.T) {
 	}{
 		{name: "those of a team", caps: kept + ",+bpf,+perfmon"},
 		{name: "no CAP_BPF", caps: kept, want: "reason: this process has neither CAP_BPF nor CAP_SYS_ADMIN"},
-		{name: "hook held", caps: kept + ",+bpf,+perfmon", foreign: true, want: "reason: ingress of na is held by tcx program (id "},
+		{name: "hook held", caps: kept + ",+bpf,+perfmon", foreign: true,
+			want: "reason: ingress of na is held by tcx program (id "},
 	}
 	for _, m := range attachMethods {
 		for _, tt := range tests {
@@ -442,12 +458,13 @@ func TestCapabilities(t *testing.T) {
 					kernelHas(t, tchook.ByTCX)
 					index, err := interfaceIndex("na")
 					must(t, err)
-					l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: verdict(t, "cil_from_netdev", next), Attach: ebpf.AttachTCXIngress})
+					l, err := link.AttachTCX(link.TCXOptions{Interface: index,
+						Program: verdict(t, "cil_from_netdev", next), Attach: ebpf.AttachTCXIngress})
 					must(t, err)
 					defer l.Close()
 				}
 				c := exec.Command("setpriv", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all,"+tt.caps, self)
-				c.Env = append(os.Environ(), victimVariable+"="+w.dir+" -1 "+string(m))
+				c.Env = append(os.Environ(), crashVariable+"="+w.dir+" -1 "+string(m))
 				out, _ := c.CombinedOutput()
 				if c.ProcessState.Exited() != (tt.want != "") || !strings.Contains(string(out), tt.want) {
 					t.Errorf("%v, want %q:\n%s", c.ProcessState, tt.want, out)

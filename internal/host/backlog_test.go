@@ -51,7 +51,8 @@ func (ts *teams) open(name string) *Host {
 	return h
 }
 
-// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is the user.
+// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is
+// the user.
 func TestBacklog(t *testing.T) {
 	tests := []struct {
 		name, life string
@@ -114,8 +115,8 @@ func TestBacklogDeath(t *testing.T) {
 	for n := 1; ; n++ {
 		ts := newTeams(t, 1000)
 		h := ts.open("a")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := h.RaiseBacklog()
 		if err == nil {
 			_, err = h.Finish()

@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// dieAt returns a hook that dies at the nth point, and where it did.
-func dieAt(n int) (at func(string) error, where *string) {
+// crashAt returns a hook that dies at the nth point, and where it did.
+func crashAt(n int) (at func(string) error, where *string) {
 	where = new(string)
 	count := 0
 	return func(point string) error {
@@ -25,13 +25,13 @@ func dieAt(n int) (at func(string) error, where *string) {
 	}, where
 }
 
-// mortal puts a hook into a host that is open already.
-func (h *Host) mortal(at func(string) error) {
+// setFaultPoint puts a hook into a host that is open already.
+func (h *Host) setFaultPoint(at func(string) error) {
 	h.o.faultPoint = at
 }
 
-// lives are what a team's process does before it dies in the last step.
-var lives = []struct {
+// crashScenarios are what a team's process does before it dies in the last step.
+var crashScenarios = []struct {
 	name  string
 	steps []func(*world, *Host) error
 }{
@@ -49,11 +49,13 @@ var lives = []struct {
 	{"attach", []func(*world, *Host) error{takeover, attachAll}},
 	{"delete attached", []func(*world, *Host) error{takeover, attachAll, finish}},
 	{"attach by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll}},
-	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact), attachAll}},
+	{"attach by clsact, isolated by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, by(tchook.ByClsact),
+		attachAll}},
 	{"remove attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, remove("nb")}},
 	{"delete attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, finish}},
-	{"take up attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp}},
-	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, takeUp, attachAll}},
+	{"take up attached by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, nextProcess}},
+	{"attach again by clsact", []func(*world, *Host) error{by(tchook.ByClsact), takeover, attachAll, nextProcess,
+		attachAll}},
 	{"create by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover}},
 	{"delete by nft", []func(*world, *Host) error{by(tchook.ByNft), takeover, finish}},
 }
@@ -64,13 +66,13 @@ func by(m tchook.Method) func(*world, *Host) error {
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")
 
-// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying once in that too: the
-// host must be as it was.
+// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying
+// once in that too: the host must be as it was.
 func TestDeathAnywhere(t *testing.T) {
-	for i, life := range lives {
+	for i, life := range crashScenarios {
 		t.Run(life.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.furnish()
+			w.configure()
 			before := snapshot(t)
 			last := len(life.steps) - 1
 			stride := 7
@@ -82,8 +84,8 @@ func TestDeathAnywhere(t *testing.T) {
 				for _, step := range life.steps[:last] {
 					must(t, step(w, h))
 				}
-				at, where := dieAt(n)
-				h.mortal(at)
+				at, where := crashAt(n)
+				h.setFaultPoint(at)
 				err := life.steps[last](w, h)
 				if (*where != "") != errors.Is(err, rtnl.ErrInjectedCrash) || *where == "" && err != nil {
 					t.Fatalf("point %d %q: %v", n, *where, err)
@@ -91,8 +93,8 @@ func TestDeathAnywhere(t *testing.T) {
 				h.Close() // what the kernel does with a dead process's descriptors
 
 				h = w.open(nil)
-				twice, again := dieAt(n * 7 % 50)
-				h.mortal(twice)
+				twice, again := crashAt(n * 7 % 50)
+				h.setFaultPoint(twice)
 				if _, err := h.Restore(); err != nil && *again == "" {
 					t.Errorf("restore: %v", err)
 				}
@@ -120,7 +122,7 @@ func TestDeathAnywhere(t *testing.T) {
 // host had is on some link of it, and so is the default route.
 func TestAddressesNeverAbsent(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	watcher := w.open(nil)
 	had := everyAddress(t, watcher)
 	look := func(point string) error {

@@ -1,5 +1,5 @@
-// Package host takes NICs over for a team, follows what others change on them and on the adapter, and gives them back. It
-// keeps a journal from which a give-back can be completed after the process was killed, and reads links for package
+// Package host takes NICs over for a team, follows what others change on them and on the adapter, and gives them back.
+// It keeps a journal from which a give-back can be completed after the process was killed, and reads links for package
 // monitor.
 //
 // # Takeover
@@ -20,8 +20,8 @@
 //
 // # Follow
 //
-// A Follower has one subscription to rtnetlink. Of an event it only keeps that something changed (Subscription), and what
-// the adapter had when it went down. Whoever is woken reads the kernel.
+// A Follower has one subscription to rtnetlink. Of an event it only keeps that something changed (Subscription), and
+// what the adapter had when it went down. Whoever is woken reads the kernel.
 //
 //	Sync                                  reads the adapter, restores what it lost by going down, journals removals
 //	UpperAddresses                        addresses of links on top of the adapter
@@ -33,22 +33,23 @@
 // # Give-back
 //
 // Release gives one member back, ReleaseAll all; Finish deletes adapter and journal. Restore does all of that after the
-// process is gone. Type giveBack has the steps, each over all members. The adapter's config goes to the NIC that it came
-// from, to a stand-in if that NIC has no link or is absent (giveback_target.go), and stays in the journal if no NIC can have
-// it (giveback_absent.go, RestoreAbsent). Every address is on the adapter before it leaves the member, and on the member
-// before it leaves the adapter.
+// process is gone. Type giveBack has the steps, each over all members. The adapter's config goes to the NIC that it
+// came from, to a stand-in if that NIC has no link or is absent (giveback_target.go), and stays in the journal if no
+// NIC can have it (giveback_absent.go, RestoreAbsent). Every address is on the adapter before it leaves the member, and
+// on the member before it leaves the adapter.
 //
-// Giving back compares each member with its record and changes what differs. So it can be repeated, and continued after an
-// interruption anywhere. Package journal says what is recorded; package rtnl keeps addresses, routes, neighbours and rules
-// as the kernel printed them.
+// Giving back compares each member with its record and changes what differs. So it can be repeated, and continued after
+// an interruption anywhere. Package journal says what is recorded; package rtnl keeps addresses, routes, neighbours and
+// rules as the kernel printed them.
 //
 // Nothing is read from /sys/class/net: a mount of /sys may belong to another network namespace.
 //
 // # Locks
 //
-// Methods that change the host or read the journal hold Host.mu. AdoptArrivals's allow and Options.Taken run under it and
-// must not call those methods. ReleaseAll's still and SetMTU's came run without it, because the control loop that they wait
-// for may be attaching or detaching a program. A Follower takes syncing before Host.mu, and never holds its mu with Host.mu.
+// Methods that change the host or read the journal hold Host.mu. AdoptArrivals's allow and Options.Taken run under it
+// and must not call those methods. ReleaseAll's still and SetMTU's came run without it, because the control loop that
+// they wait for may be attaching or detaching a program. A Follower takes syncing before Host.mu, and never holds its
+// mu with Host.mu.
 //
 // # Files
 //

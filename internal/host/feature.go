@@ -99,5 +99,6 @@ func (h *Host) setSegment(l netlink.Link, want journal.SegmentSizes) error {
 
 // bounded limits sizes to what members can carry.
 func bounded(s journal.SegmentSizes) journal.SegmentSizes {
-	return journal.SegmentSizes{GSO: min(s.GSO, superFrame), GRO: min(s.GRO, superFrame), GSO4: min(s.GSO4, superFrame), GRO4: min(s.GRO4, superFrame)}
+	return journal.SegmentSizes{GSO: min(s.GSO, superFrame), GRO: min(s.GRO, superFrame), GSO4: min(s.GSO4, superFrame),
+		GRO4: min(s.GRO4, superFrame)}
 }

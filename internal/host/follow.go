@@ -28,22 +28,24 @@ const (
 	MemberConfig                     // of members
 	OtherLink                        // other links; a NIC may have come
 	OtherConfig                      // addresses of those
-	UpperLink                        // links on top of the adapter, and the bridge that it is a port of: come, changed or gone
-	UpperConfig                      // their addresses
-	Rules                            // policy rules of any link
-	AdapterGroups                    // the adapter's stack joined or left a group
+	// links on top of the adapter, and the bridge that it is a port of: come, changed or gone
+	UpperLink
+	UpperConfig          // their addresses
+	Rules                // policy rules of any link
+	AdapterGroups        // the adapter's stack joined or left a group
 	AnyChange     Change = 1<<iota - 1
 )
 
-// A Follower reports changes of a team's links by others, from one subscription to rtnetlink. Events only say that something
-// changed, and what the adapter had when it went down. Everything else is read from the kernel when it is needed.
+// A Follower reports changes of a team's links by others, from one subscription to rtnetlink. Events only say that
+// something changed, and what the adapter had when it went down. Everything else is read from the kernel when it is
+// needed.
 //
 //	kernel ─ socket filter ─ drain ─ handle ┬ Subscription   each with its own set of Changes
 //	                                        └ config         the adapter's, event by event
 //	Sync   reads the adapter, compares, restores what it lost by going down
 //
-// The kernel reports that a link goes down before it removes the link's routes and IPv6 addresses. So a reading during which
-// no such event came is from before.
+// The kernel reports that a link goes down before it removes the link's routes and IPv6 addresses. So a reading during
+// which no such event came is from before.
 type Follower struct {
 	h       *Host
 	adapter int
@@ -279,7 +281,7 @@ func (f *Follower) handleLink(m rtnl.Message, index int) {
 		f.notify(AdapterLink)
 	case f.members[index]:
 		f.notify(MemberLink)
-	case f.uppers[index].index != 0 || f.standsOnUpper(m.Body):
+	case f.uppers[index].index != 0 || f.isOnUpper(m.Body):
 		f.notify(UpperLink | OtherLink)
 	default:
 		f.notify(OtherLink)
@@ -303,8 +305,8 @@ func (f *Follower) noteRemoval(m rtnl.Message) {
 // maxRemoved bounds the removed addresses that are kept between two calls of Sync.
 const maxRemoved = 64
 
-// standsOnUpper reports whether the link of an event is on top of the adapter or of an upper link.
-func (f *Follower) standsOnUpper(body []byte) (yes bool) {
+// isOnUpper reports whether the link of an event is on top of the adapter or of an upper link.
+func (f *Follower) isOnUpper(body []byte) (yes bool) {
 	if len(body) < rtnl.LinkHeaderLen {
 		return false
 	}

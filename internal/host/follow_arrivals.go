@@ -101,7 +101,8 @@ func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) 
 	return moved, errors.Join(errs...)
 }
 
-func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC, allow func(Arrival) bool) (moved []Arrival, err error) {
+func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC,
+	allow func(Arrival) bool) (moved []Arrival, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -114,8 +115,8 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 	if err != nil {
 		return nil, err
 	}
-	late, moved := chooseArrivals(m, n.Name, have, there, routes, allow)
-	if err := h.moveArrivals(j, m, n, to, late, routes); err != nil {
+	arrived, moved := chooseArrivals(m, n.Name, have, there, routes, allow)
+	if err := h.moveArrivals(j, m, n, to, arrived, routes); err != nil {
 		return nil, err
 	}
 	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
@@ -128,39 +129,42 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 
 // chooseArrivals selects the addresses and routes that move now; routes move with an address. there are the adapter's
 // addresses.
-func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object, allow func(Arrival) bool) (late journal.Config, moved []Arrival) {
+func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object,
+	allow func(Arrival) bool) (arrived journal.Config, moved []Arrival) {
 	for _, a := range have {
 		l := arrivalOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
 		if !m.IsKernelLinkLocal(a) && allow(l) {
-			late.Addresses, moved = append(late.Addresses, a), append(moved, l)
+			arrived.Addresses, moved = append(arrived.Addresses, a), append(moved, l)
 		}
 	}
 	switch {
 	case len(routes) == 0:
-	case len(late.Addresses) > 0:
-		late.Routes = routes
+	case len(arrived.Addresses) > 0:
+		arrived.Routes = routes
 	case allow(Arrival{NIC: nic}):
-		late.Routes, moved = routes, append(moved, Arrival{NIC: nic})
+		arrived.Routes, moved = routes, append(moved, Arrival{NIC: nic})
 	}
-	return late, moved
+	return arrived, moved
 }
 
 // moveArrivals journals arrivals and moves them. routes are all of the member's.
-func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, late journal.Config, routes []rtnl.Object) error {
-	if late.Empty() {
+func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, arrived journal.Config,
+	routes []rtnl.Object) error {
+	if arrived.Empty() {
 		return nil
 	}
-	if err := h.journalGained(j, m, late); err != nil {
+	if err := h.journalGained(j, m, arrived); err != nil {
 		return err
 	}
-	six := slices.ContainsFunc(late.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
+	six := slices.ContainsFunc(arrived.Addresses, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
 	if err := h.enableIPv6(to, six); err != nil {
 		return err
 	}
-	for _, a := range late.Addresses {
+	for _, a := range arrived.Addresses {
 		what := fmt.Sprintf("add %s to %s", rtnl.AddressPrefix(a), to.Name)
-		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, addressForAdapter(a, n, to, routes)); err != nil {
+		if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE,
+			addressForAdapter(a, n, to, routes)); err != nil {
 			return err
 		}
 	}
@@ -168,12 +172,12 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 		return err
 	}
 	moveRoutes := func() error {
-		if len(late.Routes) == 0 {
+		if len(arrived.Routes) == 0 {
 			return nil
 		}
 		return h.adoptRoutes(map[int]int{n.Index: to.Index})
 	}
-	if len(late.Addresses) == 0 {
+	if len(arrived.Addresses) == 0 {
 		return moveRoutes() // no connection is bound to a NIC without addresses
 	}
 	if err := h.rebindWhile(moveRoutes, n.Index); err != nil {
@@ -183,7 +187,7 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 	if err := h.syncNeighbours(j, m, n, to); err != nil {
 		return err
 	}
-	for _, a := range slices.Backward(late.Addresses) {
+	for _, a := range slices.Backward(arrived.Addresses) {
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
@@ -288,7 +292,7 @@ func (h *Host) syncRules(j *journal.Journal, m *journal.MemberState, n, to NIC) 
 		return err
 	}
 	for _, r := range went {
-		if next := rtnl.RuleFor(r, h.lenderNames(nil), to.Name); rtnl.HasRule(copies, next) {
+		if next := rtnl.RuleFor(r, h.adoptedNames(nil), to.Name); rtnl.HasRule(copies, next) {
 			if err := h.rt.Change("remove rule of "+to.Name, unix.RTM_DELRULE, 0, next); err != nil {
 				return err
 			}
@@ -307,8 +311,9 @@ func (h *Host) syncNeighbours(j *journal.Journal, m *journal.MemberState, n, to 
 		return err
 	}
 	came := journal.Config{
-		Neighbours: rtnl.Except(have, m.Neighbours, func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
-		Proxies:    rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
+		Neighbours: rtnl.Except(have, m.Neighbours,
+			func(o rtnl.Object) string { return rtnl.NeighbourID(o) + string(o.Get(unix.NDA_LLADDR)) }),
+		Proxies: rtnl.Except(proxies, m.Proxies, rtnl.NeighbourID),
 	}
 	if came.Empty() {
 		return nil

@@ -33,7 +33,7 @@ func (h *Host) BypassedFilters(members []string, adapter string) (found []string
 			continue
 		}
 		h.mu.Lock()
-		others := h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress)
+		others := h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXIngress)
 		h.mu.Unlock()
 		for _, who := range others {
 			found = append(found, fmt.Sprintf("%s on ingress of %s", who, n.Name))
@@ -48,7 +48,8 @@ func (h *Host) BypassedFilters(members []string, adapter string) (found []string
 			found = append(found, fmt.Sprintf("%s, hooked on %s", where, n.Name))
 		}
 		for _, dir := range []nfnl.Direction{nfnl.Incoming, nfnl.Outgoing} {
-			for _, d := range append(nfnl.EffectsWithout(nft.Effects(ifaceOf(n), dir), nft.Effects(to, dir)), nfnl.EffectsWithout(tables.Effects(ifaceOf(n), dir), tables.Effects(to, dir))...) {
+			for _, d := range append(nfnl.EffectsWithout(nft.Effects(ifaceOf(n), dir), nft.Effects(to, dir)),
+				nfnl.EffectsWithout(tables.Effects(ifaceOf(n), dir), tables.Effects(to, dir))...) {
 				if line := fmt.Sprintf("%s: %s", d.Chain, d.Text); !slices.Contains(found, line) {
 					found = append(found, line)
 				}
@@ -61,13 +62,14 @@ func (h *Host) BypassedFilters(members []string, adapter string) (found []string
 // WatchFilters signals changes of tc filters, upper links and interface-dependent nftables rules until ctx ends. There
 // are no events for tcx programs (see FilterRevision) and legacy iptables.
 func (h *Host) WatchFilters(ctx context.Context) <-chan struct{} {
-	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
-		rtnl.ReadEvents(ctx, f, func(b []byte) {
-			if concernsFilters(b) {
-				signal()
-			}
+	tc := rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_TC, unix.RTNLGRP_LINK},
+		func(ctx context.Context, f *os.File, signal func()) {
+			rtnl.ReadEvents(ctx, f, func(b []byte) {
+				if concernsFilters(b) {
+					signal()
+				}
+			})
 		})
-	})
 	nft := nfnl.WatchRuleset(ctx)
 	both := make(chan struct{}, 1)
 	go func() {
@@ -94,6 +96,7 @@ func concernsFilters(b []byte) bool {
 			return true
 		}
 		o, err := rtnl.ParseObject(m.Body, rtnl.LinkHeaderLen)
-		return err == nil && (o.Get(unix.IFLA_LINK) != nil || o.Get(unix.IFLA_MASTER) != nil || o.Nest(unix.IFLA_LINKINFO).Text(unix.IFLA_INFO_KIND) == "vxlan")
+		return err == nil && (o.Get(unix.IFLA_LINK) != nil || o.Get(unix.IFLA_MASTER) != nil ||
+			o.Nest(unix.IFLA_LINKINFO).Text(unix.IFLA_INFO_KIND) == "vxlan")
 	})
 }

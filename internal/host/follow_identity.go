@@ -37,7 +37,8 @@ func (h *Host) RecordRenames(list []Renamed) error {
 		if m == nil || m.Name == r.Name && m.MAC == r.MAC {
 			continue
 		}
-		if err := j.Write(journal.Record{Kind: journal.KindRenamed, Done: true, No: m.No, Renamed: &journal.RenamedRecord{Name: r.Name, MAC: r.MAC}}); err != nil {
+		if err := j.Write(journal.Record{Kind: journal.KindRenamed, Done: true, No: m.No,
+			Renamed: &journal.RenamedRecord{Name: r.Name, MAC: r.MAC}}); err != nil {
 			return h.writeProblem(err)
 		}
 	}
@@ -71,7 +72,7 @@ func (h *Host) RecordAdapterName(index int) error {
 	if err != nil {
 		return err
 	}
-	names := h.lenderNames(nil)
+	names := h.adoptedNames(nil)
 	for _, m := range j.State.Members {
 		for _, r := range m.Rules {
 			old, next := rtnl.RuleFor(r, names, was), rtnl.RuleFor(r, names, n.Name)
@@ -122,7 +123,8 @@ func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {
 		if !rtnl.IsEUI64(p, wrong) {
 			continue
 		}
-		if err := h.rt.Change(fmt.Sprintf("remove address %v of MAC %v", p, wrong), unix.RTM_DELADDR, 0, a); err != nil {
+		if err := h.rt.Change(fmt.Sprintf("remove address %v of MAC %v", p, wrong), unix.RTM_DELADDR, 0,
+			a); err != nil {
 			return err
 		}
 		if rtnl.IsLinkLocal(a) {

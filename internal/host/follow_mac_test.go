@@ -41,7 +41,8 @@ func TestPutBackMAC(t *testing.T) {
 			t.Errorf("addresses\n%s, want\n%s", got, want)
 		}
 	}
-	if got := run(t, "ip -6 route show table local dev na"); strings.Contains(got, "dd:ff:fe00:7") || !strings.Contains(got, "fe80::ff:fe00:42") {
+	if got := run(t, "ip -6 route show table local dev na"); strings.Contains(got, "dd:ff:fe00:7") ||
+		!strings.Contains(got, "fe80::ff:fe00:42") {
 		t.Errorf("local routes:\n%s", got)
 	}
 	if err := h.RestoreMAC(1<<30, right, wrong); err == nil {

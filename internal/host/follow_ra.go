@@ -69,7 +69,7 @@ func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, of, ok := h.journal.State.LentByKernel(a)
+		was, of, ok := h.journal.State.FormedAddress(a)
 		if !ok {
 			continue
 		}
@@ -82,7 +82,8 @@ func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 		binary.NativeEndian.PutUint32(info[4:], valid)
 		a = rtnl.AddressRequest(a, adapter, 0)
 		a.Set(unix.IFA_CACHEINFO, info)
-		errs = append(errs, h.rt.Change("refresh "+rtnl.AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE, a))
+		errs = append(errs, h.rt.Change("refresh "+rtnl.AddressPrefix(a).String(), unix.RTM_NEWADDR, unix.NLM_F_REPLACE,
+			a))
 	}
 	return errors.Join(errs...)
 }
@@ -129,6 +130,7 @@ func (l formedAddress) lifetimeLeft(setting string, now int64) uint32 {
 	if err != nil || len(info) < 16 {
 		return rtnl.Forever
 	}
-	created := int64(binary.NativeEndian.Uint32(info[8:])) / rtnl.UserHZ // struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
+	// struct ifa_cacheinfo: preferred, valid, cstamp, tstamp
+	created := int64(binary.NativeEndian.Uint32(info[8:])) / rtnl.UserHZ
 	return uint32(max(min(created+limit-now, int64(rtnl.Forever)), 0))
 }

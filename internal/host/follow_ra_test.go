@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one that the
-// adapter forms itself, the one that another member had formed, and the one for privacy.
+// TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one
+// that the adapter forms itself, the one that another member had formed, and the one for privacy.
 func TestLentAddressesAreRefreshed(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr; echo 5000 >/proc/sys/net/ipv6/conf/na/temp_valid_lft")
@@ -51,7 +51,8 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 		r.advertise(teamName)
 		for _, a := range old {
 			// The one for privacy has its own limit.
-			if l := lives(a); !strings.HasPrefix(l, "valid_lft 90") && !strings.HasPrefix(l, "valid_lft 49") && l != "valid_lft 5000" {
+			if l := lives(a); !strings.HasPrefix(l, "valid_lft 90") && !strings.HasPrefix(l, "valid_lft 49") &&
+				l != "valid_lft 5000" {
 				return false
 			}
 		}
@@ -59,8 +60,9 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	})
 }
 
-// TestPrivacyGivenBack gives addresses for privacy back, those of the NIC and those that the adapter's kernel made meanwhile:
-// they make no route to a prefix that is not on the link, and the NIC's kernel forms its own beside them as ever.
+// TestPrivacyGivenBack gives addresses for privacy back, those of the NIC and those that the adapter's kernel made
+// meanwhile: they make no route to a prefix that is not on the link, and the NIC's kernel forms its own beside them as
+// ever.
 func TestPrivacyGivenBack(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr")
@@ -103,7 +105,8 @@ func TestRefreshed(t *testing.T) {
 	}
 	private := address(0, 0)
 	private.Set32(unix.IFA_FLAGS, unix.IFA_F_TEMPORARY)
-	member := &journal.Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000", "ipv6/temp_prefered_lft": "500"}}
+	member := &journal.Member{Sysctls: map[string]string{"ipv6/temp_valid_lft": "1000",
+		"ipv6/temp_prefered_lft": "500"}}
 	for _, c := range []struct {
 		name                   string
 		is                     rtnl.Object
@@ -115,12 +118,14 @@ func TestRefreshed(t *testing.T) {
 		{"the same", address(500, 600), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"withdrawn, little left", address(500, 600), address(0, 0), [2]uint32{0, 0}, 0, 600},
 		{"withdrawn, much left", address(50000, 60000), address(0, 0), [2]uint32{0, 0}, 0, twoHours},
-		{"for ever", address(500, 600), address(0, 0), [2]uint32{rtnl.Forever, rtnl.Forever}, rtnl.Forever, rtnl.Forever},
+		{"for ever", address(500, 600), address(0, 0), [2]uint32{rtnl.Forever, rtnl.Forever}, rtnl.Forever,
+			rtnl.Forever},
 		{"it has no end", address(rtnl.Forever, rtnl.Forever), address(0, 0), [2]uint32{500, 600}, 0, 0},
 		{"for privacy", address(10, 20), private, [2]uint32{5000, 6000}, 300, 800},
 		{"for privacy, its time is over", address(10, 20), private, [2]uint32{50, 60}, 50, 60},
 	} {
-		preferred, valid, ok := refreshed(c.is, formedAddress{c.was, member}, rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
+		preferred, valid, ok := refreshed(c.is, formedAddress{c.was, member},
+			rtnl.Prefix{Preferred: c.hears[0], Valid: c.hears[1]}, 300)
 		if preferred != c.wantPreferred || valid != c.wantLft || ok != (c.wantLft != 0) {
 			t.Errorf("%s: %d, %d, %v; want %d, %d", c.name, preferred, valid, ok, c.wantPreferred, c.wantLft)
 		}

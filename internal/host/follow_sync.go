@@ -50,7 +50,8 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 		f.lostWhileDown(have.Addresses)
 		went = slices.DeleteFunc(went, func(o rtnl.Object) bool { return o.Family() == unix.AF_INET6 })
 		have.Routes = f.lastConfig.Routes
-		have.Addresses = append(have.Addresses, rtnl.Except(rtnl.OnlyIPv6(f.lastConfig.Addresses), have.Addresses, rtnl.AddressID)...)
+		have.Addresses = append(have.Addresses,
+			rtnl.Except(rtnl.OnlyIPv6(f.lastConfig.Addresses), have.Addresses, rtnl.AddressID)...)
 	}
 	f.lastConfig = have
 	for _, o := range have.Addresses {
@@ -88,7 +89,7 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Unlock()
 
 	at := rtnl.BootTime()
-	have, err = f.h.belongings(f.adapter)
+	have, err = f.h.linkConfig(f.adapter)
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,10 +139,11 @@ func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
 
 // restoreAfterDown restores IPv6 addresses, static routes and permanent neighbours that the adapter lost by going down.
 // The kernel and routing daemons restore theirs.
-func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back, lost []string) {
+func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot, have journal.Config) (back,
+	lost []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	tell := func(what string, err error) {
+	report := func(what string, err error) {
 		if err != nil {
 			lost = append(lost, what+": "+rtnl.RootCause(err).Error())
 			return
@@ -151,10 +153,12 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	gone := (rtnl.BootTime() - was.at) / int64(time.Second)
 	for _, o := range rtnl.Except(rtnl.OnlyIPv6(was.Addresses), have.Addresses, rtnl.AddressID) {
 		later, ok := rtnl.Aged(o, gone)
-		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) || rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) ||
+			rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
 			continue
 		}
-		tell(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD), a.Name))
+		report(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD),
+			a.Name))
 	}
 	all, err := h.rt.LinkRoutes(adapter)
 	if err != nil {
@@ -170,13 +174,13 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 		if taken[rtnl.RouteKeyOf(r)] {
 			continue // somebody has set another one since
 		}
-		tell(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
+		report(rtnl.RouteText(r), h.rt.AddRoute(rtnl.RouteRequest(r, nil)))
 	}
 	for _, n := range rtnl.Except(was.Neighbours, have.Neighbours, rtnl.NeighbourID) {
-		tell("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
+		report("neighbour "+rtnl.NeighbourAddr(n).String(), h.rt.SetNeighbour(n, adapter))
 	}
 	for _, n := range rtnl.Except(was.Proxies, have.Proxies, rtnl.NeighbourID) {
-		tell("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
+		report("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
 }
@@ -224,7 +228,8 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	}
 	var new journal.Config
 	for _, o := range b.Addresses {
-		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) ||
+			slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.State.HasAddress(o) {
@@ -242,8 +247,8 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	return j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: inheritor.No, Config: &new})
 }
 
-// belongings reads a link's addresses, static routes, permanent neighbours and proxy entries.
-func (h *Host) belongings(index int) (b journal.Config, err error) {
+// linkConfig reads a link's addresses, static routes, permanent neighbours and proxy entries.
+func (h *Host) linkConfig(index int) (b journal.Config, err error) {
 	routes, err := h.rt.LinkRoutes(index)
 	if err != nil {
 		return b, err

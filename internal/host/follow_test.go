@@ -40,8 +40,8 @@ func tells(t *testing.T, n *Subscription, want Change) {
 	}
 }
 
-// TestFollowerTells of what concerns the team and of nothing else. A change of something that is told is made after each that
-// is not: its news come alone.
+// TestFollowerTells of what concerns the team and of nothing else. A change of something that is told is made after
+// each that is not: its news come alone.
 func TestFollowerTells(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -64,7 +64,8 @@ func TestFollowerTells(t *testing.T) {
 		{"adapter's IPv6 address", "ip addr add fd06::1/64 dev team0 nodad", AdapterConfig},
 		{"adapter's route", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0", AdapterConfig},
 		{"adapter's route in a table", "ip route add 10.60.0.0/16 via 10.6.0.2 dev team0 table 99", AdapterConfig},
-		{"adapter's route of a DHCP client", "ip route add 10.61.0.0/16 via 10.6.0.2 dev team0 proto dhcp", AdapterConfig},
+		{"adapter's route of a DHCP client", "ip route add 10.61.0.0/16 via 10.6.0.2 dev team0 proto dhcp",
+			AdapterConfig},
 		{"adapter's IPv6 route", "ip -6 route add fd60::/16 via fd06::2 dev team0", AdapterConfig},
 		{"adapter's route goes", "ip route del 10.60.0.0/16 dev team0", AdapterConfig},
 		{"adapter's route of a routing daemon", "ip route add 10.62.0.0/16 via 10.6.0.2 dev team0 proto bird", 0},
@@ -72,14 +73,21 @@ func TestFollowerTells(t *testing.T) {
 		{"member's MTU", "ip link set na mtu 1400", MemberLink},
 		{"member's address", "ip addr add 10.5.0.1/24 dev na", MemberConfig},
 		{"member's route", "ip route add 10.50.0.0/16 via 10.5.0.2 dev na", MemberConfig},
-		{"member's hop", "ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via 10.5.0.2 dev na", MemberConfig},
-		{"member's connected route by its manager", "ip route add 10.52.0.0/16 dev na proto kernel scope link src 10.5.0.1 metric 100", MemberConfig},
-		{"member's advertised route by its manager", "ip -6 route add fd52::/64 dev na proto ra metric 100", MemberConfig},
-		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent", MemberConfig},
+		{"member's hop",
+			"ip addr add 10.4.0.1/24 dev nc; ip route add 10.51.0.0/16 nexthop via 10.4.0.2 dev nc nexthop via " +
+				"10.5.0.2 dev na", MemberConfig},
+		{"member's connected route by its manager",
+			"ip route add 10.52.0.0/16 dev na proto kernel scope link src 10.5.0.1 metric 100", MemberConfig},
+		{"member's advertised route by its manager", "ip -6 route add fd52::/64 dev na proto ra metric 100",
+			MemberConfig},
+		{"member's permanent neighbour", "ip neigh add 10.5.0.9 lladdr 02:00:00:00:00:09 dev na nud permanent",
+			MemberConfig},
 		{"member's neighbour", "ip neigh add 10.5.0.8 lladdr 02:00:00:00:00:08 dev na nud reachable", 0},
 		{"other's route", "ip route add 10.40.0.0/16 via 10.4.0.2 dev nc", 0},
 		{"other's neighbour", "ip neigh add 10.4.0.9 lladdr 02:00:00:00:00:09 dev nc nud permanent", 0},
-		{"bridge's neighbour", "ip link add brf type bridge; ip link set nb master brf; bridge fdb add 02:00:00:00:00:0a dev nb master; ip link del brf", 0},
+		{"bridge's neighbour",
+			"ip link add brf type bridge; ip link set nb master brf; bridge fdb add 02:00:00:00:00:0a dev nb " +
+				"master; ip link del brf", 0},
 		{"rule", "ip rule add pref 100 iif na lookup 99", Rules},
 		{"IPv6 rule", "ip -6 rule add pref 101 iif na lookup 99", Rules},
 	} {
@@ -133,7 +141,8 @@ func TestLookAfterDown(t *testing.T) {
 	for _, script := range []string{
 		"ip link set team0 down; ip link set team0 up",
 		"ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up",
-		"ip route add 10.63.0.0/16 via 10.6.0.2 dev team0; ip route del 10.63.0.0/16 dev team0; ip link set team0 down; ip link set team0 up",
+		"ip route add 10.63.0.0/16 via 10.6.0.2 dev team0; ip route del 10.63.0.0/16 dev team0; ip link set team0 " +
+			"down; ip link set team0 up",
 	} {
 		run(t, script)
 		labtest.Eventually(t, "all is there after "+script, func() bool {
@@ -153,7 +162,8 @@ func TestLookAfterDown(t *testing.T) {
 		t.Errorf("taken while it was down: %+v", a)
 	}
 	run(t, "ip link set team0 up")
-	labtest.Eventually(t, "IPv6 is there", func() bool { return len(look().Left) == 0 && strings.Contains(show(), "fd06::2") })
+	labtest.Eventually(t, "IPv6 is there",
+		func() bool { return len(look().Left) == 0 && strings.Contains(show(), "fd06::2") })
 	if now := show(); strings.Contains(now, "10.6.0.1/24") || !strings.Contains(now, "10.60.0.0/16") {
 		t.Errorf("is\n%s", now)
 	}
@@ -210,14 +220,16 @@ func TestWentWithTheAdapter(t *testing.T) {
 	must(t, err)
 	_, err = f.Sync()
 	must(t, err)
-	run(t, `ip addr del 10.9.1.1/24 dev team0; ip addr del fd09::2/64 dev team0; ip route del 10.61.0.0/16; ip link del team0`)
+	run(t,
+		`ip addr del 10.9.1.1/24 dev team0; ip addr del fd09::2/64 dev team0; ip route del 10.61.0.0/16; ip link del team0`)
 	if _, err := f.Sync(); !errors.Is(err, ErrNoNIC) {
 		t.Fatal(err)
 	}
 	must(t, f.JournalLast())
 	must(t, finish(w, h))
 	got := run(t, "ip addr show dev na; ip route show dev na")
-	for what, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.60.0.0": true, "10.9.1.1": false, "fd09::2": false, "10.61.0.0": false} {
+	for what, want := range map[string]bool{"10.9.0.1": true, "fd09::1": true, "10.60.0.0": true, "10.9.1.1": false,
+		"fd09::2": false, "10.61.0.0": false} {
 		if strings.Contains(got, what) != want {
 			t.Errorf("%s: want %v", what, want)
 		}
@@ -227,8 +239,8 @@ func TestWentWithTheAdapter(t *testing.T) {
 	}
 }
 
-// TestCameWhileDown gives an adapter that is down addresses and has it go for good, looked at before or not: they are known, and not
-// one that somebody took again.
+// TestCameWhileDown gives an adapter that is down addresses and has it go for good, looked at before or not: they are
+// known, and not one that somebody took again.
 func TestCameWhileDown(t *testing.T) {
 	for _, look := range []bool{true, false} {
 		w := newWorld(t)
@@ -242,7 +254,9 @@ func TestCameWhileDown(t *testing.T) {
 			must(t, err)
 		}
 		looked()
-		run(t, "ip link set team0 down; ip addr add 10.6.1.2/24 dev team0; ip addr add fd06::2/64 dev team0 nodad; ip addr add fd06::3/64 dev team0 nodad")
+		run(t,
+			"ip link set team0 down; ip addr add 10.6.1.2/24 dev team0; ip addr add fd06::2/64 dev team0 nodad; ip "+
+				"addr add fd06::3/64 dev team0 nodad")
 		want := []string{"10.6.0.1", "10.6.1.2", "fd06::1", "fd06::2", "fd06::3"}
 		if look {
 			looked()
@@ -265,15 +279,18 @@ func TestCameWhileDown(t *testing.T) {
 	}
 }
 
-// TestLateIsJournalledFirst dies at each change of moving something that came late: Restore gives it to its NIC, and only
-// to that.
+// TestLateIsJournalledFirst dies at each change of moving something that came late: Restore gives it to its NIC, and
+// only to that.
 func TestLateIsJournalledFirst(t *testing.T) {
 	for n := 0; ; n++ {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")
 		h := w.open(nil)
 		must(t, takeover(w, h))
-		run(t, "ip addr add 10.5.0.7/24 dev nb metric 55; ip route add 10.50.0.0/16 via 10.5.0.1 dev nb proto dhcp; ip rule add pref 100 iif nb lookup 77; ip neigh add proxy 10.5.0.99 dev nb; ip addr add 10.9.0.1/24 dev nb")
+		run(t,
+			"ip addr add 10.5.0.7/24 dev nb metric 55; ip route add 10.50.0.0/16 via 10.5.0.1 dev nb proto dhcp; ip "+
+				"rule add pref 100 iif nb lookup 77; ip neigh add proxy 10.5.0.99 dev nb; ip addr add 10.9.0.1/24 "+
+				"dev nb")
 		index := must1(h.nic(teamName)).Index
 		must(t, h.Close())
 		count, at := 0, ""
@@ -296,12 +313,14 @@ func TestLateIsJournalledFirst(t *testing.T) {
 		_, err = w.open(nil).Restore()
 		must(t, err)
 		out := run(t, "ip -4 -o addr show dev nb; ip -4 route show dev nb; ip rule show; ip neigh show proxy")
-		for _, word := range []string{"10.5.0.7/24", "10.50.0.0/16 via 10.5.0.1 proto dhcp", "10.5.0.0/24 proto kernel scope link src 10.5.0.7 metric 55", "iif nb", "10.5.0.99 dev nb"} {
+		for _, word := range []string{"10.5.0.7/24", "10.50.0.0/16 via 10.5.0.1 proto dhcp",
+			"10.5.0.0/24 proto kernel scope link src 10.5.0.7 metric 55", "iif nb", "10.5.0.99 dev nb"} {
 			if !strings.Contains(out, word) {
 				t.Errorf("died at %d, %s: no %q in\n%s", n, at, word, out)
 			}
 		}
-		if all := run(t, "ip -o addr show; ip rule show"); n > 0 && strings.Count(all, "10.9.0.1/24") != 1 || strings.Count(all, "10.5.0.7/24") != 1 || strings.Contains(all, teamName) {
+		if all := run(t, "ip -o addr show; ip rule show"); n > 0 && strings.Count(all, "10.9.0.1/24") != 1 ||
+			strings.Count(all, "10.5.0.7/24") != 1 || strings.Contains(all, teamName) {
 			t.Errorf("died at %d:\n%s", n, all)
 		}
 		run(t, "ip neigh del proxy 10.5.0.99 dev nb; ip rule del pref 100")
@@ -316,7 +335,9 @@ func TestLateIsJournalledFirst(t *testing.T) {
 func TestConnectedRoute(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
-	run(t, "ip addr add 10.5.0.7/24 dev na; ip addr add 10.4.0.7/16 dev na metric 7; ip addr add 10.3.0.1 peer 10.3.0.2/32 dev na; ip addr add fd05::1/64 dev na nodad; ip addr add fd04::1/64 dev na nodad metric 9")
+	run(t,
+		"ip addr add 10.5.0.7/24 dev na; ip addr add 10.4.0.7/16 dev na metric 7; ip addr add 10.3.0.1 peer "+
+			"10.3.0.2/32 dev na; ip addr add fd05::1/64 dev na nodad; ip addr add fd04::1/64 dev na nodad metric 9")
 	na := must1(h.nic("na"))
 	routes := must1(h.rt.LinkRoutes(na.Index))
 	for _, a := range must1(h.rt.Addresses(na.Index)) {

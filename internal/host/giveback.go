@@ -104,7 +104,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 // collectMembers finds the members that get something back.
 func (b *giveBack) collectMembers() {
 	for _, m := range b.j.State.Members {
-		if m.Away || m.Left && !m.Lent && !m.LeftDown {
+		if m.Away || m.Left && !m.ConfigOnAdapter && !m.LeftDown {
 			continue
 		}
 		l, n, err := b.h.memberLink(m)
@@ -162,7 +162,8 @@ func (b *giveBack) clearAdapter() error {
 			continue
 		}
 		// The NIC's kernel forms addresses from advertisements again.
-		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil && !rtnl.HasAddress(others, a) {
+		if b.goesToNIC(a) && !rtnl.IsAutoconfigured(a) && !rtnl.IsTemporary(a) && b.targetOf(a) != nil &&
+			!rtnl.HasAddress(others, a) {
 			errs = append(errs, fmt.Errorf("%s is only on %s and stays there", rtnl.AddressPrefix(a), b.adapter.Name))
 			continue
 		}
@@ -229,8 +230,11 @@ func (h *Host) Restore() (Restored, error) {
 	}
 	out.Adapter, err = h.finish()
 	if len(damaged) > 0 {
-		out.Notes = append(out.Notes, fmt.Sprintf("the journal was damaged (line %s): the NICs' config there is not restored; check: ip address; ip route",
-			strings.Trim(fmt.Sprint(damaged), "[]")))
+		out.Notes = append(out.Notes,
+			fmt.Sprintf(
+				"the journal was damaged (line %s): the NICs' config there is not restored; check: ip address; ip "+
+					"route",
+				strings.Trim(fmt.Sprint(damaged), "[]")))
 	}
 	return out, err
 }

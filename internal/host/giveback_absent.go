@@ -19,7 +19,7 @@ import (
 func (h *Host) finishJournal(j *journal.Journal) error {
 	left := journal.State{Begin: j.State.Begin, Ended: true}
 	for _, m := range j.State.Members {
-		if !m.NeedsRestore() && !m.Lent || !m.HadConfig() {
+		if !m.NeedsRestore() && !m.ConfigOnAdapter || !m.HadConfig() {
 			continue
 		}
 		if _, _, err := h.memberLink(m); m.Away || errors.Is(err, ErrNoNIC) {
@@ -90,7 +90,9 @@ func (h *Host) restoreAbsent() (Restored, error) {
 		switch {
 		case err != nil:
 			left.Members = append(left.Members, m)
-			b.notef("NIC %s is absent: its config stays in the journal (when it is back: nicteam restore %s; to drop it: --forget %s)", m.Name, h.o.Team, m.Name)
+			b.notef(
+				"NIC %s is absent: its config stays in the journal (when it is back: nicteam restore %s; to drop "+
+					"it: --forget %s)", m.Name, h.o.Team, m.Name)
 		case n.Master != "":
 			b.notef("NIC %s now belongs to %s: nothing is restored", n.Name, n.Owner())
 		case h.takenBy(n) != "":
@@ -104,7 +106,8 @@ func (h *Host) restoreAbsent() (Restored, error) {
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
 	}
-	err := runAll(func() error { return b.restoreLinks(false) }, b.restoreAbsentAddresses, b.restoreNeighbours, b.restoreLateSysctls)
+	err := runAll(func() error { return b.restoreLinks(false) }, b.restoreAbsentAddresses, b.restoreNeighbours,
+		b.restoreLateSysctls)
 	out.Notes = b.notes
 	if err != nil {
 		return out, fmt.Errorf("restore absent NICs: %w", err)
@@ -129,7 +132,8 @@ func (b *giveBack) restoreAbsentAddresses() error {
 			if !ok {
 				continue
 			}
-			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 && !rtnl.IsLinkLocal(a) {
+			if i := slices.IndexFunc(others, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) }); i >= 0 &&
+				!rtnl.IsLinkLocal(a) {
 				b.notef("%s of %s is on another link and stays there", rtnl.AddressPrefix(a), r.nic.Name)
 				complete = false
 				continue
@@ -151,7 +155,8 @@ func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
 	at := rtnl.Gateways(o, r.was.Index)
 	if len(at) == 0 {
 		return slices.ContainsFunc(have, func(a rtnl.Object) bool {
-			return o.Get(unix.RTA_PREFSRC) != nil && slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
+			return o.Get(unix.RTA_PREFSRC) != nil &&
+				slices.Equal(rtnl.AddressPrefix(a).Addr().AsSlice(), o.Get(unix.RTA_PREFSRC))
 		})
 	}
 	return slices.ContainsFunc(have, func(a rtnl.Object) bool { return rtnl.AddressPrefix(a).Contains(at[0]) })
@@ -168,7 +173,8 @@ func (b *giveBack) restoreAbsentRoutes() error {
 		rtnl.SortByDependence(list)
 		for _, o := range list {
 			o = rtnl.RouteRequest(o, b.indexNow)
-			if !r.was.Up || rtnl.HasRoute(all, o) || slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
+			if !r.was.Up || rtnl.HasRoute(all, o) ||
+				slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
 				continue
 			}
 			if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {
@@ -186,7 +192,8 @@ func (h *Host) CheckForget(nic string) *api.Problem {
 	if h.journal != nil && h.journal.State.ByName(nic) != nil {
 		return nil
 	}
-	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team + " has nothing for it",
+	return &api.Problem{Kind: api.NotFound, What: "forget NIC " + nic, Why: "the journal of " + h.o.Team +
+		" has nothing for it",
 		Fix: "nicteam restore " + h.o.Team + " lists the absent NICs"}
 }
 

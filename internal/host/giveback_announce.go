@@ -31,12 +31,14 @@ func (b *giveBack) announceAddresses() error {
 				mac = r.nic.MAC
 			}
 			if fd < 0 { // protocol 0: receives nothing
-				if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+				if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK,
+					0); err != nil {
 					return b.noteUnlessFatal(fmt.Errorf("announce addresses: %w", err))
 				}
 			}
 			err := unix.Sendto(fd, a.Announce(mac), 0, &unix.SockaddrLinklayer{Ifindex: r.nic.Index})
-			if err != nil && !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, unix.ENOBUFS) { // no link: nobody to tell
+			// no link: nobody to tell
+			if err != nil && !errors.Is(err, unix.ENETDOWN) && !errors.Is(err, unix.ENOBUFS) {
 				b.notef("the address %v of %s was not announced: %v", a.IP, r.nic.Name, err)
 			}
 		}

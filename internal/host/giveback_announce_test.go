@@ -13,7 +13,9 @@ import (
 // TestBackIsAnnounced: who was told to reach an address of ours by another NIC learns that it is at its own again.
 func TestBackIsAnnounced(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb; ip link set nb down")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb; ip "+
+			"link set nb down")
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	na, err := h.nic("na")
@@ -30,7 +32,8 @@ func TestBackIsAnnounced(t *testing.T) {
 		want  bool
 	}{
 		{"an address", frame.GratuitousARP(na.MAC, netip.MustParseAddr("10.9.0.1"), 0), true},
-		{"an address of IPv6", frame.UnsolicitedNA(na.MAC, netip.MustParseAddr("fd09::1"), forwardsIPv6("na"), 0), true},
+		{"an address of IPv6", frame.UnsolicitedNA(na.MAC, netip.MustParseAddr("fd09::1"), forwardsIPv6("na"), 0),
+			true},
 		{"an address of another NIC", frame.GratuitousARP(na.MAC, netip.MustParseAddr("10.8.0.1"), 0), false},
 	} {
 		if heard[string(tt.frame)] != tt.want {

@@ -129,16 +129,17 @@ func (h *Host) restoreResetSettings(r *member) error {
 	)
 }
 
-// giveLinkLocals restores link-local addresses. Those set by hand leave the adapter, unless another member lent it the
+// giveLinkLocals restores link-local addresses. Those set by hand leave the adapter, unless another member has the
 // same.
 func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	for _, r := range b.members {
-		want := slices.DeleteFunc(slices.Clone(r.was.Addresses), func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
+		want := slices.DeleteFunc(slices.Clone(r.was.Addresses),
+			func(a rtnl.Object) bool { return down || !rtnl.IsLinkLocal(a) })
 		if err := b.setAddresses(r, want); err != nil {
 			return err
 		}
 		for _, a := range want {
-			if r.was.IsKernelLinkLocal(a) || adapter.Index == 0 || b.lentByAnother(r, a) {
+			if r.was.IsKernelLinkLocal(a) || adapter.Index == 0 || b.onAdapterFromAnother(r, a) {
 				continue
 			}
 			if err := b.h.rt.DeleteAddress(rtnl.AddressRequest(a, adapter.Index, 0), adapter.Name); err != nil {
@@ -149,8 +150,8 @@ func (b *giveBack) giveLinkLocals(adapter NIC, down bool) error {
 	return nil
 }
 
-// lentByAnother reports whether the adapter also has the address from another member.
-func (b *giveBack) lentByAnother(r *member, a rtnl.Object) bool {
+// onAdapterFromAnother reports whether the adapter also has the address from another member.
+func (b *giveBack) onAdapterFromAnother(r *member, a rtnl.Object) bool {
 	return slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool {
 		return m != r.was && m.Adopted && rtnl.HasAddress(m.Addresses, a) && !m.IsKernelLinkLocal(a)
 	})
@@ -216,7 +217,8 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 		return err
 	}
 	if r.was.NeedsRestore() && !r.was.Guessed {
-		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal) // the kernel makes none without carrier: allow it now
+		// the kernel makes none without carrier: allow it now
+		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal)
 		for _, a := range have {
 			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
 				if err := h.rt.DeleteAddress(a, name); err != nil {
@@ -294,7 +296,7 @@ func (b *giveBack) unisolate() error {
 			}
 			errs = append(errs, err)
 		}
-		if err := hooks.Admit(l, j); err != nil {
+		if err := hooks.Unisolate(l, j); err != nil {
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}

@@ -89,8 +89,9 @@ func (b *giveBack) restoreProxies(inheritor *member) error {
 		}
 	}
 	for _, n := range held {
-		lent := slices.ContainsFunc(b.j.State.Members, func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
-		if lent || inheritor == nil {
+		kept := slices.ContainsFunc(b.j.State.Members,
+			func(m *journal.MemberState) bool { return b.memberOf(m) != nil && rtnl.HasNeighbour(m.Proxies, n) })
+		if kept || inheritor == nil {
 			continue
 		}
 		if err := give(n, inheritor); err != nil {

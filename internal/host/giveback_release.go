@@ -10,10 +10,10 @@ import (
 )
 
 // Release gives one member back while the team goes on: flags, MTU, sysctls and features. Addresses that moved stay on
-// the adapter until the team ends. A NIC whose MAC the adapter has (lender) is released down: whatever it sent by
+// the adapter until the team ends. A NIC whose MAC the adapter has (MAC donor) is released down: whatever it sent by
 // itself would draw the team's traffic to a NIC that is no longer in the team. note says so, and what else is worth
 // saying; "" for nothing.
-func (h *Host) Release(nic string, lender bool) (note string, err error) {
+func (h *Host) Release(nic string, donor bool) (note string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
@@ -25,10 +25,10 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("release: %w", err)
 	}
-	left := journal.Record{Kind: journal.KindLeft, No: m.No, Lent: m.Adopted}
+	left := journal.Record{Kind: journal.KindLeft, No: m.No, ConfigOnAdapter: m.Adopted}
 	l, n, err := h.memberLink(m)
 	if err != nil {
-		// Gone: the kernel has forgotten our changes. What it lent stays its own.
+		// Gone: the kernel has forgotten our changes. Its config on the adapter stays its own.
 		h.hooks.EndIsolation(m.Index)
 		h.hooks.Forget(m.Index)
 		left.Done = true
@@ -36,10 +36,13 @@ func (h *Host) Release(nic string, lender bool) (note string, err error) {
 	}
 	var notes []string
 	a, there := h.adapter()
-	if lender = lender && !there || there && a.MAC == n.MAC; lender && m.Up {
+	if donor = donor && !there || there && a.MAC == n.MAC; donor && m.Up {
 		left.Down = true
-		notes = append(notes, fmt.Sprintf("%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each other's traffic; "+
-			"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
+		notes = append(notes,
+			fmt.Sprintf(
+				"%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
+					"other's traffic; "+
+					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
 	}
 	if err := j.Write(left); err != nil {
 		return "", h.writeProblem(err)

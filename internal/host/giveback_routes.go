@@ -49,7 +49,8 @@ func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState
 func (b *giveBack) metricChanged(m *journal.MemberState, o rtnl.Object) bool {
 	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool {
 		i := slices.IndexFunc(b.adapterAddresses, func(h rtnl.Object) bool { return rtnl.SameAddress(a, h) })
-		return i >= 0 && rtnl.IsConnectedRoute(o, a) && a.Get32(rtnl.IFAMetric) != b.adapterAddresses[i].Get32(rtnl.IFAMetric)
+		return i >= 0 && rtnl.IsConnectedRoute(o, a) &&
+			a.Get32(rtnl.IFAMetric) != b.adapterAddresses[i].Get32(rtnl.IFAMetric)
 	})
 }
 
@@ -66,7 +67,8 @@ func (b *giveBack) onAdapter(o rtnl.Object) rtnl.Object {
 // goes down, but refuses new ones. A route with no other hop is unchanged.
 func (b *giveBack) withoutDeadHops(o rtnl.Object) rtnl.Object {
 	down := func(n []byte) bool {
-		return slices.ContainsFunc(b.members, func(r *member) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.was.Up })
+		return slices.ContainsFunc(b.members,
+			func(r *member) bool { return r.nic.Index == rtnl.NextHopLink(n) && !r.was.Up })
 	}
 	hops := rtnl.NextHops(o.Get(unix.RTA_MULTIPATH))
 	if !slices.ContainsFunc(hops, down) {
@@ -171,14 +173,17 @@ func (b *giveBack) restoreRoutes() error {
 			continue
 		}
 		taken := func(r rtnl.Object) bool {
-			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
+			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil &&
+				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
 		}
 		o = b.withoutDeadHops(o)
-		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) || o.Get(rtnl.RTANexthopID) != nil {
+		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) ||
+			o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
 		// If a source address is removed, the kernel keeps an IPv6 route without it, which is in the way.
-		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) && !rtnl.HasRoute(list, bare) {
+		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) &&
+			!rtnl.HasRoute(list, bare) {
 			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
@@ -189,7 +194,8 @@ func (b *giveBack) restoreRoutes() error {
 	}
 	for _, r := range b.members {
 		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
-			if !r.was.NeedsRestore() || r.was.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL || rtnl.HasRoute(list, o) || r.inheritedSubnet(addresses, o) {
+			if !r.was.NeedsRestore() || r.was.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL ||
+				rtnl.HasRoute(list, o) || r.inheritedSubnet(addresses, o) {
 				continue
 			}
 			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
@@ -207,7 +213,8 @@ func (r *member) inheritedSubnet(addresses []rtnl.Object, o rtnl.Object) bool {
 	return slices.ContainsFunc(addresses, func(a rtnl.Object) bool {
 		i := slices.IndexFunc(r.was.Addresses, func(was rtnl.Object) bool { return rtnl.SameAddress(was, a) })
 		return a.Index() == r.nic.Index && rtnl.AddressPrefix(a).Masked() == subnet &&
-			(i < 0 || rtnl.IsConnectedRoute(o, a) && r.was.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
+			(i < 0 || rtnl.IsConnectedRoute(o, a) &&
+				r.was.Addresses[i].Get32(rtnl.IFAMetric) != a.Get32(rtnl.IFAMetric))
 	})
 }
 
@@ -234,7 +241,8 @@ func (b *giveBack) giveInheritedRoutes() error {
 		if to == nil {
 			continue
 		}
-		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(all, o, rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(all, o,
+			rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}
 	}
@@ -266,7 +274,8 @@ func (b *giveBack) restoreRules() error {
 			if !rtnl.IsInverted(r) || rtnl.HasRule(own, rtnl.RuleRequest(r)) || !copied {
 				continue
 			}
-			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, rtnl.RuleRequest(r))
+			err := b.h.rt.Change("give back rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL,
+				rtnl.RuleRequest(r))
 			if err := b.noteUnlessFatal(err); err != nil {
 				return err
 			}
@@ -278,7 +287,8 @@ func (b *giveBack) restoreRules() error {
 		if err != nil || len(left) == 0 {
 			return err
 		}
-		if err := b.noteUnlessFatal(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0, rtnl.RuleRequest(left[0]))); err != nil {
+		if err := b.noteUnlessFatal(b.h.rt.Change("remove rule of "+adapter, unix.RTM_DELRULE, 0,
+			rtnl.RuleRequest(left[0]))); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,8 @@ func (b *giveBack) readCarriers() error {
 		return err
 	}
 	for _, r := range b.members {
-		r.hasLink = r.nic.Carrier || slices.ContainsFunc(list, func(n NIC) bool { return n.Index == r.nic.Index && n.Carrier })
+		r.hasLink = r.nic.Carrier || slices.ContainsFunc(list,
+			func(n NIC) bool { return n.Index == r.nic.Index && n.Carrier })
 	}
 	return nil
 }
@@ -72,7 +73,7 @@ func (b *giveBack) standInFor(m *journal.MemberState, family byte) *member {
 	if to := b.started[memberFamily{m, family}]; to != nil && to.canCarry(family) {
 		return to
 	}
-	if r != nil && (r.hasLink || !m.Up) || r == nil && !slices.Contains(b.absent, m) || !b.lentAny(m) {
+	if r != nil && (r.hasLink || !m.Up) || r == nil && !slices.Contains(b.absent, m) || !b.hasConfigOnAdapter(m) {
 		return nil
 	}
 	inheritor := b.inheritor(family)
@@ -110,8 +111,10 @@ func (b *giveBack) findStarted() error {
 		for _, m := range b.j.State.Members {
 			for _, o := range m.Routes {
 				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
-				was := slices.ContainsFunc(r.was.Routes, func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
-				if m != r.was && !m.Away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) && !was {
+				was := slices.ContainsFunc(r.was.Routes,
+					func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
+				if m != r.was && !m.Away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) &&
+					!was {
 					b.started[memberFamily{m, o.Family()}] = r
 				}
 			}
@@ -120,9 +123,10 @@ func (b *giveBack) findStarted() error {
 	return nil
 }
 
-// lentAny reports whether config of the member is on the adapter.
-func (b *giveBack) lentAny(m *journal.MemberState) bool {
-	return m.Adopted || slices.ContainsFunc(b.adapterAddresses, func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
+// hasConfigOnAdapter reports whether config of the member is on the adapter.
+func (b *giveBack) hasConfigOnAdapter(m *journal.MemberState) bool {
+	return m.Adopted || slices.ContainsFunc(b.adapterAddresses,
+		func(a rtnl.Object) bool { return !rtnl.IsLinkLocal(a) && m.HadAddress(a) })
 }
 
 // memberOf returns the member that is given back, nil if its NIC is absent.
@@ -174,7 +178,8 @@ func (b *giveBack) teamAddresses() []rtnl.Object {
 			if b.adapter != nil && a.Family() != unix.AF_INET6 {
 				continue
 			}
-			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.Adopted && !m.Away && !rtnl.HasAddress(list, a) {
+			if later, ok := rtnl.Aged(a, (rtnl.BootTime()-m.At)/1e9); ok && m.Adopted && !m.Away &&
+				!rtnl.HasAddress(list, a) {
 				list = append(list, later)
 			}
 		}
@@ -185,7 +190,8 @@ func (b *giveBack) teamAddresses() []rtnl.Object {
 // goesToNIC reports whether a NIC gets the address at all: not the kernel's own of the adapter, nor those that the team
 // was given.
 func (b *giveBack) goesToNIC(a rtnl.Object) bool {
-	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil && b.adapter.kernelLinkLocal(a) {
+	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil &&
+		b.adapter.kernelLinkLocal(a) {
 		return false
 	}
 	m := b.ownerOf(a)
@@ -196,7 +202,7 @@ func (b *giveBack) goesToNIC(a rtnl.Object) bool {
 // them. A NIC that can forms SLAAC addresses itself.
 func (b *giveBack) giveInheritedAddresses() error {
 	var errs []error
-	told := map[memberFamily]bool{}
+	noted := map[memberFamily]bool{}
 	var wait journal.Config // of the first absent NIC
 	for _, a := range b.teamAddresses() {
 		m, to := b.ownerOf(a), b.targetOf(a)
@@ -221,8 +227,8 @@ func (b *giveBack) giveInheritedAddresses() error {
 		}
 		if m != nil {
 			b.notef("%s of %s goes to %s: %s", rtnl.AddressPrefix(a), m.Name, to.nic.Name, b.whyNotBack(m))
-			if l := (memberFamily{m, a.Family()}); !told[l] {
-				told[l] = true
+			if l := (memberFamily{m, a.Family()}); !noted[l] {
+				noted[l] = true
 				b.noteSettings(l, to)
 			}
 		}
@@ -242,7 +248,8 @@ func (b *giveBack) giveInheritedAddresses() error {
 		}
 	}
 	if !wait.Empty() {
-		if err := b.j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: b.absent[0].No, Config: &wait}); err != nil {
+		if err := b.j.Write(journal.Record{Kind: journal.KindGained, Done: true, No: b.absent[0].No,
+			Config: &wait}); err != nil {
 			return b.h.writeProblem(err)
 		}
 	}
@@ -265,13 +272,15 @@ func (b *giveBack) noteSettings(l memberFamily, to *member) {
 func (b *giveBack) inheritedAddress(a rtnl.Object, m *journal.MemberState, to *member) rtnl.Object {
 	if m != nil {
 		i := slices.IndexFunc(m.Addresses, func(o rtnl.Object) bool { return rtnl.SameAddress(a, o) })
-		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index, 0), m.Name, to.nic.Name)
+		return rtnl.Relabel(rtnl.AddressRequest(rtnl.WithMetric(rtnl.WithLifetimes(m.Addresses[i], a), a), to.nic.Index,
+			0), m.Name, to.nic.Name)
 	}
 	next := rtnl.AddressRequest(a, to.nic.Index, 0)
 	switch {
 	case rtnl.IsTemporary(a):
 	case rtnl.IsAutoconfigured(a):
-		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE) // the prefix's route is not this address's
+		// the prefix's route is not this address's
+		next = rtnl.AddressRequest(a, to.nic.Index, unix.IFA_F_NOPREFIXROUTE)
 	case b.adapterConnects(a):
 		// Its subnet's connected route was of a NIC that no record names; the kernel must add one.
 		next = rtnl.WithoutFlags(next, unix.IFA_F_NOPREFIXROUTE)
@@ -332,7 +341,8 @@ func (b *giveBack) removeDuplicates() error {
 		}
 		for _, a := range have {
 			m := b.ownerOf(a)
-			if m == nil && !rtnl.HasAddress(b.adapterAddresses, a) || rtnl.IsLinkLocal(a) || m != r.was && r.was.HadAddress(a) {
+			if m == nil && !rtnl.HasAddress(b.adapterAddresses, a) || rtnl.IsLinkLocal(a) || m != r.was &&
+				r.was.HadAddress(a) {
 				continue
 			}
 			home := b.targetOf(a)
@@ -362,14 +372,16 @@ func (b *giveBack) checkNothingLost() error {
 	}
 	var lost []string
 	for _, a := range b.adapterAddresses {
-		if b.goesToNIC(a) && b.ownerOf(a) == nil && len(b.members) == 0 && len(b.absent) == 0 && !rtnl.HasAddress(others, a) {
+		if b.goesToNIC(a) && b.ownerOf(a) == nil && len(b.members) == 0 && len(b.absent) == 0 &&
+			!rtnl.HasAddress(others, a) {
 			lost = append(lost, rtnl.AddressPrefix(a).String())
 		}
 	}
 	if lost == nil {
 		return nil
 	}
-	why := fmt.Sprintf("%s of %s would be lost: the journal names no present NIC", strings.Join(lost, ", "), b.adapter.Name)
+	why := fmt.Sprintf("%s of %s would be lost: the journal names no present NIC", strings.Join(lost, ", "),
+		b.adapter.Name)
 	if len(b.j.Damaged) > 0 {
 		return damagedProblem(b.h.o.Team, b.j.Path, why)
 	}

@@ -17,8 +17,8 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// reach fails the test unless box can be reached at an address by a NIC that has a link, takes its frames and answers ARP, and
-// unless the address is nowhere else.
+// reach fails the test unless box can be reached at an address by a NIC that has a link, takes its frames and answers
+// ARP, and unless the address is nowhere else.
 func reach(t *testing.T, address string) (nic string) {
 	t.Helper()
 	for line := range strings.Lines(run(t, "ip -br addr show")) {
@@ -41,15 +41,16 @@ func reach(t *testing.T, address string) (nic string) {
 	if v, _ := readSysctl(nic, arpIgnore); v == memberARPIgnore {
 		t.Errorf("%s answers no ARP", nic)
 	}
-	hooks := fmt.Sprint(tcxPrograms(t, nic, ebpf.AttachTCXIngress)) + run(t, "tc filter show dev "+nic+" ingress; nft list ruleset")
+	hooks := fmt.Sprint(tcxPrograms(t, nic, ebpf.AttachTCXIngress)) +
+		run(t, "tc filter show dev "+nic+" ingress; nft list ruleset")
 	if strings.Contains(hooks, "nicteam") {
 		t.Errorf("%s is hidden from the host: %s", nic, hooks)
 	}
 	return nic
 }
 
-// TestLenderCannotCarry ends teams whose lender's NIC or cable has gone, by delete and by restore: the addresses and routes are on the
-// other NIC, with what belongs to them.
+// TestLenderCannotCarry ends teams whose lender's NIC or cable has gone, by delete and by restore: the addresses and
+// routes are on the other NIC, with what belongs to them.
 func TestLenderCannotCarry(t *testing.T) {
 	ends := map[string]func(*world, *Host) (Restored, error){
 		"delete": func(_ *world, h *Host) (Restored, error) {
@@ -68,7 +69,8 @@ func TestLenderCannotCarry(t *testing.T) {
 		for what, how := range map[string]string{"NIC gone": "ip link del na", "cable out": "ip link set pna down"} {
 			t.Run(name+", "+what, func(t *testing.T) {
 				w := newWorld(t)
-				mac := strings.TrimSpace(run(t, "cat /sys/class/net/na/address 2>/dev/null || ip -br link show na | awk '{print $3}'"))
+				mac := strings.TrimSpace(run(t,
+					"cat /sys/class/net/na/address 2>/dev/null || ip -br link show na | awk '{print $3}'"))
 				run(t, `echo 1 >/proc/sys/net/ipv4/conf/na/arp_ignore; ip addr add 10.9.0.1/24 dev na metric 77; ip addr add 10.9.0.5/24 dev na noprefixroute
 					ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb
 					ip route add default via 10.9.0.254 dev na proto dhcp metric 100; ip route add 10.20.0.0/16 via 10.9.0.253 src 10.9.0.5
@@ -85,10 +87,12 @@ func TestLenderCannotCarry(t *testing.T) {
 					}
 				}
 				if notes := strings.Join(out.Notes, "\n"); !strings.Contains(notes, "10.9.0.1/24 of na goes to nb") ||
-					strings.Count(notes, "nb keeps its own settings; they differ in: net.ipv4.conf.na.arp_ignore=1") != 1 {
+					strings.Count(notes,
+						"nb keeps its own settings; they differ in: net.ipv4.conf.na.arp_ignore=1") != 1 {
 					t.Errorf("notes: %s", notes)
 				}
-				for _, route := range []string{"default via 10.9.0.254 dev nb proto dhcp metric 100", "10.9.0.0/24 dev nb proto kernel scope link src 10.9.0.1 metric 77",
+				for _, route := range []string{"default via 10.9.0.254 dev nb proto dhcp metric 100",
+					"10.9.0.0/24 dev nb proto kernel scope link src 10.9.0.1 metric 77",
 					"10.20.0.0/16 via 10.9.0.253 dev nb src 10.9.0.5"} {
 					if all := run(t, "ip route"); !strings.Contains(all, route) {
 						t.Errorf("no %q in\n%s", route, all)
@@ -105,7 +109,8 @@ func TestLenderCannotCarry(t *testing.T) {
 					return
 				}
 				// The NIC comes. One address is wanted by nobody else any more.
-				run(t, "ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+" type veth peer name pna; ip link set pna up")
+				run(t,
+					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+" type veth peer name pna; ip link set pna up")
 				out, err = h.Restore()
 				must(t, err)
 				if !slices.Equal(out.Members, []string{"na"}) {
@@ -126,7 +131,8 @@ func TestLenderCannotCarry(t *testing.T) {
 	}
 }
 
-// TestNoNICIsThere ends a team all of whose NICs have gone. What they had waits for them, and a team may be made meanwhile.
+// TestNoNICIsThere ends a team all of whose NICs have gone. What they had waits for them, and a team may be made
+// meanwhile.
 func TestNoNICIsThere(t *testing.T) {
 	for _, then := range []string{"restore", "next team", "forget"} {
 		t.Run(then, func(t *testing.T) {
@@ -142,7 +148,8 @@ func TestNoNICIsThere(t *testing.T) {
 			h = w.open(nil)
 			out, err := h.Restore()
 			must(t, err)
-			if notes := strings.Join(out.Notes, "\n"); len(out.Members) > 0 || !strings.Contains(notes, "na is absent") {
+			if notes := strings.Join(out.Notes, "\n"); len(out.Members) > 0 ||
+				!strings.Contains(notes, "na is absent") {
 				t.Errorf("restored %+v", out)
 			}
 			switch then {
@@ -192,7 +199,8 @@ func TestNoNICHasALink(t *testing.T) {
 	run(t, "ip link set pna down; ip link set pnb down")
 	must(t, finish(w, h))
 	run(t, "ip link set pna up; ip link set pnb up")
-	labtest.Eventually(t, "as before", func() bool { return run(t, "ip -br addr show scope global; ip route") == before })
+	labtest.Eventually(t, "as before",
+		func() bool { return run(t, "ip -br addr show scope global; ip route") == before })
 }
 
 // damage spoils a journal in one place.
@@ -207,8 +215,8 @@ var damages = []damage{
 	{"block of zeroes", func(b []byte, at int) []byte { clear(b[at:min(at+512, len(b))]); return b }},
 }
 
-// TestDamagedJournal spoils the journal of a team whose process is gone, in places all over it (with -everywhere in many), and restores: the
-// host can be reached, or all is kept and an error says so.
+// TestDamagedJournal spoils the journal of a team whose process is gone, in places all over it (with -everywhere in
+// many), and restores: the host can be reached, or all is kept and an error says so.
 func TestDamagedJournal(t *testing.T) {
 	for _, m := range []tchook.Method{tchook.ByTCX, tchook.ByClsact} {
 		for _, d := range damages {
@@ -217,7 +225,9 @@ func TestDamagedJournal(t *testing.T) {
 				restored, kept := 0, 0
 				for at := 0; ; {
 					w := newWorld(t)
-					run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb; ip route add default via 10.9.0.254")
+					run(t,
+						"ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb; ip route add default via "+
+							"10.9.0.254")
 					h := w.open(nil)
 					h.hooks.Method = m
 					must(t, takeover(w, h))
@@ -255,7 +265,8 @@ func TestDamagedJournal(t *testing.T) {
 						}
 					}
 					if t.Failed() {
-						t.Fatalf("at %d of %d, in line %d; restore: %v", at, len(whole), bytes.Count(whole[:at], []byte("\n"))+1, err)
+						t.Fatalf("at %d of %d, in line %d; restore: %v", at, len(whole),
+							bytes.Count(whole[:at], []byte("\n"))+1, err)
 					}
 					step := len(whole)/8 + 7
 					if *everywhere {
@@ -279,10 +290,16 @@ func TestNewerJournal(t *testing.T) {
 		return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
 	}
 	for name, change := range map[string]func([]byte) []byte{
-		"format":         func(b []byte) []byte { return bytes.Replace(b, []byte("journal 2\n"), []byte("journal 3\n"), 1) },
+		"format": func(b []byte) []byte {
+			return bytes.Replace(b, []byte("journal 2\n"), []byte("journal 3\n"),
+				1)
+		},
 		"kind of record": func(b []byte) []byte { return append(b, line(`{"seq":90,"kind":"knot"}`)...) },
-		"field":          func(b []byte) []byte { return append(b, line(`{"seq":90,"kind":"strip","no":1,"why":"new"}`)...) },
-		"value":          func(b []byte) []byte { return append(b, line(`{"seq":90,"kind":"strip","no":"one"}`)...) },
+		"field": func(b []byte) []byte {
+			return append(b,
+				line(`{"seq":90,"kind":"strip","no":1,"why":"new"}`)...)
+		},
+		"value": func(b []byte) []byte { return append(b, line(`{"seq":90,"kind":"strip","no":"one"}`)...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -315,7 +332,7 @@ func TestNewerJournal(t *testing.T) {
 // TestOlderJournal restores from a journal as the first version wrote it.
 func TestOlderJournal(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
@@ -336,8 +353,8 @@ func TestOlderJournal(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestJournalFillsUp has the disk be full from each write of the journal on while a team is made and ended: an error, and the host can
-// be put back.
+// TestJournalFillsUp has the disk be full from each write of the journal on while a team is made and ended: an error,
+// and the host can be put back.
 func TestJournalFillsUp(t *testing.T) {
 	for n := 1; ; n += 3 {
 		w := newWorld(t)
@@ -373,8 +390,8 @@ func TestJournalFillsUp(t *testing.T) {
 	}
 }
 
-// TestDeathWhileAnotherInherits kills a delete that gives the addresses of a NIC without link to another one, at each change, and
-// has the cable come back before the restore: every address is on one NIC.
+// TestDeathWhileAnotherInherits kills a delete that gives the addresses of a NIC without link to another one, at each
+// change, and has the cable come back before the restore: every address is on one NIC.
 func TestDeathWhileAnotherInherits(t *testing.T) {
 	stride := 4
 	if *everywhere {
@@ -382,12 +399,14 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 	}
 	for n := 1; ; n += stride {
 		w := newWorld(t)
-		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip route add default via 10.9.0.254")
+		run(t,
+			"ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na "+
+				"nodad; ip route add default via 10.9.0.254")
 		h := w.open(nil)
 		must(t, takeover(w, h))
 		run(t, "ip link set pna down")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := finish(w, h)
 		h.Close()
 		if *where == "" {
@@ -409,8 +428,8 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 	}
 }
 
-// TestDeathWhileAddressesWait has the process die while an address that came to the adapter is written down for a NIC that is
-// not there.
+// TestDeathWhileAddressesWait has the process die while an address that came to the adapter is written down for a NIC
+// that is not there.
 func TestDeathWhileAddressesWait(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t)
@@ -419,8 +438,8 @@ func TestDeathWhileAddressesWait(t *testing.T) {
 		h := w.open(nil)
 		must(t, takeover(w, h))
 		run(t, "ip addr add 10.9.0.7/24 dev "+teamName+"; ip link del na; ip link del nb")
-		at, where := dieAt(n)
-		h.mortal(at)
+		at, where := crashAt(n)
+		h.setFaultPoint(at)
 		err := finish(w, h)
 		h.Close()
 		if *where == "" {
@@ -445,11 +464,13 @@ func TestDeathWhileAddressesWait(t *testing.T) {
 	}
 }
 
-// TestDeathBeforeStrip kills a create whose addresses are on the adapter and on a NIC whose cable comes out then: Restore leaves
-// each on one NIC.
+// TestDeathBeforeStrip kills a create whose addresses are on the adapter and on a NIC whose cable comes out then:
+// Restore leaves each on one NIC.
 func TestDeathBeforeStrip(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip route add default via 10.9.0.254")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip "+
+			"route add default via 10.9.0.254")
 	h := w.open(nil)
 	must(t, h.Begin())
 	index := w.tap()
@@ -468,10 +489,13 @@ func TestDeathBeforeStrip(t *testing.T) {
 	}
 }
 
-// TestLostWhileDown ends a team whose adapter is down, and so has no IPv6 addresses, without the NIC that lent them: another has them.
+// TestLostWhileDown ends a team whose adapter is down, and so has no IPv6 addresses, without the NIC that lent them:
+// another has them.
 func TestLostWhileDown(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd08::1/64 dev nb nodad")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd08::1/64 dev nb "+
+			"nodad")
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	run(t, "ip link set team0 down; ip link set pna down")
@@ -483,8 +507,8 @@ func TestLostWhileDown(t *testing.T) {
 	}
 }
 
-// TestHeirChanges kills a restore after it gave what came to the adapter by hand to one NIC, and the cable moves to the other one:
-// it is on one NIC in the end.
+// TestHeirChanges kills a restore after it gave what came to the adapter by hand to one NIC, and the cable moves to the
+// other one: it is on one NIC in the end.
 func TestHeirChanges(t *testing.T) {
 	for n := 1; ; n += 2 {
 		w := newWorld(t)
@@ -492,7 +516,7 @@ func TestHeirChanges(t *testing.T) {
 		must(t, takeover(w, h))
 		h.Close()
 		run(t, "ip addr add 10.50.0.1/24 dev team0; ip link set pna down")
-		at, where := dieAt(n)
+		at, where := crashAt(n)
 		h = w.open(at)
 		_, err := h.Restore()
 		h.Close()

@@ -33,7 +33,7 @@ func (r hookJournal) Isolating(m tchook.Method, clsact bool) error {
 	return r.j.Write(journal.Record{Kind: journal.KindIsolate, No: r.no, Method: m, Qdisc: clsact})
 }
 
-func (r hookJournal) Admitted() error {
+func (r hookJournal) Unisolated() error {
 	return r.j.Write(journal.Record{Kind: journal.KindUnisolate, No: r.no, Done: true})
 }
 
@@ -153,7 +153,7 @@ func (h *Host) Unisolate(index int) error {
 		return fmt.Errorf("end isolation: %w", err)
 	}
 	if m := h.journal.State.ByIdentity(n.Identity()); m != nil {
-		return h.hooks.Admit(n.hookLink(), hookJournal{h.journal, m.No})
+		return h.hooks.Unisolate(n.hookLink(), hookJournal{h.journal, m.No})
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (h *Host) Unisolate(index int) error {
 func (h *Host) DetachGone() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hooks.EndGone()
+	h.hooks.DetachGone()
 }
 
 // HooksFree returns a *tchook.HookHeld if Attach would find another program or filter on the ingress of a NIC or the
@@ -175,12 +175,12 @@ func (h *Host) HooksFree(names []string) error {
 		if err != nil {
 			return fmt.Errorf("look at hooks: %w", err)
 		}
-		if err := h.hooks.Vacant(n.hookLink(), ebpf.AttachTCXIngress); err != nil {
+		if err := h.hooks.CheckFree(n.hookLink(), ebpf.AttachTCXIngress); err != nil {
 			return err
 		}
 	}
 	if a, ok := h.adapter(); ok {
-		return h.hooks.Vacant(a.hookLink(), ebpf.AttachTCXEgress)
+		return h.hooks.CheckFree(a.hookLink(), ebpf.AttachTCXEgress)
 	}
 	return nil
 }

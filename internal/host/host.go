@@ -28,8 +28,9 @@ type Options struct {
 
 	NoTCX bool // tests: as on kernels before 6.6
 
-	backlogPath string                   // tests: the file of net.core.netdev_max_backlog
-	faultPoint  func(point string) error // tests: called before every change of host or journal; an error stops the change, as death would
+	backlogPath string // tests: the file of net.core.netdev_max_backlog
+	// tests: called before every change of host or journal; an error stops the change, as death would
+	faultPoint func(point string) error
 }
 
 // Host is the machine as one team sees it, in the network namespace of the thread that called Open. The process must be

@@ -15,10 +15,14 @@ import (
 
 // nicsOwn are protocols of a NIC, by the protocol that their sockets are bound to.
 var nicsOwn = map[string]uint16{
-	"EAPOL": 0x888e, "pre-authentication": 0x88c7, "WAPI": 0x88b4, "LLDP": 0x88cc, "PTP": 0x88f7, "MACsec": 0x88e5, "OAM": 0x8809, "CFM": 0x8902,
-	"MRP": 0x88e3, "MVRP": 0x88f5, "MMRP": 0x88f6, "MSRP": 0x22ea, "AVTP": 0x22f0, "AoE": 0x88a2, "FCoE": 0x8906, "FIP": 0x8914, "HomePlug": 0x88e1,
-	"HomePlug 1.0": 0x887b, "PROFINET": 0x8892, "EtherCAT": 0x88a4, "TDLS": 0x890d, "NC-SI": 0x88f8, "PRP": 0x88fb, "PPPoE discovery": 0x8863,
-	"PPPoE": 0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5, "STP": unix.ETH_P_802_2, "ARP": unix.ETH_P_ARP,
+	"EAPOL": 0x888e, "pre-authentication": 0x88c7, "WAPI": 0x88b4, "LLDP": 0x88cc, "PTP": 0x88f7, "MACsec": 0x88e5,
+	"OAM": 0x8809, "CFM": 0x8902,
+	"MRP": 0x88e3, "MVRP": 0x88f5, "MMRP": 0x88f6, "MSRP": 0x22ea, "AVTP": 0x22f0, "AoE": 0x88a2, "FCoE": 0x8906,
+	"FIP": 0x8914, "HomePlug": 0x88e1,
+	"HomePlug 1.0": 0x887b, "PROFINET": 0x8892, "EtherCAT": 0x88a4, "TDLS": 0x890d, "NC-SI": 0x88f8, "PRP": 0x88fb,
+	"PPPoE discovery": 0x8863,
+	"PPPoE":           0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5, "STP": unix.ETH_P_802_2,
+	"ARP": unix.ETH_P_ARP,
 }
 
 // rawFrame is a frame of at least 60 octets to a MAC, with tags if any.
@@ -63,8 +67,8 @@ func datagram(from, to string, port uint16) (ethertype uint16, b []byte) {
 	return unix.ETH_P_IPV6, append(b, udp...)
 }
 
-// mouth sends frames from the other end of a NIC. Closing such a socket takes long, so there is one.
-func mouth(t *testing.T, from string) func([]byte) {
+// sender sends frames from the other end of a NIC. Closing such a socket takes long, so there is one.
+func sender(t *testing.T, from string) func([]byte) {
 	t.Helper()
 	index, err := interfaceIndex(from)
 	must(t, err)
@@ -77,10 +81,10 @@ func mouth(t *testing.T, from string) func([]byte) {
 	}
 }
 
-// ears is a socket, and how to tell how much it has heard since the last question.
-type ears int
+// listener is a socket, and how to tell how much it has heard since the last question.
+type listener int
 
-func (e ears) heard() int {
+func (e listener) received() int {
 	n, b := 0, make([]byte, 2048)
 	for {
 		if _, _, err := unix.Recvfrom(int(e), b, unix.MSG_DONTWAIT); err != nil {
@@ -90,18 +94,18 @@ func (e ears) heard() int {
 	}
 }
 
-func packetEars(t *testing.T, index int, protocol uint16) ears {
+func packetListener(t *testing.T, index int, protocol uint16) listener {
 	t.Helper()
 	p := protocol<<8 | protocol>>8
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
 	t.Cleanup(func() { unix.Close(fd) })
 	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: p, Ifindex: index}))
-	return ears(fd)
+	return listener(fd)
 }
 
-// udpEars listen at a port, of one NIC if it is named.
-func udpEars(t *testing.T, at unix.Sockaddr, nic string) ears {
+// udpListener listen at a port, of one NIC if it is named.
+func udpListener(t *testing.T, at unix.Sockaddr, nic string) listener {
 	t.Helper()
 	family := unix.AF_INET
 	if _, ok := at.(*unix.SockaddrInet6); ok {
@@ -115,16 +119,17 @@ func udpEars(t *testing.T, at unix.Sockaddr, nic string) ears {
 		must(t, unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, nic))
 	}
 	must(t, unix.Bind(fd, at))
-	return ears(fd)
+	return listener(fd)
 }
 
-// hush waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets that hear it.
-func hush(t *testing.T, last ears) {
+// waitForLast waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the sockets
+// that hear it.
+func waitForLast(t *testing.T, last listener) {
 	t.Helper()
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(last), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
 		t.Fatalf("the last frame does not come: %v", err)
 	}
-	last.heard()
+	last.received()
 }
 
 // TestIsolationPasses sends what is a NIC's own business to one that is isolated, by each method, and what is not.
@@ -148,31 +153,33 @@ func TestIsolationPasses(t *testing.T) {
 			must(t, isolateNamed(h, "na"))
 			n, err := h.nic("na")
 			must(t, err)
-			say := mouth(t, "pna")
-			last := packetEars(t, n.Index, 0x88b6)
-			expect := func(what string, e ears, want int, frame []byte) {
+			say := sender(t, "pna")
+			last := packetListener(t, n.Index, 0x88b6)
+			expect := func(what string, e listener, want int, frame []byte) {
 				t.Helper()
-				e.heard()
+				e.received()
 				say(frame)
 				say(rawFrame("02:00:00:00:00:01", nil, 0x88b6, nil))
-				hush(t, last)
-				if got := e.heard(); got != want {
+				waitForLast(t, last)
+				if got := e.received(); got != want {
 					t.Errorf("%s: heard %d, want %d", what, got, want)
 				}
 			}
 			for name, protocol := range nicsOwn {
-				e := packetEars(t, n.Index, protocol)
+				e := packetListener(t, n.Index, protocol)
 				for _, dst := range []string{"01:80:c2:00:00:0e", n.MAC.String(), "ff:ff:ff:ff:ff:ff"} {
 					expect(name+" to "+dst, e, 1, rawFrame(dst, nil, protocol, []byte{3}))
 				}
 				if protocol != unix.ETH_P_802_2 {
-					expect(name+" with a priority", e, 1, rawFrame("01:80:c2:00:00:0e", []uint16{7 << 13}, protocol, []byte{3}))
+					expect(name+" with a priority", e, 1,
+						rawFrame("01:80:c2:00:00:0e", []uint16{7 << 13}, protocol, []byte{3}))
 				}
 				expect(name+" of a VLAN", e, 0, rawFrame("01:80:c2:00:00:0e", []uint16{5}, protocol, []byte{3}))
 			}
 
 			any4 := &unix.SockaddrInet4{Port: 68}
-			here, anywhere, packets := udpEars(t, any4, "na"), udpEars(t, any4, ""), packetEars(t, n.Index, unix.ETH_P_IP)
+			here, anywhere, packets := udpListener(t, any4, "na"), udpListener(t, any4, ""),
+				packetListener(t, n.Index, unix.ETH_P_IP)
 			for _, c := range []struct {
 				what, mac, to        string
 				here, anywhere, seen int
@@ -196,10 +203,10 @@ func TestIsolationPasses(t *testing.T) {
 				}
 			}
 			p, b := datagram("10.9.0.254", "255.255.255.255", 69)
-			other := udpEars(t, &unix.SockaddrInet4{Port: 69}, "na")
+			other := udpListener(t, &unix.SockaddrInet4{Port: 69}, "na")
 			expect("another port", other, 0, rawFrame("ff:ff:ff:ff:ff:ff", nil, p, b))
 			expect("another port, socket for packets", packets, 0, rawFrame("ff:ff:ff:ff:ff:ff", nil, p, b))
-			packets6 := packetEars(t, n.Index, unix.ETH_P_IPV6)
+			packets6 := packetListener(t, n.Index, unix.ETH_P_IPV6)
 			p, b = datagram("fe80::1", "fe80::2", 546)
 			expect("DHCPv6, socket for packets", packets6, 1, rawFrame(n.MAC.String(), nil, p, b))
 			p, b = datagram("fe80::1", "fe80::2", 547)

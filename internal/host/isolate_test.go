@@ -15,14 +15,16 @@ import (
 func farEnd(t *testing.T) {
 	t.Helper()
 	exec.Command("ip", "netns", "del", "peer").Run()
-	run(t, "ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 dev pna")
+	run(t,
+		"ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 "+
+			"dev pna")
 	// Three questions without an answer are over in 300 ms instead of three seconds.
 	run(t, "ip netns exec peer sh -c 'echo 100 >/proc/sys/net/ipv4/neigh/pna/retrans_time_ms'")
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", "peer").Run() })
 }
 
-// hears reports whether the host's own stack answers ARP for what it is asked by the peer.
-func hears(t *testing.T) bool {
+// answersARP reports whether the host's own stack answers ARP for what it is asked by the peer.
+func answersARP(t *testing.T) bool {
 	t.Helper()
 	run(t, "ip -n peer neigh flush dev pna")
 	// The kernel of the peer asks three times at most, which takes 300 ms; one answer is enough.
@@ -63,13 +65,13 @@ func TestIsolation(t *testing.T) {
 			must(t, err)
 			n, err := h.nic("na")
 			must(t, err)
-			if !hears(t) {
+			if !answersARP(t) {
 				t.Fatal("the peer gets no answer before isolation")
 			}
 			must(t, h.Isolate(n.Index))
 			must(t, h.Isolate(n.Index))
 			sees := sniff(t, n.Index)
-			if hears(t) {
+			if answersARP(t) {
 				t.Error("the host's stack answers in spite of isolation")
 			}
 			if !sees() {
@@ -77,7 +79,7 @@ func TestIsolation(t *testing.T) {
 			}
 			must(t, h.Unisolate(n.Index))
 			must(t, h.Unisolate(n.Index))
-			if !hears(t) {
+			if !answersARP(t) {
 				t.Error("the host's stack does not answer after isolation")
 			}
 			_, err = h.Finish()
@@ -102,7 +104,8 @@ func sniff(t *testing.T, index int) func() bool {
 			if err != nil {
 				return false
 			}
-			if sa, ok := from.(*unix.SockaddrLinklayer); ok && sa.Pkttype != unix.PACKET_OUTGOING && n > 13 && buf[12] == 8 && buf[13] == 6 {
+			if sa, ok := from.(*unix.SockaddrLinklayer); ok && sa.Pkttype != unix.PACKET_OUTGOING && n > 13 &&
+				buf[12] == 8 && buf[13] == 6 {
 				return true
 			}
 		}

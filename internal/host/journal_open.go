@@ -36,7 +36,7 @@ func (h *Host) openJournal() error {
 		h.openHeadless(j, here)
 		return nil
 	}
-	switch of := j.State.Begin.Where(); {
+	switch of := j.State.Begin.Location(); {
 	case of.Boot != here.Boot:
 		h.setStale(j, "the journal is of an earlier boot: nothing of the team is left")
 	case of.Same(here):
@@ -101,7 +101,8 @@ func (h *Host) Begin() error {
 		return h.unusable
 	}
 	if h.journal != nil && !h.journal.State.Ended {
-		if h.journal.Version < journal.Version { // a program of an older version must not cut off what is written from here on
+		// a program of an older version must not cut off what is written from here on
+		if h.journal.Version < journal.Version {
 			if err := h.journal.Compact(); err != nil {
 				return err
 			}
@@ -119,7 +120,8 @@ func (h *Host) Begin() error {
 	if err != nil {
 		return err
 	}
-	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS, Cookie: here.Cookie}}
+	begin := journal.State{Begin: &journal.BeginRecord{Team: h.o.Team, Boot: here.Boot, NetNS: here.NetNS,
+		Cookie: here.Cookie}}
 	for _, n := range list {
 		begin.Begin.Links = append(begin.Begin.Links, n.Index)
 	}
@@ -221,7 +223,8 @@ func newerProblem(name, path string, err error) *api.Problem {
 func elsewhereProblem(name, path string, of, here journal.Location) *api.Problem {
 	return &api.Problem{
 		Kind: api.Conflict, What: "use journal of " + name,
-		Why: path + ": the team is in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) + ", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
+		Why: path + ": the team is in another network namespace (inode " + strconv.FormatUint(of.NetNS, 10) +
+			", this one is " + strconv.FormatUint(here.NetNS, 10) + ")",
 		Fix: "run the command in that namespace, or give this one a state directory of its own with --state-dir",
 	}
 }
@@ -230,6 +233,7 @@ func damagedProblem(name, path, why string) *api.Problem {
 	return &api.Problem{
 		Kind: api.Failed, What: "use journal of " + name,
 		Why: path + " is damaged: " + why + "; adapter, addresses and journal are left as they are",
-		Fix: "move the addresses of " + name + " to a NIC by hand (ip address, ip route), then: ip link del " + name + "; and remove the file",
+		Fix: "move the addresses of " + name + " to a NIC by hand (ip address, ip route), then: ip link del " + name +
+			"; and remove the file",
 	}
 }

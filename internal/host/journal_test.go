@@ -18,12 +18,13 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// FuzzMember takes a record that has the right checksum: what it says of a member must not break what giving back does before it
-// asks the kernel.
+// FuzzMember takes a record that has the right checksum: what it says of a member must not break what giving back does
+// before it asks the kernel.
 func FuzzMember(f *testing.F) {
 	address := rtnl.NewAddress(netip.MustParsePrefix("10.9.0.1/24"), 3)
 	route := rtnl.NewDefaultRoute(netip.MustParseAddr("10.9.0.254"), 3)
-	b, err := json.Marshal(journal.Member{Identity: journal.Identity{Name: "eth1", Index: 3}, Up: true, Sysctls: map[string]string{disableIPv6: "0"},
+	b, err := json.Marshal(journal.Member{Identity: journal.Identity{Name: "eth1", Index: 3}, Up: true,
+		Sysctls:   map[string]string{disableIPv6: "0"},
 		Addresses: []rtnl.Object{address}, Routes: []rtnl.Object{route}})
 	must(f, err)
 	f.Add(b)
@@ -119,8 +120,8 @@ func TestOtherBoot(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestOtherNamespace refuses a journal of a network namespace that is to be seen, and leaves it there; one of a namespace that is
-// gone is put aside, also when this one has got its inode.
+// TestOtherNamespace refuses a journal of a network namespace that is to be seen, and leaves it there; one of a
+// namespace that is gone is put aside, also when this one has got its inode.
 func TestOtherNamespace(t *testing.T) {
 	labtest.Root(t)
 	run(t, "ip netns add other")
@@ -131,7 +132,10 @@ func TestOtherNamespace(t *testing.T) {
 		change func(*journal.BeginRecord)
 		lives  bool
 	}{
-		"lives":                       {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = other.Ino, journal.NetNSCookieAt("/run/netns/other") }, true},
+		"lives": {func(b *journal.BeginRecord) {
+			b.NetNS, b.Cookie = other.Ino,
+				journal.NetNSCookieAt("/run/netns/other")
+		}, true},
 		"lives, no cookie":            {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = other.Ino, 0 }, true},
 		"gone":                        {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = 1, b.Cookie+1 }, false},
 		"gone, no cookie":             {func(b *journal.BeginRecord) { b.NetNS, b.Cookie = 1, 0 }, false},

@@ -20,7 +20,8 @@ func noTCX(err error) bool {
 func kernelHas(t testing.TB, m tchook.Method) {
 	t.Helper()
 	const loopback = 1
-	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback, Attach: ebpf.AttachTCXIngress}); m == tchook.ByTCX && noTCX(err) {
+	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback,
+		Attach: ebpf.AttachTCXIngress}); m == tchook.ByTCX && noTCX(err) {
 		t.Skip("needs Linux 6.6 for tcx")
 	}
 }

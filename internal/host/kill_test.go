@@ -12,11 +12,11 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// victimVariable makes a copy of the test binary take the NICs over and kill itself at a point.
-const victimVariable = "HOST_TEST_VICTIM"
+// crashVariable makes a copy of the test binary take the NICs over and kill itself at a point.
+const crashVariable = "HOST_TEST_VICTIM"
 
-// victim is the life of such a copy: "DIR POINT [METHOD]". At point −1 it has its programs attached.
-func victim(spec string) {
+// crashProcess is the life of such a copy: "DIR POINT [METHOD]". At point −1 it has its programs attached.
+func crashProcess(spec string) {
 	var dir string
 	var n int
 	var m tchook.Method
@@ -50,17 +50,17 @@ func victim(spec string) {
 	os.Exit(3)
 }
 
-// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its descriptors
-// hold must go with it.
+// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its
+// descriptors hold must go with it.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	self, err := os.Executable()
 	must(t, err)
 	for n := 5; ; n += 19 {
 		c := exec.Command(self)
-		c.Env = append(os.Environ(), victimVariable+"="+w.dir+" "+strconv.Itoa(n))
+		c.Env = append(os.Environ(), crashVariable+"="+w.dir+" "+strconv.Itoa(n))
 		out, err := c.CombinedOutput()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && exit.ExitCode() == 3 {

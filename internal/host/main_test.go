@@ -8,8 +8,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(victimVariable); spec != "" {
-		victim(spec)
+	if spec := os.Getenv(crashVariable); spec != "" {
+		crashProcess(spec)
 	}
 	labtest.Main(m)
 }

@@ -121,7 +121,8 @@ func (h *Host) checkKeepsIPv6(a netlink.Link, mtu int) *api.Problem {
 	for _, o := range have {
 		if o.Family() == unix.AF_INET6 {
 			name := a.Attrs().Name
-			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name, rtnl.AddressPrefix(o)),
+			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and %s has %s", MinMTUIPv6, name,
+				rtnl.AddressPrefix(o)),
 				fmt.Sprintf("choose %d or more, or do without IPv6 first: sysctl -w net.ipv6.conf.%s.disable_ipv6=1",
 					MinMTUIPv6, name))
 		}

@@ -15,7 +15,8 @@ import (
 )
 
 func TestAutoMTU(t *testing.T) {
-	used, idle := []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")}, []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
+	used, idle := []netip.Prefix{netip.MustParsePrefix("10.9.0.1/24")},
+		[]netip.Prefix{netip.MustParsePrefix("fe80::1/64")}
 	for _, test := range []struct {
 		name string
 		nics []NIC
@@ -116,7 +117,8 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 		switch point {
 		case "set MTU of na to 4000":
 			run(t, "ip link set pna down")
-			time.AfterFunc(200*time.Millisecond, func() { back <- exec.Command("ip", "link", "set", "pna", "up").Run() })
+			time.AfterFunc(200*time.Millisecond,
+				func() { back <- exec.Command("ip", "link", "set", "pna", "up").Run() })
 		case "set MTU of nb to 4000":
 			if met = true; !h.probe.carrier(indexOf(t, h, "na")) {
 				t.Error("nb gets another MTU while na has no link")
@@ -224,15 +226,18 @@ func TestCheckMTU(t *testing.T) {
 			[]string{"the MTU of nb changes from 9000 to 1500, that of na"}},
 		{"link-local of a NIC in use", "ip addr add 10.9.0.1/24 dev na", with(configOf("na"), small), api.Usage,
 			[]string{"fe80:", "--mtu 1280", "disable_ipv6"}},
-		{"IPv6 of a NIC that nobody uses", "ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
+		{"IPv6 of a NIC that nobody uses",
+			"ip addr add 10.9.0.1/24 dev na; echo 1 >/proc/sys/net/ipv6/conf/na/disable_ipv6",
 			with(configOf("na", "nb"), small), 0, []string{"the MTU of na changes from 1500 to 1000: connections"}},
 		{"IPv6 given", "", with(configOf("na"), func(c *settings.Config) {
-			c.Address, c.Addresses, c.MTU = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")}, 1000
+			c.Address, c.Addresses, c.MTU = settings.AddressGiven, []netip.Prefix{netip.MustParsePrefix("fd09::7/64")},
+				1000
 		}), api.Usage, []string{"fd09::7/64"}},
 		{"one MAC", "ip link set nb address $(cat /sys/class/net/na/address)", configOf("na", "nb"), api.Conflict,
 			[]string{"na and nb have the same MAC", "ip link set nb address"}},
 		{"one MAC for all", "ip link set nb address $(cat /sys/class/net/na/address)",
-			with(configOf("na", "nb"), func(c *settings.Config) { c.Mode = modes.XOR }), 0, []string{"na and nb have the same MAC"}},
+			with(configOf("na", "nb"), func(c *settings.Config) { c.Mode = modes.XOR }), 0,
+			[]string{"na and nb have the same MAC"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			mac := strings.TrimSpace(run(t, "cat /sys/class/net/nb/address"))

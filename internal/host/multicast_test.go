@@ -103,7 +103,8 @@ func TestRxMode(t *testing.T) {
 	}
 	arrives("an address", addressed)
 	if ReportsGroupChanges() {
-		conn, err := net.ListenMulticastUDP("udp4", &net.Interface{Index: index, Name: teamName}, &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
+		conn, err := net.ListenMulticastUDP("udp4", &net.Interface{Index: index, Name: teamName},
+			&net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353})
 		labtest.Must(t, err)
 		defer conn.Close()
 		arrives("a group that a program has joined", joined)
@@ -115,11 +116,13 @@ func TestRxMode(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	labtest.Must(t, err)
 	defer unix.Close(fd)
-	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6, Address: [8]byte{1, 0x80, 0xc2, 0, 0, 0xe}}
+	mreq := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: 6,
+		Address: [8]byte{1, 0x80, 0xc2, 0, 0, 0xe}}
 	labtest.Must(t, unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &mreq))
 	await("a socket's group", func(rx spread.RxMode) bool { return slices.Contains(rx.Groups, 0x0180c200000e) })
 	labtest.Must(t, unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_DROP_MEMBERSHIP, &mreq))
-	await("the socket's group is left", func(rx spread.RxMode) bool { return !slices.Contains(rx.Groups, 0x0180c200000e) })
+	await("the socket's group is left",
+		func(rx spread.RxMode) bool { return !slices.Contains(rx.Groups, 0x0180c200000e) })
 
 	for _, flag := range []struct {
 		name string
@@ -134,7 +137,8 @@ func TestRxMode(t *testing.T) {
 		await(flag.name+" off", func(rx spread.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
 	}
 
-	run(t, "ip link add brq type bridge && ip link set brq up && ip link set nc master brq && ip link set "+teamName+" master brq")
+	run(t,
+		"ip link add brq type bridge && ip link set brq up && ip link set nc master brq && ip link set "+teamName+" master brq")
 	t.Cleanup(func() { run(t, "ip link del brq 2>/dev/null || :") })
 	await("a bridge", func(rx spread.RxMode) bool { return rx.Promiscuous && rx.AllMulti })
 	run(t, "ip link del brq")

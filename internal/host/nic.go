@@ -55,7 +55,8 @@ func (n NIC) Owner() string {
 
 // Identity returns how the NIC is recognised.
 func (n NIC) Identity() journal.Identity {
-	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver, Bus: n.Bus}
+	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver,
+		Bus: n.Bus}
 }
 
 // DUPLEX_HALF and DUPLEX_FULL of linux/ethtool.h.
@@ -255,10 +256,10 @@ func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
 
 // Find looks for a NIC that went away, and may be back with another ifindex or name.
 func (h *Host) Find(id journal.Identity) (NIC, error) {
-	return h.pickSame(id, journal.Identity.Same)
+	return h.findSame(id, journal.Identity.Same)
 }
 
-func (h *Host) pickSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
+func (h *Host) findSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -302,7 +303,8 @@ func (n NIC) inet6() rtnl.Object {
 func (n NIC) routerInfo() journal.RouterInfo {
 	o := n.inet6()
 	flags := o.Get32(rtnl.IFLAInet6Flags)
-	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0, MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
+	return journal.RouterInfo{Managed: flags&rtnl.IFRAManaged != 0, Other: flags&rtnl.IFRAOtherConf != 0,
+		MTU: o.Get32(rtnl.IFLAInet6RAMTU)}
 }
 
 // token returns the link's IPv6 token (ip token), if one is set.

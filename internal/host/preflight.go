@@ -22,9 +22,11 @@ type Owner struct {
 }
 
 // Check returns what prevents the team, or warnings. It only reads. owners has every link of other teams.
-func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
+func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string,
+	problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
-	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members, c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
+	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members,
+		c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
 		c.remoteRoot, c.uppersElsewhere, c.pppoe)
 	if problem != nil {
 		return nil, problem
@@ -35,7 +37,8 @@ func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Conse
 }
 
 // CheckAdd is Check for NICs that join a running team.
-func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (warnings []string, problem *api.Problem) {
+func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner,
+	consent Consent) (warnings []string, problem *api.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
@@ -49,14 +52,16 @@ func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]O
 		return nil, problem
 	}
 	if i := slices.IndexFunc(names, joined); i >= 0 {
-		return nil, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is already a member", Fix: "nicteam status " + cfg.Team}
+		return nil, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is already a member",
+			Fix: "nicteam status " + cfg.Team}
 	}
 	for _, n := range c.all {
 		if joined(n.Name) {
 			c.present = append(c.present, n)
 		}
 	}
-	if problem := c.run(capabilities, c.members, c.sameMACs, c.memberMTU, c.nexthopObjects, c.remoteRoot, c.pppoe); problem != nil {
+	if problem := c.run(capabilities, c.members, c.sameMACs, c.memberMTU, c.nexthopObjects, c.remoteRoot,
+		c.pppoe); problem != nil {
 		return nil, problem
 	}
 	c.readOnlySysctls()
@@ -78,7 +83,8 @@ func (c *preflight) run(steps ...func() *api.Problem) *api.Problem {
 func (c *preflight) readNICs() *api.Problem {
 	var err error
 	if c.all, err = c.h.NICs(); err != nil {
-		return &api.Problem{Kind: api.Failed, What: "read the NICs", Why: err.Error(), Fix: "run it on a Linux host with netlink", Err: err}
+		return &api.Problem{Kind: api.Failed, What: "read the NICs", Why: err.Error(),
+			Fix: "run it on a Linux host with netlink", Err: err}
 	}
 	return nil
 }
@@ -109,7 +115,8 @@ func (c *preflight) adapterName() *api.Problem {
 	if n := realName(c.all, name); n != name {
 		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 			Why: fmt.Sprintf("it is an altname of NIC %s", n),
-			Fix: fmt.Sprintf("choose another name, or remove the altname: ip link property del dev %s altname %s", n, name)}
+			Fix: fmt.Sprintf("choose another name, or remove the altname: ip link property del dev %s altname %s", n,
+				name)}
 	}
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
 	if i < 0 {
@@ -194,17 +201,23 @@ func (c *preflight) member(name string) (NIC, *api.Problem) {
 	case name == c.cfg.Team:
 		return refuse(api.Usage, "it is the adapter of the team", "choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case !n.Ethernet:
-		return refuse(api.Usage, fmt.Sprintf("it is not an Ethernet NIC (%s)", kindText(n)), "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is not an Ethernet NIC (%s)", kindText(n)),
+			"choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
-		return refuse(api.Usage, fmt.Sprintf("it is a %s itself", n.Kind), "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Usage, fmt.Sprintf("it is a %s itself", n.Kind),
+			"choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Team == name:
-		return refuse(api.Conflict, "it is the adapter of team "+name, "choose one of: "+strings.Join(c.freeNICs(), ", "))
+		return refuse(api.Conflict, "it is the adapter of team "+name,
+			"choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Dead:
-		return refuse(api.Conflict, fmt.Sprintf("it is a member of team %s, whose process died", other.Team), "nicteam restore "+other.Team)
+		return refuse(api.Conflict, fmt.Sprintf("it is a member of team %s, whose process died", other.Team),
+			"nicteam restore "+other.Team)
 	case owned:
-		return refuse(api.Conflict, "it is a member of team "+other.Team, fmt.Sprintf("nicteam remove %s %s", other.Team, name))
+		return refuse(api.Conflict, "it is a member of team "+other.Team,
+			fmt.Sprintf("nicteam remove %s %s", other.Team, name))
 	case n.Master != "":
-		return refuse(api.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()), fmt.Sprintf("ip link set %s nomaster", name))
+		return refuse(api.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()),
+			fmt.Sprintf("ip link set %s nomaster", name))
 	case len(n.Uppers) > 0:
 		return refuse(api.Conflict, fmt.Sprintf("%s on it would lose their traffic", joinNames(n.Uppers)),
 			fmt.Sprintf("remove them (ip link del %s) and create them on %s afterwards", n.Uppers[0], c.cfg.Team))
@@ -238,7 +251,8 @@ func (c *preflight) unknownNIC(name string) *api.Problem {
 func (c *preflight) freeNICs() []string {
 	var names []string
 	for _, n := range c.all {
-		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.owners[n.Name].Team == "" && n.Kind != "bridge" && n.Name != c.cfg.Team {
+		if n.Ethernet && !n.Loopback && n.Master == "" && len(n.Uppers) == 0 && c.owners[n.Name].Team == "" &&
+			n.Kind != "bridge" && n.Name != c.cfg.Team {
 			names = append(names, n.Name)
 		}
 	}
@@ -269,7 +283,8 @@ func (c *preflight) checkAddresses() *api.Problem {
 	if c.cfg.Address == settings.AddressGiven {
 		for _, p := range have {
 			if owner := c.linkWithAddress(p.Addr()); owner != "" {
-				return &api.Problem{Kind: api.Conflict, What: "address " + p.String(), Why: fmt.Sprintf("it is on %s of this host", owner),
+				return &api.Problem{Kind: api.Conflict, What: "address " + p.String(),
+					Why: fmt.Sprintf("it is on %s of this host", owner),
 					Fix: "choose another address, or remove it: ip addr del " + p.String() + " dev " + owner}
 			}
 		}
@@ -282,7 +297,8 @@ func (c *preflight) checkAddresses() *api.Problem {
 		return &api.Problem{Kind: api.Usage, What: "bad gateway " + g.String(), Why: why, Fix: fix}
 	}
 	if c.cfg.Address == settings.AddressNone {
-		return bad("the adapter gets no address, so it cannot reach a gateway", "leave --gateway out, or give --address CIDR")
+		return bad("the adapter gets no address, so it cannot reach a gateway",
+			"leave --gateway out, or give --address CIDR")
 	}
 	var nets []string
 	for _, p := range have {
@@ -313,8 +329,10 @@ func (c *preflight) nexthopObjects() *api.Problem {
 		for _, r := range rtnl.RoutesVia(all, n.Index) {
 			if id := r.Get32(rtnl.RTANexthopID); id != 0 {
 				return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-					Why: fmt.Sprintf("the %s uses it through nexthop object %d, which does not move", rtnl.RouteText(r), id),
-					Fix: fmt.Sprintf("replace the object by a plain route (ip nexthop show id %d), or choose other NICs", id)}
+					Why: fmt.Sprintf("the %s uses it through nexthop object %d, which does not move", rtnl.RouteText(r),
+						id),
+					Fix: fmt.Sprintf(
+						"replace the object by a plain route (ip nexthop show id %d), or choose other NICs", id)}
 			}
 		}
 	}

@@ -37,7 +37,8 @@ func capabilities() *api.Problem {
 	}
 	if !tchook.InitialUserNamespace() {
 		return &api.Problem{Kind: api.NotPermitted, What: "not permitted",
-			Why: "this process is root only in a user namespace (an unprivileged container), where packet sockets cannot get the buffers they need",
+			Why: "this process is root only in a user namespace (an unprivileged container), where packet sockets " +
+				"cannot get the buffers they need",
 			Fix: "run as root of the host, or in a container without a user namespace", Err: os.ErrPermission}
 	}
 	return nil
@@ -50,7 +51,8 @@ func (c *preflight) procReadable() *api.Problem {
 		return nil
 	}
 	return &api.Problem{Kind: api.NotPermitted, What: "/proc cannot be read", Why: err.Error(),
-		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and /proc/thread-self/ns/net", Err: err}
+		Fix: "mount it: mount -t proc proc /proc; in a container, let it see /proc/sys/kernel/random/boot_id and " +
+			"/proc/thread-self/ns/net", Err: err}
 }
 
 // canIsolate checks that a member can be isolated: by a BPF program, which is loaded as a test, or by nft.
@@ -63,9 +65,11 @@ func (c *preflight) canIsolate() *api.Problem {
 		return nil
 	}
 	problem := &api.Problem{Kind: api.Failed, What: "NICs cannot be isolated from the host's stack",
-		Why: fmt.Sprintf("this kernel refuses BPF programs (%v), and nft is not installed", errors.Unwrap(err)), Fix: "install nftables", Err: err}
+		Why: fmt.Sprintf("this kernel refuses BPF programs (%v), and nft is not installed", errors.Unwrap(err)),
+		Fix: "install nftables", Err: err}
 	if errors.Is(err, os.ErrPermission) {
-		problem.Kind, problem.Why = api.NotPermitted, "this process may not load BPF programs (no CAP_BPF), and nft is not installed"
+		problem.Kind, problem.Why = api.NotPermitted,
+			"this process may not load BPF programs (no CAP_BPF), and nft is not installed"
 		problem.Fix = "install nftables; or in a container: --cap-add BPF --cap-add PERFMON"
 	}
 	return problem
@@ -108,7 +112,9 @@ func (c *preflight) readOnlySysctls() {
 		}
 		if err := unwritable(n.Name, arpIgnore); err != nil {
 			why := errors.Unwrap(err)
-			c.warnf("/proc/sys cannot be written (%v), so arp_ignore stays: while the process of %s is dead, its NICs may answer ARP for its addresses", why, c.cfg.Team)
+			c.warnf(
+				"/proc/sys cannot be written (%v), so arp_ignore stays: while the process of %s is dead, its NICs "+
+					"may answer ARP for its addresses", why, c.cfg.Team)
 			return
 		}
 	}

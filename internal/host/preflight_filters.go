@@ -66,16 +66,19 @@ func (c *preflight) firewallRules() {
 			note(&begins, b)
 		}
 		if len(ends) > 0 {
-			c.addRisk(fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", n.Name, c.adapter, joinShown(ends)),
+			c.addRisk(fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", n.Name, c.adapter,
+				joinShown(ends)),
 				fmt.Sprintf("add the same rules for %s", c.adapter))
 		}
 		// If the NIC had no traffic, rules that match the adapter are intended.
 		if len(begins) > 0 && n.inUse() {
-			c.addRisk(fmt.Sprintf("firewall rules match traffic of %[2]s, but not of %[1]s: %[3]s", n.Name, c.adapter, joinShown(begins)),
+			c.addRisk(fmt.Sprintf("firewall rules match traffic of %[2]s, but not of %[1]s: %[3]s", n.Name, c.adapter,
+				joinShown(begins)),
 				fmt.Sprintf("exclude %s from them", c.adapter))
 		}
 		if only := nfnl.SetsWithout(sets, n.Name, adapter.Name); len(only) > 0 {
-			c.addRisk(fmt.Sprintf("firewall sets contain %s, but not %s: %s", n.Name, c.adapter, joinShown(only)), fmt.Sprintf("add %s to them", c.adapter))
+			c.addRisk(fmt.Sprintf("firewall sets contain %s, but not %s: %s", n.Name, c.adapter, joinShown(only)),
+				fmt.Sprintf("add %s to them", c.adapter))
 		}
 		if hooks := nft.HooksOn(n.Name); len(hooks) > 0 {
 			c.addRisk(fmt.Sprintf("nftables hooks on %s will not see the team's traffic: %s", n.Name, joinShown(hooks)),
@@ -98,25 +101,30 @@ const (
 )
 
 // shapers are qdiscs that depend on skb metadata or on classes.
-var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio", "red", "choke", "netem"}
+var shapers = []string{"htb", "hfsc", "cbq", "drr", "prio", "qfq", "ets", "sfq", "tbf", "cake", "taprio", "mqprio",
+	"red", "choke", "netem"}
 
 // tcFilters warns of programs, filters and qdiscs on the members.
 func (c *preflight) tcFilters() {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
 	for _, n := range c.nics {
-		if in := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
+		if in := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
 			c.addRisk(fmt.Sprintf("%[2]s on ingress of %[1]s will not see the team's traffic", n.Name, joinNames(in)),
 				fmt.Sprintf("attach it to %s afterwards", c.adapter))
 		}
-		if out := c.h.hooks.Foreign(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
-			c.warnf("%[2]s on egress of %[1]s still sees frames, but not the marks, priorities and sockets of packets from %[3]s", n.Name, joinNames(out), c.adapter)
+		if out := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
+			c.warnf(
+				"%[2]s on egress of %[1]s still sees frames, but not the marks, priorities and sockets of packets "+
+					"from %[3]s", n.Name, joinNames(out), c.adapter)
 		}
 		if kind := c.h.shaper(n); kind != "" {
-			c.warnf("qdisc %s of %s still works, but does not see the marks, priorities and sockets of packets from %s", kind, n.Name, c.adapter)
+			c.warnf("qdisc %s of %s still works, but does not see the marks, priorities and sockets of packets from %s",
+				kind, n.Name, c.adapter)
 		}
 		if xdp := n.raw.Nest(unix.IFLA_XDP); len(xdp.Get(iflaXDPAttached)) == 1 && xdp.Get(iflaXDPAttached)[0] != 0 {
-			c.warnf("an XDP program (id %d) on %s still sees every frame first: the team receives what it passes", xdp.Get32(iflaXDPProgram), n.Name)
+			c.warnf("an XDP program (id %d) on %s still sees every frame first: the team receives what it passes",
+				xdp.Get32(iflaXDPProgram), n.Name)
 		}
 	}
 }
@@ -144,7 +152,9 @@ func (c *preflight) ipsecPolicies() {
 	if !speaksXfrm() {
 		return
 	}
-	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) { return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC) })
+	list, err := rtnl.RetryDump(func() ([]netlink.XfrmPolicy, error) {
+		return c.h.rt.Handle.XfrmPolicyList(unix.AF_UNSPEC)
+	})
 	if err != nil {
 		c.warnf("IPsec policies cannot be read, so those of the NICs are not found: %v", err)
 		return

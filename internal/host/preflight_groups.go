@@ -11,10 +11,12 @@ import (
 
 // groupNames are groups that identify the program that joined them.
 var groupNames = map[string]string{
-	"224.0.0.2": "all routers", "224.0.0.5": "OSPF", "224.0.0.6": "OSPF", "224.0.0.9": "RIP", "224.0.0.10": "EIGRP", "224.0.0.13": "PIM",
+	"224.0.0.2": "all routers", "224.0.0.5": "OSPF", "224.0.0.6": "OSPF", "224.0.0.9": "RIP", "224.0.0.10": "EIGRP",
+	"224.0.0.13": "PIM",
 	"224.0.0.18": "VRRP", "224.0.0.102": "HSRP", "224.0.0.107": "PTP", "224.0.0.251": "mDNS", "224.0.0.252": "LLMNR",
 	"224.0.1.1": "NTP", "224.0.1.129": "PTP", "239.255.255.250": "SSDP", "239.255.255.253": "SLP",
-	"ff02::5": "OSPF", "ff02::6": "OSPF", "ff02::9": "RIP", "ff02::12": "VRRP", "ff02::d": "PIM", "ff02::fb": "mDNS", "ff02::1:2": "DHCPv6", "ff02::1:3": "LLMNR", "ff02::c": "SSDP", "ff02::101": "NTP",
+	"ff02::5": "OSPF", "ff02::6": "OSPF", "ff02::9": "RIP", "ff02::12": "VRRP", "ff02::d": "PIM", "ff02::fb": "mDNS",
+	"ff02::1:2": "DHCPv6", "ff02::1:3": "LLMNR", "ff02::c": "SSDP", "ff02::101": "NTP",
 }
 
 // multicastGroups names groups that programs have joined on members. They receive nothing until they join on the
@@ -37,7 +39,8 @@ func (c *preflight) multicastGroups() {
 			names = append(names, text)
 		}
 		if len(names) > 0 {
-			c.warnf("programs have joined multicast groups on %s and receive nothing until they join on %s: %s", n.Name, c.adapter, joinNames(names))
+			c.warnf("programs have joined multicast groups on %s and receive nothing until they join on %s: %s", n.Name,
+				c.adapter, joinNames(names))
 		}
 	}
 }
@@ -73,7 +76,8 @@ func (c *preflight) multicastRouters() {
 	}
 	for _, n := range c.nics {
 		if slices.Contains(routed, n.Name) {
-			c.warnf("a multicast router uses %s and will not see the team's traffic: configure it for %s", n.Name, c.adapter)
+			c.warnf("a multicast router uses %s and will not see the team's traffic: configure it for %s", n.Name,
+				c.adapter)
 		}
 	}
 }

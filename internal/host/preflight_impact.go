@@ -62,13 +62,15 @@ func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
 	if len(whys) == 0 {
 		return c.warnings, nil
 	}
-	return c.warnings, &api.Problem{Kind: api.Conflict, What: c.prefixed("rules and filters of the NICs would no longer apply"),
-		Why: strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or accept it with -y"}
+	return c.warnings, &api.Problem{Kind: api.Conflict,
+		What: c.prefixed("rules and filters of the NICs would no longer apply"),
+		Why:  strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or accept it with -y"}
 }
 
 // CheckImpact is the part of CheckAdd for which the team's process may lack rights: it may not see other users'
 // programs. Missing NICs are left to CheckAdd.
-func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string, problem *api.Problem) {
+func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string,
+	problem *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.run(c.readNICs); problem != nil {
 		return nil, problem
@@ -109,7 +111,8 @@ func (c *preflight) generalWarnings() {
 		c.warnf("%s", text)
 	}
 	if c.verb == "create" && c.cfg.Address == settings.AddressAuto && len(c.futureAddresses()) == 0 {
-		c.warnf("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s", c.cfg.Team)
+		c.warnf("none of the NICs has an address, so the adapter gets none; give it one with: ip addr add CIDR dev %s",
+			c.cfg.Team)
 	}
 }
 
@@ -123,7 +126,10 @@ func (c *preflight) unfitForMode() (out []string) {
 	differ := false
 	for _, n := range c.nics {
 		if n.WiFi {
-			out = append(out, fmt.Sprintf("%s is a Wi-Fi NIC: access points take no frames from other MACs, so unless %s has its MAC it is of use in mode elb only", n.Name, c.cfg.Team))
+			out = append(out,
+				fmt.Sprintf(
+					"%s is a Wi-Fi NIC: access points take no frames from other MACs, so unless %s has its MAC it "+
+						"is of use in mode elb only", n.Name, c.cfg.Team))
 		}
 		if n.SpeedBps > 0 {
 			speeds = append(speeds, fmt.Sprintf("%s %d Mbit/s", n.Name, n.SpeedBps/1_000_000))

@@ -84,7 +84,8 @@ func TestBoundPrograms(t *testing.T) {
 		{"raw by IPv6", bound(unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6), me + "raw"},
 		{"ping", bound(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP), me + "icmp"},
 		{"sends by it", sends(unix.AF_INET, unix.IPPROTO_IP, unix.IP_UNICAST_IF), me + "udp that sends by it"},
-		{"sends by it by IPv6", sends(unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF), me + "udp that sends by it"},
+		{"sends by it by IPv6", sends(unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_IF), me +
+			"udp that sends by it"},
 		{"all frames", packet(unix.ETH_P_ALL), me + "packet for all frames"},
 		{"an ethertype", packet(unix.ETH_P_IP), me + "packet ethertype 0x0800"},
 		{"IPv6", packet(unix.ETH_P_IPV6), me + "packet ethertype 0x86dd"},
@@ -105,10 +106,12 @@ func TestBoundPrograms(t *testing.T) {
 				}
 				return
 			}
-			if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], test.says) || !strings.Contains(warnings[0], " na") {
+			if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], test.says) ||
+				!strings.Contains(warnings[0], " na") {
 				t.Errorf("%v %q, want %q", p, warnings, test.says)
 			}
-			if warnings, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil || len(warnings) != 1 {
+			if warnings, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil ||
+				len(warnings) != 1 {
 				t.Errorf("to join: %v %q", p, warnings)
 			}
 		})
@@ -116,7 +119,8 @@ func TestBoundPrograms(t *testing.T) {
 	for name, ethertype := range map[string]uint16{"discovery": unix.ETH_P_PPP_DISC, "session": unix.ETH_P_PPP_SES} {
 		t.Run("PPPoE "+name, func(t *testing.T) {
 			packet(ethertype)(t, "na")
-			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "runs PPPoE") {
+			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict ||
+				!strings.Contains(p.Why, "runs PPPoE") {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -127,7 +131,9 @@ func TestBoundPrograms(t *testing.T) {
 // TestJoinedGroups names groups of programs and none of the kernel's own.
 func TestJoinedGroups(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; echo 1 >/proc/sys/net/ipv6/conf/na/forwarding; ip neigh add proxy fd09::77 dev na")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; echo 1 "+
+			">/proc/sys/net/ipv6/conf/na/forwarding; ip neigh add proxy fd09::77 dev na")
 	settled(t)
 	h := w.open(nil)
 	if warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk); p != nil || len(warnings) > 0 {
@@ -136,10 +142,12 @@ func TestJoinedGroups(t *testing.T) {
 	na, err := interfaceIndex("na")
 	must(t, err)
 	fd := socket(t, unix.AF_INET, unix.SOCK_DGRAM, 0)
-	must(t, unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreqn{Multiaddr: [4]byte{224, 0, 0, 251}, Ifindex: int32(na)}))
+	must(t, unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP,
+		&unix.IPMreqn{Multiaddr: [4]byte{224, 0, 0, 251}, Ifindex: int32(na)}))
 	six := socket(t, unix.AF_INET6, unix.SOCK_DGRAM, 0)
 	for _, g := range []string{"ff02::1:2", "ff02::1:ff12:3456"} {
-		must(t, unix.SetsockoptIPv6Mreq(six, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: netip.MustParseAddr(g).As16(), Interface: uint32(na)}))
+		must(t, unix.SetsockoptIPv6Mreq(six, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
+			&unix.IPv6Mreq{Multiaddr: netip.MustParseAddr(g).As16(), Interface: uint32(na)}))
 	}
 	warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk)
 	if p != nil || len(warnings) != 1 {
@@ -155,13 +163,15 @@ func TestJoinedGroups(t *testing.T) {
 func TestMPTCPEndpoints(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.7.0.1/24 dev nc; ip -6 addr add fd09::1/64 dev na nodad")
-	if out, err := exec.Command("ip", "mptcp", "endpoint", "add", "10.9.0.1", "dev", "na", "subflow").CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "mptcp", "endpoint", "add", "10.9.0.1", "dev", "na",
+		"subflow").CombinedOutput(); err != nil {
 		t.Skipf("no MPTCP: %s", out)
 	}
 	t.Cleanup(func() { exec.Command("ip", "mptcp", "endpoint", "flush").Run() })
 	run(t, "ip mptcp endpoint add fd09::1 dev na signal; ip mptcp endpoint add 10.7.0.1 dev nc subflow")
 	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, ConsentAsk)
-	if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "MPTCP") || !strings.Contains(warnings[0], "10.9.0.1 and fd09::1;") || strings.Contains(warnings[0], "10.7.0.1") {
+	if p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "MPTCP") ||
+		!strings.Contains(warnings[0], "10.9.0.1 and fd09::1;") || strings.Contains(warnings[0], "10.7.0.1") {
 		t.Errorf("%v %q", p, warnings)
 	}
 }
@@ -170,7 +180,8 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	policy := func(more string) string {
-		return "ip xfrm policy add dir out src 10.9.0.0/24 dst 10.8.0.0/24 " + more + " tmpl src 10.9.0.1 dst 10.9.0.2 proto esp mode tunnel"
+		return "ip xfrm policy add dir out src 10.9.0.0/24 dst 10.8.0.0/24 " + more +
+			" tmpl src 10.9.0.1 dst 10.9.0.2 proto esp mode tunnel"
 	}
 	if out, err := exec.Command("sh", "-ec", policy("")).CombinedOutput(); err != nil {
 		t.Skipf("this kernel does not do it: %s", out)
@@ -199,8 +210,10 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
-	for _, kind := range []string{"macvlan mode bridge", "macvtap mode bridge", "ipvlan mode l2", "ipvtap mode l2", "vlan id 7", "macsec",
-		"vxlan id 7 dstport 4789 group 239.1.1.1 dev na", "gre local 10.9.0.1 remote 10.9.0.2 dev na", "ipip local 10.9.0.1 remote 10.9.0.2 dev na"} {
+	for _, kind := range []string{"macvlan mode bridge", "macvtap mode bridge", "ipvlan mode l2", "ipvtap mode l2",
+		"vlan id 7", "macsec",
+		"vxlan id 7 dstport 4789 group 239.1.1.1 dev na", "gre local 10.9.0.1 remote 10.9.0.2 dev na",
+		"ipip local 10.9.0.1 remote 10.9.0.2 dev na"} {
 		for way, script := range map[string]string{
 			"moved":      "ip link add link na name up9 type %s; ip link set up9 netns elsewhere",
 			"made there": "ip link add link na netns elsewhere name up9 type %s",
@@ -217,7 +230,8 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 					run(t, "ip netns del elsewhere")
 					// The kernel takes a namespace down when it gets to it.
 					labtest.Eventually(t, "nothing is on na", func() bool {
-						return exec.Command("ip", "link", "add", "link", "na", "name", "up8", "type", "macvlan", "mode", "passthru").Run() == nil
+						return exec.Command("ip", "link", "add", "link", "na", "name", "up8", "type", "macvlan", "mode",
+							"passthru").Run() == nil
 					})
 					run(t, "ip link del up8")
 				}()
@@ -225,13 +239,16 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 					t.Skipf("this kernel does not do it: %s", out)
 				}
 				_, p := h.Check(configOf("nb", "na"), nil, ConsentGiven)
-				if p == nil || p.Kind != api.Conflict || !strings.Contains(p.What, "NIC na") || !strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
+				if p == nil || p.Kind != api.Conflict || !strings.Contains(p.What, "NIC na") ||
+					!strings.Contains(p.Why, "up9 (in namespace elsewhere)") {
 					t.Errorf("create: %+v", p)
 				}
-				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil || p.Kind != api.Conflict {
+				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil ||
+					p.Kind != api.Conflict {
 					t.Errorf("to join: %+v", p)
 				}
-				if what, err := h.Dependents("na"); err != nil || len(what) != 1 || !strings.Contains(what[0], "up9 (in namespace elsewhere)") {
+				if what, err := h.Dependents("na"); err != nil || len(what) != 1 ||
+					!strings.Contains(what[0], "up9 (in namespace elsewhere)") {
 					t.Errorf("na carries %q, %v", what, err)
 				}
 				if _, p := h.Check(configOf("nb"), nil, ConsentGiven); p != nil {
@@ -253,10 +270,12 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 			b, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
 			return b != "" && a != b
 		})
-		if out, err := exec.Command("sh", "-ec", fmt.Sprintf("ip link add link na netns %d name up9 type macvlan mode bridge", pid)).CombinedOutput(); err != nil {
+		if out, err := exec.Command("sh", "-ec",
+			fmt.Sprintf("ip link add link na netns %d name up9 type macvlan mode bridge", pid)).CombinedOutput(); err != nil {
 			t.Skipf("this kernel does not do it: %s", out)
 		}
-		if _, p := h.Check(configOf("na"), nil, ConsentGiven); p == nil || !strings.Contains(p.Why, fmt.Sprintf("up9 (in the namespace of sleep, pid %d)", pid)) {
+		if _, p := h.Check(configOf("na"), nil, ConsentGiven); p == nil ||
+			!strings.Contains(p.Why, fmt.Sprintf("up9 (in the namespace of sleep, pid %d)", pid)) {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -282,10 +301,12 @@ func FuzzProcLists(f *testing.F) {
 }
 
 func TestProcLists(t *testing.T) {
-	if got := pppoeDevices("Id       Address              Device\n0100     02:00:00:00:00:01     na\n"); len(got) != 1 || got[0] != "na" {
+	if got := pppoeDevices("Id       Address              Device\n0100     02:00:00:00:00:01     na\n"); len(
+		got) != 1 || got[0] != "na" {
 		t.Errorf("PPPoE on %q", got)
 	}
-	const vifs = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags Local    Remote\n 0 na             0       0         0       0 00000 0109000A 00000000\n"
+	const vifs = "Interface      BytesIn  PktsIn  BytesOut PktsOut Flags Local    Remote\n 0 na             0       " +
+		"0         0       0 00000 0109000A 00000000\n"
 	if got := parseVIFs(vifs); len(got) != 1 || got[0] != "na" {
 		t.Errorf("multicast routes by %q", got)
 	}

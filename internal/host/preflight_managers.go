@@ -14,7 +14,8 @@ import (
 var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
 
 // leaseHolders are all programs that renew leases.
-var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"}, leaseClients...)
+var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"},
+	leaseClients...)
 
 // networkManagers warns of programs in this namespace that configure NICs and may undo what the team moves.
 func (c *preflight) networkManagers() {
@@ -30,21 +31,25 @@ func (c *preflight) networkManagers() {
 		case name == "systemd-network":
 			c.warnf("systemd-networkd may configure %s again: set Unmanaged=yes for them", names)
 		case name == "dhcpcd":
-			c.warnf("dhcpcd may configure %s again: add \"denyinterfaces %s\" to dhcpcd.conf", names, strings.Join(nics, " "))
+			c.warnf("dhcpcd may configure %s again: add \"denyinterfaces %s\" to dhcpcd.conf", names,
+				strings.Join(nics, " "))
 		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
 			c.warnf("%s may configure %s again: exclude them there", name, names)
 		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
 			if !p.serves(c.nics, c.all) {
 				continue
 			}
-			c.warnf("%s renews the lease of %s there, not on %s: run it for %s instead", name, names, c.adapter, c.adapter)
+			c.warnf("%s renews the lease of %s there, not on %s: run it for %s instead", name, names, c.adapter,
+				c.adapter)
 		default:
 			continue
 		}
 		renewed = true
 	}
 	if leased := c.leasedNICs(); !renewed && len(leased) > 0 {
-		c.warnf("an address of %s is a DHCP lease: it moves to %s with its remaining lifetime, and no DHCP client renews it", joinNames(leased), c.adapter)
+		c.warnf(
+			"an address of %s is a DHCP lease: it moves to %s with its remaining lifetime, and no DHCP client "+
+				"renews it", joinNames(leased), c.adapter)
 	}
 }
 
@@ -110,7 +115,8 @@ func (c *preflight) leasedNICs() (nics []string) {
 		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
 			_, valid := rtnl.Lifetimes(a)
 			return a.Family() == unix.AF_INET && valid != rtnl.Forever
-		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index), func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
+		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index),
+			func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
 			nics = append(nics, n.Name)
 		}
 	}

@@ -46,12 +46,16 @@ func (c *preflight) mptcpEndpoints() {
 	for _, n := range c.nics {
 		var on []string
 		for _, b := range bodies {
-			if e, ok := parseMPTCP(b); ok && (e.index == n.Index || slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Addr() == e.addr }) && e.index != 0) {
+			if e, ok := parseMPTCP(b); ok &&
+				(e.index == n.Index || slices.ContainsFunc(n.Addresses,
+					func(p netip.Prefix) bool { return p.Addr() == e.addr }) && e.index != 0) {
 				on = append(on, e.addr.String())
 			}
 		}
 		if len(on) > 0 {
-			c.warnf("MPTCP endpoints are bound to %s and open no subflows while it is a member: %s; move them: ip mptcp endpoint delete, and add with dev %s", n.Name, joinNames(on), c.adapter)
+			c.warnf(
+				"MPTCP endpoints are bound to %s and open no subflows while it is a member: %s; move them: ip mptcp "+
+					"endpoint delete, and add with dev %s", n.Name, joinNames(on), c.adapter)
 		}
 	}
 }

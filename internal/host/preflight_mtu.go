@@ -49,7 +49,8 @@ func (c *preflight) mtuOfAll() *api.Problem {
 		}
 		p := &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
 			Why: fmt.Sprintf("%s has it, and %s takes %d to %d", c.nicsOf(mtu), n.Name, n.MinMTU, n.MaxMTU),
-			Fix: fmt.Sprintf("leave %s out, or use a smaller MTU, which stalls connections with larger frames: --mtu %d",
+			Fix: fmt.Sprintf(
+				"leave %s out, or use a smaller MTU, which stalls connections with larger frames: --mtu %d",
 				n.Name, n.MaxMTU)}
 		if c.mtuForIPv6(n.MaxMTU) != nil {
 			p.Fix = fmt.Sprintf("leave %s out: IPv6, which the adapter gets, needs at least %d", n.Name, MinMTUIPv6)
@@ -98,7 +99,8 @@ func (c *preflight) givenMTU() *api.Problem {
 	}
 	for _, n := range c.nics {
 		if n.inUse() && n.MTU > mtu {
-			c.warnf("the MTU of %s changes from %d to %d: connections whose peers send larger frames stall", n.Name, n.MTU, mtu)
+			c.warnf("the MTU of %s changes from %d to %d: connections whose peers send larger frames stall", n.Name,
+				n.MTU, mtu)
 		}
 	}
 	return nil
@@ -120,7 +122,8 @@ func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 	for _, p := range have {
 		if p.Addr().Is6() {
 			return badMTU(mtu, fmt.Sprintf("IPv6 needs at least %d, and the adapter gets %s", MinMTUIPv6, p),
-				fmt.Sprintf("--mtu %d; or do without IPv6 first: sysctl -w net.ipv6.conf.NIC.disable_ipv6=1", MinMTUIPv6))
+				fmt.Sprintf("--mtu %d; or do without IPv6 first: sysctl -w net.ipv6.conf.NIC.disable_ipv6=1",
+					MinMTUIPv6))
 		}
 	}
 	return nil
@@ -138,7 +141,8 @@ func (c *preflight) memberMTU() *api.Problem {
 		if !n.takesMTU(a.MTU) {
 			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
 				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
-				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which stalls connections with larger frames", c.cfg.Team, n.MaxMTU)}
+				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which stalls connections with larger frames", c.cfg.Team,
+					n.MaxMTU)}
 		}
 		if n.MTU != a.MTU {
 			c.warnings = append(c.warnings, mtuChange(n, a.MTU, a.Name))
@@ -164,10 +168,13 @@ func (c *preflight) sameMACs() *api.Problem {
 	by := map[frame.MAC]string{}
 	for _, n := range slices.Concat(c.present, c.nics) {
 		if name, ok := by[n.MAC]; ok && name != n.Name && !own {
-			c.warnf("%s and %s have the same MAC, %v: outside the team they draw each other's traffic", name, n.Name, n.MAC)
+			c.warnf("%s and %s have the same MAC, %v: outside the team they draw each other's traffic", name, n.Name,
+				n.MAC)
 		} else if ok && name != n.Name {
-			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("%s and %s have the same MAC, %v", name, n.Name, n.MAC),
-				Why: fmt.Sprintf("in mode %v each NIC sends with its own MAC, and a switch forwards a MAC to one port only",
+			return &api.Problem{Kind: api.Conflict,
+				What: fmt.Sprintf("%s and %s have the same MAC, %v", name, n.Name, n.MAC),
+				Why: fmt.Sprintf(
+					"in mode %v each NIC sends with its own MAC, and a switch forwards a MAC to one port only",
 					c.cfg.Mode),
 				Fix: fmt.Sprintf("change one (ip link set %s address MAC), or choose a mode with one MAC for all: "+
 					"--mode active-backup", n.Name)}

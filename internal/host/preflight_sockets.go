@@ -144,7 +144,8 @@ func parsePacketDiag(b []byte) (boundSocket, bool) {
 	if err != nil {
 		return boundSocket{}, false
 	}
-	s := boundSocket{kind: "packet", index: int(info.Get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]), proto: binary.NativeEndian.Uint16(b[2:])}
+	s := boundSocket{kind: "packet", index: int(info.Get32(packetDiagInfo)), inode: binary.NativeEndian.Uint32(b[4:]),
+		proto: binary.NativeEndian.Uint16(b[2:])}
 	switch s.proto {
 	case 0:
 		s.what = "that only sends"
@@ -222,7 +223,8 @@ func socketsByDescriptor() (list []boundSocket) {
 		add := func(index int, what string) {
 			list = append(list, boundSocket{kind: kinds[inode], index: index, inode: inode, what: what})
 		}
-		if name, err := unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err == nil && name != "" && kinds[inode] != "udp" {
+		if name, err := unix.GetsockoptString(s, unix.SOL_SOCKET, unix.SO_BINDTODEVICE); err == nil && name != "" &&
+			kinds[inode] != "udp" {
 			if i, err := net.InterfaceByName(name); err == nil {
 				add(i.Index, "")
 			}
@@ -303,10 +305,13 @@ func (c *preflight) boundSockets() {
 			}
 		}
 		if len(ip) > 0 {
-			c.warnf("programs have sockets bound to %s (SO_BINDTODEVICE, IP_UNICAST_IF), which are cut off while it is a member: %s; bind them to %s", n.Name, joinShown(ip), c.adapter)
+			c.warnf(
+				"programs have sockets bound to %s (SO_BINDTODEVICE, IP_UNICAST_IF), which are cut off while it is "+
+					"a member: %s; bind them to %s", n.Name, joinShown(ip), c.adapter)
 		}
 		if len(packet) > 0 {
-			c.warnf("programs have packet sockets on %s, which see only part of its frames: %s; use %s instead", n.Name, joinShown(packet), c.adapter)
+			c.warnf("programs have packet sockets on %s, which see only part of its frames: %s; use %s instead", n.Name,
+				joinShown(packet), c.adapter)
 		}
 	}
 }

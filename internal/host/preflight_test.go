@@ -57,16 +57,28 @@ func TestCheckRefuses(t *testing.T) {
 		{"in a bridge", configOf("pnc"), nil, api.Conflict, "pnc", "bridge br9", "nomaster"},
 		{"a bridge", configOf("br9"), nil, api.Usage, "br9", "bridge", "na"},
 		{"macvlan on it", configOf("nc"), nil, api.Conflict, "nc", "mv9", "ip link del mv9"},
-		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, api.Conflict, "na", "team7", "nicteam remove team7 na"},
-		{"nexthop object", configOf("nh9"), nil, api.Conflict, "nh9", "10.66.0.0/16 uses it through nexthop object 77", "ip nexthop"},
-		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, api.Usage, "bad name", "16 bytes", "15"},
-		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, api.Usage, "bad name", "'/'", "team0"},
-		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, api.Conflict, "nb is taken", "veth", "ip link del nb"},
-		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, api.NotFound, "teamX", "", ""},
-		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, api.Usage, "MTU 60", "68", "--mtu"},
-		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, api.Usage, "MTU 1000", "fd09::1/64", "1280"},
-		{"gateway elsewhere", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil, api.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
-		{"gateway is own", with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil, api.Usage, "gateway", "own address", "router"},
+		{"other team", configOf("na"), map[string]Owner{"na": {Team: "team7"}}, api.Conflict, "na", "team7",
+			"nicteam remove team7 na"},
+		{"nexthop object", configOf("nh9"), nil, api.Conflict, "nh9", "10.66.0.0/16 uses it through nexthop object 77",
+			"ip nexthop"},
+		{"long name", with(configOf("na"), func(c *settings.Config) { c.Team = "abcdefghijklmnop" }), nil, api.Usage,
+			"bad name", "16 bytes", "15"},
+		{"bad name", with(configOf("na"), func(c *settings.Config) { c.Team = "a/b" }), nil, api.Usage, "bad name",
+			"'/'", "team0"},
+		{"name taken", with(configOf("na"), func(c *settings.Config) { c.Team = "nb" }), nil, api.Conflict,
+			"nb is taken", "veth", "ip link del nb"},
+		{"itself", with(configOf("na", "teamX"), func(c *settings.Config) { c.Team = "teamX" }), nil, api.NotFound,
+			"teamX", "", ""},
+		{"small MTU", with(configOf("na"), func(c *settings.Config) { c.MTU = 60 }), nil, api.Usage, "MTU 60", "68",
+			"--mtu"},
+		{"MTU below IPv6", with(configOf("nb"), func(c *settings.Config) { c.MTU = 1000 }), nil, api.Usage, "MTU 1000",
+			"fd09::1/64", "1280"},
+		{"gateway elsewhere",
+			with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.8.0.1") }), nil,
+			api.Usage, "gateway 10.8.0.1", "10.9.0.0/24", "subnet"},
+		{"gateway is own",
+			with(configOf("na"), func(c *settings.Config) { c.Gateway = netip.MustParseAddr("10.9.0.1") }), nil,
+			api.Usage, "gateway", "own address", "router"},
 		{"gateway without address", with(configOf("na"), func(c *settings.Config) {
 			c.Address, c.Gateway = settings.AddressNone, netip.MustParseAddr("10.9.0.254")
 		}), nil, api.Usage, "gateway", "no address", "--address"},
@@ -81,8 +93,10 @@ func TestCheckRefuses(t *testing.T) {
 			if p == nil {
 				t.Fatal("no problem")
 			}
-			if p.Kind != test.kind || !strings.Contains(p.What, test.what) || !strings.Contains(p.Why, test.why) || !strings.Contains(p.Fix, test.fix) {
-				t.Errorf("kind %d\nerror: %s\nwhy:   %s\nfix:   %s\nwant kind %d, %q, %q, %q", p.Kind, p.What, p.Why, p.Fix, test.kind, test.what, test.why, test.fix)
+			if p.Kind != test.kind || !strings.Contains(p.What, test.what) || !strings.Contains(p.Why, test.why) ||
+				!strings.Contains(p.Fix, test.fix) {
+				t.Errorf("kind %d\nerror: %s\nwhy:   %s\nfix:   %s\nwant kind %d, %q, %q, %q", p.Kind, p.What, p.Why,
+					p.Fix, test.kind, test.what, test.why, test.fix)
 			}
 			if p.Why == "" || p.Fix == "" {
 				t.Errorf("not three lines: %+v", p)
@@ -101,12 +115,15 @@ func TestCheckAccepts(t *testing.T) {
 	}
 	c := configOf("na")
 	c.Gateway, c.MTU = netip.MustParseAddr("10.9.0.254"), 1280
-	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 || !strings.Contains(warnings[1], "only one NIC") {
+	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 ||
+		!strings.Contains(warnings[1], "only one NIC") {
 		t.Errorf("one NIC: %v, %q", p, warnings)
 	}
 	labtest.Tool(t, "nft", "nftables")
-	run(t, `nft add table inet f; nft 'add chain inet f in { type filter hook input priority 0; }'; nft 'add rule inet f in iifname "nb" drop'`)
-	if warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven); p != nil || len(warnings) != 1 || !strings.Contains(warnings[0], `iifname "nb" drop`) {
+	run(t,
+		`nft add table inet f; nft 'add chain inet f in { type filter hook input priority 0; }'; nft 'add rule inet f in iifname "nb" drop'`)
+	if warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven); p != nil || len(warnings) != 1 ||
+		!strings.Contains(warnings[0], `iifname "nb" drop`) {
 		t.Errorf("firewall rule: %v, %q", p, warnings)
 	}
 }
@@ -116,10 +133,12 @@ func TestCheckAdd(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	c := configOf("na")
-	if _, p := h.CheckAdd(c, []string{"na"}, nil, ConsentAsk); p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, "already") {
+	if _, p := h.CheckAdd(c, []string{"na"}, nil, ConsentAsk); p == nil || p.Kind != api.Conflict ||
+		!strings.Contains(p.Why, "already") {
 		t.Errorf("a member: %+v", p)
 	}
-	if _, p := h.CheckAdd(c, []string{"nx"}, nil, ConsentAsk); p == nil || p.Kind != api.NotFound || !strings.HasPrefix(p.What, "add to team0: ") {
+	if _, p := h.CheckAdd(c, []string{"nx"}, nil, ConsentAsk); p == nil || p.Kind != api.NotFound ||
+		!strings.HasPrefix(p.What, "add to team0: ") {
 		t.Errorf("unknown: %+v", p)
 	}
 	if warnings, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(warnings) != 0 {
@@ -149,15 +168,19 @@ func TestIdentity(t *testing.T) {
 		a, b journal.Identity
 		want bool
 	}{
-		{"replugged, renamed", real, with(real, func(i *journal.Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }), true},
+		{"replugged, renamed", real, with(real, func(i *journal.Identity) { i.Index, i.Name, i.MAC = 9, "eth7", 5 }),
+			true},
 		{"another card in the slot", real, with(real, func(i *journal.Identity) { i.PermanentMAC = 9 }), false},
 		{"another slot", real, with(real, func(i *journal.Identity) { i.Bus = "0000:04:00.0" }), false},
 		{"virtual with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.MAC = 9 }), true},
-		{"virtual renamed and with another MAC", virtual, with(virtual, func(i *journal.Identity) { i.Name, i.MAC = "v2", 9 }), false},
+		{"virtual renamed and with another MAC", virtual,
+			with(virtual, func(i *journal.Identity) { i.Name, i.MAC = "v2", 9 }), false},
 		{"virtual renamed", virtual, with(virtual, func(i *journal.Identity) { i.Name = "v2" }), true},
 		{"virtual made anew with its MAC", virtual, with(virtual, func(i *journal.Identity) { i.Index = 9 }), true},
-		{"virtual made anew", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.MAC = 9, frame.MAC(7) }), false},
-		{"virtual of one MAC elsewhere", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.Name = 9, "v9" }), false},
+		{"virtual made anew", virtual, with(virtual, func(i *journal.Identity) { i.Index, i.MAC = 9, frame.MAC(7) }),
+			false},
+		{"virtual of one MAC elsewhere", virtual,
+			with(virtual, func(i *journal.Identity) { i.Index, i.Name = 9, "v9" }), false},
 	} {
 		if got := test.a.Same(test.b); got != test.want {
 			t.Errorf("%s: %v", test.name, got)

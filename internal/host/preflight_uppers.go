@@ -121,7 +121,9 @@ func (c *preflight) uppersElsewhere() *api.Problem {
 		if len(on) > 0 {
 			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
 				Why: fmt.Sprintf("%s on it would lose their traffic, and cannot be moved", joinNames(on)),
-				Fix: fmt.Sprintf("remove what they belong to (a container network: docker network rm) and create it on %s afterwards", c.adapter)}
+				Fix: fmt.Sprintf(
+					"remove what they belong to (a container network: docker network rm) and create it on %s "+
+						"afterwards", c.adapter)}
 		}
 	}
 	return nil

@@ -40,7 +40,8 @@ func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 	from := func(router netip.Addr) *frame.RouterAdvert {
 		if by[router] == nil {
 			order = append(order, router)
-			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.info.Managed, Other: l.info.Other, MTU: l.info.MTU}
+			by[router] = &frame.RouterAdvert{From: router, MAC: macs[router], Managed: l.info.Managed,
+				Other: l.info.Other, MTU: l.info.MTU}
 		}
 		return by[router]
 	}
@@ -63,10 +64,12 @@ func raFrames(l raState, macs map[netip.Addr]frame.MAC) [][]byte {
 		case rtnl.RouteBits(r) == 0 && rtnl.Gateway(r).IsValid():
 		case rtnl.Gateway(r).IsValid():
 			a := from(rtnl.Gateway(r))
-			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r), Preference: rtnl.RouterPreference(r), Lifetime: left})
+			a.Routes = append(a.Routes, frame.AdvertisedRoute{Prefix: rtnl.Destination(r),
+				Preference: rtnl.RouterPreference(r), Lifetime: left})
 		default:
 			a := anybody()
-			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true, Valid: left, Preferred: left})
+			a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: rtnl.Destination(r), OnLink: true,
+				Valid: left, Preferred: left})
 		}
 	}
 	for _, o := range l.addresses {
@@ -183,9 +186,11 @@ func (h *Host) missingRAState(to NIC, l raState) (raState, error) {
 	}
 	mine := rtnl.RoutesVia(all, to.Index)
 	return raState{
-		routes:    slices.DeleteFunc(slices.Clone(l.routes), func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
-		addresses: slices.DeleteFunc(slices.Clone(l.addresses), func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
-		info:      l.info,
+		routes: slices.DeleteFunc(slices.Clone(l.routes),
+			func(r rtnl.Object) bool { return rtnl.HasAdvertised(mine, r) }),
+		addresses: slices.DeleteFunc(slices.Clone(l.addresses),
+			func(a rtnl.Object) bool { return rtnl.HasAddress(have, a) }),
+		info: l.info,
 	}, nil
 }
 

@@ -26,10 +26,12 @@ func newRouter(t *testing.T, n int, prefix string) *router {
 	i, err := newInjector()
 	must(t, err)
 	t.Cleanup(i.close)
-	a := frame.RouterAdvert{From: netip.MustParseAddr(fmt.Sprintf("fe80::%d", 100+n)), MAC: 0x020000000100 + frame.MAC(n), Lifetime: 1800, HopLimit: 64}
+	a := frame.RouterAdvert{From: netip.MustParseAddr(fmt.Sprintf("fe80::%d", 100+n)), MAC: 0x020000000100 +
+		frame.MAC(n), Lifetime: 1800, HopLimit: 64}
 	if prefix != "" {
 		p := netip.MustParsePrefix(prefix)
-		a.Prefixes = []frame.AdvertisedPrefix{{Prefix: p, OnLink: true, Valid: 600, Preferred: 500}, {Prefix: p, Autonomous: true, Valid: 600, Preferred: 500}}
+		a.Prefixes = []frame.AdvertisedPrefix{{Prefix: p, OnLink: true, Valid: 600, Preferred: 500},
+			{Prefix: p, Autonomous: true, Valid: 600, Preferred: 500}}
 	}
 	return &router{t, i, a}
 }
@@ -53,22 +55,24 @@ func learned(t *testing.T, nic string) []string {
 	must(t, err)
 	list := []string{}
 	for _, r := range rtnl.RoutesVia(all, index) {
-		list = append(list, fmt.Sprint(rtnl.Destination(r), " ", rtnl.Gateway(r), " proto ", rtnl.RouteProtocol(r), " pref ", rtnl.RouterPreference(r), " hops ", rtnl.HopLimit(r),
+		list = append(list, fmt.Sprint(rtnl.Destination(r), " ", rtnl.Gateway(r), " proto ", rtnl.RouteProtocol(r),
+			" pref ", rtnl.RouterPreference(r), " hops ", rtnl.HopLimit(r),
 			" ends ", rtnl.RouteLifetime(r) != rtnl.Forever))
 	}
 	slices.Sort(list)
 	return list
 }
 
-// TestAdvertisedRoutes takes a NIC over whose kernel learned from two routers: the adapter's kernel has learned the same, and
-// the NIC's again when it is given back, with lifetimes and all.
+// TestAdvertisedRoutes takes a NIC over whose kernel learned from two routers: the adapter's kernel has learned the
+// same, and the NIC's again when it is given back, with lifetimes and all.
 func TestAdvertisedRoutes(t *testing.T) {
 	w := newWorld(t)
 	run(t, `for n in nb nc; do echo 0 >/proc/sys/net/ipv6/conf/$n/accept_ra; done
 		echo 64 >/proc/sys/net/ipv6/conf/na/accept_ra_rt_info_max_plen`)
 	one, two := newRouter(t, 1, "fd0a::/64"), newRouter(t, 2, "fd0b::/64")
 	one.a.Preference, one.a.Managed, one.a.MTU = frame.RouterHigh, true, 1400
-	two.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterLow, Lifetime: 900}}
+	two.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterLow,
+		Lifetime: 900}}
 	one.advertise("na")
 	two.advertise("na")
 	run(t, "ip addr add fd0d::1/64 dev na nodad")
@@ -92,7 +96,8 @@ func TestAdvertisedRoutes(t *testing.T) {
 	}
 }
 
-// TestRouterSpeaksOn has routers change their minds while the adapter has what they said, and when the NIC has it again.
+// TestRouterSpeaksOn has routers change their minds while the adapter has what they said, and when the NIC has it
+// again.
 func TestRouterSpeaksOn(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra")
@@ -119,9 +124,12 @@ func TestRouterSpeaksOn(t *testing.T) {
 	for i := range one.a.Prefixes {
 		one.a.Prefixes[i].Valid, one.a.Prefixes[i].Preferred = 9050, 8050
 	}
-	one.a.Prefixes = append(one.a.Prefixes, frame.AdvertisedPrefix{Prefix: netip.MustParsePrefix("fd0e::/64"), OnLink: true, Autonomous: true, Valid: 7000, Preferred: 6000})
+	one.a.Prefixes = append(one.a.Prefixes,
+		frame.AdvertisedPrefix{Prefix: netip.MustParsePrefix("fd0e::/64"), OnLink: true, Autonomous: true, Valid: 7000,
+			Preferred: 6000})
 	one.advertise(teamName)
-	for _, line := range []string{"valid_lft 90xx preferred_lft 80xx", "expires 30xx", "fd0a::/64 proto kernel metric 256 expires 90xx", "fd0e::/64 proto kernel"} {
+	for _, line := range []string{"valid_lft 90xx preferred_lft 80xx", "expires 30xx",
+		"fd0a::/64 proto kernel metric 256 expires 90xx", "fd0e::/64 proto kernel"} {
 		has("after the first router's next advertisement", teamName, line, true)
 	}
 	must(t, finish(w, h))
@@ -135,7 +143,8 @@ func TestRouterSpeaksOn(t *testing.T) {
 	has("after the last goodbye", "na", "fd0a::/64 proto", false)
 }
 
-// TestLyingRouter takes over a NIC whose kernel believed what no router should say. It is carried as it is, and nothing else breaks.
+// TestLyingRouter takes over a NIC whose kernel believed what no router should say. It is carried as it is, and nothing
+// else breaks.
 func TestLyingRouter(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -145,13 +154,15 @@ func TestLyingRouter(t *testing.T) {
 		{"no router, a prefix", func(a *frame.RouterAdvert) { a.Lifetime = 0 }, 1},
 		{"no router, nothing", func(a *frame.RouterAdvert) { a.Lifetime, a.Prefixes = 0, nil }, 0},
 		{"everything is on the link", func(a *frame.RouterAdvert) {
-			a.Prefixes = []frame.AdvertisedPrefix{{Prefix: netip.MustParsePrefix("::/0"), OnLink: true, Valid: 600, Preferred: 500}}
+			a.Prefixes = []frame.AdvertisedPrefix{{Prefix: netip.MustParsePrefix("::/0"), OnLink: true, Valid: 600,
+				Preferred: 500}}
 		}, 2},
 		{"256 prefixes", func(a *frame.RouterAdvert) {
 			a.Prefixes = nil
 			for i := range 256 {
 				p := netip.MustParsePrefix(fmt.Sprintf("fd0a:%x::/64", i))
-				a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: p, OnLink: true, Autonomous: true, Valid: 600, Preferred: 500})
+				a.Prefixes = append(a.Prefixes, frame.AdvertisedPrefix{Prefix: p, OnLink: true, Autonomous: true,
+					Valid: 600, Preferred: 500})
 			}
 		}, 257},
 		{"for ever", func(a *frame.RouterAdvert) {
@@ -196,13 +207,16 @@ func TestLyingRouter(t *testing.T) {
 	}
 }
 
-// TestNoAdvertisements gives a link what its kernel does not take from an advertisement: the kernel holds the routes for learned
-// all the same, and refreshes them once it does.
+// TestNoAdvertisements gives a link what its kernel does not take from an advertisement: the kernel holds the routes
+// for learned all the same, and refreshes them once it does.
 func TestNoAdvertisements(t *testing.T) {
 	w := newWorld(t)
-	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra; ip addr add fd09::1/64 dev na nodad; echo 64 >/proc/sys/net/ipv6/conf/na/accept_ra_rt_info_max_plen")
+	run(t,
+		"echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra; ip addr add fd09::1/64 dev na nodad; echo 64 "+
+			">/proc/sys/net/ipv6/conf/na/accept_ra_rt_info_max_plen")
 	r := newRouter(t, 1, "fd0a::/64")
-	r.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterHigh, Lifetime: 900}}
+	r.a.Routes = []frame.AdvertisedRoute{{Prefix: netip.MustParsePrefix("fd0c::/48"), Preference: frame.RouterHigh,
+		Lifetime: 900}}
 	r.advertise("na")
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/na/accept_ra")
 	settled(t)
@@ -223,7 +237,8 @@ func TestNoAdvertisements(t *testing.T) {
 	}
 }
 
-// TestRoutesOfADeadLender ends a team whose lender has no link any more: the NIC that has one learns what the adapter knows.
+// TestRoutesOfADeadLender ends a team whose lender has no link any more: the NIC that has one learns what the adapter
+// knows.
 func TestRoutesOfADeadLender(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
@@ -234,7 +249,8 @@ func TestRoutesOfADeadLender(t *testing.T) {
 	must(t, takeover(w, h))
 	run(t, "ip link set pna down; echo 1 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
 	must(t, finish(w, h))
-	if got := run(t, "ip -6 route show default"); !strings.Contains(got, "via fe80::101 dev nb proto ra") || strings.Contains(got, "dev na") {
+	if got := run(t, "ip -6 route show default"); !strings.Contains(got, "via fe80::101 dev nb proto ra") ||
+		strings.Contains(got, "dev na") {
 		t.Errorf("the default route is %q", got)
 	}
 	if got := run(t, "ip -6 addr show dev nb"); !strings.Contains(got, "fd0a::") {

@@ -11,7 +11,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// tapNIC is a TAP whose carrier the test sets: like a real NIC, and unlike veth, its events are held back by the kernel.
+// tapNIC is a TAP whose carrier the test sets: like a real NIC, and unlike veth, its events are held back by the
+// kernel.
 func tapNIC(t *testing.T, name string) (index int, carrier func(up bool)) {
 	t.Helper()
 	labtest.Root(t)
@@ -131,7 +132,8 @@ func TestCarrierAfterRename(t *testing.T) {
 		if i%2 == 1 {
 			x, y = y, x
 		}
-		run(t, "ip link set "+x+" down; ip link set "+y+" down; ip link set "+x+" name tz; ip link set "+y+" name "+x+"; ip link set tz name "+y+"; ip link set ta up; ip link set tb up")
+		run(t,
+			"ip link set "+x+" down; ip link set "+y+" down; ip link set "+x+" name tz; ip link set "+y+" name "+x+"; ip link set tz name "+y+"; ip link set ta up; ip link set tb up")
 		labtest.Eventually(t, "the right NIC is read", func() bool { return h.Carrier(a) && !h.Carrier(b) })
 	}
 	if n := testing.AllocsPerRun(100, func() { h.Carrier(b) }); n != 0 {

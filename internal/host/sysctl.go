@@ -98,7 +98,8 @@ func (h *Host) restoreDefaults(nic string, m *journal.Member, prefix string) err
 		if !strings.HasPrefix(s.key, prefix) || slices.Contains(changedSysctls, s.key) || s.notCopied != "" {
 			continue
 		}
-		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings, func(t tokenSetting) bool { return t.key == s.key })
+		forToken := m.Token != "" && slices.ContainsFunc(tokenSettings,
+			func(t tokenSetting) bool { return t.key == s.key })
 		if isDefault(nic, s.key) || forToken {
 			keys = append(keys, s.key)
 		}

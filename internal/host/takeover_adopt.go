@@ -196,7 +196,8 @@ func (h *Host) adoptNeighbours(from, to NIC) error {
 // address that the LAN has just accepted needs no duplicate address detection.
 func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.Object {
 	flags := uint32(0)
-	if from.AdminUp && rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
+	if from.AdminUp && rtnl.HasConnectedRoute(a) &&
+		!slices.ContainsFunc(routes, func(r rtnl.Object) bool { return rtnl.IsConnectedRoute(r, a) }) {
 		flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	if a.Family() == unix.AF_INET6 && rtnl.AddressFlags(a)&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
@@ -247,7 +248,8 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	if err := h.journal.Write(r); err != nil {
 		return h.writeProblem(err)
 	}
-	if err := h.enableIPv6(to, slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
+	if err := h.enableIPv6(to, slices.ContainsFunc(addresses,
+		func(p netip.Prefix) bool { return p.Addr().Is6() })); err != nil {
 		return fmt.Errorf("assign addresses: %w", err)
 	}
 	for _, p := range addresses {
@@ -257,7 +259,8 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	}
 	if gateway.IsValid() {
 		// No EXCL: the members' default route may exist until they are stripped.
-		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE, rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
+		if err := h.rt.Change("add default route", unix.RTM_NEWROUTE, unix.NLM_F_CREATE,
+			rtnl.NewDefaultRoute(gateway, adapter)); err != nil {
 			return fmt.Errorf("assign gateway %s: %w", gateway, err)
 		}
 	}
@@ -287,7 +290,7 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	if err != nil {
 		return err
 	}
-	names := h.lenderNames(list)
+	names := h.adoptedNames(list)
 	for _, m := range list {
 		for _, r := range m.Rules {
 			next := rtnl.RuleFor(r, names, adapter)
@@ -308,8 +311,8 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	return nil
 }
 
-// lenderNames returns the names of all NICs whose config is, or will be, on the adapter.
-func (h *Host) lenderNames(more []*journal.MemberState) []string {
+// adoptedNames returns the names of all NICs whose config is, or will be, on the adapter.
+func (h *Host) adoptedNames(more []*journal.MemberState) []string {
 	var names []string
 	for _, m := range h.journal.State.Members {
 		if m.Adopted || slices.Contains(more, m) {

@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestCarryingEnds begins to carry connections over for an Adopt that does not come.
-func TestCarryingEnds(t *testing.T) {
+// TestRebindingEnds begins to carry connections over for an Adopt that does not come.
+func TestRebindingEnds(t *testing.T) {
 	labtest.Root(t)
 	labtest.Tool(t, "nft", "nftables")
 	box, outside := labtest.Host(t, "box"), labtest.Host(t, "outside")
@@ -17,7 +17,8 @@ func TestCarryingEnds(t *testing.T) {
 	labtest.Must(t, box.SetAddr("out0", "10.9.0.1/24"))
 	labtest.Must(t, outside.SetAddr("eth0", "10.9.0.2/24"))
 	tables := func() string { return labtest.Run(t, box, "nft", "list", "tables") }
-	labtest.Run(t, box, "nft", "table inet nat { chain post { type nat hook postrouting priority 100; oifname out0 masquerade; }; }")
+	labtest.Run(t, box, "nft",
+		"table inet nat { chain post { type nat hook postrouting priority 100; oifname out0 masquerade; }; }")
 	var server net.Listener
 	labtest.Must(t, outside.Do(func() (err error) { server, err = net.Listen("tcp", "10.9.0.2:0"); return err }))
 	defer server.Close()

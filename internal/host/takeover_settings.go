@@ -27,27 +27,29 @@ var linkSettings = slices.Concat(
 		"arp_filter", "arp_ignore", "arp_notify", "bc_forwarding", "bootp_relay", "disable_policy", "disable_xfrm",
 		"drop_gratuitous_arp", "drop_unicast_in_l2_multicast", "force_igmp_version", "forwarding",
 		"igmpv2_unsolicited_report_interval", "igmpv3_unsolicited_report_interval", "ignore_routes_with_linkdown",
-		"log_martians", "medium_id", "promote_secondaries", "proxy_arp", "proxy_arp_pvlan", "route_localnet", "rp_filter",
-		"secure_redirects", "send_redirects", "shared_media", "src_valid_mark", "tag"),
+		"log_martians", "medium_id", "promote_secondaries", "proxy_arp", "proxy_arp_pvlan", "route_localnet",
+		"rp_filter", "secure_redirects", "send_redirects", "shared_media", "src_valid_mark", "tag"),
 	[]linkSetting{{"ipv4/mc_forwarding", "a multicast routing daemon sets it by adding the link"}},
 	copied("ipv6/",
-		"accept_dad", "accept_ra", "accept_ra_defrtr", "accept_ra_from_local", "accept_ra_min_hop_limit", "accept_ra_min_lft",
-		"accept_ra_mtu", "accept_ra_pinfo", "accept_ra_rt_info_max_plen", "accept_ra_rt_info_min_plen", "accept_ra_rtr_pref",
-		"accept_redirects", "accept_source_route", "accept_untracked_na",
+		"accept_dad", "accept_ra", "accept_ra_defrtr", "accept_ra_from_local", "accept_ra_min_hop_limit",
+		"accept_ra_min_lft", "accept_ra_mtu", "accept_ra_pinfo", "accept_ra_rt_info_max_plen",
+		"accept_ra_rt_info_min_plen", "accept_ra_rtr_pref", "accept_redirects", "accept_source_route",
+		"accept_untracked_na",
 		"stable_secret", "addr_gen_mode", // stable_secret changes addr_gen_mode
-		"autoconf", "dad_transmits", "disable_policy", "drop_unicast_in_l2_multicast", "drop_unsolicited_na", "enhanced_dad",
-		"force_forwarding", "force_mld_version", "force_tllao", "forwarding", "hop_limit", "ignore_routes_with_linkdown",
-		"ioam6_enabled", "ioam6_id", "ioam6_id_wide", "keep_addr_on_down", "max_addresses", "max_desync_factor",
-		"mldv1_unsolicited_report_interval", "mldv2_unsolicited_report_interval", "ndisc_evict_nocarrier", "ndisc_notify",
-		"ndisc_tclass", "optimistic_dad", "proxy_ndp", "ra_defrtr_metric", "ra_honor_pio_life", "ra_honor_pio_pflag",
-		"regen_max_retry", "regen_min_advance", "router_probe_interval", "router_solicitation_delay",
-		"router_solicitation_interval", "router_solicitation_max_interval", "router_solicitations", "rpl_seg_enabled",
-		"seg6_enabled", "seg6_require_hmac", "suppress_frag_ndisc", "temp_prefered_lft", "temp_valid_lft",
-		"use_oif_addrs_only", "use_optimistic", "use_tempaddr",
+		"autoconf", "dad_transmits", "disable_policy", "drop_unicast_in_l2_multicast", "drop_unsolicited_na",
+		"enhanced_dad", "force_forwarding", "force_mld_version", "force_tllao", "forwarding", "hop_limit",
+		"ignore_routes_with_linkdown", "ioam6_enabled", "ioam6_id", "ioam6_id_wide", "keep_addr_on_down",
+		"max_addresses", "max_desync_factor", "mldv1_unsolicited_report_interval", "mldv2_unsolicited_report_interval",
+		"ndisc_evict_nocarrier", "ndisc_notify", "ndisc_tclass", "optimistic_dad", "proxy_ndp", "ra_defrtr_metric",
+		"ra_honor_pio_life", "ra_honor_pio_pflag", "regen_max_retry", "regen_min_advance", "router_probe_interval",
+		"router_solicitation_delay", "router_solicitation_interval", "router_solicitation_max_interval",
+		"router_solicitations", "rpl_seg_enabled", "seg6_enabled", "seg6_require_hmac", "suppress_frag_ndisc",
+		"temp_prefered_lft", "temp_valid_lft", "use_oif_addrs_only", "use_optimistic", "use_tempaddr",
 		"disable_ipv6"), // last: IPv6 starts with all others set
 	[]linkSetting{
 		{"ipv6/mc_forwarding", "a multicast routing daemon sets it by adding the link"},
-		{ipv6MTU, "the kernel sets it to the link's MTU as the link comes up; what a router said comes by its advertisement"},
+		{ipv6MTU,
+			"the kernel sets it to the link's MTU as the link comes up; what a router said comes by its advertisement"},
 	},
 	neighbourSettings("ipv4/neigh/"), neighbourSettings("ipv6/neigh/"),
 )
@@ -62,22 +64,23 @@ func copied(prefix string, names ...string) (list []linkSetting) {
 func neighbourSettings(prefix string) []linkSetting {
 	return append(copied(prefix,
 		"anycast_delay", "app_solicit", "base_reachable_time_ms", "delay_first_probe_time", "gc_stale_time",
-		"interval_probe_time_ms", "locktime", "mcast_resolicit", "mcast_solicit", "proxy_delay", "proxy_qlen", "retrans_time_ms",
-		"ucast_solicit", "unres_qlen_bytes"),
+		"interval_probe_time_ms", "locktime", "mcast_resolicit", "mcast_solicit", "proxy_delay", "proxy_qlen",
+		"retrans_time_ms", "ucast_solicit", "unres_qlen_bytes"),
 		linkSetting{prefix + "base_reachable_time", "it is base_reachable_time_ms in seconds"},
 		linkSetting{prefix + "retrans_time", "it is retrans_time_ms in another unit"},
 		linkSetting{prefix + "unres_qlen", "it is unres_qlen_bytes in packets"})
 }
 
 // CopySettings copies the sysctls and the IPv6 token of a member to the adapter, which must be down. For each family
-// the source is the first member with addresses of it, starting with the lender, or the lender if none has. So IPv6
+// the source is the first member with addresses of it, starting with the MAC donor, or the MAC donor if none has. So IPv6
 // that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
-func (h *Host) CopySettings(adapter int, lender string, members []string) (notes []string, err error) {
+func (h *Host) CopySettings(adapter int, donor string, members []string) (notes []string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	order := members
-	if lender != "" {
-		order = append([]string{lender}, slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == lender })...)
+	if donor != "" {
+		order = append([]string{donor}, slices.DeleteFunc(slices.Clone(members),
+			func(m string) bool { return m == donor })...)
 	}
 	list, to, err := h.recordedMembers(adapter, order)
 	if err != nil || len(list) == 0 {
@@ -108,7 +111,8 @@ func (h *Host) CopySettings(adapter int, lender string, members []string) (notes
 			left = append(left, differingSettings("ipv6/", m, six)...)
 		}
 		if len(left) > 0 {
-			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s are not copied: %s", to.Name, m.Name, joinSome(left)))
+			notes = append(notes, fmt.Sprintf("%s has one value of each setting; these of %s are not copied: %s",
+				to.Name, m.Name, joinSome(left)))
 		}
 	}
 	return notes, nil
@@ -131,7 +135,8 @@ var setByRouters = []string{"ipv6/hop_limit", "ipv6/neigh/base_reachable_time_ms
 func differingSettings(family string, m, from *journal.MemberState) (list []string) {
 	for _, s := range linkSettings {
 		value, ok := m.Sysctls[s.key]
-		if !ok || s.notCopied != "" || !strings.HasPrefix(s.key, family) || slices.Contains(setByRouters, s.key) || value == from.Sysctls[s.key] {
+		if !ok || s.notCopied != "" || !strings.HasPrefix(s.key, family) || slices.Contains(setByRouters, s.key) ||
+			value == from.Sysctls[s.key] {
 			continue
 		}
 		if usual, ok := readSysctl("default", s.key); ok && usual != value {

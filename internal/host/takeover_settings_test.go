@@ -24,7 +24,8 @@ func TestSettingsAreDecided(t *testing.T) {
 				t.Errorf("no %s/%s", family, table)
 			}
 			for _, f := range files {
-				if !slices.ContainsFunc(linkSettings, func(s linkSetting) bool { return sysctlPath("na", s.key) == f }) {
+				if !slices.ContainsFunc(linkSettings,
+					func(s linkSetting) bool { return sysctlPath("na", s.key) == f }) {
 					t.Errorf("%s: whether an adapter gets it is undecided", f)
 				}
 			}
@@ -82,8 +83,8 @@ func allSettings(nic string, carriedOnly bool) map[string]string {
 	return all
 }
 
-// TestPolicy gives the lender another value of every setting: the adapter has them all before it comes up, and the NIC when
-// it is given back, also where it lost them in between.
+// TestPolicy gives the lender another value of every setting: the adapter has them all before it comes up, and the NIC
+// when it is given back, also where it lost them in between.
 func TestPolicy(t *testing.T) {
 	for _, c := range []struct{ name, meanwhile string }{
 		{"", "true"},
@@ -91,7 +92,9 @@ func TestPolicy(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad; ip link set na mtu 1400; ip token set ::77 dev na")
+			run(t,
+				"ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad; ip link set na mtu 1400; ip "+
+					"token set ::77 dev na")
 			var other []string
 			for _, s := range linkSettings {
 				_, err := os.Stat(sysctlPath("na", s.key)) // this kernel may have no such setting
@@ -154,8 +157,10 @@ func TestWhoseIPv6(t *testing.T) {
 		{name: "off everywhere", script: off("na") + off("nb"), want: "1"},
 		{name: "off on the lender", script: off("na"), want: "1"},
 		{name: "off on the other", script: off("nb"), want: "0"},
-		{name: "off on the lender, the other has addresses", script: off("na") + "ip addr add fd08::1/64 dev nb nodad", want: "0"},
-		{name: "off on the lender, the other's link-local was set by hand", script: off("na") + "ip addr add fe80::5/64 dev nb nodad", want: "0"},
+		{name: "off on the lender, the other has addresses", script: off("na") + "ip addr add fd08::1/64 dev nb nodad",
+			want: "0"},
+		{name: "off on the lender, the other's link-local was set by hand", script: off("na") +
+			"ip addr add fe80::5/64 dev nb nodad", want: "0"},
 		{name: "on for chosen NICs", script: off("default") + "ip addr add fd09::1/64 dev na nodad", want: "0"},
 		{name: "on for chosen NICs without addresses", script: off("default"), want: "0"},
 		{name: "off, and the adapter is given an address", script: off("na") + off("nb"), given: true, want: "0"},
@@ -183,8 +188,8 @@ func TestWhoseIPv6(t *testing.T) {
 
 func off(nic string) string { return "echo 1 >/proc/sys/net/ipv6/conf/" + nic + "/disable_ipv6;" }
 
-// TestForwardingOfOne lets the adapter forward IPv6 as its lender did: the kernel then forgets the default routes of all links
-// that would not go on taking advertisements, and has to learn a stranger's again.
+// TestForwardingOfOne lets the adapter forward IPv6 as its lender did: the kernel then forgets the default routes of
+// all links that would not go on taking advertisements, and has to learn a stranger's again.
 func TestForwardingOfOne(t *testing.T) {
 	w := newWorld(t)
 	newRouter(t, 2, "").advertise("nc")
@@ -211,7 +216,9 @@ func TestForwardingOfOne(t *testing.T) {
 // TestReadOnlySysctls carries what it can where /proc/sys is read-only, and says what not.
 func TestReadOnlySysctls(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; echo 2 >/proc/sys/net/ipv4/conf/na/rp_filter; echo 1 >/proc/sys/net/ipv4/conf/na/proxy_arp")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; echo 2 >/proc/sys/net/ipv4/conf/na/rp_filter; echo 1 "+
+			">/proc/sys/net/ipv4/conf/na/proxy_arp")
 	h := w.open(nil)
 	must(t, h.Begin())
 	adapter := w.tap()
@@ -226,7 +233,8 @@ func TestReadOnlySysctls(t *testing.T) {
 	}
 	notes, err := h.CopySettings(adapter, "na", []string{"na"})
 	must(t, err)
-	if len(notes) != 1 || !strings.Contains(notes[0], "net.ipv4.conf.team0.rp_filter=2") || !strings.Contains(notes[0], "net.ipv4.conf.team0.proxy_arp=1") ||
+	if len(notes) != 1 || !strings.Contains(notes[0], "net.ipv4.conf.team0.rp_filter=2") ||
+		!strings.Contains(notes[0], "net.ipv4.conf.team0.proxy_arp=1") ||
 		!strings.Contains(notes[0], "read-only") {
 		t.Errorf("notes: %q", notes)
 	}

@@ -127,7 +127,7 @@ func TestTakeoverAndBack(t *testing.T) {
 	for _, policy := range []string{"auto", "none", "given"} {
 		t.Run(policy, func(t *testing.T) {
 			w := newWorld(t)
-			w.furnish()
+			w.configure()
 			before := snapshot(t)
 			h := w.open(nil)
 			must(t, w.takeover(h, policy, w.nics...))
@@ -161,7 +161,8 @@ func TestTakeoverAndBack(t *testing.T) {
 // TestOneAddressOnTwoNICs is how people without a team have a spare NIC: both get the address back.
 func TestOneAddressOnTwoNICs(t *testing.T) {
 	w := newWorld(t)
-	run(t, `for n in na nb; do ip addr add 10.9.0.1/24 dev $n; ip addr add fd09::1/64 dev $n nodad; done; ip addr add 10.9.0.2/24 dev nb`)
+	run(t,
+		`for n in na nb; do ip addr add 10.9.0.1/24 dev $n; ip addr add fd09::1/64 dev $n nodad; done; ip addr add 10.9.0.2/24 dev nb`)
 	settled(t)
 	before := snapshot(t)
 	h := w.open(nil)
@@ -170,8 +171,8 @@ func TestOneAddressOnTwoNICs(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestTwoNICsInOneSubnet has an adapter that was down and up: it has one connected route for both NICs' addresses, and each
-// gets its own back, with the route by a gateway there.
+// TestTwoNICsInOneSubnet has an adapter that was down and up: it has one connected route for both NICs' addresses, and
+// each gets its own back, with the route by a gateway there.
 func TestTwoNICsInOneSubnet(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb
@@ -188,8 +189,8 @@ func TestTwoNICsInOneSubnet(t *testing.T) {
 	}
 }
 
-// TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a NIC
-// that is down.
+// TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a
+// NIC that is down.
 func TestDownNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip link set na down; ip addr add 10.9.0.1/24 dev na")
@@ -220,14 +221,19 @@ func TestDeadHop(t *testing.T) {
 // TestChangesSince gives back what the adapter has at the end, not what it got at the beginning.
 func TestChangesSince(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev na; ip addr add 10.7.7.1/24 dev nb; ip route add default via 10.9.0.254 dev na")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev na; ip addr add 10.7.7.1/24 dev nb; ip route "+
+			"add default via 10.9.0.254 dev na")
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	run(t, `ip addr add 10.5.0.1/24 dev team0; ip -6 addr add fd05::1/64 dev team0 nodad; ip addr del 10.8.0.1/24 dev team0
 		ip route add 10.50.0.0/16 via 10.5.0.254; ip route replace default via 10.9.0.253 dev team0`)
 	must(t, finish(w, h))
-	got := run(t, "ip -br -4 addr show dev na; ip -br -4 addr show dev nb; ip -6 addr show dev na scope global; ip route show 10.50.0.0/16; ip route show default")
-	for _, want := range []string{"10.9.0.1/24", "10.5.0.1/24", "fd05::1/64", "10.50.0.0/16 via 10.5.0.254 dev na", "default via 10.9.0.253 dev na", "10.7.7.1/24"} {
+	got := run(t,
+		"ip -br -4 addr show dev na; ip -br -4 addr show dev nb; ip -6 addr show dev na scope global; ip route show "+
+			"10.50.0.0/16; ip route show default")
+	for _, want := range []string{"10.9.0.1/24", "10.5.0.1/24", "fd05::1/64", "10.50.0.0/16 via 10.5.0.254 dev na",
+		"default via 10.9.0.253 dev na", "10.7.7.1/24"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
 		}
@@ -239,10 +245,11 @@ func TestChangesSince(t *testing.T) {
 	}
 }
 
-// TestAdapterWentDown ends a team whose adapter somebody has set down and up, before anybody put back what the kernel took:
-// the NICs get their IPv6 addresses and routes back. One that somebody has taken away is not among them.
+// TestAdapterWentDown ends a team whose adapter somebody has set down and up, before anybody put back what the kernel
+// took: the NICs get their IPv6 addresses and routes back. One that somebody has taken away is not among them.
 func TestAdapterWentDown(t *testing.T) {
-	for name, how := range map[string]string{"down": "ip link set team0 down", "down and up": "ip link set team0 down; ip link set team0 up"} {
+	for name, how := range map[string]string{"down": "ip link set team0 down",
+		"down and up": "ip link set team0 down; ip link set team0 up"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			run(t, `ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad; ip -6 addr add fd08::1/64 dev nb nodad
@@ -251,8 +258,11 @@ func TestAdapterWentDown(t *testing.T) {
 			must(t, takeover(w, h))
 			run(t, how)
 			must(t, finish(w, h))
-			got := run(t, "ip -br -6 addr show dev na scope global; ip -br -6 addr show dev nb; ip route show default; ip -6 route show default")
-			for _, want := range []string{"fd09::1/64", "fd09::2/64", "fd08::1/64", "default via 10.9.0.254 dev na", "default via fd09::fe dev na"} {
+			got := run(t,
+				"ip -br -6 addr show dev na scope global; ip -br -6 addr show dev nb; ip route show default; ip -6 "+
+					"route show default")
+			for _, want := range []string{"fd09::1/64", "fd09::2/64", "fd08::1/64", "default via 10.9.0.254 dev na",
+				"default via fd09::fe dev na"} {
 				if !strings.Contains(got, want) {
 					t.Errorf("no %q in:\n%s", want, got)
 				}
@@ -270,8 +280,8 @@ func TestAdapterWentDown(t *testing.T) {
 	}
 }
 
-// TestStripLeavesWhatCameLater goes on with a team whose addresses do not move: an address that somebody gave a NIC while no
-// process looked stays on it, now and in the end.
+// TestStripLeavesWhatCameLater goes on with a team whose addresses do not move: an address that somebody gave a NIC
+// while no process looked stays on it, now and in the end.
 func TestStripLeavesWhatCameLater(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -297,12 +307,12 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 	}
 }
 
-// TestRecordedBeforeAnythingWasDone goes on with a team whose process died before it changed a NIC: what others gave that
-// NIC meanwhile it has in the end.
+// TestRecordedBeforeAnythingWasDone goes on with a team whose process died before it changed a NIC: what others gave
+// that NIC meanwhile it has in the end.
 func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
-		w.furnish()
+		w.configure()
 		h := w.open(nil)
 		must(t, h.Begin())
 		must1(h.RecordMember("na"))
@@ -317,7 +327,8 @@ func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	}
 }
 
-// TestHeirOfATeamWithoutAddresses has what came to the adapter by hand go to a NIC whose own addresses never moved: it gets both.
+// TestHeirOfATeamWithoutAddresses has what came to the adapter by hand go to a NIC whose own addresses never moved: it
+// gets both.
 func TestHeirOfATeamWithoutAddresses(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254")
@@ -352,11 +363,13 @@ func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	}
 }
 
-// TestTakenWhileNobodyLooked takes addresses off the adapter while no process is there. The next one goes on, its adapter goes down
-// and the team ends: nobody gets them back.
+// TestTakenWhileNobodyLooked takes addresses off the adapter while no process is there. The next one goes on, its
+// adapter goes down and the team ends: nobody gets them back.
 func TestTakenWhileNobodyLooked(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip "+
+			"-6 addr add fd09::2/64 dev na nodad")
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	h.Close()
@@ -374,7 +387,8 @@ func TestTakenWhileNobodyLooked(t *testing.T) {
 	}
 }
 
-// TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has one.
+// TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has
+// one.
 func TestCableCameLater(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
@@ -392,8 +406,8 @@ func TestCableCameLater(t *testing.T) {
 	}
 }
 
-// TestSettingsOfAReturnedNIC has a member go and come back as a new device: it gets its settings in the end, but for one that
-// somebody has changed since.
+// TestSettingsOfAReturnedNIC has a member go and come back as a new device: it gets its settings in the end, but for
+// one that somebody has changed since.
 func TestSettingsOfAReturnedNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; cd /proc/sys/net
@@ -404,7 +418,8 @@ func TestSettingsOfAReturnedNIC(t *testing.T) {
 	run(t, fmt.Sprintf(`ip link del na; ip link add na address %v type veth peer name pna; ip link set na up; ip link set pna up
 		echo 17 >/proc/sys/net/ipv6/conf/na/hop_limit; echo 17 >/proc/sys/net/ipv4/conf/na/medium_id`, na))
 	must(t, finish(w, h))
-	for key, want := range map[string]string{"ipv4/medium_id": "17", "ipv4/neigh/proxy_qlen": "3", "ipv6/dad_transmits": "3", "ipv6/hop_limit": "17"} {
+	for key, want := range map[string]string{"ipv4/medium_id": "17", "ipv4/neigh/proxy_qlen": "3",
+		"ipv6/dad_transmits": "3", "ipv6/hop_limit": "17"} {
 		if got, _ := readSysctl("na", key); got != want {
 			t.Errorf("%s is %s, want %s", key, got, want)
 		}
@@ -414,7 +429,7 @@ func TestSettingsOfAReturnedNIC(t *testing.T) {
 // TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
@@ -449,7 +464,7 @@ func TestRelease(t *testing.T) {
 // TestRecordOnce holds a restart's Record from taking a stripped NIC for the original.
 func TestRecordOnce(t *testing.T) {
 	w := newWorld(t)
-	w.furnish()
+	w.configure()
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
@@ -469,7 +484,8 @@ func TestRecordOnce(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestWrongNIC puts another NIC under a member's name: it gets nothing, and what was the member's goes to one that is there.
+// TestWrongNIC puts another NIC under a member's name: it gets nothing, and what was the member's goes to one that is
+// there.
 func TestWrongNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb")
@@ -486,7 +502,8 @@ func TestWrongNIC(t *testing.T) {
 	if got := run(t, "ip -br -4 addr show na"); strings.Contains(got, "10.") {
 		t.Errorf("the other NIC has\n%s", got)
 	}
-	if got := run(t, "ip -br -4 addr show nb"); !strings.Contains(got, "10.9.0.1") || !strings.Contains(got, "10.8.0.1") {
+	if got := run(t, "ip -br -4 addr show nb"); !strings.Contains(got, "10.9.0.1") ||
+		!strings.Contains(got, "10.8.0.1") {
 		t.Errorf("the member that is there has\n%s", got)
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // TestUnfit: Wi-Fi and NICs of different speeds are worth a word in every mode but elb.
 func TestUnfit(t *testing.T) {
-	nics := []NIC{{Name: "eth1", SpeedBps: 1e9}, {Name: "eth2", SpeedBps: 25e8}, {Name: "eth3"}, {Name: "wlan0", WiFi: true}}
+	nics := []NIC{{Name: "eth1", SpeedBps: 1e9}, {Name: "eth2", SpeedBps: 25e8}, {Name: "eth3"},
+		{Name: "wlan0", WiFi: true}}
 	for _, tt := range []struct {
 		mode    modes.Kind
 		balance bool

@@ -43,7 +43,8 @@ func newWorld(t *testing.T) *world {
 		for _, l := range []string{"na", "nb", "nc", teamName} {
 			exec.Command("ip", "link", "del", l).Run()
 		}
-		exec.Command("sh", "-c", "while ip rule del pref 100; do :; done; while ip -6 rule del pref 101; do :; done; nft flush ruleset").Run()
+		exec.Command("sh", "-c",
+			"while ip rule del pref 100; do :; done; while ip -6 rule del pref 101; do :; done; nft flush ruleset").Run()
 	}
 	clean()
 	t.Cleanup(clean)
@@ -69,7 +70,8 @@ func settled(t *testing.T) {
 	t.Helper()
 	labtest.Eventually(t, "IPv6 addresses in use", func() bool {
 		local := run(t, "ip -6 route show table local")
-		for line := range strings.Lines(run(t, "ip -6 -o addr show up scope global; ip -6 -o addr show up scope link")) {
+		for line := range strings.Lines(run(t,
+			"ip -6 -o addr show up scope global; ip -6 -o addr show up scope link")) {
 			f := strings.Fields(line)
 			ip, _, _ := strings.Cut(f[3], "/")
 			if strings.Contains(line, " tentative") || !strings.Contains(local, "local "+ip+" dev "+f[1]+" ") {
@@ -80,8 +82,8 @@ func settled(t *testing.T) {
 	})
 }
 
-// furnish gives the NICs everything that can be lost.
-func (w *world) furnish() {
+// configure gives the NICs everything that can be lost.
+func (w *world) configure() {
 	run(w.t, `
 		echo 1 >/proc/sys/net/ipv6/conf/na/accept_dad
 		ip link set na mtu 1400
@@ -167,13 +169,15 @@ func snapshot(t testing.TB) map[string]string {
 		"proxy":    "ip neigh show proxy",
 		"gateway":  "ip -j -d neigh show 10.9.0.254 | grep -o '\"lladdr\":\"[^\"]*\"\\|\"dev\":\"[^\"]*\"' || true",
 		"features": "for n in na nb nc; do ethtool -k $n; done",
-		"tc":       "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; tc filter show dev $n egress; done",
-		"nft":      "nft list ruleset 2>/dev/null || true",
-		"sysctl":   "cd /proc/sys/net; for n in na nb nc; do grep -rs . ipv4/conf/$n ipv6/conf/$n || true; done",
+		"tc": "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; tc filter show dev " +
+			"$n egress; done",
+		"nft":    "nft list ruleset 2>/dev/null || true",
+		"sysctl": "cd /proc/sys/net; for n in na nb nc; do grep -rs . ipv4/conf/$n ipv6/conf/$n || true; done",
 	} {
 		s[name] = neutral(run(t, script))
 		if name == "route6" || name == "local4" {
-			// Among routes that the kernel makes for several links of one subnet, those of a link come last that got its address last.
+			// Among routes that the kernel makes for several links of one subnet, those of a link come last that got
+			// its address last.
 			s[name] = sorted(s[name])
 		}
 	}

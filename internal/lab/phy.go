@@ -34,8 +34,8 @@ func (s *linkState) reset() {
 // forwards reports whether frames pass the NIC: the line is not cut and the carrier is up.
 func (n *NIC) forwards() bool { return n.carrier.Load() && n.link.up.Load() }
 
-// SetCarrier sets the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no frame passes the
-// wire in either direction.
+// SetCarrier sets the carrier at this end, for the host at once or after Hardware.LateCarrier. Without it no frame
+// passes the wire in either direction.
 func (n *NIC) SetCarrier(on bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -99,8 +99,8 @@ func (n *NIC) showSpeed(mbit uint32) error {
 	return nil
 }
 
-// afterDelay calls f with mu held after d, unless the NIC was unplugged or count has changed meanwhile. An error of f means
-// that the device is gone, and is ignored.
+// afterDelay calls f with mu held after d, unless the NIC was unplugged or count has changed meanwhile. An error of f
+// means that the device is gone, and is ignored.
 func (n *NIC) afterDelay(d time.Duration, count *uint64, f func() error) {
 	plugged, planned := n.file.Load(), *count
 	time.AfterFunc(d, func() {

@@ -51,7 +51,8 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 		o.Warn = func(string) {}
 	}
 	SetSafePath()
-	made := &api.Created{Schema: api.CreatedSchema, Team: o.Config.Team, DryRun: o.DryRun, Steps: []string{}, Warnings: []string{}}
+	made := &api.Created{Schema: api.CreatedSchema, Team: o.Config.Team, DryRun: o.DryRun, Steps: []string{},
+		Warnings: []string{}}
 	c, warnings, err := preflight(o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
 	if err != nil {

@@ -2,19 +2,24 @@ package launch
 
 import "testing"
 
-// TestExiting reads lines of /proc/PID/stat.
+// TestExiting parses lines of /proc/PID/stat.
 func TestExiting(t *testing.T) {
 	for _, tt := range []struct {
 		name, stat string
 		want       bool
 	}{
-		{"at rest", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 2143420159", false},
-		{"name with parentheses", "42 (a) Z (b) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 2143420159", false},
+		{"at rest", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 " +
+			"2143420159", false},
+		{"name with parentheses", "42 (a) Z (b) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 " +
+			"9 0 0 0 2143420159", false},
 		{"dead", "42 (nicteam) Z 1 42 42 0 -1 4228364 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 2143420159",
 			true},
-		{"lets go of things", "42 (nicteam) D 1 42 42 0 -1 4228364 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 2143420159", true},
-		{"killed a moment ago", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 256 0 0 2143420159", true},
-		{"SIGTERM waits", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 16384 0 0 2143420159", false},
+		{"lets go of things", "42 (nicteam) D 1 42 42 0 -1 4228364 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 0 0 0 " +
+			"2143420159", true},
+		{"killed a moment ago", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 " +
+			"256 0 0 2143420159", true},
+		{"SIGTERM waits", "42 (nicteam) S 1 42 42 0 -1 1077936448 1 0 0 0 3 2 0 0 20 0 9 0 1 2 3 4 5 6 7 8 9 16384 " +
+			"0 0 2143420159", false},
 		{"nothing", "", false},
 	} {
 		if got := exiting(tt.stat); got != tt.want {

@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// noNIC is the ifindex of no NIC: the locks of this test are nobody's.
+// noNIC is the ifindex of no NIC, so no team holds its lock.
 var noNIC = 1<<30 + os.Getpid()
 
 func TestNICLock(t *testing.T) {
@@ -27,7 +27,7 @@ func TestNICLock(t *testing.T) {
 		return h
 	}
 	if h, known := NICHolderOf(noNIC); h != nil || known {
-		t.Errorf("nobody's NIC has a holder: %+v, %v", h, known)
+		t.Errorf("a NIC that is not locked has a holder: %+v, %v", h, known)
 	}
 	for range 2 { // again is fine
 		if h := took(a, noNIC); h != nil {
@@ -52,14 +52,14 @@ func TestNICLock(t *testing.T) {
 	}
 }
 
-// TestNICLockOfAnOrdinaryUser: names are anybody's to take, so one that an ordinary user has keeps nobody from a team.
+// TestNICLockOfAnOrdinaryUser: any user can bind the name of a lock. That keeps no team from the NIC.
 func TestNICLockOfAnOrdinaryUser(t *testing.T) {
 	labtest.Root(t)
 	listening := make(chan int)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread, which has become another user, ends with the goroutine
 		fd := -1
-		if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, strange, strange, strange); e == 0 {
+		if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, otherUID, otherUID, otherUID); e == 0 {
 			fd, _ = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if unix.Bind(fd, &unix.SockaddrUnix{Name: nicLockName(noNIC + 2)}) != nil || unix.Listen(fd, 8) != nil {
 				fd = -1

@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/api"
 )
 
-// strange is a uid and gid that is neither root's nor ours.
-const strange = 65534
+// otherUID is a uid and gid that is neither root nor this user.
+const otherUID = 65534
 
 func TestTrusted(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -38,19 +38,19 @@ func TestTrusted(t *testing.T) {
 	}
 	mkdir("root", 0o750, 0, 0)
 	mkdir("root/sub", 0o755, 0, 0)
-	mkdir("group", 0o770, 0, strange)
+	mkdir("group", 0o770, 0, otherUID)
 	mkdir("wheel", 0o775, 0, 0)
 	mkdir("open", 0o777, 0, 0)
 	mkdir("sticky", 0o777|os.ModeSticky, 0, 0)
 	mkdir("sticky/root", 0o755, 0, 0)
-	mkdir("theirs", 0o755, strange, strange)
+	mkdir("theirs", 0o755, otherUID, otherUID)
 	mkdir("theirs/root", 0o755, 0, 0)
 	link("root", "link", 0)
 	link(in("root/sub"), "absolute", 0)
 	link("sticky/../root/sub", "dots", 0)
 	link("theirs", "to-theirs", 0)
 	link("theirs/root", "through-theirs", 0)
-	link("root", "their-link", strange)
+	link("root", "their-link", otherUID)
 	link("a-loop", "a-loop", 0)
 	mkdir("fresh", 0o777|os.ModeSticky, 0, 0)
 	for _, file := range []string{"file", "open/file", "group/file"} {
@@ -83,8 +83,8 @@ func TestTrusted(t *testing.T) {
 	}
 }
 
-// TestClaim: a directory that everybody may write to and nobody has is ours alone afterwards.
-func TestClaim(t *testing.T) {
+// TestCloseToOthers: an empty directory that is open to everybody is closed.
+func TestCloseToOthers(t *testing.T) {
 	dir := t.TempDir()
 	for mode, want := range map[os.FileMode]os.FileMode{0o777 | os.ModeSticky: 0o750, 0o777: 0o750, 0o700: 0o700,
 		0o755: 0o755} {
@@ -103,15 +103,15 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestPlacesOfOthers: each of the three directories is looked at, before anything is made in any.
-func TestPlacesOfOthers(t *testing.T) {
+// TestDirsOfOthers: each of the three directories is checked before any is made.
+func TestDirsOfOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("giving files away needs root")
 	}
 	for _, flag := range []string{"run-dir", "state-dir", "config-dir"} {
 		top := t.TempDir()
 		theirs := filepath.Join(top, "theirs")
-		if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, strange, strange)); err != nil {
+		if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, otherUID, otherUID)); err != nil {
 			t.Fatal(err)
 		}
 		p := Dirs{RunDir: top + "/r", StateDir: top + "/s", ConfigDir: top + "/c"}
@@ -135,7 +135,7 @@ func TestPlacesOfOthers(t *testing.T) {
 	}
 }
 
-// TestFilesOfOthers: what was put in the place of a file of ours before is left as it is.
+// TestFilesOfOthers: links, pipes and files of others in the place of our file are refused and unchanged.
 func TestFilesOfOthers(t *testing.T) {
 	plants := map[string]func(path, victim string) error{
 		"link":          func(path, victim string) error { return os.Symlink(victim, path) },

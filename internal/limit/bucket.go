@@ -27,6 +27,3 @@ func (b *Bucket) Take(now time.Time, r Rate) bool {
 
 // Next returns from when on there is a token.
 func (b *Bucket) Next(r Rate) time.Time { return b.full.Add(-time.Duration(r.Burst-1) * r.Every) }
-
-// Missing returns how long the bucket takes to be full again, 0 when it is.
-func (b *Bucket) Missing(now time.Time) time.Duration { return max(0, b.full.Sub(now)) }

@@ -16,9 +16,11 @@ import (
 // in a way that can be read, is nicteam_up 0; the others are told of all the same.
 type Host struct {
 	Context context.Context
-	Teams   func() ([]string, error)                                      // those that have a socket, asked for each time
-	Ask     func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
-	Failed  func(name string, err error)                                  // told of those that do not answer; nil for nobody
+	// those that have a socket, asked for each time
+	Teams func() ([]string, error)
+	Ask   func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
+	// told of those that do not answer; nil for nobody
+	Failed func(name string, err error)
 }
 
 // Gather implements prometheus.Gatherer.

@@ -24,7 +24,9 @@ func TestHost(t *testing.T) {
 		"team2": []byte("{\"schema\": 1}\n"),
 	}
 	failed := make(chan string, 8)
-	h := Host{Context: t.Context(), Teams: func() ([]string, error) { return []string{"team0", "team1", "team2", "team3"}, nil },
+	h := Host{Context: t.Context(), Teams: func() ([]string, error) {
+		return []string{"team0", "team1", "team2", "team3"}, nil
+	},
 		Ask: func(_ context.Context, name string) ([]byte, error) {
 			if b, ok := answers[name]; ok {
 				return b, nil
@@ -39,7 +41,8 @@ func TestHost(t *testing.T) {
 		t.Errorf("%d %s", rec.Code, rec.Header())
 	}
 	for _, want := range []string{
-		`nicteam_up{team="team0"} 1`, `nicteam_up{team="team1"} 1`, `nicteam_up{team="team2"} 0`, `nicteam_up{team="team3"} 0`,
+		`nicteam_up{team="team0"} 1`, `nicteam_up{team="team1"} 1`, `nicteam_up{team="team2"} 0`,
+		`nicteam_up{team="team3"} 0`,
 		`nicteam_team_members{team="team0"} 4`, `nicteam_team_members{team="team1"} 4`,
 		`nicteam_failover_duration_seconds_bucket{team="team1",le="+Inf"} 0`,
 	} {

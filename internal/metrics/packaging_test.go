@@ -135,7 +135,8 @@ func TestDashboard(t *testing.T) {
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), promtool(t), "check", "rules", "--lint=none", file).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), promtool(t), "check", "rules", "--lint=none",
+		file).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -46,27 +46,37 @@ func both(name, help string, labels ...string) (d [2]*prometheus.Desc) {
 }
 
 var (
-	upDesc        = desc("up", "Whether the team's process answers.")
-	buildDesc     = desc("build_info", "What the team's process was built from.", "version", "goversion")
-	infoDesc      = desc("team_info", "The team's mode, data path and adapter, and the member that stands for the team, if one does.", "mode", "datapath", "adapter", "active")
-	membersDesc   = desc("team_members", "Members of the team.")
-	activeDesc    = desc("team_members_active", "Members that are usable: up, or standing by.")
-	memberDesc    = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
-	speedDesc     = desc("member_speed_bytes", "Speed of the member's link in bytes per second; left out where it is unknown.", "member")
-	failuresDesc  = desc("member_link_failures_total", "How often the member became unusable.", "member")
-	bytesDesc     = both("bytes_total", "Bytes on the wire without FCS, since the member joined.", "member")
-	packetsDesc   = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.", "member")
-	dropsDesc     = both("drops_total", "Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without member it is the adapter.", "member", "reason")
-	protoBytes    = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.", "direction", "protocol")
-	protoPackets  = desc("protocol_packets_total", "Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
+	upDesc    = desc("up", "Whether the team's process answers.")
+	buildDesc = desc("build_info", "What the team's process was built from.", "version", "goversion")
+	infoDesc  = desc("team_info", "The team's mode, data path and adapter, and the member that stands "+
+		"for the team, if one does.", "mode", "datapath", "adapter", "active")
+	membersDesc = desc("team_members", "Members of the team.")
+	activeDesc  = desc("team_members_active", "Members that are usable: up, or standing by.")
+	memberDesc  = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
+	speedDesc   = desc("member_speed_bytes",
+		"Speed of the member's link in bytes per second; left out where it is unknown.", "member")
+	failuresDesc = desc("member_link_failures_total", "How often the member became unusable.", "member")
+	bytesDesc    = both("bytes_total", "Bytes on the wire without FCS, since the member joined.", "member")
+	packetsDesc  = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.",
+		"member")
+	dropsDesc = both("drops_total",
+		"Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without "+
+			"member it is the adapter.", "member", "reason")
+	protoBytes = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.",
+		"direction", "protocol")
+	protoPackets = desc("protocol_packets_total",
+		"Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
 	failoversDesc = desc("failovers_total", "How often a member that carried traffic was lost.")
-	durationDesc  = desc("failover_duration_seconds", "From when the loss of a member was noticed until its traffic went elsewhere.")
-	movesDesc     = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
+	durationDesc  = desc("failover_duration_seconds",
+		"From when the loss of a member was noticed until its traffic went elsewhere.")
+	movesDesc = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
 )
 
 // descs are all there are.
-var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc, speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
-	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc, durationDesc, movesDesc,
+var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc,
+	speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
+	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc,
+	durationDesc, movesDesc,
 	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc}
 
 // Describe implements prometheus.Collector.

@@ -29,7 +29,8 @@ func (s still) Totals() *api.Totals { return s.totals }
 
 func example(name string) still {
 	s := still{
-		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1", Balance: true,
+		status: &api.Status{Team: name, Mode: "elb", State: "degraded", Datapath: "relay", Active: "eth1",
+			Balance:   true,
 			Adapter:   api.Adapter{Name: name},
 			FlowMoves: &api.FlowMoves{Forced: 12},
 			Members: []api.Member{
@@ -42,7 +43,8 @@ func example(name string) still {
 	}
 	for _, m := range s.status.Members {
 		s.totals.Members = append(s.totals.Members, api.MemberTotals{Name: m.Name,
-			RXDrops: []api.DropTotal{{Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"}, {Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
+			RXDrops: []api.DropTotal{{Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"},
+				{Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
 			TXDrops: []api.DropTotal{{Reason: "backlog"}, {Reason: "refused"}, {Reason: "malformed"}}})
 	}
 	m := &s.totals.Members[0]
@@ -98,7 +100,8 @@ func TestLACPGolden(t *testing.T) {
 	s := example("team0")
 	s.status.Mode, s.status.FlowMoves = "802.3ad", nil
 	s.status.Members[0].LACP = &api.MemberLACP{
-		Actor:    api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting", "distributing"}},
+		Actor: api.LACPPort{State: []string{"activity", "aggregation", "synchronization", "collecting",
+			"distributing"}},
 		Partner:  api.LACPPort{State: []string{"timeout", "defaulted", "expired"}},
 		Counters: api.LACPCounters{PDUsIn: 1, PDUsOut: 2, MarkersIn: 3, MarkersOut: 4, Bad: 5}}
 	var b bytes.Buffer

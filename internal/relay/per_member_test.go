@@ -40,7 +40,8 @@ func arp(dst, src frame.MAC, n int) []byte {
 	return b
 }
 
-// solicitation is [virtio header][neighbour solicitation] with its checksum left to be made, and the frame with it made.
+// solicitation is [virtio header][neighbour solicitation] with its checksum left to be made, and the frame with it
+// made.
 func solicitation(t *testing.T, dst, src frame.MAC) (b, whole []byte) {
 	t.Helper()
 	b = make([]byte, frame.VnetLen+14+40+24)
@@ -90,8 +91,8 @@ func TestMembersSendWithTheirOwnAddress(t *testing.T) {
 	peers[0].expect(readdressed(b, memberMAC(0)))
 }
 
-// A member whose NIC gets another address sends with that and accepts what is for it from the next Plan on, without being
-// opened anew; what is for the one before is accepted while the Plan says so.
+// A member whose NIC gets another address sends with that and accepts what is for it from the next Plan on, without
+// being opened anew; what is for the one before is accepted while the Plan says so.
 func TestMembersAddressFollowsThePlan(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.teamPort(), g.peerPort(1)

@@ -87,6 +87,7 @@ func TestTagsAreKept(t *testing.T) {
 func TestAcceptRules(t *testing.T) {
 	stranger := frame.MAC(0x0200000000cc)
 	behind := frame.MAC(0x0200000000dd)
+	withBehind := func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.TeamMACs = append(pl.TeamMACs, behind) }
 	tests := []struct {
 		name    string
 		frame   []byte
@@ -96,7 +97,8 @@ func TestAcceptRules(t *testing.T) {
 		flooded bool
 	}{
 		{name: "ours", frame: testFrame(adapterMAC, peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0)},
-		{name: "broadcast", frame: testFrame(frame.Broadcast, peerMAC, 0), want: testFrame(frame.Broadcast, peerMAC, 0)},
+		{name: "broadcast", frame: testFrame(frame.Broadcast, peerMAC, 0),
+			want: testFrame(frame.Broadcast, peerMAC, 0)},
 		{name: "member's address", frame: testFrame(memberMAC(0), peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0)},
 		{name: "for others", frame: testFrame(stranger, peerMAC, 0), drop: team.DropNotOurs},
 		{name: "reflected", frame: testFrame(frame.Broadcast, adapterMAC, 0), drop: team.DropReflected},
@@ -107,19 +109,22 @@ func TestAcceptRules(t *testing.T) {
 			change: func(pl *spread.Plan) { pl.Collecting = 0 }},
 		{name: "group where not wanted", frame: testFrame(frame.Broadcast, peerMAC, 0), drop: team.DropStandby,
 			change: func(pl *spread.Plan) { pl.Multicast = 0 }},
-		{name: "unicast where groups are not wanted", frame: testFrame(adapterMAC, peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
+		{name: "unicast where groups are not wanted", frame: testFrame(adapterMAC, peerMAC, 0),
+			want:   testFrame(adapterMAC, peerMAC, 0),
 			change: func(pl *spread.Plan) { pl.Multicast = 0 }},
 		{name: "behind", frame: testFrame(behind, peerMAC, 0), want: testFrame(behind, peerMAC, 0),
-			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.TeamMACs = append(pl.TeamMACs, behind) }},
-		{name: "from behind, and moved away", frame: testFrame(frame.Broadcast, behind, 0), want: testFrame(frame.Broadcast, behind, 0),
-			change: func(pl *spread.Plan) { pl.Behind = []frame.MAC{behind}; pl.TeamMACs = append(pl.TeamMACs, behind) }},
+			change: withBehind},
+		{name: "from behind, and moved away", frame: testFrame(frame.Broadcast, behind, 0),
+			want:   testFrame(frame.Broadcast, behind, 0),
+			change: withBehind},
 		{name: "promiscuous", frame: testFrame(stranger, peerMAC, 0), want: testFrame(stranger, peerMAC, 0),
 			change: func(pl *spread.Plan) { pl.Promiscuous = true }},
 		{name: "promiscuous, another member's", frame: testFrame(memberMAC(1), peerMAC, 0), drop: team.DropNotOurs,
 			change: func(pl *spread.Plan) { pl.Promiscuous = true }},
 		{name: "inherited", frame: testFrame(memberMAC(1), peerMAC, 0), want: testFrame(adapterMAC, peerMAC, 0),
 			change: func(pl *spread.Plan) { pl.Filter[0] = append(pl.Filter[0], memberMAC(1)) }},
-		{name: "the adapter's address is at home elsewhere", frame: testFrame(adapterMAC, peerMAC, 0), drop: team.DropNotOurs, flooded: true,
+		{name: "the adapter's address is at home elsewhere", frame: testFrame(adapterMAC, peerMAC, 0),
+			drop: team.DropNotOurs, flooded: true,
 			change: func(pl *spread.Plan) { pl.PerMember, pl.Filter[0] = true, nil }},
 	}
 	g := newRig(t, 2)
@@ -139,7 +144,9 @@ func TestAcceptRules(t *testing.T) {
 				host.expect(tt.want)
 				return
 			}
-			c := g.await(tt.drop.String(), func(c *team.Counters) bool { return c.Members[0].RXDrop[tt.drop] == before.RXDrop[tt.drop]+1 })
+			c := g.await(tt.drop.String(), func(c *team.Counters) bool {
+				return c.Members[0].RXDrop[tt.drop] == before.RXDrop[tt.drop]+1
+			})
 			if got := c.Members[0].Flooded != before.Flooded; got != tt.flooded {
 				t.Errorf("flooded counted: %v, want %v", got, tt.flooded)
 			}
@@ -176,7 +183,9 @@ func TestTransmitRules(t *testing.T) {
 	before := g.counters().Adapter.TXDrop[team.DropNoMember]
 	g.apply(g.plan(spread.RuleNone))
 	host.send(testFrame(peerMAC, adapterMAC, 3))
-	g.await("drop without member", func(c *team.Counters) bool { return c.Adapter.TXDrop[team.DropNoMember] == before+1 })
+	g.await("drop without member", func(c *team.Counters) bool {
+		return c.Adapter.TXDrop[team.DropNoMember] == before+1
+	})
 	peers[0].empty()
 	peers[1].empty()
 }
@@ -199,7 +208,8 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 		peer.expect(testFrame(peerMAC, adapterMAC, i))
 	}
 	c := g.counters()
-	got := [4]uint64{c.Members[0].Resent, c.Members[0].TX[frame.Other].Frames, c.Members[1].TX[frame.Other].Frames, c.Members[0].TXDrop[team.DropRefused]}
+	got := [4]uint64{c.Members[0].Resent, c.Members[0].TX[frame.Other].Frames,
+		c.Members[1].TX[frame.Other].Frames, c.Members[0].TXDrop[team.DropRefused]}
 	if want := [4]uint64{n, 0, n, 0}; got != want {
 		t.Errorf("resent, by the first, by the second, refused: %v, want %v", got, want)
 	}
@@ -209,7 +219,8 @@ func TestRefusedFramesAreResentOnce(t *testing.T) {
 	host.send(testFrame(peerMAC, adapterMAC, n))
 	c = g.await("refusal", func(c *team.Counters) bool { return c.Members[0].TXDrop[team.DropRefused] == 1 })
 	if c.Members[0].Resent != n || c.Members[1].TX[frame.Other].Frames != n {
-		t.Errorf("resent %d, sent %d after a second refusal, want %d", c.Members[0].Resent, c.Members[1].TX[frame.Other].Frames, n)
+		t.Errorf("resent %d, sent %d after a second refusal, want %d",
+			c.Members[0].Resent, c.Members[1].TX[frame.Other].Frames, n)
 	}
 
 	// Up again, the same socket works on.
@@ -310,7 +321,8 @@ func TestSlowProtocolGoesToControl(t *testing.T) {
 	pl := g.plan(spread.RuleSingle)
 	pl.Collecting = 0
 	g.apply(pl)
-	host, peer := g.port(g.host, "team0", func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }), g.peerPort(0)
+	slow := func(h *frame.Headers) bool { return h.EtherType == frame.TypeSlow }
+	host, peer := g.port(g.host, "team0", slow), g.peerPort(0)
 	b := testFrame(slowProtocols, peerMAC, 0)
 	binary.BigEndian.PutUint16(b[12:], frame.TypeSlow)
 	b[14] = 1
@@ -359,7 +371,8 @@ func TestPanicLosesOneFrame(t *testing.T) {
 	}
 	kept := func() []api.Panic { return g.relay.panics.List() }
 	labtest.Eventually(t, "panics", func() bool { p := kept(); return len(p) == 1 && p[0].Count == n/2 })
-	if p := kept()[0]; !strings.HasPrefix(p.Input, fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)) || !strings.Contains(p.Stack, "spread") {
+	p, input := kept()[0], fmt.Sprintf("frame of %d octets: ", frame.VnetLen+60)
+	if !strings.HasPrefix(p.Input, input) || !strings.Contains(p.Stack, "spread") {
 		t.Errorf("kept %+v", p)
 	}
 	select {

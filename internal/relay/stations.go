@@ -13,29 +13,29 @@ import (
 const (
 	// RecentTime is how long after the adapter sent from a station a received frame from it counts as reflected.
 	RecentTime = time.Second
-	// MovedAfter is how long after that a received frame from it shows that the station has moved. No switch holds a frame
-	// for so long, but the relay may: between MovedAfter and RecentTime the frame is not accepted either.
+	// MovedAfter is how long after that a received frame from it shows that the station has moved. No switch holds a
+	// frame for so long, but the relay may: between MovedAfter and RecentTime the frame is not accepted either.
 	MovedAfter = 400 * time.Millisecond
 	// recentUnit is the shift from ns to the table's unit of time, 34 ms.
 	recentUnit = 25
-	// recentAhead are units by which an entry may be later than the reader's clock: the reader may be suspended after it
-	// read the clock.
+	// recentAhead are units by which an entry may be later than the reader's clock: the reader may be suspended after
+	// it read the clock.
 	recentAhead = 128
 	recentWays  = 4
 	recentSets  = 2048 // more entries than stations that the control loop remembers
 )
 
-// recentLocal is a set-associative table of the stations behind the adapter that sent recently. A switch that floods reflects
-// their frames to another member. The Plan cannot tell: the first broadcast of a station is reflected before the control
-// loop knows the station, and a station that moved to another host must soon be received from there. So each sender
-// in the name of a station adds it before, and receivers look it up while the table has recent entries.
+// recentLocal is a set-associative table of the stations behind the adapter that sent recently. A switch that floods
+// reflects their frames to another member. The Plan cannot tell: the first broadcast of a station is reflected before
+// the control loop knows the station, and a station that moved to another host must soon be received from there. So
+// each sender in the name of a station adds it before, and receivers look it up while the table has recent entries.
 type recentLocal struct {
 	until atomic.Int64                          // ns of the relay's clock; 0: there are no recent entries
 	sets  [recentSets][recentWays]atomic.Uint64 // 48 bits of station, 16 of time
 }
 
-// recentKey returns a station as 48 bits: the MAC of an untagged one; with a VLAN scattered over the rest, where no other
-// station is by chance.
+// recentKey returns a station as 48 bits: the MAC of an untagged one; with a VLAN scattered over the rest, where no
+// other station is by chance.
 func recentKey(s frame.Station) uint64 {
 	return uint64(s.MAC()) ^ uint64(s.VLAN())*0x9e3779b97f4a7c15>>16
 }
@@ -143,8 +143,8 @@ type newSources struct {
 	rule *Rule
 }
 
-// reportOnce reports s, whose address is unicast, once a rule, and a bounded number of stations a rule: the control loop
-// answers with a new Plan.
+// reportOnce reports s, whose address is unicast, once a rule, and a bounded number of stations a rule: the control
+// loop answers with a new Plan.
 func (l *newSources) reportOnce(q *controlQueue, u *Rule, s frame.Station) {
 	if l.rule != u {
 		l.rule, l.n = u, 0
@@ -154,8 +154,8 @@ func (l *newSources) reportOnce(q *controlQueue, u *Rule, s frame.Station) {
 	}
 }
 
-// MoveCandidates are stations behind the adapter from which frames were received recently: they may have moved. It belongs
-// to one goroutine, and bounds what a flood of forged sources costs.
+// MoveCandidates are stations behind the adapter from which frames were received recently: they may have moved. It
+// belongs to one goroutine, and bounds what a flood of forged sources costs.
 type MoveCandidates struct {
 	stationList
 	start int64 // ns
@@ -179,18 +179,18 @@ func (l *MoveCandidates) Add(now int64, s frame.Station) bool {
 // maxQueuedBatches hold more than may wait in the adapter's queue.
 const maxQueuedBatches = 128
 
-// moveCheckDelay is how long a station that has not moved has to send. After a standstill of the machine reflected frames are
-// as old as the standstill, and a station that is still here sends again within a moment.
+// moveCheckDelay is how long a station that has not moved has to send. After a standstill of the machine reflected
+// frames are as old as the standstill, and a station that is still here sends again within a moment.
 const moveCheckDelay = 50 * time.Millisecond
 
-// CheckMoved checks whether s, a station of the Plan in force, has moved: a frame was received from it, and the adapter has not
-// sent from it for MovedAfter. If the adapter sends from it within moveCheckDelay, it has not moved.
+// CheckMoved checks whether s, a station of the Plan in force, has moved: a frame was received from it, and the adapter
+// has not sent from it for MovedAfter. If the adapter sends from it within moveCheckDelay, it has not moved.
 func (r *Relay) CheckMoved(s frame.Station) {
 	time.AfterFunc(moveCheckDelay, func() { r.reportIfMoved(s) })
 }
 
-// reportIfMoved reports that a station has moved, unless the adapter sent from it. The transmitter first moves what the adapter
-// has sent.
+// reportIfMoved reports that a station has moved, unless the adapter sent from it. The transmitter first moves what the
+// adapter has sent.
 func (r *Relay) reportIfMoved(s frame.Station) {
 	t := r.tx
 	_, _ = t.between.post(func() { // a relay that is closing reports nothing
@@ -207,8 +207,8 @@ func (r *Relay) reportIfMoved(s frame.Station) {
 	}, t.queue.Wake)
 }
 
-// SetSentByPrograms sets f, which reports whether programs sent from a station within MovedAfter; nil: no programs send. The
-// transmitter's goroutine calls it, and it must not wait.
+// SetSentByPrograms sets f, which reports whether programs sent from a station within MovedAfter; nil: no programs
+// send. The transmitter's goroutine calls it, and it must not wait.
 func (r *Relay) SetSentByPrograms(f func(frame.Station) bool) {
 	if f == nil {
 		r.sentByPrograms.Store(nil)

@@ -173,9 +173,8 @@ func EventLinks(body []byte, f func(index int)) {
 // followed are the event groups of a Follower. Kernels before 6.14 lack MCADDR.
 var followed = []uint{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE,
-	unix.RTNLGRP_IPV6_ROUTE,
-	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_MCADDR,
-	unix.RTNLGRP_IPV6_MCADDR,
+	unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH,
+	unix.RTNLGRP_IPV4_MCADDR, unix.RTNLGRP_IPV6_MCADDR,
 }
 
 // Multicast groups of links that are joined and left; x/sys does not name them.

@@ -33,8 +33,8 @@ func (c *Conn) SetIPv6Token(index int, token netip.Addr) error {
 
 // SetAddrGenMode sets how the kernel forms a link's link-local address.
 func (c *Conn) SetAddrGenMode(nic string, index int, mode uint8) error {
-	return c.setInet6(fmt.Sprintf("set addrgenmode of %s to %d", nic, mode),
-		index, Attribute{unix.IFLA_INET6_ADDR_GEN_MODE, []byte{mode}})
+	return c.setInet6(fmt.Sprintf("set addrgenmode of %s to %d", nic, mode), index,
+		Attribute{unix.IFLA_INET6_ADDR_GEN_MODE, []byte{mode}})
 }
 
 func (c *Conn) setInet6(what string, index int, a Attribute) error {

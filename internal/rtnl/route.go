@@ -299,9 +299,8 @@ func IsStatic(r Object) bool {
 // StaticRoutes returns those of a link's routes that somebody set. Network managers add connected routes and those of
 // router advertisements themselves, with the protocols kernel and ra.
 func (c *Conn) StaticRoutes(routes, addresses []Object) ([]Object, error) {
-	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes), func(r Object) bool {
-		return r.Head[rtProto] != unix.RTPROT_RA
-	}))
+	named, _, err := c.splitAdvertised(slices.DeleteFunc(slices.Clone(routes),
+		func(r Object) bool { return r.Head[rtProto] != unix.RTPROT_RA }))
 	if err != nil {
 		return nil, err
 	}

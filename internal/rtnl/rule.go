@@ -67,9 +67,8 @@ func RuleFor(r Object, members []string, adapter string) Object {
 func IsInverted(r Object) bool { return r.Head[8]&ruleInverted != 0 }
 
 func HasRule(list []Object, r Object) bool {
-	return slices.ContainsFunc(list, func(o Object) bool {
-		return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize())
-	})
+	return slices.ContainsFunc(list,
+		func(o Object) bool { return bytes.Equal(RuleRequest(o).Serialize(), r.Serialize()) })
 }
 
 // RemoveRule removes a rule of a NIC, unless the kernel would remove another one: it removes the first rule that has

@@ -15,14 +15,6 @@ type Fault struct {
 	NotFound bool // a NIC is named that is not a member
 }
 
-func (f *Fault) Error() string {
-	what := f.What
-	if f.Key != "" {
-		what = f.Key + ": " + what
-	}
-	return what + ": " + f.Why
-}
-
 // Want is the fault of a value of another type.
 func Want(t Type, got string) *Fault {
 	return &Fault{What: fmt.Sprintf("want %v, got %s", t, got), Why: "values are not converted",

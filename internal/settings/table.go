@@ -98,8 +98,8 @@ var Table = []Setting{
 		value: mac},
 	{Key: "mtu", Live: true, Event: "mtu-changed",
 		Help: "MTU of the adapter and the NICs; left out: the largest of NICs with addresses", value: mtu},
-	{Key: "datapath", Live: true, Help: "what moves the frames: fastpath (eBPF), relay (user space), or auto: " +
-		"the first that works", value: datapath},
+	{Key: "datapath", Live: true, Help: "what moves the frames: eBPF programs (fastpath), this process (relay), " +
+		"or the first that works", value: datapath},
 	{Key: "tso", Help: "TCP segmentation offload on the adapter",
 		value: offload(func(c *Config) *Offload { return &c.TSO })},
 	{Key: "uso", Help: "UDP segmentation offload on the adapter",

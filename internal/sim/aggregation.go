@@ -53,11 +53,12 @@ func (c *pacedHeard) many() bool { return c.n > 8 }
 func (t *Team) newLoop(memory *lacp.Memory) {
 	t.life++
 	t.began = t.w.now
-	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, Memory: memory, NewMode: func(s modes.Settings) (modes.Mode, error) {
-		m, err := modes.New(s)
-		t.mode, t.entered = m, t.w.now
-		return m, err
-	}})
+	loop, err := team.NewLoop(t.config, team.LoopOptions{Adapter: t.mac, Salt: t.salt, Memory: memory,
+		NewMode: func(s modes.Settings) (modes.Mode, error) {
+			m, err := modes.New(s)
+			t.mode, t.entered = m, t.w.now
+			return m, err
+		}})
 	if err != nil {
 		panic("sim: " + err.Error())
 	}

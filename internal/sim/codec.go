@@ -53,7 +53,8 @@ func parseARP(p *Packet) (a arp, ok bool) {
 		return a, false
 	}
 	at := p.h.L3
-	a = arp{dst: p.h.Dst, src: p.h.Src, op: binary.BigEndian.Uint16(b[at+6:]), sha: frame.MACAt(b, at+8), tha: frame.MACAt(b, at+18)}
+	a = arp{dst: p.h.Dst, src: p.h.Src, op: binary.BigEndian.Uint16(b[at+6:]), sha: frame.MACAt(b, at+8),
+		tha: frame.MACAt(b, at+18)}
 	a.spa, _ = netip.AddrFromSlice(b[at+14 : at+18])
 	a.tpa, _ = netip.AddrFromSlice(b[at+24 : at+28])
 	return a, true

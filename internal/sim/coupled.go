@@ -7,7 +7,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// coupled is an end of the protocol with the habits of Open vSwitch (its lib/lacp.c tells them), written for tests only:
+// coupled is an end of the protocol with the habits of Open vSwitch (its lib/lacp.c tells them), written for tests
+// only:
 //
 //   - collecting and distributing are one: a port says both as soon as it is attached, which it is at once when its
 //     partner's system and key are those of the port that leads, and what it does follows the partner's SYNC alone;
@@ -158,7 +159,8 @@ func (c *coupled) rank(p, o *coupledPort) int {
 		return p.partner
 	}
 	a, b := decides(p), decides(o)
-	return cmp.Or(cmp.Compare(works(p), works(o)), compareSystems(a.System, b.System), cmp.Compare(a.PortPriority, b.PortPriority), cmp.Compare(a.Port, b.Port))
+	return cmp.Or(cmp.Compare(works(p), works(o)), compareSystems(a.System, b.System),
+		cmp.Compare(a.PortPriority, b.PortPriority), cmp.Compare(a.Port, b.Port))
 }
 
 func compareSystems(a, b lacp.SystemID) int {

@@ -30,7 +30,8 @@ func describe(p *Packet) string {
 		return fmt.Sprintf("%s RARP %v is here", way, frame.MACAt(p.b, 22))
 	}
 	if pdu, err := lacp.ParsePDU(p.b); err == nil && isPDU(p) {
-		return fmt.Sprintf("%v LACPDU port %d key %d %v, of %v port %d key %d %v", p.h.Src, pdu.Actor.Port, pdu.Actor.Key, stateWords(pdu.Actor.State),
+		return fmt.Sprintf("%v LACPDU port %d key %d %v, of %v port %d key %d %v", p.h.Src, pdu.Actor.Port,
+			pdu.Actor.Key, stateWords(pdu.Actor.State),
 			pdu.Partner.System.MAC, pdu.Partner.Port, pdu.Partner.Key, stateWords(pdu.Partner.State))
 	}
 	if p.flow != nil {

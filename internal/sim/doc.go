@@ -14,6 +14,6 @@
 // A group of a switch's ports may speak LACP (Partner), with machines of ours or with Open vSwitch's habits; the switch
 // then forwards by what they say, and nothing else comes through.
 //
-// Whatever must hold at any moment is checked where it can be broken: invariant.go and invariant_lacp.go list it. The first breach
-// ends the run with the story of what led to it.
+// Whatever must hold at any moment is checked where it can be broken: invariant.go and invariant_lacp.go list it. The
+// first breach ends the run with the story of what led to it.
 package sim

@@ -17,7 +17,8 @@ func TestFlowsThatNeverPause(t *testing.T) {
 	b.pass(100 * time.Millisecond)
 	var flows []*Flow
 	for i := range 2 {
-		flows = append(flows, b.UDP(b.team.Stack, b.peers[0], FlowKey{Sport: uint16(5000 + i), Dport: 9}, 1500, 270*time.Microsecond))
+		flows = append(flows, b.UDP(b.team.Stack, b.peers[0], FlowKey{Sport: uint16(5000 + i), Dport: 9}, 1500,
+			270*time.Microsecond))
 	}
 	b.pass(time.Second)
 	b.wires[1].Set(true)
@@ -26,7 +27,8 @@ func TestFlowsThatNeverPause(t *testing.T) {
 	b.pass(4 * time.Second)
 	each, sum, most := b.loads(2 * time.Second)
 	forced := b.team.forced()
-	t.Logf("%.1f Mbit/s, %d forced moves, %d and %d frames overtaken", mbit(each), forced, flows[0].Reordered, flows[1].Reordered)
+	t.Logf("%.1f Mbit/s, %d forced moves, %d and %d frames overtaken", mbit(each), forced, flows[0].Reordered,
+		flows[1].Reordered)
 	if most > 1.05*sum/2 {
 		t.Errorf("busiest carries %.3f of the mean", most/(sum/2))
 	}
@@ -70,7 +72,8 @@ func TestMembersComeAndGo(t *testing.T) {
 				pause(b, flows)
 				for _, f := range flows {
 					if f.Got != f.Sent || f.Double > 0 {
-						t.Errorf("%s removed and added: %s: %d sent, %d arrived, %d doubled", nic.Name, f.Name, f.Sent, f.Got, f.Double)
+						t.Errorf("%s removed and added: %s: %d sent, %d arrived, %d doubled", nic.Name, f.Name,
+							f.Sent, f.Got, f.Double)
 					}
 				}
 			}
@@ -109,7 +112,8 @@ func TestGuestsBehind(t *testing.T) {
 						s := b.team.Guest(fmt.Sprintf("guest%d", g))
 						for i, p := range b.peers {
 							k := FlowKey{V6: i == 1, Sport: uint16(100*g + i), Dport: 9}
-							flows = append(flows, b.UDP(s, p, k, 300, 5*time.Millisecond), b.UDP(p, s, k, 300, 5*time.Millisecond))
+							flows = append(flows, b.UDP(s, p, k, 300, 5*time.Millisecond),
+								b.UDP(p, s, k, 300, 5*time.Millisecond))
 						}
 					}
 					flows = append(flows, b.both(0, 1000, 300, 5*time.Millisecond)...)
@@ -149,8 +153,11 @@ func TestGuestsFirstWord(t *testing.T) {
 				for g := range 6 {
 					s := b.team.Guest(fmt.Sprintf("guest%d", g))
 					k := FlowKey{V6: g%2 == 1, Sport: uint16(g), Dport: 9}
-					there, back := b.UDP(s, b.peers[0], k, 100, 10*time.Millisecond), b.UDP(b.peers[0], s, k, 100, 10*time.Millisecond)
-					took, err := b.Until("guest and peer hear each other", 2*time.Second, func() bool { return there.Got > 0 && back.Got > 0 })
+					there, back := b.UDP(s, b.peers[0], k, 100, 10*time.Millisecond),
+						b.UDP(b.peers[0], s, k, 100, 10*time.Millisecond)
+					took, err := b.Until("guest and peer hear each other", 2*time.Second, func() bool {
+						return there.Got > 0 && back.Got > 0
+					})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -164,8 +171,8 @@ func TestGuestsFirstWord(t *testing.T) {
 	}
 }
 
-// TestGuestMovesAway: a guest that speaks from another host is not called back by a failover, and others are announced as
-// before. When it is back it is announced again.
+// TestGuestMovesAway: a guest that speaks from another host is not called back by a failover, and others are announced
+// as before. When it is back it is announced again.
 func TestGuestMovesAway(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
@@ -281,8 +288,8 @@ func (b *bench) byPeer() (macs []string) {
 	return macs
 }
 
-// TestForgedMember: somebody shows the switch a member's address elsewhere. The member sends nothing itself, and still has
-// what is for it again within seconds.
+// TestForgedMember: somebody shows the switch a member's address elsewhere. The member sends nothing itself, and still
+// has what is for it again within seconds.
 func TestForgedMember(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, modes.ELB, 4, 4, Line{})

@@ -58,13 +58,15 @@ func TestElephants(t *testing.T) {
 			b := newBenchThatTells(t, told, modes.ELB, 4, 1, Line{Rate: unit()})
 			var flows []*Flow
 			for i := range 8 {
-				flows = append(flows, b.TCP(b.team.Stack, b.peers[0], FlowKey{Sport: uint16(40000 + 2*i), Dport: 5201}, 0))
+				flows = append(flows, b.TCP(b.team.Stack, b.peers[0], FlowKey{Sport: uint16(40000 + 2*i), Dport: 5201},
+					0))
 			}
 			b.pass(3 * time.Second)
 			restart(flows)
 			each, sum, most := b.loads(2 * time.Second)
 			all := 4 * float64(unit())
-			t.Logf("%.0f Mbit/s, sum %.3f, busiest %.3f, %d forced moves", mbit(each), sum/all, most/(sum/4), b.team.forced())
+			t.Logf("%.0f Mbit/s, sum %.3f, busiest %.3f, %d forced moves", mbit(each), sum/all, most/(sum/4),
+				b.team.forced())
 			if sum < 0.95*all {
 				t.Errorf("sum is %.3f of what the NICs carry", sum/all)
 			}
@@ -128,7 +130,8 @@ func TestChangingLoad(t *testing.T) {
 			pause(b, flows)
 			var sent, got, doubled, reordered, disorders uint64
 			for _, f := range flows {
-				sent, got, doubled, reordered, disorders = sent+f.Sent, got+f.Got, doubled+f.Double, reordered+f.Reordered, disorders+f.Disorders
+				sent, got, doubled, reordered, disorders = sent+f.Sent, got+f.Got, doubled+f.Double,
+					reordered+f.Reordered, disorders+f.Disorders
 			}
 			used := map[uint8]bool{}
 			for _, s := range b.team.picker.Flows().Slots {
@@ -137,9 +140,11 @@ func TestChangingLoad(t *testing.T) {
 				}
 			}
 			forced := b.team.forced()
-			t.Logf("%d frames, %d lost, %d doubled, %d reordered at %d times, %d forced moves", sent, sent-got, doubled, reordered, disorders, forced)
+			t.Logf("%d frames, %d lost, %d doubled, %d reordered at %d times, %d forced moves", sent, sent-got, doubled,
+				reordered, disorders, forced)
 			if got != sent && rate > 300e6 || doubled != 0 || disorders > forced || len(used) != 3 {
-				t.Errorf("%d of %d frames arrived, %d doubled, %d times reordered by %d forced moves, %d NICs used", got, sent, doubled, disorders, forced, len(used))
+				t.Errorf("%d of %d frames arrived, %d doubled, %d times reordered by %d forced moves, %d NICs used",
+					got, sent, doubled, disorders, forced, len(used))
 			}
 		})
 	}
@@ -153,7 +158,8 @@ func TestReceivingFromEight(t *testing.T) {
 			b := newBench(t, modes.ELB, 4, 8, Line{Rate: unit()})
 			var flows []*Flow
 			for i, p := range b.peers {
-				flows = append(flows, b.TCP(p, b.team.Stack, FlowKey{V6: v6, Sport: uint16(40000 + 2*i), Dport: 5201}, 0))
+				flows = append(flows, b.TCP(p, b.team.Stack, FlowKey{V6: v6, Sport: uint16(40000 + 2*i), Dport: 5201},
+					0))
 			}
 			b.pass(5 * time.Second)
 			got := goodput(flows, 2*time.Second, b)
@@ -221,11 +227,15 @@ func TestSpreadComesBack(t *testing.T) {
 	before := b.homes()
 	stranger := b.Peer("stranger", b.sw, Line{})
 	b.UDP(b.team.Stack, stranger, FlowKey{Sport: 1, Dport: 2}, 100, 50*time.Millisecond)
-	_, err := b.Until("the broadcast has told all peers one address", time.Second, func() bool { return len(b.homes()) == 1 })
+	_, err := b.Until("the broadcast has told all peers one address", time.Second, func() bool {
+		return len(b.homes()) == 1
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	took, err := b.Until("every peer has its own address again", time.Second, func() bool { return len(b.homes()) == len(before) })
+	took, err := b.Until("every peer has its own address again", time.Second, func() bool {
+		return len(b.homes()) == len(before)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,8 +245,8 @@ func TestSpreadComesBack(t *testing.T) {
 	}
 }
 
-// TestMemberThatReceivesDies: what a peer sends comes again as soon as the control loop knows of it, though the peer has
-// learnt nothing.
+// TestMemberThatReceivesDies: what a peer sends comes again as soon as the control loop knows of it, though the peer
+// has learnt nothing.
 func TestMemberThatReceivesDies(t *testing.T) {
 	t.Parallel()
 	for _, sort := range []Switch{{Name: "flushes", Flush: true}, {Name: "keeps"}, {Name: "floods", Floods: true}} {
@@ -255,14 +265,17 @@ func TestMemberThatReceivesDies(t *testing.T) {
 				restart(flows)
 				begin := b.Now()
 				wire.Set(false)
-				known, err := b.Until("the loop knows of the cut", 20*time.Millisecond, func() bool { return !told.toldUp })
+				known, err := b.Until("the loop knows of the cut", 20*time.Millisecond, func() bool {
+					return !told.toldUp
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
 				b.pass(100 * time.Millisecond)
 				for _, f := range flows {
 					if f.Gap > known+time.Millisecond {
-						t.Errorf("%s cut at %v: %s had a gap of %v, the loop knew after %v", b.nics[n].Name, begin, f.Name, f.Gap, known)
+						t.Errorf("%s cut at %v: %s had a gap of %v, the loop knew after %v", b.nics[n].Name,
+							begin, f.Name, f.Gap, known)
 					}
 				}
 				wire.Set(true)

@@ -29,7 +29,8 @@ func newBench(t *testing.T, mode modes.Kind, nics, peers int, l Line, change ...
 }
 
 // newBenchThatTells is newBench with NICs that tell a speed.
-func newBenchThatTells(t *testing.T, told uint64, mode modes.Kind, nics, peers int, l Line, change ...func(*settings.Config)) *bench {
+func newBenchThatTells(t *testing.T, told uint64, mode modes.Kind, nics, peers int, l Line,
+	change ...func(*settings.Config)) *bench {
 	t.Helper()
 	w := New(1)
 	b := &bench{World: w, t: t, sw: w.Switch("sw")}

@@ -50,7 +50,8 @@ func (w *World) Forge(n *NIC, ip netip.Addr, mac frame.MAC, to *Stack) {
 	var p *Packet
 	switch {
 	case ip.Is6():
-		p = newPacket(nd{dst: groupMAC(allNodes), src: n.MAC, from: ip, to: allNodes, kind: typeNA, flags: flagOverride, target: ip, linkLayer: mac}.bytes())
+		p = newPacket(nd{dst: groupMAC(allNodes), src: n.MAC, from: ip, to: allNodes, kind: typeNA, flags: flagOverride,
+			target: ip, linkLayer: mac}.bytes())
 	case w.rng.IntN(2) == 0:
 		p = newPacket(arp{dst: frame.Broadcast, src: n.MAC, op: opRequest, sha: mac, spa: ip, tpa: ip}.bytes())
 	default:

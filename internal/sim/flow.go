@@ -114,7 +114,8 @@ func (w *World) flow(k FlowKey, from, to *Stack, size int) *Flow {
 	if k.V6 {
 		name += "6"
 	}
-	f := &Flow{Name: fmt.Sprintf("%s %s:%d→%s:%d", name, from.Name, k.Sport, to.Name, k.Dport), Key: k, w: w, from: from, to: to,
+	f := &Flow{Name: fmt.Sprintf("%s %s:%d→%s:%d", name, from.Name, k.Sport, to.Name, k.Dport), Key: k, w: w,
+		from: from, to: to,
 		size: size, gapFrom: never, disorder: -time.Hour}
 	f.key = uint64(k.Sport)<<16 | uint64(k.Dport)
 	f.there = newHeader(k, from, to, size)

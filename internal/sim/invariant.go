@@ -61,8 +61,8 @@ func (f *Flow) overtaken(p *Packet) {
 	w.breach("%s: frame %d of %v ago has been overtaken by frame %d", f.Name, p.mark, w.now-p.sent, f.top)
 }
 
-// overlapMost is how long after a change of what members take in a frame that a switch has flooded may come in by two of
-// them: the overlap is there so that a switch that learns loses nothing.
+// overlapMost is how long after a change of what members take in a frame that a switch has flooded may come in by two
+// of them: the overlap is there so that a switch that learns loses nothing.
 const overlapMost = modes.Overlap + 10*time.Millisecond
 
 // overlaps notes that what members take in may have changed.
@@ -73,7 +73,8 @@ func (t *Team) twice(p *Packet) bool { return p.copied || p.flooded && t.w.now <
 
 // scatters reports whether the host sends frames of one flow by several ways.
 func (s *Stack) scatters() bool {
-	return s.team != nil && s.team.config.Balance && (s.team.config.Mode == modes.RoundRobin || s.team.config.Mode == modes.Broadcast)
+	return s.team != nil && s.team.config.Balance &&
+		(s.team.config.Mode == modes.RoundRobin || s.team.config.Mode == modes.Broadcast)
 }
 
 // forgiven reports whether something has just happened that costs order once.

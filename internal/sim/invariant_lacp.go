@@ -65,7 +65,8 @@ func (t *Team) agrees() {
 		}
 		m.takes = takes
 		if !takes && pl.Collecting.Has(id) && t.w.now > max(m.took+overlapMost, t.overlap) {
-			t.w.breach("%s: the Plan takes in what comes by %s, on which LACP has not collected for %v", t.Name, m.nic.Name, t.w.now-m.took)
+			t.w.breach("%s: the Plan takes in what comes by %s, on which LACP has not collected for %v", t.Name,
+				m.nic.Name, t.w.now-m.took)
 		}
 	}
 	if pl.Distributing&^pl.Collecting != 0 {
@@ -85,8 +86,8 @@ func (m *member) denies() bool {
 // refused is met with a frame that came by a port on which its partner does not collect.
 func (p *Port) refused(f *Packet) {
 	w := p.sw.w
-	// One that couples collecting and distributing says that it does before it does, and not always that it does no more:
-	// it is enough that nothing is sent to it when it has said so (denies).
+	// One that couples collecting and distributing says that it does before it does, and not always that it does no
+	// more: it is enough that nothing is sent to it when it has said so (denies).
 	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Habits.Coupled {
 		return
 	}
@@ -119,7 +120,8 @@ func (m *member) refused(f *Packet) {
 		return
 	}
 	if f.sent > m.closed+m.paced.way(m.closed) {
-		t.w.breach("%s: %s has not collected for %v when %s was sent to it", t.Name, m.nic.Name, f.sent-m.closed, describe(f))
+		t.w.breach("%s: %s has not collected for %v when %s was sent to it", t.Name, m.nic.Name, f.sent-m.closed,
+			describe(f))
 	}
 }
 

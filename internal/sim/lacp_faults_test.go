@@ -77,7 +77,9 @@ func TestSilence(t *testing.T) {
 					if !rate.fast {
 						interval = 20 * time.Millisecond
 					}
-					b := newBonded(t, 3, Habits{Coupled: coupled, Fast: rate.fast}, func(c *settings.Config) { c.LACP.Fast = rate.fast })
+					b := newBonded(t, 3, Habits{Coupled: coupled, Fast: rate.fast}, func(c *settings.Config) {
+						c.LACP.Fast = rate.fast
+					})
 					b.plug()
 					b.talk(6, interval)
 					b.pass(b.between(0, 2*time.Second))
@@ -109,7 +111,8 @@ func TestSilence(t *testing.T) {
 // TestPartnerRestarts: a switch's control plane forgets everything while the carriers stay.
 func TestPartnerRestarts(t *testing.T) {
 	t.Parallel()
-	for _, h := range []Habits{{}, {Fast: true}, {Passive: true, Fast: true}, {Coupled: true}, {Coupled: true, Fast: true}} {
+	for _, h := range []Habits{{}, {Fast: true}, {Passive: true, Fast: true}, {Coupled: true},
+		{Coupled: true, Fast: true}} {
 		for _, away := range []time.Duration{10 * time.Millisecond, 5 * time.Second} {
 			t.Run(fmt.Sprintf("%v, away %v", h, away), func(t *testing.T) {
 				b := newBonded(t, 3, h, fast)
@@ -176,7 +179,8 @@ func TestRatesChange(t *testing.T) {
 				end := b.Now() + b.between(time.Second, 40*time.Second)
 				b.until("time passes", time.Minute, func() bool { return b.Now() >= end || !b.whole() })
 				if !b.whole() {
-					b.breach("we distribute by %b, the partner by %d, though only rates were changed", b.team.plan.Distributing, b.partner.Distributing())
+					b.breach("we distribute by %b, the partner by %d, though only rates were changed",
+						b.team.plan.Distributing, b.partner.Distributing())
 					t.Fatal(b.fail)
 				}
 			}

@@ -9,9 +9,9 @@ import (
 	"nicteam/modes"
 )
 
-// TestPortsComeAndGo: members leave and join under traffic, and no frame is lost or doubled. Flows that pause for longer
-// than frames may wait are not overtaken either; others go over in a pause in which a marker is answered, or at last by
-// force, which may cost their order once each time.
+// TestPortsComeAndGo: members leave and join under traffic, and no frame is lost or doubled. Flows that pause for
+// longer than frames may wait are not overtaken either; others go over in a pause in which a marker is answered, or at
+// last by force, which may cost their order once each time.
 func TestPortsComeAndGo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -50,7 +50,8 @@ func TestPortsComeAndGo(t *testing.T) {
 					b.until("slots go over to it", 4*time.Second, func() bool { return b.team.plan.Migration() != nil })
 					b.pass(150 * time.Millisecond)
 					if b.team.plan.Migration() == nil || b.team.members[id].Out == 0 && tt.name != "force" {
-						t.Errorf("%s has sent %d bytes before slots go over by force", b.nics[i].Name, b.team.members[id].Out)
+						t.Errorf("%s has sent %d bytes before slots go over by force", b.nics[i].Name,
+							b.team.members[id].Out)
 					}
 					b.until("it is used again", time.Second, b.whole)
 					b.pass(300 * time.Millisecond)
@@ -89,8 +90,8 @@ func TestWeightsChange(t *testing.T) {
 	b.ordered()
 }
 
-// TestProcessIsReplaced: a process is killed and another one takes its place with what the first remembered: the partner
-// never stops to distribute, and our ports send again at once.
+// TestProcessIsReplaced: a process is killed and another one takes its place with what the first remembered: the
+// partner never stops to distribute, and our ports send again at once.
 func TestProcessIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, h := range []Habits{{}, {Fast: true}, {Coupled: true, Fast: true}, {Coupled: true}} {
@@ -111,7 +112,8 @@ func TestProcessIsReplaced(t *testing.T) {
 					t.Fatal(err)
 				}
 				if flapped {
-					t.Errorf("the partner distributes by %d, we by %b", b.partner.Distributing(), b.team.plan.Distributing)
+					t.Errorf("the partner distributes by %d, we by %b", b.partner.Distributing(),
+						b.team.plan.Distributing)
 				}
 				b.pass(time.Second)
 				b.calmly(500*time.Millisecond, b.flows...)
@@ -174,7 +176,9 @@ func TestOneSends(t *testing.T) {
 			for _, w := range b.wires {
 				w.Set(true)
 			}
-			b.until("the primary works", 4*time.Second, func() bool { return b.team.plan.Distributing == 0b010 && b.partner.Distributing() == 1 })
+			b.until("the primary works", 4*time.Second, func() bool {
+				return b.team.plan.Distributing == 0b010 && b.partner.Distributing() == 1
+			})
 			b.talk(5, 4*time.Millisecond)
 			b.pass(time.Second)
 			restart(b.flows)
@@ -222,7 +226,8 @@ func TestBackToBack(t *testing.T) {
 			t.Logf("after %v", took)
 			for i := range uint16(8) {
 				for k := range teams {
-					b.flows = append(b.flows, w.UDP(teams[k].Stack, teams[1-k].Stack, FlowKey{V6: i%2 == 1, Sport: 1000 + i, Dport: 7}, 300, 2*time.Millisecond))
+					b.flows = append(b.flows, w.UDP(teams[k].Stack, teams[1-k].Stack,
+						FlowKey{V6: i%2 == 1, Sport: 1000 + i, Dport: 7}, 300, 2*time.Millisecond))
 				}
 			}
 			b.pass(1500 * time.Millisecond)
@@ -245,7 +250,8 @@ func TestBackToBack(t *testing.T) {
 			b.pass(500*time.Millisecond + 20*time.Millisecond)
 			for range 40 {
 				if !whole() {
-					t.Fatalf("after a restart %b and %b distribute", teams[0].plan.Distributing, teams[1].plan.Distributing)
+					t.Fatalf("after a restart %b and %b distribute", teams[0].plan.Distributing,
+						teams[1].plan.Distributing)
 				}
 				b.pass(100 * time.Millisecond)
 			}

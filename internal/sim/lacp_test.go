@@ -162,7 +162,8 @@ var habitual = []Habits{{Fast: true}, {Coupled: true, Fast: true}}
 func TestNegotiates(t *testing.T) {
 	t.Parallel()
 	for _, h := range []Habits{{}, {Fast: true}, {Passive: true}, {Passive: true, Fast: true},
-		{Coupled: true}, {Coupled: true, Fast: true}, {Coupled: true, Passive: true}, {Coupled: true, Passive: true, Fast: true}} {
+		{Coupled: true}, {Coupled: true, Fast: true}, {Coupled: true, Passive: true},
+		{Coupled: true, Passive: true, Fast: true}} {
 		for name, rate := range map[string]func(*settings.Config){"slow": slowly, "fast": fast} {
 			for _, active := range []bool{true, false} {
 				if !active && h.Passive {
@@ -209,7 +210,9 @@ func TestNobodyAnswers(t *testing.T) {
 	for _, fallback := range []bool{true, false} {
 		for _, primary := range []string{"", "eth1"} {
 			t.Run(fmt.Sprintf("fallback %v primary %q", fallback, primary), func(t *testing.T) {
-				b := newBonded(t, 3, Habits{}, func(c *settings.Config) { c.LACP.Fallback, c.Primary = fallback, primary })
+				b := newBonded(t, 3, Habits{}, func(c *settings.Config) {
+					c.LACP.Fallback, c.Primary = fallback, primary
+				})
 				for _, p := range b.ports {
 					p.partner, p.Group = nil, 0
 				}
@@ -224,7 +227,9 @@ func TestNobodyAnswers(t *testing.T) {
 					b.warned("LACPDU")
 					return
 				}
-				took := b.until("one works alone", 5*time.Second, func() bool { return b.team.plan.Distributing.Len() == 1 })
+				took := b.until("one works alone", 5*time.Second, func() bool {
+					return b.team.plan.Distributing.Len() == 1
+				})
 				t.Logf("one works alone after %v", took)
 				b.talk(5, 4*time.Millisecond)
 				b.pass(10 * time.Second)
@@ -282,7 +287,9 @@ func TestPartnerComes(t *testing.T) {
 // TestBothPassive: nobody speaks, and who looks is told so.
 func TestBothPassive(t *testing.T) {
 	t.Parallel()
-	b := newBonded(t, 2, Habits{Passive: true}, func(c *settings.Config) { c.LACP.Active, c.LACP.Fallback = false, false })
+	b := newBonded(t, 2, Habits{Passive: true}, func(c *settings.Config) {
+		c.LACP.Active, c.LACP.Fallback = false, false
+	})
 	for _, w := range b.wires {
 		w.Set(true)
 	}
@@ -298,7 +305,9 @@ func TestHalfDuplex(t *testing.T) {
 	for _, w := range b.wires {
 		w.Set(true)
 	}
-	b.until("two are used", 4*time.Second, func() bool { return b.team.plan.Distributing == 0b101 && b.partner.Distributing() == 2 })
+	b.until("two are used", 4*time.Second, func() bool {
+		return b.team.plan.Distributing == 0b101 && b.partner.Distributing() == 2
+	})
 	b.talk(4, 2*time.Millisecond)
 	b.pass(5 * time.Second)
 	s := b.team.Status()

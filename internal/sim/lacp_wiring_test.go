@@ -115,8 +115,8 @@ func TestBetterSwitch(t *testing.T) {
 	}
 }
 
-// TestNothingIsLostWhenABetterSwitchTakesOver: an aggregator that works is left for one that has become better, without a
-// frame lost or doubled.
+// TestNothingIsLostWhenABetterSwitchTakesOver: an aggregator that works is left for one that has become better, without
+// a frame lost or doubled.
 func TestNothingIsLostWhenABetterSwitchTakesOver(t *testing.T) {
 	t.Parallel()
 	for _, h := range habitual {
@@ -169,7 +169,9 @@ func TestLoopBack(t *testing.T) {
 				w.Set(true)
 			}
 			two := spread.MemberSet(0b0011)
-			b.until("the others are used", 4*time.Second, func() bool { return b.team.plan.Distributing == two && b.partner.Distributing() == 2 })
+			b.until("the others are used", 4*time.Second, func() bool {
+				return b.team.plan.Distributing == two && b.partner.Distributing() == 2
+			})
 			b.talk(5, 4*time.Millisecond)
 			b.pass(5 * time.Second)
 			b.calmly(3*time.Second, b.flows...)

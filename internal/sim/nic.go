@@ -39,7 +39,8 @@ func (n *NIC) taken(p *Packet) {
 	if n.up == nil {
 		return
 	}
-	if d := p.h.Dst; d == n.MAC || d.Multicast() && n.groups.has(d) || !n.OwnMAC && (n.promisc || d == n.watched || slices.Contains(n.filter, d)) {
+	if d := p.h.Dst; d == n.MAC || d.Multicast() && n.groups.has(d) ||
+		!n.OwnMAC && (n.promisc || d == n.watched || slices.Contains(n.filter, d)) {
 		n.up(p)
 	}
 }

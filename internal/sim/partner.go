@@ -69,7 +69,8 @@ const partnerLate = 200 * time.Microsecond
 func (s *Switch) Partner(h Habits) *Partner {
 	s.groups++
 	w := s.w
-	p := &Partner{Name: fmt.Sprintf("%s group %d", s.Name, s.groups), Habits: h, w: w, sw: s, group: groupsByLACP + s.groups,
+	p := &Partner{Name: fmt.Sprintf("%s group %d", s.Name, s.groups), Habits: h, w: w,
+		sw: s, group: groupsByLACP + s.groups,
 		system: lacp.SystemID{Priority: 32768, MAC: w.number(0x4)}}
 	p.timer = newTimer(&w.clock, func() { p.do(p.machines.tick(w.time())) })
 	p.begin()
@@ -128,7 +129,8 @@ func (p *Partner) configure() {
 	}
 	ports := make([]lacp.PortConfig, len(p.ports))
 	for i, port := range p.ports {
-		ports[i] = lacp.PortConfig{ID: i, Name: port.name, MAC: p.system.MAC + frame.MAC(i+1)<<24, Number: uint16(i + 1), Priority: 128, Up: port.Up(), SpeedBps: port.Rate}
+		ports[i] = lacp.PortConfig{ID: i, Name: port.name, MAC: p.system.MAC + frame.MAC(i+1)<<24,
+			Number: uint16(i + 1), Priority: 128, Up: port.Up(), SpeedBps: port.Rate}
 	}
 	p.do(p.machines.configure(p.w.time(), p.Habits, ports))
 }

@@ -47,7 +47,8 @@ func (x *trunk) until(what string, limit time.Duration, holds func() bool) time.
 // nothing is lost then.
 func TestPartnersAgree(t *testing.T) {
 	t.Parallel()
-	habits := []Habits{{}, {Fast: true}, {Passive: true}, {Coupled: true}, {Coupled: true, Fast: true}, {Coupled: true, Passive: true, Fast: true}}
+	habits := []Habits{{}, {Fast: true}, {Passive: true}, {Coupled: true}, {Coupled: true, Fast: true},
+		{Coupled: true, Passive: true, Fast: true}}
 	for i, a := range habits {
 		for _, b := range habits[i:] {
 			if a.Passive && b.Passive {

@@ -10,8 +10,8 @@ import (
 	"nicteam/team"
 )
 
-// The team's data path: internal/relay in virtual time. It reads the same Plan with the same Picker. What a frame meets,
-// in this order:
+// The team's data path: internal/relay in virtual time. It reads the same Plan with the same Picker. What a frame
+// meets, in this order:
 //
 //	transmit: a stranger's MAC is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
@@ -88,7 +88,8 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		return
 	}
 	if m.denies() && t.config.Mode == modes.LACP {
-		t.w.breach("%s: is given to %s, whose partner has said %v ago that it does not collect", describe(p), m.nic.Name, t.w.now-m.denied)
+		t.w.breach("%s: is given to %s, whose partner has said %v ago that it does not collect", describe(p),
+			m.nic.Name, t.w.now-m.denied)
 		return
 	}
 	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {

@@ -13,7 +13,8 @@ import (
 func (l *life) phase() error {
 	t := pick(l.World, l.teams...)
 	phases := []func(*lived) error{
-		l.cutOne, l.cutOne, l.cutAll, l.flap, l.silence, l.loss, l.leaves, l.reconfigure, l.reconfigure, l.forgetful, l.moves, l.forges, l.probes,
+		l.cutOne, l.cutOne, l.cutAll, l.flap, l.silence, l.loss, l.leaves, l.reconfigure, l.reconfigure, l.forgetful,
+		l.moves, l.forges, l.probes,
 	}
 	if l.lacp {
 		phases = l.aggregated()

@@ -12,8 +12,10 @@ import (
 // aggregated are the phases of worlds in which teams are in 802.3ad.
 func (l *life) aggregated() []func(*lived) error {
 	return []func(*lived) error{
-		l.cutPort, l.cutPort, l.cutPorts, l.flap, l.silence, l.longSilence, l.loss, l.leaves, l.reconfigure, l.reconfigure,
-		l.forgetful, l.probes, l.partnerRestarts, l.partnerRestarts, l.partnerChanges, l.replaced, l.replaced, l.otherMode,
+		l.cutPort, l.cutPort, l.cutPorts, l.flap, l.silence, l.longSilence, l.loss, l.leaves, l.reconfigure,
+		l.reconfigure,
+		l.forgetful, l.probes, l.partnerRestarts, l.partnerRestarts, l.partnerChanges, l.replaced, l.replaced,
+		l.otherMode,
 	}
 }
 
@@ -32,7 +34,8 @@ func (l *life) cutPort(t *lived) error {
 	}
 	if rest != 0 {
 		if t.config.LACP.Select == lacp.Stable && rest&^t.plan.Distributing != 0 {
-			l.breach("%s: distributes by %b, by %b of that no more since another cable was cut", t.Name, t.plan.Distributing, rest)
+			l.breach("%s: distributes by %b, by %b of that no more since another cable was cut",
+				t.Name, t.plan.Distributing, rest)
 		}
 		l.progress("a cable that is cut")
 	}
@@ -97,7 +100,9 @@ func (l *life) replaced(t *lived) error {
 	before := t.plan.Distributing.Len()
 	life := t.life
 	t.Restart(l.between(time.Millisecond, time.Second), remembers)
-	if _, err := l.Until("the next process has begun", 2*time.Second, func() bool { return t.life == life+2 }); err != nil {
+	if _, err := l.Until("the next process has begun", 2*time.Second, func() bool {
+		return t.life == life+2
+	}); err != nil {
 		return err
 	}
 	if err := l.World.Run(50 * time.Millisecond); err != nil {

@@ -132,7 +132,8 @@ func (l *life) team(i int) {
 		n.OwnMAC = l.wifi && w.chance(2)
 		n.Hidden = n.OwnMAC && w.chance(2)
 		sw := pick(w, l.switches...)
-		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, own MAC only %v", n.Name, n.MAC, sw.Name, rate/1e6, n.Speed/1e6, n.OwnMAC)
+		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, own MAC only %v", n.Name, n.MAC, sw.Name, rate/1e6, n.Speed/1e6,
+			n.OwnMAC)
 		wire, port := sw.Plug(n.End, Line{Rate: rate, Delay: w.between(time.Microsecond, 50*time.Microsecond)})
 		if l.lag {
 			port.Group = i + 1
@@ -194,9 +195,11 @@ func (l *life) traffic() {
 					a, b = b, a
 				}
 				k := FlowKey{V6: w.chance(3), Sport: port, Dport: pick(w, uint16(80), 443, port)}
-				l.udp = append(l.udp, w.UDP(a, b, k, 60+w.rng.IntN(540), w.between(2*time.Millisecond, 20*time.Millisecond)))
+				l.udp = append(l.udp, w.UDP(a, b, k, 60+w.rng.IntN(540),
+					w.between(2*time.Millisecond, 20*time.Millisecond)))
 				k.V6 = !k.V6
-				l.udp = append(l.udp, w.UDP(b, a, k, 60+w.rng.IntN(540), w.between(2*time.Millisecond, 20*time.Millisecond)))
+				l.udp = append(l.udp, w.UDP(b, a, k, 60+w.rng.IntN(540),
+					w.between(2*time.Millisecond, 20*time.Millisecond)))
 				switch {
 				case l.loaded && w.chance(2):
 					l.tcp = append(l.tcp, w.TCP(a, b, k, 0))

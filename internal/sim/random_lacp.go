@@ -99,7 +99,8 @@ func (l *life) bond(i int) {
 		p := pick(w, partners...)
 		wire, port := p.sw.Plug(n.End, Line{Rate: rate, Delay: w.between(time.Microsecond, 50*time.Microsecond)})
 		p.Join(port)
-		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, half duplex %v", n.Name, n.MAC, p.Name, rate/1e6, n.Speed/1e6, n.Half)
+		w.Tell("%s is at %v on %s, %d Mbit/s, tells %d, half duplex %v", n.Name, n.MAC, p.Name, rate/1e6, n.Speed/1e6,
+			n.Half)
 		t.nics, t.wires = append(t.nics, n), append(t.wires, wire)
 	}
 	l.team8023ad(i, t, c)

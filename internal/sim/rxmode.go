@@ -9,7 +9,8 @@ import (
 	"nicteam/team"
 )
 
-// groupsLate bounds how long the kernel takes to have a NIC take in other groups: its configuration lock is held by others.
+// groupsLate bounds how long the kernel takes to have a NIC take in other groups: its configuration lock is held by
+// others.
 const groupsLate = 50 * time.Millisecond
 
 // slowProtocols is the group of LACP, in which every member's NIC is from the moment it joins.

@@ -5,9 +5,11 @@ import (
 	"testing"
 )
 
-// TestSeedsThatFailed runs worlds again that once showed something wrong, in the code that they test or in this package.
+// TestSeedsThatFailed runs worlds again that once showed something wrong, in the code that they test or in this
+// package.
 func TestSeedsThatFailed(t *testing.T) {
-	for _, seed := range []uint64{1, 4, 7, 11, 12, 19, 24, 34, 37, 66, 70, 75, 89, 101, 122, 150, 159, 315, 784, 791, 100351, 102106, 300515, 301521, 303022, 304653, 304711, 504737} {
+	for _, seed := range []uint64{1, 4, 7, 11, 12, 19, 24, 34, 37, 66, 70, 75, 89, 101, 122, 150, 159, 315, 784,
+		791, 100351, 102106, 300515, 301521, 303022, 304653, 304711, 504737} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			if err := Run(seed); err != nil {
@@ -19,7 +21,8 @@ func TestSeedsThatFailed(t *testing.T) {
 
 // TestAggregationSeedsThatFailed is the same for worlds in 802.3ad.
 func TestAggregationSeedsThatFailed(t *testing.T) {
-	for _, seed := range []uint64{116, 121, 182, 187, 218, 219, 325, 400, 521, 839, 935, 943, 950, 3115, 3400, 4965, 6831} {
+	for _, seed := range []uint64{116, 121, 182, 187, 218, 219, 325, 400, 521, 839, 935, 943, 950, 3115, 3400,
+		4965, 6831} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			if err := RunAggregated(seed); err != nil {

@@ -98,7 +98,8 @@ func (s *Stack) request(ip netip.Addr, to frame.MAC) {
 func (s *Stack) ProbeAddress() {
 	s.tentative, s.clash = true, false
 	group := solicitedNode(s.IP6)
-	s.emit(newPacket(nd{dst: groupMAC(group), src: s.MAC, from: netip.IPv6Unspecified(), to: group, kind: typeNS, target: s.IP6}.bytes()))
+	s.emit(newPacket(nd{dst: groupMAC(group), src: s.MAC, from: netip.IPv6Unspecified(), to: group, kind: typeNS,
+		target: s.IP6}.bytes()))
 	s.w.After(time.Second, func() {
 		s.tentative = false
 		if s.clash {
@@ -150,7 +151,8 @@ func (s *Stack) inARP(a arp) {
 		if !a.spa.IsUnspecified() {
 			s.entry(a.spa).update(a.sha, stale, true)
 		}
-		s.emit(newPacket(arp{dst: a.sha, src: s.MAC, op: opReply, sha: s.MAC, tha: a.sha, spa: s.IP4, tpa: a.spa}.bytes()))
+		s.emit(newPacket(arp{dst: a.sha, src: s.MAC, op: opReply, sha: s.MAC, tha: a.sha, spa: s.IP4,
+			tpa: a.spa}.bytes()))
 		return
 	}
 	n := s.lookup(a.spa)
@@ -179,7 +181,8 @@ func (s *Stack) inND(n nd) {
 	}
 	switch {
 	case n.kind == typeNS && n.target == s.IP6:
-		a := nd{dst: n.src, src: s.MAC, from: s.IP6, to: n.from, kind: typeNA, flags: flagSolicited | flagOverride, target: s.IP6, linkLayer: s.MAC}
+		a := nd{dst: n.src, src: s.MAC, from: s.IP6, to: n.from, kind: typeNA, flags: flagSolicited | flagOverride,
+			target: s.IP6, linkLayer: s.MAC}
 		if n.from.IsUnspecified() {
 			a.dst, a.to, a.flags = groupMAC(allNodes), allNodes, flagOverride
 		} else {

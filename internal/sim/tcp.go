@@ -62,7 +62,8 @@ func (w *World) TCP(from, to *Stack, k FlowKey, segments int) *Flow {
 	f := w.flow(k, from, to, segmentSize)
 	back := k
 	back.Sport, back.Dport = k.Dport, k.Sport
-	t := &tcp{f: f, limit: uint32(segments), base: 1, window: firstWindow, slow: windowMost, late: lateBy, beyond: map[uint32]bool{}}
+	t := &tcp{f: f, limit: uint32(segments), base: 1, window: firstWindow, slow: windowMost, late: lateBy,
+		beyond: map[uint32]bool{}}
 	t.again = newHeader(back, to, from, ackSize)
 	t.timer = newTimer(&w.clock, t.timeout)
 	t.delayed = newTimer(&w.clock, t.acknowledge)

@@ -102,7 +102,8 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1}, met: map[frame.Station]bool{}, guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1}, met: map[frame.Station]bool{},
+		guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
@@ -195,7 +196,8 @@ func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
 		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
-			t.handle(team.FromDatapath{Control: team.Control{Kind: team.ControlRefused, Member: id, Err: errors.New("operation not supported")}})
+			t.handle(team.FromDatapath{Control: team.Control{Kind: team.ControlRefused, Member: id,
+				Err: errors.New("operation not supported")}})
 		}
 	}
 }
@@ -204,7 +206,8 @@ func (t *Team) refused(pl *spread.Plan) {
 type planWords struct{ *spread.Plan }
 
 func (p planWords) String() string {
-	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting, p.Multicast)
+	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting,
+		p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
 			s += fmt.Sprintf(", %d takes in %v", id, f)
@@ -284,7 +287,8 @@ func (t *Team) Add(n *NIC, weight float64) {
 	t.ids = append(t.ids, id)
 	n.filter, n.watched, n.promisc, n.groups = t.plan.Filter[id], t.plan.Watched[id], t.plan.Promiscuous, groupFilter{}
 	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
-	t.handle(team.Joined{ID: id, Link: l, Weight: weight, Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
+	t.handle(team.Joined{ID: id, Link: l, Weight: weight,
+		Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
 	m.read(pokeLate)
 }
 

@@ -165,8 +165,8 @@ func (e *End) whole() time.Duration {
 	return e.hurt
 }
 
-// full reports whether a frame more is too many. From the half on some are refused by chance: where time is exact a queue
-// that is only refused when full is full for one flow whenever it is for another that waits for room.
+// full reports whether a frame more is too many. From the half on some are refused by chance: where time is exact a
+// queue that is only refused when full is full for one flow whenever it is for another that waits for room.
 func (e *End) full(waiting int) bool {
 	if waiting <= e.Queue/2 {
 		return false

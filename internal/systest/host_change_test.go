@@ -20,7 +20,8 @@ import (
 // Every change of the host network is an rtnetlink event, so killing a process at each event covers every moment.
 
 // changeGroups are the groups that count: links, addresses, routes.
-const changeGroups = unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
+const changeGroups = unix.RTMGRP_LINK |
+	unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
 
 // changes are the rtnetlink events of box from the call on, in order.
 type changes struct{ f *os.File }

@@ -115,7 +115,9 @@ func TestFilterThatComes(t *testing.T) {
 	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{})
 	hang := func(nic string, pref int) string {
-		return fmt.Sprintf("tc qdisc replace dev %[1]s clsact; tc filter add dev %[1]s ingress pref %[2]d protocol ip u32 match ip dport 8080 0xffff flowid 1:1", nic, pref)
+		return fmt.Sprintf("tc qdisc replace dev %[1]s clsact; "+
+			"tc filter add dev %[1]s ingress pref %[2]d protocol ip u32 match ip dport 8080 0xffff flowid "+
+			"1:1", nic, pref)
 	}
 	if out, err := w.box.Command("sh", "-ec", hang("eth1", 7)).CombinedOutput(); err != nil {
 		t.Skipf("this kernel does not do it: %s", out)

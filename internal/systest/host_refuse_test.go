@@ -203,12 +203,15 @@ func TestBadPlace(t *testing.T) {
 			[]string{"CAP_PERFMON", "datapath=auto"}},
 		{"user namespace", "exec unshare -Ur " + create, 4, []string{"user namespace", "root"}},
 		{"nobody", "exec setpriv --reuid 65534 --regid 65534 --clear-groups " + create, 4, []string{"root"}},
-		{"full disk", "exec unshare -m sh -c 'mount -t tmpfs -o size=64k,mode=755 none /var/lib/nicteam; head -c 65536 /dev/zero >/var/lib/nicteam/full; exec " + create + "'", 1, []string{"/var/lib/nicteam", "no space"}},
+		{"full disk", "exec unshare -m sh -c 'mount -t tmpfs -o size=64k,mode=755 none /var/lib/nicteam; " +
+			"head -c 65536 /dev/zero >/var/lib/nicteam/full; " +
+			"exec " + create + "'", 1, []string{"/var/lib/nicteam", "no space"}},
 		{"no room for the journal", "exec unshare -m sh -c 'mount -t tmpfs -o size=128k none /var/lib/nicteam; exec " +
 			create + "'", 1, []string{"journal", "no space", "nothing was changed"}},
 		{"read-only disk", "exec unshare -m sh -c 'mount -t tmpfs -o ro none /var/lib/nicteam; exec " + create + "'",
 			1, []string{"/var/lib/nicteam", "read-only"}},
-		{"full run directory", "exec unshare -m sh -c 'mount -t tmpfs -o size=4k,mode=755 none /run/nicteam; head -c 4096 /dev/zero >/run/nicteam/full; exec " + create + "'", 1, []string{"/run/nicteam", "no space"}},
+		{"full run directory", "exec unshare -m sh -c 'mount -t tmpfs -o size=4k,mode=755 none /run/nicteam; " +
+			"head -c 4096 /dev/zero >/run/nicteam/full; exec " + create + "'", 1, []string{"/run/nicteam", "no space"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

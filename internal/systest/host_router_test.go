@@ -20,7 +20,8 @@ func TestRouters(t *testing.T) {
 	for _, end := range []string{"delete", "kill and restore"} {
 		t.Run(end, func(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true})
-			w.sh("echo 0 >/proc/sys/net/ipv6/conf/eth2/accept_ra; echo 1 >/proc/sys/net/ipv4/conf/eth1/forwarding; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; echo 2 >/proc/sys/net/ipv6/conf/eth1/accept_ra")
+			w.sh("echo 0 >/proc/sys/net/ipv6/conf/eth2/accept_ra; echo 1 >/proc/sys/net/ipv4/conf/eth1/forwarding; " +
+				"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; echo 2 >/proc/sys/net/ipv6/conf/eth1/accept_ra")
 			lan := w.raw(w.peer, "eth0")
 			prefix := netip.MustParsePrefix("fd0a::/64")
 			one := frame.RouterAdvert{From: netip.MustParseAddr("fe80::101"), MAC: 0x020000000101, Lifetime: 1750,

@@ -74,7 +74,8 @@ var othersActions = []action{
 	{2, always, func(l *hostLife) {
 		n := l.nextNumber()
 		l.addArtifact(fmt.Sprintf("nft table other%d", n),
-			fmt.Sprintf("nft 'table inet other%d { chain c { type filter hook input priority 0; tcp dport 1 drop; }; }'", n),
+			fmt.Sprintf("nft 'table inet other%d { chain c { type filter hook input priority 0; tcp dport 1 drop; "+
+				"}; }'", n),
 			fmt.Sprintf("nft list tables | grep -w other%d || true", n),
 			fmt.Sprintf("nft delete table inet other%d", n))
 	}},

@@ -350,7 +350,8 @@ func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.sh("ip -6 route add default via fd09::2 dev eth1")
 	w.create(nics(2), "--mode", "active-backup")
-	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
+	w.sh("ip -6 addr add fd50::1/64 dev team0 nodad; ip route add 10.60.0.0/16 via 10.9.0.2; " +
+		"ip route add 10.61.0.0/16 via 10.9.0.2 table 90")
 	labtest.Eventually(t, "the addresses are known", func() bool {
 		return slices.Contains(w.status().Adapter.Addresses, "fd50::1/64")
 	})

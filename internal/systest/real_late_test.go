@@ -49,17 +49,23 @@ func TestLate(t *testing.T) {
 		{"point to point", "addr add 10.5.0.1 peer 10.5.0.2/32 dev eth2", "addr show dev %s",
 			"10.5.0.1 peer 10.5.0.2/32", false},
 		{"host address", "addr add 10.5.0.9/32 dev eth2", "addr show dev %s", "10.5.0.9/32", false},
-		{"default route", "addr add 10.5.0.77/24 dev eth2; ip route add default via 10.5.0.1 dev eth2 proto dhcp src 10.5.0.77 metric 1002",
+		{"default route", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add default via 10.5.0.1 dev eth2 proto dhcp src 10.5.0.77 metric 1002",
 			"route show dev %s", "default via 10.5.0.1 proto dhcp src 10.5.0.77 metric 1002", false},
-		{"static route", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 proto static", "route show dev %s", "10.50.0.0/16 via 10.5.0.1 proto static", false},
-		{"route in a table", "addr add 10.5.0.77/24 dev eth2; ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 table 88", "route show table 88 dev %s", "10.50.0.0/16 via 10.5.0.1", false},
+		{"static route", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 proto static",
+			"route show dev %s", "10.50.0.0/16 via 10.5.0.1 proto static", false},
+		{"route in a table", "addr add 10.5.0.77/24 dev eth2; " +
+			"ip route add 10.50.0.0/16 via 10.5.0.1 dev eth2 table 88",
+			"route show table 88 dev %s", "10.50.0.0/16 via 10.5.0.1", false},
 		{"rule", "rule add pref 300 iif eth2 lookup 88", "rule show", "from all iif %s lookup 88", true},
 		{"permanent neighbour", "neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth2 nud permanent",
 			"neigh show dev %s", "10.9.0.200 lladdr 02:00:00:00:00:c8", true},
 		{"proxy", "neigh add proxy 10.9.0.99 dev eth2", "neigh show proxy dev %s", "10.9.0.99", true},
 		{"inverted rule", "rule add not pref 300 iif eth2 lookup 88", "rule show", "not from all iif %s lookup 88",
 			false},
-		{"IPv6 address", "addr show >/dev/null; echo 0 >/proc/sys/net/ipv6/conf/eth2/disable_ipv6; ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
+		{"IPv6 address", "addr show >/dev/null; echo 0 >/proc/sys/net/ipv6/conf/eth2/disable_ipv6; " +
+			"ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,10 +123,12 @@ func TestLateIsLeft(t *testing.T) {
 func TestLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
+	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; " +
+		"ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
 	w.create(nics(2))
 	conn := w.startEcho()
-	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
+	w.ip("route del 10.60.0.0/16 dev team0; ip rule del pref 300 iif eth1 lookup 88; " +
+		"ip addr del 10.9.0.11/24 dev team0; ip addr del fd09::11/64 dev team0")
 	labtest.Eventually(t, "events", func() bool { return len(w.eventReasons("address-left")) == 2 })
 	w.awaitGone("rule show", teamName)
 	w.kill(w.teamProcess(), unix.SIGKILL)
@@ -175,7 +183,8 @@ func TestLeftForgottenByElb(t *testing.T) {
 	talks("10.9.0.1", "10.9.0.100")
 	w.ip("addr del 10.9.0.100/24 dev team0")
 	talks("10.9.0.1")
-	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
+	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; " +
+		"ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
 	answers("10.9.0.1")
 	answers("10.9.0.101")
 	talks("10.9.0.1", "10.9.0.101")
@@ -190,12 +199,17 @@ func TestLeftForgottenByElb(t *testing.T) {
 func TestAdapterDownAndUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{Cables: true})
-	w.ip("route add default via 10.9.0.2 dev eth1; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1 proto static metric 9; ip -6 route add fd60::/32 via fd09::2 dev eth1; " +
-		"ip route add 10.61.0.0/16 via 10.9.0.2 dev eth1 table 88; ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent")
+	w.ip("route add default via 10.9.0.2 dev eth1; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1 proto static " +
+		"metric 9; ip -6 route add fd60::/32 via fd09::2 dev eth1; " +
+		"ip route add 10.61.0.0/16 via 10.9.0.2 dev eth1 table 88; " +
+		"ip neigh add 10.9.0.200 lladdr 02:00:00:00:00:c8 dev eth1 nud permanent")
 	w.create(nics(2))
-	w.ip("addr add fd09::99/64 dev team0 nodad; ip route add 10.62.0.0/16 via 10.9.0.2 dev team0; ip route add 10.63.0.0/16 via 10.9.0.2 dev team0 proto bird")
+	w.ip("addr add fd09::99/64 dev team0 nodad; ip route add 10.62.0.0/16 via 10.9.0.2 dev team0; " +
+		"ip route add 10.63.0.0/16 via 10.9.0.2 dev team0 proto bird")
 	show := func() string {
-		out := w.sh("ip -br -4 addr show dev team0; ip -br -6 addr show dev team0 scope global | tr ' ' '\\n' | sort; ip route show dev team0; ip route show table 88; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent")
+		out := w.sh("ip -br -4 addr show dev team0; " +
+			"ip -br -6 addr show dev team0 scope global | tr ' ' '\\n' | sort; ip route show dev team0; " +
+			"ip route show table 88; ip -6 route show dev team0 proto boot; ip neigh show dev team0 nud permanent")
 		var kept []string
 		for line := range strings.Lines(out) {
 			if !strings.Contains(line, "bird") {
@@ -217,7 +231,8 @@ func TestAdapterDownAndUp(t *testing.T) {
 	w.startEcho().check("after down and up")
 
 	for range 5 {
-		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
+		w.ip("route add 10.64.0.0/16 via 10.9.0.2 dev team0; ip route del 10.62.0.0/16 dev team0; " +
+			"ip link set team0 down; ip link set team0 up; ip link set team0 down; ip link set team0 up")
 		w.awaitShown("route show dev team0", "10.64.0.0/16")
 		w.awaitShown("-6 addr show dev team0", "fd09::99/64")
 		w.await("up", func(s *api.Status) bool { return s.State == "up" })
@@ -244,7 +259,8 @@ func TestAdapterTaken(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true})
 			w.ip("route add default via 10.9.0.2 dev eth1")
 			w.create(nics(2))
-			w.ip("addr add 10.5.0.1/24 dev team0; ip route add 10.50.0.0/16 via 10.5.0.2 dev team0; ip addr add fd05::1/64 dev team0 nodad; ip addr add 10.9.0.77/24 dev eth2")
+			w.ip("addr add 10.5.0.1/24 dev team0; ip route add 10.50.0.0/16 via 10.5.0.2 dev team0; " +
+				"ip addr add fd05::1/64 dev team0 nodad; ip addr add 10.9.0.77/24 dev eth2")
 			w.awaitShown("addr show dev team0", "10.9.0.77")
 			pid := w.teamProcess()
 			if strings.Contains(how, "netns") {
@@ -303,7 +319,8 @@ func TestRenamed(t *testing.T) {
 	w.awaitGone("rule show", "iif team0")
 
 	// Two members swap names: for a moment neither has one of its own.
-	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
+	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; " +
+		"ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	mac := w.mac("eth2")
 	w.await("names", func(s *api.Status) bool {
 		return memberCalled(s, "eth2").MAC == mac && s.Settings.Primary == "eth2"
@@ -321,7 +338,8 @@ func TestRenamed(t *testing.T) {
 	w.nicteam("add", teamName, "eth1")
 	w.nicteam("delete", teamName)
 	run.ended(t, "delete")
-	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
+	w.ip("link set eth1 down; ip link set eth2 down; ip link set eth1 name x; ip link set eth2 name eth1; " +
+		"ip link set x name eth2; ip link set eth1 up; ip link set eth2 up")
 	w.checkUnchanged("after delete", before)
 }
 

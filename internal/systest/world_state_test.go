@@ -89,7 +89,9 @@ func (w *world) state() state {
 	if _, err := w.box.Command("ip", "-V").Output(); err != nil {
 		return state{all: s}
 	}
-	return state{s, w.sh(`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
+	return state{s,
+		w.sh(
+			`ip -br addr show; ip -4 rule show; ip -6 rule show; ip -4 route show table main; ip -4 route show table 77 2>/dev/null || true`)}
 }
 
 // checkUnchanged fails the test unless box is as before, at the latest when carrier events have arrived.

@@ -67,7 +67,8 @@ func (tr *traffic) stop() (out, in lab.Report) {
 	}
 	tr.t.Logf("peer → box: %v", in)
 	if n := min(r.ports+r.sockets, in.Lost); n > 0 {
-		tr.t.Logf("%d of those lost never reached the team: %d had no room in the switch's NICs, %d in the members' sockets", n, r.ports, r.sockets)
+		tr.t.Logf("%d of those lost never reached the team: %d had no room in the switch's NICs, %d in the members' "+
+			"sockets", n, r.ports, r.sockets)
 		in.Lost -= n
 	}
 	return out, in

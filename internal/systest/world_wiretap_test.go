@@ -83,7 +83,7 @@ type wireTap struct {
 	mu                         sync.Mutex
 	macs                       map[string]frame.MAC            // of box's NICs
 	sentFrames, receivedFrames map[string]map[frame.MAC]uint64 // by NIC and source; received: to the NIC's own MAC
-	foreign                    map[frame.MAC][]byte            // by source: the first frame sent by a NIC that has another MAC
+	foreign                    map[frame.MAC][]byte            // by source: first frame sent by another NIC
 	sentList, receivedList     []announcement
 }
 

@@ -90,7 +90,7 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 			return a, err
 		}
 	}
-	if err := h.vacant(l, at, nil); err != nil {
+	if err := h.checkFree(l, at, nil); err != nil {
 		return nil, err
 	}
 	name := hooks[at].name
@@ -113,7 +113,7 @@ func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link,
 		if err != nil {
 			return nil, fmt.Errorf("list programs: %w", err)
 		}
-		if err := h.vacant(l, at, there); err != nil {
+		if err := h.checkFree(l, at, there); err != nil {
 			return nil, err
 		}
 		tcx, err := h.attachTCX(l, at, p, link.Head(), there.Revision)

@@ -82,18 +82,18 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	case lockdown == "confidentiality": // mode integrity, as with Secure Boot, allows programs
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
-	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or on " +
-		"kernels before 5.11 RLIMIT_MEMLOCK"
+	return "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +
+		"on kernels before 5.11 RLIMIT_MEMLOCK"
 }
 
 // mayLoad reports whether the process has a capability that loads programs.
-func mayLoad() bool { return mightHave(unix.CAP_BPF) }
+func mayLoad() bool { return hasCapability(unix.CAP_BPF) }
 
 // mayRead reports whether its programs may use pointers as compilers generate them (CAP_PERFMON).
-func mayRead() bool { return mightHave(unix.CAP_PERFMON) }
+func mayRead() bool { return hasCapability(unix.CAP_PERFMON) }
 
-// mightHave reports whether the process has the capability or CAP_SYS_ADMIN; true if that is unknown.
-func mightHave(capability uint) bool {
+// hasCapability reports whether the process has the capability or CAP_SYS_ADMIN; true if that is unknown.
+func hasCapability(capability uint) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) != nil {

@@ -23,14 +23,15 @@ func TestWhyNoPrograms(t *testing.T) {
 		{wrapped(unix.ENOSYS), "this kernel has no bpf()"},
 		{wrapped(unix.EEXIST), "somebody else's qdisc is where clsact would be"},
 		{wrapped(&fs.PathError{Op: "open", Path: "/sys/devices/system/cpu/possible", Err: unix.ENOENT}),
-			"what says how many CPUs there are cannot be read: open /sys/devices/system/cpu/possible: no " +
-				"such file or directory"},
+			"what says how many CPUs there are cannot be read: open /sys/devices/system/cpu/possible: no such file " +
+				"or directory"},
 		{wrapped(ebpf.ErrNotSupported),
 			"this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: not supported"},
 		{wrapped(fmt.Errorf("add clsact: %w", unix.ENOENT)),
 			"this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: no such file or directory"},
-		{wrapped(&ebpf.VerifierError{Cause: unix.EINVAL, Log: []string{"78: (85) call pc+16",
-			"invalid read from stack R2 off -72+8 size 64", "processed 68 insns (limit 1000000)"}}),
+		{wrapped(&ebpf.VerifierError{Cause: unix.EINVAL,
+			Log: []string{"78: (85) call pc+16", "invalid read from stack R2 off -72+8 size 64",
+				"processed 68 insns (limit 1000000)"}}),
 			"the kernel's verifier refuses the programs: invalid read from stack R2 off -72+8 size 64"},
 		{wrapped(&ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"R1 is no pointer"}}),
 			"the kernel's verifier refuses the programs: R1 is no pointer"},
@@ -55,10 +56,12 @@ func TestWhyNotPermitted(t *testing.T) {
 		{true, "", false,
 			"capabilities of a user namespace (a container without privileges) do not let programs be loaded"},
 		{true, "confidentiality", true, "the kernel is locked down (confidentiality)"},
-		{true, "integrity", true, "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or " +
-			"security module, or on kernels before 5.11 RLIMIT_MEMLOCK"},
-		{true, "", true, "the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security " +
-			"module, or on kernels before 5.11 RLIMIT_MEMLOCK"},
+		{true, "integrity", true,
+			"the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +
+				"on kernels before 5.11 RLIMIT_MEMLOCK"},
+		{true, "", true,
+			"the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +
+				"on kernels before 5.11 RLIMIT_MEMLOCK"},
 	}
 	for _, tt := range tests {
 		if got := whyNotPermitted(tt.capable, tt.lockdown, tt.initial); got != tt.want {

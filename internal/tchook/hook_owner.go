@@ -19,9 +19,9 @@ func (e *HookHeld) Error() string {
 	return fmt.Sprintf("%s of %s is held by %s", e.Hook, e.NIC, e.Who)
 }
 
-// vacant checks that no other program or filter is on a hook. there is the list of tcx programs, nil: not queried yet.
+// checkFree checks that no other program or filter is on a hook. there is the list of tcx programs, nil: not queried yet.
 // An empty qdisc does not count.
-func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
+func (h *Hooks) checkFree(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
 	held := &HookHeld{NIC: l.Name, Hook: hooks[at].name}
 	if there == nil {
 		if there, err = queryTCX(l.Index, at); err != nil {
@@ -29,7 +29,7 @@ func (h *Hooks) vacant(l Link, at ebpf.AttachType, there *link.QueryResult) (err
 		}
 	}
 	for _, p := range there.Programs {
-		if !h.ours(l, p) {
+		if !h.isOurs(l, p) {
 			held.Who = tcxProgram(p.ID)
 			return held
 		}
@@ -68,8 +68,8 @@ func (h *Hooks) foreignFilters(l Link, at ebpf.AttachType) (foreign []netlink.Fi
 	return foreign, err
 }
 
-// ours reports whether a program is attached by a link of this process.
-func (h *Hooks) ours(l Link, p link.AttachedProgram) bool {
+// isOurs reports whether a program is attached by a link of this process.
+func (h *Hooks) isOurs(l Link, p link.AttachedProgram) bool {
 	id, ok := p.LinkID()
 	if !ok {
 		return false
@@ -112,14 +112,14 @@ func tcFilter(f netlink.Filter) string {
 	return s
 }
 
-// Vacant returns a *HookHeld if another program or filter is on the hook.
-func (h *Hooks) Vacant(l Link, at ebpf.AttachType) error { return h.vacant(l, at, nil) }
+// CheckFree returns a *HookHeld if another program or filter is on the hook.
+func (h *Hooks) CheckFree(l Link, at ebpf.AttachType) error { return h.checkFree(l, at, nil) }
 
-// Foreign describes the programs and filters of others on a hook, as far as they can be read.
-func (h *Hooks) Foreign(l Link, at ebpf.AttachType) (who []string) {
+// ForeignPrograms describes the programs and filters of others on a hook, as far as they can be read.
+func (h *Hooks) ForeignPrograms(l Link, at ebpf.AttachType) (who []string) {
 	if there, err := queryTCX(l.Index, at); err == nil {
 		for _, p := range there.Programs {
-			if !h.ours(l, p) {
+			if !h.isOurs(l, p) {
 				who = append(who, tcxProgram(p.ID))
 			}
 		}

@@ -22,7 +22,7 @@ type Link struct {
 type Journal interface {
 	Recorded() Recorded
 	Isolating(m Method, clsact bool) error // clsact: we add it
-	Admitted() error
+	Unisolated() error
 	Attaching(hook string, clsact bool) error
 	Detached(hook string) error
 }
@@ -71,9 +71,9 @@ func (h *Hooks) Close() {
 // Attached reports whether this process attached any program, except isolation.
 func (h *Hooks) Attached() bool { return len(h.attached) > 0 }
 
-// EndGone detaches programs from NICs that have left for another network namespace. tcx links move along with a NIC,
+// DetachGone detaches programs from NICs that have left for another network namespace. tcx links move along with a NIC,
 // and would keep its frames from the new owner. Filters stay behind.
-func (h *Hooks) EndGone() {
+func (h *Hooks) DetachGone() {
 	gone := func(l link.Link, index int) bool {
 		if l == nil {
 			return false

@@ -89,7 +89,7 @@ func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*is
 		err = h.isolateNft(l, j)
 	}
 	if err != nil && !rtnl.IsInjectedCrash(err) {
-		err = errors.Join(err, h.Admit(l, j))
+		err = errors.Join(err, h.Unisolate(l, j))
 	}
 	return &isolation{method: by}, err
 }
@@ -108,22 +108,22 @@ func (h *Hooks) EndIsolation(index int) {
 	}
 }
 
-// Admit removes a journalled isolation.
-func (h *Hooks) Admit(l Link, j Journal) error {
+// Unisolate removes a journalled isolation.
+func (h *Hooks) Unisolate(l Link, j Journal) error {
 	was := j.Recorded()
 	var err error
 	switch was.Method {
 	case ByClsact:
 		err = h.dropFilter(l, isolateFilter, was.Clsact)
 	case ByNft:
-		err = h.admitNft(l.Index)
+		err = h.unisolateNft(l.Index)
 	default:
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("end isolation of NIC %s: %w", l.Name, err)
 	}
-	return j.Admitted()
+	return j.Unisolated()
 }
 
 // ClearUnrecorded removes isolation and receive filters that no record mentions. nft: also a chain of nft.
@@ -138,7 +138,7 @@ func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 		}
 	}
 	if _, err := exec.LookPath("nft"); err == nil && nft {
-		errs = append(errs, h.admitNft(l.Index))
+		errs = append(errs, h.unisolateNft(l.Index))
 	}
 	return errors.Join(errs...)
 }

@@ -43,8 +43,9 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	}
 	// An existing chain is flushed first.
 	table, chain := nfnl.TeamTable(h.Team), nftChain(l.Index)
-	begin := fmt.Sprintf("table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; "+
-		"policy drop; }\n}\nflush chain netdev %s %s\n",
+	begin := fmt.Sprintf(
+		"table netdev %s {\n\tchain %s { type filter hook ingress device %q priority -500; policy drop; }\n}\nflush "+
+			"chain netdev %s %s\n",
 		table, chain, l.Name, table, chain)
 	_, err := nft(begin + fmt.Sprintf(`table netdev %s {
 	chain %s {
@@ -65,8 +66,8 @@ func (h *Hooks) isolateNft(l Link, j Journal) error {
 	return err
 }
 
-// admitNft removes the member's chain, and the table with the last chain.
-func (h *Hooks) admitNft(index int) error {
+// unisolateNft removes the member's chain, and the table with the last chain.
+func (h *Hooks) unisolateNft(index int) error {
 	table := nfnl.TeamTable(h.Team)
 	out, err := nft("list tables netdev\n")
 	if err != nil {

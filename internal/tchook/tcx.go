@@ -10,8 +10,8 @@ import (
 
 // attachTCX attaches a program to a hook. Closing the link, or the end of the process, detaches it. revision is that of
 // the caller's query; ESTALE if the list has changed since. 0: any.
-func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor,
-	revision uint64) (link.Link, error) {
+func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor, revision uint64) (link.Link,
+	error) {
 	if h.NoTCX {
 		return nil, ebpf.ErrNotSupported
 	}

@@ -192,7 +192,8 @@ func TestQuestionsAreSeen(t *testing.T) {
 // TestLost: a team that goes away is told in the header, waited for, and asked for what was missed.
 func TestLost(t *testing.T) {
 	m, f := opened(t)
-	m = run(t, m, tickMsg(epoch.Add(time.Second)), disconnectedMsg{"its process is gone"}, tickMsg(epoch.Add(9*time.Second)),
+	m = run(t, m, tickMsg(epoch.Add(time.Second)), disconnectedMsg{"its process is gone"},
+		tickMsg(epoch.Add(9*time.Second)),
 		disconnectedMsg{"its process is gone"})
 	got := m.Grid().String()
 	if !strings.Contains(got, "lost at 03:04:06, waiting: its process is gone") {

@@ -16,7 +16,8 @@ func TestTwoSystemsAgreeWithin3200ms(t *testing.T) {
 			agree(t, w, a, b, 3200*time.Millisecond, all...)
 			w.run(5 * time.Minute)
 			if !uses(a.System, all...) || !uses(b.System, all...) {
-				t.Errorf("%d ports, fast %v: it did not last: %v %v", n, fast, distributing(a.System), distributing(b.System))
+				t.Errorf("%d ports, fast %v: it did not last: %v %v", n, fast, distributing(a.System),
+					distributing(b.System))
 			}
 			w.checkPace()
 		}

@@ -8,7 +8,7 @@ type churn struct {
 	until time.Time // churn_timer
 }
 
-// run follows whether a side is in sync, if that is to be expected, and reports whether it began or stopped to churn.
+// run follows whether a side is in sync, if that is expected, and reports whether it began or stopped to churn.
 func (c *churn) run(now time.Time, expected, sync bool) bool {
 	was := c.state
 	switch {
@@ -24,7 +24,7 @@ func (c *churn) run(now time.Time, expected, sync bool) bool {
 	return (c.state == Churning) != (was == Churning)
 }
 
-// monitor runs both machines of a port. They rest where nobody is heard and where the port stands by.
+// monitor runs both machines of a port. They are idle without a partner and on standby.
 func (s *System) monitor(now time.Time, p *port, out *Out) {
 	expected := p.heard() && p.selected == InUse
 	if p.actor.run(now, expected, p.inSync()) && expected {

@@ -20,7 +20,8 @@ func TestChurn(t *testing.T) {
 		t.Helper()
 		got := status(t, s.System, 0)
 		if got.ActorChurn != actor || got.PartnerChurn != partner || kinds(notes, Churned) != noted {
-			t.Errorf("%v %v with %d notes, want %v %v with %d", got.ActorChurn, got.PartnerChurn, kinds(notes, Churned), actor, partner, noted)
+			t.Errorf("%v %v with %d notes, want %v %v with %d", got.ActorChurn, got.PartnerChurn, kinds(notes, Churned),
+				actor, partner, noted)
 		}
 	}
 	base := healthy &^ (Synchronization | Collecting | Distributing)

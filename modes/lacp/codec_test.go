@@ -56,8 +56,10 @@ func checkFields(t *testing.T, b []byte, fields []field) {
 func goldenPDU() PDU {
 	return PDU{
 		Version: 1,
-		Actor:   Info{System: SystemID{Priority: 0x1234, MAC: 0x020000000001}, Key: 9, PortPriority: 255, Port: 0x0102, State: 0x3f},
-		Partner: Info{System: SystemID{Priority: 0x8000, MAC: 0x02aabbccddee}, Key: 0xfedc, PortPriority: 0x8001, Port: 0x0a0b, State: 0xc5},
+		Actor: Info{System: SystemID{Priority: 0x1234, MAC: 0x020000000001}, Key: 9, PortPriority: 255, Port: 0x0102,
+			State: 0x3f},
+		Partner: Info{System: SystemID{Priority: 0x8000, MAC: 0x02aabbccddee}, Key: 0xfedc, PortPriority: 0x8001,
+			Port: 0x0a0b, State: 0xc5},
 	}
 }
 
@@ -68,11 +70,16 @@ func TestPDUHasItsFieldsWhereTheStandardHasThem(t *testing.T) {
 	checkFields(t, b, []field{
 		{"destination", 0, "0180c2000002"}, {"source", 6, "020000000a01"}, {"ethertype", 12, "8809"},
 		{"subtype", 14, "01"}, {"version", 15, "01"},
-		{"actor type", 16, "01"}, {"actor length", 17, "14"}, {"actor system priority", 18, "1234"}, {"actor system", 20, "020000000001"},
-		{"actor key", 26, "0009"}, {"actor port priority", 28, "00ff"}, {"actor port", 30, "0102"}, {"actor state", 32, "3f"}, {"reserved", 33, "000000"},
-		{"partner type", 36, "02"}, {"partner length", 37, "14"}, {"partner system priority", 38, "8000"}, {"partner system", 40, "02aabbccddee"},
-		{"partner key", 46, "fedc"}, {"partner port priority", 48, "8001"}, {"partner port", 50, "0a0b"}, {"partner state", 52, "c5"}, {"reserved", 53, "000000"},
-		{"collector type", 56, "03"}, {"collector length", 57, "10"}, {"collector max delay", 58, "1122"}, {"reserved", 60, strings.Repeat("00", 12)},
+		{"actor type", 16, "01"}, {"actor length", 17, "14"}, {"actor system priority", 18, "1234"},
+		{"actor system", 20, "020000000001"},
+		{"actor key", 26, "0009"}, {"actor port priority", 28, "00ff"}, {"actor port", 30, "0102"},
+		{"actor state", 32, "3f"}, {"reserved", 33, "000000"},
+		{"partner type", 36, "02"}, {"partner length", 37, "14"}, {"partner system priority", 38, "8000"},
+		{"partner system", 40, "02aabbccddee"},
+		{"partner key", 46, "fedc"}, {"partner port priority", 48, "8001"}, {"partner port", 50, "0a0b"},
+		{"partner state", 52, "c5"}, {"reserved", 53, "000000"},
+		{"collector type", 56, "03"}, {"collector length", 57, "10"}, {"collector max delay", 58, "1122"},
+		{"reserved", 60, strings.Repeat("00", 12)},
 		{"terminator type", 72, "00"}, {"terminator length", 73, "00"}, {"reserved", 74, strings.Repeat("00", 50)},
 	})
 	got, err := ParsePDU(b)
@@ -92,15 +99,18 @@ func TestMarkerHasItsFieldsWhereTheStandardHasThem(t *testing.T) {
 	}{
 		{"question", Marker{Port: 0x0102, System: 0x020000000001, Transaction: 0xdeadbeef}, "01", "10"},
 		{"answer", Marker{Response: true, Port: 0x0102, System: 0x020000000001, Transaction: 0xdeadbeef}, "02", "10"},
-		{"answer to who says 22", Marker{Response: true, Port: 0x0102, System: 0x020000000001, Transaction: 0xdeadbeef, length: 22}, "02", "16"},
+		{"answer to who says 22", Marker{Response: true, Port: 0x0102, System: 0x020000000001, Transaction: 0xdeadbeef,
+			length: 22}, "02", "16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := c.m.Frame(portMAC)
 			checkFields(t, b, []field{
 				{"destination", 0, "0180c2000002"}, {"source", 6, "020000000a01"}, {"ethertype", 12, "8809"},
 				{"subtype", 14, "02"}, {"version", 15, "01"},
-				{"type", 16, c.kind}, {"length", 17, c.length}, {"port", 18, "0102"}, {"system", 20, "020000000001"}, {"transaction", 26, "deadbeef"}, {"pad", 30, "0000"},
-				{"terminator type", 32, "00"}, {"terminator length", 33, "00"}, {"reserved", 34, strings.Repeat("00", 90)},
+				{"type", 16, c.kind}, {"length", 17, c.length}, {"port", 18, "0102"}, {"system", 20, "020000000001"},
+				{"transaction", 26, "deadbeef"}, {"pad", 30, "0000"},
+				{"terminator type", 32, "00"}, {"terminator length", 33, "00"},
+				{"reserved", 34, strings.Repeat("00", 90)},
 			})
 			got, err := ParseMarker(b)
 			if err != nil {
@@ -192,7 +202,8 @@ func TestWrongLengthsAreRefused(t *testing.T) {
 			for _, r := range c.right {
 				right = right || r == length
 			}
-			if err := c.err(patched(c.from, c.at, byte(length))); errors.Is(err, ErrMalformed) == right || (err == nil) != right {
+			if err := c.err(patched(c.from, c.at, byte(length))); errors.Is(err, ErrMalformed) == right ||
+				(err == nil) != right {
 				t.Errorf("%s of length %d: %v", c.name, length, err)
 			}
 		}

@@ -6,36 +6,36 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Config is what a system goes by.
+// Config configures a system.
 type Config struct {
 	System  SystemID
 	UserKey uint16 // 0 to 1023, the upper bits of every port's key
-	Passive bool   // speaks when spoken to
-	Fast    bool   // wants a PDU a second of its partners
+	Passive bool   // sends LACPDUs only to an active partner
+	Fast    bool   // asks its partners for a PDU a second
 	Select  Select
 }
 
-// PortConfig is a port as it is to be.
+// PortConfig configures a port.
 type PortConfig struct {
-	ID         int // of the caller's choosing, one a port
+	ID         int // chosen by the caller, unique
 	Name       string
 	MAC        frame.MAC
-	Number     uint16 // on the wire, 1 or more, another each port; the same for a NIC for ever
+	Number     uint16 // on the wire, from 1 on, unique; a NIC keeps it for ever
 	Priority   uint16 // the lower the better
 	Up         bool   // it has a carrier
 	HalfDuplex bool   // then it cannot be aggregated
 	SpeedBps   uint64 // 0 unknown
-	Standby    bool   // is to stand by though it could be used
-	Preferred  bool   // its aggregator is to be the active one, whatever Select says
-	Leaving    bool   // is about to go: sends nothing more and says so, but still receives
+	Standby    bool   // stands by, though it could be used
+	Preferred  bool   // its aggregator becomes active, whatever Select says
+	Leaving    bool   // sends nothing more and says so, but still receives
 }
 
-// Select says which aggregator is active where there are several.
+// Select is which of several aggregators is active.
 type Select uint8
 
 // The policies of ad_select.
 const (
-	Stable       Select = iota // the one that is, as long as it works; else as Bandwidth
+	Stable       Select = iota // the active one while it works, else as Bandwidth
 	Bandwidth                  // with the most bandwidth
 	Count                      // with the most ports
 	PortPriority               // with the best port priorities
@@ -50,5 +50,5 @@ func (s Select) String() string {
 	return fmt.Sprintf("select(%d)", uint8(s))
 }
 
-// Selects are all policies in the order in which help lists them.
+// Selects returns all policies in the order of help.
 func Selects() []Select { return []Select{Stable, Bandwidth, Count, PortPriority} }

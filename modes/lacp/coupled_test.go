@@ -24,7 +24,8 @@ type coupledPort struct {
 }
 
 func newCoupled(n int, fast, active bool) *coupled {
-	c := &coupled{system: SystemID{Priority: 32768, MAC: 0x02dd00000001}, fast: fast, active: active, ports: make([]coupledPort, n)}
+	c := &coupled{system: SystemID{Priority: 32768, MAC: 0x02dd00000001}, fast: fast, active: active,
+		ports: make([]coupledPort, n)}
 	for i := range c.ports {
 		c.ports[i].next = start
 	}

@@ -4,11 +4,11 @@
 //
 // A frame's way through it:
 //
-//	Receive → subtype ┬ LACPDU → bucket → hear (Receive machine) → settle ┬ selection ⇄ runMux, until nothing changes
-//	                  └ marker → bucket → mark (answer, or Flushed)       ├ monitor (churn)
-//	                                                                      └ transmit
+//	Receive → subtype ┬ LACPDU → limit → recordPDU (Receive machine) → converge ┬ selection ⇄ runMux, until nothing changes
+//	                  └ marker → limit → receiveMarker (answer, or Flushed)     ├ monitor (churn)
+//	                                                                            └ transmit
 //
-// Configure and Tick change ports in other ways, and end in settle too.
+// Configure and Tick change ports in other ways, and end in converge as well.
 //
 // # Receive machine (6.4.12): receive.go
 //
@@ -25,20 +25,20 @@
 //	              ▲   │  PDU
 //	              └───┘ PDU
 //
-// In EXPIRED the partner counts as not in sync and as wanting a PDU a second; in DEFAULTED it is an assumed one that
-// wants the same. A PDU that shows our own system is a loop and is no PDU to this machine.
+// In EXPIRED the partner counts as not in sync and as asking for a PDU a second; in DEFAULTED it is an assumed partner that
+// asks for the same. A PDU of our own system is a loop; this machine ignores it.
 //
 // # Periodic transmission (6.4.13): periodic.go
 //
 //	NO_PERIODIC ◀──▶ FAST ◀──▶ SLOW
 //
-// NO_PERIODIC where both sides are passive, or the port is disabled; else the partner's Timeout says which. Beyond the
-// standard the rate is fast too for some seconds after a change that the partner does not show to know.
+// NO_PERIODIC if both sides are passive, or the port is disabled; else by the partner's Timeout. Beyond the standard the rate
+// is also fast for some seconds after a change that the partner has not confirmed.
 //
 // # Selection Logic (6.4.14): selection.go
 //
 // Ports with the same own key, partner system and partner key have the same Aggregator. One Aggregator is active, by
-// ad_select; ports of the others are STANDBY. So are ports that expired, that leave, and that are told to.
+// ad_select; ports of the others are STANDBY. So are ports that expired, that leave, and that the configuration says.
 //
 //	      the first, or the active one is lost:
 //	      what works at once, else the best
@@ -58,13 +58,13 @@
 //	 │                              │  └────────────────┘  └──────────────────┘
 //	 └◀── UNSELECTED, from anywhere ┘   not so any more      not so any more
 //
-// Synchronization is shown from ATTACHED on, but by SELECTED ports only: a port that stands by is attached without
-// saying so, and has nothing to wait for when it is needed. In the standard it would be DETACHED.
+// Ports show Synchronization from ATTACHED on, but only SELECTED ones: a standby port is attached without showing it, and has
+// nothing to wait for when it is needed. In the standard it would be DETACHED.
 //
 // # Transmit machine (6.4.16): transmit.go
 //
-// A PDU is due when what the last one said is not true any more, when the partner shows something else than what is
-// true (update_NTT), and when periodic_timer has run out. No more than three go out in any second.
+// A PDU is due when the last one is no longer true, when the partner shows wrong information about us (update_NTT), and when
+// periodic_timer has expired. At most three are sent in any second.
 //
 // # Churn detection (6.4.17): churn.go, one machine for each side
 //
@@ -74,11 +74,9 @@
 //	     ▼  │                   │
 //	    NO_CHURN ◀──────────────┘
 //
-// # What is no part of the standard
+// # Beyond the standard
 //
-// A PDU of another actor takes the place of a partner in order only when that is silent though asked (rival.go), and a
-// port is used once its partner has spoken twice (mux.go).
-//
-// A port that leaves says so in a last PDU (transmit.go, farewell). A process that takes the place of another one goes
-// on where that one was (memory.go). Why and Hints say in words what is wrong (hint.go).
+// Another actor replaces the partner of a working port only when that is silent though asked (rival.go). A port is used only
+// after two PDUs of its partner (mux.go). A port that leaves says so in a last PDU (transmit.go, farewell). A process resumes
+// the state of the one before (memory.go). Why and Hints explain in words what is wrong (hint.go).
 package lacp

@@ -2,28 +2,28 @@ package lacp
 
 import "time"
 
-// Flush sends a marker by a port that has a partner. When Flushed tells of the port, what was sent by it before has
-// arrived. A partner that answers no markers is asked all the same, because that is how it is found out.
+// Flush sends a marker by a port with a partner. When Out.Flushed names the port, all frames that it sent before have arrived.
+// A partner that has answered no marker yet gets one, too: that shows whether it answers.
 func (s *System) Flush(now time.Time, port int) Out {
 	var out Out
 	s.now = now
 	p := s.port(port)
-	if p == nil || !p.heard() || !p.questions.Take(now, pduRate) {
+	if p == nil || !p.heard() || !p.markersOut.Take(now, pduRate) {
 		return out
 	}
 	s.transaction++
 	if s.transaction == 0 {
 		s.transaction++
 	}
-	p.asked = s.transaction
-	m := Marker{Port: p.Number, System: s.config.System.MAC, Transaction: p.asked}
+	p.markerSent = s.transaction
+	m := Marker{Port: p.Number, System: s.config.System.MAC, Transaction: p.markerSent}
 	out.Send = append(out.Send, Send{Port: p.ID, Frame: m.Frame(p.MAC)})
 	p.counters.MarkersOut++
 	return out
 }
 
-// mark takes in a marker: questions are answered by the port they came by, answers are told of.
-func (s *System) mark(now time.Time, p *port, m Marker, out *Out) {
+// receiveMarker answers marker information by the port that received it, and reports responses in Out.Flushed.
+func (s *System) receiveMarker(now time.Time, p *port, m Marker, out *Out) {
 	p.counters.MarkersIn++
 	if !m.Response {
 		m.Response = true
@@ -31,15 +31,15 @@ func (s *System) mark(now time.Time, p *port, m Marker, out *Out) {
 		p.counters.MarkersOut++
 		return
 	}
-	if !s.answers(p, &m) {
+	if !s.answersOurs(p, &m) {
 		return
 	}
-	p.asked = 0
-	p.answers = true
+	p.markerSent = 0
+	p.answersMarkers = true
 	out.Flushed = append(out.Flushed, p.ID)
 }
 
-// answers reports whether a marker is the answer to the last question.
-func (s *System) answers(p *port, m *Marker) bool {
-	return m.Response && p.asked != 0 && m.Transaction == p.asked && m.Port == p.Number && m.System == s.config.System.MAC
+// answersOurs reports whether a marker is the response to our last one.
+func (s *System) answersOurs(p *port, m *Marker) bool {
+	return m.Response && p.markerSent != 0 && m.Transaction == p.markerSent && m.Port == p.Number && m.System == s.config.System.MAC
 }

@@ -14,7 +14,8 @@ func TestMarkerIsAnsweredAndTold(t *testing.T) {
 	if !slices.Equal(w.flush[0], []int{1}) || !status(t, a.System, 1).Answers || status(t, a.System, 0).Answers {
 		t.Errorf("flushed %v, %+v", w.flush[0], status(t, a.System, 1))
 	}
-	if x, y := status(t, a.System, 1).Counters, status(t, b.System, 1).Counters; x.MarkersOut != 1 || x.MarkersIn != 1 || y.MarkersIn != 1 || y.MarkersOut != 1 {
+	if x, y := status(t, a.System, 1).Counters, status(t, b.System, 1).Counters; x.MarkersOut != 1 ||
+		x.MarkersIn != 1 || y.MarkersIn != 1 || y.MarkersOut != 1 {
 		t.Errorf("counters %+v %+v", x, y)
 	}
 }
@@ -34,8 +35,10 @@ func TestBothAskAtOnce(t *testing.T) {
 			break
 		}
 	}
-	if x, y := status(t, a.System, 0).Counters, status(t, b.System, 0).Counters; asked < 5 || len(w.flush[0]) != asked || len(w.flush[1]) != asked || x.Bad+y.Bad != 0 {
-		t.Errorf("of %d flushes %d and %d were told of, %d and %d frames were refused", asked, len(w.flush[0]), len(w.flush[1]), x.Bad, y.Bad)
+	if x, y := status(t, a.System, 0).Counters, status(t, b.System, 0).Counters; asked < 5 ||
+		len(w.flush[0]) != asked || len(w.flush[1]) != asked || x.Bad+y.Bad != 0 {
+		t.Errorf("of %d flushes %d and %d were told of, %d and %d frames were refused", asked, len(w.flush[0]),
+			len(w.flush[1]), x.Bad, y.Bad)
 	}
 }
 

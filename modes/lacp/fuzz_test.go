@@ -60,7 +60,8 @@ func FuzzParseMarker(f *testing.F) {
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 100, 0, 0, 0}, []byte{})
 	f.Add([]byte{2, 1, 32, 0x3f, 0, 3, 1, 32, 0x3f, 0, 2, 200, 20, 2, 3}, []byte{1, 2, 3})
-	f.Add([]byte{4, 1, 17, 16, 0, 5, 0, 17, 22, 0, 6, 3, 17, 21, 0, 8, 250, 0, 0, 0, 9, 250, 0, 0, 0}, []byte{0x01, 0x80, 0xc2, 0, 0, 2})
+	f.Add([]byte{4, 1, 17, 16, 0, 5, 0, 17, 22, 0, 6, 3, 17, 21, 0, 8, 250, 0, 0, 0, 9, 250, 0, 0, 0},
+		[]byte{0x01, 0x80, 0xc2, 0, 0, 2})
 	f.Fuzz(func(t *testing.T, script, raw []byte) {
 		if len(script) > 5*2000 {
 			return
@@ -100,7 +101,8 @@ func FuzzReceive(f *testing.F) {
 // kindOfFrame makes the frame that a step of FuzzReceive begins with.
 func kindOfFrame(s *System, kind byte, raw []byte) []byte {
 	port := s.Status().Ports[kind&1]
-	actor := Info{System: SystemID{Priority: 1, MAC: 0x020000000002}, Key: 9, PortPriority: 255, Port: uint16(kind&1) + 1, State: 0x3f}
+	actor := Info{System: SystemID{Priority: 1, MAC: 0x020000000002}, Key: 9, PortPriority: 255,
+		Port: uint16(kind&1) + 1, State: 0x3f}
 	p := PDU{Version: 1, Actor: actor, Partner: port.Actor}
 	m := Marker{Port: 1, System: 0x020000000002, Transaction: 1}
 	switch kind >> 1 % 8 {
@@ -140,7 +142,8 @@ func pair(t testing.TB, c Config) (*System, time.Time) {
 func portPair(c Config) []PortConfig {
 	ports := make([]PortConfig, 2)
 	for i := range ports {
-		ports[i] = PortConfig{ID: i, Name: [...]string{"eth1", "eth2"}[i], MAC: c.System.MAC + frame.MAC(i), Number: uint16(i) + 1, Priority: 255, Up: true, SpeedBps: 1e9}
+		ports[i] = PortConfig{ID: i, Name: [...]string{"eth1", "eth2"}[i], MAC: c.System.MAC + frame.MAC(i),
+			Number: uint16(i) + 1, Priority: 255, Up: true, SpeedBps: 1e9}
 	}
 	return ports
 }

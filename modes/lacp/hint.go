@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// loneliness is how long nobody answers on a port until that is worth a hint.
-const loneliness = 10 * time.Second
+// silentHintTime is how long a port has no partner before there is a hint.
+const silentHintTime = 10 * time.Second
 
-// why says in words why a port does not distribute, "" if it does.
+// why returns why a port does not distribute, in words; "" if it does.
 func (s *System) why(p *port) string {
 	switch {
 	case !p.Up:
@@ -49,10 +49,10 @@ func (p *port) aggregatorName() string {
 	return fmt.Sprintf("aggregator %d with %v (key %d)", p.agg, p.partner.System.MAC, p.partner.Key)
 }
 
-// loops reports whether a port heard its own system, and nobody else, a short time ago.
+// loops reports whether a port received PDUs of its own system, and no others, within the last minute.
 func (s *System) loops(p *port) bool { return !p.looped.IsZero() && s.now.Sub(p.looped) < time.Minute }
 
-// hints are what who operates the system should look at.
+// hints returns what the operator should look at.
 func (s *System) hints() []string {
 	var hints []string
 	looped := s.names(s.loops)
@@ -61,7 +61,7 @@ func (s *System) hints() []string {
 			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without LACP that passes them on. Connect each port to a switch with LACP, none to another")
 	}
 	silent := s.names(func(p *port) bool {
-		return !p.quiet.IsZero() && s.now.Sub(p.quiet) >= loneliness && !s.loops(p)
+		return !p.unheardSince.IsZero() && s.now.Sub(p.unheardSince) >= silentHintTime && !s.loops(p)
 	})
 	if len(silent) > 0 {
 		h := "no LACPDU has come by " + list(silent) + ": the switch's ports are not in a LACP group. Put them into one, or use another mode"
@@ -70,7 +70,7 @@ func (s *System) hints() []string {
 		}
 		hints = append(hints, h)
 	}
-	hints = append(hints, s.apart()...)
+	hints = append(hints, s.whyApart()...)
 	for i := range s.ports {
 		p := &s.ports[i]
 		if p.actor.state == Churning || p.other.state == Churning {
@@ -80,8 +80,8 @@ func (s *System) hints() []string {
 	return hints
 }
 
-// apart says why ports that have partners cannot be one, each reason once with the first two ports it holds for.
-func (s *System) apart() []string {
+// whyApart returns why ports with partners are not aggregated, each reason once, with the first two ports that it holds for.
+func (s *System) whyApart() []string {
 	var hints []string
 	var partner, theirs, own bool
 	for i := range s.ports {
@@ -114,7 +114,7 @@ func (s *System) apart() []string {
 	return hints
 }
 
-// names are the names of the ports that something is true of.
+// names returns the names of the ports for which is holds.
 func (s *System) names(is func(*port) bool) []string {
 	var names []string
 	for i := range s.ports {
@@ -135,7 +135,7 @@ func plural(names []string, one, many string) string {
 	return many
 }
 
-// speed is a class in words.
+// speed returns a class in words.
 func speed(class uint8) string {
 	switch bps := classes[min(int(class), len(classes)-1)]; {
 	case bps == 0:

@@ -19,11 +19,11 @@ func TestHintWhenNobodyAnswers(t *testing.T) {
 			s.config.Passive = tt.passive
 			s.ports[2].Up = false
 		})
-		s.tick(loneliness - 1)
+		s.tick(silentHintTime - 1)
 		if got := s.Status().Hints; len(got) > 0 {
 			t.Errorf("too early: %q", got)
 		}
-		if at := s.Deadline(); at.After(start.Add(loneliness)) || at.IsZero() {
+		if at := s.Deadline(); at.After(start.Add(silentHintTime)) || at.IsZero() {
 			t.Errorf("nobody would look at it: deadline %v", at)
 		}
 		s.tick(1)

@@ -51,7 +51,8 @@ var attacks = []attack{
 		return b
 	}},
 	{"markers", true, func(_ *world, r *rand.Rand) []byte {
-		m := Marker{Response: r.IntN(2) == 0, Port: uint16(r.Uint32()), System: frame.MAC(r.Uint64()) & 0xffffffffffff, Transaction: r.Uint32()}
+		m := Marker{Response: r.IntN(2) == 0, Port: uint16(r.Uint32()), System: frame.MAC(r.Uint64()) & 0xffffffffffff,
+			Transaction: r.Uint32()}
 		return m.Frame(portMAC)
 	}},
 	{"random partners", false, func(_ *world, r *rand.Rand) []byte {
@@ -71,7 +72,8 @@ var attacks = []attack{
 }
 
 func randomInfo(r *rand.Rand) Info {
-	return Info{System: SystemID{Priority: uint16(r.Uint32()), MAC: frame.MAC(r.Uint64()) & 0xffffffffffff}, Key: uint16(r.Uint32()),
+	return Info{System: SystemID{Priority: uint16(r.Uint32()), MAC: frame.MAC(r.Uint64()) & 0xffffffffffff},
+		Key:          uint16(r.Uint32()),
 		PortPriority: uint16(r.Uint32()), Port: uint16(r.Uint32()), State: State(r.Uint32())}
 }
 
@@ -150,7 +152,8 @@ func checkUnharmed(t *testing.T, a *attack, before, got Status) {
 		t.Errorf("the other port -before +after:\n%s", diff)
 	}
 	if before.Active != got.Active || before.Partner.System != got.Partner.System {
-		t.Errorf("aggregator %d with %v became %d with %v", before.Active, before.Partner.System, got.Active, got.Partner.System)
+		t.Errorf("aggregator %d with %v became %d with %v", before.Active, before.Partner.System, got.Active,
+			got.Partner.System)
 	}
 	if a.harmful {
 		return

@@ -2,13 +2,13 @@ package lacp
 
 import "nicteam/internal/frame"
 
-// SystemID says which system a port belongs to.
+// SystemID identifies a system.
 type SystemID struct {
 	Priority uint16    `json:"priority"`
 	MAC      frame.MAC `json:"mac"`
 }
 
-// Info is what a PDU says of one end of a link.
+// Info is a PDU's information about one end of a link.
 type Info struct {
 	System       SystemID `json:"system"`
 	Key          uint16   `json:"key"` // ports of a system with the same key can be aggregated
@@ -22,14 +22,14 @@ type State uint8
 
 // The flags of State, from bit 0 on.
 const (
-	Activity        State = 1 << iota // sends without being spoken to
-	ShortTimeout                      // wants a PDU a second; else one each 30 s
+	Activity        State = 1 << iota // sends to a silent partner, too
+	ShortTimeout                      // asks for a PDU a second, else for one every 30 s
 	Aggregation                       // can be aggregated with other ports
 	Synchronization                   // is in the right aggregator
 	Collecting                        // receives
 	Distributing                      // sends
-	Defaulted                         // nobody has been heard
-	Expired                           // nobody is heard any more
+	Defaulted                         // has no partner information
+	Expired                           // the partner's PDUs have stopped
 )
 
 var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing", "defaulted", "expired"}

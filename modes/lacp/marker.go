@@ -2,12 +2,12 @@ package lacp
 
 import "nicteam/internal/frame"
 
-// Marker is a question or an answer of the Marker protocol. What was sent by the port before a question has arrived
-// when the answer has.
+// Marker is marker information or a marker response. When the response arrives, all frames that the port sent before the
+// information have arrived.
 type Marker struct {
 	Response    bool
-	Port        uint16    // of who asks
-	System      frame.MAC // of who asks
+	Port        uint16    // of the requester
+	System      frame.MAC // of the requester
 	Transaction uint32
 	length      byte // of the field, 0 is markerLen
 }
@@ -20,12 +20,12 @@ const (
 
 // Types of its only field.
 const (
-	markerQuestion = 1
-	markerAnswer   = 2
+	markerInformation = 1
+	markerResponse    = 2
 )
 
-// The length of the field is 16, with its type and itself, and some partners take no other. The Linux bonding driver and
-// others say 22 all the same; an answer to them has the length they asked with.
+// The length of the field is 16, with type and length, and some partners accept no other. The Linux bonding driver and others
+// write 22; the response has the length of the information.
 const (
 	markerLen    = 16
 	markerLenOld = 22
@@ -35,9 +35,9 @@ const (
 func (m *Marker) Frame(src frame.MAC) []byte {
 	b := slowFrame(src, subtypeMarker)
 	b[atVersion] = 1
-	b[atMarker], b[atMarker+1] = markerQuestion, markerLen
+	b[atMarker], b[atMarker+1] = markerInformation, markerLen
 	if m.Response {
-		b[atMarker] = markerAnswer
+		b[atMarker] = markerResponse
 	}
 	if m.length != 0 {
 		b[atMarker+1] = m.length
@@ -51,10 +51,10 @@ func (m *Marker) Frame(src frame.MAC) []byte {
 
 // ParseMarker reads a marker's frame. The error is ErrMalformed.
 func ParseMarker(b []byte) (Marker, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atMarker] != markerQuestion && b[atMarker] != markerAnswer ||
+	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atMarker] != markerInformation && b[atMarker] != markerResponse ||
 		b[atMarker+1] != markerLen && b[atMarker+1] != markerLenOld || b[atEndMarker] == 0 && b[atEndMarker+1] != 0 {
 		return Marker{}, ErrMalformed
 	}
-	return Marker{Response: b[atMarker] == markerAnswer, Port: get16(b[18:]), System: frame.MACAt(b, 20),
+	return Marker{Response: b[atMarker] == markerResponse, Port: get16(b[18:]), System: frame.MACAt(b, 20),
 		Transaction: uint32(get16(b[26:]))<<16 | uint32(get16(b[28:])), length: b[atMarker+1]}, nil
 }

@@ -7,7 +7,7 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Memory is what outlives a process: what partners must not notice its end by. It changes only when a partner, the
+// Memory is the state for the next process, so that partners do not notice a restart. It changes only when a partner, the
 // selection or a Mux does.
 type Memory struct {
 	System SystemID     `json:"system"`
@@ -26,7 +26,7 @@ type PortMemory struct {
 	Partner    Info   `json:"partner"`
 }
 
-// Own is the number that a NIC had, 0 none.
+// Own returns the port number that a NIC had, 0 none.
 func (m *Memory) Own(name string) uint16 {
 	if p := m.of(name); p != nil {
 		return p.Number
@@ -34,7 +34,7 @@ func (m *Memory) Own(name string) uint16 {
 	return 0
 }
 
-// of is a NIC's part, nil none.
+// of returns a NIC's part, nil none.
 func (m *Memory) of(name string) *PortMemory {
 	if m == nil {
 		return nil
@@ -46,7 +46,7 @@ func (m *Memory) of(name string) *PortMemory {
 	return &m.Ports[i]
 }
 
-// Memory is what a system that takes this one's place has to know.
+// Memory returns the state for the next process.
 func (s *System) Memory() Memory {
 	m := Memory{System: s.config.System, Ports: make([]PortMemory, len(s.ports))}
 	for i := range s.ports {
@@ -59,8 +59,8 @@ func (s *System) Memory() Memory {
 	return m
 }
 
-// resume has a port be where it was in the process before. Its partner is asked to speak at once by the wish for the
-// short timeout, and has 3 s for it. It reports whether the port was remembered as it is; else it starts as any other.
+// resume restores a port from the process before. The port asks its partner for the short timeout, so that it answers at once,
+// and gives it 3 s. It returns false if the memory does not match the port, which then starts as any other.
 func (s *System) resume(now time.Time, p *port) bool {
 	m := s.memory.of(p.Name)
 	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard || m.Aggregator < 1 ||
@@ -68,7 +68,7 @@ func (s *System) resume(now time.Time, p *port) bool {
 		return false
 	}
 	if p.class == 0 {
-		// Its speed was not read yet; that alone makes it no other port.
+		// Its speed is not known yet; that alone does not make it another port.
 		p.class = classIn(m.Key)
 	}
 	if p.key = keyOf(s.config.UserKey, p.class, false); p.key != m.Key {
@@ -77,8 +77,8 @@ func (s *System) resume(now time.Time, p *port) bool {
 	p.partner = m.Partner
 	for i := range s.ports {
 		if q := &s.ports[i]; q.agg == m.Aggregator && lagOf(q) != lagOf(p) {
-			p.partner = nobody
-			return false // whoever wrote that down was wrong
+			p.partner = defaultPartner
+			return false // the memory contradicts itself
 		}
 	}
 	p.defaulted, p.resumed, p.confirmed = false, true, true
@@ -93,24 +93,24 @@ func (s *System) resume(now time.Time, p *port) bool {
 			p.selected = InUse
 		}
 	}
-	// While one Aggregator takes the place of another one both are selected; the one that works is active.
+	// While one Aggregator replaces another one both are selected; the one that works is active.
 	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || s.active == p.agg || works && !s.proven) {
 		s.active, s.proven = p.agg, works
 		if works {
-			s.told = lagOf(p)
+			s.reported = lagOf(p)
 		}
 	}
 	p.seen = s.actorOf(p)
 	return true
 }
 
-// comeback is how long ports of the Aggregator that a process before this one used may take until they are known to
-// have a carrier. Until then no other one takes its place.
-const comeback = time.Second
+// resumeTime is how long the ports of the Aggregator that the process before used may take to show their carrier. Until then no
+// other Aggregator becomes active.
+const resumeTime = time.Second
 
-// awaited is the number of that Aggregator while not all of its ports have come back, 0 otherwise.
+// awaited returns the number of that Aggregator until all its ports are back, else 0.
 func (s *System) awaited(now time.Time) int {
-	if s.memory == nil || s.memory.System != s.config.System || !now.Before(s.began.Add(comeback)) {
+	if s.memory == nil || s.memory.System != s.config.System || !now.Before(s.began.Add(resumeTime)) {
 		return 0
 	}
 	for i := range s.memory.Ports {
@@ -125,12 +125,12 @@ func (s *System) awaited(now time.Time) int {
 	return 0
 }
 
-// remembers reports whether a process before this one gave a number to an Aggregator.
+// remembers reports whether the process before gave a number to an Aggregator.
 func (s *System) remembers(n int) bool {
 	return slices.ContainsFunc(s.memory.Ports, func(m PortMemory) bool { return m.Aggregator == n })
 }
 
-// MAC is the address of the system that remembered, 0 none.
+// MAC returns the system's MAC, 0 none.
 func (m *Memory) MAC() frame.MAC {
 	if m == nil {
 		return 0

@@ -24,13 +24,16 @@ func kept(t *testing.T, s *System) *Memory {
 
 func TestRestartIsNotNoticedByThePartner(t *testing.T) {
 	for _, fast := range []bool{true, false} {
-		w, a, b := linked(t, 3, bySpeed(Stable, 1, 1, 1), func(a, b *side) { a.config.Fast, b.config.Fast = fast, fast })
+		w, a, b := linked(t, 3, bySpeed(Stable, 1, 1, 1), func(a, b *side) {
+			a.config.Fast, b.config.Fast = fast, fast
+		})
 		agree(t, w, a, b, 4*time.Second, 0, 1, 2)
 		w.run(time.Minute)
 		notes := len(w.notes[1])
 		w.after = func() {
 			if !uses(b.System, 0, 1, 2) || !uses(a.System, 0, 1, 2) {
-				t.Fatalf("fast %v: at %v: %v %v", fast, w.now.Sub(start), distributing(a.System), distributing(b.System))
+				t.Fatalf("fast %v: at %v: %v %v", fast, w.now.Sub(start), distributing(a.System),
+					distributing(b.System))
 			}
 		}
 		for i := range 12 {
@@ -50,7 +53,8 @@ func TestRestartIsNotNoticedByThePartner(t *testing.T) {
 			after := a.Status()
 			for p := range before.Ports {
 				x, y := &before.Ports[p], &after.Ports[p]
-				if x.Actor.State|ShortTimeout != y.Actor.State || x.Partner != y.Partner || x.Aggregator != y.Aggregator || x.Mux != y.Mux || x.Actor.Key != y.Actor.Key {
+				if x.Actor.State|ShortTimeout != y.Actor.State || x.Partner != y.Partner ||
+					x.Aggregator != y.Aggregator || x.Mux != y.Mux || x.Actor.Key != y.Actor.Key {
 					t.Errorf("fast %v: port %d was %+v\nand is %+v", fast, p, x, y)
 				}
 			}
@@ -75,7 +79,8 @@ func TestRestartWithAStandbyAggregator(t *testing.T) {
 	m := kept(t, a.System)
 	before := a.Status()
 	a.restart(m)
-	if after := a.Status(); after.Active != before.Active || after.Ports[0].Mux != MuxAttached || after.Ports[0].Aggregator != before.Ports[0].Aggregator {
+	if after := a.Status(); after.Active != before.Active || after.Ports[0].Mux != MuxAttached ||
+		after.Ports[0].Aggregator != before.Ports[0].Aggregator {
 		t.Errorf("was %+v\nis %+v", before, after)
 	}
 	w.run(5 * time.Second)
@@ -176,7 +181,8 @@ func TestRestartInTheMiddleOfAChangeOver(t *testing.T) {
 	for i, mux := range []Mux{MuxCollecting, MuxDistributing} {
 		p := newPartner(i)
 		p.Key, p.State = uint16(i), healthy
-		m.Ports = append(m.Ports, PortMemory{Name: []string{"eth0", "eth1"}[i], Number: uint16(i + 1), Key: 9, Aggregator: 7 + i, Mux: mux, Selected: true, Heard: true, Partner: p.Info})
+		m.Ports = append(m.Ports, PortMemory{Name: []string{"eth0", "eth1"}[i], Number: uint16(i + 1), Key: 9,
+			Aggregator: 7 + i, Mux: mux, Selected: true, Heard: true, Partner: p.Info})
 	}
 	s := alone(2, func(s *side) { s.System = New(s.config, m) })
 	if st := s.Status(); st.Active != 8 || !uses(s.System, 1) {

@@ -2,21 +2,20 @@ package lacp
 
 import "time"
 
-// runMux takes the Mux of a port one step on and reports whether there was one to take.
+// runMux advances a port's Mux by one step and reports whether there was one.
 //
-// Unlike in the standard a port is used only once its partner has spoken twice: one frame, from whomever it is, brings
-// nothing into use. And a port that stands by is attached as well, it only does not say so (Synchronization): when it is
-// needed nothing has to be waited for.
+// Beyond the standard a port is used only after two PDUs of its partner: no single frame brings a port into use. And a standby
+// port is attached as well, without showing Synchronization: it need not wait when it is needed.
 func (s *System) runMux(now time.Time, p *port) bool {
 	was := p.mux
 	use := p.selected == InUse && p.partner.State.Has(Synchronization) && p.confirmed
 	switch {
 	case p.selected == Unselected:
 		p.mux = MuxDetached
-		p.waited, p.patience = time.Time{}, time.Time{}
+		p.waitUntil, p.waitLimit = time.Time{}, time.Time{}
 	case p.mux == MuxDetached:
 		p.mux = MuxWaiting
-		p.waited, p.patience = now.Add(aggregateWait), now.Add(2*aggregateWait)
+		p.waitUntil, p.waitLimit = now.Add(aggregateWait), now.Add(2*aggregateWait)
 	case p.mux == MuxWaiting:
 		if !now.Before(s.ready(p)) {
 			p.mux = MuxAttached
@@ -33,20 +32,20 @@ func (s *System) runMux(now time.Time, p *port) bool {
 	return p.mux != was
 }
 
-// ready is when a port that waits has waited long enough: when all have that wait for the same Aggregator, so that
-// they come up together. A port that comes and goes does not keep the others from it for ever.
+// ready returns when a waiting port is ready: when all ports that wait for the same Aggregator are, so that they come up
+// together. waitLimit bounds what a port that comes and goes delays the others.
 func (s *System) ready(p *port) time.Time {
-	t := p.waited
+	t := p.waitUntil
 	for i := range s.ports {
 		if q := &s.ports[i]; q.mux == MuxWaiting && q.agg == p.agg {
-			t = later(t, q.waited)
+			t = later(t, q.waitUntil)
 		}
 	}
-	if p.patience.Before(t) {
-		return p.patience
+	if p.waitLimit.Before(t) {
+		return p.waitLimit
 	}
 	return t
 }
 
-// inSync is Actor_Oper_Port_State.Synchronization.
+// inSync returns Actor_Oper_Port_State.Synchronization.
 func (p *port) inSync() bool { return p.selected == InUse && p.mux >= MuxAttached }

@@ -119,7 +119,8 @@ func TestOtherSpeedIsAnotherKey(t *testing.T) {
 	if st.Ports[0].Actor.Key != 9 || st.Ports[1].Actor.Key != 15 || st.Ports[0].Aggregator == st.Ports[1].Aggregator {
 		t.Errorf("%+v", st.Ports)
 	}
-	if want := "eth0 and eth1 differ in speed (1 Gbit/s and 10 Gbit/s): LACP uses only ports of the same speed together"; len(st.Hints) != 1 || st.Hints[0] != want {
+	if want := "eth0 and eth1 differ in speed (1 Gbit/s and 10 Gbit/s): LACP uses only ports of the same " +
+		"speed together"; len(st.Hints) != 1 || st.Hints[0] != want {
 		t.Errorf("hints %q", st.Hints)
 	}
 	if len(distributing(a.System)) != 1 {
@@ -151,7 +152,8 @@ func TestKeys(t *testing.T) {
 		half bool
 		want uint16
 	}{
-		{0, 0, false, 1}, {0, 1e9, false, 9}, {0, 1e9, true, 8}, {1, 1e9, false, 73}, {1023, 800e9, false, 1023<<6 | 17<<1 | 1},
+		{0, 0, false, 1}, {0, 1e9, false, 9}, {0, 1e9, true, 8}, {1, 1e9, false, 73},
+		{1023, 800e9, false, 1023<<6 | 17<<1 | 1},
 		{0, 10e6, false, 5}, {0, 100e6, false, 7}, {0, 2_500e6, false, 11}, {0, 10e9, false, 15}, {0, 25e9, false, 21},
 		{0, 40e9, false, 23}, {0, 100e9, false, 29}, {0, 1600e9, false, 35}, {0, 1, false, 3}, {0, 3e9, false, 11},
 	} {
@@ -167,7 +169,8 @@ func TestKeys(t *testing.T) {
 func TestHalfDuplexPortsAreNotUsed(t *testing.T) {
 	w, a, b := linked(t, 2, func(a, b *side) { a.ports[1].HalfDuplex = true })
 	agree(t, w, a, b, 4*time.Second, 0)
-	if got := status(t, a.System, 1); got.Receive != ReceiveLACPDisabled || got.Why != "half duplex: LACP cannot use it" {
+	if got := status(t, a.System, 1); got.Receive != ReceiveLACPDisabled ||
+		got.Why != "half duplex: LACP cannot use it" {
 		t.Errorf("%v %q", got.Receive, got.Why)
 	}
 	a.ports[1].HalfDuplex = false

@@ -6,10 +6,10 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Group is where LACPDUs and markers are sent to. No bridge forwards it.
+// Group is the destination of LACPDUs and markers. Bridges do not forward it.
 const Group frame.MAC = 0x0180c2000002
 
-// FrameLen is the length of a LACPDU's or marker's frame, without FCS.
+// FrameLen is the length of an LACPDU's or marker's frame, without FCS.
 const FrameLen = 124
 
 // Subtypes of slow protocols.
@@ -18,17 +18,17 @@ const (
 	subtypeMarker = 2
 )
 
-// Version is the version of the PDUs that are sent. Those of higher versions are understood as far as this one goes.
+// Version is the version of our PDUs. Higher versions are read as this one.
 const Version = 1
 
-// ErrMalformed says that a frame is neither a LACPDU nor a marker.
+// ErrMalformed: a frame is neither an LACPDU nor a marker.
 var ErrMalformed = errors.New("malformed")
 
-// PDU is a LACPDU.
+// PDU is an LACPDU.
 type PDU struct {
 	Version  uint8
-	Actor    Info   // who sends it
-	Partner  Info   // what it knows of who receives it
+	Actor    Info   // the sender
+	Partner  Info   // what the sender knows of the receiver
 	MaxDelay uint16 // of the sender's collector, 10 µs
 }
 
@@ -55,9 +55,9 @@ func (p *PDU) Frame(src frame.MAC) []byte {
 	return b
 }
 
-// ParsePDU reads a LACPDU's frame. The error is ErrMalformed. Of each field the length is checked; clause 6.4.12 lets
-// a receiver do that and forbids it to look at the version, at the types of the fields and at what is reserved, so that
-// it understands versions to come. Those have fields of their own where version 1 ends.
+// ParsePDU reads an LACPDU's frame. The error is ErrMalformed. It checks the length of each
+// field; clause 6.4.12 allows that, and forbids to check the version, the fields' types and reserved octets, so that later
+// versions are understood. Those have fields of their own after those of version 1.
 func ParsePDU(b []byte) (PDU, error) {
 	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atActor+1] != 20 || b[atPartner+1] != 20 || b[atDelay+1] != 16 ||
 		b[atEnd] == 0 && b[atEnd+1] != 0 {
@@ -76,7 +76,7 @@ func slowFrame(src frame.MAC, subtype byte) []byte {
 	return b
 }
 
-// subtype is that of a slow protocol's frame, 0 where b is none.
+// subtype returns the subtype of a slow protocol's frame, 0 if b is none.
 func subtype(b []byte) byte {
 	if len(b) <= atSubtype || get16(b[12:]) != frame.TypeSlow || frame.MACAt(b, 0) != Group {
 		return 0

@@ -2,12 +2,12 @@ package lacp
 
 import "time"
 
-// insist is for how long a PDU a second goes to a partner that does not show that it knows how things stand. What got
-// lost is so made good in a second, also where both sides are content with a PDU each 30 s.
-const insist = 10 * time.Second
+// fastRetryTime is how long a PDU a second goes to a partner that has not confirmed our state. So a lost PDU is made good
+// within a second, even if both sides use the slow rate.
+const fastRetryTime = 10 * time.Second
 
-// pace follows the partner's wish: PERIODIC_TX is transmit with speaks in the past.
-func (s *System) pace(now time.Time, p *port, me *Info) {
+// updatePeriodic follows the partner's rate. PERIODIC_TX is transmit with periodicAt in the past.
+func (s *System) updatePeriodic(now time.Time, p *port, me *Info) {
 	was := p.periodic
 	switch {
 	case !p.enabled() || !me.State.Has(Activity) && !p.partner.State.Has(Activity):
@@ -20,14 +20,14 @@ func (s *System) pace(now time.Time, p *port, me *Info) {
 	if p.periodic == was {
 		return
 	}
-	if p.said[0].IsZero() {
-		p.speaks = now
+	if p.sentAt[0].IsZero() {
+		p.periodicAt = now
 		return
 	}
-	p.speaks = p.said[0].Add(p.period())
+	p.periodicAt = p.sentAt[0].Add(p.period())
 }
 
-// period is the time between PDUs.
+// period returns the time between two PDUs.
 func (p *port) period() time.Duration {
 	if p.periodic == PeriodicFast {
 		return fastPeriodic
@@ -35,14 +35,14 @@ func (p *port) period() time.Duration {
 	return slowPeriodic
 }
 
-// unsettled reports whether more PDUs are due than the partner asks for: it may have missed one.
+// unsettled reports whether the fast rate is due beyond what the partner asks for: it may have missed a PDU.
 func (s *System) unsettled(now time.Time, p *port, me *Info) bool {
 	since := now.Sub(p.changed)
 	switch {
-	case !p.heard() || since >= insist:
+	case !p.heard() || since >= fastRetryTime:
 		return false
 	case (p.seen.State^me.State)&Distributing != 0 && since < shortTimeout:
-		return true // no partner answers to that, so it is only said a few times
+		return true // no partner confirms that, so it is sent a few times only
 	}
-	return p.asks() || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
+	return p.wantsAnswer() || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
 }

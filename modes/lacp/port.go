@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/limit"
 )
 
-// port is one port with the variables of its machines. It has no pointers and no maps, so that copying it is all it
-// takes to try what would happen to it.
+// port is one port with the variables of its machines. It has no pointers and no maps, so tests may copy it to try what would
+// happen.
 type port struct {
 	PortConfig
 
@@ -21,55 +21,55 @@ type port struct {
 	mux      Mux
 
 	partner      Info          // Partner_Oper
-	defaulted    bool          // partner is what we assume of somebody we never heard
-	from         frame.MAC     // of its PDUs; 0 not known
-	confirmed    bool          // it has spoken more than once
-	rival        rival         // who else speaks
-	contestNoted time.Time     // when one was last noted
-	seen         Info          // what the partner's last PDU said of this port
-	resumed      bool          // goes on where a process before this one was; its partner was not heard yet
+	defaulted    bool          // partner is the assumed one
+	from         frame.MAC     // source MAC of its PDUs; 0 unknown
+	confirmed    bool          // it has sent more than one PDU
+	rival        rival         // another actor on the port
+	contestNoted time.Time     // when a rival was noted last
+	seen         Info          // this port in the partner's last PDU
+	resumed      bool          // restored from the process before; no PDU of its partner yet
 	untried      bool          // had no carrier yet in this process
-	silence      time.Duration // how long nothing had been heard when the port expired
-	quiet        time.Time     // since when nobody is heard
-	ownHeard     time.Time     // when it last heard its own system
-	looped       time.Time     // when it last did so again within a minute, and nobody else since
-	warned       time.Time     // when that was last noted
+	silence      time.Duration // how long the partner had sent nothing when the port expired
+	unheardSince time.Time     // since when there is no partner
+	ownHeard     time.Time     // when it last received a PDU of its own system
+	looped       time.Time     // when it did so again within a minute, with no other PDU since
+	warned       time.Time     // when a loop was noted last
 
-	expires  time.Time // current_while_timer
-	waited   time.Time // wait_while_timer
-	patience time.Time // when it stops waiting for ports that come and go
-	speaks   time.Time // periodic_timer
-	actor    churn
-	other    churn // the partner
+	expires    time.Time // current_while_timer
+	waitUntil  time.Time // wait_while_timer
+	waitLimit  time.Time // when it waits no more for ports that come and go
+	periodicAt time.Time // periodic_timer
+	actor      churn
+	other      churn // the partner
 
-	ntt     urgency      // Need To Transmit, for other reasons than that sent is not true any more
-	sent    Info         // what the last PDU said of this port
-	changed time.Time    // when that last became something else
-	said    [3]time.Time // when the last PDUs were sent, the latest first
+	ntt     urgency      // Need To Transmit, besides that sent is no longer true
+	sent    Info         // this port in its last PDU
+	changed time.Time    // when that changed last
+	sentAt  [3]time.Time // when the last PDUs were sent, the latest first
 
-	asked   uint32 // transaction of the last marker, 0 none is open
-	answers bool   // the partner answers markers
+	markerSent     uint32 // transaction of the open marker, 0 none
+	answersMarkers bool   // the partner answers markers
 
-	pdus, rivals, markers, questions, notes limit.Bucket // what is processed of each, at most
-	counters                                Counters
+	pdus, rivals, markers, markersOut, notes limit.Bucket // bound what is processed
+	counters                                 Counters
 }
 
-// enabled reports whether the port can take part: port_enabled and LACP_Enabled.
+// enabled returns port_enabled and LACP_Enabled.
 func (p *port) enabled() bool { return p.Up && !p.HalfDuplex }
 
-// heard reports whether a partner is known and speaks.
+// heard reports whether the port has a partner: CURRENT.
 func (p *port) heard() bool { return p.receive == ReceiveCurrent }
 
-// usable reports whether the Aggregator can do anything with the port.
+// usable reports whether the Aggregator can use the port.
 func (p *port) usable() bool { return p.heard() && !p.Standby && !p.Leaving }
 
-// detach takes the port out of its Aggregator: it is another one that it belongs to.
+// detach takes the port out of its Aggregator: it belongs to another one.
 func (p *port) detach() {
 	p.agg, p.selected, p.mux = 0, Unselected, MuxDetached
-	p.waited, p.patience = time.Time{}, time.Time{}
+	p.waitUntil, p.waitLimit = time.Time{}, time.Time{}
 }
 
-// At most 10 PDUs of a kind are processed in any second. What a partner can bring about as often as it likes is noted less often.
+// At most 10 PDUs of a kind are processed in any second. Notes that a partner can provoke are rarer.
 var (
 	pduRate  = limit.Rate{Every: time.Second / 5, Burst: 5}
 	noteRate = limit.Rate{Every: 10 * time.Second, Burst: 5}

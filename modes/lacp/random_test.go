@@ -90,7 +90,8 @@ func consistent(r *rapid.T, s *side) {
 		p := &st.Ports[i]
 		use := p.Actor.State & (Synchronization | Collecting | Distributing)
 		switch {
-		case p.Mux >= MuxCollecting && !(p.Selected == InUse && p.Partner.State.Has(Synchronization) && use.Has(Synchronization|Collecting)),
+		case p.Mux >= MuxCollecting &&
+			!(p.Selected == InUse && p.Partner.State.Has(Synchronization) && use.Has(Synchronization|Collecting)),
 			p.Distributing() && !(p.Partner.State.Has(Collecting) && use.Has(Distributing)),
 			p.Selected != InUse && use != 0,
 			p.Selected == InUse && !p.Heard,
@@ -101,7 +102,8 @@ func consistent(r *rapid.T, s *side) {
 		}
 		for j := range st.Ports[:i] {
 			q := &st.Ports[j]
-			if p.Aggregator != 0 && p.Aggregator == q.Aggregator && (p.Actor.Key != q.Actor.Key || p.Partner.System != q.Partner.System || p.Partner.Key != q.Partner.Key) {
+			if p.Aggregator != 0 && p.Aggregator == q.Aggregator && (p.Actor.Key != q.Actor.Key ||
+				p.Partner.System != q.Partner.System || p.Partner.Key != q.Partner.Key) {
 				r.Fatalf("end %d: %+v and %+v in one aggregator", s.index, *p, *q)
 			}
 		}

@@ -17,17 +17,17 @@ const (
 	aggregateWait = 2 * time.Second
 )
 
-// nobody is the partner that is assumed where none was heard: it asks for a PDU a second, because two systems that
-// both fell to the slow rate would need half a minute to find each other again.
-var nobody = Info{State: ShortTimeout}
+// defaultPartner is the assumed partner (Partner_Admin). It asks for a PDU a second: two systems that both fell back to the
+// slow rate would need half a minute to find each other again.
+var defaultPartner = Info{State: ShortTimeout}
 
-// reset begins anew, without a partner: INITIALIZE.
+// reset drops the partner: INITIALIZE.
 func (p *port) reset() {
 	p.receive = ReceiveInitialize
-	p.partner, p.seen, p.defaulted, p.resumed = nobody, Info{}, true, false
+	p.partner, p.seen, p.defaulted, p.resumed = defaultPartner, Info{}, true, false
 	p.from, p.confirmed, p.rival = 0, false, rival{}
 	p.expires = time.Time{}
-	p.answers, p.asked = false, 0
+	p.answersMarkers, p.markerSent = false, 0
 	p.detach()
 }
 
@@ -37,57 +37,57 @@ func (p *port) enable(now time.Time) {
 	case !p.Up:
 		if p.receive != ReceivePortDisabled {
 			p.receive = ReceivePortDisabled
-			p.silent(time.Time{})
+			p.expirePartner(time.Time{})
 			p.detach()
 		}
 	case p.HalfDuplex:
 		if p.receive != ReceiveLACPDisabled {
 			p.reset()
-			p.silent(time.Time{})
+			p.expirePartner(time.Time{})
 			p.partner.State &^= Aggregation
 			p.receive = ReceiveLACPDisabled
 		}
 	case p.receive == ReceiveInitialize || p.receive == ReceivePortDisabled || p.receive == ReceiveLACPDisabled:
 		p.receive = ReceiveExpired
 		p.partner.State |= ShortTimeout
-		p.silent(now.Add(shortTimeout))
-		p.sent = Info{} // whatever it said before the link came up, it says it again at once
+		p.expirePartner(now.Add(shortTimeout))
+		p.sent = Info{} // it sends a PDU at once, whatever it sent before the link came up
 	}
 }
 
-// silent has the partner be one that does not speak, until a time if it is not zero.
-func (p *port) silent(until time.Time) {
+// expirePartner clears the partner's Synchronization and restarts current_while_timer (zero: stops it).
+func (p *port) expirePartner(until time.Time) {
 	p.partner.State &^= Synchronization
 	p.expires = until
 	p.resumed = false
 	p.rival = rival{}
 	p.looped = time.Time{}
-	p.asked = 0
+	p.markerSent = 0
 }
 
-// expire is what happens when current_while_timer has run out.
-func (s *System) expire(now time.Time, p *port, out *Out) {
+// expireCurrentWhile runs the Receive machine when current_while_timer has expired.
+func (s *System) expireCurrentWhile(now time.Time, p *port, out *Out) {
 	switch p.receive {
 	case ReceiveCurrent:
 		p.silence = p.timeout(&s.config)
 		p.receive = ReceiveExpired
 		looped := p.looped
-		p.silent(now.Add(shortTimeout))
+		p.expirePartner(now.Add(shortTimeout))
 		p.looped = looped
 		p.partner.State |= ShortTimeout
 		s.note(now, p, out, PartnerChanged, "partner "+p.partner.System.MAC.String()+" silent for "+seconds(p.silence))
 	case ReceiveExpired:
 		p.receive = ReceiveDefaulted
 		p.expires = time.Time{}
-		p.partner, p.from, p.confirmed, p.seen, p.defaulted = nobody, 0, false, Info{}, true
-		p.answers = false
+		p.partner, p.from, p.confirmed, p.seen, p.defaulted = defaultPartner, 0, false, Info{}, true
+		p.answersMarkers = false
 		p.detach()
 	default:
 		p.expires = time.Time{}
 	}
 }
 
-// timeout is for how long the partner may say nothing.
+// timeout returns how long the partner may be silent.
 func (p *port) timeout(c *Config) time.Duration {
 	if c.Fast || p.resumed {
 		return shortTimeout
@@ -95,9 +95,9 @@ func (p *port) timeout(c *Config) time.Duration {
 	return longTimeout
 }
 
-// loop reports whether a PDU is one of our own. It is not counted with what the partner says: however many of them go
-// round, the partner is heard. Where there is a loop there is a second one soon, which is noted.
-func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
+// checkLoop reports whether a PDU is our own. It does not count as a partner's: however many of them circulate, the partner's
+// are processed. The second one within a minute is noted, for a loop brings more of them.
+func (s *System) checkLoop(now time.Time, p *port, d *PDU, out *Out) bool {
 	if d.Actor.System.MAC != s.config.System.MAC {
 		return false
 	}
@@ -113,8 +113,8 @@ func (s *System) loop(now time.Time, p *port, d *PDU, out *Out) bool {
 	return true
 }
 
-// relax gives partners that are about to be asked for the slow rate the time that they have then.
-func (s *System) relax() {
+// extendTimeouts gives partners the long timeout when they are about to be asked for the slow rate.
+func (s *System) extendTimeouts() {
 	for i := range s.ports {
 		if p := &s.ports[i]; p.heard() && !p.resumed {
 			p.expires = p.expires.Add(longTimeout - shortTimeout)
@@ -122,14 +122,14 @@ func (s *System) relax() {
 	}
 }
 
-// hear takes in a PDU of the partner, from an address: CURRENT.
-func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) {
+// recordPDU processes a PDU of the partner: CURRENT.
+func (s *System) recordPDU(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) {
 	p.looped, p.rival, p.from = time.Time{}, rival{}, from
 	was, known := p.partner, !p.defaulted
 	other := different(&was, &d.Actor) // update_Selected
 	if other {
 		p.detach()
-		p.answers = false
+		p.answersMarkers = false
 	}
 	switch {
 	case !known:
@@ -156,7 +156,7 @@ func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) 
 		p.partner.State &^= Synchronization
 	}
 	if d.Actor.State.Has(Expired) {
-		// It hears nothing from us. One that couples collecting and distributing goes on saying both until it gives up.
+		// It receives no PDUs of ours. A partner with coupled control shows both flags until it gives up.
 		p.partner.State &^= Collecting
 	}
 	if p.mux >= MuxCollecting && p.heard() {
@@ -171,23 +171,23 @@ func (s *System) hear(now time.Time, p *port, d *PDU, from frame.MAC, out *Out) 
 	p.expires = now.Add(p.timeout(&s.config))
 }
 
-// different reports whether a partner's port is another one, or belongs into another Aggregator.
+// different reports whether two ports differ, or belong to different Aggregators.
 func different(a, b *Info) bool {
 	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
 }
 
-// matched reports whether the partner knows us as we are; where it cannot aggregate it need not.
+// matched reports whether the partner's information about us is right. It need not be if it cannot aggregate.
 func matched(me *Info, d *PDU) bool {
 	return !different(me, &d.Partner) || !d.Actor.State.Has(Aggregation)
 }
 
-// maintained reports whether one of both sides speaks without being spoken to.
+// maintained reports whether one side is active.
 func maintained(me *Info, d *PDU) bool {
 	return d.Actor.State.Has(Activity) || me.State.Has(Activity) && d.Partner.State.Has(Activity)
 }
 
-// stale reports whether a partner has to be told again who we are. The standard leaves Collecting out: a lost PDU
-// would then have it wait for up to 30 s.
+// stale reports whether the partner needs our information again. The standard leaves Collecting out: after a lost PDU the
+// partner would wait for up to 30 s.
 func stale(seen, me *Info) bool {
 	return different(seen, me) || (seen.State^me.State)&(Activity|ShortTimeout|Synchronization|Collecting) != 0
 }

@@ -13,7 +13,8 @@ func TestReceiveMachine(t *testing.T) {
 		t.Helper()
 		got := status(t, s.System, 0)
 		if got.Receive != want || got.Actor.State&(Defaulted|Expired) != flags {
-			t.Errorf("at %v: %v with %v, want %v with %v", s.w.now.Sub(start), got.Receive, got.Actor.State.Names(), want, flags.Names())
+			t.Errorf("at %v: %v with %v, want %v with %v", s.w.now.Sub(start), got.Receive, got.Actor.State.Names(),
+				want, flags.Names())
 		}
 	}
 	p := newPartner(0)
@@ -26,14 +27,15 @@ func TestReceiveMachine(t *testing.T) {
 	at(ReceiveCurrent, 0)
 	s.tick(1)
 	at(ReceiveExpired, Expired)
-	if got := status(t, s.System, 0).Partner; got.Key != p.Key || got.State&(Synchronization|ShortTimeout) != ShortTimeout {
+	if got := status(t, s.System, 0).Partner; got.Key != p.Key ||
+		got.State&(Synchronization|ShortTimeout) != ShortTimeout {
 		t.Errorf("the partner that fell silent is %+v", got)
 	}
 	p.says(s.System, s.w.now, 0, healthy)
 	at(ReceiveCurrent, 0)
 	s.tick(2 * shortTimeout)
 	at(ReceiveDefaulted, Defaulted)
-	if got := status(t, s.System, 0).Partner; got != nobody {
+	if got := status(t, s.System, 0).Partner; got != defaultPartner {
 		t.Errorf("after both timeouts the partner is %+v", got)
 	}
 	s.ports[0].Up = false
@@ -92,7 +94,10 @@ func TestPartnerIsInSyncOnlyIfItKnowsUs(t *testing.T) {
 		{"another port priority", func(p *partner) { p.view.PortPriority++ }, false},
 		{"not aggregatable", func(p *partner) { p.view.State &^= Aggregation }, false},
 		{"individual, knows nobody", func(p *partner) { p.State &^= Aggregation; p.view = Info{} }, true},
-		{"passive, and thinks that we are", func(p *partner) { p.State &^= Activity; p.view.State &^= Activity }, false},
+		{"passive, and thinks that we are", func(p *partner) {
+			p.State &^= Activity
+			p.view.State &^= Activity
+		}, false},
 		{"passive, and we speak", func(p *partner) { p.State &^= Activity }, true},
 	} {
 		s.w.now = s.w.now.Add(time.Second)
@@ -146,7 +151,9 @@ func TestOwnSystemIsALoopAndChangesNothing(t *testing.T) {
 		t.Errorf("after one: hints %q", got.Hints)
 	}
 	out := loop.says(s.System, s.w.now, 0, healthy)
-	if want := []Note{{Kind: Looped, Port: 0, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"}}; !cmp.Equal(out.Notes, want) || len(out.Send) > 0 {
+	if want := []Note{{Kind: Looped, Port: 0,
+		Reason: "it hears its own system: its link is a loop, or leads to another port of this team"}}; !cmp.Equal(
+		out.Notes, want) || len(out.Send) > 0 {
 		t.Errorf("notes %v, %d frames", out.Notes, len(out.Send))
 	}
 	after := s.Status()

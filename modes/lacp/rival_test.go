@@ -28,8 +28,14 @@ var forgeries = []struct {
 		d.Actor.State &^= Synchronization | Collecting | Distributing
 		*src = 0x02dd00000002
 	}},
-	{"the partner that expired, from elsewhere", func(d *PDU, src *frame.MAC) { d.Actor.State |= Expired; *src = 0x02dd00000002 }},
-	{"the partner that knows somebody else, from elsewhere", func(d *PDU, src *frame.MAC) { d.Partner.System.MAC++; *src = 0x02dd00000002 }},
+	{"the partner that expired, from elsewhere", func(d *PDU, src *frame.MAC) {
+		d.Actor.State |= Expired
+		*src = 0x02dd00000002
+	}},
+	{"the partner that knows somebody else, from elsewhere", func(d *PDU, src *frame.MAC) {
+		d.Partner.System.MAC++
+		*src = 0x02dd00000002
+	}},
 	{"ourselves", func(d *PDU, _ *frame.MAC) { d.Actor, d.Partner = d.Partner, d.Actor }},
 	{"another port of ours", func(d *PDU, _ *frame.MAC) { d.Actor = d.Partner; d.Actor.Port++ }},
 	{"nobody", func(d *PDU, _ *frame.MAC) { d.Actor = Info{} }},
@@ -61,7 +67,8 @@ func TestForgedPDUsCostNothing(t *testing.T) {
 					w.run(2 * time.Minute)
 					w.notes, w.after = [2][]Note{}, func() {
 						if !uses(a.System, 0, 1) || !uses(b.System, 0, 1) {
-							t.Fatalf("%v after it began: %v and %v", w.now.Sub(start), distributing(a.System), distributing(b.System))
+							t.Fatalf("%v after it began: %v and %v", w.now.Sub(start), distributing(a.System),
+								distributing(b.System))
 						}
 					}
 					began := w.now
@@ -82,8 +89,8 @@ func TestForgedPDUsCostNothing(t *testing.T) {
 	}
 }
 
-// Who has the partner's own address as well may have it not be used for as long as an answer takes, by saying that it takes
-// nothing in, and no more than that: the port stays in its aggregator.
+// Who has the partner's own address as well may have it not be used for as long as an answer takes, by saying that it
+// takes nothing in, and no more than that: the port stays in its aggregator.
 func TestForgedPDUsOfThePartnerItself(t *testing.T) {
 	for _, fast := range []bool{true, false} {
 		for _, f := range forgeries {
@@ -96,7 +103,8 @@ func TestForgedPDUsOfThePartnerItself(t *testing.T) {
 				agree(t, w, a, b, 5*time.Second, 0, 1)
 				w.run(2 * time.Minute)
 				w.after = func() {
-					if p := a.port(1); p.mux < MuxAttached || p.selected != InUse || !uses(b.System, 0) && !uses(b.System, 0, 1) {
+					if p := a.port(1); p.mux < MuxAttached || p.selected != InUse ||
+						!uses(b.System, 0) && !uses(b.System, 0, 1) {
 						t.Fatalf("%+v", status(t, a.System, 1))
 					}
 				}
@@ -104,7 +112,8 @@ func TestForgedPDUsOfThePartnerItself(t *testing.T) {
 					w.take(0, a.Receive(w.now, 1, w.forged(1, f.forge, 0)))
 					w.run(3 * w.delay * 2)
 					if !uses(a.System, 0, 1) || !uses(b.System, 0, 1) {
-						t.Fatalf("%v and %v after the partner could have answered", distributing(a.System), distributing(b.System))
+						t.Fatalf("%v and %v after the partner could have answered", distributing(a.System),
+							distributing(b.System))
 					}
 					w.run(2 * time.Second)
 				}
@@ -130,8 +139,8 @@ func TestForgedPDUWithASlowPartner(t *testing.T) {
 	}
 }
 
-// Who takes the partner's place is heard, within contestTime, and a farewell, a restart and all else that the partner itself
-// says at once.
+// Who takes the partner's place is heard, within contestTime, and a farewell, a restart and all else that the partner
+// itself says at once.
 func TestNewPartnerIsHeardInTime(t *testing.T) {
 	for _, fast := range []bool{true, false} {
 		for _, f := range forgeries[:7] {

@@ -8,6 +8,6 @@ func (w *world) held(e plug) bool {
 	s := w.systems[e.system]
 	p := s.port(e.port)
 	me := s.actorOf(p)
-	u := p.need(&me)
+	u := p.urgencyOf(&me)
 	return u != never && w.now.Before(p.allowed(u))
 }

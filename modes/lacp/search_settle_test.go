@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// settling finds out what becomes of a world in which nothing goes wrong any more. It is then a machine without a choice
-// that must come back to a state it was in before: what happens on that circle happens for ever. So it is known of each
-// state how long it takes until nothing changes any more, and not only that nothing happened while somebody was looking.
+// settling finds out what becomes of a world in which nothing goes wrong any more. It is then a machine without a
+// choice that must come back to a state it was in before: what happens on that circle happens for ever. So it is known
+// of each state how long it takes until nothing changes any more, and not only that nothing happened while somebody was
+// looking.
 type settling struct {
 	plan   *plan
 	agreed func(*world) bool // is what the world must come to
@@ -62,7 +63,8 @@ func (s *settling) settle(w *world) (time.Duration, error) {
 		if i, ok := at[key]; ok {
 			for _, p := range path[i:] {
 				if p.bad {
-					return 0, fmt.Errorf("it goes on for ever, %v and %d steps a turn:\n%s", total(path[i:]), len(path)-i, w)
+					return 0, fmt.Errorf("it goes on for ever, %v and %d steps a turn:\n%s", total(path[i:]),
+						len(path)-i, w)
 				}
 			}
 			break
@@ -119,7 +121,8 @@ func (w *world) safe() error {
 				continue
 			}
 			if w.mux(from) == MuxDistributing && w.mux(to) < MuxCollecting {
-				return fmt.Errorf("system %d distributes by its port %d, system %d does not collect", from.system, from.port, to.system)
+				return fmt.Errorf("system %d distributes by its port %d, system %d does not collect", from.system,
+					from.port, to.system)
 			}
 		}
 	}
@@ -169,8 +172,10 @@ func (w *world) String() string {
 			st := w.systems[e.system].Status()
 			for _, p := range st.Ports {
 				if p.ID == e.port {
-					out += fmt.Sprintf("  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; %d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
-						p.Aggregator, st.Active, p.Actor.State.Names(), p.Partner.System.MAC, p.Partner.State.Names(), len(w.cables[i].ways[j].waits), w.cables[i].ways[j].lost, p.Why)
+					out += fmt.Sprintf("  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; "+
+						"%d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
+						p.Aggregator, st.Active, p.Actor.State.Names(), p.Partner.System.MAC, p.Partner.State.Names(),
+						len(w.cables[i].ways[j].waits), w.cables[i].ways[j].lost, p.Why)
 				}
 			}
 		}

@@ -27,7 +27,7 @@ var forgotten = map[string]bool{
 // measured is for how long something is measured from a time, where that is not longPast.
 var measured = map[string]time.Duration{
 	"System.began":      shortTimeout,
-	"port.changed":      insist,
+	"port.changed":      fastRetryTime,
 	"port.said":         time.Second,
 	"port.looped":       time.Minute,
 	"port.ownHeard":     time.Minute,
@@ -93,7 +93,8 @@ func writerOf(t reflect.Type, past time.Duration) writer {
 
 // writeBucket writes what is missing in a bucket now, in ms.
 func writeBucket(b []byte, p unsafe.Pointer, now time.Time) []byte {
-	return binary.AppendVarint(b, (*limit.Bucket)(p).Missing(now).Milliseconds())
+	full := (*limit.Bucket)(p).Next(limit.Rate{Burst: 1})
+	return binary.AppendVarint(b, max(0, full.Sub(now)).Milliseconds())
 }
 
 func structWriter(t reflect.Type, past time.Duration) writer {

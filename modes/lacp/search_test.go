@@ -11,8 +11,8 @@ import (
 
 var depth = flag.Int("depth", 0, "how many events the searches go deep, 0 as many as are quick")
 
-// underRace has the searches go less deep, and fewer: the race detector makes them some ten times as slow, and has nothing to find in
-// what one goroutine does.
+// underRace has the searches go less deep, and fewer: the race detector makes them some ten times as slow, and has
+// nothing to find in what one goroutine does.
 var underRace bool
 
 // search goes through all that can happen, breadth first.
@@ -62,18 +62,27 @@ func TestSearch(t *testing.T) {
 			kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).all, bound: long}},
 		{"slow and slow", search{plan: plan{systems: []Config{a, b}, cables: two},
 			kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).all, bound: long}},
-		{"active and passive", search{plan: plan{systems: []Config{fast(a), passive(fast(b))}, offsets: later, cables: two},
+		{"active and passive", search{plan: plan{systems: []Config{fast(a), passive(fast(b))}, offsets: later,
+			cables: two},
 			kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).all, bound: short}},
-		{"two partners", search{plan: plan{systems: []Config{fast(a), fast(b), fast(c)}, cables: [][2]plug{{{0, 0}, {1, 0}}, {{0, 1}, {2, 0}}}},
+		{"two partners", search{plan: plan{systems: []Config{fast(a), fast(b), fast(c)},
+			cables: [][2]plug{{{0, 0}, {1, 0}}, {{0, 1}, {2, 0}}}},
 			kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).together, bound: short}},
 		{"two speeds", search{plan: plan{systems: []Config{fast(a), fast(b)}, offsets: later, cables: two,
-			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 0}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).together, bound: short}},
-		{"two speeds, each prefers another", search{plan: plan{systems: []Config{fast(a), fast(b)}, offsets: later, cables: two,
-			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 1}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).together, bound: short}},
-		{"two speeds, bandwidth", search{plan: plan{systems: []Config{most(fast(a)), most(fast(b))}, offsets: later, cables: two,
-			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 0}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).together, bound: short}},
-		{"two speeds, bandwidth, each prefers another", search{plan: plan{systems: []Config{most(fast(a)), most(fast(b))}, offsets: later, cables: two,
-			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 1}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000, agreed: (*world).together, bound: short}},
+			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 0}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000,
+			agreed: (*world).together, bound: short}},
+		{"two speeds, each prefers another",
+			search{plan: plan{systems: []Config{fast(a), fast(b)}, offsets: later, cables: two,
+				speeds: map[plug]uint64{{0, 0}: 1e10, {1, 1}: 1e10}}, kinds: allFaults, faults: 2, depth: 4,
+				least: 5000, agreed: (*world).together, bound: short}},
+		{"two speeds, bandwidth", search{plan: plan{systems: []Config{most(fast(a)), most(fast(b))}, offsets: later,
+			cables: two,
+			speeds: map[plug]uint64{{0, 0}: 1e10, {1, 0}: 1e10}}, kinds: allFaults, faults: 2, depth: 4, least: 5000,
+			agreed: (*world).together, bound: short}},
+		{"two speeds, bandwidth, each prefers another",
+			search{plan: plan{systems: []Config{most(fast(a)), most(fast(b))}, offsets: later, cables: two,
+				speeds: map[plug]uint64{{0, 0}: 1e10, {1, 1}: 1e10}}, kinds: allFaults, faults: 2, depth: 4,
+				least: 5000, agreed: (*world).together, bound: short}},
 	} {
 		if underRace && i >= 3 {
 			break
@@ -149,7 +158,8 @@ func (s *search) run(t *testing.T) {
 		}
 		level = below
 	}
-	t.Logf("depth %d: %d states, %d more until all was settled, in %d steps; agreement within %v", deep, len(seen), len(settling.known), settling.steps, worst)
+	t.Logf("depth %d: %d states, %d more until all was settled, in %d steps; agreement within %v", deep, len(seen),
+		len(settling.known), settling.steps, worst)
 	if len(seen) < least {
 		t.Errorf("%d states, want %d at least", len(seen), least)
 	}

@@ -65,7 +65,8 @@ const (
 )
 
 func (e event) String() string {
-	return fmt.Sprint([...]string{"deliver ", "wait ", "lose ", "restart ", "reset ", "leave ", "carrier ", "mute "}[e.kind], e.which)
+	return fmt.Sprint([...]string{"deliver ", "wait ", "lose ", "restart ", "reset ", "leave ", "carrier ",
+		"mute "}[e.kind], e.which)
 }
 
 // fault reports whether an event is something that does not happen to a network in good order.
@@ -103,7 +104,8 @@ func (p *plan) ports(w *world, system int) (ports []PortConfig) {
 			if s := p.speeds[e]; s != 0 {
 				speed = s
 			}
-			ports = append(ports, PortConfig{ID: e.port, Name: [...]string{"eth1", "eth2", "eth3"}[e.port], MAC: p.systems[system].System.MAC + frame.MAC(e.port),
+			ports = append(ports, PortConfig{ID: e.port, Name: [...]string{"eth1", "eth2", "eth3"}[e.port],
+				MAC:    p.systems[system].System.MAC + frame.MAC(e.port),
 				Number: uint16(e.port) + 1, Priority: 255, Up: !w.cables[i].cut, SpeedBps: speed})
 		}
 	}

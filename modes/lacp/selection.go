@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// lag is a LAG ID: ports with the same one belong to the same Aggregator.
+// lag is a LAG ID: ports with the same one have the same Aggregator.
 type lag struct {
 	partner SystemID
 	own     uint16 // keys
 	theirs  uint16
-	single  uint16 // own number of a port that can only be alone, because its partner cannot aggregate
+	single  uint16 // own number of a port whose partner cannot aggregate
 }
 
 func lagOf(p *port) lag {
@@ -22,46 +22,46 @@ func lagOf(p *port) lag {
 	return l
 }
 
-// group is an Aggregator with what the choice between them goes by. It lives only while the choice is made.
+// group is an Aggregator with the properties that decide which one is active.
 type group struct {
 	number     int
 	usable     int      // ports
-	bps        uint64   // of them
-	priorities []uint16 // of them, sorted
-	best       uint32   // of them at the end of the better system: port priority and number, which both sides see alike
-	attached   bool     // a usable port needs to wait for nothing
+	bps        uint64   // sum of the usable ports
+	priorities []uint16 // of the usable ports, sorted
+	best       uint32   // least port priority and number at the better system's end, which both sides see alike
+	attached   bool     // a usable port has nothing to wait for
 	answered   bool     // the partner is in sync on a usable port
 	works      bool     // a port distributes
-	preferred  bool     // a port is
+	preferred  bool     // a port is preferred
 	partner    SystemID
 }
 
-// How long a system stays with its choice of an Aggregator though the partner made another one.
+// How long a system keeps its Aggregator although the partner chose another one.
 const (
-	grace      = time.Second     // the partner's ports may only be late
-	insistence = 3 * time.Second // of the better one of two systems: the other one has given in by then, if it can
+	grace      = time.Second     // the partner's ports may be late
+	insistence = 3 * time.Second // of the better system: the other one yields before
 )
 
-// selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one, and says of each port
-// whether it is in use. It reports whether anything changed.
+// selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one and sets each port's Selected. It
+// reports whether anything changed.
 func (s *System) selection(now time.Time) bool {
 	changed := s.aggregate(now)
 	groups := s.groups()
-	active, coming := s.choose(now, groups)
+	active, coming := s.chooseActive(now, groups)
 	if active != s.active {
 		s.active, s.proven, changed = active, false, true
 	}
 	if i := slices.IndexFunc(groups, func(g group) bool { return g.number == s.active }); i >= 0 && groups[i].works {
 		s.proven = true
 	}
-	s.coming = coming
+	s.incoming = coming
 	for i := range s.ports {
 		p := &s.ports[i]
 		sel := Standby
 		switch {
 		case p.agg == 0:
 			sel = Unselected
-		case p.usable() && (p.agg == s.active || p.agg == s.coming):
+		case p.usable() && (p.agg == s.active || p.agg == s.incoming):
 			sel = InUse
 		}
 		if sel != p.selected {
@@ -71,8 +71,8 @@ func (s *System) selection(now time.Time) bool {
 	return changed
 }
 
-// aggregate gives ports that have a partner the number of their Aggregator and takes it from those without. A port
-// that expired keeps it for as long as the partner is remembered, but is not selected.
+// aggregate gives ports with a partner the number of their Aggregator and takes it from those without. An expired port keeps it
+// as long as the partner information, but is not selected.
 func (s *System) aggregate(now time.Time) bool {
 	changed := false
 	for i := range s.ports {
@@ -83,8 +83,8 @@ func (s *System) aggregate(now time.Time) bool {
 		}
 	}
 	awaited := s.awaited(now)
-	// Before numbers are given out again: whoever gets that of the active one would be it.
-	for _, n := range []*int{&s.active, &s.coming} {
+	// Before numbers are reused: an Aggregator that gets the active one's number would be active.
+	for _, n := range []*int{&s.active, &s.incoming} {
 		if *n != 0 && *n != awaited && !slices.ContainsFunc(s.ports, func(p port) bool { return p.agg == *n }) {
 			*n = 0
 			changed = true
@@ -101,8 +101,8 @@ func (s *System) aggregate(now time.Time) bool {
 	return changed
 }
 
-// number is that of an Aggregator: the one it has, else the smallest that is free, also of those remembered if some are
-// awaited.
+// number returns an Aggregator's number: the one that it has, else the lowest free one; numbers of the process before are not
+// free while ports are awaited.
 func (s *System) number(l lag, awaited bool) int {
 	for i := range s.ports {
 		if q := &s.ports[i]; q.agg != 0 && lagOf(q) == l {
@@ -116,7 +116,7 @@ func (s *System) number(l lag, awaited bool) int {
 	return n
 }
 
-// groups are the Aggregators that have a usable port.
+// groups returns the Aggregators with a usable port.
 func (s *System) groups() []group {
 	var groups []group
 	for i := range s.ports {
@@ -149,10 +149,10 @@ func (s *System) groups() []group {
 	return groups
 }
 
-// choose says which Aggregator is to be active and which one is to be besides it until it works, 0 none.
-func (s *System) choose(now time.Time, groups []group) (active, coming int) {
-	blocked := s.blocked
-	s.blocked = time.Time{}
+// chooseActive returns the active Aggregator, and the one that replaces it as soon as it works, 0 none.
+func (s *System) chooseActive(now time.Time, groups []group) (active, coming int) {
+	blocked := s.blockedSince
+	s.blockedSince = time.Time{}
 	if n := s.awaited(now); n != 0 && (s.active == 0 || s.active == n) {
 		return n, 0
 	}
@@ -162,14 +162,14 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	want := slices.MinFunc(groups, s.compare)
 	i := slices.IndexFunc(groups, func(g group) bool { return g.number == s.active })
 	if i < 0 || s.proven && !groups[i].attached {
-		// What works at once comes before what would be better, and before what has only ports that have to wait.
+		// An Aggregator that works at once precedes a better one whose ports have to wait.
 		return slices.MinFunc(groups, func(a, b group) int {
 			return cmp.Or(first(a.attached, b.attached), first(a.answered, b.answered), s.compare(a, b))
 		}).number, 0
 	}
 	cur := groups[i]
 	if cur.attached && !cur.answered {
-		// The partner does not follow us. Is there another Aggregator where it waits for us to?
+		// The partner does not follow. Is there another Aggregator where it waits for us?
 		other := slices.MinFunc(groups, func(a, b group) int {
 			return cmp.Or(first(a.attached && a.answered, b.attached && b.answered), s.compare(a, b))
 		})
@@ -178,7 +178,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 				blocked = now
 			}
 			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
-				s.blocked, s.yields = blocked, until
+				s.blockedSince, s.yieldAt = blocked, until
 				return cur.number, 0
 			}
 			return other.number, 0
@@ -188,7 +188,7 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	case want.number == cur.number:
 		return cur.number, 0
 	case !s.proven && !(cur.attached && cur.answered) && (want.attached || !cur.attached):
-		return want.number, 0 // nothing is lost by it
+		return want.number, 0 // nothing is lost
 	case s.primary(want, cur) >= 0:
 		return cur.number, 0
 	case want.works:
@@ -197,9 +197,8 @@ func (s *System) choose(now time.Time, groups []group) (active, coming int) {
 	return cur.number, want.number
 }
 
-// Patience is for how long a system stays with what it has chosen though that partner does not use it while another one
-// is in sync elsewhere; proven is whether its choice has worked. Two systems that chose differently must not both change
-// over at the same time: the better one insists.
+// Patience returns how long a system keeps its choice although that partner does not use it while other is in sync elsewhere;
+// proven: the choice has worked. Two systems with different choices must not both change at once: the better one insists.
 func Patience(own, partner, other SystemID, proven bool) time.Duration {
 	switch {
 	case partner == other && own.better(partner):
@@ -210,7 +209,7 @@ func Patience(own, partner, other SystemID, proven bool) time.Duration {
 	return grace
 }
 
-// primary compares Aggregators by what makes one take the place of another one that works, negative where a is better.
+// primary compares Aggregators by what lets one replace a working one; negative: a is better.
 func (s *System) primary(a, b group) int {
 	if d := first(a.preferred, b.preferred); d != 0 {
 		return d
@@ -226,19 +225,19 @@ func (s *System) primary(a, b group) int {
 	return cmp.Compare(b.bps, a.bps)
 }
 
-// compare compares Aggregators by everything; only equal ones are equal.
+// compare compares Aggregators by all properties; no two are equal.
 func (s *System) compare(a, b group) int {
 	return cmp.Or(s.primary(a, b), cmp.Compare(b.bps, a.bps), cmp.Compare(b.usable, a.usable), comparePriorities(a, b),
 		cmp.Compare(a.best, b.best), cmp.Compare(a.number, b.number))
 }
 
-// comparePriorities compares the best ports first, then the next ones; more ports are better than fewer.
+// comparePriorities compares the best ports first, then the next ones; more ports are better.
 func comparePriorities(a, b group) int {
 	n := min(len(a.priorities), len(b.priorities))
 	return cmp.Or(slices.Compare(a.priorities[:n], b.priorities[:n]), cmp.Compare(len(b.priorities), len(a.priorities)))
 }
 
-// first sorts what is true before what is not.
+// first sorts true before false.
 func first(a, b bool) int {
 	switch {
 	case a == b:
@@ -249,16 +248,16 @@ func first(a, b bool) int {
 	return 1
 }
 
-// better reports whether a system has the say over another one.
+// better reports whether a system has precedence over another one.
 func (a SystemID) better(b SystemID) bool {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.MAC, b.MAC)) < 0
 }
 
-// announce tells of another active Aggregator, when it works or when none is left.
-func (s *System) announce(out *Out) {
+// noteActive notes another active Aggregator once it works, and that none is left.
+func (s *System) noteActive(out *Out) {
 	switch {
-	case s.active == 0 && s.told != lag{}:
-		s.told = lag{}
+	case s.active == 0 && s.reported != lag{}:
+		s.reported = lag{}
 		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active any more"})
 	case s.active != 0 && s.proven:
 		i := slices.IndexFunc(s.ports, func(p port) bool { return p.agg == s.active })
@@ -266,10 +265,10 @@ func (s *System) announce(out *Out) {
 			return // it is awaited
 		}
 		l := lagOf(&s.ports[i])
-		if l == s.told {
+		if l == s.reported {
 			return
 		}
-		s.told = l
+		s.reported = l
 		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: s.ports[i].aggregatorName() + " is active"})
 	}
 }

@@ -52,7 +52,8 @@ func TestStandbyPortShowsNoSync(t *testing.T) {
 	agree(t, w, a, b, 4*time.Second, 1)
 	w.run(10 * time.Second)
 	p := status(t, a.System, 0)
-	if p.Selected != Standby || p.Mux != MuxAttached || p.Actor.State.Has(Synchronization) || w.last(0, 0).Actor.State.Has(Synchronization) {
+	if p.Selected != Standby || p.Mux != MuxAttached || p.Actor.State.Has(Synchronization) ||
+		w.last(0, 0).Actor.State.Has(Synchronization) {
 		t.Errorf("%v %v %v", p.Selected, p.Mux, p.Actor.State.Names())
 	}
 	if p.Why != "aggregator 1 with 02:aa:00:00:00:01 (key 9) stands by" {
@@ -64,7 +65,9 @@ func TestStandbyPortShowsNoSync(t *testing.T) {
 // its last port.
 func TestChangeOverTakesOneExchange(t *testing.T) {
 	for _, fast := range []bool{true, false} {
-		w, a, b := linked(t, 3, bySpeed(Stable, 1, 1, 10), func(a, b *side) { a.config.Fast, b.config.Fast = fast, fast })
+		w, a, b := linked(t, 3, bySpeed(Stable, 1, 1, 10), func(a, b *side) {
+			a.config.Fast, b.config.Fast = fast, fast
+		})
 		w.delay = 5 * time.Millisecond
 		agree(t, w, a, b, 4*time.Second, 2)
 		// At any time, also when PDUs of the last second already count.
@@ -174,7 +177,8 @@ func TestSidesThatChooseDifferentlyComeTogether(t *testing.T) {
 		agree(t, w, a, b, 5*time.Second, tt.want...)
 		w.after = func() {
 			if !uses(a.System, tt.want...) || !uses(b.System, tt.want...) {
-				t.Fatalf("%s: %v and %v at %v", tt.name, distributing(a.System), distributing(b.System), w.now.Sub(start))
+				t.Fatalf("%s: %v and %v at %v", tt.name, distributing(a.System), distributing(b.System),
+					w.now.Sub(start))
 			}
 		}
 		w.run(5 * time.Minute)
@@ -225,7 +229,8 @@ func TestExpiredPortIsNotSelected(t *testing.T) {
 	p[0].says(s.System, s.w.now, 0, healthy)
 	s.tick(time.Second)
 	got := status(t, s.System, 1)
-	if got.Receive != ReceiveExpired || got.Selected != Standby || got.Mux != MuxAttached || got.Actor.State.Has(Synchronization) {
+	if got.Receive != ReceiveExpired || got.Selected != Standby || got.Mux != MuxAttached ||
+		got.Actor.State.Has(Synchronization) {
 		t.Errorf("%v %v %v", got.Receive, got.Selected, got.Mux)
 	}
 	if !uses(s.System, 0) {
@@ -259,7 +264,8 @@ func TestPartnerThatShowsAnotherSystemDoesNotDisturbOthers(t *testing.T) {
 		}
 		after := s.Status()
 		if after.Active != before.Active || after.Partner != before.Partner {
-			t.Errorf("%v: active %d with %v, was %d with %v", policy, after.Active, after.Partner, before.Active, before.Partner)
+			t.Errorf("%v: active %d with %v, was %d with %v", policy, after.Active, after.Partner, before.Active,
+				before.Partner)
 		}
 		if s.tick(2 * time.Second); status(t, s.System, 0).Mux < MuxAttached {
 			t.Errorf("%v: %+v", policy, status(t, s.System, 0))
@@ -284,10 +290,14 @@ func TestTwoPartnersAreTwoAggregators(t *testing.T) {
 	for i := range p {
 		p[i].says(s.System, s.w.now, i, healthy)
 	}
-	if st := s.Status(); !uses(s.System, 1, 2) || st.Ports[0].Aggregator == st.Ports[1].Aggregator || st.Partner.System != p[1].System {
+	if st := s.Status(); !uses(s.System, 1, 2) || st.Ports[0].Aggregator == st.Ports[1].Aggregator ||
+		st.Partner.System != p[1].System {
 		t.Errorf("%+v", st)
 	}
-	if got, want := s.Status().Hints, "eth0 and eth1 are connected to two different systems, 02:cc:00:00:00:02 and 02:cc:00:00:00:01: only one of them is used. Connect both to the same switch, or make the two switches one to LACP (stack, MLAG)"; len(got) != 1 || got[0] != want {
+	if got, want := s.Status().Hints,
+		"eth0 and eth1 are connected to two different systems, 02:cc:00:00:00:02 and 02:cc:00:00:00:01: only "+
+			"one of them is used. Connect both to the same switch, or make the two switches one to LACP (stack, "+
+			"MLAG)"; len(got) != 1 || got[0] != want {
 		t.Errorf("hints %q", got)
 	}
 }
@@ -333,7 +343,8 @@ func TestAggregatorNumbersAreSmallAndStay(t *testing.T) {
 func TestNoPartnerNoActiveAggregator(t *testing.T) {
 	s := alone(2)
 	s.tick(time.Minute)
-	if st := s.Status(); st.Active != 0 || st.Ports[0].Selected != Unselected || st.Ports[0].Mux != MuxDetached || st.Ports[0].Why != "nobody answers" || st.Key != 9 {
+	if st := s.Status(); st.Active != 0 || st.Ports[0].Selected != Unselected || st.Ports[0].Mux != MuxDetached ||
+		st.Ports[0].Why != "nobody answers" || st.Key != 9 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -4,17 +4,17 @@ package lacp
 type Status struct {
 	System  SystemID
 	Active  int    // number of the active aggregator, 0 none
-	Key     uint16 // of its ports, of the first port where none is active
-	Partner Info   // of the active aggregator: system and key; zero where nobody was heard
+	Key     uint16 // of its ports; of the first port if none is active
+	Partner Info   // of the active aggregator: system and key; zero without a partner
 	Ports   []PortStatus
-	Hints   []string // what who operates the system should look at, in whole sentences
+	Hints   []string // what the operator should look at, in sentences
 }
 
 // PortStatus is the state of a port.
 type PortStatus struct {
 	ID             int
 	Actor, Partner Info
-	Aggregator     int // number, 0 none: nobody was heard
+	Aggregator     int // number, 0 without a partner
 	Selected       Selected
 	Receive        Receive
 	Periodic       Periodic
@@ -22,25 +22,25 @@ type PortStatus struct {
 	ActorChurn     Churn
 	PartnerChurn   Churn
 	Counters       Counters
-	Heard          bool   // a partner is known: not defaulted, not expired
-	Confirmed      bool   // and it has spoken more than once, which no stray frame does
+	Heard          bool   // it has a partner: not defaulted, not expired
+	Confirmed      bool   // and more than one PDU of it was received
 	Answers        bool   // the partner answers markers
-	Looped         bool   // it hears its own system, and nobody else
-	Why            string // why it does not distribute, "" it does
+	Looped         bool   // it receives PDUs of its own system only
+	Why            string // why it does not distribute, "" if it does
 }
 
-// Distributing reports whether frames may be sent by the port.
+// Distributing reports whether the port may send.
 func (p *PortStatus) Distributing() bool { return p.Mux == MuxDistributing }
 
-// Collecting reports whether frames that come by the port are to be taken in.
+// Collecting reports whether frames received by the port are accepted.
 func (p *PortStatus) Collecting() bool { return p.Mux >= MuxCollecting }
 
 // Counters are of frames.
 type Counters struct {
 	PDUsIn, PDUsOut       uint64
-	MarkersIn, MarkersOut uint64 // questions and answers
-	Foreign               uint64 // PDUs in of another actor than the partner of a port in order, which are not its
-	Bad                   uint64 // frames in that make no sense, or came too often
+	MarkersIn, MarkersOut uint64 // information and responses
+	Foreign               uint64 // PDUs in of another actor than a working port's partner
+	Bad                   uint64 // malformed frames in, or too many
 }
 
 // Selected is the outcome of the selection logic for a port.
@@ -112,7 +112,7 @@ func (m Mux) String() string {
 
 func (c Churn) String() string { return [...]string{"CHURN_MONITOR", "NO_CHURN", "CHURN"}[c] }
 
-// Status is the state.
+// Status returns the state.
 func (s *System) Status() Status {
 	st := Status{System: s.config.System, Ports: make([]PortStatus, len(s.ports)), Hints: s.hints()}
 	for i := range s.ports {
@@ -120,7 +120,7 @@ func (s *System) Status() Status {
 		st.Ports[i] = PortStatus{
 			ID: p.ID, Actor: s.actorOf(p), Partner: p.partner, Aggregator: p.agg, Selected: p.selected,
 			Receive: p.receive, Periodic: p.periodic, Mux: p.mux, ActorChurn: p.actor.state, PartnerChurn: p.other.state,
-			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.confirmed, Answers: p.answers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
+			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.confirmed, Answers: p.answersMarkers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
 		}
 		switch {
 		case s.active != 0 && p.agg == s.active:

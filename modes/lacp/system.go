@@ -10,63 +10,62 @@ import (
 
 // System is one end of the protocol, with all its ports. One goroutine uses it.
 //
-// Whatever happens first changes the variables of a port (receive.go), or of all (Configure); then settle runs the
-// Selection Logic and the Mux machines until nothing changes any more, and sends what follows from it.
+// Each event first changes the variables of a port (receive.go), or of all (Configure). Then converge runs the Selection Logic
+// and the Mux machines until nothing changes, and sends what follows.
 type System struct {
 	config Config
-	memory *Memory   // of a process before this one, nil none; not changed
-	began  time.Time // when the first Configure was
-	now    time.Time // the last time that was heard of
+	memory *Memory   // of the process before, nil none; read only
+	began  time.Time // of the first Configure
+	now    time.Time // of the last event
 	ports  []port    // by ID
 
-	active  int       // number of the active Aggregator, 0 none
-	coming  int       // of the one that is to take its place when it works, 0 none
-	proven  bool      // the active one has worked
-	told    lag       // what the last note about it said
-	blocked time.Time // since when the partner uses another Aggregator than we do
-	yields  time.Time // when we give in
+	active       int       // number of the active Aggregator, 0 none
+	incoming     int       // of the one that replaces it once it works, 0 none
+	proven       bool      // the active one has worked
+	reported     lag       // of the last note
+	blockedSince time.Time // since when the partner uses another Aggregator
+	yieldAt      time.Time // when this system follows it
 
 	transaction uint32 // of the last marker
 }
 
-// Out is what is to be done. Frames are to be sent when what Status says is in force.
+// Out is what is due after an event. Send the frames once Status is in force.
 type Out struct {
 	Send    []Send
 	Notes   []Note
-	Flushed []int // ports whose last marker was answered: what was sent by them before has arrived
+	Flushed []int // ports whose last marker was answered: frames sent before it have arrived
 }
 
-// Send is a frame for the wire.
+// Send is a frame to send.
 type Send struct {
 	Port  int // ID
 	Frame []byte
 }
 
-// Note is something that who operates the system wants to know of.
+// Note is an event for the operator.
 type Note struct {
 	Kind   NoteKind
 	Port   int // ID, -1 none
 	Reason string
 }
 
-// NoteKind says what a Note is about.
+// NoteKind is what a Note is about.
 type NoteKind uint8
 
 // The kinds.
 const (
-	PartnerChanged    NoteKind = iota // of a port: who it is, that it fell silent, that it changed its mind
+	PartnerChanged    NoteKind = iota // of a port: another partner, a silent one, or one that changed its state
 	AggregatorChanged                 // another aggregator is active
-	Looped                            // a port hears its own system
-	Contested                         // a port in order hears another actor than its partner
-	Churned                           // a port does not come into sync within 60 s, or does again
+	Looped                            // a port receives PDUs of its own system
+	Contested                         // a working port receives PDUs of another actor than its partner
+	Churned                           // a port is not in sync within 60 s, or is again
 )
 
-// New returns a system without ports. memory is what one before it remembered, nil nothing: ports of a name that is
-// in it go on as if nothing had happened, if their partners still speak within 3 s.
+// New returns a system without ports. memory is that of the process before, nil for none: ports of the same names resume, if
+// their partners send a PDU within 3 s.
 func New(c Config, memory *Memory) *System { return &System{config: c, memory: memory} }
 
-// Configure has the system and its ports be as c and ports (by ID) say. Ports that are not in it any more say
-// farewell.
+// Configure applies c and ports, which have unique IDs. Ports that are not among them any more send a farewell.
 func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 	var out Out
 	s.now = now
@@ -83,7 +82,7 @@ func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 		}
 	}
 	if s.config.Fast && !c.Fast {
-		s.relax()
+		s.extendTimeouts()
 	}
 	s.config = c
 	s.ports = slices.DeleteFunc(s.ports, gone)
@@ -99,14 +98,14 @@ func (s *System) Configure(now time.Time, c Config, ports []PortConfig) Out {
 		s.configure(now, p, pc)
 	}
 	slices.SortFunc(s.ports, func(a, b port) int { return cmp.Compare(a.ID, b.ID) })
-	s.settle(now, &out)
+	s.converge(now, &out)
 	return out
 }
 
-// configure has a port be as it is to be.
+// configure applies pc to p.
 func (s *System) configure(now time.Time, p *port, pc PortConfig) {
 	if pc.SpeedBps == 0 {
-		pc.SpeedBps = p.SpeedBps // drivers forget it while a link comes up
+		pc.SpeedBps = p.SpeedBps // drivers report none while a link comes up
 	} else {
 		p.class = classOf(pc.SpeedBps)
 	}
@@ -127,7 +126,7 @@ func (s *System) configure(now time.Time, p *port, pc PortConfig) {
 	p.enable(now)
 }
 
-// Receive takes in a frame of Group that came by a port. Whatever is in it, it costs little.
+// Receive processes a frame that a port received. Its cost is bounded, whatever the frame.
 func (s *System) Receive(now time.Time, port int, b []byte) Out {
 	var out Out
 	s.now = now
@@ -138,14 +137,14 @@ func (s *System) Receive(now time.Time, port int, b []byte) Out {
 	switch subtype(b) {
 	case subtypeLACP:
 		d, err := ParsePDU(b)
-		if err != nil || d.Actor.System.MAC == 0 || s.loop(now, p, &d, &out) {
+		if err != nil || d.Actor.System.MAC == 0 || s.checkLoop(now, p, &d, &out) {
 			p.counters.Bad++
 			return out
 		}
 		from := frame.MACAt(b, 6)
 		foreign, in := p.foreign(&d, from), &p.pdus
 		if foreign {
-			in = &p.rivals // however many there are, the partner is heard
+			in = &p.rivals // however many there are, the partner's PDUs are processed
 			p.counters.Foreign++
 		}
 		if !in.Take(now, pduRate) {
@@ -156,32 +155,32 @@ func (s *System) Receive(now time.Time, port int, b []byte) Out {
 		if foreign {
 			s.contest(now, p, &d, from, &out)
 		} else {
-			s.hear(now, p, &d, from, &out)
+			s.recordPDU(now, p, &d, from, &out)
 		}
 	case subtypeMarker:
 		m, err := ParseMarker(b)
-		// Answers to what was asked are bounded by the questions.
-		if err != nil || !s.answers(p, &m) && !p.markers.Take(now, pduRate) {
+		// Our own markers bound the responses to them.
+		if err != nil || !s.answersOurs(p, &m) && !p.markers.Take(now, pduRate) {
 			p.counters.Bad++
 			return out
 		}
-		s.mark(now, p, m, &out)
+		s.receiveMarker(now, p, m, &out)
 		return out
 	default:
 		return out // of another slow protocol
 	}
-	s.settle(now, &out)
+	s.converge(now, &out)
 	return out
 }
 
-// A process that nobody let run for longer than lateness may have PDUs waiting that came in the meantime: before it
-// finds its partners silent it takes in what there is.
+// A process that did not run for longer than lateness may have PDUs waiting in its sockets: it processes them before it
+// declares a partner silent.
 const (
 	lateness = 50 * time.Millisecond
 	catchUp  = 100 * time.Millisecond
 )
 
-// Tick does what time has come for.
+// Tick does what is due.
 func (s *System) Tick(now time.Time) Out {
 	var out Out
 	s.now = now
@@ -199,14 +198,14 @@ func (s *System) Tick(now time.Time) Out {
 		case p.heard() && now.Sub(p.expires) > lateness:
 			p.expires = now.Add(catchUp)
 		default:
-			s.expire(now, p, &out)
+			s.expireCurrentWhile(now, p, &out)
 		}
 	}
-	s.settle(now, &out)
+	s.converge(now, &out)
 	return out
 }
 
-// Deadline is when the next Tick is wanted, zero never.
+// Deadline returns when the next Tick is due, zero for never.
 func (s *System) Deadline() time.Time {
 	var d time.Time
 	sooner := func(t time.Time) {
@@ -223,34 +222,34 @@ func (s *System) Deadline() time.Time {
 		if p.mux == MuxWaiting {
 			sooner(s.ready(p))
 		}
-		sooner(s.next(p))
-		if at := p.quiet.Add(loneliness); !p.quiet.IsZero() && s.now.Before(at) {
+		sooner(s.nextTransmit(p))
+		if at := p.unheardSince.Add(silentHintTime); !p.unheardSince.IsZero() && s.now.Before(at) {
 			sooner(at)
 		}
 	}
-	if !s.blocked.IsZero() {
-		sooner(s.yields)
+	if !s.blockedSince.IsZero() {
+		sooner(s.yieldAt)
 	}
 	if s.awaited(s.now) != 0 {
-		sooner(s.began.Add(comeback))
+		sooner(s.began.Add(resumeTime))
 	}
 	return d
 }
 
-// Leave has all ports say farewell; the system ends with it.
+// Leave sends a farewell by all ports. The system has no ports then.
 func (s *System) Leave(now time.Time) Out {
 	var out Out
 	s.now = now
 	for i := range s.ports {
 		s.farewell(now, &s.ports[i], &out)
 	}
-	s.ports, s.active, s.coming = nil, 0, 0
+	s.ports, s.active, s.incoming = nil, 0, 0
 	return out
 }
 
-// settle does what follows from the state of the ports.
-func (s *System) settle(now time.Time, out *Out) {
-	// A step can only follow from another one a few times; the bound is for what nobody thought of.
+// converge does what follows from the state of the ports.
+func (s *System) converge(now time.Time, out *Out) {
+	// Steps end by themselves; the bound is for the unexpected.
 	for range 8 + 8*len(s.ports) {
 		changed := s.selection(now)
 		for i := range s.ports {
@@ -260,21 +259,21 @@ func (s *System) settle(now time.Time, out *Out) {
 			break
 		}
 	}
-	s.announce(out)
+	s.noteActive(out)
 	for i := range s.ports {
 		p := &s.ports[i]
 		s.monitor(now, p, out)
 		s.transmit(now, p, out)
 		switch {
 		case !p.enabled() || p.heard():
-			p.quiet = time.Time{}
-		case p.quiet.IsZero():
-			p.quiet = now
+			p.unheardSince = time.Time{}
+		case p.unheardSince.IsZero():
+			p.unheardSince = now
 		}
 	}
 }
 
-// port finds a port by its ID.
+// port returns the port with that ID, nil if there is none.
 func (s *System) port(id int) *port {
 	i := slices.IndexFunc(s.ports, func(p port) bool { return p.ID == id })
 	if i < 0 {
@@ -283,14 +282,14 @@ func (s *System) port(id int) *port {
 	return &s.ports[i]
 }
 
-// note notes something about a port. What a partner can bring about as often as it likes is noted now and then only.
+// note adds a note about a port, as far as noteRate allows.
 func (s *System) note(now time.Time, p *port, out *Out, k NoteKind, reason string) {
 	if p.notes.Take(now, noteRate) {
 		out.Notes = append(out.Notes, Note{Kind: k, Port: p.ID, Reason: reason})
 	}
 }
 
-// clone returns a copy that goes its own way.
+// clone returns an independent copy.
 func (s *System) clone() *System {
 	c := *s
 	c.ports = slices.Clone(s.ports)

@@ -2,21 +2,21 @@ package lacp
 
 import "time"
 
-// urgency says how soon a PDU has to be sent. No more than three go out in any second, and the third only for what
-// the partner must not miss: so there is nearly always one left for it.
+// urgency is how soon a PDU is due. At most three are sent in any second, the third one only for what the partner must not miss,
+// so nearly always one is left for that.
 type urgency uint8
 
 const (
 	never urgency = iota
-	calm          // as soon as one of two a second is left
-	soon          // as soon as one of three is left
+	calm          // when fewer than two were sent in the last second
+	soon          // when fewer than three were
 )
 
-// allowed is when a PDU of an urgency may go out.
+// allowed returns when a PDU of an urgency may be sent.
 func (p *port) allowed(u urgency) time.Time {
-	last := p.said[1]
+	last := p.sentAt[1]
 	if u == soon {
-		last = p.said[2]
+		last = p.sentAt[2]
 	}
 	if last.IsZero() {
 		return time.Time{}
@@ -24,8 +24,8 @@ func (p *port) allowed(u urgency) time.Time {
 	return last.Add(time.Second)
 }
 
-// need says how soon what the port is has to be told.
-func (p *port) need(me *Info) urgency {
+// urgencyOf returns how soon a PDU with me is due.
+func (p *port) urgencyOf(me *Info) urgency {
 	u := p.ntt
 	switch {
 	case stale(&p.sent, me):
@@ -36,16 +36,16 @@ func (p *port) need(me *Info) urgency {
 	return u
 }
 
-// transmit sends a PDU if one is due and allowed. Passive ports say nothing to passive partners.
+// transmit sends a PDU if one is due and allowed. Passive ports send none to passive partners.
 func (s *System) transmit(now time.Time, p *port, out *Out) {
 	me := s.actorOf(p)
-	s.pace(now, p, &me)
+	s.updatePeriodic(now, p, &me)
 	if p.mute() {
 		p.ntt = never
 		return
 	}
-	u := p.need(&me)
-	if u == never && !now.Before(p.speaks) {
+	u := p.urgencyOf(&me)
+	if u == never && !now.Before(p.periodicAt) {
 		u = calm
 	}
 	if u == never || now.Before(p.allowed(u)) {
@@ -53,45 +53,44 @@ func (s *System) transmit(now time.Time, p *port, out *Out) {
 	}
 	if p.sent != me {
 		p.changed = now
-		s.pace(now, p, &me)
+		s.updatePeriodic(now, p, &me)
 	}
 	p.send(now, me, out)
 }
 
-// mute reports whether the port says nothing. One that turns passive says that first.
+// mute reports whether the port sends nothing. A port that becomes passive says so first.
 func (p *port) mute() bool {
 	return p.periodic == PeriodicNone && !(p.enabled() && p.sent.State.Has(Activity))
 }
 
-// next is when the port has something to send, zero never.
-func (s *System) next(p *port) time.Time {
+// nextTransmit returns when the port has a PDU to send, zero for never.
+func (s *System) nextTransmit(p *port) time.Time {
 	if p.mute() {
 		return time.Time{}
 	}
 	me := s.actorOf(p)
-	if u := p.need(&me); u != never {
+	if u := p.urgencyOf(&me); u != never {
 		return p.allowed(u)
 	}
-	return later(p.speaks, p.allowed(calm))
+	return later(p.periodicAt, p.allowed(calm))
 }
 
 // send sends a PDU.
 func (p *port) send(now time.Time, me Info, out *Out) {
 	d := PDU{Version: Version, Actor: me, Partner: p.partner}
-	if p.asks() {
-		// Who reads something wrong of itself has to answer at once (update_NTT), and not each partner does when it is asked
-		// for the short timeout: some let the 30 s run out first. Nothing else goes by this flag.
+	if p.wantsAnswer() {
+		// A partner that reads wrong information about itself must answer at once (update_NTT). Being asked for the short
+		// timeout is not enough: some partners let their 30 s expire first. Nothing else depends on this flag.
 		d.Partner.State ^= ShortTimeout
 	}
 	out.Send = append(out.Send, Send{Port: p.ID, Frame: d.Frame(p.MAC)})
 	p.counters.PDUsOut++
 	p.sent, p.ntt = me, never
-	p.said[0], p.said[1], p.said[2] = now, p.said[0], p.said[1]
-	p.speaks = now.Add(p.period())
+	p.sentAt[0], p.sentAt[1], p.sentAt[2] = now, p.sentAt[0], p.sentAt[1]
+	p.periodicAt = now.Add(p.period())
 }
 
-// farewell tells the partner that the port is not to be used any more. This one goes out whatever was sent before:
-// nobody is left to send it a second later.
+// farewell tells the partner that the port is used no more. It ignores the limit of PDUs a second: the port cannot send it later.
 func (s *System) farewell(now time.Time, p *port, out *Out) {
 	const use = Synchronization | Collecting | Distributing
 	if p.periodic == PeriodicNone || !p.enabled() {
@@ -105,7 +104,7 @@ func (s *System) farewell(now time.Time, p *port, out *Out) {
 	p.send(now, me, out)
 }
 
-// actorOf is what a port says of itself.
+// actorOf returns a port's Actor information.
 func (s *System) actorOf(p *port) Info {
 	i := Info{System: s.config.System, Key: p.key, PortPriority: p.Priority, Port: p.Number}
 	set := func(is bool, f State) {
@@ -114,7 +113,7 @@ func (s *System) actorOf(p *port) Info {
 		}
 	}
 	set(!s.config.Passive, Activity)
-	set(s.config.Fast || p.asks(), ShortTimeout)
+	set(s.config.Fast || p.wantsAnswer(), ShortTimeout)
 	set(!p.HalfDuplex, Aggregation)
 	set(p.inSync(), Synchronization)
 	set(p.mux >= MuxCollecting, Collecting)
@@ -124,7 +123,7 @@ func (s *System) actorOf(p *port) Info {
 	return i
 }
 
-// later is the later of two times.
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b

@@ -73,10 +73,10 @@ func TestPartnerThatTurnsShortGetsAPDUAtOnce(t *testing.T) {
 	// Also when it was told something a moment ago.
 	p[0].says(s.System, s.w.now, 0, healthy&^ShortTimeout)
 	out := s.tick(30 * time.Second)
-	if len(out.Send) == 0 || s.w.now.Sub(s.port(0).said[0]) > 29*time.Second {
+	if len(out.Send) == 0 || s.w.now.Sub(s.port(0).sentAt[0]) > 29*time.Second {
 		t.Fatalf("%d PDUs", len(out.Send))
 	}
-	s.w.now = s.port(0).said[0].Add(slowPeriodic)
+	s.w.now = s.port(0).sentAt[0].Add(slowPeriodic)
 	s.tick(200 * time.Millisecond)
 	if got := len(p[0].says(s.System, s.w.now, 0, healthy).Send); got != 1 {
 		t.Errorf("%d PDUs at once, 200 ms after the last one", got)

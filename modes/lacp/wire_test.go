@@ -188,7 +188,8 @@ func newSide(end, n int) *side {
 	c := Config{System: SystemID{Priority: 65535, MAC: frame.MAC(0x02aa00000000 | end)}, Fast: true}
 	s := &side{System: New(c, nil), index: end, config: c}
 	for i := range n {
-		s.ports = append(s.ports, PortConfig{ID: i, Name: fmt.Sprintf("eth%d", i), MAC: mac(end, i), Number: uint16(i + 1), Priority: 255, Up: true, SpeedBps: 1e9})
+		s.ports = append(s.ports, PortConfig{ID: i, Name: fmt.Sprintf("eth%d", i), MAC: mac(end, i),
+			Number: uint16(i + 1), Priority: 255, Up: true, SpeedBps: 1e9})
 	}
 	return s
 }
@@ -250,7 +251,8 @@ func agree(t *testing.T, w *wire, a, b *side, d time.Duration, ids ...int) time.
 	t.Helper()
 	took := w.until(d, func() bool { return uses(a.System, ids...) && uses(b.System, ids...) })
 	if took > d {
-		t.Fatalf("ports %v are not used after %v: %v and %v\n%+v\n%+v", ids, d, distributing(a.System), distributing(b.System), a.Status(), b.Status())
+		t.Fatalf("ports %v are not used after %v: %v and %v\n%+v\n%+v", ids, d, distributing(a.System),
+			distributing(b.System), a.Status(), b.Status())
 	}
 	return took
 }

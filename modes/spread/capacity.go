@@ -2,9 +2,9 @@ package spread
 
 import "time"
 
-// Capacity estimates what a member carries from readings of its queue. Link speed is wrong wherever something behind the link
-// is slower, and some drivers report less than they carry. If frames wait at both ends of an interval the member was busy all
-// along, and what left is its capacity.
+// Capacity estimates what a member carries from readings of its queue. Link speed is wrong wherever something behind
+// the link is slower, and some drivers report less than they carry. If frames wait at both ends of an interval the
+// member was busy all along, and what left is its capacity.
 //
 // The zero value has no estimate. It reads no clock; times are ns of any clock that only moves forward.
 type Capacity struct {
@@ -27,16 +27,16 @@ type Capacity struct {
 }
 
 const (
-	// capacityEvery is the shortest interval that counts. Backlogs are known roughly, so where much waits an interval lasts
-	// until capacityTimes as much has left, or for capacityMost.
+	// capacityEvery is the shortest interval that counts. Backlogs are known roughly, so where much waits an interval
+	// lasts until capacityTimes as much has left, or for capacityMost.
 	capacityEvery, capacityMost = int64(10 * time.Millisecond), int64(60 * time.Millisecond)
 	capacityTimes               = 2
 	// capacityStale ends an interval without a result: hardly anything was sent, or the machine stood still.
 	capacityStale = int64(100 * time.Millisecond)
 	// capacityRun is the time that shows more than link speed. One interval is not enough: queues hold something.
 	capacityRun = int64(200 * time.Millisecond)
-	// standingLeast is the least standing backlog, in bytes that have waited for a ms or two. Less waits on a member that is
-	// idle most of the time.
+	// standingLeast is the least standing backlog, in bytes that have waited for a ms or two. Less waits on a member
+	// that is idle most of the time.
 	standingLeast = 16 << 10
 	// creepPart: the estimate of a busy member without backlog grows by estimate/creepPart a second, 2 %.
 	creepPart = 50
@@ -63,8 +63,8 @@ func (c *Capacity) rate() (uint64, RateSource) {
 	return 0, RateAssumed
 }
 
-// Measure reads the member's queue: bytes sent to it since the last reading, and bytes that wait, of which fresh were queued in
-// the last ms or two. It reports whether the estimate has changed.
+// Measure reads the member's queue: bytes sent to it since the last reading, and bytes that wait, of which fresh were
+// queued in the last ms or two. It reports whether the estimate has changed.
 func (c *Capacity) Measure(now int64, sent uint64, waiting, fresh int) bool {
 	stands := waiting-fresh >= standingLeast
 	if !c.begun || now-c.last > capacityStale {

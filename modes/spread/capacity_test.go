@@ -45,7 +45,8 @@ func bound10ms(bps float64) float64 {
 }
 
 // measureFor offers load Mbit/s in batches, each ms, for so many ms, and reads every 20.
-func measureFor(c *Capacity, n *toyNIC, r *rand.Rand, begin int64, millis int, mbps func(ms int) float64, check func(ms int)) int64 {
+func measureFor(c *Capacity, n *toyNIC, r *rand.Rand, begin int64, millis int, mbps func(ms int) float64,
+	check func(ms int)) int64 {
 	now := begin
 	owed := 0.0
 	for i := range millis {
@@ -87,7 +88,8 @@ func TestCapacity(t *testing.T) {
 		{"a link that says too little", 10, 1000, constant(900), 400, 850, 1000, RateMeasured, 0.1},
 		{"a link that says the truth, overloaded", 1000, 1000, constant(2000), 0, 850, 1000, RateMeasured, 0.2},
 		{"a link that says the truth, hardly used", 1000, 1000, constant(100), 0, 1000, 1000, RateLink, 0.3},
-		{"a link that says the truth, in bursts", 1000, 1000, func(ms int) float64 { // 64 KiB at once just before each reading
+		// 64 KiB at once just before each reading
+		{"a link that says the truth, in bursts", 1000, 1000, func(ms int) float64 {
 			if ms%20 == 19 {
 				return 600
 			}
@@ -107,8 +109,10 @@ func TestCapacity(t *testing.T) {
 				if source == RateLink {
 					rate = c.link * 1e6
 				}
-				if got := float64(rate) / 1e6; got < c.least || got > c.most || source != c.source && !(source == RateLink && c.source == RateMeasured && c.link*1e6 == rate) {
-					t.Fatalf("after %d ms %.1f Mbit/s, %v; want %.0f to %.0f, %v", at, got, source, c.least, c.most, c.source)
+				if got := float64(rate) / 1e6; got < c.least || got > c.most ||
+					source != c.source && !(source == RateLink && c.source == RateMeasured && c.link*1e6 == rate) {
+					t.Fatalf("after %d ms %.1f Mbit/s, %v; want %.0f to %.0f, %v", at, got, source, c.least,
+						c.most, c.source)
 				}
 			})
 		})

@@ -8,25 +8,24 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Explanation says which member carries a flow, and why.
+// Explanation is which member carries a flow, and why.
 type Explanation struct {
-	Member int       // -1: none, or not one
-	All    MemberSet // the members that frames of the flow may leave by
+	Member int       // -1: none, or several
+	All    MemberSet // members by which frames of the flow may leave
 
 	Hashed bool   // whether Hash and Slot decide
 	Hash   uint64 // of the flow
 	Slot   int    // of Plan.Slots, with RuleShortest of the flow table
 
-	Age time.Duration // how long Member has been the flow's, where that is known
+	Age time.Duration // how long Member has carried the flow, if that is known
 	Why string        // in words
 
-	IfDead    int    // who would carry the flow without Member; -1: nobody, or not one
+	IfDead    int    // the member that would carry the flow without Member; -1: none, or several
 	IfDeadWhy string // in words
 }
 
-// Explain says where pl sends the flow. It makes a frame of the flow and runs on it what a data
-// path runs. names gives a member's name. flows is a copy of the data path's flow table, which Explain may change; nil
-// where there is none.
+// Explain explains where pl sends the flow: it builds a frame of the flow and runs a data path's rule on it. names returns a
+// member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is none.
 func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explanation {
 	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
 	switch pl.Rule {
@@ -73,7 +72,7 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	e.Hashed = true
 	e.Hash = pl.Hash.Of(&h, b)
 	e.Slot = Slot(e.Hash)
-	if e.goesOver(pl, names) {
+	if e.migrates(pl, names) {
 		return
 	}
 	var p Picker
@@ -84,7 +83,7 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 		return
 	}
 	e.Member, e.All = got.First(), got
-	// Others that distribute only carry what has not gone over yet, or are to get slots soon.
+	// Other members that distribute have no share: they carry slots that have not migrated yet, or get slots soon.
 	var sharers MemberSet
 	for id, w := range pl.Weights {
 		if w > 0 {
@@ -106,22 +105,22 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	}
 }
 
-// goesOver explains a slot that goes from one member to another, if it does. Only the data path knows whether it has:
-// Member is where it stays until it may go.
-func (e *Explanation) goesOver(pl *Plan, names func(int) string) bool {
+// migrates explains a slot of a migration, and reports whether it is one. Only the data path knows whether it has migrated:
+// Member is the one before.
+func (e *Explanation) migrates(pl *Plan, names func(int) string) bool {
 	mig := pl.Migration()
 	if mig == nil || mig.From[e.Slot] == pl.Slots.Members[e.Slot] || !pl.Distributing.Has(int(mig.From[e.Slot])) {
 		return false
 	}
 	from, to := int(mig.From[e.Slot]), int(pl.Slots.Members[e.Slot])
 	e.Member, e.All = from, MemberSet(0).With(from).With(to)
-	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which goes over from %s to %s: as soon as nothing of it can be under way by %s, in %v at the latest",
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which migrates from %s to %s: as soon as no frame of it can be under way by %s, within %v",
 		pl.Hash.Policy, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
-	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d goes over to %s at once", e.Slot, names(to))
+	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d migrates to %s at once", e.Slot, names(to))
 	return true
 }
 
-// lacksMAC reports whether the hash looks at something that the flow does not say.
+// lacksMAC reports whether the hash needs a MAC that the flow does not have.
 func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
 	if f.DstMAC != 0 || pl.Hash.Policy != Layer2 && pl.Hash.Policy != Layer23 {
 		return false
@@ -132,7 +131,7 @@ func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
 	return true
 }
 
-// onlyOne makes the answer exact where there is no choice.
+// onlyOne makes the answer exact if there is one member.
 func (e *Explanation) onlyOne() {
 	if e.All.Len() == 1 {
 		e.Member = e.All.First()

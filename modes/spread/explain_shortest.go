@@ -8,10 +8,10 @@ import (
 	"nicteam/internal/frame"
 )
 
-// explainedBytes is the length of the frame that is asked about: a full one.
+// explainedBytes is the length of the explained frame: a full one.
 const explainedBytes = 1514
 
-// shortest explains by the very code that a Picker runs, on a copy of its table.
+// shortest explains by a Picker's own code, on a copy of its table.
 func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) string, f Flow) {
 	if f.DstMAC == 0 && f.Dst.Addr().IsMulticast() {
 		f.DstMAC = groupMAC(f)
@@ -64,7 +64,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 	e.IfDeadWhy = fmt.Sprintf("%s would carry it: %s", names(e.IfDead), reason(why))
 }
 
-// pickerOf returns what a Picker with that table would decide by.
+// pickerOf returns the rule of a Picker with that table.
 func pickerOf(pl *Plan, flows *FlowTable) *shortest {
 	fresh := &shortest{flows: &FlowTable{}}
 	if flows == nil {
@@ -73,7 +73,7 @@ func pickerOf(pl *Plan, flows *FlowTable) *shortest {
 	}
 	fresh.follow(pl, flows.Now)
 	for _, id := range fresh.ids[:fresh.n] {
-		if flows.Members[id].cost == 0 { // the data path has not met it yet
+		if flows.Members[id].cost == 0 { // the data path has sent nothing by it yet
 			flows.Members[id] = fresh.flows.Members[id]
 		}
 	}
@@ -83,7 +83,7 @@ func pickerOf(pl *Plan, flows *FlowTable) *shortest {
 	return s
 }
 
-// fixed explains what is of no flow.
+// fixed explains a frame outside of slots.
 func (e *Explanation) fixed(pl *Plan, names func(int) string, h *frame.Headers, id int) {
 	e.All = 0
 	if id < MaxMembers && pl.Distributing.Has(id) {
@@ -101,7 +101,7 @@ func (e *Explanation) fixed(pl *Plan, names func(int) string, h *frame.Headers, 
 			e.IfDeadWhy = "no other member may send"
 		}
 	default:
-		e.Why = fmt.Sprintf("what is for groups and is no UDP leaves by the active member, which is %s", names(id))
+		e.Why = fmt.Sprintf("group-addressed frames other than UDP leave by the active member, which is %s", names(id))
 		e.IfDeadWhy = "whichever member becomes active would carry it"
 		if left := pl.Distributing.Without(id); left == 0 {
 			e.IfDeadWhy = "no other member may send"
@@ -111,7 +111,7 @@ func (e *Explanation) fixed(pl *Plan, names func(int) string, h *frame.Headers, 
 	}
 }
 
-// nextPin returns where a MAC would be pinned without a member, -1 nowhere.
+// nextPin returns the member that a MAC would be pinned to without a member, -1 for none.
 func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 	left, any := pl.Weights, false
 	for id := range left {
@@ -120,7 +120,7 @@ func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 		}
 		any = any || left[id] > 0
 	}
-	if !any { // those that could not be pinned to are all there is
+	if !any { // only members that accept no other MACs are left
 		left = pl.Weights
 		left[dead] = 0
 	}
@@ -130,20 +130,20 @@ func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 	return -1
 }
 
-// reason says a FlowReason in words.
+// reason returns a FlowReason in words.
 func reason(why FlowReason) string {
 	switch why {
 	case FlowRank:
 		return "several queues were equally short, and it ranks first among them for the slot"
 	case FlowForced:
-		return "it was moved there to even out flows that never pause"
+		return "it was moved there to rebalance flows that never pause"
 	case FlowOnly:
 		return "no other member may send"
 	}
 	return "its queue was the shortest"
 }
 
-// shortly rounds a time to what one wants to read.
+// shortly rounds a time for users.
 func shortly(d time.Duration) time.Duration {
 	switch {
 	case d < time.Second:

@@ -112,7 +112,7 @@ func TestExplainShortestWords(t *testing.T) {
 	}{
 		{"no table", pl, nil, asked, -2, 0, "has sent nothing yet; its next frame leaves by", "would carry it"},
 		{"chosen by rank", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowRank}, 0), asked, 1, 3 * time.Second, "eth1's for 3s: several queues", "would carry it"},
-		{"moved by order", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1, 3 * time.Second, "even out flows that never pause", "would carry it"},
+		{"moved by order", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1, 3 * time.Second, "rebalance flows that never pause", "would carry it"},
 		{"the shortest", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, 1, 3 * time.Second, "its queue was the shortest", "ranks first"},
 		{"its queue is too long", pl, at(FlowSlot{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
 		{"its member is gone", shortestPlan(100, 0, 0), at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0, "sends no more; its next frame leaves by eth0: no other", "no other member"},

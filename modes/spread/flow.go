@@ -11,13 +11,12 @@ import (
 	"nicteam/internal/frame"
 )
 
-// A Flow is what explain is asked about: frames that the adapter sends.
+// A Flow is a flow of frames that the adapter sends.
 type Flow struct {
 	Proto    uint8          // IP protocol
 	Src, Dst netip.AddrPort // of one family; ports 0 for ICMP
 
-	// SrcMAC and DstMAC matter to the hash policies that look at MACs. A zero SrcMAC is the
-	// adapter's; a zero DstMAC is unknown.
+	// SrcMAC and DstMAC matter to hash policies with MACs. A zero SrcMAC is the adapter's, a zero DstMAC unknown.
 	SrcMAC, DstMAC frame.MAC
 	VLAN           uint16 // 0 untagged
 }
@@ -35,8 +34,8 @@ var flowProtocols = []struct {
 //	udp [fd00::1]:5000 [fd00::2]:53
 //	icmp 10.0.0.1 10.0.0.2
 //
-// IPv6 addresses without a port may go without brackets. What may follow, in any order:
-// "to MAC" (the next hop's), "from MAC" (of a sender behind the adapter), "vlan ID".
+// IPv6 addresses without a port need no brackets. Optional words, in any order: "to MAC" (the next hop's), "from MAC" (of a
+// sender behind the adapter), "vlan ID".
 func ParseFlow(s string) (Flow, error) {
 	words := strings.Fields(s)
 	if len(words) < 3 {
@@ -115,7 +114,7 @@ func (f *Flow) parseRest(words []string) error {
 	return nil
 }
 
-// String writes the flow as ParseFlow reads it.
+// String returns the flow as ParseFlow reads it.
 func (f Flow) String() string {
 	name, ends := "icmp", f.Src.Addr().String()+" "+f.Dst.Addr().String()
 	for _, p := range flowProtocols {
@@ -136,7 +135,7 @@ func (f Flow) String() string {
 	return s
 }
 
-// frame returns a frame of the flow as the adapter would send it, with all that a hash looks at.
+// frame returns a frame of the flow as the adapter sends it, with all fields that a hash uses.
 func (f Flow) frame(adapter frame.MAC) []byte {
 	b := make([]byte, frame.EtherLen, 128)
 	src := f.SrcMAC

@@ -2,22 +2,23 @@ package spread
 
 import "time"
 
-// How RuleShortest works. A flow is a slot of the flow table, by the hash of its headers. A member is a virtual queue: it has
-// a rate, and a clock that shows when all its frames will have left. For a frame of a slot:
+// How RuleShortest works. A flow is a slot of the flow table, by the hash of its headers. A member is a virtual queue:
+// it has a rate, and a clock that shows when all its frames will have left. For a frame of a slot:
 //
-//  1. The slot's last frame may still be under way (now < until + skew): it stays, for another member could overtake its own.
-//  2. The slot was used within the last second, and its member's clock is less than gain ahead of the lowest: it stays, for a
-//     move would gain nothing.
-//  3. Otherwise it moves to the member where the frame leaves first. Among equals each slot has an order of its own, so that
-//     an idle team spreads its flows.
+//  1. The slot's last frame may still be under way (now < until + skew): it stays, for another member could overtake
+//     its own.
+//  2. The slot was used within the last second, and its member's clock is less than gain ahead of the lowest: it stays,
+//     for a move would gain nothing.
+//  3. Otherwise it moves to the member where the frame leaves first. Among equals each slot has an order of its own, so
+//     that an idle team spreads its flows.
 //  4. The member's clock advances by the time that the frame takes, and the slot notes it.
 //
 // A slot that never pauses is moved by force (rebalance.go). Such a move waits a moment for a gap, in which it reorders
 // nothing.
 //
-// A member sends in the order of its queue. So when a reading shows how much waits, nothing queued before leaves later than
-// that takes: a clock that is set back counts at once. A clock that is set forward shows how much later than noted the frames
-// queued before will leave.
+// A member sends in the order of its queue. So when a reading shows how much waits, nothing queued before leaves later
+// than that takes: a clock that is set back counts at once. A clock that is set forward shows how much later than noted
+// the frames queued before will leave.
 
 // The defaults of Gain and Skew.
 const (

@@ -8,9 +8,9 @@ const (
 	mldReport1, mldDone, mldReport2                  = 131, 132, 143
 )
 
-// GroupReport reports whether b joins or leaves a group. With Plan.PerMember such frames leave by the active member and with
-// its MAC, also if they are from behind the adapter: a switch that snoops sends a group only to the port that asked for it,
-// and the active member is the one that accepts groups. h is what frame.Parse found in b.
+// GroupReport reports whether b joins or leaves a group. With Plan.PerMember such frames leave by the active member and
+// with its MAC, also if they are from behind the adapter: a switch that snoops sends a group only to the port that
+// asked for it, and the active member is the one that accepts groups. h is what frame.Parse found in b.
 func GroupReport(h *frame.Headers, b []byte) bool {
 	if h.L4 == 0 || !h.Dst.Multicast() {
 		return false

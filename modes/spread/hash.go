@@ -47,11 +47,12 @@ type Hash struct {
 //	layer3+4     IP addresses, protocol and ports; without IP as layer2
 //	vlan+srcmac  outer VLAN id, source MAC
 //
-// Ports count for TCP, UDP, UDP-Lite, DCCP and SCTP. Fragments have no ports, not even the first, so that all of a datagram
-// take one way. Other protocols, GRE and IPsec among them, hash by addresses, tunnels over UDP by the outer header.
+// Ports count for TCP, UDP, UDP-Lite, DCCP and SCTP. Fragments have no ports, not even the first, so that all of a
+// datagram take one way. Other protocols, GRE and IPsec among them, hash by addresses, tunnels over UDP by the outer
+// header.
 //
-// An ICMP error belongs to the flow that it quotes. This host sends it about a frame that it has received, so the quoted
-// addresses and ports are swapped: the error takes the way of that flow's replies.
+// An ICMP error belongs to the flow that it quotes. This host sends it about a frame that it has received, so the
+// quoted addresses and ports are swapped: the error takes the way of that flow's replies.
 func (f Hash) Of(h *frame.Headers, b []byte) uint64 {
 	x := mix(hashStart, f.Salt)
 	switch f.Policy {

@@ -34,7 +34,8 @@ func TestHashFlows(t *testing.T) {
 		x, y   frametest.IP
 		same   bool
 	}{
-		{"what differs within a flow", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.TTL = 3; p.TCI = 0xe005; p.Options = true; p.DstMAC = 7 }), true},
+		{"what differs within a flow", Layer34, tcp,
+			with(tcp, func(p *frametest.IP) { p.TTL = 3; p.TCI = 0xe005; p.Options = true; p.DstMAC = 7 }), true},
 		{"other source port", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.SrcPort++ }), false},
 		{"other destination port", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.DstPort++ }), false},
 		{"other protocol", Layer34, tcp, with(tcp, func(p *frametest.IP) { p.Proto = 17 }), false},
@@ -43,20 +44,29 @@ func TestHashFlows(t *testing.T) {
 		{"IPv6 with an extension header", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.Options = true }), true},
 		{"IPv6 other port", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.SrcPort = 5002 }), false},
 		{"IPv6 other address", Layer34, udp6, with(udp6, func(p *frametest.IP) { p.Dst = "fd00::1:2" }), false},
-		{"first and later fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x2000 }), with(tcp, func(p *frametest.IP) { p.Frag = 0x00b9; p.SrcPort = 0xdead }), true},
-		{"middle and last fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x20b9; p.SrcPort = 1 }), with(tcp, func(p *frametest.IP) { p.Frag = 0x00ba; p.SrcPort = 2 }), true},
-		{"IPv6 fragments", Layer34, with(udp6, func(p *frametest.IP) { p.Frag = 1 }), with(udp6, func(p *frametest.IP) { p.Frag = 0x05a8; p.SrcPort = 0xdead }), true},
+		{"first and later fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x2000 }),
+			with(tcp, func(p *frametest.IP) { p.Frag = 0x00b9; p.SrcPort = 0xdead }), true},
+		{"middle and last fragment", Layer34, with(tcp, func(p *frametest.IP) { p.Frag = 0x20b9; p.SrcPort = 1 }),
+			with(tcp, func(p *frametest.IP) { p.Frag = 0x00ba; p.SrcPort = 2 }), true},
+		{"IPv6 fragments", Layer34, with(udp6, func(p *frametest.IP) { p.Frag = 1 }),
+			with(udp6, func(p *frametest.IP) { p.Frag = 0x05a8; p.SrcPort = 0xdead }), true},
 		{"IPv6 atomic fragment and whole", Layer34, with(udp6, func(p *frametest.IP) { p.Options = true }), udp6, true},
-		{"GRE by addresses", Layer34, with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 1 }), with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 2 }), true},
-		{"echoes by addresses", Layer34, with(tcp, func(p *frametest.IP) { p.Proto = 1; p.Body = []byte{8, 0, 1, 2, 3, 4, 5, 6} }), with(tcp, func(p *frametest.IP) { p.Proto = 1; p.Body = []byte{0, 0, 9, 9, 9, 9, 9, 9} }), true},
+		{"GRE by addresses", Layer34, with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 1 }),
+			with(tcp, func(p *frametest.IP) { p.Proto = 47; p.SrcPort = 2 }), true},
+		{"echoes by addresses", Layer34, with(tcp, func(p *frametest.IP) {
+			p.Proto = 1
+			p.Body = []byte{8, 0, 1, 2, 3, 4, 5, 6}
+		}), with(tcp, func(p *frametest.IP) { p.Proto = 1; p.Body = []byte{0, 0, 9, 9, 9, 9, 9, 9} }), true},
 		{"layer2 has no addresses", Layer2, tcp, with(tcp, func(p *frametest.IP) { p.Dst = "10.0.0.3" }), true},
 		{"layer2 has the destination MAC", Layer2, tcp, with(tcp, func(p *frametest.IP) { p.DstMAC = 7 }), false},
 		{"layer2 has the ethertype", Layer2, tcp, udp6, false},
 		{"layer2+3 has no ports", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.SrcPort++ }), true},
 		{"layer2+3 has addresses", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.Dst = "10.0.0.3" }), false},
 		{"layer2+3 has MACs", Layer23, tcp, with(tcp, func(p *frametest.IP) { p.DstMAC = 7 }), false},
-		{"vlan+srcmac has the VLAN", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }), with(tcp, func(p *frametest.IP) { p.TCI = 6 }), false},
-		{"vlan+srcmac has no priority", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }), with(tcp, func(p *frametest.IP) { p.TCI = 0xe005 }), true},
+		{"vlan+srcmac has the VLAN", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }),
+			with(tcp, func(p *frametest.IP) { p.TCI = 6 }), false},
+		{"vlan+srcmac has no priority", VLANSrcMAC, with(tcp, func(p *frametest.IP) { p.TCI = 5 }),
+			with(tcp, func(p *frametest.IP) { p.TCI = 0xe005 }), true},
 		{"vlan+srcmac has nothing else", VLANSrcMAC, tcp, with(udp6, func(p *frametest.IP) { p.DstMAC = 7 }), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -78,15 +88,21 @@ func TestHashICMPErrors(t *testing.T) {
 		proto    uint8
 		kinds    []uint8
 	}{
-		{"IPv4", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 17, SrcPort: 777, DstPort: 53}, 1, []uint8{3, 4, 5, 11, 12}},
-		{"IPv4 with options", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 6, SrcPort: 777, DstPort: 80, Options: true}, 1, []uint8{3}},
-		{"IPv4 echo", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 1, Body: []byte{8, 0, 0, 0, 1, 2, 3, 4}}, 1, []uint8{3}},
-		{"IPv6", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 17, SrcPort: 777, DstPort: 53}, 58, []uint8{1, 2, 3, 4}},
-		{"IPv6 with extension", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 6, SrcPort: 777, DstPort: 53, Options: true}, 58, []uint8{1}},
+		{"IPv4", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 17, SrcPort: 777, DstPort: 53},
+			1, []uint8{3, 4, 5, 11, 12}},
+		{"IPv4 with options", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 6, SrcPort: 777, DstPort: 80,
+			Options: true}, 1, []uint8{3}},
+		{"IPv4 echo", frametest.IP{Src: "10.0.0.9", Dst: "10.0.0.1", Proto: 1, Body: []byte{8, 0, 0, 0, 1, 2, 3, 4}}, 1,
+			[]uint8{3}},
+		{"IPv6", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 17, SrcPort: 777, DstPort: 53},
+			58, []uint8{1, 2, 3, 4}},
+		{"IPv6 with extension", frametest.IP{Src: "fd00::9", Dst: "fd00::1", Proto: 6, SrcPort: 777, DstPort: 53,
+			Options: true}, 58, []uint8{1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.received
-			reply := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: r.Proto, SrcPort: r.DstPort, DstPort: r.SrcPort, Body: r.Body}
+			reply := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: r.Proto, SrcPort: r.DstPort, DstPort: r.SrcPort,
+				Body: r.Body}
 			for _, policy := range HashPolicies() {
 				want := hashOf(policy, 5, reply.Frame())
 				for _, kind := range c.kinds {
@@ -99,7 +115,8 @@ func TestHashICMPErrors(t *testing.T) {
 			}
 			// Only 8 octets of the transport header need to be there.
 			q := r.Packet()
-			e := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: c.proto, Body: icmpError(c.kinds[0], q[:len(q)-len(transport(r))+8])}
+			e := frametest.IP{Src: r.Dst, Dst: r.Src, Proto: c.proto,
+				Body: icmpError(c.kinds[0], q[:len(q)-len(transport(r))+8])}
 			if got, want := hashOf(Layer34, 5, e.Frame()), hashOf(Layer34, 5, reply.Frame()); got != want {
 				t.Errorf("cut quotation: %#x, the reply has %#x", got, want)
 			}
@@ -126,8 +143,10 @@ func TestHashBrokenICMPError(t *testing.T) {
 // Frozen: a change of any of these moves flows of running teams and breaks parity with the
 // other data path.
 func TestHashVectors(t *testing.T) {
-	tcp := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80, DstMAC: 0x020000000200, TCI: 100}.Frame()
-	udp6 := frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 17, SrcPort: 5000, DstPort: 53, DstMAC: 0x020000000200}.Frame()
+	tcp := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80, DstMAC: 0x020000000200,
+		TCI: 100}.Frame()
+	udp6 := frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 17, SrcPort: 5000, DstPort: 53,
+		DstMAC: 0x020000000200}.Frame()
 	for _, c := range []struct {
 		policy HashPolicy
 		salt   uint64
@@ -187,7 +206,8 @@ func TestConsecutiveEvenPortsSpread(t *testing.T) {
 			var load [MaxMembers]int
 			const flows = 4096
 			for i := range flows {
-				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(32768 + 2*i), DstPort: 443}.Frame()
+				b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: uint16(32768 + 2*i),
+					DstPort: 443}.Frame()
 				var h frame.Headers
 				frame.Parse(b, &h)
 				load[p.Pick(pl, &h, b, len(b)).First()]++
@@ -228,8 +248,9 @@ func TestHashNeverPanics(t *testing.T) {
 		b := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: rapid.Byte().Draw(t, "proto"),
 			Body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body")}.Frame()
 		if rapid.Bool().Draw(t, "v6") {
-			b = frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: rapid.SampledFrom([]uint8{0, 43, 44, 58, 60}).Draw(t, "next"),
-				Body: rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body6")}.Frame()
+			b = frametest.IP{Src: "fd00::1", Dst: "fd00::2",
+				Proto: rapid.SampledFrom([]uint8{0, 43, 44, 58, 60}).Draw(t, "next"),
+				Body:  rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "body6")}.Frame()
 		}
 		b = b[:rapid.IntRange(14, len(b)).Draw(t, "cut")]
 		for _, p := range append(HashPolicies(), 99) {
@@ -239,8 +260,10 @@ func TestHashNeverPanics(t *testing.T) {
 }
 
 func FuzzHash(f *testing.F) {
-	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 6}.Packet())}.Frame())
-	f.Add(frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 58, Body: icmpError(1, frametest.IP{Src: "fd00::2", Dst: "fd00::1", Proto: 17, Options: true}.Packet())}.Frame())
+	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1,
+		Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 6}.Packet())}.Frame())
+	f.Add(frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 58,
+		Body: icmpError(1, frametest.IP{Src: "fd00::2", Dst: "fd00::1", Proto: 17, Options: true}.Packet())}.Frame())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := string(b)
 		for _, p := range HashPolicies() {

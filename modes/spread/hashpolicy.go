@@ -29,7 +29,7 @@ func (p HashPolicy) String() string {
 	return fmt.Sprintf("hash(%d)", uint8(p))
 }
 
-// HashPolicies are all policies in the order in which help lists them.
+// HashPolicies returns all policies in the order of help.
 func HashPolicies() []HashPolicy { return []HashPolicy{Layer2, Layer23, Layer34, VLANSrcMAC} }
 
 // ParseHash reads a policy's name, or the kernel's number of it. The error is an *UnknownError.

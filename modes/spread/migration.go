@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// How slots migrate from one member to another (SlotTable.Migration). Two members' queues are never equally long, so a frame
-// that leaves by another member than the one before it may arrive first. A slot that From and Members give to two members
-// therefore migrates when nothing of it can be under way by the one in From. For a frame of such a slot:
+// How slots migrate from one member to another (SlotTable.Migration). Two members' queues are never equally long, so a
+// frame that leaves by another member than the one before it may arrive first. A slot that From and Members give to two
+// members therefore migrates when nothing of it can be under way by the one in From. For a frame of such a slot:
 //
 //  1. The slot has migrated: it stays with its member in Members, whatever later Plans of this migration say.
 //  2. The member in From may not send: it migrates, for what that had is lost or has left.
-//  3. All that the slot sent by the member in From was sent under a Mark before Cleared, so it has arrived: it migrates.
-//     What was sent before the migration began counts as sent under Mark 0.
-//  4. The slot's last frame by the member in From is Pause ago: it migrates. If it has sent nothing during this migration,
-//     the beginning of the migration counts, for nobody has noted the frame before.
+//  3. All that the slot sent by the member in From was sent under a Mark before Cleared, so it has arrived: it
+//     migrates. What was sent before the migration began counts as sent under Mark 0.
+//  4. The slot's last frame by the member in From is Pause ago: it migrates. If it has sent nothing during this
+//     migration, the beginning of the migration counts, for nobody has noted the frame before.
 //  5. Otherwise it stays with the member in From, and the time and the Mark are noted.
 //
-// A slot that never pauses is forced: it migrates with the Plan that ends the migration. While there is none, nothing of this
-// is looked at or noted.
+// A slot that never pauses is forced: it migrates with the Plan that ends the migration. While there is none, nothing
+// of this is looked at or noted.
 //
 // Programs in the kernel, each on its processor, and a Picker may keep one table. So a slot is one word that changes by
 // compare and swap, and that it has migrated is never overwritten.

@@ -13,7 +13,8 @@ import (
 func movingPlan(turn uint64, mark, cleared uint32) *Plan {
 	m := &Migration{From: make([]uint8, SlotCount), ID: turn, Mark: mark, Pause: 10 * time.Millisecond}
 	m.Cleared[0] = cleared
-	return &Plan{Rule: RuleSlots, Distributing: 3, Slots: &SlotTable{Members: slices.Repeat([]uint8{1}, SlotCount), Migration: m}}
+	return &Plan{Rule: RuleSlots, Distributing: 3,
+		Slots: &SlotTable{Members: slices.Repeat([]uint8{1}, SlotCount), Migration: m}}
 }
 
 // migrating returns pl with another migration, nil for none.
@@ -48,16 +49,21 @@ func TestSlotsGoOver(t *testing.T) {
 		{"a pause", []step{{0, movingPlan(1, 1, 0), 0}, {9, nil, 0}, {18, nil, 0}, {28, nil, 1}, {29, nil, 1}}},
 		{"nothing was sent since it began", []step{{0, movingPlan(1, 1, 0), -2}, {9, nil, 0}, {18, nil, 0}}},
 		{"nothing was sent for long enough", []step{{0, movingPlan(1, 1, 0), -2}, {10, nil, 1}, {11, nil, 1}}},
-		{"never a pause", []step{{0, movingPlan(1, 1, 0), 0}, {5, nil, 0}, {10, nil, 0}, {15, nil, 0}, {20, nil, 0}, {25, over, 1}}},
+		{"never a pause", []step{{0, movingPlan(1, 1, 0), 0}, {5, nil, 0}, {10, nil, 0}, {15, nil, 0}, {20, nil, 0},
+			{25, over, 1}}},
 		{"all before has arrived", []step{{0, movingPlan(1, 1, 0), -2}, {1, movingPlan(1, 2, 1), 1}}},
 		{"not all has arrived", []step{{0, movingPlan(1, 1, 0), 0}, {1, movingPlan(1, 2, 1), 0}, {2, nil, 0}}},
-		{"the last one has arrived", []step{{0, movingPlan(1, 1, 0), 0}, {1, movingPlan(1, 2, 0), -2}, {2, movingPlan(1, 3, 2), 1}}},
-		{"sent under the same Mark", []step{{0, movingPlan(1, 1, 0), 0}, {1, movingPlan(1, 2, 0), 0}, {2, movingPlan(1, 3, 2), 0}, {3, movingPlan(1, 4, 3), 0}}},
+		{"the last one has arrived", []step{{0, movingPlan(1, 1, 0), 0}, {1, movingPlan(1, 2, 0), -2},
+			{2, movingPlan(1, 3, 2), 1}}},
+		{"sent under the same Mark", []step{{0, movingPlan(1, 1, 0), 0}, {1, movingPlan(1, 2, 0), 0},
+			{2, movingPlan(1, 3, 2), 0}, {3, movingPlan(1, 4, 3), 0}}},
 		{"a dead member", []step{{0, movingPlan(1, 1, 0), 0}, {1, dead, 1}}},
 		{"it never goes back", []step{{0, movingPlan(1, 1, 0), 0}, {1, dead, 1}, {2, alive, 1}, {3, nil, 1}}},
 		{"not of this one", []step{{0, same, 1}, {1, nil, 1}}},
-		{"the next Turn", []step{{0, movingPlan(1, 1, 0), 0}, {20, nil, 1}, {21, movingPlan(2, 1, 0), 0}, {30, nil, 0}, {41, nil, 1}}},
-		{"the same number once more", []step{{0, movingPlan(1, 1, 0), 0}, {20, nil, 1}, {21, over, 1}, {22, movingPlan(1, 1, 0), 0}}},
+		{"the next Turn", []step{{0, movingPlan(1, 1, 0), 0}, {20, nil, 1}, {21, movingPlan(2, 1, 0), 0}, {30, nil, 0},
+			{41, nil, 1}}},
+		{"the same number once more", []step{{0, movingPlan(1, 1, 0), 0}, {20, nil, 1}, {21, over, 1},
+			{22, movingPlan(1, 1, 0), 0}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := flowFrame(1)
@@ -122,8 +128,10 @@ func TestGoingOverKeepsOrder(t *testing.T) {
 			var answer [members]int64 // when the answer to a member's marker comes, 0 none is under way
 			var asked [members]uint32 // the Mark under which it was sent
 			for range rapid.IntRange(1, 80).Draw(t, "steps") {
-				p.Now += rapid.SampledFrom([]int64{0, 1e5, 2e5, 3e5, 4e5, 1e6, 3e6, 6e6, skew - 1, skew}).Draw(t, "wait")
-				if id := rapid.SampledFrom([]int{0, 1, 2, 0, 1, 2, 9, 9, 9, 9}).Draw(t, "marker"); id < members && (answer[id] == 0 || p.Now >= answer[id]) {
+				p.Now += rapid.SampledFrom([]int64{0, 1e5, 2e5, 3e5, 4e5, 1e6, 3e6, 6e6, skew - 1, skew}).Draw(t,
+					"wait")
+				if id := rapid.SampledFrom([]int{0, 1, 2, 0, 1, 2, 9, 9, 9, 9}).Draw(t, "marker"); id < members &&
+					(answer[id] == 0 || p.Now >= answer[id]) {
 					next := *pl.Slots.Migration
 					if answer[id] != 0 {
 						next.Cleared[id] = asked[id]

@@ -2,12 +2,12 @@ package spread
 
 import "nicteam/internal/frame"
 
-// Picker chooses the members for the frames of one transmit queue. It belongs to that queue's goroutine; the zero value is
-// ready.
+// Picker chooses the members for the frames of one transmit queue. It belongs to that queue's goroutine; the zero value
+// is ready.
 //
-// RuleRoundRobin is fair by bytes: each member has a clock that advances by bytes over share, and the next unit goes to the
-// member whose clock is lowest. With equal shares and equal frames that is strict alternation; the part of a dead member
-// falls to all others. A member that joins starts at the lowest clock: it owes nothing and is owed nothing.
+// RuleRoundRobin is fair by bytes: each member has a clock that advances by bytes over share, and the next unit goes to
+// the member whose clock is lowest. With equal shares and equal frames that is strict alternation; the part of a dead
+// member falls to all others. A member that joins starts at the lowest clock: it owes nothing and is owed nothing.
 //
 // RuleShortest: see flowtable.go. Its table is made with its first Plan, and stays. RuleSlots with a migration: see
 // migration.go.
@@ -56,16 +56,16 @@ func (p *Picker) Pick(pl *Plan, h *frame.Headers, b []byte, bytes int) MemberSet
 	}
 }
 
-// Measured reads member id's queue: bytes that it accepted since the last reading, and bytes that wait now, as they are on
-// the wire. It is due every 20 ms while the member sends, with Now set just before.
+// Measured reads member id's queue: bytes that it accepted since the last reading, and bytes that wait now, as they are
+// on the wire. It is due every 20 ms while the member sends, with Now set just before.
 func (p *Picker) Measured(id int, sent uint64, waiting int) {
 	if p.shortest != nil {
 		p.shortest.measured(id, sent, waiting, p.Now)
 	}
 }
 
-// Flows returns the flow table at Now, nil before the first Plan of RuleShortest. It is the Picker's own: only its goroutine
-// may read it.
+// Flows returns the flow table at Now, nil before the first Plan of RuleShortest. It is the Picker's own: only its
+// goroutine may read it.
 func (p *Picker) Flows() *FlowTable {
 	if p.shortest == nil {
 		return nil
@@ -119,8 +119,8 @@ func (p *Picker) txState() *TxState {
 	return p.state
 }
 
-// migrating returns the member for a frame of slot s while slots migrate. It stands by itself so that other Plans do not
-// pay for it.
+// migrating returns the member for a frame of slot s while slots migrate. It stands by itself so that other Plans do
+// not pay for it.
 //
 //go:noinline
 func (p *Picker) migrating(pl *Plan, s int) MemberSet {

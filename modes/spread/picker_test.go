@@ -243,7 +243,8 @@ func TestPickTrustsDistributing(t *testing.T) {
 func TestPickAllocatesNothing(t *testing.T) {
 	frames := [][]byte{
 		frametest.IP{Src: "fd00::1", Dst: "fd00::2", Proto: 6, SrcPort: 1, DstPort: 2, Options: true, TCI: 5}.Frame(),
-		frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1, Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 17}.Packet())}.Frame(),
+		frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 1,
+			Body: icmpError(3, frametest.IP{Src: "10.0.0.2", Dst: "10.0.0.1", Proto: 17}.Packet())}.Frame(),
 	}
 	for _, rule := range []Rule{RuleRoundRobin, RuleSingle, RuleSlots, RuleBroadcast} {
 		a, b := planOf(rule, 3), planOf(rule, 2)
@@ -272,7 +273,8 @@ func BenchmarkPick(b *testing.B) {
 	f := frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 6, SrcPort: 5000, DstPort: 80}.Frame()
 	var h frame.Headers
 	frame.Parse(f, &h)
-	for name, rule := range map[string]Rule{"round-robin": RuleRoundRobin, "active-backup": RuleSingle, "xor": RuleSlots} {
+	for name, rule := range map[string]Rule{"round-robin": RuleRoundRobin, "active-backup": RuleSingle,
+		"xor": RuleSlots} {
 		b.Run(name, func(b *testing.B) {
 			pl := planOf(rule, 4)
 			var p Picker

@@ -55,8 +55,8 @@ const MaxShare = 1 << 16
 // SlotCount is the length of a hash mode's slot table.
 const SlotCount = 1024
 
-// A Plan is everything a data path needs to move frames. It is immutable once published: the control loop makes a new one
-// for every change, data paths read it once a batch.
+// A Plan is everything a data path needs to move frames. It is immutable once published: the control loop makes a new
+// one for every change, data paths read it once a batch.
 type Plan struct {
 	Rule Rule
 
@@ -64,8 +64,8 @@ type Plan struct {
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
-	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it, RuleShortest
-	// what is for groups but no UDP.
+	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it,
+	// RuleShortest what is for groups but no UDP.
 	Active int
 	Next   int // the member that would become active without it, -1 none or not known
 
@@ -75,25 +75,27 @@ type Plan struct {
 	Slots            *SlotTable         // RuleSlots, nil where nobody may send
 	Shortest         *Shortest          // RuleShortest
 
-	// PerMember: every member sends with its own address instead of the adapter's, and accepts frames for its own and for
-	// those of its Filter, none for another member's. ARP and ND that the adapter sends go to the control loop, which sends
-	// them on; it gets a copy of those that are received for one host.
+	// PerMember: every member sends with its own address instead of the adapter's, and accepts frames for its own and
+	// for those of its Filter, none for another member's. ARP and ND that the adapter sends go to the control loop,
+	// which sends them on; it gets a copy of those that are received for one host.
 	PerMember bool
 	Pins      []uint8 // PerMember: SlotCount member ids or NoMember; see Pin
 
-	Adapter     frame.MAC             // the adapter's address
-	MACs        [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
-	TeamMACs    []frame.MAC           // sorted: adapter, members, behind; a received frame from one of these is our own come back
-	Behind      []frame.MAC           // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
-	Stations    []frame.Station       // sorted: those addresses in the VLANs that they were seen in; the control loop learns of others
-	Ageing      []frame.Station       // sorted, of Stations: the control loop learns when one of these sends
-	Promiscuous bool                  // members receive frames for any address
+	Adapter frame.MAC             // the adapter's address
+	MACs    [MaxMembers]frame.MAC // the members' own addresses, 0 for ids that are no member's
+	// sorted: adapter, members, behind; a received frame from one of these is our own come back
+	TeamMACs []frame.MAC
+	Behind   []frame.MAC // sorted: source addresses seen behind the adapter (bridge, VM, macvlan)
+	// sorted: those addresses in the VLANs that they were seen in; the control loop learns of others
+	Stations    []frame.Station
+	Ageing      []frame.Station // sorted, of Stations: the control loop learns when one of these sends
+	Promiscuous bool            // members receive frames for any address
 
 	// Filter has, by member, the unicast addresses that its NIC must accept besides its own.
 	Filter [MaxMembers][]frame.MAC
 
-	// Watched has, by member, the address of another member whose frames its NIC accepts as well, 0 none. They are not for
-	// it: they show a switch that floods, which the filters of NICs hide.
+	// Watched has, by member, the address of another member whose frames its NIC accepts as well, 0 none. They are not
+	// for it: they show a switch that floods, which the filters of NICs hide.
 	Watched [MaxMembers]frame.MAC
 
 	// GroupMembers are the members whose NICs accept Groups: those of Multicast, and those that may take their place,

@@ -2,10 +2,11 @@ package spread
 
 import "time"
 
-// updateRates sets the rates of the members' clocks: the lower one of link speed and measured capacity, scaled by the weights,
-// of which the largest counts as 1, so that no clock is faster than its member. A member of unknown rate is assumed as fast
-// as the fastest, and no slower than the Plan assumes: too high corrects itself (a backlog reveals the capacity), too low
-// never would. One with a smaller weight is never filled and reveals nothing, so the fastest one's rate is its best guess.
+// updateRates sets the rates of the members' clocks: the lower one of link speed and measured capacity, scaled by the
+// weights, of which the largest counts as 1, so that no clock is faster than its member. A member of unknown rate is
+// assumed as fast as the fastest, and no slower than the Plan assumes: too high corrects itself (a backlog reveals the
+// capacity), too low never would. One with a smaller weight is never filled and reveals nothing, so the fastest one's
+// rate is its best guess.
 func (s *shortest) updateRates() {
 	var raw [MaxMembers]uint64
 	var most uint64
@@ -51,8 +52,8 @@ func (s *shortest) measured(id int, sent uint64, waiting int, now int64) {
 }
 
 // A member that stood still for a moment looks slow. Then it may get no frame that could show more: any other queue is
-// shorter, even a full one. So the estimate of a hardly used member grows until its frames show the truth, or there is no
-// reason to give it less than others.
+// shorter, even a full one. So the estimate of a hardly used member grows until its frames show the truth, or there is
+// no reason to give it less than others.
 const (
 	recoverEvery = int64(time.Second)
 	recoverMax   = 10 * recoverEvery // counted at once, after a pause
@@ -91,8 +92,8 @@ func (s *shortest) fastest() (most uint64) {
 	return most
 }
 
-// virtualLead bounds how far the clock of a member with a smaller weight is ahead of its real queue: flows that never pause
-// stay with it whatever the clock says.
+// virtualLead bounds how far the clock of a member with a smaller weight is ahead of its real queue: flows that never
+// pause stay with it whatever the clock says.
 const virtualLead = 20 * int64(time.Millisecond)
 
 // setClock corrects the clock by a reading.
@@ -108,8 +109,8 @@ func (q *Queue) setClock(now int64, sent, waiting uint64, share uint32) {
 	q.reading++
 	clock := truth
 	if share < MaxShare {
-		// Its real queue is empty while that of its virtual, slower self is not. Only frames that were charged and never
-		// sent are taken back.
+		// Its real queue is empty while that of its virtual, slower self is not. Only frames that were charged and
+		// never sent are taken back.
 		back := int64(0)
 		if q.given > sent {
 			back = ns(q.given-sent, q.cost)

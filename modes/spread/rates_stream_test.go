@@ -130,8 +130,10 @@ func TestStreamsFillTheTeam(t *testing.T) {
 					sum += b * 8 / 5e6
 					most = max(most, b*8/5e6/c.mbps[id])
 				}
-				t.Logf("%v: %.3f of %.0f, busiest %.3f × mean, %d forced in 3 s and %d later; overtaken %d and %d of %d",
-					rounded(team.carried, 5), sum/all, all, most*all/sum, forced, team.p.Flows().Forced-forced, warm, team.overtaken, team.given)
+				t.Logf("%v: %.3f of %.0f, busiest %.3f × mean, %d forced in 3 s and %d later; overtaken %d "+
+					"and %d of %d",
+					rounded(team.carried, 5), sum/all, all, most*all/sum, forced, team.p.Flows().Forced-forced,
+					warm, team.overtaken, team.given)
 				if sum < c.sum*all || most*all/sum > 1.05 {
 					t.Errorf("%.3f of %.0f, busiest %.3f × mean", sum/all, all, most*all/sum)
 				}
@@ -168,7 +170,8 @@ func TestStreamsFillMembersThatCome(t *testing.T) {
 		}
 		t.Logf("%v, %d forced in 3 s, %d later", rounded(team.carried, 5), forced, team.p.Flows().Forced-forced)
 		if sum < 0.95*800 || most > 1.05*sum/4 || forced > 8 || team.p.Flows().Forced > forced+2 {
-			t.Errorf("salt %d: %v, %d forced in 3 s, %d later", salt, rounded(team.carried, 5), forced, team.p.Flows().Forced-forced)
+			t.Errorf("salt %d: %v, %d forced in 3 s, %d later", salt, rounded(team.carried, 5), forced,
+				team.p.Flows().Forced-forced)
 		}
 	}
 }

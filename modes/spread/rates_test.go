@@ -24,7 +24,8 @@ type toyTeam struct {
 }
 
 func newToyTeam(pl *Plan, flows int, mbps ...float64) *toyTeam {
-	t := &toyTeam{pl: pl, rand: rand.New(rand.NewPCG(5, 6)), leaves: map[int]float64{}, carried: make([]float64, len(mbps))}
+	t := &toyTeam{pl: pl, rand: rand.New(rand.NewPCG(5, 6)), leaves: map[int]float64{},
+		carried: make([]float64, len(mbps))}
 	for _, r := range mbps {
 		t.nics = append(t.nics, &toyNIC{bps: r * 1e6, bound: bound10ms(0), error: 0.1})
 	}
@@ -126,7 +127,8 @@ func TestRatesFindThemselves(t *testing.T) {
 				for _, b := range team.carried {
 					sum += b * 8 / 1e6 / seconds
 				}
-				t.Logf("load %.1f: carried %.0f of %.0f, %v; dropped %d, overtaken %d of %d, %d forced", load, sum, all, rounded(team.carried, seconds), team.dropped, team.overtaken, team.given, team.p.Flows().Forced-was)
+				t.Logf("load %.1f: carried %.0f of %.0f, %v; dropped %d, overtaken %d of %d, %d forced", load, sum, all,
+					rounded(team.carried, seconds), team.dropped, team.overtaken, team.given, team.p.Flows().Forced-was)
 				if sum < 0.95*all*min(load, 1) {
 					t.Errorf("load %.1f: carried %.0f of %.0f", load, sum, all*min(load, 1))
 				}
@@ -152,8 +154,8 @@ func rounded(carried []float64, seconds float64) (mbps []int) {
 	return mbps
 }
 
-// A weight says how much of what the others carry a member is to carry when they are nearly full. Where there is less to do
-// it has less than its part, as slow members have.
+// A weight says how much of what the others carry a member is to carry when they are nearly full. Where there is less
+// to do it has less than its part, as slow members have.
 func TestRatesAreWeighted(t *testing.T) {
 	for _, weight := range []float64{0.5, 0.25} {
 		pl := shortestPlan(-1000, -1000, -1000)
@@ -166,8 +168,10 @@ func TestRatesAreWeighted(t *testing.T) {
 			team.send(2*time.Second, all*load, 1514)
 			got := rounded(team.carried, 2)
 			part := team.carried[1] / team.carried[0]
-			t.Logf("weight %.2f, load %.2f: %v, overtaken %d, dropped %d of %d", weight, load, got, team.overtaken, team.dropped, team.given)
-			if load > 0.9 && part < weight*0.85 || part < weight*0.4 || part > weight*1.15 || team.overtaken > 0 || team.dropped > team.given/1000 {
+			t.Logf("weight %.2f, load %.2f: %v, overtaken %d, dropped %d of %d", weight, load, got, team.overtaken,
+				team.dropped, team.given)
+			if load > 0.9 && part < weight*0.85 || part < weight*0.4 || part > weight*1.15 || team.overtaken > 0 ||
+				team.dropped > team.given/1000 {
 				t.Errorf("weight %.2f, load %.2f: %v, that is %.3f", weight, load, got, part)
 			}
 		}
@@ -211,7 +215,8 @@ func TestRatesRecoverFromAStandstill(t *testing.T) {
 			team.forget()
 			team.send(2*time.Second, 350, c.bytes)
 			if got := rounded(team.carried, 2); got[1] < 80 {
-				t.Errorf("carried %v Mbit/s, %d Mbit/s is what it is taken for", got, team.p.Flows().Members[1].Rate/1e6)
+				t.Errorf("carried %v Mbit/s, %d Mbit/s is what it is taken for", got,
+					team.p.Flows().Members[1].Rate/1e6)
 			}
 		})
 	}

@@ -11,14 +11,14 @@ const (
 	minUtilisation = 0.20
 	// fullUtilisation is that from which a member counts as full: what it lacks is noise.
 	fullUtilisation = 0.95
-	// minDifference is the least difference between the busiest and the idlest member, as a part of the busiest, that is
-	// worth a move.
+	// minDifference is the least difference between the busiest and the idlest member, as a part of the busiest, that
+	// is worth a move.
 	minDifference = 0.03
-	// minMoveGain is the least part of two members' difference that a move must take away, unless many small moves do so
-	// together.
+	// minMoveGain is the least part of two members' difference that a move must take away, unless many small moves do
+	// so together.
 	minMoveGain = 0.10
-	// minHold is how many intervals a moved slot stays. A slot that has to move again soon after stays twice as long, up
-	// to maxHold.
+	// minHold is how many intervals a moved slot stays. A slot that has to move again soon after stays twice as long,
+	// up to maxHold.
 	minHold, maxHold = 10, 160
 	// maxMoves bounds the moves of one interval.
 	maxMoves = 256
@@ -28,9 +28,10 @@ const (
 	minSlotLoad = 0.001
 )
 
-// Rebalancer moves flows that never pause, which rule 1 of RuleShortest would leave two on one member beside an idle one. It
-// moves their slots from the busiest members to the idlest, by utilisation. Full members count as equal, whatever waits for
-// them. It leaves alone slots that were not busy for two intervals in a row, or that pause often. The zero value is ready.
+// Rebalancer moves flows that never pause, which rule 1 of RuleShortest would leave two on one member beside an idle
+// one. It moves their slots from the busiest members to the idlest, by utilisation. Full members count as equal,
+// whatever waits for them. It leaves alone slots that were not busy for two intervals in a row, or that pause often.
+// The zero value is ready.
 type Rebalancer struct {
 	at      int64               // of the last measurement, by the data path's clock
 	samples uint64              // measurements
@@ -173,8 +174,8 @@ func (s *loadSnapshot) imbalance() (sum float64) {
 	return sum
 }
 
-// move chooses the next move: to the idlest member, from the busiest one that has a slot whose move brings the two closer,
-// the slot that brings them closest.
+// move chooses the next move: to the idlest member, from the busiest one that has a slot whose move brings the two
+// closer, the slot that brings them closest.
 func (s *loadSnapshot) move() (Move, bool) {
 	if len(s.ids) < 2 {
 		return Move{}, false

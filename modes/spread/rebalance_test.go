@@ -123,11 +123,15 @@ func TestEveningFills(t *testing.T) {
 	}{
 		{"8 on 2 of 4", []int{200, 200, 200, 200}, greedy(8), func(i int) int { return i % 2 }, 800, 6},
 		{"8 on 1 of 4", []int{200, 200, 200, 200}, greedy(8), func(int) int { return 3 }, 800, 6},
-		{"4,3,1,0", []int{200, 200, 200, 200}, greedy(8), func(i int) int { return []int{0, 0, 0, 0, 1, 1, 1, 2}[i] }, 800, 6},
+		{"4,3,1,0", []int{200, 200, 200, 200}, greedy(8), func(i int) int {
+			return []int{0, 0, 0, 0, 1, 1, 1, 2}[i]
+		}, 800, 6},
 		{"12 on the slow one", []int{100, 500}, greedy(12), func(int) int { return 0 }, 600, 11},
 		{"12 on the fast one", []int{100, 500}, greedy(12), func(int) int { return 1 }, 600, 4},
 		{"one on the slow one", []int{100, 500}, greedy(1), func(int) int { return 0 }, 500, 1},
-		{"8 that want 50 on 2 of 4", []int{200, 200, 200, 200}, wanting(8, 50), func(i int) int { return i % 2 }, 400, 4},
+		{"8 that want 50 on 2 of 4", []int{200, 200, 200, 200}, wanting(8, 50), func(i int) int {
+			return i % 2
+		}, 400, 4},
 		{"200 that want 3 on 1 of 3", []int{500, 500, 500}, wanting(200, 2), func(int) int { return 0 }, 400, 140},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,10 +140,12 @@ func TestEveningFills(t *testing.T) {
 			n.steps(3)
 			ratio, sum := n.busiest()
 			if sum < 0.97*c.sum || ratio > 1.05 && len(c.flows) > 1 {
-				t.Errorf("after 3 s: busiest %.3f × mean, sum %.0f of %.0f, carried %.0f", ratio, sum, c.sum, n.carried[:len(c.mbps)])
+				t.Errorf("after 3 s: busiest %.3f × mean, sum %.0f of %.0f, carried %.0f", ratio, sum, c.sum,
+					n.carried[:len(c.mbps)])
 			}
 			n.steps(20)
-			if ratio, sum := n.busiest(); sum < 0.97*c.sum || ratio > 1.05 && len(c.flows) > 1 || len(n.moves) > c.moves {
+			if ratio, sum := n.busiest(); sum < 0.97*c.sum || ratio > 1.05 && len(c.flows) > 1 ||
+				len(n.moves) > c.moves {
 				t.Errorf("after 23 s: busiest %.3f × mean, sum %.0f of %.0f, %d moves", ratio, sum, c.sum, len(n.moves))
 			}
 		})
@@ -171,7 +177,9 @@ func TestEveningRests(t *testing.T) {
 		{"one on each, and the slow one could be left", []int{100, 500}, greedy(2), func(i int) int { return i }, 0.02},
 		{"hardly anything", []int{1000, 1000}, wanting(10, 10), func(int) int { return 0 }, 0.1},
 		{"one member", []int{1000}, greedy(10), func(int) int { return 0 }, 0.1},
-		{"a move would win 4 %", []int{100, 100}, []toyFlow{{wants: 45}, {wants: 45}, {wants: 44}}, func(i int) int { return i / 2 }, 0},
+		{"a move would win 4 %", []int{100, 100}, []toyFlow{{wants: 45}, {wants: 45}, {wants: 44}}, func(i int) int {
+			return i / 2
+		}, 0},
 		{"nearly even", []int{200, 200}, wanting(20, 15), func(i int) int { return i % 2 }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {

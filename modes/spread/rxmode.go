@@ -11,6 +11,6 @@ type RxMode struct {
 	VLANs       bool // there are VLANs on the adapter
 }
 
-// MaxGroups is how many groups a NIC is asked for one by one; beyond it the NIC is asked for all. NICs have filters for some
-// tens and accept more by a hash or all of them, and each entry takes the kernel's configuration lock.
+// MaxGroups is how many groups a NIC is asked for one by one; beyond it the NIC is asked for all. NICs have filters for
+// some tens and accept more by a hash or all of them, and each entry takes the kernel's configuration lock.
 const MaxGroups = 256

@@ -86,8 +86,9 @@ func (s *shortest) pick(pl *Plan, h *frame.Headers, b []byte, bytes int, now int
 	return 1 << uint(id)
 }
 
-// fixed returns the member of frames outside of slots: from MACs behind the adapter, and to groups but for UDP, by which
-// switches and routers learn who wants a group. It returns -1 for all others, MaxMembers if no member may send one.
+// fixed returns the member of frames outside of slots: from MACs behind the adapter, and to groups but for UDP, by
+// which switches and routers learn who wants a group. It returns -1 for all others, MaxMembers if no member may send
+// one.
 func (s *shortest) fixed(pl *Plan, h *frame.Headers, b []byte) int {
 	group := h.Dst.Multicast()
 	switch {
@@ -116,7 +117,8 @@ func flowSlot(pl *Plan, h *frame.Headers, b []byte) int {
 	return int(pl.Hash.Of(h, b) % FlowCount)
 }
 
-// decide returns the member for a frame of a slot, why, and whether the slot's last frame has left. A member distributes.
+// decide returns the member for a frame of a slot, why, and whether the slot's last frame has left. A member
+// distributes.
 func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowReason, paused bool) {
 	f := &s.flows.Slots[slot]
 	if f.Until != 0 && s.set.Has(int(f.Member)) {
@@ -153,8 +155,8 @@ func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 	return true
 }
 
-// shortestQueue is rule 3. Members are equal if they differ by less than gain and by less than an eighth of the time that the
-// frame takes, for measured rates of equal NICs are never quite equal.
+// shortestQueue is rule 3. Members are equal if they differ by less than gain and by less than an eighth of the time
+// that the frame takes, for measured rates of equal NICs are never quite equal.
 func (s *shortest) shortestQueue(slot int, bytes uint64, now int64) (int, FlowReason) {
 	best, least := int(s.ids[0]), int64(math.MaxInt64)
 	if s.n == 1 {
@@ -222,7 +224,8 @@ func (q *Queue) fresh(now int64) int64 {
 	return 0
 }
 
-// follow takes a Plan. A member that joins starts with an empty queue, and without what an earlier one of its id has shown.
+// follow takes a Plan. A member that joins starts with an empty queue, and without what an earlier one of its id has
+// shown.
 func (s *shortest) follow(pl *Plan, now int64) {
 	old := s.set
 	s.setPlan(pl)

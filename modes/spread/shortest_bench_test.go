@@ -10,7 +10,8 @@ import (
 // Whatever comes in, and whatever is read: nothing panics, frames leave by members that may send, and clocks stay sane.
 func FuzzShortest(f *testing.F) {
 	f.Add(flowFrame(1).b, int64(ms), uint64(1514), 1514, 3, uint64(MaxShare))
-	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "224.0.0.22", Proto: 2, DstMAC: 0x01005e000016}.Frame(), int64(-1), uint64(1<<63), -1, 0, uint64(1))
+	f.Add(frametest.IP{Src: "10.0.0.1", Dst: "224.0.0.22", Proto: 2, DstMAC: 0x01005e000016}.Frame(), int64(-1),
+		uint64(1<<63), -1, 0, uint64(1))
 	f.Fuzz(func(t *testing.T, b []byte, wait int64, sent uint64, waiting, id int, weight uint64) {
 		pl := shortestPlan(100, -1000, 0, 10)
 		pl.Weights[0] = uint32(weight % (MaxShare + 1))
@@ -27,7 +28,8 @@ func FuzzShortest(f *testing.F) {
 			}
 			p.Measured((id+i)%MaxMembers, sent, waiting)
 			for id, q := range p.Flows().Members {
-				if pl.Distributing.Has(id) && wait >= 0 && (q.Clock < 0 || q.Clock > p.Now+2*maxAhead || q.Rate == 0 || q.lateBy < 0 || q.all > p.Now+maxAhead) {
+				if pl.Distributing.Has(id) && wait >= 0 && (q.Clock < 0 || q.Clock > p.Now+2*maxAhead || q.Rate == 0 ||
+					q.lateBy < 0 || q.all > p.Now+maxAhead) {
 					t.Fatalf("member %d: %+v at %d", id, q, p.Now)
 				}
 			}

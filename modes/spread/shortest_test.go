@@ -15,7 +15,8 @@ const (
 	ms = int64(time.Millisecond)
 )
 
-// shortestPlan is a Plan of RuleShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no member.
+// shortestPlan is a Plan of RuleShortest for members of these speeds in Mbit/s; a negative one is not known, 0 is no
+// member.
 func shortestPlan(mbps ...int) *Plan {
 	pl := &Plan{Next: -1}
 	pl.Rule, pl.PerMember, pl.Adapter, pl.Hash.Salt = RuleShortest, true, frametest.Adapter, 7
@@ -54,7 +55,8 @@ type parsed struct {
 }
 
 func flowFrame(i int) *parsed {
-	p := &parsed{b: frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 17, SrcPort: uint16(2*i + 1024), DstPort: uint16(i >> 15)}.Frame()}
+	p := &parsed{b: frametest.IP{Src: "10.0.0.1", Dst: "10.0.0.2", Proto: 17, SrcPort: uint16(2*i + 1024),
+		DstPort: uint16(i >> 15)}.Frame()}
 	frame.Parse(p.b, &p.h)
 	return p
 }
@@ -115,8 +117,8 @@ func (s *slowShortest) pick(pl *Plan, slot, bytes int, now float64) int {
 	return member
 }
 
-// The Picker's choices are those of the rules in words. Where the two differ by the rounding of a ns the test goes on with
-// what the Picker chose, and that has to be rare.
+// The Picker's choices are those of the rules in words. Where the two differ by the rounding of a ns the test goes on
+// with what the Picker chose, and that has to be rare.
 func TestShortestIsTheSlowOne(t *testing.T) {
 	var picks, differ int
 	rapid.Check(t, func(t *rapid.T) {
@@ -135,7 +137,8 @@ func TestShortestIsTheSlowOne(t *testing.T) {
 			frames[i] = flowFrame(i)
 		}
 		for range rapid.IntRange(1, 300).Draw(t, "frames") {
-			p.Now += rapid.SampledFrom([]int64{0, 0, 0, 1, 10 * us, 100 * us, 600 * us, 3 * ms, 2000 * ms}).Draw(t, "wait")
+			p.Now += rapid.SampledFrom([]int64{0, 0, 0, 1, 10 * us, 100 * us, 600 * us, 3 * ms, 2000 * ms}).Draw(t,
+				"wait")
 			f := rapid.SampledFrom(frames).Draw(t, "flow")
 			bytes := rapid.SampledFrom([]int{64, 1514, 65000}).Draw(t, "bytes")
 			slot := flowSlot(pl, &f.h, f.b)
@@ -157,11 +160,12 @@ func TestShortestIsTheSlowOne(t *testing.T) {
 	}
 }
 
-// Nothing overtakes: a flow changes members only when its last frame has left by the clock, and skew is over, as long as its
-// member may send. No other member than those that may send is ever used.
+// Nothing overtakes: a flow changes members only when its last frame has left by the clock, and skew is over, as long
+// as its member may send. No other member than those that may send is ever used.
 func TestShortestNeverOvertakes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		plans := []*Plan{shortestPlan(100, 500, 1000), shortestPlan(0, 500, 1000), shortestPlan(100, 0, 0, -1000), shortestPlan(100, 500, 1000, 10000)}
+		plans := []*Plan{shortestPlan(100, 500, 1000), shortestPlan(0, 500, 1000), shortestPlan(100, 0, 0, -1000),
+			shortestPlan(100, 500, 1000, 10000)}
 		pl := plans[0]
 		var p Picker
 		type last struct {
@@ -310,10 +314,11 @@ func TestShortestFixed(t *testing.T) {
 	pl := shortestPlan(100, 100, 100)
 	pl.Active = 2
 	frames := map[string]frametest.IP{
-		"IGMP":      {Src: "10.0.0.1", Dst: "224.0.0.22", Proto: frame.ProtoIGMP, DstMAC: 0x01005e000016},
-		"MLD":       {Src: "fe80::1", Dst: "ff02::16", Proto: frame.ProtoICMPv6, DstMAC: 0x333300000016, Options: true},
-		"multicast": {Src: "10.0.0.1", Dst: "239.1.1.1", Proto: frame.ProtoUDP, SrcPort: 5, DstPort: 6, DstMAC: 0x01005e010101},
-		"unicast":   {Src: "10.0.0.1", Dst: "10.0.0.2", Proto: frame.ProtoIGMP, DstMAC: 0x020000000999},
+		"IGMP": {Src: "10.0.0.1", Dst: "224.0.0.22", Proto: frame.ProtoIGMP, DstMAC: 0x01005e000016},
+		"MLD":  {Src: "fe80::1", Dst: "ff02::16", Proto: frame.ProtoICMPv6, DstMAC: 0x333300000016, Options: true},
+		"multicast": {Src: "10.0.0.1", Dst: "239.1.1.1", Proto: frame.ProtoUDP, SrcPort: 5, DstPort: 6,
+			DstMAC: 0x01005e010101},
+		"unicast": {Src: "10.0.0.1", Dst: "10.0.0.2", Proto: frame.ProtoIGMP, DstMAC: 0x020000000999},
 	}
 	for name, d := range frames {
 		f := &parsed{b: d.Frame()}

@@ -3,9 +3,9 @@ package spread
 import "math"
 
 // AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by the
-// logarithm method, Schindelhauer and Schomaker 2005): the slot belongs to the member with the least -ln(u)/share, where u
-// in (0,1) follows from slot and member. No score depends on other members. So a member that leaves moves only its own
-// slots, to all others in proportion to their shares, and one that joins takes only slots that it keeps.
+// logarithm method, Schindelhauer and Schomaker 2005): the slot belongs to the member with the least -ln(u)/share,
+// where u in (0,1) follows from slot and member. No score depends on other members. So a member that leaves moves only
+// its own slots, to all others in proportion to their shares, and one that joins takes only slots that it keeps.
 func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 	slots := make([]uint8, SlotCount)
 	for s := range slots {

@@ -81,7 +81,8 @@ func TestSlotsAreFair(t *testing.T) {
 				n := SlotCount * float64(rounds)
 				p := float64(s) / sum
 				if dev := math.Abs(got[i]-n*p) / math.Sqrt(n*p*(1-p)); dev > 4.5 {
-					t.Errorf("member %d has %.0f of %.0f slots, want %.0f (%.1f standard deviations off)", i, got[i], n, n*p, dev)
+					t.Errorf("member %d has %.0f of %.0f slots, want %.0f (%.1f standard deviations off)", i, got[i], n,
+						n*p, dev)
 				}
 			}
 		})

@@ -1,7 +1,8 @@
 package spread
 
-// TxState is what transmission keeps from one frame to the next. It has no pointers: a data path may have it in memory that
-// it shares with programs in the kernel, which keep it by the same rules. They know the sizes and offsets of its fields.
+// TxState is what transmission keeps from one frame to the next. It has no pointers: a data path may have it in memory
+// that it shares with programs in the kernel, which keep it by the same rules. They know the sizes and offsets of its
+// fields.
 type TxState struct {
 	RoundRobin RoundRobin
 	Flows      FlowTable

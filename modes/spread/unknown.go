@@ -8,12 +8,12 @@ import (
 	"nicteam/internal/nearest"
 )
 
-// UnknownError says that a word is none of those that are allowed.
+// UnknownError is the error for a word that is none of those allowed.
 type UnknownError struct {
-	Object string   // what was to be named: "mode"
+	Object string   // what the word names: "mode"
 	Got    string   // as typed
-	Near   string   // what was perhaps meant, "" nothing is near
-	Known  []string // what is allowed, in the order of help
+	Near   string   // the nearest allowed word, "" none is near
+	Known  []string // allowed words, in the order of help
 }
 
 func (e *UnknownError) Error() string {
@@ -26,13 +26,13 @@ func (e *UnknownError) Error() string {
 	return s + " want one of " + strings.Join(e.Known, ", ")
 }
 
-// Unknown makes the error; aliases are only looked at for what was meant.
+// Unknown returns an UnknownError; aliases are candidates for Near only.
 func Unknown(object, got string, known, aliases []string) error {
 	slices.Sort(aliases)
 	return &UnknownError{Object: object, Got: got, Near: nearest.Word(Normal(got), append(slices.Clone(known), aliases...)), Known: known}
 }
 
-// Normal is how names are compared: people write balance_rr and Active-Backup.
+// Normal returns a name in the form in which names are compared: people write balance_rr and Active-Backup.
 func Normal(s string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimSpace(s)), "_", "-")
 }

@@ -44,8 +44,8 @@ const (
 	busyTime       = time.Minute // a peer that sent something since then is not pushed out by new ones
 	repairDelay    = 50 * time.Millisecond
 	notifyInterval = time.Second // of one binding
-	// repairInterval is that of repairs. Linux sends three requests, a second apart, for a host that is not there, and each
-	// is repaired before the next. Our own broadcasts bound how often repairs happen.
+	// repairInterval is that of repairs. Linux sends three requests, a second apart, for a host that is not there, and
+	// each is repaired before the next. Our own broadcasts bound how often repairs happen.
 	repairInterval = 200 * time.Millisecond
 )
 
@@ -135,13 +135,14 @@ func (s *Balancer) Peers(now time.Time) (peers []Peer) {
 			Since: b.since, Seen: b.seen, RxBps: s.rateNow(now, b), Notifications: b.notifications})
 	}
 	slices.SortFunc(peers, func(a, b Peer) int {
-		return cmp.Or(a.Address.Compare(b.Address), a.Ours.Compare(b.Ours), cmp.Compare(a.VLAN, b.VLAN), cmp.Compare(a.MAC, b.MAC))
+		return cmp.Or(a.Address.Compare(b.Address), a.Ours.Compare(b.Ours), cmp.Compare(a.VLAN, b.VLAN),
+			cmp.Compare(a.MAC, b.MAC))
 	})
 	return peers
 }
 
-// rateNow returns what a peer sends, bit/s. Nothing is measured while no frame moves, so the last rate is halved for every
-// interval that is missing.
+// rateNow returns what a peer sends, bit/s. Nothing is measured while no frame moves, so the last rate is halved for
+// every interval that is missing.
 func (s *Balancer) rateNow(now time.Time, b *binding) uint64 {
 	if s.took <= 0 {
 		return b.bps

@@ -116,7 +116,8 @@ func TestSteeringTellsANewMAC(t *testing.T) {
 	r.sent(answer(0))
 	r.sent(answer(1))
 	sends := r.change(func(m []Member) { m[1].MAC = stranger })
-	if len(sends) != 1 || sends[0].Member != 1 || frame.MACAt(sends[0].Frame, 6) != stranger || frame.MACAt(sends[0].Frame, 0) != peerMAC(1) {
+	if len(sends) != 1 || sends[0].Member != 1 || frame.MACAt(sends[0].Frame, 6) != stranger ||
+		frame.MACAt(sends[0].Frame, 0) != peerMAC(1) {
 		t.Errorf("got %v", sends)
 	}
 }
@@ -161,7 +162,8 @@ func TestSteeringSwitchedOffAndOn(t *testing.T) {
 			t.Errorf("peer %d was answered by %d", i, m)
 		}
 	}
-	if m := by(t, r.sent(frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x40, adapterMAC))); m != 0 {
+	if m := by(t, r.sent(frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6,
+		0x40, adapterMAC))); m != 0 {
 		t.Errorf("answered by %d", m)
 	}
 	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(1)))
@@ -223,21 +225,25 @@ func TestSteeringRepairsAfterAnnouncements(t *testing.T) {
 		at[s.Peer]++
 	}
 	want := map[frame.MAC]int{peerMAC(1): 2, peerMAC(3): 2}
-	if d := cmp.Diff(want, at, cmp.Transformer("sorted", func(m map[frame.MAC]int) []frame.MAC { return slices.Sorted(maps.Keys(m)) })); d != "" {
+	if d := cmp.Diff(want, at, cmp.Transformer("sorted", func(m map[frame.MAC]int) []frame.MAC {
+		return slices.Sorted(maps.Keys(m))
+	})); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
 }
 
-// Linux asks three times, a second apart, for a host that is not there. What each has done is repaired in 50 ms; one that
-// asks without a rest does not have all told more often than five times a second.
+// Linux asks three times, a second apart, for a host that is not there. What each has done is repaired in 50 ms; one
+// that asks without a rest does not have all told more often than five times a second.
 func TestSteeringRepairsEveryBroadcast(t *testing.T) {
 	for _, c := range []struct {
 		every time.Duration
 		asks  int
 		want  []time.Duration
 	}{
-		{time.Second, 3, []time.Duration{50 * time.Millisecond, 1050 * time.Millisecond, 2050 * time.Millisecond, 3050 * time.Millisecond}},
-		{50 * time.Millisecond, 10, []time.Duration{50 * time.Millisecond, 250 * time.Millisecond, 450 * time.Millisecond, 650 * time.Millisecond, 1650 * time.Millisecond}},
+		{time.Second, 3, []time.Duration{50 * time.Millisecond, 1050 * time.Millisecond, 2050 * time.Millisecond,
+			3050 * time.Millisecond}},
+		{50 * time.Millisecond, 10, []time.Duration{50 * time.Millisecond, 250 * time.Millisecond,
+			450 * time.Millisecond, 650 * time.Millisecond, 1650 * time.Millisecond}},
 	} {
 		r := rig(t, 2)
 		r.sent(answer(0))

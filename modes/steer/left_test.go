@@ -8,8 +8,8 @@ import (
 	"nicteam/internal/frame/frametest"
 )
 
-// TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever was
-// due; those who talk to others are.
+// TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever
+// was due; those who talk to others are.
 func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
 	r := rig(t, 2)
 	for i := range 4 {

@@ -71,8 +71,8 @@ func (l *load) utilisationLevel(id int) float64 {
 	return math.Round(l.utilisation(id) / utilisationStep)
 }
 
-// leastUsed returns the member for one more binding: the least utilised, and of several the one with the fewest bindings
-// for its rate.
+// leastUsed returns the member for one more binding: the least utilised, and of several the one with the fewest
+// bindings for its rate.
 func (l *load) leastUsed(members spread.MemberSet) int {
 	best := -1
 	for left := members; left != 0; left = left.Without(left.First()) {
@@ -81,7 +81,8 @@ func (l *load) leastUsed(members spread.MemberSet) int {
 			best = id
 			continue
 		}
-		if c := cmp.Compare(l.utilisationLevel(id), l.utilisationLevel(best)); c < 0 || c == 0 && l.bindingsPerRate(id) < l.bindingsPerRate(best) {
+		if c := cmp.Compare(l.utilisationLevel(id), l.utilisationLevel(best)); c < 0 ||
+			c == 0 && l.bindingsPerRate(id) < l.bindingsPerRate(best) {
 			best = id
 		}
 	}
@@ -175,8 +176,8 @@ func (s *Balancer) fillNewMembers(now time.Time, joined spread.MemberSet) {
 	}
 }
 
-// bestCandidate returns the binding whose move brings two members closest to each other, and the utilisation of the busier
-// one after it.
+// bestCandidate returns the binding whose move brings two members closest to each other, and the utilisation of the
+// busier one after it.
 func (s *Balancer) bestCandidate(from, to int) (best *binding, utilisation float64) {
 	for b := range s.table.all() {
 		if b.member != from {

@@ -57,7 +57,8 @@ type (
 )
 
 func member(id int) Member {
-	return Member{ID: id, Name: fmt.Sprintf("eth%d", id), MAC: 0x020000000000 + frame.MAC(id) + 1, Usable: true, Weight: 1}
+	return Member{ID: id, Name: fmt.Sprintf("eth%d", id), MAC: 0x020000000000 + frame.MAC(id) + 1, Usable: true,
+		Weight: 1}
 }
 
 // state returns n usable members.
@@ -110,7 +111,8 @@ func (m *mode) Handle(now time.Time, ev any) []spread.Send {
 func (m *mode) Deadline() time.Time { return m.b.Deadline() }
 
 func (m *mode) replan(st *State) {
-	pl := &spread.Plan{Rule: spread.RuleShortest, PerMember: true, Shortest: &spread.Shortest{}, Adapter: st.Adapter, TeamMACs: []frame.MAC{st.Adapter}}
+	pl := &spread.Plan{Rule: spread.RuleShortest, PerMember: true, Shortest: &spread.Shortest{}, Adapter: st.Adapter,
+		TeamMACs: []frame.MAC{st.Adapter}}
 	most := 0.0
 	for _, mem := range st.Members {
 		pl.MACs[mem.ID] = mem.MAC

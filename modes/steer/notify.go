@@ -14,8 +14,8 @@ func (s *Balancer) Announced(now time.Time) {
 	}
 }
 
-// repairSoon notes that all who talk to an address of ours were sent the active member's MAC. Peers of other members are
-// notified soon, and once more a second later. Another broadcast in between does not put that off.
+// repairSoon notes that all who talk to an address of ours were sent the active member's MAC. Peers of other members
+// are notified soon, and once more a second later. Another broadcast in between does not put that off.
 func (s *Balancer) repairSoon(now time.Time, a *address) {
 	if a == nil || !s.on || s.active() < 0 {
 		return

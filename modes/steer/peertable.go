@@ -18,9 +18,9 @@ const (
 
 // binding is a peer and the address of ours that it talks to: one entry of the peer's ARP or ND cache.
 //
-// A peer is known by its addresses and by its MAC. Most have several addresses, above all in IPv6, and use now one and now
-// another; teams have several MACs, and answer with any of them. Whoever has an address, or else the MAC, of a binding is
-// that peer.
+// A peer is known by its addresses and by its MAC. Most have several addresses, above all in IPv6, and use now one and
+// now another; teams have several MACs, and answer with any of them. Whoever has an address, or else the MAC, of a
+// binding is that peer.
 type binding struct {
 	*address
 	mac   frame.MAC    // the last it used

@@ -43,7 +43,8 @@ func consistent(t failer, s *Balancer) {
 		}
 	}
 	if used != tab.len() || used > maxBindings || names != len(tab.names) || macs > used || macs < len(tab.macs) {
-		t.Fatalf("%d bindings of %d, %d names of %d, %d MACs of %d", used, tab.len(), names, len(tab.names), macs, len(tab.macs))
+		t.Fatalf("%d bindings of %d, %d names of %d, %d MACs of %d", used, tab.len(), names, len(tab.names),
+			macs, len(tab.macs))
 	}
 	ofAddresses, listed := 0, 0
 	for _, a := range tab.addresses {
@@ -94,15 +95,18 @@ func drawEvent(t *rapid.T, st *State, h *spread.RxBytes) func() any {
 	case 0:
 		return frameOf(arp(frametest.Request, frame.Broadcast, ours4, peer4(i)), -1)
 	case 1:
-		return frameOf(frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(i), 0, adapterMAC), -1)
+		return frameOf(frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(i), 0,
+			adapterMAC), -1)
 	case 2:
 		return frameOf(frametest.ARP(peerMAC(k), frametest.Reply, member(0).MAC, peer4(i), ours4), 0)
 	case 3:
-		return frameOf(frametest.ND(peerMAC(k), member(0).MAC, frametest.Advertisement, peer6(i), ours6, peer6(i), 0x60, peerMAC(k)), 0)
+		return frameOf(frametest.ND(peerMAC(k), member(0).MAC, frametest.Advertisement, peer6(i), ours6, peer6(i), 0x60,
+			peerMAC(k)), 0)
 	case 4, 5:
 		return frameOf(arp(frametest.Reply, peerMAC(k), ours4, peer4(i)), -1)
 	case 6:
-		return frameOf(frametest.ND(adapterMAC, peerMAC(k), frametest.Advertisement, ours6, peer6(i), ours6, 0x60, adapterMAC), -1)
+		return frameOf(frametest.ND(adapterMAC, peerMAC(k), frametest.Advertisement, ours6, peer6(i), ours6,
+			0x60, adapterMAC), -1)
 	case 7:
 		m := rapid.IntRange(0, len(st.Members)-1).Draw(t, "member")
 		up := rapid.IntRange(0, 2).Draw(t, "usable") > 0
@@ -209,12 +213,15 @@ func TestSteeringForgersMoveNobodyElse(t *testing.T) {
 			case 0: // our stack answers whom the forger makes it believe to ask
 				send(arp(frametest.Reply, mac, ours4, peer4(victim)))
 			case 1:
-				send(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer6(victim), ours6, 0x60, adapterMAC))
+				send(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer6(victim), ours6, 0x60,
+					adapterMAC))
 			case 2: // the forger answers our question
 				send(arp(frametest.Request, frame.Broadcast, ours4, peer4(victim)))
-				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC, peer4(victim), ours4)})
+				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC,
+					peer4(victim), ours4)})
 			case 3: // the forger says so by itself
-				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC, peer4(victim), ours4)})
+				e.Handle(now, Received{Member: 0, Frame: frametest.ARP(mac, frametest.Reply, member(0).MAC,
+					peer4(victim), ours4)})
 			case 4:
 				e.Handle(now, Tick{})
 			}

@@ -47,7 +47,8 @@ func TestSteeringSends(t *testing.T) {
 		{"probe for an address", arp(frametest.Request, frame.Broadcast, none4, ours4), 0, 2, 0, false},
 		{"gratuitous request", arp(frametest.Request, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
 		{"gratuitous reply", arp(frametest.Reply, frame.Broadcast, ours4, ours4), 0, 2, 2, false},
-		{"request to all for another address of ours", arp(frametest.Request, frame.Broadcast, peer4(77), peer4(9)), 0, 2, 0, false},
+		{"request to all for another address of ours", arp(frametest.Request, frame.Broadcast, peer4(77), peer4(9)),
+			0, 2, 0, false},
 		{"reply to a known peer", answer(2), 1, 2, 0, false},
 		{"reply to a new peer", answer(3), 2, 3, 0, false},
 		{"request to a known peer", arp(frametest.Request, peerMAC(2), ours4, peer4(2)), 1, 2, 0, false},
@@ -57,20 +58,30 @@ func TestSteeringSends(t *testing.T) {
 		{"reply to who probes an address", arp(frametest.Reply, peerMAC(3), ours4, none4), 0, 2, 0, false},
 		{"gratuitous reply to one new host", arp(frametest.Reply, peerMAC(3), ours4, ours4), 0, 2, 0, false},
 		{"gratuitous reply to a known peer", arp(frametest.Reply, peerMAC(2), ours4, ours4), 1, 2, 0, false},
-		{"reply on another's behalf", func() []byte { b := answer(3); stranger.Put(b, 22); return b }(), 0, 2, 0, false},
+		{"reply on another's behalf", func() []byte { b := answer(3); stranger.Put(b, 22); return b }(), 0, 2,
+			0, false},
 		{"reply to a member of ours", arp(frametest.Reply, member(2).MAC, ours4, peer4(3)), 0, 2, 0, false},
 		{"reply of a VM", frametest.ARP(vm, frametest.Reply, peerMAC(3), ours4, peer4(3)), -1, 2, 0, true},
-		{"request of a VM to all", frametest.ARP(vm, frametest.Request, frame.Broadcast, ours4, peer4(3)), -1, 2, 0, true},
+		{"request of a VM to all", frametest.ARP(vm, frametest.Request, frame.Broadcast, ours4, peer4(3)), -1,
+			2, 0, true},
 		{"no ARP that we know", func() []byte { b := answer(2); b[21] = 9; return b }(), 0, 2, 0, false},
-		{"solicitation", frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(2), 0, adapterMAC), 0, 2, 0, false},
-		{"probe for an IPv6 address", frametest.ND(adapterMAC, group6, frametest.Solicitation, none6, solicited, peer6(2), 0, 0), 0, 2, 0, false},
+		{"solicitation", frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(2),
+			0, adapterMAC), 0, 2, 0, false},
+		{"probe for an IPv6 address", frametest.ND(adapterMAC, group6, frametest.Solicitation, none6, solicited,
+			peer6(2), 0, 0), 0, 2, 0, false},
 		{"advertisement to a new peer", advertise(3), 2, 3, 0, false},
-		{"advertisement to all", frametest.ND(adapterMAC, 0x333300000001, frametest.Advertisement, ours6, everyone, ours6, 0x20, adapterMAC), 0, 2, 0, false},
-		{"advertisement to a new peer without option", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x40, 0), 2, 3, 1, false},
-		{"advertisement of another's MAC", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6, peer6(3), ours6, 0x60, stranger), 0, 2, 0, false},
-		{"solicitation of a new peer alone", frametest.ND(adapterMAC, peerMAC(3), frametest.Solicitation, ours6, peer6(3), peer6(3), 0, adapterMAC), 2, 3, 0, false},
-		{"router solicitation", frametest.ND(adapterMAC, 0x333300000002, 133, ours6, netip.MustParseAddr("ff02::2"), none6, 0, adapterMAC), 0, 2, 0, false},
-		{"router advertisement to one", frametest.ND(adapterMAC, peerMAC(3), 134, ours6, peer6(3), none6, 0, adapterMAC), 2, 3, 0, false},
+		{"advertisement to all", frametest.ND(adapterMAC, 0x333300000001, frametest.Advertisement, ours6, everyone,
+			ours6, 0x20, adapterMAC), 0, 2, 0, false},
+		{"advertisement to a new peer without option", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement,
+			ours6, peer6(3), ours6, 0x40, 0), 2, 3, 1, false},
+		{"advertisement of another's MAC", frametest.ND(adapterMAC, peerMAC(3), frametest.Advertisement, ours6,
+			peer6(3), ours6, 0x60, stranger), 0, 2, 0, false},
+		{"solicitation of a new peer alone", frametest.ND(adapterMAC, peerMAC(3), frametest.Solicitation, ours6,
+			peer6(3), peer6(3), 0, adapterMAC), 2, 3, 0, false},
+		{"router solicitation", frametest.ND(adapterMAC, 0x333300000002, 133, ours6, netip.MustParseAddr("ff02::2"),
+			none6, 0, adapterMAC), 0, 2, 0, false},
+		{"router advertisement to one", frametest.ND(adapterMAC, peerMAC(3), 134, ours6, peer6(3), none6, 0,
+			adapterMAC), 2, 3, 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := rig(t, 3)
@@ -129,7 +140,8 @@ func TestSteeringAnswersToUs(t *testing.T) {
 	ask4 := arp(frametest.Request, frame.Broadcast, ours4, peer4(1))
 	ask6 := frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(1), 0, adapterMAC)
 	na := func(flags byte, option frame.MAC) []byte {
-		return frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6, peer6(1), flags, option)
+		return frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6, peer6(1), flags,
+			option)
 	}
 	for _, c := range []struct {
 		name   string
@@ -146,7 +158,8 @@ func TestSteeringAnswersToUs(t *testing.T) {
 		{"reply to another address", ask4, 0, arpAnswer(peerMAC(1), peer4(1), peer4(5)), false},
 		{"gratuitous", ask4, 0, arpAnswer(peerMAC(1), peer4(1), peer4(1)), false},
 		{"reply in a VLAN", ask4, 0, tagged(arpAnswer(peerMAC(1), peer4(1), ours4), 0x81, 0, 0, 7), false},
-		{"reply in the same VLAN", tagged(ask4, 0x81, 0, 0, 7), 0, tagged(arpAnswer(peerMAC(1), peer4(1), ours4), 0x81, 0, 0, 7), true},
+		{"reply in the same VLAN", tagged(ask4, 0x81, 0, 0, 7),
+			0, tagged(arpAnswer(peerMAC(1), peer4(1), ours4), 0x81, 0, 0, 7), true},
 		{"reply from one of us", ask4, 0, arpAnswer(member(1).MAC, peer4(1), ours4), false},
 		{"reply on another's behalf", ask4, 0, func() []byte {
 			b := arpAnswer(peerMAC(1), peer4(1), ours4)
@@ -214,7 +227,8 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 		var n frame.Neighbour
 		r.now = r.e.Deadline()
 		s := r.handle(Tick{})
-		if by(t, s) != 1 || !frame.ParseNeighbour(s[0].Frame, &n) || n.Dst != peerMAC(1) || n.To != peer6(1) || n.From != ours6 {
+		if by(t, s) != 1 || !frame.ParseNeighbour(s[0].Frame, &n) || n.Dst != peerMAC(1) || n.To != peer6(1) ||
+			n.From != ours6 {
 			t.Fatalf("told %v, %+v", s, n)
 		}
 		return n
@@ -222,18 +236,22 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	learn := func(flags byte) *rigging {
 		r := rig(t, 2)
 		if flags != 0 {
-			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Advertisement, ours6, peer6(7), ours6, flags, adapterMAC))
+			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Advertisement, ours6, peer6(7), ours6, flags,
+				adapterMAC))
 		} else {
-			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Solicitation, ours6, peer6(7), peer6(7), 0, adapterMAC))
+			r.sent(frametest.ND(adapterMAC, peerMAC(7), frametest.Solicitation, ours6, peer6(7), peer6(7), 0,
+				adapterMAC))
 		}
 		r.sent(frametest.ND(adapterMAC, group6, frametest.Solicitation, ours6, solicited, peer6(1), 0, adapterMAC))
-		r.handle(Received{Frame: frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6, peer6(1), 0x60, peerMAC(1))})
+		r.handle(Received{Frame: frametest.ND(peerMAC(1), member(0).MAC, frametest.Advertisement, peer6(1), ours6,
+			peer6(1), 0x60, peerMAC(1))})
 		return r
 	}
 	if n := told(learn(0)); n.Op != frame.NeighbourSolicitation || n.Sender != member(1).MAC || n.About != peer6(1) {
 		t.Errorf("told by %+v before anything is known", n)
 	}
-	if n := told(learn(0x60)); n.Op != frame.NeighbourAdvertisement || n.Router || n.Solicited || !n.Override || n.About != ours6 {
+	if n := told(learn(0x60)); n.Op != frame.NeighbourAdvertisement || n.Router || n.Solicited || !n.Override ||
+		n.About != ours6 {
 		t.Errorf("a host tells %+v", n)
 	}
 	if n := told(learn(0xe0)); n.Op != frame.NeighbourAdvertisement || !n.Router {
@@ -241,7 +259,8 @@ func TestSteeringTellsTheTruthAboutRouters(t *testing.T) {
 	}
 	// It began to forward since it last told where it is.
 	r := learn(0x60)
-	r.sent(frametest.ND(adapterMAC, 0x333300000001, 134, ours6, netip.MustParseAddr("ff02::1"), netip.IPv6Unspecified(), 0, adapterMAC))
+	r.sent(frametest.ND(adapterMAC, 0x333300000001, 134, ours6, netip.MustParseAddr("ff02::1"), netip.IPv6Unspecified(),
+		0, adapterMAC))
 	if n := told(r); n.Op != frame.NeighbourAdvertisement || !n.Router {
 		t.Errorf("who has become a router tells %+v", n)
 	}
@@ -252,7 +271,8 @@ func TestSteeringKnowsHosts(t *testing.T) {
 	r := rig(t, 4)
 	local := netip.MustParseAddr("fe80::2")
 	to := func(mac frame.MAC, peer netip.Addr) int {
-		return by(t, r.sent(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer, ours6, 0x60, adapterMAC)))
+		return by(t, r.sent(frametest.ND(adapterMAC, mac, frametest.Advertisement, ours6, peer, ours6, 0x60,
+			adapterMAC)))
 	}
 	by(t, r.sent(advertise(1)))
 	m := by(t, r.sent(advertise(2)))

@@ -9,8 +9,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Transmit returns a frame of the adapter as it is to be sent, and the notifications that are due. In ARP and ND the MAC of
-// the member that sends it replaces the adapter's. b is changed in place.
+// Transmit returns a frame of the adapter as it is to be sent, and the notifications that are due. In ARP and ND the
+// MAC of the member that sends it replaces the adapter's. b is changed in place.
 func (s *Balancer) Transmit(now time.Time, b []byte) []spread.Send {
 	if len(b) < frame.EtherLen || s.active() < 0 {
 		return nil
@@ -195,8 +195,8 @@ func (s *Balancer) forget(b *binding) {
 	}
 }
 
-// ForgetAddress forgets an address that this host no longer has: its peers are notified no more, and answers to requests for
-// it make no bindings.
+// ForgetAddress forgets an address that this host no longer has: its peers are notified no more, and answers to
+// requests for it make no bindings.
 func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
 	k := addressKey{vlan, ours}
 	s.requests.forget(k)

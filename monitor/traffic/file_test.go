@@ -82,7 +82,7 @@ func TestReadRefusesWhatCannotBe(t *testing.T) {
 	}
 }
 
-// Whatever bytes stand between a right head and a right sum, nothing panics, and what is taken is in order, can be
+// Whatever bytes stand between a valid head and checksum, nothing panics, and what is read is in order, can be
 // asked, goes on and is written as it can be read.
 func FuzzRead(f *testing.F) {
 	h, _ := busy(2, 25, false)

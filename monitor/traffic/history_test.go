@@ -102,7 +102,7 @@ func TestPeakStandsWhereItWas(t *testing.T) {
 	}
 }
 
-// A member that comes, goes, begins anew or changes its id makes neither peaks nor negative values.
+// A member that joins, leaves, resets its counters or changes its id makes neither peaks nor negative values.
 func TestTotalsThatBeginAnewMakeNoPeak(t *testing.T) {
 	h, m := New(), newMeter("eth1")
 	m.carry(0, frame.TCP, Count{5e12, 5e9}, Count{7e12, 7e9})

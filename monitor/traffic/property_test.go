@@ -22,7 +22,7 @@ type seen struct {
 	covered time.Duration
 }
 
-// play has a history see members that come and go, counters that begin anew, late readings and gaps.
+// play feeds a history with members that come and go, counter resets, late readings and gaps.
 func play(t *rapid.T) (*History, *seen) {
 	h, s := New(), &seen{all: map[string]counts{}, peak: map[string]uint64{}}
 	now, up := begin, time.Duration(0)

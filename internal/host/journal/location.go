@@ -22,7 +22,7 @@ type Location struct {
 	Cookie uint64 // of the network namespace, 0 unknown
 }
 
-func (b *BeginRecord) Where() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
+func (b *BeginRecord) Location() Location { return Location{b.Boot, b.NetNS, b.Cookie} }
 
 // Same compares network namespaces of one boot. An inode may be reused, a cookie not.
 func (w Location) Same(o Location) bool {

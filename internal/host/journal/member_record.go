@@ -26,7 +26,8 @@ type Member struct {
 	Routes     []rtnl.Object `json:"routes"`               // of all tables, without the kernel's own
 	Advertised []rtnl.Object `json:"advertised,omitempty"` // learned from router advertisements
 	RouterInfo RouterInfo    `json:"says,omitzero"`        // from router advertisements
-	Order      []rtnl.Object `json:"order"`                // IPv4 routes of any link that share a key with one of Routes, in order
+	// IPv4 routes of any link that share a key with one of Routes, in order
+	Order      []rtnl.Object `json:"order"`
 	Rules      []rtnl.Object `json:"rules"`
 	Neighbours []rtnl.Object `json:"neighbours"`        // permanent ones and gateways
 	Proxies    []rtnl.Object `json:"proxies,omitempty"` // ARP and ND proxy entries
@@ -87,11 +88,11 @@ func (i Identity) Same(o Identity) bool {
 	return mac && index || mac && name || index && name
 }
 
-// Inherit keeps what a NIC that returns had before it left: the config that it lent, and its link if it was released
+// Inherit keeps what a NIC that returns had before it left: its config on the adapter, and its link if it was released
 // down.
 func (m *Member) Inherit(known *MemberState) {
 	known = known.WithIndex(m.Index)
-	if known.Lent {
+	if known.ConfigOnAdapter {
 		m.At = known.At
 		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
 		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
@@ -129,7 +130,8 @@ func (m *MemberState) WithIndex(index int) *MemberState {
 // addresses stay.
 func (m *Member) inheritDown(known *MemberState) {
 	if !m.Up {
-		of6 := slices.DeleteFunc(slices.Clone(known.Addresses), func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
+		of6 := slices.DeleteFunc(slices.Clone(known.Addresses),
+			func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
 		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
 		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
 		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
@@ -152,7 +154,8 @@ func (m *Member) OwnsDefaultRoute() bool {
 
 // UsesFamily reports whether the NIC has addresses of a family, apart from the kernel's link-local one.
 func (m *Member) UsesFamily(family byte) bool {
-	return slices.ContainsFunc(m.Addresses, func(a rtnl.Object) bool { return a.Family() == family && !m.IsKernelLinkLocal(a) })
+	return slices.ContainsFunc(m.Addresses,
+		func(a rtnl.Object) bool { return a.Family() == family && !m.IsKernelLinkLocal(a) })
 }
 
 // IsKernelLinkLocal is rtnl.IsKernelLinkLocal for the member's MACs.
@@ -211,7 +214,8 @@ func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
 		b.Addresses = rtnl.Except(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
 		if m.Flags&unix.NLM_F_REPLACE != 0 {
-			if i := slices.IndexFunc(b.Routes, func(r rtnl.Object) bool { return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) }); i >= 0 {
+			if i := slices.IndexFunc(b.Routes,
+				func(r rtnl.Object) bool { return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) }); i >= 0 {
 				b.Routes = slices.Delete(slices.Clone(b.Routes), i, i+1)
 			}
 		}

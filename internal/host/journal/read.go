@@ -25,7 +25,7 @@ func ReadHere(path string) *State {
 		return nil
 	}
 	here, err := Here()
-	if of := s.Begin.Where(); err != nil || of.Boot != here.Boot || !of.Same(here) {
+	if of := s.Begin.Location(); err != nil || of.Boot != here.Boot || !of.Same(here) {
 		return nil
 	}
 	return s

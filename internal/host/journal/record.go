@@ -13,21 +13,21 @@ type Record struct {
 	Kind Kind `json:"kind"`
 	Done bool `json:"done,omitempty"` // false: about to be done
 
-	Begin   *BeginRecord   `json:"begin,omitempty"`
-	Adapter *AdapterRecord `json:"adapter,omitempty"`
-	Member  *Member        `json:"member,omitempty"`  // KindMember
-	No      int            `json:"no,omitempty"`      // of the member; KindAttach, KindDetach: 0 is the adapter
-	Members []int          `json:"members,omitempty"` // KindAdopt
-	Method  tchook.Method  `json:"method,omitempty"`  // KindIsolate
-	Hook    string         `json:"hook,omitempty"`    // KindAttach, KindDetach: "ingress" or "egress"
-	Qdisc   bool           `json:"qdisc,omitempty"`   // KindIsolate, KindAttach: clsact was added by us
-	Down    bool           `json:"down,omitempty"`    // KindLeft: released down
-	Lent    bool           `json:"lent,omitempty"`    // KindLeft: its addresses stay on the adapter
-	Given   []string       `json:"given,omitempty"`   // KindGive: the adapter's own addresses
-	Gateway string         `json:"gateway,omitempty"` // KindGive: the adapter's own gateway
-	Backlog *BacklogRecord `json:"backlog,omitempty"` // KindBacklog; Done: no longer this team's
-	Config  *Config        `json:"late,omitempty"`    // KindGained, KindLost
-	Renamed *RenamedRecord `json:"now,omitempty"`     // KindRenamed
+	Begin           *BeginRecord   `json:"begin,omitempty"`
+	Adapter         *AdapterRecord `json:"adapter,omitempty"`
+	Member          *Member        `json:"member,omitempty"`  // KindMember
+	No              int            `json:"no,omitempty"`      // of the member; KindAttach, KindDetach: 0 is the adapter
+	Members         []int          `json:"members,omitempty"` // KindAdopt
+	Method          tchook.Method  `json:"method,omitempty"`  // KindIsolate
+	Hook            string         `json:"hook,omitempty"`    // KindAttach, KindDetach: "ingress" or "egress"
+	Qdisc           bool           `json:"qdisc,omitempty"`   // KindIsolate, KindAttach: clsact was added by us
+	Down            bool           `json:"down,omitempty"`    // KindLeft: released down
+	ConfigOnAdapter bool           `json:"lent,omitempty"`    // KindLeft: its addresses stay on the adapter
+	Given           []string       `json:"given,omitempty"`   // KindGive: the adapter's own addresses
+	Gateway         string         `json:"gateway,omitempty"` // KindGive: the adapter's own gateway
+	Backlog         *BacklogRecord `json:"backlog,omitempty"` // KindBacklog; Done: no longer this team's
+	Config          *Config        `json:"late,omitempty"`    // KindGained, KindLost
+	Renamed         *RenamedRecord `json:"now,omitempty"`     // KindRenamed
 }
 
 type Kind string
@@ -54,7 +54,8 @@ const (
 )
 
 // kinds are those that this program knows.
-var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindGive, KindStrip, KindIsolate, KindUnisolate, KindAttach, KindDetach,
+var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindGive, KindStrip, KindIsolate, KindUnisolate,
+	KindAttach, KindDetach,
 	KindBacklog, KindLeft, KindGained, KindLost, KindRenamed, KindEnded, KindAway}
 
 func (k Kind) known() bool { return slices.Contains(kinds, k) }
@@ -65,7 +66,8 @@ type BeginRecord struct {
 	NetNS uint64 `json:"netns"` // inode of the network namespace
 	Links []int  `json:"links"` // ifindexes of all links: none of them is the adapter
 
-	Cookie uint64 `json:"cookie,omitempty"` // of the network namespace, 0: unknown. Unlike an inode it is not reused in this boot
+	// of the network namespace, 0: unknown. Unlike an inode it is not reused in this boot
+	Cookie uint64 `json:"cookie,omitempty"`
 }
 
 type AdapterRecord struct {

@@ -34,8 +34,10 @@ func sample(t testing.TB) (path string, records []Record) {
 	records = []Record{
 		{Kind: KindBegin, Done: true, Begin: &BeginRecord{Team: "team0", Boot: "b", NetNS: 7, Links: []int{1, 3}}},
 		{Kind: KindAdapter, Done: true, Adapter: &AdapterRecord{Name: "team0", Index: 4, MAC: 0x020000000001}},
-		{Kind: KindMember, Done: true, No: 1, Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
-			Sysctls: map[string]string{"ipv6/disable_ipv6": "0"}, Features: map[string]bool{"rx-lro": true}, Addresses: []rtnl.Object{address}}},
+		{Kind: KindMember, Done: true, No: 1,
+			Member: &Member{Identity: Identity{Name: "eth1", Index: 3, MAC: 2}, Up: true, MTU: 1500,
+				Sysctls: map[string]string{"ipv6/disable_ipv6": "0"}, Features: map[string]bool{"rx-lro": true},
+				Addresses: []rtnl.Object{address}}},
 		{Kind: KindAdopt, Members: []int{1}},
 		{Kind: KindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
 		{Kind: KindStrip, No: 1},
@@ -47,7 +49,7 @@ func sample(t testing.TB) (path string, records []Record) {
 		{Kind: KindGained, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{late}}},
 		{Kind: KindRenamed, Done: true, No: 1, Renamed: &RenamedRecord{Name: "lan1", MAC: 5}},
 		{Kind: KindLost, Done: true, No: 1, Config: &Config{Addresses: []rtnl.Object{address}}},
-		{Kind: KindLeft, No: 1, Done: true, Down: true, Lent: true},
+		{Kind: KindLeft, No: 1, Done: true, Down: true, ConfigOnAdapter: true},
 		{Kind: KindAway, No: 1, Done: true},
 		{Kind: KindEnded, Done: true},
 	}
@@ -77,7 +79,8 @@ func TestJournalKeeps(t *testing.T) {
 	}
 }
 
-// TestJournalCutAnywhere cuts a journal at every byte: what is read is the records that are whole, and writing goes on behind them.
+// TestJournalCutAnywhere cuts a journal at every byte: what is read is the records that are whole, and writing goes on
+// behind them.
 func TestJournalCutAnywhere(t *testing.T) {
 	path, all := sample(t)
 	whole, err := os.ReadFile(path)
@@ -125,7 +128,8 @@ func TestJournalFlippedBit(t *testing.T) {
 		}
 		labtest.Must(t, err)
 		atEnd := n == len(whole)-1 // it looks as if it was being written
-		want := slices.DeleteFunc(slices.Clone(all), func(r Record) bool { return r.Seq == line-1 || whole[n] == '\n' && r.Seq == line })
+		want := slices.DeleteFunc(slices.Clone(all),
+			func(r Record) bool { return r.Seq == line-1 || whole[n] == '\n' && r.Seq == line })
 		if d := cmp.Diff(want, got, exported); d != "" {
 			t.Fatalf("byte %d of line %d changed (-want +got):\n%s", n, line, d)
 		}
@@ -205,10 +209,12 @@ func TestRecordOfWrongShape(t *testing.T) {
 }
 
 func diffStates(a, b *State) string {
-	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, MemberState{}, HookState{}, rtnl.Object{}, rtnl.Attribute{}), cmpopts.EquateEmpty())
+	return cmp.Diff(a, b, cmp.AllowUnexported(State{}, MemberState{}, HookState{}, rtnl.Object{}, rtnl.Attribute{}),
+		cmpopts.EquateEmpty())
 }
 
-// TestJournalStaysSmall has a NIC hidden and shown, hooked and unhooked, again and again: the journal does not grow, and says the same.
+// TestJournalStaysSmall has a NIC hidden and shown, hooked and unhooked, again and again: the journal does not grow,
+// and says the same.
 func TestJournalStaysSmall(t *testing.T) {
 	path, _ := sample(t)
 	j, err := Open(path, nowhere)
@@ -218,8 +224,10 @@ func TestJournalStaysSmall(t *testing.T) {
 	labtest.Must(t, j.Write(Record{Kind: KindMember, Done: true, No: 1, Member: &j.State.Members[0].Member}))
 	for range 500 {
 		for _, r := range []Record{
-			{Kind: KindStrip, No: 1}, {Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true}, {Kind: KindAttach, No: 1, Hook: "ingress"},
-			{Kind: KindDetach, No: 1, Hook: "ingress", Done: true}, {Kind: KindUnisolate, No: 1, Done: true}, {Kind: KindLeft, No: 1, Done: true, Lent: true},
+			{Kind: KindStrip, No: 1}, {Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
+			{Kind: KindAttach, No: 1, Hook: "ingress"},
+			{Kind: KindDetach, No: 1, Hook: "ingress", Done: true}, {Kind: KindUnisolate, No: 1, Done: true},
+			{Kind: KindLeft, No: 1, Done: true, ConfigOnAdapter: true},
 		} {
 			labtest.Must(t, j.Write(r))
 		}
@@ -289,7 +297,7 @@ func exercise(s *State) {
 		m.HadConfig()
 		m.WithIndex(7)
 		for _, a := range m.Addresses {
-			_, _, _ = s.LentByKernel(a)
+			_, _, _ = s.FormedAddress(a)
 			_ = m.UsesFamily(a.Family()) || m.HadAddress(a) || s.HasAddress(a)
 		}
 		for _, r := range m.Routes {

@@ -101,7 +101,8 @@ func parseRecord(line []byte) (r Record, err error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.WellFormed() || r.Config != nil && !r.Config.wellFormed() {
+	if d.Decode(&r) != nil || !r.Kind.known() || r.Member != nil && !r.Member.WellFormed() || r.Config != nil &&
+		!r.Config.wellFormed() {
 		return r, ErrNewer
 	}
 	return r, nil

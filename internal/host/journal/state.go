@@ -31,16 +31,16 @@ type HookState struct {
 type MemberState struct {
 	Member
 	HookState
-	No       int
-	Adopted  bool // its config is, or may be, on the adapter
-	Stripped bool // begun
-	Method   tchook.Method
-	Left     bool
-	LeftDown bool
-	Lent     bool
-	Names    []string // all names that it has had: rules may use any
-	Away     bool     // absent when its team ended
-	Guessed  bool     // the journal has lost its record
+	No              int
+	Adopted         bool // its config is, or may be, on the adapter
+	Stripped        bool // begun
+	Method          tchook.Method
+	Left            bool
+	LeftDown        bool
+	ConfigOnAdapter bool
+	Names           []string // all names that it has had: rules may use any
+	Away            bool     // absent when its team ended
+	Guessed         bool     // the journal has lost its record
 }
 
 // NeedsRestore reports whether the NIC may still be as the team set it up.
@@ -66,7 +66,7 @@ func (s *State) Apply(r Record) {
 		}
 	case KindMember:
 		if r.Member != nil && r.No > 0 {
-			s.remember(r.No, *r.Member)
+			s.addMember(r.No, *r.Member)
 		}
 	case KindAdopt:
 		for _, no := range r.Members {
@@ -137,7 +137,7 @@ func (m *MemberState) apply(r Record) {
 		}
 	case KindLeft:
 		if r.Done {
-			m.Left, m.LeftDown, m.Lent, m.Stripped = true, r.Down, r.Lent, false
+			m.Left, m.LeftDown, m.ConfigOnAdapter, m.Stripped = true, r.Down, r.ConfigOnAdapter, false
 		}
 	case KindAway:
 		m.Left, m.Away = true, true
@@ -231,7 +231,7 @@ func (m *MemberState) records() []Record {
 		list = append(list, Record{Kind: KindAdopt, Done: true, Members: []int{m.No}})
 	}
 	if m.Left {
-		list = append(list, Record{Kind: KindLeft, Done: true, Down: m.LeftDown, Lent: m.Lent})
+		list = append(list, Record{Kind: KindLeft, Done: true, Down: m.LeftDown, ConfigOnAdapter: m.ConfigOnAdapter})
 	}
 	if m.Stripped {
 		list = append(list, Record{Kind: KindStrip, Done: true})
@@ -251,15 +251,16 @@ func (m *MemberState) records() []Record {
 	return list
 }
 
-// remember adds a member, or replaces one that returned or was only isolated. What it lent to the adapter stays its
+// addMember adds a member, or replaces one that returned or was only isolated. Its config on the adapter stays its
 // own.
-func (s *State) remember(no int, m Member) {
+func (s *State) addMember(no int, m Member) {
 	old := s.ByNo(no)
 	if old == nil {
 		s.Members = append(s.Members, &MemberState{Member: m, No: no, Names: []string{m.Name}})
 		return
 	}
-	*old = MemberState{Member: m, HookState: old.HookState, No: no, Adopted: old.Adopted, Method: old.Method, Names: AppendName(old.Names, m.Name)}
+	*old = MemberState{Member: m, HookState: old.HookState, No: no, Adopted: old.Adopted, Method: old.Method,
+		Names: AppendName(old.Names, m.Name)}
 }
 
 func (s *State) ByNo(no int) *MemberState {
@@ -311,7 +312,8 @@ func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
 // HasRoute reports whether a route of the adapter is a member's.
 func (s *State) HasRoute(r rtnl.Object, adapter int) bool {
 	return slices.ContainsFunc(s.Members, func(m *MemberState) bool {
-		return slices.ContainsFunc(m.Routes, func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
+		return slices.ContainsFunc(m.Routes,
+			func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
 	})
 }
 
@@ -373,7 +375,8 @@ func (s *State) Inheritor() *MemberState {
 
 // IsGivenRoute reports whether a route of the adapter is that of --gateway.
 func (s *State) IsGivenRoute(r rtnl.Object, adapter int) bool {
-	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter), func(g netip.Addr) bool { return g.String() == s.Gateway })
+	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter),
+		func(g netip.Addr) bool { return g.String() == s.Gateway })
 }
 
 // HadAddress reports whether the NIC had the address.
@@ -388,8 +391,8 @@ func (m *MemberState) HadConfig() bool {
 		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
 
-// LentByKernel finds an address among those that a member's kernel had formed and that moved to the adapter.
-func (s *State) LentByKernel(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
+// FormedAddress finds an address among those that a member's kernel had formed and that moved to the adapter.
+func (s *State) FormedAddress(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
 	for _, m := range s.Members {
 		for _, was := range m.Addresses {
 			if m.Adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {

@@ -186,7 +186,8 @@ func (c connection) toCreate() (rtnl.Object, error) {
 	}
 	status := c.status()&(ipsSeenReply|ipsAssured|ipsFixedTimeout) | ipsConfirmed
 	o.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, status))
-	o.CopyFrom(c.Object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaSynproxy)
+	o.CopyFrom(c.Object, ctaTimeout, ctaZone, ctaMark, ctaLabels, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig,
+		ctaSeqAdjReply, ctaSynproxy)
 	info, err := liberal(c.Get(ctaProtoInfo))
 	if err != nil {
 		return rtnl.Object{}, err
@@ -238,7 +239,9 @@ func translation(to netip.Addr, port []byte) []byte {
 	}
 	list := []rtnl.Attribute{rtnl.Attr(lowest, to.AsSlice()), rtnl.Attr(highest, to.AsSlice())}
 	if port != nil {
-		list = append(list, rtnl.Attr(ctaNATProto|unix.NLA_F_NESTED, rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(ctaNATPortMin, port), rtnl.Attr(ctaNATPortMax, port)})))
+		list = append(list, rtnl.Attr(ctaNATProto|unix.NLA_F_NESTED,
+			rtnl.AppendAttributes(nil, []rtnl.Attribute{rtnl.Attr(ctaNATPortMin, port),
+				rtnl.Attr(ctaNATPortMax, port)})))
 	}
 	return rtnl.AppendAttributes(nil, list)
 }

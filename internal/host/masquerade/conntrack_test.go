@@ -56,13 +56,16 @@ const established = ipsSeenReply | ipsAssured | ipsConfirmed | 1<<4 | ipsSrcNATD
 // examples are connections of all kinds, masqueraded to 10.9.0.1 and fd09::1.
 func examples() map[string]connection {
 	icmp := func(typ, id byte) []rtnl.Attribute {
-		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPID, []byte{7, id}), rtnl.Attr(5, []byte{typ}), rtnl.Attr(6, []byte{0})}
+		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPID, []byte{7, id}), rtnl.Attr(5, []byte{typ}),
+			rtnl.Attr(6, []byte{0})}
 	}
 	icmp6 := func(typ, id byte) []rtnl.Attribute {
-		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPv6ID, []byte{7, id}), rtnl.Attr(8, []byte{typ}), rtnl.Attr(9, []byte{0})}
+		return []rtnl.Attribute{rtnl.Attr(ctaProtoICMPv6ID, []byte{7, id}), rtnl.Attr(8, []byte{typ}),
+			rtnl.Attr(9, []byte{0})}
 	}
 	tcp := func(state byte) rtnl.Attribute {
-		return nest(ctaProtoInfo, nest(ctaProtoInfoTCP, rtnl.Attr(1, []byte{state}), rtnl.Attr(2, []byte{7}), rtnl.Attr(3, []byte{9}),
+		return nest(ctaProtoInfo, nest(ctaProtoInfoTCP, rtnl.Attr(1, []byte{state}), rtnl.Attr(2, []byte{7}),
+			rtnl.Attr(3, []byte{9}),
 			rtnl.Attr(ctaTCPFlagsOrig, []byte{0x03, 0}), rtnl.Attr(ctaTCPFlagsReply, []byte{0x03, 0})))
 	}
 	status, timeout := number(ctaStatus, established), number(ctaTimeout, 4000)
@@ -70,13 +73,16 @@ func examples() map[string]connection {
 	return map[string]connection{
 		"TCP": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4000", "192.0.2.1:80")),
-			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4000")), status, timeout, tcp(3)),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4000")), status, timeout,
+			tcp(3)),
 		"TCP by another port": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4001", "192.0.2.1:80")),
-			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:50001")), status, timeout, tcp(3)),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:50001")), status, timeout,
+			tcp(3)),
 		"TCP of the host by another port": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.9.0.1:4002", "192.0.2.1:80")),
-			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:50002")), status, timeout, tcp(4)),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:50002")), status, timeout,
+			tcp(4)),
 		"TCP of the host, unchanged": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.9.0.1:4006", "192.0.2.1:80")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4006")),
@@ -91,7 +97,8 @@ func examples() map[string]connection {
 			number(ctaStatus, established|1<<5), timeout, tcp(3)),
 		"TCP, marked, in a zone": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "10.77.0.2:4005", "192.0.2.1:80")),
-			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4005")), status, timeout, tcp(3),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "192.0.2.1:80", "10.9.0.1:4005")), status, timeout,
+			tcp(3),
 			number(ctaMark, 0xcafe), rtnl.Attr(ctaZone, []byte{0, 9})),
 		"FTP": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, master),
@@ -125,25 +132,29 @@ func examples() map[string]connection {
 			number(ctaStatus, established&^ipsAssured), timeout),
 		"ICMP by another id": example(unix.AF_INET,
 			tupleAttr(ctaTupleOrig, pair(unix.IPPROTO_ICMP, "10.77.0.2", "192.0.2.1"), icmp(8, 2)...),
-			tupleAttr(ctaTupleReply, pair(unix.IPPROTO_ICMP, "192.0.2.1", "10.9.0.1"), icmp(0, 99)...), status, timeout),
+			tupleAttr(ctaTupleReply, pair(unix.IPPROTO_ICMP, "192.0.2.1", "10.9.0.1"), icmp(0, 99)...), status,
+			timeout),
 		"TCP by IPv6": example(unix.AF_INET6,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_TCP, "[fd77::2]:4000", "[fd01::1]:80")),
-			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "[fd01::1]:80", "[fd09::1]:50000")), status, timeout, tcp(3)),
+			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_TCP, "[fd01::1]:80", "[fd09::1]:50000")), status, timeout,
+			tcp(3)),
 		"UDP by IPv6 to a translated server": example(unix.AF_INET6,
 			tupleAttr(ctaTupleOrig, ported(unix.IPPROTO_UDP, "[fd77::2]:4000", "[fd01::1]:53")),
 			tupleAttr(ctaTupleReply, ported(unix.IPPROTO_UDP, "[fd01::2]:5353", "[fd09::1]:4000")),
 			number(ctaStatus, established|1<<5), timeout),
 		"ICMPv6": example(unix.AF_INET6,
 			tupleAttr(ctaTupleOrig, pair(unix.IPPROTO_ICMPV6, "fd77::2", "fd01::1"), icmp6(128, 1)...),
-			tupleAttr(ctaTupleReply, pair(unix.IPPROTO_ICMPV6, "fd01::1", "fd09::1"), icmp6(129, 3)...), status, timeout),
+			tupleAttr(ctaTupleReply, pair(unix.IPPROTO_ICMPV6, "fd01::1", "fd09::1"), icmp6(129, 3)...), status,
+			timeout),
 	}
 }
 
-// plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and what the kernel
-// adds to what was said.
+// plain is a connection as far as it is to be the same afterwards: not its id, counters and use, the seconds left, and
+// what the kernel adds to what was said.
 func plain(c connection) rtnl.Object {
 	o := nfnl.NewBody(c.Family())
-	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig, ctaSeqAdjReply, ctaLabels)
+	o.CopyFrom(c.Object, ctaTupleOrig, ctaTupleReply, ctaMark, ctaZone, ctaHelp, ctaTupleMaster, ctaSeqAdjOrig,
+		ctaSeqAdjReply, ctaLabels)
 	for i := range o.Attrs {
 		o.Attrs[i].Kind &= rtnl.KindMask
 	}
@@ -158,7 +169,8 @@ func plain(c connection) rtnl.Object {
 	return o
 }
 
-// TestConnectionsAreTheSame has connections of all kinds made, made anew by carrying them over, and compares what the kernel then has.
+// TestConnectionsAreTheSame has connections of all kinds made, made anew by carrying them over, and compares what the
+// kernel then has.
 func TestConnectionsAreTheSame(t *testing.T) {
 	w := newNATWorld(t)
 	labtest.Must(t, w.box.Do(func() error {
@@ -184,13 +196,14 @@ func TestConnectionsAreTheSame(t *testing.T) {
 			t.Errorf("%s is not made as it was said (-said +made):\n%s", name, d)
 		}
 	}
-	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+	c := w.rebind(t, "10.9.0.1/24", "fd09::1/64")
 	if note := c.Close(); note != "" || c.count != len(before) {
 		t.Errorf("carried %d of %d: %s", c.count, len(before), note)
 	}
 	after := w.plain(t)
 	for name, c := range examples() {
-		if d := cmp.Diff(before[c.key()], after[c.key()], cmp.AllowUnexported(rtnl.Object{}, rtnl.Attribute{})); d != "" {
+		if d := cmp.Diff(before[c.key()], after[c.key()],
+			cmp.AllowUnexported(rtnl.Object{}, rtnl.Attribute{})); d != "" {
 			t.Errorf("%s (-before +after):\n%s", name, d)
 		}
 	}
@@ -225,8 +238,8 @@ func (w *natWorld) plain(t *testing.T) map[string]rtnl.Object {
 	return out
 }
 
-// FuzzConnection reads what may come as a connection. What can be read can be made anew: its translations lead where its reply
-// comes from, and what is said can be read again.
+// FuzzConnection reads what may come as a connection. What can be read can be made anew: its translations lead where
+// its reply comes from, and what is said can be read again.
 func FuzzConnection(f *testing.F) {
 	for _, c := range examples() {
 		f.Add(c.Serialize())
@@ -244,7 +257,8 @@ func FuzzConnection(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what is made of it cannot be read: %v", err)
 		}
-		if again.orig.src != c.orig.src || again.orig.dst != c.orig.dst || !bytes.Equal(again.orig.srcPort, c.orig.srcPort) {
+		if again.orig.src != c.orig.src || again.orig.dst != c.orig.dst ||
+			!bytes.Equal(again.orig.srcPort, c.orig.srcPort) {
 			t.Errorf("original %v became %v", c.orig, again.orig)
 		}
 		if again.reply.src != c.orig.dst || again.reply.dst != c.orig.src ||

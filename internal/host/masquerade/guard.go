@@ -107,13 +107,15 @@ func (g guardTable) make() []nfnl.Message {
 		{"forward", unix.NF_INET_FORWARD, guardOriginals},
 		{"output", unix.NF_INET_LOCAL_OUT, guardOriginals},
 	} {
-		list = append(list, g.chain(c.name, c.hook), g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []rtnl.Attribute{verdictDrop()})))
+		list = append(list, g.chain(c.name, c.hook),
+			g.rule(c.name, slices.Concat(untracked(), g.matches(c.set), []rtnl.Attribute{verdictDrop()})))
 	}
 	return list
 }
 
 func (g guardTable) elements(set string, of []rtnl.Attribute) nfnl.Message {
-	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name), text(unix.NFTA_SET_ELEM_LIST_SET, set),
+	return g.message(unix.NFT_MSG_NEWSETELEM, text(unix.NFTA_SET_ELEM_LIST_TABLE, g.name),
+		text(unix.NFTA_SET_ELEM_LIST_SET, set),
 		nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, of...))
 }
 
@@ -126,17 +128,20 @@ func (g guardTable) addressBytes() (offset, length uint32) {
 }
 
 func (g guardTable) message(kind uint16, attrs ...rtnl.Attribute) nfnl.Message {
-	return nfnl.Message{Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: unix.NLM_F_CREATE, Body: nfnl.NewBody(g.family, attrs...)}
+	return nfnl.Message{Kind: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: unix.NLM_F_CREATE,
+		Body: nfnl.NewBody(g.family, attrs...)}
 }
 
 func (g guardTable) set(name string, id uint32) nfnl.Message {
 	_, length := g.addressBytes()
-	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.name), text(unix.NFTA_SET_NAME, name), number(unix.NFTA_SET_ID, id),
+	return g.message(unix.NFT_MSG_NEWSET, text(unix.NFTA_SET_TABLE, g.name), text(unix.NFTA_SET_NAME, name),
+		number(unix.NFTA_SET_ID, id),
 		number(unix.NFTA_SET_FLAGS, 0), number(unix.NFTA_SET_KEY_TYPE, 0), number(unix.NFTA_SET_KEY_LEN, length+8))
 }
 
 func (g guardTable) chain(name string, hook uint32) nfnl.Message {
-	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.name), text(unix.NFTA_CHAIN_NAME, name), text(unix.NFTA_CHAIN_TYPE, "filter"),
+	return g.message(unix.NFT_MSG_NEWCHAIN, text(unix.NFTA_CHAIN_TABLE, g.name), text(unix.NFTA_CHAIN_NAME, name),
+		text(unix.NFTA_CHAIN_TYPE, "filter"),
 		nest(unix.NFTA_CHAIN_HOOK, number(unix.NFTA_HOOK_HOOKNUM, hook), number(unix.NFTA_HOOK_PRIORITY, 0)))
 }
 
@@ -165,9 +170,11 @@ func untracked() []rtnl.Attribute {
 	}
 	return []rtnl.Attribute{
 		expression("ct", number(unix.NFTA_CT_KEY, unix.NFT_CT_STATE), number(unix.NFTA_CT_DREG, guardRegister)),
-		expression("bitwise", number(unix.NFTA_BITWISE_SREG, guardRegister), number(unix.NFTA_BITWISE_DREG, guardRegister), number(unix.NFTA_BITWISE_LEN, 4),
+		expression("bitwise", number(unix.NFTA_BITWISE_SREG, guardRegister),
+			number(unix.NFTA_BITWISE_DREG, guardRegister), number(unix.NFTA_BITWISE_LEN, 4),
 			nest(unix.NFTA_BITWISE_MASK, bits(invalid|new)), nest(unix.NFTA_BITWISE_XOR, bits(0))),
-		expression("cmp", number(unix.NFTA_CMP_SREG, guardRegister), number(unix.NFTA_CMP_OP, unix.NFT_CMP_NEQ), nest(unix.NFTA_CMP_DATA, bits(0))),
+		expression("cmp", number(unix.NFTA_CMP_SREG, guardRegister), number(unix.NFTA_CMP_OP, unix.NFT_CMP_NEQ),
+			nest(unix.NFTA_CMP_DATA, bits(0))),
 	}
 }
 

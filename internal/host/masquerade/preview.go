@@ -33,7 +33,8 @@ func CutConnections(addresses []netip.Addr) (n int, why string) {
 		return 0, "" // unknown
 	}
 	defer f.Close()
-	return countTranslated(f, addresses), fmt.Sprintf("they cannot be re-created without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
+	return countTranslated(f, addresses),
+		fmt.Sprintf("they cannot be re-created without ctnetlink (%v); try modprobe nf_conntrack_netlink", err)
 }
 
 // notRebound counts the connections that rebinding cannot keep.

@@ -33,7 +33,8 @@ ipv6     10 tcp      6 431984 ESTABLISHED src=fd77:0000:0000:0000:0000:0000:0000
 	w := newNATWorld(t)
 	d := w.download(t, "10.9.0.2:0")
 	d.goesOn(t)
-	if n := countTranslated(strings.NewReader(labtest.Run(t, w.box, "cat", "/proc/net/nf_conntrack")), addresses); n != 1 {
+	if n := countTranslated(strings.NewReader(labtest.Run(t, w.box, "cat", "/proc/net/nf_conntrack")),
+		addresses); n != 1 {
 		t.Errorf("%d connections of one are found", n)
 	}
 }
@@ -43,14 +44,16 @@ func FuzzCountTranslated(f *testing.F) {
 	f.Add("src=10.77.0.2 dst=192.0.2.1 sport=4000 dport=80 src=192.0.2.1 dst=10.9.0.1 sport=80 dport=4000\n")
 	f.Add("src=10.77.0.2 dst=192.0.2.1 src=192.0.2.1 dst=10.9.0.1\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if n := countTranslated(strings.NewReader(text), []netip.Addr{netip.MustParseAddr("10.9.0.1")}); n > strings.Count(text, "10.9.0.1") {
+		if n := countTranslated(strings.NewReader(text),
+			[]netip.Addr{netip.MustParseAddr("10.9.0.1")}); n > strings.Count(text, "10.9.0.1") {
 			t.Errorf("%d connections", n)
 		}
 	})
 }
 
-// TestNotCarried tells connections that are left, and leaves them without a message to the kernel: one in a flowtable cannot be deleted.
-func TestNotCarried(t *testing.T) {
+// TestNotRebound tells connections that are left, and leaves them without a message to the kernel: one in a flowtable
+// cannot be deleted.
+func TestNotRebound(t *testing.T) {
 	one := examples()["TCP"]
 	one.Set(ctaStatus, binary.BigEndian.AppendUint32(nil, established|1<<14))
 	if n, why := notRebound([]connection{one, examples()["UDP"]}); n != 1 || !strings.Contains(why, "flowtable") {

@@ -83,7 +83,7 @@ func (c *Rebinding) begin() (err error) {
 	if !ok {
 		return nil
 	}
-	if err := c.conn.FaultPoint("carry connections over"); err != nil {
+	if err := c.conn.FaultPoint("rebind connections"); err != nil {
 		return err
 	}
 	if c.nf, err = nfnl.Open(); err != nil {
@@ -105,7 +105,7 @@ func (c *Rebinding) CatchUp() error {
 	if c.nf == nil {
 		return nil
 	}
-	if err := c.conn.FaultPoint("carry connections over"); err != nil {
+	if err := c.conn.FaultPoint("rebind connections"); err != nil {
 		return err
 	}
 	fresh := c.newConnections()

@@ -54,8 +54,8 @@ func newNATWorld(t *testing.T) *natWorld {
 
 func noFault(string) error { return nil }
 
-// carry makes the connections of these addresses anew.
-func (w *natWorld) carry(t *testing.T, addresses ...string) (c *Rebinding) {
+// rebind makes the connections of these addresses anew.
+func (w *natWorld) rebind(t *testing.T, addresses ...string) (c *Rebinding) {
 	t.Helper()
 	var list []rtnl.Object
 	for _, a := range addresses {
@@ -129,7 +129,8 @@ func repeated(t *testing.T, c net.Conn) uint32 {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	labtest.Must(t, err)
 	var info *unix.TCPInfo
-	labtest.Must(t, raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO) }))
+	labtest.Must(t,
+		raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO) }))
 	labtest.Must(t, err)
 	return info.Total_retrans
 }
@@ -141,7 +142,7 @@ func TestMadeAnewUnderLoad(t *testing.T) {
 	const often = 20
 	carried := 0
 	for range often {
-		c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+		c := w.rebind(t, "10.9.0.1/24", "fd09::1/64")
 		carried += c.count
 		if note := c.Close(); note != "" {
 			t.Error(note)
@@ -180,13 +181,16 @@ func TestNoResetInBetween(t *testing.T) {
 				errs, err := n.Batch([]nfnl.Message{{Kind: ctDelete, Flags: 0, Body: list[0].toDelete()}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				before := repeated(t, d.far)
-				labtest.Eventually(t, "segments that are sent again", func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
-				if left, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil || len(left) > 0 {
+				labtest.Eventually(t, "segments that are sent again",
+					func() bool { return len(d.broken) > 0 || repeated(t, d.far) > before+1 })
+				if left, err := connectionsBy(n, []netip.Addr{netip.MustParseAddr(test.address)}); err != nil ||
+					len(left) > 0 {
 					t.Errorf("a packet began the connection anew: %v %v", left, err)
 				}
 				body, err := list[0].toCreate()
 				labtest.Must(t, err)
-				errs, err = n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, Body: body}})
+				errs, err = n.Batch([]nfnl.Message{{Kind: ctNew, Flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL,
+					Body: body}})
 				labtest.Must(t, errors.Join(append(errs, err)...))
 				return nil
 			}))
@@ -227,7 +231,7 @@ func TestManyConnections(t *testing.T) {
 		return nil
 	}))
 	begun := time.Now()
-	c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+	c := w.rebind(t, "10.9.0.1/24", "fd09::1/64")
 	took := time.Since(begun)
 	t.Logf("%d connections made anew in %v", c.count, took)
 	begun = time.Now()
@@ -247,7 +251,7 @@ func TestCatchUp(t *testing.T) {
 			w := newNATWorld(t)
 			labtest.Must(t, w.box.Sysctl("netfilter/nf_conntrack_events", events))
 			w.download(t, "10.9.0.2:0").goesOn(t) // tracking begins with the first packet
-			c := w.carry(t, "10.9.0.1/24", "fd09::1/64")
+			c := w.rebind(t, "10.9.0.1/24", "fd09::1/64")
 			if c.count != 1 || c.eventsLost != (events == "0") {
 				t.Fatalf("%d carried, deaf %v", c.count, c.eventsLost)
 			}
@@ -281,7 +285,7 @@ func TestMasqueradedToLo(t *testing.T) {
 	labtest.Run(t, w.outside, "ip", "route", "add", "10.50.0.1", "dev", "eth0")
 	d := w.download(t, "10.9.0.2:0")
 	d.goesOn(t)
-	c := w.carry(t)
+	c := w.rebind(t)
 	if note := c.Close(); note != "" || c.count != 1 {
 		t.Errorf("%d carried: %s", c.count, note)
 	}

@@ -268,8 +268,8 @@ func (r *rig) queues() string {
 		return err.Error()
 	}
 	var out strings.Builder
-	out.WriteString(fmt.Sprintf("frames that waited too long for the team's process, of the adapter's queue: %d; dropped "+
-		"by the queues of NICs:", adapter.Attrs().Statistics.TxDropped))
+	out.WriteString(fmt.Sprintf("dropped by the adapter's queue, which waited for the team's process: %d; "+
+		"by the qdiscs of NICs:", adapter.Attrs().Statistics.TxDropped))
 	for i := range r.lines {
 		name := fmt.Sprintf("eth%d", i+1)
 		nic, err := r.box.Handle().LinkByName(name)

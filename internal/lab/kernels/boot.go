@@ -15,14 +15,14 @@ import (
 	"nicteam/internal/lab"
 )
 
-// commandLine is the kernel's. An oops ends the machine, and with it the report.
+// commandLine is that of the kernel. An oops ends the machine, and with it the report.
 const commandLine = "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic"
 
-// pairs of virtio NICs are joined two by two, so that a test can lay as many cables.
+// pairs is the number of connected pairs of virtio NICs, which tests use as cables.
 const pairs = 4
 
-// virtioNICs are QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware
-// would.
+// virtioNICs returns QEMU's arguments for them. A hub of two ports is a cable. QEMU filters for the NICs, as hardware
+// does.
 func virtioNICs() (args []string) {
 	for pair := range byte(pairs) {
 		for end := range byte(2) {
@@ -35,7 +35,7 @@ func virtioNICs() (args []string) {
 	return args
 }
 
-// boot runs a machine until it switches itself off, with its report read by r. What the kernel wrote is in the console
+// boot runs a machine until it switches itself off, while r reads its report. The kernel's output goes to the console
 // file.
 func boot(ctx context.Context, k kernel, image, console string, limit time.Duration, r *reader) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -48,7 +48,7 @@ func boot(ctx context.Context, k kernel, image, console string, limit time.Durat
 		"-kernel", k.Image, "-initrd", image, "-append", commandLine,
 	}
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append(args, virtioNICs()...)...)
-	// Nothing of it may outlive this program.
+	// It must not outlive this program.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -72,17 +72,17 @@ func boot(ctx context.Context, k kernel, image, console string, limit time.Durat
 	return readErr
 }
 
-// alarms are words of the kernel's that tell of a fault in it.
-var alarms = []string{"WARNING: ", "BUG: ", "Oops", "Call Trace:", "Kernel panic", "RIP: ", "UBSAN:", "rcu: INFO"}
+// faultWords in the kernel's output report a fault of the kernel.
+var faultWords = []string{"WARNING: ", "BUG: ", "Oops", "Call Trace:", "Kernel panic", "RIP: ", "UBSAN:", "rcu: INFO"}
 
-// readConsole returns what the kernel wrote, and whether it complained of itself.
+// readConsole returns the kernel's output, and whether it reports a fault.
 func readConsole(file string) (text string, alarm bool) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return "", false
 	}
 	text = string(b)
-	for _, a := range alarms {
+	for _, a := range faultWords {
 		alarm = alarm || strings.Contains(text, a)
 	}
 	return text, alarm

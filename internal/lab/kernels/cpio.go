@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// writeCPIO writes the files below root as an initial file system of the kernel: cpio "newc", described in the
-// kernel's Documentation/driver-api/early-userspace/buffer-format.rst. Everything belongs to root.
+// writeCPIO writes the files below root as an initramfs: cpio "newc", described in the kernel's
+// Documentation/driver-api/early-userspace/buffer-format.rst. Root owns everything.
 func writeCPIO(w io.Writer, root string) error {
 	b := bufio.NewWriterSize(w, 1<<20)
 	inode := 0
@@ -64,7 +64,7 @@ func writeEntry(w *bufio.Writer, inode int, name string, mode uint32, content []
 	fmt.Fprintf(w, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
 		inode, mode, 0, 0, links, 0, len(content), 0, 0, 0, 0, len(name)+1, 0)
 	w.WriteString(name)
-	// The name, of which the NUL is a part, ends at a multiple of 4 from the header's begin, and the content too.
+	// The name with its NUL is padded to a multiple of 4 from the header's start, and so is the content.
 	pad(w, 1+(4-(110+len(name)+1)%4)%4)
 	w.Write(content)
 	return pad(w, (4-len(content)%4)%4)

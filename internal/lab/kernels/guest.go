@@ -34,27 +34,27 @@ var mounts = []struct{ kind, at, options string }{
 // reportLine is the guest's second serial line.
 const reportLine = "/dev/ttyS1"
 
-// guest is process 1. It returns never.
+// guest is process 1. It never returns.
 func guest() {
-	out, err := prepare()
+	out, err := mountAndOpenLine()
 	if out == nil {
 		out = os.Stdout
 	}
 	if err == nil {
-		err = perform(out)
+		err = runTasks(out)
 	}
 	if err != nil {
-		tell(out, event{Kind: kindTrouble, Text: err.Error()})
+		writeEvent(out, event{Kind: kindTrouble, Text: err.Error()})
 	}
-	tell(out, event{Kind: kindDone})
-	drain(out)
+	writeEvent(out, event{Kind: kindDone})
+	flushLine(out)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	select {}
 }
 
-// prepare makes the machine habitable and opens the line to the host.
-func prepare() (*os.File, error) {
+// mountAndOpenLine mounts the file systems and opens the line to the host.
+func mountAndOpenLine() (*os.File, error) {
 	for _, m := range mounts {
 		if err := os.MkdirAll(m.at, 0o755); err != nil && !errors.Is(err, os.ErrPermission) {
 			return nil, fmt.Errorf("mount %s: %w", m.at, err)
@@ -68,12 +68,12 @@ func prepare() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", reportLine, err)
 	}
-	if err := raw(out); err != nil {
+	if err := setRaw(out); err != nil {
 		return out, err
 	}
-	// Descriptors that udev or systemd make on other machines.
-	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1",
-		"stderr": "fd/2"} {
+	// Links that udev or systemd create on other machines.
+	links := map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
+	for name, to := range links {
 		_ = os.Symlink(to, "/dev/"+name)
 	}
 	os.Clearenv()
@@ -88,18 +88,18 @@ func prepare() (*os.File, error) {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return out, fmt.Errorf("set lo up: %w", err)
 	}
-	// Where udev runs it makes /dev/net/tun, whose opening loads the module.
+	// Elsewhere udev creates /dev/net/tun, and opening it loads the module.
 	if b, err := exec.Command("modprobe", "tun").CombinedOutput(); err != nil {
 		return out, fmt.Errorf("modprobe tun: %w: %s", err, b)
 	}
-	return out, virtio()
+	return out, setUpVirtio()
 }
 
-// network is where the tests find the machine's own network namespace, which has the virtio NICs.
+// network is the path of the machine's network namespace, which has the virtio NICs.
 const network = "/mnt/network"
 
-// virtio loads what drives the virtio NICs and shows tests where they are. A kernel without a driver for them has none.
-func virtio() error {
+// setUpVirtio loads the driver of the virtio NICs and tells tests where they are. A kernel without the driver has none.
+func setUpVirtio() error {
 	for _, m := range []string{"virtio_pci", "virtio_net"} {
 		if err := exec.Command("modprobe", m).Run(); err != nil {
 			return nil
@@ -114,8 +114,8 @@ func virtio() error {
 	return os.Setenv(lab.VirtioVariable, network)
 }
 
-// raw has a serial line pass bytes as they are.
-func raw(f *os.File) error {
+// setRaw makes a serial line pass bytes unchanged.
+func setRaw(f *os.File) error {
 	t, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	if err != nil {
 		return fmt.Errorf("settings of %s: %w", f.Name(), err)
@@ -126,17 +126,17 @@ func raw(f *os.File) error {
 	return unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, t)
 }
 
-// drain waits until the line has sent what it was given.
-func drain(f *os.File) { _ = unix.IoctlSetInt(int(f.Fd()), unix.TCSBRK, 1) }
+// flushLine waits until the line has sent everything.
+func flushLine(f *os.File) { _ = unix.IoctlSetInt(int(f.Fd()), unix.TCSBRK, 1) }
 
-// perform runs the tasks.
-func perform(out *os.File) error {
+// runTasks runs the tasks.
+func runTasks(out *os.File) error {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return err
 	}
-	tell(out, event{Kind: kindKernel, Text: unix.ByteSliceToString(uts.Release[:]) + " " +
-		unix.ByteSliceToString(uts.Version[:])})
+	release, version := unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Version[:])
+	writeEvent(out, event{Kind: kindKernel, Text: release + " " + version})
 	b, err := os.ReadFile("/" + taskFile)
 	if err != nil {
 		return err
@@ -146,10 +146,11 @@ func perform(out *os.File) error {
 		return err
 	}
 	for _, t := range tasks {
-		tell(out, event{Kind: kindBegin, Text: t.Package})
+		writeEvent(out, event{Kind: kindBegin, Text: t.Package})
 		began := time.Now()
 		code, why := t.run(out)
-		tell(out, event{Kind: kindEnd, Text: why, Package: t.Package, Code: code, Seconds: time.Since(began).Seconds()})
+		writeEvent(out, event{Kind: kindEnd, Text: why, Package: t.Package, Code: code,
+			Seconds: time.Since(began).Seconds()})
 	}
 	if b, err := os.ReadFile("/proc/modules"); err == nil {
 		var names []string
@@ -157,7 +158,7 @@ func perform(out *os.File) error {
 			name, _, _ := strings.Cut(l, " ")
 			names = append(names, name)
 		}
-		tell(out, event{Kind: kindModules, Text: strings.Join(names, " ")})
+		writeEvent(out, event{Kind: kindModules, Text: strings.Join(names, " ")})
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func perform(out *os.File) error {
 func (t task) run(out *os.File) (code int, why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(t.Seconds)*time.Second)
 	defer cancel()
-	// Process 1 gets every orphan; nobody waits for them, and there are few.
+	// Process 1 inherits orphans. There are few, so they are not reaped.
 	signal.Ignore(syscall.SIGHUP)
 	cmd := exec.CommandContext(ctx, t.Binary, t.Arguments...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.Dir, out, out

@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// merged are the directories that Debian has below /usr.
-var merged = []string{"bin", "sbin", "lib", "lib64"}
+// usrMerged are the directories that are links into /usr on Debian.
+var usrMerged = []string{"bin", "sbin", "lib", "lib64"}
 
-// places are the directories in which the tests make files or mounts.
-var places = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam", "var/lib/nicteam", "var/tmp",
-	"run/nicteam"}
+// directoriesOfTests are the directories in which the tests create files or mounts.
+var directoriesOfTests = []string{"proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc/nicteam",
+	"var/lib/nicteam", "var/tmp", "run/nicteam"}
 
-// texts are files that have to be there.
-var texts = map[string]string{
+// files are files that the tests need, with their contents.
+var files = map[string]string{
 	"etc/passwd":        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
 	"etc/group":         "root:x:0:\nnogroup:x:65534:\n",
 	"etc/hosts":         "127.0.0.1 localhost\n",
 	"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
 
-// goInstead answers `go build -o FILE nicteam/cmd/nicteam`, by which the tests get the program.
-const goInstead = `#!/bin/sh
+// goStub stands in for `go build -o FILE nicteam/cmd/nicteam`, with which the tests build the program.
+const goStub = `#!/bin/sh
 while [ $# -gt 0 ]; do
 	[ "$1" = -o ] && exec cp /nicteam "$2"
 	shift
@@ -41,23 +41,22 @@ type task struct {
 	Binary    string // in the guest
 	Dir       string
 	Arguments []string
-	Seconds   int // after which it is killed
+	Seconds   int // until it is killed
 }
 
 const taskFile = "tasks.json"
 
-// compile builds the test binaries of the suites into dir, by name of the suite. Nothing of this machine's C library
-// is in them.
+// compile builds the test binaries of the suites into dir, by name of the suite. They do not need a C library.
 func compile(run []suite, dir string) error {
 	args := []string{"test", "-c", "-ldflags=-s -w", "-o", dir + string(filepath.Separator)}
 	for _, s := range run {
 		args = append(args, "./"+s.Package)
 	}
-	return static(args...)
+	return buildStatic(args...)
 }
 
-// static runs go without cgo.
-func static(args ...string) error {
+// buildStatic runs the go command without cgo.
+func buildStatic(args ...string) error {
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -67,7 +66,7 @@ func static(args ...string) error {
 	return nil
 }
 
-// A content is what goes into an image.
+// A content is the content of an image.
 type content struct {
 	Kernel  kernel
 	Modules moduleSet
@@ -77,9 +76,9 @@ type content struct {
 	Run     string // overrides the suites' own choice
 }
 
-// build makes the root below an empty directory.
+// build creates the root file system in an empty directory.
 func (c content) build(root string) error {
-	for _, d := range merged {
+	for _, d := range usrMerged {
 		if err := os.MkdirAll(filepath.Join(root, "usr", d), 0o755); err != nil {
 			return err
 		}
@@ -87,17 +86,17 @@ func (c content) build(root string) error {
 			return err
 		}
 	}
-	for _, d := range places {
+	for _, d := range directoriesOfTests {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			return err
 		}
 	}
-	for name, text := range texts {
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "usr/bin/go"), []byte(goInstead), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "usr/bin/go"), []byte(goStub), 0o755); err != nil {
 		return err
 	}
 	files, err := findPrograms()
@@ -115,7 +114,7 @@ func (c content) build(root string) error {
 		}
 	}
 	for name, of := range map[string]string{"nicteam": "./cmd/nicteam", "init": "./internal/lab/kernels"} {
-		if err := static("build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, name), of); err != nil {
+		if err := buildStatic("build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(root, name), of); err != nil {
 			return err
 		}
 	}
@@ -139,7 +138,7 @@ func (c content) writeTasks(root string) error {
 	}
 	var tasks []task
 	for _, s := range c.Suites {
-		// A test runs in its package's directory, as go test has it, and finds testdata there and beside it.
+		// As with go test, a test runs in its package's directory and finds testdata there.
 		dir := filepath.Join("/tests", s.Package)
 		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"),
 			filepath.Join(root, dir, s.name()+".test")); err != nil {
@@ -173,7 +172,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, b, info.Mode().Perm())
 }
 
-// copyTree copies a directory; one that is missing is none.
+// copyTree copies a directory, if it exists.
 func copyTree(from, to string) error {
 	if _, err := os.Stat(from); err != nil {
 		return nil

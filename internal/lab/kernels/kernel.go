@@ -14,7 +14,7 @@ type kernel struct {
 	Image, Modules, Release string
 }
 
-// unpacked is what of a kernel package is unpacked: 150 of 400 MB.
+// unpacked are the parts of a kernel package that are unpacked: 150 of 400 MB.
 var unpacked = []string{
 	"./boot",
 	"./lib/modules/*/modules.*",
@@ -27,8 +27,8 @@ var unpacked = []string{
 	"./lib/modules/*/kernel/arch",
 }
 
-// fetchKernel finds the kernel to boot. given is a kernel image, whose modules are then below modules; a kernel package
-// in a file; or empty for the package that apt has by that name, or its first dependency if it has no kernel itself.
+// fetchKernel returns the kernel to boot. given is a kernel image with its modules below modules, a file with a kernel
+// package, or empty for apt's package of that name, or its first dependency if the package itself has no kernel.
 func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	switch {
 	case strings.HasSuffix(given, ".deb"):
@@ -43,8 +43,8 @@ func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	return unpackKernel(deb, unpackedAt(deb, cache))
 }
 
-// unpackedAt is where a package is unpacked. The directory's name changes with what of it is unpacked, so that an older
-// one is not taken for complete.
+// unpackedAt returns the directory of an unpacked package. Its name depends on the parts that are unpacked, so that an
+// older one does not count as complete.
 func unpackedAt(deb, cache string) string {
 	return filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")+".2")
 }
@@ -63,11 +63,11 @@ func localKernel(image, modules string) (kernel, error) {
 	return kernel{Image: image, Modules: modules, Release: filepath.Base(modules)}, err
 }
 
-// download has apt fetch a package into the cache unless it is there, and returns the file.
+// download fetches a package with apt into the cache, unless it is there, and returns the file.
 func download(name, cache string) (string, error) {
 	real, version, err := candidate(name)
 	if err != nil {
-		// A machine that never updated has no lists, and only root may fetch them.
+		// Without apt-get update there are no lists, and only root may fetch them.
 		if update := exec.Command("apt-get", "update", "-qq"); update.Run() != nil {
 			return "", err
 		}
@@ -90,7 +90,7 @@ func download(name, cache string) (string, error) {
 	defer os.RemoveAll(dir)
 	fmt.Printf("fetch %s %s\n", real, version)
 	get := func() error {
-		// The user to which apt gives up root may not be able to write here.
+		// apt's unprivileged user may not be able to write here.
 		cmd := exec.Command("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", real+"="+version)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -99,7 +99,7 @@ func download(name, cache string) (string, error) {
 		return nil
 	}
 	if err := get(); err != nil {
-		// The archive has moved on since the lists were fetched.
+		// The archive has newer packages than the lists.
 		if exec.Command("apt-get", "update", "-qq").Run() != nil {
 			return "", err
 		}
@@ -133,7 +133,7 @@ func candidate(name string) (real, version string, err error) {
 	return name, field("Version"), nil
 }
 
-// unpackKernel unpacks what is needed of a kernel package into dir, which is complete if it exists.
+// unpackKernel unpacks the needed parts of a kernel package into dir, unless dir exists.
 func unpackKernel(deb, dir string) (kernel, error) {
 	if _, err := os.Stat(dir); err != nil {
 		part := dir + ".part"

@@ -19,7 +19,7 @@ func main() {
 	if os.Getpid() == 1 {
 		guest()
 	}
-	// Qemu is tied to the thread that starts it, so this one must last.
+	// QEMU dies with the thread that starts it (Pdeathsig): keep this one.
 	runtime.LockOSThread()
 	o, err := parse(os.Args)
 	switch {
@@ -85,7 +85,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// flagError has a refused flag end with code 1, and a call for help with 0.
+// flagError makes a refused flag end with code 1, and a request for help with 0.
 func flagError(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
@@ -96,7 +96,7 @@ func flagError(err error) error {
 func list() {
 	for _, s := range suites {
 		fmt.Println(s.Package)
-		for _, l := range s.Left {
+		for _, l := range s.Skip {
 			for _, t := range l.Tests {
 				on := ""
 				if l.Below != "" {
@@ -154,7 +154,7 @@ func runOn(ctx context.Context, o options, k kernel, chosen []suite, packages []
 	}
 	left := 0
 	for _, s := range chosen {
-		left += len(s.leftOut(k.Release))
+		left += len(s.skippedOn(k.Release))
 	}
 	fmt.Printf("%d tests passed, %d failed, %d skipped, %d left out, on %s, in %v\n",
 		r.passed, r.failed, len(r.skipped), left, k.Release, time.Since(began).Round(time.Second))
@@ -167,7 +167,7 @@ func runOn(ctx context.Context, o options, k kernel, chosen []suite, packages []
 	return nil
 }
 
-// makeImage builds everything that runs in the guest and packs it; it returns the file.
+// makeImage builds what runs in the guest, packs it and returns the file.
 func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) {
 	fmt.Printf("build the tests of %d packages for %s\n", len(chosen), k.Release)
 	tests, root := filepath.Join(dir, "tests"), filepath.Join(dir, "root")

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// wanted are the modules that the tests may need. The kernel loads them by itself when a device, a queue or a filter of
-// that kind is made, as on any machine; only tun and what drives the virtio NICs are loaded by the guest, as udev does.
-var wanted = []string{
+// wantedModules are the modules that the tests may need. The kernel loads them itself when a device, a qdisc or a
+// filter of that kind is created; only tun and the driver of the virtio NICs are loaded by the guest, as udev does.
+var wantedModules = []string{
 	"tun", "virtio_pci", "virtio_net",
 	"veth", "bridge", "dummy", "bonding", "macvlan", "macvtap", "vxlan", "8021q", "team", "vrf", "ifb", "netdevsim",
 	"sch_ingress", "sch_tbf", "sch_htb", "sch_netem", "sch_fq_codel", "sch_fq",
@@ -23,14 +23,13 @@ var wanted = []string{
 	"ip_tunnel",
 }
 
-// A moduleSet is modules that the guest gets.
+// A moduleSet are the modules that the guest gets.
 type moduleSet struct {
-	Files []string // below the modules' directory
-	// wanted, and neither a file nor built in: this kernel has no such thing, or has it by another name
-	Missing []string
+	Files   []string // below the modules' directory
+	Missing []string // wanted, but neither a file nor built in: this kernel lacks it or names it differently
 }
 
-// findModules collects the wanted modules of a kernel and those on which they depend.
+// findModules collects the wanted modules of a kernel and their dependencies.
 func findModules(k kernel) (moduleSet, error) {
 	var s moduleSet
 	builtin, err := os.ReadFile(filepath.Join(k.Modules, "modules.builtin"))
@@ -67,7 +66,7 @@ func findModules(k kernel) (moduleSet, error) {
 			return nil
 		}
 		s.Files = append(s.Files, file)
-		// Depmod is not run over the whole tree: of an unpacked package most of it was left in the archive.
+		// depmod does not see the whole tree: most of the package is not unpacked.
 		out, err := exec.Command("/sbin/modinfo", "-F", "depends", filepath.Join(k.Modules, file)).Output()
 		if err != nil {
 			return fmt.Errorf("modinfo %s: %w", file, err)
@@ -79,7 +78,7 @@ func findModules(k kernel) (moduleSet, error) {
 		}
 		return nil
 	}
-	for _, name := range wanted {
+	for _, name := range wantedModules {
 		if err := add(name); err != nil {
 			return s, err
 		}

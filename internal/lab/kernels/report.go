@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// An event is what the guest itself says between the lines of the tests: a line of JSON after a byte that no test
+// An event is what the guest itself reports between the lines of the tests: a line of JSON after a byte that no test
 // writes.
 type event struct {
 	Kind    string
@@ -23,12 +23,12 @@ const (
 	kindKernel  = "kernel"  // Text: which one runs
 	kindBegin   = "begin"   // Text: the package
 	kindEnd     = "end"     // of a package
-	kindModules = "modules" // Text: those that are loaded in the end
+	kindModules = "modules" // Text: those loaded at the end
 	kindTrouble = "trouble" // Text: why the guest could not go on
-	kindDone    = "done"    // the last line; a report without it is not whole
+	kindDone    = "done"    // the last line; a report without it is incomplete
 )
 
-func tell(w io.Writer, e event) {
+func writeEvent(w io.Writer, e event) {
 	b, err := json.Marshal(e)
 	if err != nil {
 		panic(err)
@@ -36,8 +36,7 @@ func tell(w io.Writer, e event) {
 	fmt.Fprintf(w, "\n%s%s\n", eventMark, b)
 }
 
-// A reader follows the guest's report and prints what a user wants to see of it: a line for each test, and everything
-// that a test wrote once it has failed.
+// A reader reads the guest's report and prints a line for each test, and the output of those that failed.
 type reader struct {
 	out io.Writer
 
@@ -62,15 +61,15 @@ func (r *reader) read(from io.Reader) error {
 			if err := json.Unmarshal([]byte(text), &e); err != nil {
 				return fmt.Errorf("report of the guest: %w: %q", err, line)
 			}
-			r.event(e)
+			r.readEvent(e)
 			continue
 		}
-		r.line(line)
+		r.readLine(line)
 	}
 	return s.Err()
 }
 
-func (r *reader) event(e event) {
+func (r *reader) readEvent(e event) {
 	switch e.Kind {
 	case kindKernel:
 		r.kernel = e.Text
@@ -80,7 +79,7 @@ func (r *reader) event(e event) {
 		fmt.Fprintf(r.out, "%s\n", e.Text)
 	case kindEnd:
 		if e.Code != 0 {
-			// What a test wrote that did not come to its end: a panic, or the time ran out.
+			// The output of a test that did not end: it panicked or was killed.
 			r.dump()
 			fmt.Fprintf(r.out, "FAIL\tnicteam/%s\t%.1fs\t%s\n", e.Package, e.Seconds, e.Text)
 		} else if r.empty {
@@ -100,8 +99,8 @@ func (r *reader) event(e event) {
 	}
 }
 
-// line takes in a line of a test binary with -test.v. The results of a test's parts follow its own.
-func (r *reader) line(l string) {
+// readLine takes in a line of a test binary with -test.v. The results of a test's parts follow its own.
+func (r *reader) readLine(l string) {
 	result := strings.TrimLeft(l, " ")
 	if !strings.HasPrefix(result, "--- ") {
 		switch {
@@ -144,7 +143,7 @@ func (r *reader) line(l string) {
 	}
 }
 
-// reason is what a test wrote, in a line.
+// reason returns a test's output in one line.
 func (r *reader) reason() string {
 	var words []string
 	for _, l := range r.held {
@@ -162,7 +161,7 @@ func (r *reader) dump() {
 	r.held = nil
 }
 
-// verdict is an error unless every suite ran to its end and no test failed.
+// verdict returns an error unless every suite ended and no test failed.
 func (r *reader) verdict(packages []string) error {
 	if len(r.trouble) > 0 {
 		return fmt.Errorf("the guest could not go on: %s", strings.Join(r.trouble, "; "))

@@ -15,7 +15,7 @@ func spoken(t *testing.T, parts ...any) *reader {
 	for _, p := range parts {
 		switch p := p.(type) {
 		case event:
-			tell(&b, p)
+			writeEvent(&b, p)
 		case string:
 			b.WriteString(p)
 		}

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// A suite is the tests of one package as they run in the guest.
+// A suite are the tests of one package that run in the guest.
 type suite struct {
 	Package string // below the module
-	// Only are the tests that run; empty: every one that is not left out.
+	// Only are the tests that run; empty: all that are not skipped.
 	Only []string
-	// Left are the tests that do not run. Together with Only, if that is not empty, it names every test. A name may go
+	// Skip are the tests that do not run. Together with Only, if that is not empty, it names every test. A name may go
 	// on with a pattern of parts: TestDeathAnywhere/nft.
-	Left []left
+	Skip []skipped
 	// Quick are the tests that run with -quick; empty: the same ones.
 	Quick   []string
 	Timeout time.Duration
 }
 
-// left is why tests do not run in the guest.
-type left struct {
+// skipped is why tests do not run in the guest.
+type skipped struct {
 	Why   string
 	Below string // only on kernels older than this one, such as 6.2; empty: on all
 	Tests []string
@@ -44,16 +44,16 @@ func (s suite) arguments(release string, quick bool, run string) []string {
 		only = s.Quick
 	}
 	if len(only) > 0 {
-		args = append(args, "-test.run="+exactly(only))
+		args = append(args, "-test.run="+exactPattern(only))
 	}
-	if skip := s.leftOut(release); len(skip) > 0 {
-		args = append(args, "-test.skip="+exactly(skip))
+	if skip := s.skippedOn(release); len(skip) > 0 {
+		args = append(args, "-test.skip="+exactPattern(skip))
 	}
 	return args
 }
 
-// exactly is a pattern of these tests, or parts of them.
-func exactly(tests []string) string {
+// exactPattern returns a pattern that matches exactly these tests, or parts of them.
+func exactPattern(tests []string) string {
 	var all []string
 	for _, t := range tests {
 		test, parts, whole := strings.Cut(t, "/")
@@ -66,10 +66,10 @@ func exactly(tests []string) string {
 	return strings.Join(all, "|")
 }
 
-// leftOut are the tests that do not run on a kernel of that release.
-func (s suite) leftOut(release string) []string {
+// skippedOn are the tests that do not run on a kernel of that release.
+func (s suite) skippedOn(release string) []string {
 	var all []string
-	for _, l := range s.Left {
+	for _, l := range s.Skip {
 		if l.Below == "" || older(release, l.Below) {
 			all = append(all, l.Tests...)
 		}
@@ -85,11 +85,11 @@ func older(release, than string) bool {
 	return slices.Compare(a[:], b[:]) < 0
 }
 
-// check compares the table with the tests that a test binary has, none of which may be unknown. It returns those that
-// the table does not mention where it names what runs.
+// check compares the table with the tests of a test binary. A test of the table that does not exist is an error. It
+// returns the tests that the table does not mention, if it has Only.
 func (s suite) check(have []string) (unmentioned []string, err error) {
 	var named []string
-	for _, l := range s.Left {
+	for _, l := range s.Skip {
 		for _, t := range l.Tests {
 			test, _, _ := strings.Cut(t, "/")
 			named = append(named, test)
@@ -110,7 +110,7 @@ func (s suite) check(have []string) (unmentioned []string, err error) {
 
 var testName = regexp.MustCompile(`^Test\w*$`)
 
-// listTests asks a test binary for its tests.
+// listTests returns the tests of a test binary.
 func listTests(binary string) ([]string, error) {
 	out, err := exec.Command(binary, "-test.list", "^Test").Output()
 	if err != nil {

@@ -9,8 +9,10 @@ import (
 var example = suite{
 	Package: "internal/a",
 	Only:    []string{"TestA", "TestB"},
-	Left: []left{{Why: "old", Below: "6.2", Tests: []string{"TestB"}},
-		{Why: "slow", Tests: []string{"TestC/^(one|two)$"}}},
+	Skip: []skipped{
+		{Why: "old", Below: "6.2", Tests: []string{"TestB"}},
+		{Why: "slow", Tests: []string{"TestC/^(one|two)$"}},
+	},
 	Quick: []string{"TestA"},
 }
 
@@ -60,7 +62,7 @@ func TestTableIsChecked(t *testing.T) {
 
 func TestEveryoneHasAReason(t *testing.T) {
 	for _, s := range suites {
-		for _, l := range s.Left {
+		for _, l := range s.Skip {
 			if l.Why == "" || len(l.Tests) == 0 {
 				t.Errorf("%s leaves out %v because of %q", s.Package, l.Tests, l.Why)
 			}

@@ -14,12 +14,12 @@ const (
 	anyKernel = "nothing in it depends on the kernel"
 )
 
-// suites is the table.
+// suites of `make test-kernels`.
 var suites = []suite{
 	{Package: "internal/tap", Timeout: 5 * time.Minute},
 	{
 		Package: "internal/nic", Timeout: 5 * time.Minute,
-		Left: []left{{Why: noUSO, Below: "6.2", Tests: []string{"TestTunnelSuperFrameIsSent"}}},
+		Skip: []skipped{{Why: noUSO, Below: "6.2", Tests: []string{"TestTunnelSuperFrameIsSent"}}},
 	},
 	{
 		Package: "internal/lab", Timeout: 5 * time.Minute,
@@ -32,7 +32,7 @@ var suites = []suite{
 			"TestLateCarrierMissesABlink", "TestLateCarrierStartsAgain", "TestOffloads", "TestTagInsertion",
 			"TestLinesCarryAndCut", "TestNICLooksReal", "TestNICFaults",
 		},
-		Left: []left{
+		Skip: []skipped{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestCableSwallows", "TestLAG", "TestLAGHold"}},
 			{Why: tooMuch, Tests: []string{"TestShape", "TestStreamFast", "TestSwitch"}},
 			{Why: tooSoon, Tests: []string{"TestStreamClean", "TestStreamSeesFaults", "TestStreamSeesCorruption",
@@ -50,9 +50,10 @@ var suites = []suite{
 	},
 	{
 		Package: "internal/host", Timeout: 20 * time.Minute,
-		Left: []left{
+		Skip: []skipped{
 			{Why: tooLong, Tests: []string{
-				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_lender|add_again|delete_after_remove|delete|attach|delete_attached|create_by_nft|delete_by_nft)$",
+				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_lender|" +
+					"add_again|delete_after_remove|delete|attach|delete_attached|create_by_nft|delete_by_nft)$",
 				"TestAddressesNeverAbsent", "TestAddressOrigins", "TestRouteOrigins", "TestWhoseIPv6",
 				"TestLyingRouter",
 			}},
@@ -62,7 +63,7 @@ var suites = []suite{
 	},
 	{
 		Package: "internal/relay", Timeout: 8 * time.Minute,
-		Left: []left{
+		Skip: []skipped{
 			{Why: noUSO, Below: "6.2", Tests: []string{
 				"TestJoinedDatagramsArriveAsTheyWere", "TestJoinedDatagramsAreReceived",
 				"TestSuperFramesGetTheMembersAddress",
@@ -78,7 +79,7 @@ var suites = []suite{
 	},
 	{
 		Package: "internal/fastpath", Timeout: 8 * time.Minute,
-		Left: []left{
+		Skip: []skipped{
 			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
 			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMonitor"}},
 			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it",
@@ -98,7 +99,7 @@ var suites = []suite{
 			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
 			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
 		},
-		Left: []left{
+		Skip: []skipped{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
 			{Why: tooSoon, Tests: []string{
 				"TestTrafficSurvivesCreateAndDelete", "TestIdle", "TestFailoverGap", "TestCableComesBack",

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// programs are what the tests start, the shell's included. Those marked with a question mark may be missing.
+// programs are those that the tests and their scripts start. Those with a question mark may be missing.
 var programs = []string{
 	"sh", "cat", "cp", "echo", "env", "false", "head", "kill?", "ls", "mkdir", "mv", "pwd", "rm", "seq", "sleep",
 	"sort", "stat",
@@ -20,7 +20,7 @@ var programs = []string{
 // directories of this machine that those programs read.
 var directories = []string{"/etc/iproute2", "/usr/share/iproute2"}
 
-// findPrograms returns the files of the programs and of the libraries that they load, by the path they have here.
+// findPrograms returns the paths of the programs and of the libraries that they load.
 func findPrograms() ([]string, error) {
 	var files []string
 	seen := map[string]bool{}
@@ -32,7 +32,7 @@ func findPrograms() ([]string, error) {
 	}
 	for _, p := range programs {
 		name, optional := strings.CutSuffix(p, "?")
-		path, err := look(name)
+		path, err := findProgram(name)
 		if err != nil && optional {
 			continue
 		}
@@ -51,8 +51,8 @@ func findPrograms() ([]string, error) {
 	return files, nil
 }
 
-// look finds a program as root would: /usr/sbin is not in everybody's path.
-func look(name string) (string, error) {
+// findProgram finds a program as root does: /usr/sbin is not in every user's path.
+func findProgram(name string) (string, error) {
 	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return path, nil
@@ -61,7 +61,7 @@ func look(name string) (string, error) {
 	return "", fmt.Errorf("find %s: %w", name, exec.ErrNotFound)
 }
 
-// libraries asks the loader what a program loads.
+// libraries returns what ldd reports for a program.
 func libraries(path string) ([]string, error) {
 	out, err := exec.Command("ldd", path).CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) &&

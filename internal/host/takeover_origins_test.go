@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAddressOrigins takes over and gives back each kind of address that a NIC can have. The adapter has it as the NIC had it,
-// and its connected route, and both come back when the adapter goes down and up as they do on a NIC.
+// TestAddressOrigins takes over and gives back each kind of address that a NIC can have. The adapter has it as the NIC
+// had it, and its connected route, and both come back when the adapter goes down and up as they do on a NIC.
 func TestAddressOrigins(t *testing.T) {
 	for _, c := range []struct {
 		name, script string
@@ -16,32 +16,70 @@ func TestAddressOrigins(t *testing.T) {
 		route        string // by ip route, on the adapter; "": none
 		keep         bool   // IPv6: the kernel keeps it on a link that goes down
 	}{
-		{name: "by hand", script: "ip addr add 10.9.0.1/24 dev na", shown: "inet 10.9.0.1/24 scope global team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
-		{name: "by DHCP", script: "ip addr add 10.9.0.1/24 brd + dev na valid_lft 3600 preferred_lft 1800", shown: "inet 10.9.0.1/24 brd 10.9.0.255 scope global dynamic team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
-		{name: "metric", script: "ip addr add 10.9.0.1/24 dev na metric 50", shown: "inet 10.9.0.1/24 metric 50 scope global team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 50"},
-		{name: "a manager's route", script: "ip addr add 10.9.0.1/24 dev na noprefixroute; ip route add 10.9.0.0/24 dev na proto kernel scope link src 10.9.0.1 metric 100",
-			shown: "inet 10.9.0.1/24 scope global noprefixroute team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 100"},
-		{name: "a connected route of another metric", script: "ip addr add 10.9.0.1/24 dev na; ip route del 10.9.0.0/24; ip route add 10.9.0.0/24 dev na proto kernel scope link src 10.9.0.1 metric 100",
-			shown: "inet 10.9.0.1/24 scope global noprefixroute team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 100"},
-		{name: "no connected route", script: "ip addr add 10.9.0.1/24 dev na; ip route del 10.9.0.0/24", shown: "inet 10.9.0.1/24 scope global noprefixroute team0"},
-		{name: "secondary", script: "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na", shown: "inet 10.9.0.2/24 scope global secondary team0", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
+		{name: "by hand", script: "ip addr add 10.9.0.1/24 dev na", shown: "inet 10.9.0.1/24 scope global team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
+		{name: "by DHCP", script: "ip addr add 10.9.0.1/24 brd + dev na valid_lft 3600 preferred_lft 1800",
+			shown: "inet 10.9.0.1/24 brd 10.9.0.255 scope global dynamic team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
+		{name: "metric", script: "ip addr add 10.9.0.1/24 dev na metric 50",
+			shown: "inet 10.9.0.1/24 metric 50 scope global team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 50"},
+		{name: "a manager's route",
+			script: "ip addr add 10.9.0.1/24 dev na noprefixroute; ip route add 10.9.0.0/24 dev na proto kernel " +
+				"scope link src 10.9.0.1 metric 100",
+			shown: "inet 10.9.0.1/24 scope global noprefixroute team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 100"},
+		{name: "a connected route of another metric",
+			script: "ip addr add 10.9.0.1/24 dev na; ip route del 10.9.0.0/24; ip route add 10.9.0.0/24 dev na " +
+				"proto kernel scope link src 10.9.0.1 metric 100",
+			shown: "inet 10.9.0.1/24 scope global noprefixroute team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1 metric 100"},
+		{name: "no connected route", script: "ip addr add 10.9.0.1/24 dev na; ip route del 10.9.0.0/24",
+			shown: "inet 10.9.0.1/24 scope global noprefixroute team0"},
+		{name: "secondary", script: "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev na",
+			shown: "inet 10.9.0.2/24 scope global secondary team0",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
 		{name: "host", script: "ip addr add 10.9.0.1/32 dev na", shown: "inet 10.9.0.1/32 scope global team0"},
-		{name: "/31", script: "ip addr add 10.9.0.0/31 dev na", shown: "inet 10.9.0.0/31 scope global team0", route: "10.9.0.0/31 proto kernel scope link src 10.9.0.0"},
-		{name: "peer", script: "ip addr add 10.9.0.1 peer 10.9.0.2/32 dev na", shown: "inet 10.9.0.1 peer 10.9.0.2/32 scope global team0", route: "10.9.0.2 proto kernel scope link src 10.9.0.1"},
-		{name: "peer's subnet", script: "ip addr add 10.9.0.1 peer 10.9.7.2/24 dev na", shown: "inet 10.9.0.1 peer 10.9.7.2/24 scope global team0", route: "10.9.7.0/24 proto kernel scope link src 10.9.0.1"},
-		{name: "label", script: "ip addr add 10.9.0.1/24 dev na label na:web", shown: "inet 10.9.0.1/24 scope global team0:web", route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
-		{name: "scope", script: "ip addr add 169.254.7.1/16 dev na scope link", shown: "inet 169.254.7.1/16 scope link team0", route: "169.254.0.0/16 proto kernel scope link src 169.254.7.1"},
-		{name: "IPv6 by hand", script: "ip addr add fd09::1/64 dev na nodad", shown: "inet6 fd09::1/64 scope global nodad", route: "fd09::/64 proto kernel metric 256", keep: true},
-		{name: "IPv6 by DHCP", script: "ip addr add fd09::1/128 dev na nodad noprefixroute valid_lft 3600 preferred_lft 1800", shown: "inet6 fd09::1/128 scope global nodad dynamic noprefixroute"},
-		{name: "IPv6 with a lifetime", script: "ip addr add fd09::1/64 dev na nodad valid_lft 3600 preferred_lft 1800", shown: "inet6 fd09::1/64 scope global nodad dynamic", route: "fd09::/64 proto kernel metric 256"},
-		{name: "IPv6 metric", script: "ip addr add fd09::1/64 dev na nodad metric 50", shown: "inet6 fd09::1/64 metric 50 scope global nodad", route: "fd09::/64 proto kernel metric 50", keep: true},
-		{name: "IPv6 peer", script: "ip addr add fd09::1 peer fd09::2/128 dev na nodad", shown: "inet6 fd09::1 peer fd09::2/128 scope global nodad", route: "fd09::2 proto kernel metric 256", keep: true},
-		{name: "IPv6 without connected route", script: "ip addr add fd09::1/64 dev na nodad; ip -6 route del fd09::/64", shown: "inet6 fd09::1/64 scope global nodad noprefixroute"},
-		{name: "link-local by hand", script: "ip addr add fe80::1/64 dev na nodad", shown: "inet6 fe80::1/64 scope link nodad"},
-		{name: "link-local by hand alone", script: "ip -6 addr flush dev na; ip addr add fe80::1/64 dev na nodad", shown: "inet6 fe80::1/64 scope link nodad"},
-		{name: "a manager's link-local", script: "echo 1 >/proc/sys/net/ipv6/conf/na/addr_gen_mode; ip -6 addr flush dev na; ip addr add fe80::1/64 dev na nodad noprefixroute; ip -6 route add fe80::/64 dev na proto kernel metric 1024",
+		{name: "/31", script: "ip addr add 10.9.0.0/31 dev na", shown: "inet 10.9.0.0/31 scope global team0",
+			route: "10.9.0.0/31 proto kernel scope link src 10.9.0.0"},
+		{name: "peer", script: "ip addr add 10.9.0.1 peer 10.9.0.2/32 dev na",
+			shown: "inet 10.9.0.1 peer 10.9.0.2/32 scope global team0",
+			route: "10.9.0.2 proto kernel scope link src 10.9.0.1"},
+		{name: "peer's subnet", script: "ip addr add 10.9.0.1 peer 10.9.7.2/24 dev na",
+			shown: "inet 10.9.0.1 peer 10.9.7.2/24 scope global team0",
+			route: "10.9.7.0/24 proto kernel scope link src 10.9.0.1"},
+		{name: "label", script: "ip addr add 10.9.0.1/24 dev na label na:web",
+			shown: "inet 10.9.0.1/24 scope global team0:web",
+			route: "10.9.0.0/24 proto kernel scope link src 10.9.0.1"},
+		{name: "scope", script: "ip addr add 169.254.7.1/16 dev na scope link",
+			shown: "inet 169.254.7.1/16 scope link team0",
+			route: "169.254.0.0/16 proto kernel scope link src 169.254.7.1"},
+		{name: "IPv6 by hand", script: "ip addr add fd09::1/64 dev na nodad",
+			shown: "inet6 fd09::1/64 scope global nodad", route: "fd09::/64 proto kernel metric 256", keep: true},
+		{name: "IPv6 by DHCP",
+			script: "ip addr add fd09::1/128 dev na nodad noprefixroute valid_lft 3600 preferred_lft 1800",
+			shown:  "inet6 fd09::1/128 scope global nodad dynamic noprefixroute"},
+		{name: "IPv6 with a lifetime", script: "ip addr add fd09::1/64 dev na nodad valid_lft 3600 preferred_lft 1800",
+			shown: "inet6 fd09::1/64 scope global nodad dynamic", route: "fd09::/64 proto kernel metric 256"},
+		{name: "IPv6 metric", script: "ip addr add fd09::1/64 dev na nodad metric 50",
+			shown: "inet6 fd09::1/64 metric 50 scope global nodad", route: "fd09::/64 proto kernel metric 50",
+			keep: true},
+		{name: "IPv6 peer", script: "ip addr add fd09::1 peer fd09::2/128 dev na nodad",
+			shown: "inet6 fd09::1 peer fd09::2/128 scope global nodad", route: "fd09::2 proto kernel metric 256",
+			keep: true},
+		{name: "IPv6 without connected route", script: "ip addr add fd09::1/64 dev na nodad; ip -6 route del fd09::/64",
+			shown: "inet6 fd09::1/64 scope global nodad noprefixroute"},
+		{name: "link-local by hand", script: "ip addr add fe80::1/64 dev na nodad",
+			shown: "inet6 fe80::1/64 scope link nodad"},
+		{name: "link-local by hand alone", script: "ip -6 addr flush dev na; ip addr add fe80::1/64 dev na nodad",
+			shown: "inet6 fe80::1/64 scope link nodad"},
+		{name: "a manager's link-local",
+			script: "echo 1 >/proc/sys/net/ipv6/conf/na/addr_gen_mode; ip -6 addr flush dev na; ip addr add " +
+				"fe80::1/64 dev na nodad noprefixroute; ip -6 route add fe80::/64 dev na proto kernel metric 1024",
 			shown: "inet6 fe80::1/64 scope link nodad noprefixroute", route: "fe80::/64 proto kernel metric 1024"},
-		{name: "deprecated", script: "ip addr add fd09::1/64 dev na nodad preferred_lft 0", shown: "inet6 fd09::1/64 scope global nodad deprecated", route: "fd09::/64 proto kernel metric 256", keep: true},
+		{name: "deprecated", script: "ip addr add fd09::1/64 dev na nodad preferred_lft 0",
+			shown: "inet6 fd09::1/64 scope global nodad deprecated", route: "fd09::/64 proto kernel metric 256",
+			keep: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -55,7 +93,8 @@ func TestAddressOrigins(t *testing.T) {
 			must(t, takeover(w, h))
 			look := func(when string) {
 				t.Helper()
-				if got := words(run(t, "ip -o addr show dev "+teamName)); !strings.Contains(got, c.shown+" ") && !strings.Contains(got, c.shown+`\`) {
+				if got := words(run(t, "ip -o addr show dev "+teamName)); !strings.Contains(got, c.shown+" ") &&
+					!strings.Contains(got, c.shown+`\`) {
 					t.Errorf("%s: want %q:\n%s", when, c.shown, got)
 				}
 				subnets := subnetsOf(t, teamName)
@@ -80,7 +119,8 @@ func TestAddressOrigins(t *testing.T) {
 // subnetsOf lists a link's routes, without lifetimes.
 func subnetsOf(t *testing.T, link string) string {
 	t.Helper()
-	all := run(t, "ip -4 route show dev "+link+"; ip -6 route show dev "+link+" | grep -v '^fe80::/64.*metric 256' || true")
+	all := run(t,
+		"ip -4 route show dev "+link+"; ip -6 route show dev "+link+" | grep -v '^fe80::/64.*metric 256' || true")
 	return words(regexp.MustCompile(` linkdown| expires \d+sec`).ReplaceAllString(all, ""))
 }
 
@@ -89,7 +129,8 @@ func words(s string) string { return regexp.MustCompile(`[ \t]+`).ReplaceAllStri
 
 // TestRouteOrigins takes over and gives back a route of each origin: it is the adapter's meanwhile, of the same origin.
 func TestRouteOrigins(t *testing.T) {
-	for _, proto := range []string{"kernel", "boot", "static", "redirect", "ra", "dhcp", "gated", "mrt", "zebra", "bird", "keepalived", "babel", "bgp", "ospf", "199"} {
+	for _, proto := range []string{"kernel", "boot", "static", "redirect", "ra", "dhcp", "gated", "mrt", "zebra",
+		"bird", "keepalived", "babel", "bgp", "ospf", "199"} {
 		t.Run(proto, func(t *testing.T) {
 			w := newWorld(t)
 			run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad
@@ -101,7 +142,9 @@ func TestRouteOrigins(t *testing.T) {
 			had := run(t, "ip -N route show 10.20.0.0/16; ip -N -6 route show fd20::/32; ip -N -6 route show default")
 			h := w.open(nil)
 			must(t, takeover(w, h))
-			has := strings.ReplaceAll(run(t, "ip -N route show 10.20.0.0/16; ip -N -6 route show fd20::/32; ip -N -6 route show default"), " linkdown", "")
+			has := strings.ReplaceAll(run(t,
+				"ip -N route show 10.20.0.0/16; ip -N -6 route show fd20::/32; ip -N -6 route show default"),
+				" linkdown", "")
 			if want := strings.ReplaceAll(had, "dev na", "dev team0"); has != want || strings.Count(has, "\n") != 3 {
 				t.Errorf("want\n%sgot\n%s", want, has)
 			}
@@ -120,7 +163,8 @@ func TestRivalsKeepTheirOrder(t *testing.T) {
 		h := w.open(nil)
 		must(t, takeover(w, h))
 		var got []string
-		for _, f := range regexp.MustCompile(`dev (\S+)`).FindAllStringSubmatch(run(t, "ip route show 10.9.0.0/24"), -1) {
+		for _, f := range regexp.MustCompile(`dev (\S+)`).FindAllStringSubmatch(run(t, "ip route show 10.9.0.0/24"),
+			-1) {
 			got = append(got, strings.ReplaceAll(f[1], teamName, "na"))
 		}
 		if len(got) != 2 || got[0] != order[0] {
@@ -167,7 +211,8 @@ func TestProxies(t *testing.T) {
 		ip neigh add proxy 10.8.0.50 dev nb; ip neigh add proxy 10.7.0.50 dev nc`)
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	if got, want := proxies(t), "10.7.0.50 nc|10.8.0.50 team0|10.9.0.50 team0|10.9.0.51 team0|fd09::50 team0"; got != want {
+	if got, want := proxies(t),
+		"10.7.0.50 nc|10.8.0.50 team0|10.9.0.50 team0|10.9.0.51 team0|fd09::50 team0"; got != want {
 		t.Errorf("with the team: %s, want %s", got, want)
 	}
 	run(t, "ip neigh del proxy 10.9.0.51 dev team0; ip neigh add proxy 10.9.0.52 dev team0")
@@ -188,7 +233,8 @@ func proxies(t *testing.T) string {
 	return strings.Join(list, "|")
 }
 
-// TestRules takes over NICs that rules name. What is the administrator's stays as it is, also where it is like the team's.
+// TestRules takes over NICs that rules name. What is the administrator's stays as it is, also where it is like the
+// team's.
 func TestRules(t *testing.T) {
 	w := newWorld(t)
 	rules := func() string {
@@ -204,7 +250,8 @@ func TestRules(t *testing.T) {
 	h := w.open(nil)
 	must(t, takeover(w, h))
 	got := rules()
-	for _, want := range []string{"from all iif na lookup 77\n", "from all iif nc lookup 77\n", "iif team0 lookup 77\n", "iif team0 lookup 77 proto 78\n", "iif team0 oif team0 lookup 78 proto 78\n",
+	for _, want := range []string{"from all iif na lookup 77\n", "from all iif nc lookup 77\n", "iif team0 lookup 77\n",
+		"iif team0 lookup 77 proto 78\n", "iif team0 oif team0 lookup 78 proto 78\n",
 		"not from 10.0.0.0/8 iif team0 lookup 79 proto 78\n", "oif team0 lookup 78 proto 78\n"} {
 		if !strings.Contains(strings.ReplaceAll(got, " [detached]", ""), want) {
 			t.Errorf("with the team there is no %q:\n%s", want, got)
@@ -213,7 +260,9 @@ func TestRules(t *testing.T) {
 	if strings.Contains(got, "iif nb") {
 		t.Errorf("an inverted rule would match what comes by the adapter:\n%s", got)
 	}
-	run(t, "ip rule add pref 100 oif team0 lookup 80; ip -6 rule del pref 101 oif team0; ip -6 rule add pref 101 oif team0 lookup 78")
+	run(t,
+		"ip rule add pref 100 oif team0 lookup 80; ip -6 rule del pref 101 oif team0; ip -6 rule add pref 101 oif "+
+			"team0 lookup 78")
 	must(t, finish(w, h))
 	after := strings.ReplaceAll(rules(), " [detached]", "")
 	for _, own := range []string{"100: from all oif team0 lookup 80\n", "101: from all oif team0 lookup 78\n"} {
@@ -234,7 +283,8 @@ func lines(s string) string {
 	return strings.Join(list, "\n")
 }
 
-// TestNeighboursByHand takes over a NIC with neighbours that somebody set: for good, and as ones that are not to be asked.
+// TestNeighboursByHand takes over a NIC with neighbours that somebody set: for good, and as ones that are not to be
+// asked.
 func TestNeighboursByHand(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad
@@ -243,7 +293,9 @@ func TestNeighboursByHand(t *testing.T) {
 		ip neigh add fd09::ca lladdr 02:00:00:00:00:ca dev na nud noarp
 		ip neigh add fd09::cb lladdr 02:00:00:00:00:cb dev na router nud permanent`)
 	have := func(nic string) string {
-		return words(run(t, "ip neigh show dev "+nic+" nud permanent; ip neigh show dev "+nic+" nud noarp | grep -v 'lladdr \\(33:33\\|01:00:5e\\|ff:ff\\)'"))
+		return words(run(t,
+			"ip neigh show dev "+nic+" nud permanent; ip neigh show dev "+nic+" nud noarp | grep -v 'lladdr "+
+				"\\(33:33\\|01:00:5e\\|ff:ff\\)'"))
 	}
 	before := have("na")
 	if strings.Count(before, "lladdr") != 4 || !strings.Contains(before, "router") {
@@ -263,10 +315,13 @@ func TestNeighboursByHand(t *testing.T) {
 // TestMetricChangedSince gives an address back with the metric that it has on the adapter by then.
 func TestMetricChangedSince(t *testing.T) {
 	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na metric 50; ip addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev na")
+	run(t,
+		"ip addr add 10.9.0.1/24 dev na metric 50; ip addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev na")
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	run(t, "ip addr change 10.9.0.1/24 dev team0 metric 70; ip addr change fd09::1/64 dev team0 metric 80; ip addr change 10.8.0.1/24 dev team0 metric 90")
+	run(t,
+		"ip addr change 10.9.0.1/24 dev team0 metric 70; ip addr change fd09::1/64 dev team0 metric 80; ip addr "+
+			"change 10.8.0.1/24 dev team0 metric 90")
 	had := subnetsOf(t, teamName)
 	must(t, finish(w, h))
 	settled(t)
