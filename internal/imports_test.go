@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"internal/nearest":          {},
 	"internal/units":            {},
 	"monitor/chart":             {"internal/units"},
-	"internal/logs":             {},
+	"internal/logs":             {"internal/limit"},
 	"internal/epoll":            {},
 	"internal/sim":              {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},

@@ -70,22 +70,12 @@ func unknownTopic(cmd *cobra.Command, word string) error {
 
 // modesTopic is a topic: a command that only has help.
 func modesTopic() *cobra.Command {
-	var b strings.Builder
-	b.WriteString("Modes say how frames are spread over the NICs. In brackets: other names of a mode.\n\n")
-	for _, m := range settings.Modes() {
-		names := strings.Join(m.Aliases, ", ")
-		if len(m.TransmitOnly) > 0 {
-			names += "; " + strings.Join(m.TransmitOnly, ", ") + ": with receive_balance off"
-		}
-		for i, line := range wrap(m.Help+" ["+names+"]", 74) {
-			name := ""
-			if i == 0 {
-				name = m.Name
-			}
-			fmt.Fprintf(&b, "  %-15s%s\n", name, line)
-		}
-	}
-	b.WriteString(`
+	return &cobra.Command{
+		Use:   "modes",
+		Short: "How frames are spread, and what the switch must know",
+		Long: `Modes say how frames are spread over the NICs. In brackets: other names of a mode.
+
+` + settings.ModesHelp() + `
 balance=off makes any mode work as active-backup, until balance=on.
 
 A NIC that loses its link is not used from then on; the others take its share, by weight.
@@ -94,20 +84,8 @@ Examples:
   nicteam create team0 eth1 eth2                        # elb
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
-  nicteam set team0 mode=xor hash=layer2+3`)
-	return &cobra.Command{Use: "modes", Short: "How frames are spread, and what the switch must know", Long: b.String()}
-}
-
-// wrap breaks text into lines of at most width bytes.
-func wrap(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines, line = append(lines, line), ""
-		}
-		line = strings.TrimPrefix(line+" "+word, " ")
+  nicteam set team0 mode=xor hash=layer2+3`,
 	}
-	return append(lines, line)
 }
 
 // ofMode wants the settings of a mode, and some that have another meaning in it.

@@ -257,6 +257,3 @@ func parsed[T any](parse func(string) (T, error)) func(string) (T, bool) {
 		return v, err == nil
 	}
 }
-
-// Modes returns the row of each mode, in the order of help.
-func Modes() []modes.Row { return modes.Table }

@@ -57,10 +57,11 @@ var suites = []suite{
 				"TestAddressesNeverAbsent", "TestAddressOrigins", "TestRouteOrigins", "TestWhoseIPv6",
 				"TestLyingRouter",
 			}},
-			{Why: anyKernel, Tests: []string{"TestCheckRefuses", "TestJournalFlippedBit", "TestJournalCutAnywhere"}},
+			{Why: anyKernel, Tests: []string{"TestCheckRefuses"}},
 		},
 		Quick: []string{"TestIsolation", "TestAttachBeforeIsolation", "TestKilledWithPrograms", "TestTakeoverAndBack"},
 	},
+	{Package: "internal/host/masquerade", Timeout: 5 * time.Minute},
 	{
 		Package: "internal/relay", Timeout: 8 * time.Minute,
 		Skip: []skipped{
