@@ -19,8 +19,8 @@ type agreement struct {
 	reading     bool // the partner is about to hear of the carrier
 }
 
-// maxPDUDelay is how long a PDU is under way at most, until who hears it has adopted what follows: frames that were sent
-// before may still go where nobody takes them in.
+// maxPDUDelay is how long a PDU is under way at most, until who hears it has adopted what follows: frames that were
+// sent before may still go where nobody takes them in.
 const maxPDUDelay = 2 * time.Millisecond
 
 // pacedPDUs remembers when a port last sent PDUs: after three in a second the next one has to wait.

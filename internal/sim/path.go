@@ -15,7 +15,8 @@ import (
 //
 //	transmit: a new station is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
-//	receive:  frames of slow protocols go to the control loop → own frames that come back → accepted by this member? → copy of ARP and ND for the control loop →
+//	receive:  frames of slow protocols go to the control loop → own frames that come back → accepted by this member?
+//	          → copy of ARP and ND for the control loop →
 //	          destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.
@@ -243,7 +244,8 @@ func (t *Team) noteLocal(p *Packet) {
 	}
 }
 
-// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the station.
+// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the
+// station.
 func (t *Team) hasMoved(p *Packet) bool {
 	s := p.h.Station(p.h.Src, p.b)
 	if at, sent := t.recentLocal[s]; sent && t.w.now-at < localTime+t.w.jam {
@@ -263,8 +265,8 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its MAC is known
-// as ours.
+// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its
+// MAC is known as ours.
 func (t *Team) deliver(p *Packet) {
 	if t.own(p.h.Src) && !t.behind(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))

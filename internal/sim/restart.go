@@ -8,8 +8,8 @@ import (
 	"nicteam/team"
 )
 
-// Restart kills the team's process and starts another one after some time, with the memory of the first one if remembers is
-// set. The adapter stays, and so do the hosts on it.
+// Restart kills the team's process and starts another one after some time, with the memory of the first one if
+// remembers is set. The adapter stays, and so do the hosts on it.
 func (t *Team) Restart(after time.Duration, remembers bool) {
 	t.w.Tell("%s: its process is killed", t.Name)
 	var memory *lacp.Memory

@@ -93,8 +93,8 @@ func (s *Stack) request(ip netip.Addr, to frame.MAC) {
 	s.emit(newPacket(n.bytes()))
 }
 
-// ProbeAddress probes for another host with the same IPv6 address (RFC 4862). A probe of its own that comes back counts as one,
-// which is stricter than a host that marks its probes.
+// ProbeAddress probes for another host with the same IPv6 address (RFC 4862). A probe of its own that comes back counts
+// as one, which is stricter than a host that marks its probes.
 func (s *Stack) ProbeAddress() {
 	s.tentative, s.clash = true, false
 	group := solicitedNode(s.IP6)
