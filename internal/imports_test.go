@@ -17,7 +17,7 @@ var allowed = map[string][]string{
 	"internal/launch":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
 	"internal/config":           {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
 	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
-	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
+	"internal/settings":         {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
 	"internal/control":          {"internal/api", "internal/metrics", "internal/panics"},
 	"internal/metrics":          {"internal/api", "internal/frame"},
 	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/panics":           {"internal/api"},
 	"internal/relay":            {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
-	"internal/tap":              {"internal/epoll", "internal/frame"},
+	"internal/tap":              {"internal/ifname", "internal/epoll", "internal/frame"},
 	"internal/nic":              {"internal/epoll", "internal/frame"},
 	"team":                      {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
 	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
@@ -77,7 +77,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"api", "frame", "limit", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
