@@ -5,6 +5,7 @@ package internal_test
 import (
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,45 +13,59 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
-	"internal/daemon":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
-	"internal/launch":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
-	"internal/config":           {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
-	"internal/settings":         {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":          {"internal/api", "internal/metrics", "internal/panics"},
-	"internal/metrics":          {"internal/api", "internal/frame"},
-	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
-	"internal/export":           {"internal/api", "monitor/chart", "internal/units"},
-	"internal/host":             {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings", "internal/atomicfile"},
-	"internal/host/journal":     {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
-	"internal/host/masquerade":  {"internal/rtnl", "internal/nfnl"},
-	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
-	"internal/nfnl":             {"internal/rtnl"},
-	"internal/rtnl":             {"internal/frame"},
-	"internal/atomicfile":       {},
-	"internal/limit":            {},
-	"internal/panics":           {"internal/api"},
-	"internal/relay":            {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
-	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
-	"internal/tap":              {"internal/epoll", "internal/frame"},
-	"internal/nic":              {"internal/epoll", "internal/frame"},
-	"team":                      {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
-	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
-	"modes/lacp":                {"internal/limit", "internal/frame"},
-	"modes/steer":               {"internal/limit", "internal/frame", "modes/spread"},
-	"modes/spread":              {"internal/frame", "internal/nearest"},
-	"internal/frame/frametest":  {"internal/frame"},
-	"monitor":                   {"internal/frame", "internal/panics"},
-	"monitor/traffic":           {"internal/frame"},
-	"internal/frame":            {},
-	"internal/api":              {"internal/frame"},
-	"internal/nearest":          {},
-	"internal/units":            {},
-	"monitor/chart":             {"internal/units"},
-	"internal/logs":             {},
-	"internal/epoll":            {},
-	"internal/sim":              {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
+	"cmd/nicteam": {"internal/frame", "internal/api", "internal/config", "internal/launch",
+		"internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs",
+		"internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
+	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
+		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
+		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
+		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
+	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
+		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
+		"team", "internal/tchook"},
+	"internal/config": {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp",
+		"internal/frame", "internal/nearest", "internal/settings"},
+	"internal/demo":     {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
+	"internal/settings": {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
+	"internal/control":  {"internal/api", "internal/metrics", "internal/panics"},
+	"internal/metrics":  {"internal/api", "internal/frame"},
+	"internal/tui":      {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
+	"internal/export":   {"internal/api", "monitor/chart", "internal/units"},
+	"internal/host": {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl",
+		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",
+		"internal/nearest", "internal/settings", "internal/atomicfile"},
+	"internal/host/journal":    {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
+	"internal/host/masquerade": {"internal/rtnl", "internal/nfnl"},
+	"internal/tchook":          {"internal/rtnl", "internal/nfnl"},
+	"internal/nfnl":            {"internal/rtnl"},
+	"internal/rtnl":            {"internal/frame"},
+	"internal/atomicfile":      {},
+	"internal/limit":           {},
+	"internal/panics":          {"internal/api"},
+	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
+		"internal/tap", "internal/nic", "internal/frame"},
+	"internal/fastpath": {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap",
+		"internal/frame", "internal/fastpath/backlog"},
+	"internal/tap": {"internal/epoll", "internal/frame"},
+	"internal/nic": {"internal/epoll", "internal/frame"},
+	"team": {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic",
+		"internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
+	"modes/lacp":               {"internal/limit", "internal/frame"},
+	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
+	"modes/spread":             {"internal/frame", "internal/nearest"},
+	"internal/frame/frametest": {"internal/frame"},
+	"monitor":                  {"internal/frame", "internal/panics"},
+	"monitor/traffic":          {"internal/frame"},
+	"internal/frame":           {},
+	"internal/api":             {"internal/frame"},
+	"internal/nearest":         {},
+	"internal/units":           {},
+	"monitor/chart":            {"internal/units"},
+	"internal/logs":            {},
+	"internal/epoll":           {},
+	"internal/sim": {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp",
+		"monitor", "internal/frame", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},
 }
 
@@ -74,7 +89,8 @@ var onlyUser = map[string]string{
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.
 var pure = []string{"modes", "modes/spread", "modes/steer", "modes/steer", "modes/lacp", "team", "monitor"}
 var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.com/cilium/ebpf",
-	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
+	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink",
+	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
 var pureLeaves = []string{"api", "frame", "limit", "nearest", "panics", "settings", "units"}
@@ -128,10 +144,5 @@ func TestDecisionsArePure(t *testing.T) {
 }
 
 func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }

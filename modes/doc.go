@@ -1,5 +1,5 @@
-// Package modes decides how a team's frames are spread. It is pure: no I/O, no goroutine, no clock, so every decision can be
-// tested without a network.
+// Package modes decides how a team's frames are spread. It is pure: no I/O, no goroutine, no clock, so every decision
+// can be tested without a network.
 //
 // A Mode turns State and time into a spread.Plan, the immutable table that a data path executes:
 //

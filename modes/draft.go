@@ -40,8 +40,8 @@ func draft(st *State) *spread.Plan {
 	return pl
 }
 
-// receive has the members' NICs accept what the adapter's stack wants. All members accept its groups; modes in which few
-// receive them narrow GroupMembers.
+// receive has the members' NICs accept what the adapter's stack wants. All members accept its groups; modes in which
+// few receive them narrow GroupMembers.
 func receive(pl *spread.Plan, st *State) {
 	for _, m := range st.Members {
 		pl.GroupMembers = pl.GroupMembers.With(m.ID)
@@ -54,8 +54,8 @@ func receive(pl *spread.Plan, st *State) {
 	}
 }
 
-// receiveGroupsBy has the active member receive groups. The NICs of the next one, and of the one that would be active if all
-// were usable, accept them as well: a primary takes over at once when its link comes up.
+// receiveGroupsBy has the active member receive groups. The NICs of the next one, and of the one that would be active
+// if all were usable, accept them as well: a primary takes over at once when its link comes up.
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)
 	pl.GroupMembers = pl.Multicast
@@ -120,7 +120,8 @@ func weight(m Member) float64 {
 	return m.Weight
 }
 
-// publish returns the Plan in force from now on: the old one if nothing changed, so that data paths may compare pointers.
+// publish returns the Plan in force from now on: the old one if nothing changed, so that data paths may compare
+// pointers.
 func publish(old, pl *spread.Plan) *spread.Plan {
 	if reflect.DeepEqual(old, pl) {
 		return old

@@ -9,8 +9,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Mode decides how frames are spread. It is called from one goroutine, never blocks, does no I/O, starts no goroutine and
-// reads no clock: time is an argument. The set is closed.
+// Mode decides how frames are spread. It is called from one goroutine, never blocks, does no I/O, starts no goroutine
+// and reads no clock: time is an argument. The set is closed.
 type Mode interface {
 	// Handle follows an event and returns what is due besides executing the Plan.
 	Handle(now time.Time, ev Event) Effects
@@ -43,8 +43,8 @@ type State struct {
 	// Memory is what 802.3ad keeps of the process before. It comes in the first State of a mode only, and may be nil.
 	Memory *lacp.Memory
 
-	// Flooding: unicast frames for the adapter's MAC arrived by a standby member. The switch does not learn, and two members
-	// that collect get every frame twice.
+	// Flooding: unicast frames for the adapter's MAC arrived by a standby member. The switch does not learn, and two
+	// members that collect get every frame twice.
 	Flooding bool
 }
 

@@ -101,9 +101,11 @@ func (a *app) oneTeam(what string, named []string) (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "make one: nicteam create team0 NIC NIC"}
+		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host",
+			Fix: "make one: nicteam create team0 NIC NIC"}
 	}
-	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
+	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?",
+		Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
 // showSteps shows what a change has done.
@@ -134,7 +136,8 @@ func args(low, high int) cobra.PositionalArgs {
 		if high >= 0 && len(given) > high {
 			why = fmt.Sprintf("%q is one too many", given[high])
 		}
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))), Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))),
+			Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
 	}
 }
 

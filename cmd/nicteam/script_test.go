@@ -70,7 +70,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	var lines []string
-	for _, l := range strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
 		if !strings.HasPrefix(l, "warning: ") {
 			lines = append(lines, l)
 		}

@@ -50,10 +50,12 @@ func pairs(given []string) (map[string]string, error) {
 	for _, kv := range given {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok || k == "" {
-			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv), Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%q is not KEY=VALUE", kv),
+				Why: "a setting has its value behind an equals sign", Fix: "write it as mode=xor"}
 		}
 		if _, twice := changes[k]; twice {
-			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s is given twice", k), Why: "a setting has one value", Fix: "give it once"}
+			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s is given twice", k),
+				Why: "a setting has one value", Fix: "give it once"}
 		}
 		changes[k] = v
 	}

@@ -124,7 +124,7 @@ func settingRow(s *settings.Setting) string {
 	var b strings.Builder
 	columns := keyColumns - 1
 	b.WriteString(line)
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if columns += 1 + len(word); columns > textColumns {
 			b.WriteString("\n" + indent[:keyColumns-1])
 			columns = keyColumns + len(word)

@@ -110,7 +110,8 @@ func TestLenderCannotCarry(t *testing.T) {
 				}
 				// The NIC comes. One address is wanted by nobody else any more.
 				run(t,
-					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+" type veth peer name pna; ip link set pna up")
+					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+
+						" type veth peer name pna; ip link set pna up")
 				out, err = h.Restore()
 				must(t, err)
 				if !slices.Equal(out.Members, []string{"na"}) {

@@ -25,15 +25,15 @@
 //	              ▲   │  PDU
 //	              └───┘ PDU
 //
-// In EXPIRED the partner counts as not in sync and as asking for a PDU a second; in DEFAULTED it is an assumed partner that
-// asks for the same. A PDU of our own system is a loop; this machine ignores it.
+// In EXPIRED the partner counts as not in sync and as asking for a PDU a second; in DEFAULTED it is an assumed partner
+// that asks for the same. A PDU of our own system is a loop; this machine ignores it.
 //
 // # Periodic transmission (6.4.13): periodic.go
 //
 //	NO_PERIODIC ◀──▶ FAST ◀──▶ SLOW
 //
-// NO_PERIODIC if both sides are passive, or the port is disabled; else by the partner's Timeout. Beyond the standard the rate
-// is also fast for some seconds after a change that the partner has not confirmed.
+// NO_PERIODIC if both sides are passive, or the port is disabled; else by the partner's Timeout. Beyond the standard
+// the rate is also fast for some seconds after a change that the partner has not confirmed.
 //
 // # Selection Logic (6.4.14): selection.go
 //
@@ -58,13 +58,13 @@
 //	 │                              │  └────────────────┘  └──────────────────┘
 //	 └◀── UNSELECTED, from anywhere ┘   not so any more      not so any more
 //
-// Ports show Synchronization from ATTACHED on, but only SELECTED ones: a standby port is attached without showing it, and has
-// nothing to wait for when it is needed. In the standard it would be DETACHED.
+// Ports show Synchronization from ATTACHED on, but only SELECTED ones: a standby port is attached without showing it,
+// and has nothing to wait for when it is needed. In the standard it would be DETACHED.
 //
 // # Transmit machine (6.4.16): transmit.go
 //
-// A PDU is due when the last one is no longer true, when the partner shows wrong information about us (update_NTT), and when
-// periodic_timer has expired. At most three are sent in any second.
+// A PDU is due when the last one is no longer true, when the partner shows wrong information about us (update_NTT), and
+// when periodic_timer has expired. At most three are sent in any second.
 //
 // # Churn detection (6.4.17): churn.go, one machine for each side
 //
@@ -76,7 +76,7 @@
 //
 // # Beyond the standard
 //
-// Another actor replaces the partner of a working port only when that is silent though asked (rival.go). A port is used only
-// after two PDUs of its partner (mux.go). A port that leaves says so in a last PDU (transmit.go, farewell). A process resumes
-// the state of the one before (memory.go). Why and Hints explain in words what is wrong (hint.go).
+// Another actor replaces the partner of a working port only when that is silent though asked (rival.go). A port is used
+// only after two PDUs of its partner (mux.go). A port that leaves says so in a last PDU (transmit.go, farewell). A
+// process resumes the state of the one before (memory.go). Why and Hints explain in words what is wrong (hint.go).
 package lacp

@@ -2,8 +2,8 @@ package lacp
 
 import "time"
 
-// Flush sends a marker by a port with a partner. When Out.Flushed names the port, all frames that it sent before have arrived.
-// A partner that has answered no marker yet gets one, too: that shows whether it answers.
+// Flush sends a marker by a port with a partner. When Out.Flushed names the port, all frames that it sent before have
+// arrived. A partner that has answered no marker yet gets one, too: that shows whether it answers.
 func (s *System) Flush(now time.Time, port int) Out {
 	var out Out
 	s.now = now
@@ -41,5 +41,6 @@ func (s *System) receiveMarker(now time.Time, p *port, m Marker, out *Out) {
 
 // answersOurs reports whether a marker is the response to our last one.
 func (s *System) answersOurs(p *port, m *Marker) bool {
-	return m.Response && p.markerSent != 0 && m.Transaction == p.markerSent && m.Port == p.Number && m.System == s.config.System.MAC
+	return m.Response && p.markerSent != 0 && m.Transaction == p.markerSent && m.Port == p.Number &&
+		m.System == s.config.System.MAC
 }

@@ -58,15 +58,19 @@ func (s *System) hints() []string {
 	looped := s.names(s.loops)
 	if len(looped) > 0 {
 		hints = append(hints, list(looped)+plural(looped, " hears its", " hear their")+
-			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without LACP that passes them on. Connect each port to a switch with LACP, none to another")
+			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without "+
+			"LACP that passes them on. Connect each port to a switch with LACP, none to another")
 	}
 	silent := s.names(func(p *port) bool {
 		return !p.unheardSince.IsZero() && s.now.Sub(p.unheardSince) >= silentHintTime && !s.loops(p)
 	})
 	if len(silent) > 0 {
-		h := "no LACPDU has come by " + list(silent) + ": the switch's ports are not in a LACP group. Put them into one, or use another mode"
+		h := "no LACPDU has come by " + list(silent) +
+			": the switch's ports are not in a LACP group. Put them into one, or use another mode"
 		if s.config.Passive {
-			h = "no LACPDU has come by " + list(silent) + ": either the switch's ports are not in a LACP group, or both sides are passive and wait for each other to begin. Make this side active (lacp_active on)"
+			h = "no LACPDU has come by " + list(silent) +
+				": either the switch's ports are not in a LACP group, or both sides are passive and wait " +
+				"for each other to begin. Make this side active (lacp_active on)"
 		}
 		hints = append(hints, h)
 	}
@@ -74,13 +78,15 @@ func (s *System) hints() []string {
 	for i := range s.ports {
 		p := &s.ports[i]
 		if p.actor.state == Churning || p.other.state == Churning {
-			hints = append(hints, fmt.Sprintf("%s has not come into sync with %s for a minute or more: the settings of both sides do not fit. Look at what the switch says of that port", p.Name, name(&p.partner)))
+			hints = append(hints, fmt.Sprintf("%s has not come into sync with %s for a minute or more: the settings "+
+				"of both sides do not fit. Look at what the switch says of that port", p.Name, name(&p.partner)))
 		}
 	}
 	return hints
 }
 
-// whyApart returns why ports with partners are not aggregated, each reason once, with the first two ports that it holds for.
+// whyApart returns why ports with partners are not aggregated, each reason once, with the first two ports that it holds
+// for.
 func (s *System) whyApart() []string {
 	var hints []string
 	var partner, theirs, own bool
@@ -93,18 +99,23 @@ func (s *System) whyApart() []string {
 			switch {
 			case p.partner.System != q.partner.System:
 				if !partner {
-					hints = append(hints, fmt.Sprintf("%s and %s are connected to two different systems, %v and %v: only one of them is used. Connect both to the same switch, or make the two switches one to LACP (stack, MLAG)",
-						p.Name, q.Name, p.partner.System.MAC, q.partner.System.MAC))
+					hints = append(hints,
+						fmt.Sprintf("%s and %s are connected to two different systems, %v and %v: only one "+
+							"of them is used. Connect both to the same switch, or make the two switches one "+
+							"to LACP (stack, MLAG)",
+							p.Name, q.Name, p.partner.System.MAC, q.partner.System.MAC))
 				}
 				partner = true
 			case p.key != q.key:
 				if !own {
-					hints = append(hints, fmt.Sprintf("%s and %s differ in speed (%s and %s): LACP uses only ports of the same speed together", p.Name, q.Name, speed(p.class), speed(q.class)))
+					hints = append(hints, fmt.Sprintf("%s and %s differ in speed (%s and %s): LACP uses only "+
+						"ports of the same speed together", p.Name, q.Name, speed(p.class), speed(q.class)))
 				}
 				own = true
 			case p.partner.Key != q.partner.Key:
 				if !theirs {
-					hints = append(hints, fmt.Sprintf("%s and %s are in two different groups of %v (keys %d and %d): only one of them is used. Put the switch's ports into one LACP group",
+					hints = append(hints, fmt.Sprintf("%s and %s are in two different groups of %v (keys %d and %d): "+
+						"only one of them is used. Put the switch's ports into one LACP group",
 						p.Name, q.Name, p.partner.System.MAC, p.partner.Key, q.partner.Key))
 				}
 				theirs = true

@@ -32,7 +32,8 @@ const (
 	Expired                           // the partner's PDUs have stopped
 )
 
-var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing", "defaulted", "expired"}
+var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing",
+	"defaulted", "expired"}
 
 // Has reports whether all flags of f are set.
 func (s State) Has(f State) bool { return s&f == f }
@@ -60,7 +61,8 @@ func (i *Info) put(b []byte) {
 
 // infoAt reads an Info.
 func infoAt(b []byte) Info {
-	return Info{System: SystemID{Priority: get16(b[0:]), MAC: frame.MACAt(b, 2)}, Key: get16(b[8:]), PortPriority: get16(b[10:]), Port: get16(b[12:]), State: State(b[14])}
+	return Info{System: SystemID{Priority: get16(b[0:]), MAC: frame.MACAt(b, 2)}, Key: get16(b[8:]),
+		PortPriority: get16(b[10:]), Port: get16(b[12:]), State: State(b[14])}
 }
 
 func put16(b []byte, v uint16) { b[0], b[1] = byte(v>>8), byte(v) }

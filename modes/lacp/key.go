@@ -1,7 +1,7 @@
 package lacp
 
-// The layout of a key is that of the bonding driver: duplex in bit 0, the speed's class above it, the administrative part from
-// bit 6 on.
+// The layout of a key is that of the bonding driver: duplex in bit 0, the speed's class above it, the administrative
+// part from bit 6 on.
 const (
 	keyFull      = 1 << 0
 	keyClass     = 1

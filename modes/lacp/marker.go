@@ -2,8 +2,8 @@ package lacp
 
 import "nicteam/internal/frame"
 
-// Marker is marker information or a marker response. When the response arrives, all frames that the port sent before the
-// information have arrived.
+// Marker is marker information or a marker response. When the response arrives, all frames that the port sent before
+// the information have arrived.
 type Marker struct {
 	Response    bool
 	Port        uint16    // of the requester
@@ -24,8 +24,8 @@ const (
 	markerResponse    = 2
 )
 
-// The length of the field is 16, with type and length, and some partners accept no other. The Linux bonding driver and others
-// write 22; the response has the length of the information.
+// The length of the field is 16, with type and length, and some partners accept no other. The Linux bonding driver and
+// others write 22; the response has the length of the information.
 const (
 	markerLen    = 16
 	markerLenOld = 22
@@ -51,7 +51,8 @@ func (m *Marker) Frame(src frame.MAC) []byte {
 
 // ParseMarker reads a marker's frame. The error is ErrMalformed.
 func ParseMarker(b []byte) (Marker, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeMarker || b[atMarker] != markerInformation && b[atMarker] != markerResponse ||
+	if len(b) < FrameLen || subtype(b) != subtypeMarker ||
+		b[atMarker] != markerInformation && b[atMarker] != markerResponse ||
 		b[atMarker+1] != markerLen && b[atMarker+1] != markerLenOld || b[atEndMarker] == 0 && b[atEndMarker+1] != 0 {
 		return Marker{}, ErrMalformed
 	}

@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Memory is the state for the next process, so that partners do not notice a restart. It changes only when a partner, the
-// selection or a Mux does.
+// Memory is the state for the next process, so that partners do not notice a restart. It changes only when a partner,
+// the selection or a Mux does.
 type Memory struct {
 	System SystemID     `json:"system"`
 	Ports  []PortMemory `json:"ports"`
@@ -59,11 +59,12 @@ func (s *System) Memory() Memory {
 	return m
 }
 
-// resume restores a port from the process before. The port asks its partner for the short timeout, so that it answers at once,
-// and gives it 3 s. It returns false if the memory does not match the port, which then starts as any other.
+// resume restores a port from the process before. The port asks its partner for the short timeout, so that it answers
+// at once, and gives it 3 s. It returns false if the memory does not match the port, which then starts as any other.
 func (s *System) resume(now time.Time, p *port) bool {
 	m := s.memory.of(p.Name)
-	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard || m.Aggregator < 1 ||
+	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard ||
+		m.Aggregator < 1 ||
 		m.Number != p.Number || m.Partner.System.MAC == s.config.System.MAC || p.HalfDuplex || m.Mux > MuxDistributing {
 		return false
 	}
@@ -94,7 +95,8 @@ func (s *System) resume(now time.Time, p *port) bool {
 		}
 	}
 	// While one Aggregator replaces another one both are selected; the one that works is active.
-	if works := m.Mux == MuxDistributing; m.Selected && p.usable() && (s.active == 0 || s.active == p.agg || works && !s.proven) {
+	if works := m.Mux == MuxDistributing; m.Selected && p.usable() &&
+		(s.active == 0 || s.active == p.agg || works && !s.proven) {
 		s.active, s.proven = p.agg, works
 		if works {
 			s.reported = lagOf(p)
@@ -104,8 +106,8 @@ func (s *System) resume(now time.Time, p *port) bool {
 	return true
 }
 
-// resumeTime is how long the ports of the Aggregator that the process before used may take to show their carrier. Until then no
-// other Aggregator becomes active.
+// resumeTime is how long the ports of the Aggregator that the process before used may take to show their carrier. Until
+// then no other Aggregator becomes active.
 const resumeTime = time.Second
 
 // awaited returns the number of that Aggregator until all its ports are back, else 0.

@@ -4,8 +4,8 @@ import "time"
 
 // runMux advances a port's Mux by one step and reports whether there was one.
 //
-// Beyond the standard a port is used only after two PDUs of its partner: no single frame brings a port into use. And a standby
-// port is attached as well, without showing Synchronization: it need not wait when it is needed.
+// Beyond the standard a port is used only after two PDUs of its partner: no single frame brings a port into use. And a
+// standby port is attached as well, without showing Synchronization: it need not wait when it is needed.
 func (s *System) runMux(now time.Time, p *port) bool {
 	was := p.mux
 	use := p.selected == InUse && p.partner.State.Has(Synchronization) && p.confirmed
@@ -32,8 +32,8 @@ func (s *System) runMux(now time.Time, p *port) bool {
 	return p.mux != was
 }
 
-// ready returns when a waiting port is ready: when all ports that wait for the same Aggregator are, so that they come up
-// together. waitLimit bounds what a port that comes and goes delays the others.
+// ready returns when a waiting port is ready: when all ports that wait for the same Aggregator are, so that they come
+// up together. waitLimit bounds what a port that comes and goes delays the others.
 func (s *System) ready(p *port) time.Time {
 	t := p.waitUntil
 	for i := range s.ports {

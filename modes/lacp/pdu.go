@@ -55,15 +55,17 @@ func (p *PDU) Frame(src frame.MAC) []byte {
 	return b
 }
 
-// ParsePDU reads an LACPDU's frame. The error is ErrMalformed. It checks the length of each
-// field; clause 6.4.12 allows that, and forbids to check the version, the fields' types and reserved octets, so that later
-// versions are understood. Those have fields of their own after those of version 1.
+// ParsePDU reads an LACPDU's frame. The error is ErrMalformed. It checks the length of each field; clause 6.4.12 allows
+// that, and forbids to check the version, the fields' types and reserved octets, so that later versions are understood.
+// Those have fields of their own after those of version 1.
 func ParsePDU(b []byte) (PDU, error) {
-	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atActor+1] != 20 || b[atPartner+1] != 20 || b[atDelay+1] != 16 ||
+	if len(b) < FrameLen || subtype(b) != subtypeLACP || b[atActor+1] != 20 || b[atPartner+1] != 20 ||
+		b[atDelay+1] != 16 ||
 		b[atEnd] == 0 && b[atEnd+1] != 0 {
 		return PDU{}, ErrMalformed
 	}
-	return PDU{Version: b[atVersion], Actor: infoAt(b[atActor+2:]), Partner: infoAt(b[atPartner+2:]), MaxDelay: get16(b[atDelay+2:])}, nil
+	return PDU{Version: b[atVersion], Actor: infoAt(b[atActor+2:]), Partner: infoAt(b[atPartner+2:]),
+		MaxDelay: get16(b[atDelay+2:])}, nil
 }
 
 // slowFrame returns an empty frame of a slow protocol.

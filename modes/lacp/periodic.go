@@ -2,8 +2,8 @@ package lacp
 
 import "time"
 
-// fastRetryTime is how long a PDU a second goes to a partner that has not confirmed our state. So a lost PDU is made good
-// within a second, even if both sides use the slow rate.
+// fastRetryTime is how long a PDU a second goes to a partner that has not confirmed our state. So a lost PDU is made
+// good within a second, even if both sides use the slow rate.
 const fastRetryTime = 10 * time.Second
 
 // updatePeriodic follows the partner's rate. PERIODIC_TX is transmit with periodicAt in the past.
@@ -44,5 +44,6 @@ func (s *System) unsettled(now time.Time, p *port, me *Info) bool {
 	case (p.seen.State^me.State)&Distributing != 0 && since < shortTimeout:
 		return true // no partner confirms that, so it is sent a few times only
 	}
-	return p.wantsAnswer() || stale(&p.seen, me) || p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
+	return p.wantsAnswer() || stale(&p.seen, me) ||
+		p.selected == InUse && p.mux >= MuxAttached && p.mux < MuxDistributing
 }

@@ -7,8 +7,8 @@ import (
 	"nicteam/internal/limit"
 )
 
-// port is one port with the variables of its machines. It has no pointers and no maps, so tests may copy it to try what would
-// happen.
+// port is one port with the variables of its machines. It has no pointers and no maps, so tests may copy it to try what
+// would happen.
 type port struct {
 	PortConfig
 

@@ -17,8 +17,8 @@ const (
 	aggregateWait = 2 * time.Second
 )
 
-// defaultPartner is the assumed partner (Partner_Admin). It asks for a PDU a second: two systems that both fell back to the
-// slow rate would need half a minute to find each other again.
+// defaultPartner is the assumed partner (Partner_Admin). It asks for a PDU a second: two systems that both fell back to
+// the slow rate would need half a minute to find each other again.
 var defaultPartner = Info{State: ShortTimeout}
 
 // reset drops the partner: INITIALIZE.
@@ -95,8 +95,8 @@ func (p *port) timeout(c *Config) time.Duration {
 	return longTimeout
 }
 
-// checkLoop reports whether a PDU is our own. It does not count as a partner's: however many of them circulate, the partner's
-// are processed. The second one within a minute is noted, for a loop brings more of them.
+// checkLoop reports whether a PDU is our own. It does not count as a partner's: however many of them circulate, the
+// partner's are processed. The second one within a minute is noted, for a loop brings more of them.
 func (s *System) checkLoop(now time.Time, p *port, d *PDU, out *Out) bool {
 	if d.Actor.System.MAC != s.config.System.MAC {
 		return false
@@ -108,7 +108,8 @@ func (s *System) checkLoop(now time.Time, p *port, d *PDU, out *Out) bool {
 	p.looped = now
 	if p.warned.IsZero() || now.Sub(p.warned) >= time.Minute {
 		p.warned = now
-		out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID, Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
+		out.Notes = append(out.Notes, Note{Kind: Looped, Port: p.ID,
+			Reason: "it hears its own system: its link is a loop, or leads to another port of this team"})
 	}
 	return true
 }
@@ -173,7 +174,8 @@ func (s *System) recordPDU(now time.Time, p *port, d *PDU, from frame.MAC, out *
 
 // different reports whether two ports differ, or belong to different Aggregators.
 func different(a, b *Info) bool {
-	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
+	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority ||
+		(a.State^b.State)&Aggregation != 0
 }
 
 // matched reports whether the partner's information about us is right. It need not be if it cannot aggregate.
@@ -186,8 +188,8 @@ func maintained(me *Info, d *PDU) bool {
 	return d.Actor.State.Has(Activity) || me.State.Has(Activity) && d.Partner.State.Has(Activity)
 }
 
-// stale reports whether the partner needs our information again. The standard leaves Collecting out: after a lost PDU the
-// partner would wait for up to 30 s.
+// stale reports whether the partner needs our information again. The standard leaves Collecting out: after a lost PDU
+// the partner would wait for up to 30 s.
 func stale(seen, me *Info) bool {
 	return different(seen, me) || (seen.State^me.State)&(Activity|ShortTimeout|Synchronization|Collecting) != 0
 }

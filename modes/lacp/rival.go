@@ -7,26 +7,27 @@ import (
 )
 
 // An LACPDU of another actor than a working port's partner may be stray or forged. It may also be true: the cable leads
-// elsewhere and no carrier loss was seen, the partner's port got another key, or the partner restarted with other numbers. The
-// standard records each as the new partner at once (update_Selected), and the port is out of use until it is selected again.
+// elsewhere and no carrier loss was seen, the partner's port got another key, or the partner restarted with other
+// numbers. The standard records each as the new partner at once (update_Selected), and the port is out of use until it
+// is selected again.
 //
-// Here that actor is a rival first, and its PDUs change nothing. The partner is asked to answer at once, as after a restart
-// (send): a partner that reads wrong information about itself must answer.
+// Here that actor is a rival first, and its PDUs change nothing. The partner is asked to answer at once, as after a
+// restart (send): a partner that reads wrong information about itself must answer.
 //
 //	the partner sends a PDU                                   the rival is dropped
 //	it is silent for 2 s, or until it expires if that is      the rival is the partner, by its last PDU
 //	sooner, and the rival has sent another PDU meanwhile
 //	both are silent                                           the rival is dropped, the partner's timeout goes on
 //
-// A rival with the partner's own port and MAC is the partner with another key, or a forger who knows it well: two PDUs in a row
-// decide, for the partner would have answered. That it no longer collects is believed at once, else frames sent meanwhile are
-// lost; if it is not true, the partner's answer corrects it.
+// A rival with the partner's own port and MAC is the partner with another key, or a forger who knows it well: two PDUs
+// in a row decide, for the partner would have answered. That it no longer collects is believed at once, else frames
+// sent meanwhile are lost; if it is not true, the partner's answer corrects it.
 //
-// So no single frame disables a working port, nor do many frames beside a partner's, and a new partner waits for 2 s at most.
-// Ports that do not work record any actor, as in the standard.
+// So no single frame disables a working port, nor do many frames beside a partner's, and a new partner waits for 2 s at
+// most. Ports that do not work record any actor, as in the standard.
 
-// contestTime is how long a partner that was asked to answer may be silent. It may have to wait a second, after three PDUs in
-// the last one; the rest is for lost PDUs.
+// contestTime is how long a partner that was asked to answer may be silent. It may have to wait a second, after three
+// PDUs in the last one; the rest is for lost PDUs.
 const contestTime = 2 * time.Second
 
 // rival is another actor on a port that has a partner.
@@ -45,8 +46,8 @@ func (p *port) inOrder() bool {
 	return p.heard() && p.mux >= MuxAttached && p.partner.State.Has(Synchronization)
 }
 
-// foreign reports whether a PDU is of another actor than the partner of a working port. On any port with a partner, a PDU in the
-// partner's name from another source MAC is foreign, too.
+// foreign reports whether a PDU is of another actor than the partner of a working port. On any port with a partner, a
+// PDU in the partner's name from another source MAC is foreign, too.
 func (p *port) foreign(d *PDU, from frame.MAC) bool {
 	if different(&p.partner, &d.Actor) {
 		return p.inOrder()
@@ -74,7 +75,8 @@ func (s *System) contest(now time.Time, p *port, d *PDU, from frame.MAC, out *Ou
 	p.ntt = max(p.ntt, soon)
 	if p.contestNoted.IsZero() || now.Sub(p.contestNoted) >= time.Minute {
 		p.contestNoted = now
-		out.Notes = append(out.Notes, Note{Kind: Contested, Port: p.ID, Reason: name(&d.Actor) + " from " + from.String() + " speaks besides the partner " + name(&p.partner)})
+		out.Notes = append(out.Notes, Note{Kind: Contested, Port: p.ID,
+			Reason: name(&d.Actor) + " from " + from.String() + " speaks besides the partner " + name(&p.partner)})
 	}
 }
 
@@ -96,7 +98,8 @@ func (s *System) decide(now time.Time, p *port, out *Out) {
 	}
 }
 
-// wantsAnswer reports whether the port asks its partner for a PDU at once, to learn whether it is there, or still there.
+// wantsAnswer reports whether the port asks its partner for a PDU at once, to learn whether it is there, or still
+// there.
 func (p *port) wantsAnswer() bool {
 	return p.resumed || p.contested() || p.mux == MuxAttached && p.selected == InUse && !p.confirmed
 }

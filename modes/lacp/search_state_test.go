@@ -11,9 +11,9 @@ import (
 	"nicteam/internal/limit"
 )
 
-// What the searches look at are states, not histories: two worlds of which everything that can still make a difference is
-// equal are one. So a System is written down whole, by reflection: a field that is added is part of the state
-// until forgotten says that it makes no difference. Times are written as what lies between them and now, and those so long
+// What the searches look at are states, not histories: two worlds of which everything that can still make a difference
+// is equal are one. So a System is written down whole, by reflection: a field that is added is part of the state until
+// forgotten says that it makes no difference. Times are written as what lies between them and now, and those so long
 // past that nothing is measured from them any more as equally long past.
 
 // forgotten are fields that nothing is decided by, but for what is told in words.
@@ -53,7 +53,8 @@ var (
 
 var writeSystem = writerOf(reflect.TypeFor[System](), longPast)
 
-// writerOf makes a writer of values in which nothing is measured for longer than past. What it cannot write, such as a map, it refuses, since it would be missing from the state.
+// writerOf makes a writer of values in which nothing is measured for longer than past. What it cannot write, such as a
+// map, it refuses, since it would be missing from the state.
 func writerOf(t reflect.Type, past time.Duration) writer {
 	if forgotten[t.Name()] {
 		return func(b []byte, _ unsafe.Pointer, _ time.Time) []byte { return b }
@@ -103,8 +104,8 @@ func structWriter(t reflect.Type, past time.Duration) writer {
 		write        writer
 	}
 	var members []member
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
+		f := f
 		name := t.Name() + "." + f.Name
 		if forgotten[name] {
 			continue

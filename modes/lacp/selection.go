@@ -42,8 +42,8 @@ const (
 	insistence = 3 * time.Second // of the better system: the other one yields before
 )
 
-// selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one and sets each port's Selected. It
-// reports whether anything changed.
+// selection runs the Selection Logic: it gives ports their Aggregators, chooses the active one and sets each port's
+// Selected. It reports whether anything changed.
 func (s *System) selection(now time.Time) bool {
 	changed := s.aggregate(now)
 	groups := s.groups()
@@ -71,8 +71,8 @@ func (s *System) selection(now time.Time) bool {
 	return changed
 }
 
-// aggregate gives ports with a partner the number of their Aggregator and takes it from those without. An expired port keeps it
-// as long as the partner information, but is not selected.
+// aggregate gives ports with a partner the number of their Aggregator and takes it from those without. An expired port
+// keeps it as long as the partner information, but is not selected.
 func (s *System) aggregate(now time.Time) bool {
 	changed := false
 	for i := range s.ports {
@@ -101,8 +101,8 @@ func (s *System) aggregate(now time.Time) bool {
 	return changed
 }
 
-// number returns an Aggregator's number: the one that it has, else the lowest free one; numbers of the process before are not
-// free while ports are awaited.
+// number returns an Aggregator's number: the one that it has, else the lowest free one; numbers of the process before
+// are not free while ports are awaited.
 func (s *System) number(l lag, awaited bool) int {
 	for i := range s.ports {
 		if q := &s.ports[i]; q.agg != 0 && lagOf(q) == l {
@@ -177,7 +177,8 @@ func (s *System) chooseActive(now time.Time, groups []group) (active, coming int
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
+			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner,
+				s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
 				s.blockedSince, s.yieldAt = blocked, until
 				return cur.number, 0
 			}
@@ -197,8 +198,9 @@ func (s *System) chooseActive(now time.Time, groups []group) (active, coming int
 	return cur.number, want.number
 }
 
-// Patience returns how long a system keeps its choice although that partner does not use it while other is in sync elsewhere;
-// proven: the choice has worked. Two systems with different choices must not both change at once: the better one insists.
+// Patience returns how long a system keeps its choice although that partner does not use it while other is in sync
+// elsewhere; proven: the choice has worked. Two systems with different choices must not both change at once: the better
+// one insists.
 func Patience(own, partner, other SystemID, proven bool) time.Duration {
 	switch {
 	case partner == other && own.better(partner):
@@ -258,7 +260,8 @@ func (s *System) noteActive(out *Out) {
 	switch {
 	case s.active == 0 && s.reported != lag{}:
 		s.reported = lag{}
-		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: "no aggregator is active any more"})
+		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1,
+			Reason: "no aggregator is active any more"})
 	case s.active != 0 && s.proven:
 		i := slices.IndexFunc(s.ports, func(p port) bool { return p.agg == s.active })
 		if i < 0 {
@@ -269,6 +272,7 @@ func (s *System) noteActive(out *Out) {
 			return
 		}
 		s.reported = l
-		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1, Reason: s.ports[i].aggregatorName() + " is active"})
+		out.Notes = append(out.Notes, Note{Kind: AggregatorChanged, Port: -1,
+			Reason: s.ports[i].aggregatorName() + " is active"})
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 // System is one end of the protocol, with all its ports. One goroutine uses it.
 //
-// Each event first changes the variables of a port (receive.go), or of all (Configure). Then converge runs the Selection Logic
-// and the Mux machines until nothing changes, and sends what follows.
+// Each event first changes the variables of a port (receive.go), or of all (Configure). Then converge runs the
+// Selection Logic and the Mux machines until nothing changes, and sends what follows.
 type System struct {
 	config Config
 	memory *Memory   // of the process before, nil none; read only
@@ -61,8 +61,8 @@ const (
 	Churned                           // a port is not in sync within 60 s, or is again
 )
 
-// New returns a system without ports. memory is that of the process before, nil for none: ports of the same names resume, if
-// their partners send a PDU within 3 s.
+// New returns a system without ports. memory is that of the process before, nil for none: ports of the same names
+// resume, if their partners send a PDU within 3 s.
 func New(c Config, memory *Memory) *System { return &System{config: c, memory: memory} }
 
 // Configure applies c and ports, which have unique IDs. Ports that are not among them any more send a farewell.

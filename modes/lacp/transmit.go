@@ -2,8 +2,8 @@ package lacp
 
 import "time"
 
-// urgency is how soon a PDU is due. At most three are sent in any second, the third one only for what the partner must not miss,
-// so nearly always one is left for that.
+// urgency is how soon a PDU is due. At most three are sent in any second, the third one only for what the partner must
+// not miss, so nearly always one is left for that.
 type urgency uint8
 
 const (
@@ -79,8 +79,8 @@ func (s *System) nextTransmit(p *port) time.Time {
 func (p *port) send(now time.Time, me Info, out *Out) {
 	d := PDU{Version: Version, Actor: me, Partner: p.partner}
 	if p.wantsAnswer() {
-		// A partner that reads wrong information about itself must answer at once (update_NTT). Being asked for the short
-		// timeout is not enough: some partners let their 30 s expire first. Nothing else depends on this flag.
+		// A partner that reads wrong information about itself must answer at once (update_NTT). Being asked for the
+		// short timeout is not enough: some partners let their 30 s expire first. Nothing else depends on this flag.
 		d.Partner.State ^= ShortTimeout
 	}
 	out.Send = append(out.Send, Send{Port: p.ID, Frame: d.Frame(p.MAC)})
@@ -90,7 +90,8 @@ func (p *port) send(now time.Time, me Info, out *Out) {
 	p.periodicAt = now.Add(p.period())
 }
 
-// farewell tells the partner that the port is used no more. It ignores the limit of PDUs a second: the port cannot send it later.
+// farewell tells the partner that the port is used no more. It ignores the limit of PDUs a second: the port cannot send
+// it later.
 func (s *System) farewell(now time.Time, p *port, out *Out) {
 	const use = Synchronization | Collecting | Distributing
 	if p.periodic == PeriodicNone || !p.enabled() {

@@ -24,8 +24,9 @@ type Explanation struct {
 	IfDeadWhy string // in words
 }
 
-// Explain explains where pl sends the flow: it builds a frame of the flow and runs a data path's rule on it. names returns a
-// member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is none.
+// Explain explains where pl sends the flow: it builds a frame of the flow and runs a data path's rule on it. names
+// returns a member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is
+// none.
 func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explanation {
 	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
 	switch pl.Rule {
@@ -36,9 +37,11 @@ func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explana
 	case RuleShortest:
 		e.shortest(pl, flows, names, f)
 	case RuleRoundRobin:
-		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the flow; one of " + list(pl.Distributing, names)
+		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the " +
+			"flow; one of " + list(pl.Distributing, names)
 		if pl.PacketsPerMember == 0 {
-			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever the flow; one of " + list(pl.Distributing, names)
+			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever " +
+				"the flow; one of " + list(pl.Distributing, names)
 		}
 		e.IfDeadWhy = "the others share what a dead member leaves"
 		e.onlyOne()
@@ -105,8 +108,8 @@ func (e *Explanation) slots(pl *Plan, names func(int) string, f Flow) {
 	}
 }
 
-// migrates explains a slot of a migration, and reports whether it is one. Only the data path knows whether it has migrated:
-// Member is the one before.
+// migrates explains a slot of a migration, and reports whether it is one. Only the data path knows whether it has
+// migrated: Member is the one before.
 func (e *Explanation) migrates(pl *Plan, names func(int) string) bool {
 	mig := pl.Migration()
 	if mig == nil || mig.From[e.Slot] == pl.Slots.Members[e.Slot] || !pl.Distributing.Has(int(mig.From[e.Slot])) {
@@ -114,7 +117,8 @@ func (e *Explanation) migrates(pl *Plan, names func(int) string) bool {
 	}
 	from, to := int(mig.From[e.Slot]), int(pl.Slots.Members[e.Slot])
 	e.Member, e.All = from, MemberSet(0).With(from).With(to)
-	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which migrates from %s to %s: as soon as no frame of it can be under way by %s, within %v",
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which migrates from %s to %s: as soon as "+
+		"no frame of it can be under way by %s, within %v",
 		pl.Hash.Policy, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
 	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d migrates to %s at once", e.Slot, names(to))
 	return true
@@ -125,7 +129,8 @@ func (e *Explanation) lacksMAC(pl *Plan, f Flow) bool {
 	if f.DstMAC != 0 || pl.Hash.Policy != Layer2 && pl.Hash.Policy != Layer23 {
 		return false
 	}
-	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"", pl.Hash.Policy)
+	e.Why = fmt.Sprintf("hash %v looks at the next hop's MAC, which the flow does not say: add \"to MAC\"",
+		pl.Hash.Policy)
 	e.IfDeadWhy = "it depends on the same MAC"
 	e.onlyOne()
 	return true

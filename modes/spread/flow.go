@@ -34,8 +34,8 @@ var flowProtocols = []struct {
 //	udp [fd00::1]:5000 [fd00::2]:53
 //	icmp 10.0.0.1 10.0.0.2
 //
-// IPv6 addresses without a port need no brackets. Optional words, in any order: "to MAC" (the next hop's), "from MAC" (of a
-// sender behind the adapter), "vlan ID".
+// IPv6 addresses without a port need no brackets. Optional words, in any order: "to MAC" (the next hop's), "from MAC"
+// (of a sender behind the adapter), "vlan ID".
 func ParseFlow(s string) (Flow, error) {
 	words := strings.Fields(s)
 	if len(words) < 3 {

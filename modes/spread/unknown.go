@@ -29,7 +29,8 @@ func (e *UnknownError) Error() string {
 // Unknown returns an UnknownError; aliases are candidates for Near only.
 func Unknown(object, got string, known, aliases []string) error {
 	slices.Sort(aliases)
-	return &UnknownError{Object: object, Got: got, Near: nearest.Word(Normal(got), append(slices.Clone(known), aliases...)), Known: known}
+	return &UnknownError{Object: object, Got: got,
+		Near: nearest.Word(Normal(got), append(slices.Clone(known), aliases...)), Known: known}
 }
 
 // Normal returns a name in the form in which names are compared: people write balance_rr and Active-Backup.
