@@ -35,18 +35,7 @@ func modesTopic() *cobra.Command {
 		Short: "How frames are spread, and what the switch must know",
 		Long: `Modes say how frames are spread over the NICs. In brackets what else a mode is called.
 
-  elb            balances both directions over mixed NICs, flow by flow; any switch. The
-                 default: nicteam help elb. [balance-alb, 6; balance-tlb, 5 is it with
-                 receive_balance off]
-  round-robin    frame by frame, by weight: one connection can use all NICs, frames may
-                 overtake each other; the switch needs a static LAG. [balance-rr, 0]
-  active-backup  one NIC works, the others stand by; any switch. [1]
-  xor            each flow keeps to a NIC, chosen by its hash; the switch needs a static
-                 LAG. [balance-xor, 2]
-  802.3ad        as xor, agreed with the switch by LACP, which must know it: nicteam help
-                 802.3ad. [lacp, 4]
-  broadcast      every frame by every NIC; for two networks that must both get it. [3]
-
+` + settings.ModesHelp() + `
 balance=off turns any mode into active-backup until balance=on.
 
 A NIC that loses its link is left at once, and its share goes to all others by weight.

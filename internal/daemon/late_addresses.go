@@ -73,8 +73,8 @@ func (m *moveLimiter) retryAt(at time.Time) {
 	}
 }
 
-// allow reports whether something may move, and counts the move. A renewed lease may always move: a DHCP client renews
-// it after a good part of its lifetime and has no other place in mind.
+// allow reports whether something may move, and counts the move. A renewed lease may always move: a client that renews
+// it after a good part of its lifetime does not fight over the device.
 func (m *moveLimiter) allow(now time.Time, l host.Arrival) bool {
 	if m.history == nil {
 		m.history, m.companionUntil = map[string][]time.Time{}, map[string]time.Time{}

@@ -22,7 +22,7 @@ func flowsOf(n int) (all [][]byte) {
 	return all
 }
 
-// drawShortest is a Plan of SpreadShortest. Orders to move name slots in use.
+// drawShortest is a Plan of RuleShortest. Orders to move name slots in use.
 func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan {
 	pl := drawPlan(t, c, spread.RuleShortest)
 	pl.Shortest.Gain = rapid.SampledFrom([]time.Duration{spread.DefaultGain, spread.DefaultGain, 0, time.Hour}).Draw(t,

@@ -27,3 +27,6 @@ func (b *Bucket) Take(now time.Time, r Rate) bool {
 
 // Next returns from when on there is a token.
 func (b *Bucket) Next(r Rate) time.Time { return b.full.Add(-time.Duration(r.Burst-1) * r.Every) }
+
+// Full returns from when on all tokens are there.
+func (b *Bucket) Full() time.Time { return b.full }

@@ -6,15 +6,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"nicteam/internal/limit"
 )
 
-// A subject is a message about one member. It has so many lines at once, and then one in so much time.
+// A subject is a message about one member: burst lines at once, then one each refill.
 const (
 	burst  = 8
 	refill = 10 * time.Second
 	// maxSubjects bounds the memory; with more at a time the limits begin anew.
 	maxSubjects = 512
 )
+
+var lineRate = limit.Rate{Every: refill, Burst: burst}
 
 // LeftOut is the attribute that says how many lines of the subject were left out before this one.
 const LeftOut = "left_out"
@@ -40,10 +44,9 @@ type subjects struct {
 	of map[string]*subject
 }
 
-// subject is a token bucket, and what was left out.
+// subject has the lines of a subject that may pass, and what was left out.
 type subject struct {
-	tokens  int
-	filled  time.Time
+	lines   limit.Bucket
 	leftOut int
 	last    slog.Record  // left out last, told when the next token is there
 	by      slog.Handler // that last was given to
@@ -104,19 +107,14 @@ func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 		if len(s.of) >= maxSubjects {
 			s.evict(now)
 		}
-		sub = &subject{tokens: burst, filled: now}
+		sub = &subject{}
 		s.of[key] = sub
 	}
-	if n := int(now.Sub(sub.filled) / refill); n > 0 {
-		sub.tokens = min(burst, sub.tokens+n)
-		sub.filled = sub.filled.Add(time.Duration(n) * refill)
-	}
-	if sub.tokens > 0 && sub.leftOut == 0 {
-		sub.tokens--
-		return true
-	}
 	if sub.leftOut == 0 {
-		time.AfterFunc(sub.filled.Add(refill).Sub(now), func() { s.emit(sub) })
+		if sub.lines.Take(now, lineRate) {
+			return true
+		}
+		time.AfterFunc(sub.lines.Next(lineRate).Sub(now), func() { s.emit(sub) })
 	}
 	sub.leftOut++
 	sub.last, sub.by = r.Clone(), by
@@ -130,7 +128,8 @@ func (s *subjects) emit(sub *subject) {
 	if sub.leftOut > 1 {
 		r.AddAttrs(slog.Int(LeftOut, sub.leftOut-1))
 	}
-	sub.leftOut, sub.tokens, sub.filled = 0, 0, time.Now()
+	sub.lines.Take(time.Now(), lineRate)
+	sub.leftOut = 0
 	sub.last, sub.by = slog.Record{}, nil
 	s.mu.Unlock()
 	_ = by.Handle(context.Background(), r) // nobody is left to tell
@@ -139,7 +138,7 @@ func (s *subjects) emit(sub *subject) {
 // evict makes room: subjects that are at rest go, and if all are busy, all that have nothing left out.
 func (s *subjects) evict(now time.Time) {
 	for key, sub := range s.of {
-		if sub.leftOut == 0 && now.Sub(sub.filled) >= burst*refill {
+		if sub.leftOut == 0 && !now.Before(sub.lines.Full()) {
 			delete(s.of, key)
 		}
 	}

@@ -8,24 +8,24 @@ import (
 	"nicteam/team"
 )
 
-// aggregation is what a team's host keeps while its mode is 802.3ad.
+// aggregation is a team's state for the checks of 802.3ad.
 type aggregation struct {
 	mode    modes.Mode
-	life    int           // how often the team's process began
-	began   time.Duration // the last time
-	entered time.Duration // when its mode was last changed
-	memory  *lacp.Memory  // what the process wants to be remembered
-	Refused uint64        // frames of data that came by members on which it did not collect
-	ended   bool          // its team is given up
+	life    int           // how often the team's process started
+	began   time.Duration // the last start
+	entered time.Duration // when its mode changed last
+	memory  *lacp.Memory  // for the next process
+	Refused uint64        // data frames received by members that did not collect
+	ended   bool          // its team is deleted
 }
 
-// spoken is what a member's host notes of the PDUs that it has heard and said.
+// spoken is what a member has sent and received of LACP.
 type spoken struct {
-	partner lacp.Info     // heard last
-	denied  time.Duration // since when the partner is known not to collect; never: it collects
+	partner lacp.Info     // in the last PDU received
+	denied  time.Duration // since when the partner shows that it does not collect; never: it collects
 	closed  time.Duration // since when the Plan does not collect
 	takes   bool          // LACP collects
-	took    time.Duration // when it last did
+	took    time.Duration // when it did last
 	heard   pacedHeard
 	paced   pacedPDUs
 
@@ -33,7 +33,7 @@ type spoken struct {
 	slowN     int
 }
 
-// pacedHeard counts PDUs: more than ten in a second are not looked at.
+// pacedHeard counts received PDUs: more than ten in a second are not processed.
 type pacedHeard struct {
 	since time.Duration
 	n     int
@@ -46,10 +46,10 @@ func (c *pacedHeard) note(now time.Duration) {
 	c.n++
 }
 
-// many reports whether some PDUs may not have been looked at.
+// many reports whether some PDUs may not have been processed.
 func (c *pacedHeard) many() bool { return c.n > 8 }
 
-// newLoop begins the team's process. memory is what one before has left, nil nothing.
+// newLoop starts the team's process. memory is that of the process before, nil for none.
 func (t *Team) newLoop(memory *lacp.Memory) {
 	t.life++
 	t.began = t.w.now
@@ -65,10 +65,10 @@ func (t *Team) newLoop(memory *lacp.Memory) {
 	t.loop = loop
 }
 
-// Agreed is what the team has agreed with its partners, nil in other modes than 802.3ad.
+// Agreed returns what the team has agreed with its partners, nil in other modes than 802.3ad.
 func (t *Team) Agreed() *modes.Agreement { return modes.Agreed(t.mode) }
 
-// hears notes a frame of a slow protocol that a member is about to be told of.
+// hears notes an LACPDU that the loop is about to process.
 func (m *member) hears(f *Packet) {
 	pdu, err := lacp.ParsePDU(f.b)
 	if err != nil || f.forged {

@@ -19,9 +19,9 @@ type agreement struct {
 	reading     bool // the partner is about to hear of the carrier
 }
 
-// wayMost is how long a PDU is under way at most, until who hears it has adopted what follows: frames that were sent
-// before may still go where nobody takes them in.
-const wayMost = 2 * time.Millisecond
+// maxPDUDelay is how long a PDU is under way at most, until who hears it has adopted what follows: frames that were
+// sent before may still go where nobody takes them in.
+const maxPDUDelay = 2 * time.Millisecond
 
 // pacedPDUs remembers when a port last sent PDUs: after three in a second the next one has to wait.
 type pacedPDUs struct {
@@ -37,9 +37,9 @@ func (s *pacedPDUs) note(now time.Duration) {
 // way is how long news that came up at t are under way at most.
 func (s *pacedPDUs) way(t time.Duration) time.Duration {
 	if s.n >= len(s.at) && s.at[s.n%len(s.at)] > t-time.Second {
-		return time.Second + wayMost
+		return time.Second + maxPDUDelay
 	}
-	return wayMost
+	return maxPDUDelay
 }
 
 // relinked tells the partner that a port's carrier has changed.

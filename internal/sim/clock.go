@@ -5,7 +5,7 @@ import "time"
 // never is later than everything.
 const never = time.Duration(1<<63 - 1)
 
-// origin is when worlds begin, for those who want a time.Time.
+// origin is the time.Time at which worlds begin.
 var origin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // event is something that is going to happen.

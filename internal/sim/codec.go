@@ -18,7 +18,7 @@ const (
 	typeNS = 135
 	typeNA = 136
 
-	optSource = 1 // link-layer address of who sends
+	optSource = 1 // link-layer address of the sender
 	optTarget = 2
 
 	flagSolicited = 0x40

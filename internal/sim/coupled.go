@@ -14,13 +14,13 @@ import (
 //     partner's system and key are those of the port that leads, and what it does follows the partner's SYNC alone;
 //   - an expired port stays attached and says that it is in sync;
 //   - a change of anything but activity, timeout, sync, aggregation and identity is told with the next PDU that is due;
-//   - while nobody at all is heard, all ports say that they collect and distribute;
+//   - without any partner, all ports show Collecting and Distributing;
 //   - there is no limit on PDUs, no wait for other ports, and no answer to markers.
 type coupled struct {
 	system lacp.SystemID
 	habits Habits
 	ports  []coupledPort
-	agreed bool // somebody is heard
+	agreed bool // there is a partner
 }
 
 type coupledPort struct {
@@ -84,7 +84,7 @@ func (c *coupled) receive(now time.Time, port int, b []byte) lacp.Out {
 
 func (c *coupled) tick(now time.Time) lacp.Out { return c.run(now) }
 
-// run brings everything in line with time and with what is known, and speaks where that is due.
+// run updates all ports, and sends the LACPDUs that are due.
 func (c *coupled) run(now time.Time) (out lacp.Out) {
 	for i := range c.ports {
 		p := &c.ports[i]

@@ -201,7 +201,7 @@ func TestGuestMovesAway(t *testing.T) {
 			}
 			failover(false)
 			for range 3 {
-				b.pass(guestTime)
+				b.pass(localTime)
 				other.send(newPacket(frame.RARP(guest.MAC, 0)))
 			}
 			b.pass(100 * time.Millisecond)

@@ -160,7 +160,7 @@ func (f *Flow) pause(on bool) {
 	}
 }
 
-// Stop ends the flow; what is under way arrives.
+// Stop ends the flow; frames under way arrive.
 func (f *Flow) Stop() { f.stopped = true }
 
 // transmit sends a frame of data.
@@ -183,7 +183,7 @@ func (f *Flow) pass(t *header, p *Packet) {
 	}
 }
 
-// arrived takes in a frame of the flow, or an acknowledgement of it.
+// arrived processes a frame of the flow, or an acknowledgement.
 func (f *Flow) arrived(p *Packet) {
 	if p.back {
 		f.tcp.acknowledged(p)

@@ -9,7 +9,7 @@ import (
 	"nicteam/team"
 )
 
-// What holds at any moment, and where it is looked at:
+// Invariants, and where they are checked:
 //
 //	nothing comes twice into an adapter                     Stack.in, Flow.doubled
 //	no frame leaves by a member that may not send           Team.put
@@ -61,12 +61,12 @@ func (f *Flow) overtaken(p *Packet) {
 	w.breach("%s: frame %d of %v ago has been overtaken by frame %d", f.Name, p.mark, w.now-p.sent, f.top)
 }
 
-// overlapMost is how long after a change of what members take in a frame that a switch has flooded may come in by two
+// maxOverlap is how long after a change of what members take in a frame that a switch has flooded may come in by two
 // of them: the overlap is there so that a switch that learns loses nothing.
-const overlapMost = modes.Overlap + 10*time.Millisecond
+const maxOverlap = modes.Overlap + 10*time.Millisecond
 
-// overlaps notes that what members take in may have changed.
-func (t *Team) overlaps() { t.overlap = t.w.now + overlapMost + t.w.jam }
+// overlaps notes that members may accept other frames from now on.
+func (t *Team) overlaps() { t.overlap = t.w.now + maxOverlap + t.w.jam }
 
 // twice reports whether a frame may come into a team's adapter twice.
 func (t *Team) twice(p *Packet) bool { return p.copied || p.flooded && t.w.now < t.overlap }

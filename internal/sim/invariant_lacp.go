@@ -8,13 +8,13 @@ import (
 	"nicteam/modes/spread"
 )
 
-// What holds at any moment in 802.3ad, and where it is looked at:
+// Invariants of 802.3ad, and where they are checked:
 //
 //	the Plan is what the Mux machines say                                 Team.agrees
 //	no frame leaves by a port whose partner has said that it does not collect   Team.denies
-//	no frame comes in where nobody collects for longer than a PDU's way   Port.refused, member.refused
+//	no frame arrives at a port that has not collected for longer than a PDU's delay   Port.refused, member.refused
 //
-// A wire that loses frames and an end that is away are no breach: nobody can tell of them.
+// Lost frames on a wire and an end that is down are no breach: the other end cannot know.
 
 // agrees holds the Plan in force against the machines.
 func (t *Team) agrees() {
@@ -64,7 +64,7 @@ func (t *Team) agrees() {
 			m.took = t.w.now
 		}
 		m.takes = takes
-		if !takes && pl.Collecting.Has(id) && t.w.now > max(m.took+overlapMost, t.overlap) {
+		if !takes && pl.Collecting.Has(id) && t.w.now > max(m.took+maxOverlap, t.overlap) {
 			t.w.breach("%s: the Plan takes in what comes by %s, on which LACP has not collected for %v", t.Name,
 				m.nic.Name, t.w.now-m.took)
 		}
@@ -76,7 +76,7 @@ func (t *Team) agrees() {
 
 // denies reports whether the member's partner has said long enough ago that it does not collect.
 func (m *member) denies() bool {
-	if m.denied == never || m.t.w.now <= m.denied+wayMost || m.heard.many() {
+	if m.denied == never || m.t.w.now <= m.denied+maxPDUDelay || m.heard.many() {
 		return false
 	}
 	a := m.t.Agreed()
@@ -100,7 +100,7 @@ func (p *Port) refused(f *Packet) {
 	}
 }
 
-// since is when the team began to be held to what LACP has agreed; never while nobody holds it to anything.
+// since returns from when on the team must keep to what LACP has agreed; never if it need not.
 func (t *Team) since() time.Duration {
 	if t.began == never || t.config.Mode != modes.LACP {
 		return never

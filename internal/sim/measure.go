@@ -8,47 +8,47 @@ import (
 )
 
 const (
-	paceEvery    = 20 * time.Millisecond
-	floodEvery   = 100 * time.Millisecond
-	measureAfter = 8
-	boundLeast   = 32 << 10
-	boundTime    = 10 * time.Millisecond
+	backlogInterval = 20 * time.Millisecond
+	floodEvery      = 100 * time.Millisecond
+	measureAfter    = 8
+	boundLeast      = 32 << 10
+	boundTime       = 10 * time.Millisecond
 )
 
-// active notes that a frame has moved. Whatever looks at frames goes on only while some move.
+// active notes that a frame has moved. Timers run only while frames move.
 func (t *Team) active() {
 	t.moved++
-	if !t.pacing.armed() {
-		t.pacing.set(t.w.now + paceEvery)
+	if !t.backlogTimer.armed() {
+		t.backlogTimer.set(t.w.now + backlogInterval)
 	}
-	if !t.measuring.armed() {
-		t.measuring.set(t.w.now + t.measureEvery())
+	if !t.measureTimer.armed() {
+		t.measureTimer.set(t.w.now + t.measureEvery())
 	}
-	if !t.flooding.armed() {
-		t.flooding.set(t.w.now + floodEvery)
+	if !t.floodTimer.armed() {
+		t.floodTimer.set(t.w.now + floodEvery)
 	}
 }
 
-// pace reads what waits for each member.
-func (t *Team) pace() {
+// readBacklogs reads what waits for each member.
+func (t *Team) readBacklogs() {
 	t.picker.Now = t.monotonic()
 	again := false
 	for _, id := range t.ids {
 		m := t.members[id]
 		waiting := m.nic.waiting()
-		if m.given == 0 && waiting == 0 {
+		if m.txBytes == 0 && waiting == 0 {
 			continue
 		}
 		again = true
-		t.picker.Measured(id, m.given, waiting)
-		m.pace.Measure(t.picker.Now, m.given, waiting, 0)
-		if bps := m.pace.Bps(); bps > 0 {
+		t.picker.Measured(id, m.txBytes, waiting)
+		m.capacity.Measure(t.picker.Now, m.txBytes, waiting, 0)
+		if bps := m.capacity.Bps(); bps > 0 {
 			m.bound = max(boundLeast, int(bps/8/uint64(time.Second/boundTime)))
 		}
-		m.given = 0
+		m.txBytes = 0
 	}
 	if again {
-		t.pacing.set(t.w.now + paceEvery)
+		t.backlogTimer.set(t.w.now + backlogInterval)
 	}
 }
 
@@ -59,7 +59,7 @@ func (t *Team) measureEvery() time.Duration {
 	return time.Second
 }
 
-// measure shows the loop what the data path has seen.
+// measure sends the data path's counts to the loop.
 func (t *Team) measure() {
 	t.quiet++
 	if t.moved != t.seen {
@@ -68,11 +68,11 @@ func (t *Team) measure() {
 	if t.quiet > measureAfter {
 		return
 	}
-	t.measuring.set(t.w.now + t.measureEvery())
+	t.measureTimer.set(t.w.now + t.measureEvery())
 	if !t.plan.PerMember {
 		return
 	}
-	in := team.Measured{Heard: &t.heard}
+	in := team.Measured{Heard: &t.rxBytes}
 	if t.plan.Rule == spread.RuleShortest {
 		t.picker.Now = t.monotonic()
 		in.Flows = t.picker.Flows()
@@ -80,11 +80,11 @@ func (t *Team) measure() {
 	t.handle(in)
 }
 
-// watchFlooding tells the loop of frames that came in where they should not.
+// watchFlooding reports frames that arrived at members that they are not for.
 func (t *Team) watchFlooding() {
 	if t.moved != t.seenRest {
 		t.seenRest = t.moved
-		t.flooding.set(t.w.now + floodEvery)
+		t.floodTimer.set(t.w.now + floodEvery)
 	}
 	for _, id := range t.ids {
 		if m := t.members[id]; m.flooded > 0 {
@@ -95,7 +95,7 @@ func (t *Team) watchFlooding() {
 	}
 }
 
-// forced is how many moves by order were carried out.
+// forced returns how many forced moves were carried out.
 func (t *Team) forced() uint64 {
 	if f := t.picker.Flows(); f != nil {
 		return f.Forced

@@ -9,12 +9,12 @@ import (
 	"nicteam/internal/frame"
 )
 
-// What a host knows of its neighbours, as Linux keeps it (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c):
+// A host's neighbour cache, as in Linux (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c):
 //
 //	none → incomplete (asks three times) → reachable (30 s) → stale → (used) delay (5 s) → probe (asks it alone, three
 //	times) → reachable, or none
 //
-// Who asks us is taken in; what others announce only changes what is there already.
+// Requests for our address create entries; announcements only change existing ones.
 
 type reach uint8
 
@@ -47,7 +47,7 @@ type neighbour struct {
 	timer     *timer
 }
 
-// lookup returns what is known of ip, nil nothing.
+// lookup returns the entry of ip, nil for none.
 func (s *Stack) lookup(ip netip.Addr) *neighbour { return s.neighbours[ip] }
 
 func (s *Stack) entry(ip netip.Addr) *neighbour {
@@ -151,7 +151,7 @@ func (s *Stack) confirm(ip netip.Addr) {
 	}
 }
 
-// update takes in that ip is at mac. What is only said does not change what is known otherwise, unless override.
+// update notes that ip is at mac. Without override an unconfirmed MAC does not replace a known one.
 func (n *neighbour) update(mac frame.MAC, state reach, override bool) {
 	w := n.s.w
 	known := n.state != incomplete

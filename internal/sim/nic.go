@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nicteam/internal/frame"
+	"nicteam/team"
 )
 
 // NIC is a network card.
@@ -12,18 +13,18 @@ type NIC struct {
 	Name   string
 	Index  int // ifindex
 	MAC    frame.MAC
-	Speed  uint64 // bit/s that it tells, whatever its wire carries; 0: none
-	OwnMAC bool   // takes in frames for its own address only, as a Wi-Fi station does
-	Hidden bool   // nobody knows of OwnMAC until the NIC is given an address more
-	Half   bool   // it has agreed on half duplex
-	Refuse bool   // says so when it is given a frame without a carrier; else the frame is lost
+	Speed  uint64 // bit/s as reported, whatever its wire carries; 0 unknown
+	OwnMAC bool   // accepts frames for its own MAC only, as a Wi-Fi station does
+	Hidden bool   // OwnMAC shows only when the NIC refuses another MAC
+	Half   bool   // it has negotiated half duplex
+	Refuse bool   // returns an error for a frame without a carrier; else the frame is lost
 
-	filter  []frame.MAC // that it takes in besides its own
+	filter  []frame.MAC // that it accepts besides its own
 	groups  groupFilter
 	watched frame.MAC // the same
 	promisc bool
-	up      func(*Packet) // who gets what it takes in
-	watch   func()        // hears when the carrier has changed
+	up      func(*Packet) // receives the frames that it accepts
+	watch   func()        // called when the carrier changes
 }
 
 // NIC adds a card without a cable.
@@ -34,7 +35,7 @@ func (w *World) NIC(name string) *NIC {
 	return n
 }
 
-// taken is the filter of what arrives.
+// taken filters received frames.
 func (n *NIC) taken(p *Packet) {
 	if n.up == nil {
 		return
@@ -56,4 +57,14 @@ func (n *NIC) duplex() string {
 		return "half"
 	}
 	return "full"
+}
+
+// Readdress changes the MAC of a NIC of the team, as by hand. The loop observes it a moment later.
+func (t *Team) Readdress(n *NIC) {
+	n.MAC = t.w.number(0x1)
+	t.w.Tell("%s: %s has %v now", t.Name, n.Name, n.MAC)
+	t.w.After(t.w.between(0, readDelay), func() {
+		l := team.Link{Name: n.Name, Index: n.Index, MAC: n.MAC}
+		t.handle(team.Observed{NICs: []team.ObservedNIC{{Link: l, MTU: 1500}}})
+	})
 }

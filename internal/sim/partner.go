@@ -31,7 +31,7 @@ func (h Habits) String() string {
 }
 
 // Partner is a group of a switch's ports that is agreed on by LACP. The switch forwards by the ports by which it may
-// distribute, and takes in what comes by those on which it collects.
+// distribute, and accepts frames by those that collect.
 //
 //	Port.in ──partnerLate──→ Partner.hear → machines → adopt: what ports do → PDUs
 type Partner struct {
@@ -46,7 +46,7 @@ type Partner struct {
 	system   lacp.SystemID
 	machines machines // nil: it is not there for a moment
 	timer    *timer
-	last     time.Duration // when the last of what it has heard is taken in
+	last     time.Duration // when the last received frame is processed
 	lives    int           // how often it began
 }
 
@@ -135,7 +135,7 @@ func (p *Partner) configure() {
 	p.do(p.machines.configure(p.w.time(), p.Habits, ports))
 }
 
-// hear takes in a frame of a slow protocol.
+// hear processes a frame of a slow protocol.
 func (p *Partner) hear(port *Port, f *Packet) {
 	w, life := p.w, p.lives
 	p.last = max(p.last, w.now+w.between(partnerLate/20, partnerLate))

@@ -10,12 +10,12 @@ import (
 	"nicteam/team"
 )
 
-// The team's data path: internal/relay in virtual time. It reads the same Plan with the same Picker. What a frame
+// The team's data path: internal/relay in virtual time. It reads the same Plan with the same Picker. A frame
 // meets, in this order:
 //
-//	transmit: a stranger's MAC is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
+//	transmit: a new station is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
-//	receive:  frames of slow protocols go to the control loop → own frames come back → taken in by this member? → copy of ARP and ND for the control loop →
+//	receive:  frames of slow protocols go to the control loop → own frames that come back → accepted by this member? → copy of ARP and ND for the control loop →
 //	          destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.
@@ -29,7 +29,7 @@ func (t *Team) transmit(p *Packet) {
 	}
 	pl := t.plan
 	if p.h.Src != pl.Adapter {
-		t.guest(p)
+		t.noteLocal(p)
 	}
 	if pl.PerMember && p.h.Src == pl.Adapter && pl.Distributing != 0 && neighbourhood(&p.h) {
 		if t.report(team.Control{Kind: team.ControlFrame, Member: -1, Frame: slices.Clone(p.b)}) {
@@ -55,7 +55,7 @@ func (t *Team) transmit(p *Packet) {
 // monotonic is the data path's clock.
 func (t *Team) monotonic() int64 { return int64(t.w.now + time.Second) }
 
-// bridged passes a frame between the hosts of this side, and reports whether that was all.
+// bridged forwards a frame among the hosts of this side, and reports whether it was for one of them.
 func (t *Team) bridged(p *Packet) bool {
 	if len(t.local) == 1 {
 		return false
@@ -76,7 +76,7 @@ func (t *Team) behind(m frame.MAC) bool {
 	return ok
 }
 
-// put gives a frame to a member.
+// put sends a frame by a member.
 func (t *Team) put(p *Packet, id int, first bool) {
 	pl, m := t.plan, t.members[id]
 	if !pl.Distributing.Has(id) && (first || id != pl.Next) {
@@ -100,23 +100,23 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		t.resend(p, id, first)
 		return
 	}
-	// What the kernel charges for a frame differs from its bytes, and by batches at that.
+	// The kernel charges more than a frame's bytes, and in batches.
 	if waiting := m.nic.waiting() + p.size; waiting > m.bound/2 && waiting > m.bound-t.w.rng.IntN(m.bound/4) {
 		t.Drops[team.DropBacklog]++
 		return
 	}
 	m.nic.send(p)
-	m.given += uint64(p.size)
+	m.txBytes += uint64(p.size)
 	m.Out += uint64(p.size)
 	t.active()
 }
 
-// renamed reports whether a frame has got a member's address as source.
+// renamed reports whether a frame has a member's MAC as source.
 func (t *Team) renamed(m frame.MAC) bool {
 	return t.plan.PerMember && m != t.plan.Adapter && !t.behind(m)
 }
 
-// resend has another member send what one has refused, once.
+// resend sends a refused frame by another member, once.
 func (t *Team) resend(p *Packet, id int, first bool) {
 	other := -1
 	if first && t.plan.Rule != spread.RuleBroadcast {
@@ -129,7 +129,7 @@ func (t *Team) resend(p *Packet, id int, first bool) {
 	t.put(p, other, false)
 }
 
-// suspect tells the loop that a member behaves like one without a link.
+// suspect reports that a member behaves as without a link.
 func (t *Team) suspect(m *member) {
 	if m.suspected > t.w.now {
 		return
@@ -138,16 +138,16 @@ func (t *Team) suspect(m *member) {
 	t.report(team.Control{Kind: team.ControlSuspect, Member: m.id})
 }
 
-// report has the loop hear something soon, in order. It returns false when there is too much to be heard.
+// report sends an input to the loop, in order, after a delay. It returns false if the queue is full.
 func (t *Team) report(c team.Control) bool {
-	if t.news >= newsMost {
+	if t.controlQueue >= controlQueueMax {
 		return false
 	}
-	t.news++
-	t.newsLast = max(t.newsLast, t.w.now+t.w.between(newsLate/10, newsLate))
+	t.controlQueue++
+	t.controlLast = max(t.controlLast, t.w.now+t.w.between(controlDelay/10, controlDelay))
 	life := t.life
-	t.w.at(t.newsLast, func() {
-		t.news--
+	t.w.at(t.controlLast, func() {
+		t.controlQueue--
 		if t.life != life {
 			return
 		}
@@ -156,7 +156,7 @@ func (t *Team) report(c team.Control) bool {
 	return true
 }
 
-// slow hands a frame of a slow protocol to the control loop, not more than a hundred a second.
+// slow passes a frame of a slow protocol to the control loop, at most slowMost a second.
 func (m *member) slow(p *Packet) {
 	t := m.t
 	if t.w.now-m.slowSince > time.Second {
@@ -170,7 +170,7 @@ func (m *member) slow(p *Packet) {
 	}
 }
 
-// slowMost is how many frames of slow protocols a member hands on in a second.
+// slowMost is how many frames of slow protocols a member passes on in a second.
 const slowMost = 100
 
 func neighbourhood(h *frame.Headers) bool { return h.Protocol == frame.ARP || h.Protocol == frame.ND }
@@ -184,7 +184,7 @@ func (m *member) receive(p *Packet) {
 		m.slow(p)
 		return
 	}
-	if t.own(p.h.Src) && (!t.behind(p.h.Src) || !t.movedAway(p)) {
+	if t.own(p.h.Src) && (!t.behind(p.h.Src) || !t.hasMoved(p)) {
 		return
 	}
 	ours, others := t.accept(m, p.h.Dst)
@@ -202,7 +202,7 @@ func (m *member) receive(p *Packet) {
 	m.lastArrived = t.w.now
 	m.In += uint64(p.size)
 	if ours && pl.PerMember {
-		t.heard[spread.RxClass(&p.h, p.b)] += uint64(p.size)
+		t.rxBytes[spread.RxClass(&p.h, p.b)] += uint64(p.size)
 		if neighbourhood(&p.h) {
 			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
 		}
@@ -214,7 +214,7 @@ func (m *member) receive(p *Packet) {
 	t.deliver(p)
 }
 
-// accept reports whether the member takes in what is for dst, and whether that is the adapter's own.
+// accept reports whether the member accepts frames for dst, and whether dst is one of the team's own.
 func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 	pl, id := t.plan, m.id
 	switch {
@@ -232,39 +232,40 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 	return false, false
 }
 
-// guest notes who has sent from behind the adapter, and tells of one that the Plan does not have or asks for.
-func (t *Team) guest(p *Packet) {
+// noteLocal notes a station that sends from behind the adapter, and reports one that the Plan lacks or asks for.
+func (t *Team) noteLocal(p *Packet) {
 	s, pl := p.h.Station(p.h.Src, p.b), t.plan
-	t.guests[s] = t.w.now
+	t.recentLocal[s] = t.w.now
 	_, known := slices.BinarySearch(pl.Stations, s)
 	_, ageing := slices.BinarySearch(pl.Ageing, s)
-	if (ageing || !known) && !t.met[s] {
-		t.met[s] = t.report(team.Control{Kind: team.ControlStation, Member: -1, Station: s})
+	if (ageing || !known) && !t.reported[s] {
+		t.reported[s] = t.report(team.Control{Kind: team.ControlStation, Member: -1, Station: s})
 	}
 }
 
-// movedAway reports whether a guest's frame that has come in is not its own come back, and tells of the guest.
-func (t *Team) movedAway(p *Packet) bool {
+// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the
+// station.
+func (t *Team) hasMoved(p *Packet) bool {
 	s := p.h.Station(p.h.Src, p.b)
-	if at, sent := t.guests[s]; sent && t.w.now-at < guestTime+t.w.jam {
+	if at, sent := t.recentLocal[s]; sent && t.w.now-at < localTime+t.w.jam {
 		return false
 	}
-	if _, known := slices.BinarySearch(t.plan.Stations, s); known && !t.met[s] {
-		t.met[s] = t.report(team.Control{Kind: team.ControlStationMoved, Member: -1, Station: s})
+	if _, known := slices.BinarySearch(t.plan.Stations, s); known && !t.reported[s] {
+		t.reported[s] = t.report(team.Control{Kind: team.ControlStationMoved, Member: -1, Station: s})
 	}
 	return true
 }
 
-// guestTime is how long what comes in from a guest is taken for its own come back.
-const guestTime = time.Second
+// localTime is how long received frames of a local station count as its own come back.
+const localTime = time.Second
 
 func (t *Team) own(m frame.MAC) bool {
 	_, ok := slices.BinarySearch(t.plan.TeamMACs, m)
 	return ok
 }
 
-// deliver gives a frame to the adapter. What a member has sent that has left since may wait in a full queue for longer
-// than its address is known to have been ours.
+// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its
+// MAC is known as ours.
 func (t *Team) deliver(p *Packet) {
 	if t.own(p.h.Src) && !t.behind(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))

@@ -127,7 +127,7 @@ func (l *life) moves(*lived) error {
 	return nil
 }
 
-// forges has a peer claim addresses that nobody has.
+// forges lets a peer claim unused addresses.
 func (l *life) forges(t *lived) error {
 	n := pick(l.World, l.peerNICs...)
 	l.Tell("%s forges", n.Name)

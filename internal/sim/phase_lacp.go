@@ -94,7 +94,7 @@ func (l *life) partnerChanges(*lived) error {
 	return l.World.Run(l.between(0, 3*time.Second))
 }
 
-// replaced has another process take a team's place.
+// replaced restarts a team's process.
 func (l *life) replaced(t *lived) error {
 	remembers := l.chance(2)
 	before := t.plan.Distributing.Len()

@@ -14,7 +14,7 @@ type life struct {
 	*World
 	lag      bool // the switch knows each team as one static group
 	floods   bool
-	wifi     bool // some NICs take in what is for their own address only, with which only elb can live
+	wifi     bool // some NICs accept frames for their own MAC only, which only elb can use
 	switches []*Switch
 	teams    []*lived
 	peers    []*Stack

@@ -81,7 +81,7 @@ func (l *life) forgePDU(t *lived) {
 	}
 }
 
-// forgery draws a PDU of somebody who is not the port's partner.
+// forgery draws a PDU of another actor than the port's partner.
 func (w *World) forgery(own, theirs lacp.Info) (b []byte, what string) {
 	d := lacp.PDU{Version: 1, Actor: theirs, Partner: own}
 	src := frame.MAC(0x02_00_00_ff_00_00 | w.rng.Uint64N(1000))

@@ -199,7 +199,7 @@ func (l *life) agree() error {
 	}
 	_, err := l.Until("all teams have agreed with their partners", agreeMost, whole)
 	if err == nil {
-		// What is agreed stays so.
+		// The agreement stays.
 		_, err = l.Until("some time has passed", time.Hour, func() func() bool {
 			end := l.now + 2500*time.Millisecond
 			return func() bool { return l.now >= end || !whole() }

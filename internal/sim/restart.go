@@ -8,8 +8,8 @@ import (
 	"nicteam/team"
 )
 
-// Restart kills the team's process, and has another one take its place after some time, with what the first one
-// remembered if it may. The adapter stays, and so do the hosts on it.
+// Restart kills the team's process and starts another one after some time, with the memory of the first one if
+// remembers is set. The adapter stays, and so do the hosts on it.
 func (t *Team) Restart(after time.Duration, remembers bool) {
 	t.w.Tell("%s: its process is killed", t.Name)
 	var memory *lacp.Memory
@@ -18,7 +18,7 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 	}
 	nics, weights := t.stop()
 	t.w.After(after, func() {
-		t.w.Tell("%s: its process begins anew, remembers %v", t.Name, memory != nil)
+		t.w.Tell("%s: its process starts again, remembers %v", t.Name, memory != nil)
 		t.newLoop(memory)
 		t.tellRxMode()
 		for i, n := range nics {
@@ -27,14 +27,14 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 	})
 }
 
-// stop ends the process: nothing is said to anybody.
+// stop ends the process without a farewell.
 func (t *Team) stop() (nics []*NIC, weights []float64) {
 	t.life++
-	t.tells++
+	t.announcements++
 	t.deadline.stop()
-	t.pacing.stop()
-	t.measuring.stop()
-	t.flooding.stop()
+	t.backlogTimer.stop()
+	t.measureTimer.stop()
+	t.floodTimer.stop()
 	for _, id := range t.ids {
 		m := t.members[id]
 		m.nic.up, m.nic.watch, m.nic.filter, m.nic.promisc = nil, nil, nil, false
@@ -44,11 +44,11 @@ func (t *Team) stop() (nics []*NIC, weights []float64) {
 	t.ids, t.plan, t.carrier = nil, &spread.Plan{Active: -1, Next: -1}, false
 	t.picker = spread.Picker{Seed: t.picker.Seed}
 	t.began = never
-	clear(t.met)
+	clear(t.reported)
 	return nics, weights
 }
 
-// Delete ends the team for good.
+// Delete deletes the team.
 func (t *Team) Delete() {
 	t.ended = true
 	t.handle(team.End{})

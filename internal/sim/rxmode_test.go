@@ -30,15 +30,15 @@ func TestFoundAnewAtOnce(t *testing.T) {
 				found("at first")
 				for n := range 2 {
 					b.wires[n].Set(false)
-					b.pass(carrierLate + newsLate)
+					b.pass(carrierDelay + controlDelay)
 					found(b.nics[n].Name + " cut")
-					b.pass(2 * groupsLate)
+					b.pass(2 * groupsDelay)
 				}
 				for n := range 2 {
 					b.wires[n].Set(true)
-					b.pass(carrierLate + newsLate)
+					b.pass(carrierDelay + controlDelay)
 					found(b.nics[n].Name + " mended")
-					b.pass(2 * groupsLate)
+					b.pass(2 * groupsDelay)
 				}
 			})
 		}

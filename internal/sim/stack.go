@@ -8,7 +8,7 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Stack is a host's IP stack with one address of each family: of a peer with one NIC, of what is on a team's
+// Stack is a host's IP stack with one address of each family: a peer's with one NIC, or the one on a team's
 // adapter, or of a guest behind one.
 type Stack struct {
 	Name string
@@ -25,7 +25,7 @@ type Stack struct {
 	team       *Team         // whose adapter it is on or behind; nil: on a NIC of its own
 	neighbours map[netip.Addr]*neighbour
 	tentative  bool // IP6 is not confirmed to be ours alone
-	clash      bool // somebody else was seen to have it
+	clash      bool // another host has it
 	seen       map[uint64]bool
 	seenOld    map[uint64]bool
 }
@@ -93,8 +93,8 @@ func (s *Stack) request(ip netip.Addr, to frame.MAC) {
 	s.emit(newPacket(n.bytes()))
 }
 
-// ProbeAddress asks whether somebody else has the host's IPv6 address (RFC 4862). Its own question that comes back
-// counts as somebody, which is stricter than a host that marks its questions.
+// ProbeAddress probes for another host with the same IPv6 address (RFC 4862). A probe of its own that comes back counts
+// as one, which is stricter than a host that marks its probes.
 func (s *Stack) ProbeAddress() {
 	s.tentative, s.clash = true, false
 	group := solicitedNode(s.IP6)
@@ -132,7 +132,7 @@ func (s *Stack) in(p *Packet) {
 	}
 }
 
-// double reports whether a frame has been here before. Frames of long ago are forgotten.
+// double reports whether a frame has arrived before. Old frames are forgotten.
 func (s *Stack) double(id uint64) bool {
 	if s.seen[id] || s.seenOld[id] {
 		return true

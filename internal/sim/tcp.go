@@ -128,7 +128,7 @@ func (t *tcp) timeout() {
 	t.push()
 }
 
-// acknowledged takes in what the receiver says.
+// acknowledged processes an acknowledgement.
 func (t *tcp) acknowledged(p *Packet) {
 	f := t.f
 	var most uint64
@@ -209,7 +209,7 @@ func (t *tcp) forget() {
 	t.base += uint64(n)
 }
 
-// received takes in a segment.
+// received processes a segment.
 func (t *tcp) received(p *Packet) {
 	inOrder := p.seq == t.upTo
 	if p.seq >= t.upTo {

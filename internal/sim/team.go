@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -18,15 +17,15 @@ import (
 	"nicteam/team"
 )
 
-// Team is a host with a team: the real control loop, and in virtual time what is around it.
+// Team is a host with a team: the real control loop, and its surroundings in virtual time.
 //
-//	NIC.watch ──carrierLate──→ LinkChanged ┐
-//	data path ──newsLate─────→ FromDatapath┼→ Loop.Handle → execute: Plan, Send, Poke, carrier, announcements
+//	NIC.watch ──carrierDelay──→ LinkChanged ┐
+//	data path ──controlDelay─────→ FromDatapath┼→ Loop.Handle → execute: Plan, Send, Poke, carrier, announcements
 //	timers ──────────────────→ Tick, …     ┘
 type Team struct {
 	Name  string
 	Stack *Stack // of the host, on the adapter
-	Drops drops  // frames to be sent that nobody took, by reason
+	Drops drops  // frames that were not sent, by reason
 
 	w      *World
 	loop   *team.Loop
@@ -40,27 +39,27 @@ type Team struct {
 	members [spread.MaxMembers]*member
 	ids     []int // of members
 	carrier bool
-	Plans   int // how many there were
+	Plans   int // in all
 
-	deadline *timer
-	news     int                             // on the way to the loop
-	newsLast time.Duration                   // when the last of them arrives
-	met      map[frame.Station]bool          // told of since the Plan in force came
-	guests   map[frame.Station]time.Duration // when they last sent
+	deadline     *timer
+	controlQueue int                             // inputs on their way to the loop
+	controlLast  time.Duration                   // when the last one arrives
+	reported     map[frame.Station]bool          // since the Plan in force
+	recentLocal  map[frame.Station]time.Duration // when a station behind the adapter sent last
 
-	tells     uint64 // announcements that were begun
-	moved     uint64 // frames, in both directions
-	seen      uint64 // of moved, by measure
-	seenRest  uint64 // of moved, by watchFlooding
-	quiet     int
-	heard     spread.RxBytes
-	pacing    *timer
-	measuring *timer
-	flooding  *timer
+	announcements uint64 // begun, in all
+	moved         uint64 // frames, in both directions
+	seen          uint64 // of moved, by measure
+	seenRest      uint64 // of moved, by watchFlooding
+	quiet         int
+	rxBytes       spread.RxBytes
+	backlogTimer  *timer
+	measureTimer  *timer
+	floodTimer    *timer
 
-	left       time.Duration // when a member last left
-	overlap    time.Duration // until then two members may take in the same
-	steered    time.Duration // peers were last told another way
+	left       time.Duration // when a member left last
+	overlap    time.Duration // until then two members may accept the same frame
+	steered    time.Duration // when peers were notified last
 	forcedSeen uint64
 	forcedAt   time.Duration
 	Steers     int // ARP and ND frames that the loop has sent
@@ -75,14 +74,14 @@ type member struct {
 	nic  *NIC
 	link team.Link
 
-	told, toldUp bool // the loop has been told of its carrier
-	reading      bool // it is going to be
+	told, toldUp bool // its carrier was reported
+	reading      bool // a report is on its way
 	suspected    time.Duration
-	given        uint64 // bytes since it was last measured
-	pace         spread.Capacity
-	bound        int // bytes that may wait
+	txBytes      uint64 // since the last reading
+	capacity     spread.Capacity
+	bound        int // of its backlog, bytes
 	flooded      uint64
-	arrived      uint64 // frames taken in
+	arrived      uint64 // frames accepted
 	lastArrived  time.Duration
 	Out, In      uint64 // bytes
 	draining     bool
@@ -91,27 +90,28 @@ type member struct {
 }
 
 const (
-	carrierLate = 10 * time.Millisecond // the carrier is read so often
-	pokeLate    = time.Millisecond
-	newsLate    = 200 * time.Microsecond // the control goroutine wakes
-	newsMost    = 128
+	carrierDelay    = 10 * time.Millisecond // the interval of readings
+	readDelay       = time.Millisecond
+	controlDelay    = 200 * time.Microsecond // until the control goroutine wakes
+	controlQueueMax = 128
 )
 
-// Team adds a host with a team without members. mac is the adapter's, 0 for one of its own.
+// Team adds a host with a team without members. mac is the adapter's, 0 for a new one.
 func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 	if mac == 0 {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1}, met: map[frame.Station]bool{},
-		guests: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1},
+		reported:    map[frame.Station]bool{},
+		recentLocal: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()
 	t.deadline = newTimer(&w.clock, func() { t.handle(team.Tick{}) })
-	t.pacing = newTimer(&w.clock, t.pace)
-	t.measuring = newTimer(&w.clock, t.measure)
-	t.flooding = newTimer(&w.clock, t.watchFlooding)
+	t.backlogTimer = newTimer(&w.clock, t.readBacklogs)
+	t.measureTimer = newTimer(&w.clock, t.measure)
+	t.floodTimer = newTimer(&w.clock, t.watchFlooding)
 	t.Stack = t.stack(name, mac)
 	t.tellRxMode()
 	w.teams = append(w.teams, t)
@@ -125,14 +125,14 @@ func (t *Team) stack(name string, mac frame.MAC) *Stack {
 	return s
 }
 
-// Guest adds a host behind the adapter, as a bridge on it has.
+// Guest adds a host behind the adapter, as on a bridge.
 func (t *Team) Guest(name string) *Stack {
 	s := t.stack(name, t.w.number(0x3))
 	t.tellRxMode()
 	return s
 }
 
-// handle gives the loop an input and does what it wants.
+// handle gives the loop an input and carries out its output.
 func (t *Team) handle(in team.Input) team.Output {
 	out := t.loop.Handle(t.w.time(), in)
 	t.config = t.loop.Config()
@@ -146,7 +146,7 @@ func (t *Team) handle(in team.Input) team.Output {
 	return out
 }
 
-// execute does what the loop wants, in the order of team.Team.
+// execute carries out an output, in the order of team.Team.
 func (t *Team) execute(out *team.Output) {
 	if out.Plan != nil {
 		t.apply(out.Plan)
@@ -157,7 +157,7 @@ func (t *Team) execute(out *team.Output) {
 	}
 	if out.ReadLinks {
 		for _, id := range t.ids {
-			t.members[id].read(pokeLate)
+			t.members[id].read(readDelay)
 		}
 	}
 	t.carrier = out.Carrier
@@ -165,8 +165,8 @@ func (t *Team) execute(out *team.Output) {
 		t.memory = out.Memory
 	}
 	if out.Tell != 0 {
-		t.tells++
-		t.tell(*out, t.tells, t.config.AnnounceCount)
+		t.announcements++
+		t.tell(*out, t.announcements, t.config.AnnounceCount)
 	}
 	for _, e := range out.Events {
 		t.w.Tell("%s: %s %s %s", t.Name, e.Event, e.Member, e.Reason)
@@ -181,7 +181,7 @@ func (t *Team) apply(pl *spread.Plan) {
 	t.overlaps()
 	old := t.plan
 	t.plan = pl
-	clear(t.met)
+	clear(t.reported)
 	for _, id := range t.ids {
 		n := t.members[id].nic
 		if old.Collecting.Has(id) && !pl.Collecting.Has(id) {
@@ -192,7 +192,7 @@ func (t *Team) apply(pl *spread.Plan) {
 	t.setGroups()
 }
 
-// refused tells the loop which NICs did not take the addresses that a Plan gives them.
+// refused reports the NICs that refuse the MACs of a Plan.
 func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
 		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
@@ -203,32 +203,31 @@ func (t *Team) refused(pl *spread.Plan) {
 	}
 }
 
-// planWords says what matters of a Plan, when it is told.
+// planWords describes a Plan in stories.
 type planWords struct{ *spread.Plan }
 
 func (p planWords) String() string {
-	var s strings.Builder
-	s.WriteString(fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting,
-		p.Multicast))
+	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting,
+		p.Multicast)
 	for id, f := range p.Filter {
 		if len(f) > 0 {
-			s.WriteString(fmt.Sprintf(", %d takes in %v", id, f))
+			s += fmt.Sprintf(", %d accepts %v", id, f)
 		}
 	}
 	if p.Shortest != nil && len(p.Shortest.Moves) > 0 {
-		s.WriteString(fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves))
+		s += fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves)
 	}
 	if m := p.Plan.Migration(); m != nil {
-		s.WriteString(fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark))
+		s += fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark)
 	}
-	return s.String()
+	return s
 }
 
-// control sends a frame of the loop's.
+// control sends a frame of the loop.
 func (t *Team) control(s spread.Send) {
 	m := t.members[s.Member]
 	if m == nil {
-		t.w.Tell("%s: member %d, which is not there, was to send a frame", t.Name, s.Member)
+		t.w.Tell("%s: a frame by member %d, which does not exist", t.Name, s.Member)
 		return
 	}
 	p := newPacket(append([]byte(nil), s.Frame...))
@@ -238,7 +237,7 @@ func (t *Team) control(s spread.Send) {
 		m.paced.note(t.w.now)
 	}
 	if !t.own(p.h.Src) || t.behind(p.h.Src) {
-		t.guests[p.h.Station(p.h.Src, p.b)] = t.w.now
+		t.recentLocal[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
 }
@@ -249,7 +248,7 @@ func (p packetWords) String() string { return describe(p.Packet) }
 
 // tell announces, count times.
 func (t *Team) tell(out team.Output, order uint64, count int) {
-	if order != t.tells || count == 0 {
+	if order != t.announcements || count == 0 {
 		return
 	}
 	v6 := t.Stack.IP6
@@ -257,15 +256,15 @@ func (t *Team) tell(out team.Output, order uint64, count int) {
 		Addresses: []team.Address{{IP: t.Stack.IP4}, {IP: v6}},
 		Groups:    []team.GroupReport{{Source: v6, Groups: []netip.Addr{solicitedNode(v6)}}},
 	}
-	t.w.After(t.w.between(0, newsLate), func() {
-		if order != t.tells {
+	t.w.After(t.w.between(0, controlDelay), func() {
+		if order != t.announcements {
 			return
 		}
 		for _, s := range out.AnnouncementFrames(what) {
 			t.control(s)
 		}
 		if out.Tell&modes.TellAddresses != 0 {
-			t.w.After(t.w.between(0, newsLate), func() { t.handle(team.Announced{}) })
+			t.w.After(t.w.between(0, controlDelay), func() { t.handle(team.Announced{}) })
 		}
 		if out.Tell&modes.TellAsk != 0 {
 			out.Tell &^= modes.TellAsk // once
@@ -288,22 +287,22 @@ func (t *Team) Add(n *NIC, weight float64) {
 	t.members[id] = m
 	t.ids = append(t.ids, id)
 	n.filter, n.watched, n.promisc, n.groups = t.plan.Filter[id], t.plan.Watched[id], t.plan.Promiscuous, groupFilter{}
-	n.up, n.watch = m.receive, func() { m.read(carrierLate) }
+	n.up, n.watch = m.receive, func() { m.read(carrierDelay) }
 	t.handle(team.Joined{ID: id, Link: l, Weight: weight,
 		Info: team.MemberInfo{Driver: "sim", MTU: 1500, OwnMAC: n.OwnMAC && !n.Hidden}})
-	m.read(pokeLate)
+	m.read(readDelay)
 }
 
-// read has the watch see a member's carrier, late by limit at most.
+// read reads a member's carrier within limit.
 func (m *member) read(limit time.Duration) {
-	if m.reading && limit >= carrierLate {
+	if m.reading && limit >= carrierDelay {
 		return
 	}
 	m.reading = true
 	m.t.w.After(m.t.w.between(limit/100, limit), m.report)
 }
 
-// report tells the loop the carrier as it is.
+// report reports the carrier to the loop.
 func (m *member) report() {
 	m.reading = false
 	t := m.t
@@ -332,7 +331,7 @@ func (t *Team) Set(change func(*settings.Config)) error {
 	return nil
 }
 
-// Remove drains a member and takes it out, as team.Team does. then runs when it has left.
+// Remove drains a member and removes it, as team.Team does. then runs when it has left.
 func (t *Team) Remove(n *NIC, then func()) {
 	out := t.handle(team.Drain{Name: n.Name})
 	if out.Err != nil {
@@ -380,10 +379,10 @@ func (t *Team) leave(m *member) {
 	t.handle(team.Released{ID: m.id})
 }
 
-// Status is the loop's.
+// Status returns the loop's status.
 func (t *Team) Status() *api.Status { return t.loop.Status() }
 
-// Usable is how many members could carry frames just now.
+// Usable returns how many members could carry frames now.
 func (t *Team) Usable() (n int) {
 	for _, id := range t.ids {
 		if m := t.members[id]; m.nic.Up() && !m.draining {
@@ -393,5 +392,5 @@ func (t *Team) Usable() (n int) {
 	return n
 }
 
-// peers are those that the mode steers.
+// peers returns the peers that the mode steers.
 func (t *Team) peers() []steer.Peer { return t.handle(team.ListPeers{}).Peers }

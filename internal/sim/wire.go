@@ -9,7 +9,7 @@ import (
 type Line struct {
 	Rate  uint64        // bit/s; 0: 1 Gbit/s
 	Delay time.Duration // from end to end; 0: 5 µs
-	Queue int           // bytes that may wait at either end; 0: 256 KiB
+	Queue int           // of its backlog, bytes at either end; 0: 256 KiB
 }
 
 func (l Line) withDefaults() Line {
@@ -91,7 +91,7 @@ func (c *Wire) Set(up bool) {
 	c.w.Tell("cable %s–%s is %s", c.Ends[0].name, c.Ends[1].name, word)
 	for _, e := range c.Ends {
 		e.hurt = c.w.now
-		if !up { // what is under way is lost
+		if !up { // frames under way are lost
 			for ; e.n > 0; e.n-- {
 				e.flights[e.head].p = nil
 				e.head = (e.head + 1) % len(e.flights)
@@ -113,7 +113,7 @@ func (e *End) waiting() int {
 	return int(uint64(e.busy-e.wire.w.now) * (e.Rate / 1000) / 8_000_000)
 }
 
-// send puts a frame on the wire, and returns false when its queue is full. What is sent without a carrier is lost.
+// send puts a frame on the wire, and returns false if its queue is full. Frames without a carrier are lost.
 func (e *End) send(p *Packet) bool {
 	if !e.Up() {
 		return true

@@ -38,7 +38,7 @@ func New(seed uint64) *World {
 // Now is the time since the world began.
 func (w *World) Now() time.Duration { return w.now }
 
-// time is Now for who wants a date.
+// time is Now as a date.
 func (w *World) time() time.Time { return origin.Add(w.now) }
 
 // After does something later.
@@ -82,7 +82,7 @@ func (w *World) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rng.Int64N(int64(most-least)+1))
 }
 
-// number returns a MAC that nobody has, of a kind.
+// number returns an unused MAC of a kind.
 func (w *World) number(kind uint64) frame.MAC {
 	w.hosts++
 	return frame.MAC(0x02_00_00_00_00_00 | kind<<16 | uint64(w.hosts))

@@ -134,7 +134,7 @@ func TestBadInput(t *testing.T) {
 		{"restore no such team", []string{"restore", "t0"}, 3, nil},
 		{"run no such team", []string{"run", "t0"}, 2, []string{"t0.yaml"}},
 		{"add an unknown NIC", []string{"add", "team9", "eht1"}, 3, []string{"did you mean eth1?"}},
-		{"add a member", []string{"add", "team9", "eth5"}, 5, []string{"member already"}},
+		{"add a member", []string{"add", "team9", "eth5"}, 5, []string{"already a member"}},
 		{"add a NIC in a bridge", []string{"add", "team9", "eth3"}, 5, []string{"br0"}},
 		{"add the loopback", []string{"add", "team9", "lo"}, 2, nil},
 		{"add one of two that is wrong", []string{"add", "team9", "eth1", "eth3"}, 5, []string{"br0"}},

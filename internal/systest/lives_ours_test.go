@@ -76,11 +76,11 @@ func (l *hostLife) canAdd() bool {
 	return l.phase == running && len(l.nonMembers()) > 0 && !l.isDown(teamName)
 }
 
-// nicteam runs the binary, which must succeed.
+// nicteam records and runs a command, which must succeed.
 func (l *hostLife) nicteam(args ...string) {
 	l.t.Helper()
 	l.logf("nicteam %s", strings.Join(args, " "))
-	l.nicteam(args...)
+	l.world.nicteam(args...)
 }
 
 func (l *hostLife) createArgs() []string {

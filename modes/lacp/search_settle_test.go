@@ -173,8 +173,9 @@ func (w *world) String() string {
 			st := w.systems[e.system].Status()
 			for _, p := range st.Ports {
 				if p.ID == e.port {
-					out.WriteString(fmt.Sprintf("  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; "+
-						"%d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
+					out.WriteString(fmt.Sprintf(
+						"  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; "+
+							"%d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
 						p.Aggregator, st.Active, p.Actor.State.Names(), p.Partner.System.MAC, p.Partner.State.Names(),
 						len(w.cables[i].ways[j].waits), w.cables[i].ways[j].lost, p.Why))
 				}

@@ -94,8 +94,7 @@ func writerOf(t reflect.Type, past time.Duration) writer {
 
 // writeBucket writes what is missing in a bucket now, in ms.
 func writeBucket(b []byte, p unsafe.Pointer, now time.Time) []byte {
-	full := (*limit.Bucket)(p).Next(limit.Rate{Burst: 1})
-	return binary.AppendVarint(b, max(0, full.Sub(now)).Milliseconds())
+	return binary.AppendVarint(b, max(0, (*limit.Bucket)(p).Full().Sub(now)).Milliseconds())
 }
 
 func structWriter(t reflect.Type, past time.Duration) writer {

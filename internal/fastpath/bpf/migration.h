@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Slots that migrate from one member to another: the rule of modes/spread/slots_moving.go. */
+/* Slots that migrate from one member to another: the rule of modes/spread/migration.go. */
 #pragma once
 
 #include "layout.h"

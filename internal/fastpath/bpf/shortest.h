@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* spread.RuleShortest: the rule in modes/spread/flows.go, as modes/spread/shortest.go implements it. */
+/* spread.RuleShortest: the rule in modes/spread/flowtable.go, as modes/spread/shortest.go implements it. */
 #pragma once
 
 #include "hash.h"

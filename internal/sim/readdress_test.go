@@ -34,7 +34,7 @@ func TestNICsGetOtherMACs(t *testing.T) {
 			}
 			for _, nic := range b.nics {
 				b.team.Readdress(nic)
-				b.pass(2 * pokeLate)
+				b.pass(2 * readDelay)
 				arrive(nic.Name + " has another address")
 			}
 			b.pass(2 * time.Minute)
@@ -55,7 +55,7 @@ func TestPortsGetOtherMACs(t *testing.T) {
 	b := newTalking(t, 3, Habits{Fast: true}, fast)
 	for _, nic := range b.nics {
 		b.team.Readdress(nic)
-		b.pass(2 * pokeLate)
+		b.pass(2 * readDelay)
 		lost := b.calmlyLost(func() {
 			for end := b.Now() + 5*time.Second; b.Now() < end; b.pass(10 * time.Millisecond) {
 				if !b.whole() {

@@ -1,0 +1,45 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+
+	"nicteam/modes"
+)
+
+// ModesHelp returns a paragraph for each mode: its name, how it spreads frames, and in brackets the kernel's names of
+// it.
+func ModesHelp() string {
+	const indent, width = 17, 90
+	var b strings.Builder
+	for _, r := range modes.Table {
+		names := kernelNames(r.Aliases)
+		if len(r.TransmitOnly) > 0 {
+			names += "; " + kernelNames(r.TransmitOnly) + " is it with receive_balance off"
+		}
+		column := indent
+		fmt.Fprintf(&b, "  %-*s", indent-2, r.Name)
+		for i, word := range strings.Fields(r.Help + " [" + names + "]") {
+			switch {
+			case column+1+len(word) > width:
+				fmt.Fprintf(&b, "\n%*s", indent, "")
+				column = indent
+			case i > 0:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// kernelNames returns the first name and the kernel's number of a mode.
+func kernelNames(aliases []string) string {
+	if len(aliases) > 1 && len(aliases[1]) == 1 {
+		return aliases[0] + ", " + aliases[1]
+	}
+	return aliases[0]
+}
