@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts. They know two commands more:
 //
 //	exits CODE nicteam …   runs it and wants that exit code; an error has its three lines
-//	team NAME STATE [MODE] runs a pretended team in $NICTEAM_RUN_DIR until the script ends; active-backup, elb or 802.3ad
+//	team NAME STATE [MODE] runs a fake team in $NICTEAM_RUN_DIR until the script ends; active-backup, elb or 802.3ad
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/script",

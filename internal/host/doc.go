@@ -13,8 +13,8 @@
 //	(the adapter comes up)
 //	RebindConnections   masqueraded connections are re-created, bound to no interface
 //	Isolate             the member's ingress is hidden from the host's stack, behind the packet socket
-//	Adopt               addresses are added to the adapter, routes moved, neighbours and rules copied, routes of router
-//	                    advertisements learned again; or AssignAddresses
+//	Adopt               addresses are added to the adapter, routes moved, neighbours and rules copied, routes of
+//	                    router advertisements learned again; or AssignAddresses
 //	Strip               the member loses addresses, IPv6 and LRO, gets its MTU and comes up
 //	Attach              a data path's program ahead of the isolation, or on the adapter's egress; RaiseBacklog
 //

@@ -15,7 +15,8 @@ type container struct{ name, mounts, caps string }
 
 const (
 	readOnlySysctls = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys"
-	dockersOwn      = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setpcap,net_bind_service,sys_chroot,kill,audit_write"
+	dockersOwn      = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setpcap," +
+		"net_bind_service,sys_chroot,kill,audit_write"
 )
 
 // in runs the binary in box inside a container; processes that it starts stay there.
