@@ -70,7 +70,7 @@ func lockOf(b *bed, slot int) *uint32 {
 // In memory that is shared no word may be torn, and Go wants 64-bit words where they are.
 func TestSharedWordsAreAligned(t *testing.T) {
 	for name, all := range map[string]map[string]place{
-		"ledger": placesOf[programTxState](), "plan": placesOf[programPlan](), "control": placesOf[programControl](),
+		"tx state": placesOf[programTxState](), "plan": placesOf[programPlan](), "control": placesOf[programControl](),
 		"row":     placesOf[programCpuState](),
 		"address": placesOf[programAddress](), "station": placesOf[programStation](),
 	} {

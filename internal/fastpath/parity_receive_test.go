@@ -21,7 +21,8 @@ import (
 
 // goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
 // stations that the adapter sent from, at some time that long ago.
-func goReceives(u *relay.Rule, id int, b []byte, gso uint16, guests []frame.Station, ago time.Duration) (o outcome) {
+func goReceives(u *relay.ActivePlan, id int, b []byte, gso uint16, guests []frame.Station,
+	ago time.Duration) (o outcome) {
 	f, _ := goFinds(b, 0, gso)
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {
@@ -87,7 +88,7 @@ func TestProgramReceivesAsTheRelay(t *testing.T) {
 		if err := b.apply(pl, c); err != nil {
 			t.Fatal(err)
 		}
-		u := relay.NewRule(pl)
+		u := relay.NewActivePlan(pl)
 		macs := append(c.all(), frame.Broadcast, groupMAC)
 		var ids []int
 		for set := c.members; set != 0; set = set.Without(set.First()) {

@@ -132,7 +132,7 @@ func (s *sender) same(all bool) error {
 	return nil
 }
 
-// octets are what a TxState consists of, unexported fields and all.
+// octets returns the bytes of a TxState, unexported fields included.
 func octets(l *spread.TxState) string {
 	return unsafe.String((*byte)(unsafe.Pointer(l)), unsafe.Sizeof(*l))
 }

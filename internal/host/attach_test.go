@@ -17,19 +17,19 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// The verdicts of tc programs.
+// Verdicts of tc programs.
 const (
 	next = -1 // TCX_NEXT, TC_ACT_UNSPEC
 	pass = 0  // TC_ACT_OK: the end of the list
 )
 
-// The names of the filters of a team's data path.
+// Filter names of a data path.
 const (
 	receiveName  = "nicteam_receive"
 	transmitName = "nicteam_transmit"
 )
 
-// verdict is a program that always says the same.
+// verdict loads a program with one verdict.
 func verdict(t testing.TB, name string, v int32) *ebpf.Program {
 	t.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: name, Type: ebpf.SchedCLS,
@@ -39,7 +39,7 @@ func verdict(t testing.TB, name string, v int32) *ebpf.Program {
 	return p
 }
 
-// recorded begins a team's journal with na in it, and returns its index.
+// recorded starts a journal with na as a member, and returns its ifindex.
 func recorded(t *testing.T, h *Host) int {
 	t.Helper()
 	must(t, h.Begin())
@@ -52,8 +52,8 @@ func recorded(t *testing.T, h *Host) int {
 
 var attachMethods = []tchook.Method{tchook.ByTCX, tchook.ByClsact}
 
-// TestAttachBeforeIsolation attaches before and after a NIC is isolated: what ours passes is passed, what it leaves to
-// the next is dropped by the isolation, and so is all once it is gone. Nothing is left behind.
+// TestAttachBeforeIsolation attaches before and after isolation: what our program passes is received, what it leaves to
+// the next is dropped, and without it everything is dropped. Nothing is left behind.
 func TestAttachBeforeIsolation(t *testing.T) {
 	labtest.Tool(t, "ping", "iputils-ping")
 	for _, m := range attachMethods {
@@ -99,7 +99,7 @@ func TestAttachBeforeIsolation(t *testing.T) {
 	}
 }
 
-// tcxPrograms are the programs on a hook of a NIC in their order.
+// tcxPrograms lists the programs on a hook in order.
 func tcxPrograms(t testing.TB, nic string, at ebpf.AttachType) (names []string) {
 	t.Helper()
 	index, err := interfaceIndex(nic)
@@ -120,7 +120,7 @@ func tcxPrograms(t testing.TB, nic string, at ebpf.AttachType) (names []string) 
 	return names
 }
 
-// onHooks lists what is on the hooks of NICs that are there, by tcx and as filters.
+// onHooks lists programs and filters on the hooks of existing NICs.
 func onHooks(t testing.TB, nics ...string) string {
 	t.Helper()
 	var b strings.Builder
@@ -137,7 +137,7 @@ func onHooks(t testing.TB, nics ...string) string {
 	return b.String()
 }
 
-// attachAll attaches to the adapter and the members, as a data path does.
+// attachAll attaches like a data path: to the adapter and the members.
 func attachAll(w *world, h *Host) error {
 	_, err := attachAdapter(h)
 	if err != nil {
@@ -177,16 +177,16 @@ func attachVerdict(h *Host, index int, at ebpf.AttachType) (io.Closer, error) {
 	return h.Attach(index, at, p)
 }
 
-// nextProcess is the beginning of another process of the team: it knows the journal only.
+// nextProcess acts as another process of the team, which knows only the journal.
 func nextProcess(_ *world, h *Host) error {
 	h.hooks = tchook.New(h.rt, h.log, h.hooks.Options)
 	return h.Begin()
 }
 
-// foreign is a filter that every kernel with tc has.
+// foreign is a filter that every kernel with tc supports.
 const foreign = "protocol ip u32 match u32 0 0 flowid 1:1"
 
-// TestHookHeld refuses hooks where others are, says who, and changes nothing.
+// TestHookHeld: a hook with a foreign program is refused by name, and nothing changes.
 func TestHookHeld(t *testing.T) {
 	tests := []struct {
 		name, script string
@@ -268,7 +268,7 @@ func TestHookHeld(t *testing.T) {
 	}
 }
 
-// TestAttachRefuses attaches to nothing that is not the team's, and once.
+// TestAttachRefuses: links outside the team, and a second program, are refused.
 func TestAttachRefuses(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestAttachRefuses(t *testing.T) {
 	}
 }
 
-// TestAttachGone detaches from a NIC that is gone, while another has its index, and attaches to that.
+// TestAttachGone detaches from a NIC that is gone while another has its ifindex, and attaches to that one.
 func TestAttachGone(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
@@ -348,7 +348,7 @@ func TestAttachGone(t *testing.T) {
 	}
 }
 
-// TestReleaseDetaches gives a member back with a program on it: it goes, the others stay until the end.
+// TestReleaseDetaches releases a member with a program: its program goes, the others stay until the end.
 func TestReleaseDetaches(t *testing.T) {
 	for _, m := range attachMethods {
 		t.Run(string(m), func(t *testing.T) {
@@ -369,7 +369,7 @@ func TestReleaseDetaches(t *testing.T) {
 			if got := onHooks(t, "na"); !strings.Contains(got, "team_program") && !strings.Contains(got, receiveName) {
 				t.Errorf("on the one that was not: %s", got)
 			}
-			// Whoever still forwards is stopped now, and may take its programs off.
+			// Whoever forwards stops here, and may detach its programs.
 			_, err = h.ReleaseAll(func() { must(t, c.Close()) })
 			must(t, err)
 			if got := onHooks(t, teamName); got != teamName+" [] []\n" {
@@ -382,8 +382,8 @@ func TestReleaseDetaches(t *testing.T) {
 	}
 }
 
-// TestKilledWithPrograms kills a process that has programs attached. By tcx nothing is left on any hook; what clsact
-// leaves is taken away by the next process before it attaches anew, and by Restore.
+// TestKilledWithPrograms kills a process with attached programs. tcx leaves nothing on a hook; the next process, or
+// Restore, removes clsact filters.
 func TestKilledWithPrograms(t *testing.T) {
 	self, err := os.Executable()
 	must(t, err)
@@ -433,7 +433,7 @@ func TestKilledWithPrograms(t *testing.T) {
 	}
 }
 
-// TestCapabilities attaches with those capabilities that a running team keeps, and says which one it misses without.
+// TestCapabilities attaches with the capabilities of a running team, and names the missing one without.
 func TestCapabilities(t *testing.T) {
 	labtest.Tool(t, "setpriv", "util-linux")
 	self, err := os.Executable()

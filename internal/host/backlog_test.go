@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// teams are hosts of several teams with one state directory and a file in place of the setting.
+// teams are hosts of several teams with one state directory; a file replaces the sysctl.
 type teams struct {
 	t    *testing.T
 	dir  string
@@ -51,8 +51,8 @@ func (ts *teams) open(name string) *Host {
 	return h
 }
 
-// TestBacklog has teams come and go in words: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is
-// the user.
+// TestBacklog has a script of teams: "+a" raises, "_a" lowers, "-a" ends, "~a" is killed and restored, "=N" is the
+// user.
 func TestBacklog(t *testing.T) {
 	tests := []struct {
 		name, life string
@@ -110,7 +110,7 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestBacklogDeath dies at every point of raising it and of putting it back.
+// TestBacklogDeath dies at every fault point of raising and restoring.
 func TestBacklogDeath(t *testing.T) {
 	for n := 1; ; n++ {
 		ts := newTeams(t, 1000)
@@ -142,7 +142,7 @@ func TestBacklogDeath(t *testing.T) {
 	}
 }
 
-// TestBacklogAbsent does nothing where the namespace has no such setting.
+// TestBacklogAbsent: nothing happens in a namespace without the sysctl.
 func TestBacklogAbsent(t *testing.T) {
 	ts := newTeams(t, 1000)
 	h := ts.open("a")

@@ -10,7 +10,7 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// crashAt returns a hook that dies at the nth point, and where it did.
+// crashAt returns a fault-point function that dies at the nth point, and where it did.
 func crashAt(n int) (at func(string) error, where *string) {
 	where = new(string)
 	count := 0
@@ -25,12 +25,12 @@ func crashAt(n int) (at func(string) error, where *string) {
 	}, where
 }
 
-// setFaultPoint puts a hook into a host that is open already.
+// setFaultPoint installs it in an open host.
 func (h *Host) setFaultPoint(at func(string) error) {
 	h.o.faultPoint = at
 }
 
-// crashScenarios are what a team's process does before it dies in the last step.
+// crashScenarios are steps of a team's process; the last one is interrupted.
 var crashScenarios = []struct {
 	name  string
 	steps []func(*world, *Host) error
@@ -66,8 +66,8 @@ func by(m tchook.Method) func(*world, *Host) error {
 
 var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every seventh (minutes)")
 
-// TestDeathAnywhere dies at changes of host and journal (with -everywhere at every single one) and then restores, dying
-// once in that too: the host must be as it was.
+// TestDeathAnywhere dies at fault points (with -everywhere at every one), and once more in Restore. After another
+// Restore the host is as before.
 func TestDeathAnywhere(t *testing.T) {
 	for i, life := range crashScenarios {
 		t.Run(life.name, func(t *testing.T) {
@@ -118,8 +118,8 @@ func TestDeathAnywhere(t *testing.T) {
 	}
 }
 
-// TestAddressesNeverAbsent looks before every change of a takeover and of its return: every address that the
-// host had is on some link of it, and so is the default route.
+// TestAddressesNeverAbsent checks before every change of takeover and give-back that each address, and the default
+// route, is on some link.
 func TestAddressesNeverAbsent(t *testing.T) {
 	w := newWorld(t)
 	w.configure()

@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestPutBackMAC gives an adapter a wrong address before it comes up, so that the kernel makes IPv6 addresses of it.
-func TestPutBackMAC(t *testing.T) {
+// TestRestoreMAC sets a wrong MAC before the adapter comes up, so that the kernel forms IPv6 addresses of it.
+func TestRestoreMAC(t *testing.T) {
 	const right, wrong = frame.MAC(0x0200_0000_0042), frame.MAC(0x06dd_0000_0007)
 	w := newWorld(t)
 	adapter := index(t, "na") // a link with carrier
@@ -25,7 +25,7 @@ func TestPutBackMAC(t *testing.T) {
 		slices.Sort(list)
 		return strings.Join(list, " ")
 	}
-	// The kernel makes it when it has noticed the carrier.
+	// The kernel forms it once it has noticed the carrier.
 	const before = "10.9.0.1/24 fd09::4dd:ff:fe00:7/64 fd09::7/64 fe80::4dd:ff:fe00:7/64"
 	labtest.Eventually(t, "addresses "+before, func() bool { return addresses() == before })
 

@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// TestLentAddressesAreRefreshed has a router speak of the prefix of addresses that came along with members: the one
-// that the adapter forms itself, the one that another member had formed, and the one for privacy.
+// TestLentAddressesAreRefreshed advertises the prefix of addresses that came with members: the one that the adapter
+// forms itself, the one that another member had formed, and the temporary one.
 func TestLentAddressesAreRefreshed(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr; echo 5000 >/proc/sys/net/ipv6/conf/na/temp_valid_lft")
@@ -50,7 +50,7 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	labtest.Eventually(t, "all addresses are refreshed", func() bool {
 		r.advertise(teamName)
 		for _, a := range old {
-			// The one for privacy has its own limit.
+			// The temporary one has its own limit.
 			if l := lives(a); !strings.HasPrefix(l, "valid_lft 90") && !strings.HasPrefix(l, "valid_lft 49") &&
 				l != "valid_lft 5000" {
 				return false
@@ -60,9 +60,8 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	})
 }
 
-// TestPrivacyGivenBack gives addresses for privacy back, those of the NIC and those that the adapter's kernel made
-// meanwhile: they make no route to a prefix that is not on the link, and the NIC's kernel forms its own beside them as
-// ever.
+// TestPrivacyGivenBack gives temporary addresses back, the NIC's and those that the adapter's kernel made meanwhile:
+// they add no on-link route, and the NIC's kernel makes new ones beside them.
 func TestPrivacyGivenBack(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 2 >/proc/sys/net/ipv6/conf/na/use_tempaddr")

@@ -17,7 +17,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// follow makes an adapter that is followed.
+// follow makes an adapter with a Follower.
 func (w *world) follow(h *Host) (*Follower, int) {
 	w.t.Helper()
 	index := w.tap()
@@ -27,7 +27,7 @@ func (w *world) follow(h *Host) (*Follower, int) {
 	return f, index
 }
 
-// tells waits for news that have a change in them.
+// tells waits for a change of this kind.
 func tells(t *testing.T, n *Subscription, want Change) {
 	t.Helper()
 	for got := Change(0); got&want == 0; {
@@ -40,8 +40,8 @@ func tells(t *testing.T, n *Subscription, want Change) {
 	}
 }
 
-// TestFollowerTells of what concerns the team and of nothing else. A change of something that is told is made after
-// each that is not: its news come alone.
+// TestFollowerTells: only changes that concern the team are signalled. After each change that is not, one that is must
+// come alone.
 func TestFollowerTells(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -107,8 +107,8 @@ func TestFollowerTells(t *testing.T) {
 	}
 }
 
-// TestLookAfterDown gives the adapter back what it lost, however fast it was down and up, and not what somebody took.
-func TestLookAfterDown(t *testing.T) {
+// TestSyncAfterDown: the adapter gets back what it lost by going down, however fast, and not what somebody removed.
+func TestSyncAfterDown(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
 	must(t, h.Begin())
@@ -173,8 +173,8 @@ func TestLookAfterDown(t *testing.T) {
 	}
 }
 
-// TestSettle ends a team right after its adapter was set down and up, before anybody looked, and while it is down.
-func TestSettle(t *testing.T) {
+// TestSyncBeforeEnd ends a team right after its adapter went down and up, before any Sync, and while it is down.
+func TestSyncBeforeEnd(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad")
@@ -207,7 +207,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestWentWithTheAdapter takes things off an adapter that goes itself before anybody has looked: nobody gets them back.
+// TestWentWithTheAdapter removes config from an adapter that vanishes before any Sync: nobody gets it back.
 func TestWentWithTheAdapter(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip -6 addr add fd09::2/64 dev na nodad
@@ -239,8 +239,8 @@ func TestWentWithTheAdapter(t *testing.T) {
 	}
 }
 
-// TestCameWhileDown gives an adapter that is down addresses and has it go for good, looked at before or not: they are
-// known, and not one that somebody took again.
+// TestCameWhileDown adds addresses to an adapter that is down and then vanishes, with and without a Sync: they are
+// known, except one that was removed again.
 func TestCameWhileDown(t *testing.T) {
 	for _, look := range []bool{true, false} {
 		w := newWorld(t)
@@ -279,9 +279,9 @@ func TestCameWhileDown(t *testing.T) {
 	}
 }
 
-// TestLateIsJournalledFirst dies at each change of moving something that came late: Restore gives it to its NIC, and
-// only to that.
-func TestLateIsJournalledFirst(t *testing.T) {
+// TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to
+// that.
+func TestArrivalsAreJournalledFirst(t *testing.T) {
 	for n := 0; ; n++ {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")
@@ -331,7 +331,7 @@ func TestLateIsJournalledFirst(t *testing.T) {
 	}
 }
 
-// TestConnectedRoute: it is the one that the kernel makes.
+// TestConnectedRoute compares with the kernel's routes.
 func TestConnectedRoute(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)

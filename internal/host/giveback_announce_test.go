@@ -10,8 +10,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// TestBackIsAnnounced: who was told to reach an address of ours by another NIC learns that it is at its own again.
-func TestBackIsAnnounced(t *testing.T) {
+// TestGiveBackIsAnnounced: peers that hold another NIC's MAC for an address learn its own again.
+func TestGiveBackIsAnnounced(t *testing.T) {
 	w := newWorld(t)
 	run(t,
 		"ip addr add 10.9.0.1/24 dev na; ip -6 addr add fd09::1/64 dev na nodad; ip addr add 10.8.0.1/24 dev nb; ip "+
@@ -45,7 +45,7 @@ func TestBackIsAnnounced(t *testing.T) {
 	}
 }
 
-// listen opens a packet socket on a NIC; the function it returns gives the frames that have come.
+// listen opens a packet socket on a NIC and returns a function that reads the received frames.
 func listen(t *testing.T, nic string) func() [][]byte {
 	t.Helper()
 	all := uint16(unix.ETH_P_ALL)<<8 | uint16(unix.ETH_P_ALL)>>8

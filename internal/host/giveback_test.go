@@ -17,8 +17,7 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// reach fails the test unless box can be reached at an address by a NIC that has a link, takes its frames and answers
-// ARP, and unless the address is nowhere else.
+// reach fails the test unless an address is on exactly one NIC that has a link, receives its frames and answers ARP.
 func reach(t *testing.T, address string) (nic string) {
 	t.Helper()
 	for line := range strings.Lines(run(t, "ip -br addr show")) {
@@ -49,9 +48,9 @@ func reach(t *testing.T, address string) (nic string) {
 	return nic
 }
 
-// TestLenderCannotCarry ends teams whose lender's NIC or cable has gone, by delete and by restore: the addresses and
-// routes are on the other NIC, with what belongs to them.
-func TestLenderCannotCarry(t *testing.T) {
+// TestDonorWithoutLink ends teams whose MAC donor has lost its NIC or cable, by delete and by Restore: addresses,
+// routes and what depends on them are on the other NIC.
+func TestDonorWithoutLink(t *testing.T) {
 	ends := map[string]func(*world, *Host) (Restored, error){
 		"delete": func(_ *world, h *Host) (Restored, error) {
 			out, err := h.ReleaseAll(nil)
@@ -108,7 +107,7 @@ func TestLenderCannotCarry(t *testing.T) {
 				} else if !gone {
 					return
 				}
-				// The NIC comes. One address is wanted by nobody else any more.
+				// The NIC returns. Nobody else wants one of its addresses any more.
 				run(t,
 					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+
 						" type veth peer name pna; ip link set pna up")
@@ -132,7 +131,7 @@ func TestLenderCannotCarry(t *testing.T) {
 	}
 }
 
-// TestNoNICIsThere ends a team all of whose NICs have gone. What they had waits for them, and a team may be made
+// TestNoNICIsThere ends a team without any of its NICs. Their config stays in the journal, and a team may be made
 // meanwhile.
 func TestNoNICIsThere(t *testing.T) {
 	for _, then := range []string{"restore", "next team", "forget"} {
@@ -190,7 +189,7 @@ func TestNoNICIsThere(t *testing.T) {
 	}
 }
 
-// TestNoNICHasALink ends a team without any link: all is as it was.
+// TestNoNICHasALink ends a team without any link: all is as before.
 func TestNoNICHasALink(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb; ip route add default via 10.9.0.254")
@@ -204,7 +203,7 @@ func TestNoNICHasALink(t *testing.T) {
 		func() bool { return run(t, "ip -br addr show scope global; ip route") == before })
 }
 
-// damage spoils a journal in one place.
+// damage corrupts a journal in one place.
 type damage struct {
 	name string
 	do   func(b []byte, at int) []byte
@@ -216,8 +215,8 @@ var damages = []damage{
 	{"block of zeroes", func(b []byte, at int) []byte { clear(b[at:min(at+512, len(b))]); return b }},
 }
 
-// TestDamagedJournal spoils the journal of a team whose process is gone, in places all over it (with -everywhere in
-// many), and restores: the host can be reached, or all is kept and an error says so.
+// TestDamagedJournal corrupts the journal of a team whose process is gone, in many places (with -everywhere in more),
+// and restores: either the host is reachable, or everything is kept and an error says so.
 func TestDamagedJournal(t *testing.T) {
 	for _, m := range []tchook.Method{tchook.ByTCX, tchook.ByClsact} {
 		for _, d := range damages {
@@ -284,7 +283,7 @@ func TestDamagedJournal(t *testing.T) {
 	}
 }
 
-// TestNewerJournal leaves alone what a newer program wrote, in each way that it could be newer.
+// TestNewerJournal leaves a newer program's journal alone, in each way that it may be newer.
 func TestNewerJournal(t *testing.T) {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	line := func(body string) []byte {
@@ -330,7 +329,7 @@ func TestNewerJournal(t *testing.T) {
 	}
 }
 
-// TestOlderJournal restores from a journal as the first version wrote it.
+// TestOlderJournal restores from a journal of version 1.
 func TestOlderJournal(t *testing.T) {
 	w := newWorld(t)
 	w.configure()
@@ -354,8 +353,8 @@ func TestOlderJournal(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestJournalFillsUp has the disk be full from each write of the journal on while a team is made and ended: an error,
-// and the host can be put back.
+// TestJournalFillsUp fills the disk before each write of the journal while a team is made and ended: an error, and
+// Restore puts the host back.
 func TestJournalFillsUp(t *testing.T) {
 	for n := 1; ; n += 3 {
 		w := newWorld(t)
@@ -391,8 +390,8 @@ func TestJournalFillsUp(t *testing.T) {
 	}
 }
 
-// TestDeathWhileAnotherInherits kills a delete that gives the addresses of a NIC without link to another one, at each
-// change, and has the cable come back before the restore: every address is on one NIC.
+// TestDeathWhileAnotherInherits kills a delete that moves addresses of a NIC without link to another, at each change;
+// the cable returns before Restore: every address is on one NIC.
 func TestDeathWhileAnotherInherits(t *testing.T) {
 	stride := 4
 	if *everywhere {
@@ -429,8 +428,7 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 	}
 }
 
-// TestDeathWhileAddressesWait has the process die while an address that came to the adapter is written down for a NIC
-// that is not there.
+// TestDeathWhileAddressesWait dies while an address that came to the adapter is journalled for an absent NIC.
 func TestDeathWhileAddressesWait(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t)
@@ -465,7 +463,7 @@ func TestDeathWhileAddressesWait(t *testing.T) {
 	}
 }
 
-// TestDeathBeforeStrip kills a create whose addresses are on the adapter and on a NIC whose cable comes out then:
+// TestDeathBeforeStrip kills a create whose addresses are on the adapter and on a NIC that then loses its cable:
 // Restore leaves each on one NIC.
 func TestDeathBeforeStrip(t *testing.T) {
 	w := newWorld(t)
@@ -490,8 +488,8 @@ func TestDeathBeforeStrip(t *testing.T) {
 	}
 }
 
-// TestLostWhileDown ends a team whose adapter is down, and so has no IPv6 addresses, without the NIC that lent them:
-// another has them.
+// TestLostWhileDown ends a team whose adapter is down, and so lost its IPv6 addresses, without the NIC that they came
+// from: another has them.
 func TestLostWhileDown(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -508,9 +506,9 @@ func TestLostWhileDown(t *testing.T) {
 	}
 }
 
-// TestHeirChanges kills a restore after it gave what came to the adapter by hand to one NIC, and the cable moves to the
-// other one: it is on one NIC in the end.
-func TestHeirChanges(t *testing.T) {
+// TestInheritorChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends
+// on one NIC.
+func TestInheritorChanges(t *testing.T) {
 	for n := 1; ; n += 2 {
 		w := newWorld(t)
 		h := w.open(nil)

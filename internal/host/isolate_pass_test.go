@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// nicsOwn are protocols of a NIC, by the protocol that their sockets are bound to.
+// nicsOwn are a NIC's own protocols, with the ethertype of their sockets.
 var nicsOwn = map[string]uint16{
 	"EAPOL": 0x888e, "pre-authentication": 0x88c7, "WAPI": 0x88b4, "LLDP": 0x88cc, "PTP": 0x88f7, "MACsec": 0x88e5,
 	"OAM": 0x8809, "CFM": 0x8902,
@@ -26,7 +26,7 @@ var nicsOwn = map[string]uint16{
 	"ARP": unix.ETH_P_ARP,
 }
 
-// rawFrame is a frame of at least 60 octets to a MAC, with tags if any.
+// rawFrame returns a frame of at least 60 octets, with optional tags.
 func rawFrame(dst string, tags []uint16, ethertype uint16, payload []byte) []byte {
 	mac, err := net.ParseMAC(dst)
 	if err != nil {
@@ -43,7 +43,7 @@ func rawFrame(dst string, tags []uint16, ethertype uint16, payload []byte) []byt
 	return append(b, make([]byte, max(60-len(b), 0))...)
 }
 
-// datagram is an IPv4 or IPv6 packet of UDP.
+// datagram returns an IPv4 or IPv6 packet with UDP.
 func datagram(from, to string, port uint16) (ethertype uint16, b []byte) {
 	udp := binary.BigEndian.AppendUint16(nil, port-1)
 	udp = binary.BigEndian.AppendUint16(udp, port)
@@ -68,7 +68,7 @@ func datagram(from, to string, port uint16) (ethertype uint16, b []byte) {
 	return unix.ETH_P_IPV6, append(b, udp...)
 }
 
-// sender sends frames from the other end of a NIC. Closing such a socket takes long, so there is one.
+// sender sends frames from the peer of a NIC. There is one, because closing such a socket takes long.
 func sender(t *testing.T, from string) func([]byte) {
 	t.Helper()
 	index, err := interfaceIndex(from)
@@ -82,7 +82,7 @@ func sender(t *testing.T, from string) func([]byte) {
 	}
 }
 
-// listener is a socket, and how to tell how much it has heard since the last question.
+// listener is a socket that counts what it received since the last call.
 type listener int
 
 func (e listener) received() int {
@@ -105,7 +105,7 @@ func packetListener(t *testing.T, index int, protocol uint16) listener {
 	return listener(fd)
 }
 
-// udpListener listen at a port, of one NIC if it is named.
+// udpListener listens at a port, of one NIC if it is named.
 func udpListener(t *testing.T, at unix.Sockaddr, nic string) listener {
 	t.Helper()
 	family := unix.AF_INET
@@ -123,8 +123,7 @@ func udpListener(t *testing.T, at unix.Sockaddr, nic string) listener {
 	return listener(fd)
 }
 
-// waitForLast waits until what was sent is where it goes: a frame that was sent behind it has come to the last of the
-// sockets that hear it.
+// waitForLast waits until a last frame, sent behind the others, has reached the last socket.
 func waitForLast(t *testing.T, last listener) {
 	t.Helper()
 	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(last), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
@@ -133,7 +132,7 @@ func waitForLast(t *testing.T, last listener) {
 	last.received()
 }
 
-// TestIsolationPasses sends what is a NIC's own business to one that is isolated, by each method, and what is not.
+// TestIsolationPasses sends a NIC's own protocols, and others, to an isolated NIC, by each method.
 func TestIsolationPasses(t *testing.T) {
 	for _, m := range tchook.Methods {
 		t.Run(string(m), func(t *testing.T) {
@@ -142,7 +141,7 @@ func TestIsolationPasses(t *testing.T) {
 				labtest.Tool(t, "nft", "nftables")
 			}
 			w := newWorld(t)
-			// What the team has: an address on another link, which the host has for its own.
+			// The team's address is on another link of the host.
 			run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.1.1/24 dev nc
 				echo 1 >/proc/sys/net/ipv4/conf/na/forwarding; echo 1 >/proc/sys/net/ipv4/conf/na/rp_filter`)
 			h := w.open(nil)

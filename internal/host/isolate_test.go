@@ -11,23 +11,23 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// farEnd puts the other end of na into a namespace of its own with an address.
+// farEnd moves the peer of na into a namespace of its own with an address.
 func farEnd(t *testing.T) {
 	t.Helper()
 	exec.Command("ip", "netns", "del", "peer").Run()
 	run(t,
 		"ip netns add peer; ip link set pna netns peer; ip -n peer link set pna up; ip -n peer addr add 10.9.0.2/24 "+
 			"dev pna")
-	// Three questions without an answer are over in 300 ms instead of three seconds.
+	// Three unanswered requests take 300 ms instead of three seconds.
 	run(t, "ip netns exec peer sh -c 'echo 100 >/proc/sys/net/ipv4/neigh/pna/retrans_time_ms'")
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", "peer").Run() })
 }
 
-// answersARP reports whether the host's own stack answers ARP for what it is asked by the peer.
+// answersARP reports whether the host's stack answers the peer's ARP.
 func answersARP(t *testing.T) bool {
 	t.Helper()
 	run(t, "ip -n peer neigh flush dev pna")
-	// The kernel of the peer asks three times at most, which takes 300 ms; one answer is enough.
+	// The peer's kernel asks three times, which takes 300 ms; one answer is enough.
 	exec.Command("ip", "netns", "exec", "peer", "ping", "-c1", "-W0.4", "10.9.0.1").Run()
 	out := run(t, "ip -n peer neigh show 10.9.0.1 dev pna")
 	return len(out) > 0 && containsAny(out, "REACHABLE", "STALE", "DELAY", "PROBE")
@@ -44,8 +44,8 @@ func containsAny(s string, words ...string) bool {
 	return false
 }
 
-// TestIsolation hides a NIC from the host's stack by each method, while a socket for all ethertypes still sees what
-// comes, and lets it be seen again; each leaves nothing behind.
+// TestIsolation isolates a NIC by each method, while a socket for all ethertypes still receives, and ends it. Nothing
+// is left behind.
 func TestIsolation(t *testing.T) {
 	for _, m := range tchook.Methods {
 		t.Run(string(m), func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// sniff opens a packet socket; the function it returns says whether a frame came.
+// sniff opens a packet socket and returns a function that reports whether a frame came.
 func sniff(t *testing.T, index int) func() bool {
 	t.Helper()
 	all := uint16(unix.ETH_P_ALL)<<8 | uint16(unix.ETH_P_ALL)>>8
@@ -112,7 +112,7 @@ func sniff(t *testing.T, index int) func() bool {
 	}
 }
 
-// TestForeignFilters leaves clsact and filters of others as they are.
+// TestForeignFilters: clsact and filters of others stay.
 func TestForeignFilters(t *testing.T) {
 	labtest.Root(t)
 	w := newWorld(t)
@@ -125,7 +125,7 @@ func TestForeignFilters(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestIsolationOfAnotherNIC isolates a NIC that has the index of one that went.
+// TestIsolationOfAnotherNIC isolates a NIC that has the ifindex of one that is gone.
 func TestIsolationOfAnotherNIC(t *testing.T) {
 	kernelHas(t, tchook.ByTCX)
 	w := newWorld(t)

@@ -18,8 +18,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// FuzzMember takes a record that has the right checksum: what it says of a member must not break what giving back does
-// before it asks the kernel.
+// FuzzMember: a member's record with a right checksum must not break what a give-back computes before it asks the
+// kernel.
 func FuzzMember(f *testing.F) {
 	address := rtnl.NewAddress(netip.MustParsePrefix("10.9.0.1/24"), 3)
 	route := rtnl.NewDefaultRoute(netip.MustParseAddr("10.9.0.254"), 3)
@@ -36,7 +36,7 @@ func FuzzMember(f *testing.F) {
 	})
 }
 
-// exerciseMember does with a recorded member what giving back does before it asks the kernel.
+// exerciseMember runs these computations.
 func exerciseMember(m *journal.Member) {
 	m.OwnsDefaultRoute()
 	b := &giveBack{indexNow: map[int]int{3: 4}, adapter: &NIC{Index: 9}, j: &journal.Journal{}}
@@ -67,7 +67,7 @@ func exerciseMember(m *journal.Member) {
 	}
 }
 
-// TestUnwritable refuses before anything is changed, with three lines.
+// TestUnwritable: an unwritable journal is refused in three lines before anything is changed.
 func TestUnwritable(t *testing.T) {
 	labtest.Root(t)
 	full := filepath.Join(t.TempDir(), "full")
@@ -97,7 +97,7 @@ func TestUnwritable(t *testing.T) {
 	}
 }
 
-// TestOtherBoot puts a journal of another boot aside and touches nothing.
+// TestOtherBoot: a journal of another boot is renamed and nothing else touched.
 func TestOtherBoot(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -120,8 +120,8 @@ func TestOtherBoot(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestOtherNamespace refuses a journal of a network namespace that is to be seen, and leaves it there; one of a
-// namespace that is gone is put aside, also when this one has got its inode.
+// TestOtherNamespace: a journal of another, existing network namespace is refused and stays. One of a namespace that is
+// gone is renamed, even if this one has its inode.
 func TestOtherNamespace(t *testing.T) {
 	labtest.Root(t)
 	run(t, "ip netns add other")
@@ -183,7 +183,7 @@ func rewriteBegin(t *testing.T, path string, change func(*journal.BeginRecord)) 
 	j.Close()
 }
 
-// journalSize grows with each record.
+// journalSize returns the size of the journal's file, which grows with each record.
 func journalSize(t testing.TB, h *Host) int64 {
 	t.Helper()
 	st, err := os.Stat(h.journal.Path)

@@ -11,12 +11,12 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// noTCX reports that an error says that the kernel has no tcx.
+// noTCX reports whether an error means that the kernel has no tcx.
 func noTCX(err error) bool {
 	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL)
 }
 
-// kernelHas skips a test of a method that only newer kernels have.
+// kernelHas skips the test if the kernel lacks the method.
 func kernelHas(t testing.TB, m tchook.Method) {
 	t.Helper()
 	const loopback = 1

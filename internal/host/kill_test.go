@@ -12,10 +12,10 @@ import (
 	"nicteam/internal/tchook"
 )
 
-// crashVariable makes a copy of the test binary take the NICs over and kill itself at a point.
+// crashVariable makes a copy of the test binary take NICs over and kill itself at a fault point.
 const crashVariable = "HOST_TEST_VICTIM"
 
-// crashProcess is the life of such a copy: "DIR POINT [METHOD]". At point −1 it has its programs attached.
+// crashProcess runs that copy: "DIR POINT [METHOD]". At point −1 its programs are attached.
 func crashProcess(spec string) {
 	var dir string
 	var n int
@@ -50,8 +50,8 @@ func crashProcess(spec string) {
 	os.Exit(3)
 }
 
-// TestKilled does what TestDeathAnywhere does with a process that is really killed, at a few points: what its
-// descriptors hold must go with it.
+// TestKilled is TestDeathAnywhere with a process that is really killed, at a few points: what its descriptors hold must
+// vanish.
 func TestKilled(t *testing.T) {
 	w := newWorld(t)
 	w.configure()

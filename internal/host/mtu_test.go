@@ -34,7 +34,7 @@ func TestAutoMTU(t *testing.T) {
 	}
 }
 
-// mtuOf is the MTU of a link here.
+// mtuOf returns a link's MTU.
 func mtuOf(t *testing.T, h *Host, nic string) int {
 	t.Helper()
 	n, err := h.nic(nic)
@@ -49,7 +49,7 @@ func indexOf(t *testing.T, h *Host, nic string) int {
 	return n.Index
 }
 
-// teamOf makes a team of na and nb with MTU 1500 whose adapter has no addresses.
+// teamOf makes a team of na and nb with MTU 1500 and no addresses.
 func (w *world) teamOf(h *Host) (adapter int) {
 	w.t.Helper()
 	must(w.t, h.Begin())
@@ -87,7 +87,7 @@ func TestSetMTU(t *testing.T) {
 	must(t, h.SetMTU(adapter, 1400, nil))
 	is("smaller", 1400)
 
-	// A driver refuses without having said so before.
+	// A driver refuses although it announced no limit.
 	for _, mtu := range []int{9000, 1300} {
 		broken = "of nb to "
 		err := h.SetMTU(adapter, mtu, nil)
@@ -97,7 +97,7 @@ func TestSetMTU(t *testing.T) {
 		}
 		is("refused by the second", 1400)
 	}
-	// It was the adapter that somebody set.
+	// Somebody set the adapter's.
 	run(t, "ip link set "+teamName+" mtu 2000")
 	must(t, h.SetMTU(adapter, 2000, nil))
 	is("after the adapter", 2000)
@@ -106,7 +106,7 @@ func TestSetMTU(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// The first NIC begins anew with its MTU: the second is left alone until the first has its link again.
+// The first NIC resets: the second waits until the first has its link again.
 func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	w := newWorld(t)
 	met := false
@@ -135,7 +135,7 @@ func TestSetMTUOneNICAfterTheOther(t *testing.T) {
 	must(t, finish(w, h))
 }
 
-// TestSetMTUTellsUnlocked: whoever is told of an MTU may wait for somebody who detaches a program.
+// TestSetMTUTellsUnlocked: came runs without the lock.
 func TestSetMTUTellsUnlocked(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -180,7 +180,7 @@ func TestSetMTUIsRefusedBefore(t *testing.T) {
 	must(t, finish(w, h))
 }
 
-// A NIC with an MTU below IPv6's minimum comes to it: the kernel would begin IPv6 on it.
+// The MTU reaches IPv6's minimum, where the kernel would start IPv6.
 func TestStripKeepsIPv6Off(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip link set nb mtu 1200")
@@ -268,7 +268,7 @@ func TestCheckMTU(t *testing.T) {
 	}
 }
 
-// TestNICThatGetsAnotherMAC is given back what it had: it is the same NIC.
+// TestNICThatGetsAnotherMAC is restored: it is the same NIC.
 func TestNICThatGetsAnotherMAC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -280,7 +280,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 		f, err := h.ReadLink(indexOf(t, h, "na"))
 		return err == nil && f.MAC.String() == "02:00:00:00:ee:01" && f.Name == "na" && f.MTU == 1400
 	})
-	// It lent the adapter the MAC that it has no more: nothing stands against its being up.
+	// It no longer has the MAC that it gave the adapter, so it may be up.
 	if note, err := h.Release("na", true); err != nil || note != "" {
 		t.Errorf("release: %q, %v", note, err)
 	}

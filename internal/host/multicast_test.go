@@ -72,7 +72,7 @@ func FuzzMulticastList(f *testing.F) {
 	})
 }
 
-// Whoever asks the adapter for groups or for everything is seen: the IP stack, a packet socket, a bridge, a user.
+// Every reader is seen: the IP stack, a packet socket, a bridge, a user.
 func TestRxMode(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -145,7 +145,7 @@ func TestRxMode(t *testing.T) {
 	run(t, "ip link del brq")
 	await("no bridge", func(rx spread.RxMode) bool { return !rx.Promiscuous && !rx.AllMulti })
 
-	// A macvlan has the kernel make a TAP, which has no filter for unicast addresses, promiscuous, and tells nobody.
+	// For a macvlan the kernel makes a TAP promiscuous, because a TAP has no unicast filter, without an event.
 	run(t, "ip link add mvq link "+teamName+" type macvlan mode bridge && ip link set mvq up")
 	await("a macvlan", func(rx spread.RxMode) bool { return rx.Promiscuous })
 	run(t, "ip link del mvq")

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAdapterBelowOthers dies between the making of the adapter and the note of its index, on a host with a NIC that
-// came from elsewhere and brought a high index along: the adapter is recognised all the same.
+// TestAdapterBelowOthers dies between the creation of the adapter and its record, on a host with a NIC of a higher
+// ifindex from another namespace: the adapter is recognised.
 func TestAdapterBelowOthers(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip link del nc; ip link add nc index 54321 type veth peer name pnc")

@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// nftForms are ways to name a NIC. says is part of what is told; "" where nothing changes for what goes by na.
+// nftForms are ways to match a NIC. says is part of the refusal; "": the adapter's traffic is treated alike.
 var nftForms = []struct{ name, ruleset, says string }{
 	{"name", `chain i { type filter hook input priority 0; iifname "na" accept; }`,
 		`inet f, chain i: iifname "na" accept`},
@@ -136,8 +136,8 @@ func TestRulesOfNft(t *testing.T) {
 	}
 }
 
-// saysOfNA checks that making a team of na is refused, by these words, and is not with somebody who answers for it; "":
-// nothing is said.
+// saysOfNA checks that a team of na is refused in these words, and allowed with consent; "": neither problem nor
+// warning.
 func saysOfNA(t *testing.T, h *Host, says string) {
 	t.Helper()
 	warnings, p := h.Check(configOf("na", "nb"), nil, ConsentAsk)
@@ -196,7 +196,7 @@ func TestRulesOfIptables(t *testing.T) {
 	}
 }
 
-// TestRulesOfOurOwn: a team's own tables are no trouble for another.
+// TestRulesOfOurOwn: tables of teams are ignored.
 func TestRulesOfOurOwn(t *testing.T) {
 	w := newWorld(t)
 	labtest.Tool(t, "nft", "nftables")

@@ -14,7 +14,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// socket opens a socket that lasts as long as the test.
+// socket opens a socket until the end of the test.
 func socket(t *testing.T, family, kind, protocol int) int {
 	t.Helper()
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
@@ -25,10 +25,10 @@ func socket(t *testing.T, family, kind, protocol int) int {
 	return fd
 }
 
-// swapped is a number in network byte order, as packet sockets want their protocol.
+// swapped is a protocol in network byte order.
 func swapped(n uint16) int { return int(n>>8 | n<<8) }
 
-// TestBoundPrograms names each kind of socket on a NIC, with the program that has it.
+// TestBoundPrograms names each kind of socket with its program.
 func TestBoundPrograms(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; echo 0 0 >/proc/sys/net/ipv4/ping_group_range")
@@ -128,7 +128,7 @@ func TestBoundPrograms(t *testing.T) {
 
 }
 
-// TestJoinedGroups names groups of programs and none of the kernel's own.
+// TestJoinedGroups names groups of programs, and none of the kernel's.
 func TestJoinedGroups(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -195,7 +195,7 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	saysOfNA(t, h, "IPsec policies apply to na, but not to team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
 }
 
-// TestLeasedNIC: only the NIC that has a lease is said to have one.
+// TestLeasedNIC: only the NIC with the lease is named.
 func TestLeasedNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
@@ -205,7 +205,7 @@ func TestLeasedNIC(t *testing.T) {
 	}
 }
 
-// TestUppersOfOtherNamespaces: what stands on a NIC elsewhere is found, however it came there.
+// TestUppersOfOtherNamespaces: upper links in other namespaces are found, however they came there.
 func TestUppersOfOtherNamespaces(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -228,7 +228,7 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 				run(t, "ip netns add elsewhere")
 				defer func() {
 					run(t, "ip netns del elsewhere")
-					// The kernel takes a namespace down when it gets to it.
+					// The kernel removes a namespace later.
 					labtest.Eventually(t, "nothing is on na", func() bool {
 						return exec.Command("ip", "link", "add", "link", "na", "name", "up8", "type", "macvlan", "mode",
 							"passthru").Run() == nil

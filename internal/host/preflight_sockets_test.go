@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestTheKernelChoosesSockets: of all TCP sockets the kernel tells of those on the link only.
+// TestTheKernelChoosesSockets: the kernel lists only TCP sockets of the link.
 func TestTheKernelChoosesSockets(t *testing.T) {
 	newWorld(t)
 	for _, nic := range []string{"", "na", "nc"} {

@@ -128,7 +128,7 @@ func TestCheckAccepts(t *testing.T) {
 	}
 }
 
-// TestCheckAdd knows the team's own members from others.
+// TestCheckAdd: the team's own members are no strangers.
 func TestCheckAdd(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)

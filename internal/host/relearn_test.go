@@ -14,7 +14,7 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// router is a router of a world, which sends its advertisements to a NIC.
+// router sends router advertisements to a NIC.
 type router struct {
 	t *testing.T
 	i *injector
@@ -63,8 +63,8 @@ func learned(t *testing.T, nic string) []string {
 	return list
 }
 
-// TestAdvertisedRoutes takes a NIC over whose kernel learned from two routers: the adapter's kernel has learned the
-// same, and the NIC's again when it is given back, with lifetimes and all.
+// TestAdvertisedRoutes takes over a NIC that learned from two routers: the adapter has learned the same, and the NIC
+// again after the give-back, with lifetimes.
 func TestAdvertisedRoutes(t *testing.T) {
 	w := newWorld(t)
 	run(t, `for n in nb nc; do echo 0 >/proc/sys/net/ipv6/conf/$n/accept_ra; done
@@ -96,8 +96,7 @@ func TestAdvertisedRoutes(t *testing.T) {
 	}
 }
 
-// TestRouterSpeaksOn has routers change their minds while the adapter has what they said, and when the NIC has it
-// again.
+// TestRouterSpeaksOn: routers change their advertisements during and after the takeover.
 func TestRouterSpeaksOn(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra")
@@ -143,8 +142,7 @@ func TestRouterSpeaksOn(t *testing.T) {
 	has("after the last goodbye", "na", "fd0a::/64 proto", false)
 }
 
-// TestLyingRouter takes over a NIC whose kernel believed what no router should say. It is carried as it is, and nothing
-// else breaks.
+// TestLyingRouter takes over a NIC that learned nonsense. It is copied, and nothing else breaks.
 func TestLyingRouter(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -179,7 +177,7 @@ func TestLyingRouter(t *testing.T) {
 			run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra; ip addr add fd09::1/64 dev na nodad")
 			r := newRouter(t, 1, "fd0a::/64")
 			c.say(&r.a)
-			// As much as a frame holds at once.
+			// As many as fit into a frame.
 			for all := r.a.Prefixes; ; all = all[len(r.a.Prefixes):] {
 				r.a.Prefixes = all[:min(len(all), 64)]
 				r.advertise("na")
@@ -207,8 +205,8 @@ func TestLyingRouter(t *testing.T) {
 	}
 }
 
-// TestNoAdvertisements gives a link what its kernel does not take from an advertisement: the kernel holds the routes
-// for learned all the same, and refreshes them once it does.
+// TestNoAdvertisements adds what a link does not learn from an advertisement: the kernel treats the routes as learned,
+// and refreshes them once it accepts advertisements.
 func TestNoAdvertisements(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -237,9 +235,9 @@ func TestNoAdvertisements(t *testing.T) {
 	}
 }
 
-// TestRoutesOfADeadLender ends a team whose lender has no link any more: the NIC that has one learns what the adapter
+// TestRoutesOfADonorWithoutLink ends a team whose MAC donor has no link: the NIC with a link learns what the adapter
 // knows.
-func TestRoutesOfADeadLender(t *testing.T) {
+func TestRoutesOfADonorWithoutLink(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")
 	r := newRouter(t, 1, "fd0a::/64")

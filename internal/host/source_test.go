@@ -10,8 +10,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// tapNIC is a TAP whose carrier the test sets: like a real NIC, and unlike veth, its events are held back by the
-// kernel.
+// tapNIC is a TAP whose carrier the test sets. Unlike veth, and like a real NIC, its events are delayed by the kernel.
 func tapNIC(t *testing.T, name string) (index int, carrier func(up bool)) {
 	t.Helper()
 	labtest.Root(t)
@@ -40,8 +39,7 @@ func tapNIC(t *testing.T, name string) (index int, carrier func(up bool)) {
 	}
 }
 
-// TestCarrierAtOnce reads each change without waiting for anything, also where the kernel holds its events back
-// because others came just before.
+// TestCarrierAtOnce reads each change at once, even while the kernel delays events.
 func TestCarrierAtOnce(t *testing.T) {
 	a, setA := tapNIC(t, "ta")
 	b, setB := tapNIC(t, "tb")
@@ -105,14 +103,14 @@ func TestChanges(t *testing.T) {
 		carrier(i%2 == 1)
 		next()
 	}
-	// A hundred events that nobody fetches are one.
+	// A hundred unread events are one.
 	for range 50 {
 		run(t, "ip link set ta down; ip link set ta up")
 	}
 	next()
 }
 
-// TestCarrierAfterRename reads the right NIC after two have changed names, though names are kept.
+// TestCarrierAfterRename reads the right NIC after two have swapped names, in spite of the name cache.
 func TestCarrierAfterRename(t *testing.T) {
 	a, setA := tapNIC(t, "ta")
 	b, setB := tapNIC(t, "tb")

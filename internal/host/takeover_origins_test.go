@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestAddressOrigins takes over and gives back each kind of address that a NIC can have. The adapter has it as the NIC
-// had it, and its connected route, and both come back when the adapter goes down and up as they do on a NIC.
+// TestAddressOrigins takes over and restores each kind of address. On the adapter it is the same, with its connected
+// route, and both return when the adapter goes down and up, as on a NIC.
 func TestAddressOrigins(t *testing.T) {
 	for _, c := range []struct {
 		name, script string
@@ -127,7 +127,7 @@ func subnetsOf(t *testing.T, link string) string {
 // words makes one blank of several.
 func words(s string) string { return regexp.MustCompile(`[ \t]+`).ReplaceAllString(s, " ") }
 
-// TestRouteOrigins takes over and gives back a route of each origin: it is the adapter's meanwhile, of the same origin.
+// TestRouteOrigins takes over and restores routes of each protocol, which they keep on the adapter.
 func TestRouteOrigins(t *testing.T) {
 	for _, proto := range []string{"kernel", "boot", "static", "redirect", "ra", "dhcp", "gated", "mrt", "zebra",
 		"bird", "keepalived", "babel", "bgp", "ospf", "199"} {
@@ -154,8 +154,8 @@ func TestRouteOrigins(t *testing.T) {
 	}
 }
 
-// TestRivalsKeepTheirOrder takes over a NIC whose subnet another NIC has, too: who comes first stays first.
-func TestRivalsKeepTheirOrder(t *testing.T) {
+// TestRouteOrderStays takes over one of two NICs in a subnet: the order of their routes stays.
+func TestRouteOrderStays(t *testing.T) {
 	for _, order := range [][2]string{{"na", "nc"}, {"nc", "na"}} {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev "+order[0]+"; ip addr add 10.9.0.2/24 dev "+order[1])
@@ -175,7 +175,8 @@ func TestRivalsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestLinkLocalByHand removes a NIC whose link-local address somebody set: it has it again, and the adapter no more.
+// TestLinkLocalByHand removes a NIC with a hand-set link-local address: it is on the NIC again, and no longer on the
+// adapter.
 func TestLinkLocalByHand(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add fe80::1/64 dev na nodad; ip addr add fe80::2/64 dev nb nodad; ip addr add 10.8.0.1/24 dev nb")
@@ -203,7 +204,7 @@ func TestLinkLocalByHand(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestProxies takes over NICs that answer for others: the adapter does, and what is changed on it meanwhile stays so.
+// TestProxies takes over NICs with proxy entries: the adapter has them, and changes on it remain.
 func TestProxies(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad; ip route add default via 10.9.0.254 dev na
@@ -233,8 +234,7 @@ func proxies(t *testing.T) string {
 	return strings.Join(list, "|")
 }
 
-// TestRules takes over NICs that rules name. What is the administrator's stays as it is, also where it is like the
-// team's.
+// TestRules takes over NICs that rules name. The administrator's rules stay, even if they equal the team's.
 func TestRules(t *testing.T) {
 	w := newWorld(t)
 	rules := func() string {
@@ -283,8 +283,7 @@ func lines(s string) string {
 	return strings.Join(list, "\n")
 }
 
-// TestNeighboursByHand takes over a NIC with neighbours that somebody set: for good, and as ones that are not to be
-// asked.
+// TestNeighboursByHand takes over a NIC with permanent and NOARP neighbours.
 func TestNeighboursByHand(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add fd09::1/64 dev na nodad
@@ -312,7 +311,7 @@ func TestNeighboursByHand(t *testing.T) {
 	}
 }
 
-// TestMetricChangedSince gives an address back with the metric that it has on the adapter by then.
+// TestMetricChangedSince restores an address with the metric that it has on the adapter by then.
 func TestMetricChangedSince(t *testing.T) {
 	w := newWorld(t)
 	run(t,

@@ -8,7 +8,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestRebindingEnds begins to carry connections over for an Adopt that does not come.
+// TestRebindingEnds starts a rebinding and closes the host without Adopt.
 func TestRebindingEnds(t *testing.T) {
 	labtest.Root(t)
 	labtest.Tool(t, "nft", "nftables")

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSettingsAreDecided finds every sysctl of a link that this kernel has in the table.
+// TestSettingsAreDecided: every per-link sysctl of this kernel is in the table.
 func TestSettingsAreDecided(t *testing.T) {
 	newWorld(t)
 	for _, family := range []string{"ipv4", "ipv6"} {
@@ -45,7 +45,7 @@ func TestSysctlName(t *testing.T) {
 	}
 }
 
-// unusual gives a NIC another value of a setting than it has; false where it takes none.
+// unusual changes a sysctl's value; false if the kernel refuses.
 func unusual(t *testing.T, nic, key string) bool {
 	t.Helper()
 	path := sysctlPath(nic, key)
@@ -83,9 +83,9 @@ func allSettings(nic string, carriedOnly bool) map[string]string {
 	return all
 }
 
-// TestPolicy gives the lender another value of every setting: the adapter has them all before it comes up, and the NIC
-// when it is given back, also where it lost them in between.
-func TestPolicy(t *testing.T) {
+// TestCopySettings changes every sysctl of the MAC donor: the adapter has all before it comes up, and the NIC after the
+// give-back, even if it lost them in between.
+func TestCopySettings(t *testing.T) {
 	for _, c := range []struct{ name, meanwhile string }{
 		{"", "true"},
 		{"too small an MTU for IPv6", "ip link set na mtu 1000; ip link set na mtu 1400"},
@@ -146,7 +146,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestWhoseIPv6 looks whether the adapter has IPv6, by what its members had.
+// TestWhoseIPv6: the adapter has IPv6 if its members had.
 func TestWhoseIPv6(t *testing.T) {
 	for _, c := range []struct {
 		name, script string
@@ -188,8 +188,8 @@ func TestWhoseIPv6(t *testing.T) {
 
 func off(nic string) string { return "echo 1 >/proc/sys/net/ipv6/conf/" + nic + "/disable_ipv6;" }
 
-// TestForwardingOfOne lets the adapter forward IPv6 as its lender did: the kernel then forgets the default routes of
-// all links that would not go on taking advertisements, and has to learn a stranger's again.
+// TestForwardingOfOne enables forwarding on the adapter, as on its MAC donor: the kernel then removes default routes of
+// links that ignore advertisements, and they must be restored.
 func TestForwardingOfOne(t *testing.T) {
 	w := newWorld(t)
 	newRouter(t, 2, "").advertise("nc")
@@ -213,7 +213,7 @@ func TestForwardingOfOne(t *testing.T) {
 	}
 }
 
-// TestReadOnlySysctls carries what it can where /proc/sys is read-only, and says what not.
+// TestReadOnlySysctls copies what it can on a read-only /proc/sys, and names the rest.
 func TestReadOnlySysctls(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -242,7 +242,7 @@ func TestReadOnlySysctls(t *testing.T) {
 	must(t, finish(w, h))
 }
 
-// TestSettingsOfOthers names what another member with addresses has that the adapter does not get.
+// TestSettingsOfOthers names sysctls of other members that the adapter does not get.
 func TestSettingsOfOthers(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb

@@ -13,7 +13,7 @@ import (
 	"nicteam/internal/settings"
 )
 
-// takeover does what the team's process does for create.
+// takeover does what create does.
 func takeover(w *world, h *Host) error { return w.takeover(h, "auto", w.nics...) }
 
 func takeoverOf(nics ...string) func(*world, *Host) error {
@@ -77,7 +77,7 @@ func isolateNamed(h *Host, name string) error {
 	return h.Isolate(n.Index)
 }
 
-// add does what the team's process does for add.
+// add does what add does.
 func add(name string) func(*world, *Host) error {
 	return func(w *world, h *Host) error {
 		if _, err := h.RecordMember(name); err != nil {
@@ -158,7 +158,7 @@ func TestTakeoverAndBack(t *testing.T) {
 	}
 }
 
-// TestOneAddressOnTwoNICs is how people without a team have a spare NIC: both get the address back.
+// TestOneAddressOnTwoNICs: a spare NIC with the same address; both get it back.
 func TestOneAddressOnTwoNICs(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -171,8 +171,8 @@ func TestOneAddressOnTwoNICs(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestTwoNICsInOneSubnet has an adapter that was down and up: it has one connected route for both NICs' addresses, and
-// each gets its own back, with the route by a gateway there.
+// TestTwoNICsInOneSubnet: after the adapter was down and up it has one connected route for both addresses. Each NIC
+// gets its own back, with the route over a gateway there.
 func TestTwoNICsInOneSubnet(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb
@@ -189,8 +189,7 @@ func TestTwoNICsInOneSubnet(t *testing.T) {
 	}
 }
 
-// TestDownNIC takes over a NIC that is down and has an address: the address works on the adapter, and goes back to a
-// NIC that is down.
+// TestDownNIC takes over a NIC that is down: its address works on the adapter, and returns to a NIC that is down.
 func TestDownNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip link set na down; ip addr add 10.9.0.1/24 dev na")
@@ -204,7 +203,7 @@ func TestDownNIC(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestDeadHop takes over a route with two next hops, one of them by a NIC that is down: the other comes back.
+// TestDeadHop takes over a route with two next hops, one on a NIC that is down: the other one returns.
 func TestDeadHop(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb
@@ -218,7 +217,7 @@ func TestDeadHop(t *testing.T) {
 	}
 }
 
-// TestChangesSince gives back what the adapter has at the end, not what it got at the beginning.
+// TestChangesSince restores what the adapter has at the end, not what it got at the start.
 func TestChangesSince(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -245,8 +244,8 @@ func TestChangesSince(t *testing.T) {
 	}
 }
 
-// TestAdapterWentDown ends a team whose adapter somebody has set down and up, before anybody put back what the kernel
-// took: the NICs get their IPv6 addresses and routes back. One that somebody has taken away is not among them.
+// TestAdapterWentDown ends a team whose adapter went down and up, before any Sync: the NICs get their IPv6 addresses
+// and routes back, except one that somebody removed.
 func TestAdapterWentDown(t *testing.T) {
 	for name, how := range map[string]string{"down": "ip link set team0 down",
 		"down and up": "ip link set team0 down; ip link set team0 up"} {
@@ -280,8 +279,7 @@ func TestAdapterWentDown(t *testing.T) {
 	}
 }
 
-// TestStripLeavesWhatCameLater goes on with a team whose addresses do not move: an address that somebody gave a NIC
-// while no process looked stays on it, now and in the end.
+// TestStripLeavesWhatCameLater: without moved addresses, one that somebody added to a NIC while no process ran stays.
 func TestStripLeavesWhatCameLater(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -307,8 +305,8 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 	}
 }
 
-// TestRecordedBeforeAnythingWasDone goes on with a team whose process died before it changed a NIC: what others gave
-// that NIC meanwhile it has in the end.
+// TestRecordedBeforeAnythingWasDone continues with a team whose process died before it changed a NIC: what others added
+// since is there in the end.
 func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
@@ -327,9 +325,9 @@ func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 	}
 }
 
-// TestHeirOfATeamWithoutAddresses has what came to the adapter by hand go to a NIC whose own addresses never moved: it
-// gets both.
-func TestHeirOfATeamWithoutAddresses(t *testing.T) {
+// TestInheritorWithUnmovedAddresses: later config of the adapter goes to a NIC whose own addresses never moved; it has
+// both.
+func TestInheritorWithUnmovedAddresses(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254")
 	h := w.open(nil)
@@ -346,7 +344,7 @@ func TestHeirOfATeamWithoutAddresses(t *testing.T) {
 	}
 }
 
-// TestReturnedNICKeepsItsRoutes has a NIC go, leave the team, and come back as a new device: it gets its routes.
+// TestReturnedNICKeepsItsRoutes: a NIC that left and returned as a new device gets its routes.
 func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip route add 10.60.0.0/16 via 10.9.0.254")
@@ -363,8 +361,8 @@ func TestReturnedNICKeepsItsRoutes(t *testing.T) {
 	}
 }
 
-// TestTakenWhileNobodyLooked takes addresses off the adapter while no process is there. The next one goes on, its
-// adapter goes down and the team ends: nobody gets them back.
+// TestTakenWhileNobodyLooked removes addresses from the adapter while no process runs. The adapter goes down, and the
+// team ends: nobody gets them back.
 func TestTakenWhileNobodyLooked(t *testing.T) {
 	w := newWorld(t)
 	run(t,
@@ -387,8 +385,7 @@ func TestTakenWhileNobodyLooked(t *testing.T) {
 	}
 }
 
-// TestCableCameLater gives a NIC back that had no cable, and so no link-local address, when it was taken over: it has
-// one.
+// TestCableCameLater restores a NIC that had no carrier, and so no link-local address, at the takeover: it has one.
 func TestCableCameLater(t *testing.T) {
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
@@ -406,8 +403,8 @@ func TestCableCameLater(t *testing.T) {
 	}
 }
 
-// TestSettingsOfAReturnedNIC has a member go and come back as a new device: it gets its settings in the end, but for
-// one that somebody has changed since.
+// TestSettingsOfAReturnedNIC: a member that returned as a new device gets its settings in the end, except one that was
+// changed since.
 func TestSettingsOfAReturnedNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; cd /proc/sys/net
@@ -426,7 +423,7 @@ func TestSettingsOfAReturnedNIC(t *testing.T) {
 	}
 }
 
-// TestRelease gives one member back while the team goes on: it gets its own settings, and not the addresses.
+// TestRelease releases one member while the team goes on: it gets its settings, and not the addresses.
 func TestRelease(t *testing.T) {
 	w := newWorld(t)
 	w.configure()
@@ -461,7 +458,7 @@ func TestRelease(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestRecordOnce holds a restart's Record from taking a stripped NIC for the original.
+// TestRecordOnce: RecordMember after a restart does not replace the original record.
 func TestRecordOnce(t *testing.T) {
 	w := newWorld(t)
 	w.configure()
@@ -484,8 +481,7 @@ func TestRecordOnce(t *testing.T) {
 	compare(t, before, snapshot(t))
 }
 
-// TestWrongNIC puts another NIC under a member's name: it gets nothing, and what was the member's goes to one that is
-// there.
+// TestWrongNIC: another NIC of a member's name gets nothing; the member's config goes to a present one.
 func TestWrongNIC(t *testing.T) {
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.8.0.1/24 dev nb")

@@ -9,7 +9,7 @@ import (
 	"nicteam/modes"
 )
 
-// TestUnfit: Wi-Fi and NICs of different speeds are worth a word in every mode but elb.
+// TestUnfit: Wi-Fi and different speeds cause a warning in every mode but elb.
 func TestUnfit(t *testing.T) {
 	nics := []NIC{{Name: "eth1", SpeedBps: 1e9}, {Name: "eth2", SpeedBps: 25e8}, {Name: "eth3"},
 		{Name: "wlan0", WiFi: true}}
@@ -41,7 +41,7 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// TestWired: NICs that are no Wi-Fi are not taken for it, whatever the kernel knows of Wi-Fi.
+// TestWired: other NICs are not taken for Wi-Fi.
 func TestWired(t *testing.T) {
 	newWorld(t)
 	h, err := Open(Options{})

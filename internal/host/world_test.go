@@ -16,8 +16,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// A world is the private namespace of the test binary with two NICs (veth, whose other ends are there too), a third
-// that has nothing to do with the team, and a TAP as adapter when asked for.
+// A world is the private namespace of the test binary with two NICs (veth, whose peers are there too), a third NIC
+// outside the team, and a TAP as adapter if asked for.
 type world struct {
 	t    *testing.T
 	dir  string
@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 			ip link set p%[1]s up
 			ip link set %[1]s up`, l))
 	}
-	// The kernel makes them when it gets to know of the carrier.
+	// The kernel makes them when it notices the carrier.
 	labtest.Eventually(t, "link-local addresses", func() bool {
 		have := run(t, "ip -6 -o addr show scope link")
 		return strings.Contains(have, ": na ") && strings.Contains(have, ": nb ") && strings.Contains(have, ": nc ")
@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// settled waits until the kernel's duplicate detection is over, and the addresses are in use.
+// settled waits for the end of duplicate address detection.
 func settled(t *testing.T) {
 	t.Helper()
 	labtest.Eventually(t, "IPv6 addresses in use", func() bool {
@@ -83,7 +83,7 @@ func settled(t *testing.T) {
 	})
 }
 
-// configure gives the NICs everything that can be lost.
+// configure gives the NICs every kind of config.
 func (w *world) configure() {
 	run(w.t, `
 		echo 1 >/proc/sys/net/ipv6/conf/na/accept_dad
@@ -133,7 +133,7 @@ func (w *world) configure() {
 	settled(w.t)
 }
 
-// tap makes the adapter as internal/tap leaves it.
+// tap makes the adapter as internal/tap does.
 func (w *world) tap() int {
 	w.t.Helper()
 	run(w.t, "ip tuntap add dev "+teamName+" mode tap multi_queue user 0 group 0; ip link set "+teamName+" up")
@@ -154,7 +154,7 @@ func (w *world) open(at func(string) error) *Host {
 	return h
 }
 
-// snapshot is everything that must be as before, as programs show it.
+// snapshot is everything that must be restored, as programs show it.
 func snapshot(t testing.TB) map[string]string {
 	t.Helper()
 	s := map[string]string{}
@@ -177,8 +177,8 @@ func snapshot(t testing.TB) map[string]string {
 	} {
 		s[name] = neutral(run(t, script))
 		if name == "route6" || name == "local4" {
-			// Among routes that the kernel makes for several links of one subnet, those of a link come last that got
-			// its address last.
+			// Of the kernel's routes for several links in one subnet, those of the link come last that got its address
+			// last.
 			s[name] = sorted(s[name])
 		}
 	}
@@ -199,7 +199,7 @@ func interfaceIndex(name string) (int, error) {
 // volatile are keys whose values change by themselves.
 var volatile = []string{"valid_life_time", "preferred_life_time", "expires", "used", "confirmed", "updated"}
 
-// neutral pretty-prints JSON without what changes by itself, so that a difference is a line.
+// neutral formats JSON without volatile values, one value a line.
 func neutral(s string) string {
 	var v any
 	if json.Unmarshal([]byte(s), &v) != nil {

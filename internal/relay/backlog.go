@@ -87,7 +87,7 @@ func truesizeOf(s *nic.Socket, b []byte, f *frameMeta) int {
 
 // measureRate adds what the batch transmitted by a member, and at the end of the interval reads the member's backlog.
 // It reports whether nothing was transmitted since the last reading.
-func (t *transmitter) measureRate(u *Rule, m *member, l *tally) bool {
+func (t *transmitter) measureRate(u *ActivePlan, m *member, l *tally) bool {
 	if t.yielded {
 		m.rate.restart(t.now)
 		return true

@@ -108,7 +108,7 @@ var errNoTransmitter = fmt.Errorf("run on the transmitter: %w", nic.ErrClosed)
 
 // Flows copies the flow table of RuleShortest to f. It returns false if the Plan in force has none.
 func (r *Relay) Flows(f *spread.FlowTable) bool {
-	if r.rule.Load().Rule != spread.RuleShortest {
+	if r.active.Load().Rule != spread.RuleShortest {
 		return false
 	}
 	found := false

@@ -8,7 +8,7 @@ import (
 
 // epoch tells when a goroutine is between two batches: it is odd during a batch.
 //
-// A goroutine enters, then reads what is shared (the rule, the members). Whoever changes that waits afterwards
+// A goroutine enters, then reads what is shared (the Plan, the members). Whoever changes that waits afterwards
 // (WaitEpoch), and knows then that no batch uses the state before. Go's atomics are sequentially consistent: either the
 // goroutine sees the change, or the changer sees it inside.
 type epoch struct {

@@ -37,7 +37,7 @@ func (r *Relay) runInBackground(f func()) *background {
 	return b
 }
 
-// schedule runs f soon: the rule, the members, or the need of a slowReceiver have changed.
+// schedule runs f soon: the Plan, the members, or the need of a slowReceiver have changed.
 func (b *background) schedule() {
 	select {
 	case b.wake <- struct{}{}:
@@ -51,10 +51,10 @@ func (b *background) close() {
 	<-b.done
 }
 
-// setFilters sets the NICs' receive filters by the rule in force, except groups. It adds before it removes: an address
+// setFilters sets the NICs' receive filters by the Plan in force, except groups. It adds before it removes: an address
 // that moves between members is always accepted by one.
 func (r *Relay) setFilters() {
-	u := r.rule.Load()
+	u := r.active.Load()
 	for m := range r.joined {
 		r.setFilter(m.socket, u, m.id)
 	}
@@ -65,8 +65,8 @@ func (r *Relay) setFilters() {
 	}
 }
 
-// setFilter adds what the rule wants to the receive filter of member id.
-func (r *Relay) setFilter(s *nic.Socket, u *Rule, id int) {
+// setFilter adds what the Plan wants to the receive filter of member id.
+func (r *Relay) setFilter(s *nic.Socket, u *ActivePlan, id int) {
 	if err := s.AddFilter(u.filterOf(id)); err != nil && !gone(err) {
 		r.control.report(team.Control{Kind: team.ControlRefused, Member: id, Err: err})
 	}
@@ -76,7 +76,7 @@ func (r *Relay) setFilter(s *nic.Socket, u *Rule, id int) {
 }
 
 // filterOf returns the unicast addresses besides its own that member id's NIC must accept.
-func (u *Rule) filterOf(id int) []frame.MAC {
+func (u *ActivePlan) filterOf(id int) []frame.MAC {
 	if u.Watched[id] == 0 {
 		return u.Filter[id]
 	}
@@ -108,10 +108,10 @@ type groupFilter struct {
 	told    error // last reported to the control loop
 }
 
-// setGroups sets the NICs' groups by the rule in force. It has a goroutine of its own, because many groups take long
+// setGroups sets the NICs' groups by the Plan in force. It has a goroutine of its own, because many groups take long
 // and a unicast address that another member inherits must not wait for them.
 func (r *Relay) setGroups() {
-	u := r.rule.Load()
+	u := r.active.Load()
 	// First the members that need groups; the others are not urgent.
 	for _, wanted := range []bool{true, false} {
 		for m := range r.joined {

@@ -119,11 +119,11 @@ func (m *member) take(n int, err error) error {
 	return nil
 }
 
-// batch moves the received frames to the adapter by the rule in force.
+// batch moves the received frames to the adapter by the Plan in force.
 func (m *member) batch() {
 	m.epoch.enter()
 	defer m.epoch.leave()
-	u := m.r.rule.Load()
+	u := m.r.active.Load()
 	m.recentNow = m.r.recentLocal.lookupTime(m.r.clock)
 	for m.at < m.n {
 		m.choose(u)
@@ -137,7 +137,7 @@ func (m *member) batch() {
 
 // choose decides on the frames from m.at on, and joins those of UDP flows. It returns early if one panics: only that is
 // lost.
-func (m *member) choose(u *Rule) {
+func (m *member) choose(u *ActivePlan) {
 	defer m.recovered()
 	var h frame.Headers
 	var v frame.Vnet
@@ -197,7 +197,7 @@ func (m *member) choose(u *Rule) {
 
 // reflected reports whether a frame from s is one that the adapter sent, reflected by a switch. A later frame from a
 // station behind the adapter may mean that the station has moved.
-func (m *member) reflected(u *Rule, s frame.Station) bool {
+func (m *member) reflected(u *ActivePlan, s frame.Station) bool {
 	since := m.r.recentLocal.sinceSent(m.recentNow, s)
 	if since >= MovedAfter && u.isStation(s) && m.moveCandidates.Add(m.r.clock.now(), s) {
 		m.r.CheckMoved(s)

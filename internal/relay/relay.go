@@ -4,10 +4,10 @@ package relay
 //
 //  1. The host's stack sends a (super-)frame into the adapter; the goroutine wakes (transmitter.run).
 //  2. It reads what is there, up to a batch, without waiting (read): [virtio header][frame] each.
-//  3. It takes the rule in force, once for the batch.
+//  3. It takes the Plan in force, once for the batch.
 //  4. Each frame is parsed once; spread.Picker picks the members by which it leaves; datagrams of a flow that leave by
 //     one member are joined to a super-frame in place (pick). Then they are queued on the members' sockets, and counted
-//     as the frames that they become on the wire (spread). If the rule is PerMember, the adapter's frames get the
+//     as the frames that they become on the wire (spread). If the Plan is PerMember, the adapter's frames get the
 //     member's address here, and its ARP and ND go to the control loop instead, which sends them by Send.
 //  5. One sendmmsg a member (flush). The socket's send buffer bounds the member's backlog: what does not fit is
 //     dropped, for nothing may wait for one member while others are idle.
@@ -17,10 +17,10 @@ package relay
 //
 //  1. Frames come in by the NIC; the goroutine wakes (member.run) and receives a batch with one recvmmsg,
 //     VLAN tags back in place.
-//  2. It takes the rule in force, once for the batch.
+//  2. It takes the Plan in force, once for the batch.
 //  3. Each frame is parsed once. Slow protocol frames go to the control loop in their order, at a bounded rate
-//     (slow.go). Of the others these are not accepted (Rule.Accept): frames of ours, reflected (Rule.IsOwn,
-//     recentLocal), frames of members that do not collect, addresses of others. If the rule is PerMember, the control
+//     (slow.go). Of the others these are not accepted (ActivePlan.Accept): frames of ours, reflected (ActivePlan.IsOwn,
+//     recentLocal), frames of members that do not collect, addresses of others. If the Plan is PerMember, the control
 //     loop gets a copy of ARP and ND that is for us alone.
 //  4. A frame to the member's own address, or to one that it inherited, gets the adapter's. Datagrams of a flow are
 //     joined to a super-frame in place (choose).
@@ -74,7 +74,7 @@ type Relay struct {
 	recentLocal    recentLocal
 	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
 
-	rule    atomic.Pointer[Rule]
+	active  atomic.Pointer[ActivePlan]
 	members [spread.MaxMembers]atomic.Pointer[member]
 	tx      *transmitter
 	filters *background
@@ -111,7 +111,7 @@ func New(o Options) (*Relay, error) {
 				USO: nic.Offload(o.USO)})
 		}
 	}
-	r.rule.Store(NewRule(&spread.Plan{}))
+	r.active.Store(NewActivePlan(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
 	if err := r.tx.start(); err != nil {
 		return nil, fmt.Errorf("start relay: %w", err)
@@ -153,7 +153,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 
 // addMember makes an open socket member id.
 func (r *Relay) addMember(id int, l team.Link, s *nic.Socket) error {
-	seen := r.rule.Load()
+	seen := r.active.Load()
 	r.logFilterError(id, s.JoinGroup(slowProtocols))
 	r.setFilter(s, seen, id)
 	r.mu.Lock()
@@ -173,7 +173,7 @@ func (r *Relay) addMember(id int, l team.Link, s *nic.Socket) error {
 	r.members[id].Store(m)
 	go m.run()
 	go m.slow.run()
-	if r.rule.Load() != seen {
+	if r.active.Load() != seen {
 		r.filters.schedule()
 		r.groups.schedule()
 	}

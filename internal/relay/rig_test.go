@@ -109,7 +109,7 @@ func (g *rig) apply(pl *spread.Plan) {
 	labtest.Must(g, g.relay.Apply(pl))
 	// The NICs' filters follow in a moment, and what comes before that they drop.
 	for m := range g.relay.joined {
-		_ = m.socket.AddFilter(g.relay.rule.Load().filterOf(m.id)) // a NIC that refuses is reported by the relay
+		_ = m.socket.AddFilter(g.relay.active.Load().filterOf(m.id)) // a NIC that refuses is reported by the relay
 	}
 }
 

@@ -33,7 +33,7 @@ func (r *Relay) Send(id int, b []byte) error {
 // floods reflects it like the station's own frames.
 func (r *Relay) LocalSource(b []byte) (s frame.Station, ok bool) {
 	var h frame.Headers
-	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.rule.Load().IsOwn(h.Src) {
+	if !frame.Parse(b, &h) || h.Src == 0 || h.Src.Multicast() || r.active.Load().IsOwn(h.Src) {
 		return 0, false
 	}
 	return h.Station(h.Src, b), true

@@ -87,7 +87,7 @@ func TestMarkersDoNotOvertakeTheirBatch(t *testing.T) {
 	early, told := 0, 0
 	m.between.do(func() {
 		peer.socket.Flush()
-		u := g.relay.rule.Load()
+		u := g.relay.active.Load()
 		for end := time.Now().Add(5 * time.Second); told == 0 && time.Now().Before(end); {
 			m.n, _ = m.socket.Poll()
 			for m.at = 0; m.at < m.n; {

@@ -140,14 +140,14 @@ func (l *stationList) add(s frame.Station) {
 // newSources are the stations reported since the Plan in force came.
 type newSources struct {
 	stationList
-	rule *Rule
+	plan *ActivePlan
 }
 
-// reportOnce reports s, whose address is unicast, once a rule, and a bounded number of stations a rule: the control
+// reportOnce reports s, whose address is unicast, once a Plan, and a bounded number of stations a Plan: the control
 // loop answers with a new Plan.
-func (l *newSources) reportOnce(q *controlQueue, u *Rule, s frame.Station) {
-	if l.rule != u {
-		l.rule, l.n = u, 0
+func (l *newSources) reportOnce(q *controlQueue, u *ActivePlan, s frame.Station) {
+	if l.plan != u {
+		l.plan, l.n = u, 0
 	}
 	if l.misses(s) && q.report(team.Control{Kind: team.ControlStation, Member: -1, Station: s}) {
 		l.add(s)

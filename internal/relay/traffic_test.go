@@ -395,10 +395,10 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
 	loop(func() {
 		pl := g.plan(spread.RuleRoundRobin)
-		if !g.relay.rule.Load().PerMember {
+		if !g.relay.active.Load().PerMember {
 			pl = g.shortest()
 		}
-		pl.Promiscuous = !g.relay.rule.Load().Promiscuous
+		pl.Promiscuous = !g.relay.active.Load().Promiscuous
 		pl.Filter[0] = []frame.MAC{adapterMAC, frame.MAC(0x020000000200 + uint64(rand.IntN(3)))}
 		g.relay.Apply(pl)
 	})

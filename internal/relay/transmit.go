@@ -166,11 +166,11 @@ func (t *transmitter) frame(i int) []byte {
 	return t.buffers[i*slotLen : i*slotLen+t.sizes[i] : (i+1)*slotLen]
 }
 
-// batch sends the frames of a batch by the rule in force.
+// batch sends the frames of a batch by the Plan in force.
 func (t *transmitter) batch() {
 	t.epoch.enter()
 	defer t.epoch.leave()
-	u := t.r.rule.Load()
+	u := t.r.active.Load()
 	t.now = t.r.clock.now()
 	t.picker.Now = t.now
 	for t.at < t.n {
@@ -204,7 +204,7 @@ func (t *transmitter) batch() {
 
 // pick picks the members of the frames from t.at on, and joins those of UDP flows. It returns early if one panics: only
 // that is lost.
-func (t *transmitter) pick(u *Rule) {
+func (t *transmitter) pick(u *ActivePlan) {
 	defer t.recovered()
 	var h frame.Headers
 	var v frame.Vnet
@@ -254,7 +254,7 @@ func (t *transmitter) pick(u *Rule) {
 
 // noteLocalSource reports station s behind the adapter to the control loop, if the Plan does not have it or lets it
 // age.
-func (t *transmitter) noteLocalSource(u *Rule, s frame.Station) {
+func (t *transmitter) noteLocalSource(u *ActivePlan, s frame.Station) {
 	t.r.recentLocal.noteSent(t.now, s)
 	if !u.isStation(s) || u.isAgeing(s) {
 		t.newSources.reportOnce(t.r.control, u, s)
@@ -262,7 +262,7 @@ func (t *transmitter) noteLocalSource(u *Rule, s frame.Station) {
 }
 
 // spread queues the frames from t.at on. It returns early if one panics, as pick does.
-func (t *transmitter) spread(u *Rule) {
+func (t *transmitter) spread(u *ActivePlan) {
 	defer t.recovered()
 	for ; t.at < t.n; t.at++ {
 		for set := t.picked[t.at]; set != 0; set = set.Without(set.First()) {
@@ -290,7 +290,7 @@ func (t *transmitter) enlist(id int) *member {
 }
 
 // put queues frame i on member id. It is refused if the member has not joined.
-func (t *transmitter) put(u *Rule, i, id int, first bool) {
+func (t *transmitter) put(u *ActivePlan, i, id int, first bool) {
 	m := t.enlist(id)
 	if m == nil {
 		t.refuse(u, i, id, first)
@@ -314,7 +314,7 @@ func (t *transmitter) put(u *Rule, i, id int, first bool) {
 
 // refuse handles frame i that member id refused. It is resent by another member once, and lost the second time. A copy
 // of SpreadBroadcast is lost at once: the other members have theirs.
-func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
+func (t *transmitter) refuse(u *ActivePlan, i, id int, first bool) {
 	frames := uint64(t.metas[i].frames)
 	switch {
 	case !first:
@@ -329,7 +329,7 @@ func (t *transmitter) refuse(u *Rule, i, id int, first bool) {
 }
 
 // flush sends what is queued, with one system call a member.
-func (t *transmitter) flush(u *Rule, first bool) {
+func (t *transmitter) flush(u *ActivePlan, first bool) {
 	for ; t.touched != 0; t.touched = t.touched.Without(t.touched.First()) {
 		id := t.touched.First()
 		l := &t.tallies[id]
@@ -361,7 +361,7 @@ func (t *transmitter) flush(u *Rule, first bool) {
 }
 
 // resend queues refused frames on other members.
-func (t *transmitter) resend(u *Rule) {
+func (t *transmitter) resend(u *ActivePlan) {
 	for _, f := range t.refused {
 		i, id := int(f.frame), int(f.member)
 		l, frames := &t.tallies[id], uint64(t.metas[i].frames)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Which received frames are accepted: relay.Rule.Accept, and recentLocal of relay/stations.go for reflected frames. */
+/* Which received frames are accepted: relay.ActivePlan.Accept, and recentLocal of relay/stations.go. */
 #pragma once
 
 #include "shortest.h"

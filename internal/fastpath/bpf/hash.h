@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* spread.Hash: the same words in the same order. */
+/* The flow hash of modes/spread/hash.go: the same words in the same order. */
 #pragma once
 
 #include "parse.h"

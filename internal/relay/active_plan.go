@@ -10,22 +10,22 @@ import (
 	"nicteam/team"
 )
 
-// Rule is a Plan in force with what is looked up for each frame. Programs that receive in place of the relay follow the
-// same rule.
-type Rule struct {
+// ActivePlan is the Plan in force with what is looked up for each frame. Programs that receive in place of the relay
+// decide as it does.
+type ActivePlan struct {
 	*spread.Plan
-	own []frame.MAC // Plan.Own without Behind, sorted
+	own []frame.MAC // Plan.TeamMACs without Behind, sorted
 }
 
-// NewRule returns the rule of a Plan, which must not change any more.
-func NewRule(pl *spread.Plan) *Rule {
+// NewActivePlan returns the ActivePlan of a Plan, which must not change any more.
+func NewActivePlan(pl *spread.Plan) *ActivePlan {
 	own := slices.DeleteFunc(slices.Clone(pl.TeamMACs), func(m frame.MAC) bool { return has(pl.Behind, m) })
 	slices.Sort(own)
-	return &Rule{Plan: pl, own: own}
+	return &ActivePlan{Plan: pl, own: own}
 }
 
 // IsOwn reports whether m is the adapter's or a member's address: a frame from it is one of ours, reflected.
-func (u *Rule) IsOwn(m frame.MAC) bool {
+func (u *ActivePlan) IsOwn(m frame.MAC) bool {
 	_, ok := slices.BinarySearch(u.own, m)
 	return ok
 }
@@ -45,7 +45,7 @@ const (
 //
 // With a MAC for each member on the wire (PerMember) one member accepts each address, so that a switch that floods
 // duplicates nothing.
-func (u *Rule) Accept(id int, dst frame.MAC, local bool) (Accepted, team.Drop) {
+func (u *ActivePlan) Accept(id int, dst frame.MAC, local bool) (Accepted, team.Drop) {
 	switch {
 	case !u.Collecting.Has(id):
 		return ForNobody, team.DropStandby
@@ -77,20 +77,20 @@ func (u *Rule) Accept(id int, dst frame.MAC, local bool) (Accepted, team.Drop) {
 
 // IsFlooded reports whether a unicast frame to dst that the member did not accept shows a switch that floods, because
 // it does not know the port of our addresses. A standby member receives frames to its own address in any case.
-func (u *Rule) IsFlooded(id int, dst frame.MAC) bool {
+func (u *ActivePlan) IsFlooded(id int, dst frame.MAC) bool {
 	if u.PerMember {
 		return dst != u.MACs[id] && u.IsOwn(dst) && !u.isBehind(dst)
 	}
 	return dst == u.Adapter && !u.Collecting.Has(id)
 }
 
-func (u *Rule) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
+func (u *ActivePlan) isBehind(m frame.MAC) bool { return has(u.Behind, m) }
 
 // isStation reports whether s is a station behind the adapter that the Plan has.
-func (u *Rule) isStation(s frame.Station) bool { return has(u.Stations, s) }
+func (u *ActivePlan) isStation(s frame.Station) bool { return has(u.Stations, s) }
 
 // isAgeing reports whether the control loop asks whether s, a station behind the adapter, still sends.
-func (u *Rule) isAgeing(s frame.Station) bool { return has(u.Ageing, s) }
+func (u *ActivePlan) isAgeing(s frame.Station) bool { return has(u.Ageing, s) }
 
 // has reports whether m is in a sorted list, which is mostly empty.
 func has[T frame.MAC | frame.Station](list []T, m T) bool {
@@ -108,7 +108,7 @@ func (r *Relay) Apply(pl *spread.Plan) error {
 	if r.closed {
 		return fmt.Errorf("apply plan: %w", nic.ErrClosed)
 	}
-	was := r.rule.Swap(NewRule(pl))
+	was := r.active.Swap(NewActivePlan(pl))
 	r.tx.epoch.wait()
 	if pl.Migration() != nil || was.Migration() != nil {
 		r.startMigration(pl)
@@ -126,7 +126,7 @@ func (r *Relay) Apply(pl *spread.Plan) error {
 func (r *Relay) startMigration(pl *spread.Plan) {
 	// Fails if the relay is closing, which moves nothing any more.
 	_ = r.PostWithPicker(func(p *spread.Picker, _ int64) {
-		if r.rule.Load().Plan == pl && !r.tx.yielded {
+		if r.active.Load().Plan == pl && !r.tx.yielded {
 			p.Follow(pl)
 		}
 	})

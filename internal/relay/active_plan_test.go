@@ -10,8 +10,8 @@ import (
 	"nicteam/team"
 )
 
-func TestRuleLookups(t *testing.T) {
-	u := NewRule(&spread.Plan{TeamMACs: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
+func TestActivePlanLookups(t *testing.T) {
+	u := NewActivePlan(&spread.Plan{TeamMACs: []frame.MAC{5, 1, 3}, Behind: []frame.MAC{2, 7}})
 	for m := range frame.MAC(9) {
 		if got, want := u.IsOwn(m), m == 1 || m == 3 || m == 5; got != want {
 			t.Errorf("IsOwn(%d) = %v", m, got)
@@ -76,7 +76,7 @@ func TestEachAddressIsAcceptedByOneMember(t *testing.T) {
 			if tt.change != nil {
 				tt.change(pl)
 			}
-			u := NewRule(pl)
+			u := NewActivePlan(pl)
 			for id := range 3 {
 				want := ForNobody
 				if id == tt.by {
@@ -131,7 +131,7 @@ func TestAcceptWithOneAddress(t *testing.T) {
 			if tt.change != nil {
 				tt.change(pl)
 			}
-			u := NewRule(pl)
+			u := NewActivePlan(pl)
 			var got verdict
 			got.Whose, got.Drop = u.Accept(1, tt.dst, false)
 			got.Astray = got.Whose == ForNobody && u.IsFlooded(1, tt.dst)
