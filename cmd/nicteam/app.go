@@ -102,7 +102,7 @@ func (a *app) oneTeam(what string, named []string) (string, error) {
 		return names[0], nil
 	case 0:
 		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host",
-			Fix: "make one: nicteam create team0 NIC NIC"}
+			Fix: "create one: nicteam create team0 NIC NIC"}
 	}
 	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?",
 		Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
@@ -126,29 +126,36 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
-// args refuses a number of arguments other than low to high; high < 0 is without end.
+// args refuses fewer than low and more than high arguments; high < 0 is without bound.
 func args(low, high int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
-		if len(given) >= low && (high < 0 || len(given) <= high) {
-			return nil
+		fix := "usage: " + cmd.UseLine()
+		switch {
+		case len(given) < low:
+			return &api.Problem{Kind: api.Usage, What: cmd.Name() + " needs " + needs(cmd, low),
+				Why: fmt.Sprintf("want %d or more arguments, got %d", low, len(given)), Fix: fix}
+		case high >= 0 && len(given) > high:
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: unexpected argument %q", cmd.Name(),
+				given[high]), Why: fmt.Sprintf("want %d at most, got %d", high, len(given)), Fix: fix}
 		}
-		why := "something is missing"
-		if high >= 0 && len(given) > high {
-			why = fmt.Sprintf("%q is one too many", given[high])
-		}
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %s", cmd.CommandPath(), countOf(len(given))),
-			Why: why, Fix: "nicteam " + cmd.Use + "; see: " + cmd.CommandPath() + " --help"}
+		return nil
 	}
 }
 
-func countOf(n int) string {
-	switch n {
-	case 0:
-		return "no argument given"
-	case 1:
-		return "one argument given"
+// needs names the first arguments of a command: "a team name and at least one NIC".
+func needs(cmd *cobra.Command, n int) string {
+	var list []string
+	for _, word := range strings.Fields(cmd.Use)[1:][:n] {
+		switch word {
+		case "TEAM", "TEAM[/NIC]":
+			list = append(list, "a team name")
+		case "NIC", "NIC...":
+			list = append(list, "at least one NIC")
+		default:
+			list = append(list, "a "+strings.ToLower(word))
+		}
 	}
-	return fmt.Sprintf("%d arguments given", n)
+	return strings.Join(list, " and ")
 }
 
 // warn tells people on stderr; with --json warnings are in the document.

@@ -1,44 +1,84 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
+	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
 )
 
 func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|SETTING|modes|elb|802.3ad|config]",
-		Short: "Explain a command, a setting or a topic",
+		Use:   "help [COMMAND|modes|elb|802.3ad|config|settings|SETTING]",
+		Short: "Explain a command, a topic or a setting",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
-			if err != nil || len(rest) > 0 {
-				key, _, _ := strings.Cut(settings.Canonical(given[0]), ".")
-				if setting := settings.Find(key); setting != nil {
-					a.say("%s", settingTopic(setting))
-					return nil
-				}
-				return unknownVerb(cmd, given[0])
+			if err == nil && len(rest) == 0 {
+				found.InitDefaultHelpFlag()
+				return found.Help()
 			}
-			found.InitDefaultHelpFlag()
-			return found.Help()
+			key, _, _ := strings.Cut(settings.Canonical(given[0]), ".")
+			if s := settings.Find(key); s != nil && len(given) == 1 {
+				_, err := io.WriteString(a.out, settingTopic(s))
+				return err
+			}
+			return unknownTopic(cmd, given[0])
 		},
 	}
 }
 
-// modesTopic is a topic: a command that only has help, of which cobra shows the long text.
+// settingTopic is the help of one setting.
+func settingTopic(s *settings.Setting) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\n", settingKey(s), s.Help)
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "  %-9s%s\n", name, value)
+		}
+	}
+	row("values", allowed(s))
+	row("default", s.Default())
+	if s.Mode != 0 {
+		row("mode", s.Mode.String())
+	}
+	row("bonding", s.Kernel)
+	switch {
+	case s.Live && s.PerNIC:
+		row("change", "nicteam set TEAM "+settingKey(s)+"=VALUE")
+	case s.Live:
+		row("change", "nicteam set TEAM "+s.Key+"=VALUE")
+	default:
+		row("change", "only when the team is created")
+	}
+	if !s.NoFile && s.Key != "team" && s.Key != "members" {
+		row("create", "--"+flagName(s)+" "+flagValue(s))
+	}
+	return b.String()
+}
+
+func unknownTopic(cmd *cobra.Command, word string) error {
+	known := append(verbs(cmd.Root()), settings.Keys()...)
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown help topic %q", word), Why: "it is not a command, topic or setting" + nearest.Hint(word, known),
+		Fix: "nicteam help lists the commands, nicteam help settings the settings"}
+}
+
+// modesTopic is a topic: a command that only has help.
 func modesTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "modes",
 		Short: "How frames are spread, and what the switch must know",
-		Long: `Modes say how frames are spread over the NICs. In brackets what else a mode is called.
+		Long: `Modes say how frames are spread over the NICs. In brackets: other names of a mode.
 
 ` + settings.ModesHelp() + `
-balance=off turns any mode into active-backup until balance=on.
+balance=off makes any mode work as active-backup, until balance=on.
 
-A NIC that loses its link is left at once, and its share goes to all others by weight.
+A NIC that loses its link is not used from then on; the others take its share, by weight.
 
 Examples:
   nicteam create team0 eth1 eth2                        # elb
@@ -48,28 +88,32 @@ Examples:
 	}
 }
 
+// ofMode wants the settings of a mode, and some that have another meaning in it.
+func ofMode(mode string, others ...string) func(*settings.Setting) bool {
+	return func(s *settings.Setting) bool { return group(s) == mode || slices.Contains(others, s.Key) }
+}
+
 // elbTopic is the topic of the default mode.
 func elbTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "elb",
-		Short: "The mode elb: what it does, its settings, what it cannot",
-		Long: `elb balances both directions over any mix of NICs, on any switch. Every NIC keeps its own MAC.
+		Short: "The mode elb: what it does, its settings, its limits",
+		Long: `elb balances transmitted and received traffic over any mix of NICs; the switch needs no
+configuration. Every NIC keeps its own MAC.
 
-Transmit: a flow stays on its NIC while frames of it may be in flight, so frames keep their
-order; after a pause it moves to the NIC with the shortest queue. The rate of a NIC is its link
-speed or its measured capacity: nicteam status shows it and its source. Flows that never pause
-are rebalanced.
+Transmit: a flow stays on its NIC while it may have frames in flight, so that none overtakes another. After a pause
+it moves to the NIC with the shortest queue. A NIC's rate is its link speed or what was measured: nicteam status
+shows it and its source. Flows that never pause are rebalanced at an interval.
 
-Receive: ARP and neighbour discovery tell each peer which NIC to send to: nicteam peers. A peer
-uses one NIC for one address of this host; what a router forwards comes from one peer, the router.
+Receive: ARP and neighbour discovery give each peer the MAC of one NIC: nicteam peers. One peer uses one NIC per
+address of this host; all traffic through a router comes from one peer, the router.
 
-` + settingTable(func(s *settings.Setting) bool {
-			return s.Mode.String() == "elb" || s.Key == "weight" || s.Key == "balance"
-		}) + `
+` + settingsTable(ofMode("elb", "balance", "weight")) + `
+
 Examples:
   nicteam create team0 eth1 eth2 wlan0
   nicteam create team0 eth1 eth2 --mode elb --skew 2ms --rebalance 5s
-  nicteam create team0 eth1 eth2 --mode balance-tlb     # balances only what is sent
+  nicteam create team0 eth1 eth2 --mode balance-tlb     # balances only transmitted traffic
   nicteam set team0 weight.wlan0=0.5 gain=1ms
   nicteam peers team0
   nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80`,
@@ -81,23 +125,23 @@ func lacpTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:     "802.3ad",
 		Aliases: []string{"lacp"},
-		Short:   "The mode 802.3ad: what both sides agree, its settings, what status says",
-		Long: `In 802.3ad host and switch negotiate the aggregation by LACP; a NIC whose partner has not agreed
-is not used. The switch needs a LACP group with these ports, active, all of one speed. Frames
-are spread as in xor: the hash of a flow selects its NIC.
+		Short:   "The mode 802.3ad: LACP, its settings, what status shows",
+		Long: `In 802.3ad, host and switch agree by LACP which NICs form an aggregator. A NIC whose partner has not
+agreed is not used. The switch needs an active LACP group on these ports. Frames are spread as in xor: a flow keeps
+to a NIC, chosen by its hash.
 
-NICs with another partner, another key or another speed form an aggregator of their own. One
-aggregator is used, the others stand by and take over. While no partner answers, one NIC works
-alone, so that the host is reachable before its switch is configured.
+NICs with another switch, another group or another speed form an aggregator of their own. One aggregator is used,
+the others stand by and take over. While no partner answers, one NIC works alone, so that the host can be reached
+before its switch is configured.
 
-` + settingTable(func(s *settings.Setting) bool {
-			return s.Mode.String() == "802.3ad" || s.Key == "min_members" || s.Key == "balance"
-		}) + `
-All are live. A change of lacp_system, lacp_system_priority or lacp_key renegotiates the
-aggregation: no frame passes for two seconds; port_priority does that to its NIC alone. The rest
-costs nothing. nicteam status shows the partner and what each NIC waits for, with -v also the
-counters. Its STATE bits: A activity, T short timeout, G aggregation, S synchronization,
-C collecting, D distributing, F defaulted, E expired, - not set. ATGSCD-- and A-GSCD-- are good.
+` + settingsTable(ofMode("802.3ad", "balance", "min_members")) + `
+
+All of them can be changed live. lacp_system, lacp_system_priority and lacp_key renegotiate the aggregator, which stops
+traffic for two seconds; port_priority stops its NIC for as long. The others stop nothing.
+
+nicteam status shows the partner and what each NIC waits for, with -v also the counters. The bits of STATE:
+A activity, T short timeout, G aggregation, S synchronization, C collecting, D distributing, F defaulted (no partner
+heard), E expired; a dash is a bit that is not set. In order: ATGSCD-- or A-GSCD--.
 
 Examples:
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
@@ -110,17 +154,21 @@ Examples:
 	}
 }
 
-func configTopic() *cobra.Command {
-	var b strings.Builder
-	b.WriteString(`A file of settings is YAML, TOML or JSON, by its name. Flags (--up-delay) win over variables
-(NICTEAM_UP_DELAY), these over the file (up_delay), the file over defaults. Unknown keys,
-bare numbers for durations and values out of range are errors that name file and line. A
-variable that only looks like a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
+// settingsTopic lists all settings.
+func settingsTopic() *cobra.Command {
+	return &cobra.Command{Use: "settings", Short: "All settings, their values and defaults",
+		Long: settingsTable(func(*settings.Setting) bool { return true }) + "\n\nOne setting: nicteam help KEY. Files and variables: nicteam help config."}
+}
 
-`)
-	b.WriteString(settingTable(func(s *settings.Setting) bool { return !s.NoFile }))
-	b.WriteString(`
-An example, which /etc/nicteam/team0.yaml could be:
+func configTopic() *cobra.Command {
+	return &cobra.Command{Use: "config", Short: "Configuration files, variables and flags", Long: `A configuration file is YAML, TOML or JSON, by its extension. Flags (--up-delay) win over variables
+(NICTEAM_UP_DELAY), these over the file (up_delay), the file over defaults. An unknown key, a number
+without unit for a duration and a value out of range are errors with file and line. A variable that is
+not a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
+
+` + settingsTable(func(s *settings.Setting) bool { return !s.NoFile }) + `
+
+An example, /etc/nicteam/team0.yaml:
 
   team: team0
   mode: active-backup        # left out: elb
@@ -130,6 +178,5 @@ An example, which /etc/nicteam/team0.yaml could be:
   primary: eth1
   up_delay: 2s
   address: [10.0.0.1/24]
-  gateway: 10.0.0.254`)
-	return &cobra.Command{Use: "config", Short: "Settings: files, variables and flags", Long: b.String()}
+  gateway: 10.0.0.254`}
 }

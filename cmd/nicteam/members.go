@@ -13,10 +13,9 @@ func (a *app) addCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:     "add TEAM NIC...",
 		Aliases: []string{"enslave", "slave"},
-		Short:   "Join NICs to a running team",
-		Long: `Joins NICs to a running team. The adapter, its addresses and its connections are not
-touched. Either all of the NICs join or none does. What of others does not go along
-with the NICs is told before; a filter that would no longer do what it is for wants -y.`,
+		Short:   "Add NICs to a running team",
+		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections are
+not touched. It warns about what other programs have on the NICs; filters that would not apply any more need -y.`,
 		Example: `  nicteam add team0 eth3`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -65,10 +64,9 @@ func (a *app) removeCmd() *cobra.Command {
 		Use:     "remove TEAM NIC...",
 		Aliases: []string{"release"},
 		Short:   "Drain and release NICs of a running team",
-		Long: `Takes NICs out of a running team: first nothing more is sent by them and what is
-under way is taken in, then they are released and get back what they had. A switch with a
-static LAG does not know of it and sends on: take the port out of the group, or the cable
-out, before. The last NIC leaves only with --force.`,
+		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
+A switch with a static LAG does not notice and goes on sending: remove the port from the LAG, or pull the cable,
+before. The last NIC needs --force.`,
 		Example: `  nicteam remove team0 eth2`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {

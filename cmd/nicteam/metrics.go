@@ -25,13 +25,12 @@ func (a *app) metricsCmd() *cobra.Command {
 	var listen string
 	c := &cobra.Command{
 		Use:   "metrics",
-		Short: "Tell Prometheus of all teams of this host",
-		Long: `Writes the figures of all teams of this host in Prometheus' text format, once. With --listen it
-answers scrapes of http://ADDR/metrics until it is interrupted, with the teams that there are at
-that moment. A team whose process does not answer is nicteam_up 0.
+		Short: "Print or serve Prometheus metrics",
+		Long: `Prints the metrics of all teams of this host in Prometheus' text format. With --listen it serves them at
+http://ADDRESS/metrics until it is interrupted. A team whose process does not answer has nicteam_up 0.
 
-Without an address that is 127.0.0.1:9779. Whoever reaches the address can read the figures; a port
-alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
+The default address is 127.0.0.1:9779. A port alone is on 127.0.0.1, which only this host reaches; 0.0.0.0 and [::]
+are reachable from everywhere. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
 		Example: `  nicteam metrics
   nicteam metrics --listen
   nicteam metrics --listen 192.0.2.1:9779
@@ -41,9 +40,7 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 			asked := cmd.Flags().Changed("listen")
 			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
 				if !asked || listen != scrapesAt {
-					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: %q is one too many", cmd.CommandPath(),
-						given[0]), Why: "the figures are those of all teams",
-						Fix: "nicteam metrics, or nicteam metrics --listen ADDR"}
+					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("metrics: unexpected argument %q", given[0]), Why: "the metrics are those of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
 				}
 				listen = given[0]
 			}
@@ -64,7 +61,7 @@ alone is on 127.0.0.1, which is this host only, 0.0.0.0 and [::] are everybody. 
 			return metrics.Write(a.out, h)
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "", "answer scrapes at this address")
+	c.Flags().StringVar(&listen, "listen", "", "serve the metrics at `ADDRESS`")
 	c.Flags().Lookup("listen").NoOptDefVal = scrapesAt
 	return c
 }
@@ -120,7 +117,7 @@ func (a *app) serveMetrics(address string) error {
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
-	log.Info("scrapes are answered", "at", "http://"+l.Addr().String()+"/metrics")
+	log.Info("serving metrics", "at", "http://"+l.Addr().String()+"/metrics")
 	if err := s.Serve(l); ctx.Err() == nil {
 		return err
 	}
@@ -131,16 +128,21 @@ func (a *app) serveMetrics(address string) error {
 	return context.Cause(ctx)
 }
 
-// scrapeAddress reads an address; nobody but this host is let in unless that is said.
+// scrapeAddress reads HOST:PORT; without a host it is 127.0.0.1, so that others are let in only when asked for.
 func scrapeAddress(text string) (string, error) {
-	if !strings.Contains(text, ":") {
-		text = ":" + text
+	bad := func(what, fix string) error {
+		return &api.Problem{Kind: api.Usage, What: "--listen " + text + ": " + what, Why: "want HOST:PORT or a port from 0 to 65535", Fix: "use " + fix}
 	}
 	host, port, err := net.SplitHostPort(text)
-	n, e := strconv.ParseUint(port, 10, 16)
-	if err != nil || e != nil {
-		return "", &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--listen: %q is no address with a port", text),
-			Why: "scrapes come to an address and a port", Fix: "write --listen " + scrapesAt}
+	if err != nil {
+		if ip := net.ParseIP(strings.Trim(text, "[]")); ip != nil || strings.Contains(text, ".") {
+			return "", bad("port missing", net.JoinHostPort(strings.Trim(text, "[]"), "9779"))
+		}
+		host, port = "", text
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", bad(fmt.Sprintf("%q is not a port", port), scrapesAt)
 	}
 	if host == "" {
 		host = "127.0.0.1"

@@ -46,18 +46,17 @@ the one command to run.`,
 	c.SetFlagErrorFunc(flagProblem)
 	c.CompletionOptions.DisableDefaultCmd = true
 	f := c.PersistentFlags()
-	f.StringVar(&a.dirs.RunDir, "run-dir", "", "where the sockets are (/run/nicteam, $NICTEAM_RUN_DIR)")
-	f.StringVar(&a.dirs.StateDir, "state-dir", "", "where the journals are (/var/lib/nicteam, $NICTEAM_STATE_DIR)")
-	f.StringVar(&a.dirs.ConfigDir, "config-dir", "", "where TEAM.yaml is (/etc/nicteam, $NICTEAM_CONFIG_DIR)")
-	f.BoolVar(&a.json, "json", false, "answer in JSON, errors too")
+	f.StringVar(&a.dirs.RunDir, "run-dir", "", "`directory` of the sockets ($NICTEAM_RUN_DIR, /run/nicteam)")
+	f.StringVar(&a.dirs.StateDir, "state-dir", "", "`directory` of journals and history ($NICTEAM_STATE_DIR, /var/lib/nicteam)")
+	f.StringVar(&a.dirs.ConfigDir, "config-dir", "", "`directory` of TEAM.yaml ($NICTEAM_CONFIG_DIR, /etc/nicteam)")
+	f.BoolVar(&a.json, "json", false, "print JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false,
-		"answer for what is asked before a change, such as filters of others that stop applying")
+	f.BoolVarP(&a.yes, "yes", "y", false, "create, add: go on though filters of other programs will not apply any more")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
-		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, lacpTopic, configTopic,
+		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, lacpTopic, configTopic, settingsTopic,
 	} {
 		c.AddCommand(verb())
 	}
@@ -93,13 +92,16 @@ func (a *app) resolveDirs() error {
 	return nil
 }
 
-func unknownVerb(cmd *cobra.Command, word string) error {
-	var verbs []string
-	for _, c := range cmd.Root().Commands() {
-		verbs = append(append(verbs, c.Name()), c.Aliases...)
+// verbs lists the commands and their aliases.
+func verbs(root *cobra.Command) (list []string) {
+	for _, c := range root.Commands() {
+		list = append(append(list, c.Name()), c.Aliases...)
 	}
-	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word),
-		Why: "there is no such command" + nearest.Hint(word, verbs), Fix: "nicteam help lists the commands"}
+	return list
+}
+
+func unknownVerb(cmd *cobra.Command, word string) error {
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs(cmd.Root())), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.

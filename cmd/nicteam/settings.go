@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"nicteam/internal/config"
 	"nicteam/internal/settings"
@@ -24,153 +26,158 @@ func flagSettings() (list []*settings.Setting) {
 
 func flagName(s *settings.Setting) string { return strings.ReplaceAll(s.Key, "_", "-") }
 
-// repeats reports whether the flag of a setting may be given several times.
-func repeats(s *settings.Setting) bool { return s.PerNIC || s.Type == settings.List }
-
 // settingFlags gives a command a flag for each setting.
 func settingFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	for _, s := range flagSettings() {
-		name := flagName(s)
-		if repeats(s) {
-			f.StringArray(name, nil, settingHelp(s))
-		} else {
-			f.String(name, "", settingHelp(s))
+		usage := s.Help
+		if d := s.Default(); d != "" {
+			usage += " (default " + d + ")"
 		}
+		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
 		if len(s.Words) > 0 {
-			_ = cmd.RegisterFlagCompletionFunc(name,
+			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
 				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	f.SortFlags = false
+	cmd.SetUsageFunc(groupedUsage)
 }
 
-// settingHelp is what a setting is for, with its mode, what is allowed and the default.
-func settingHelp(s *settings.Setting) string {
-	help := s.Help
-	if s.Mode != 0 {
-		help = s.Mode.String() + ": " + help
-	}
-	values := s.Values
-	if s.PerNIC {
-		values = "NIC=N, " + values
-	}
-	if d := s.Default(); d != "" {
-		values = strings.TrimPrefix(values+"; default "+d, "; ")
-	}
-	if values == "" {
-		return help
-	}
-	return fmt.Sprintf("%s (%s)", help, values)
+// settingFlag is the value of a setting's flag.
+type settingFlag struct {
+	typ     string // in help
+	repeats bool   // it may be given several times
+	given   []string
 }
 
-// settingTable lists the settings that are wanted, by mode, each with its default, what it is for and what is allowed.
-func settingTable(wanted func(*settings.Setting) bool) string {
-	groups := map[string][]*settings.Setting{}
-	order := []string{"common"}
-	for i := range settings.Table {
-		s := &settings.Table[i]
-		group := "common"
-		switch {
-		case !wanted(s):
-			continue
-		case s.Mode != 0:
-			group = s.Mode.String()
-		case s.Type == settings.AutoOnOff:
-			group = "offloads"
-		}
-		if !slices.Contains(order, group) {
-			order = append(order, group)
-		}
-		groups[group] = append(groups[group], s)
+func (f *settingFlag) String() string { return strings.Join(f.given, ",") }
+func (f *settingFlag) Type() string   { return f.typ }
+
+func (f *settingFlag) Set(v string) error {
+	if !f.repeats {
+		f.given = nil
 	}
-	var b strings.Builder
-	for _, group := range order {
-		if len(groups[group]) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "%s:\n", group)
-		for _, s := range groups[group] {
-			b.WriteString(settingRow(s))
-		}
-	}
-	return b.String()
+	f.given = append(f.given, v)
+	return nil
 }
 
-// The columns of a row of settingTable.
-const (
-	keyColumns  = 25
-	textColumns = 92
-)
-
-// settingRow is KEY=DEFAULT, the meaning and what is allowed.
-func settingRow(s *settings.Setting) string {
-	key := s.Key
-	if s.PerNIC {
-		key += ".NIC"
-	}
-	if d := s.Default(); d != "" {
-		key += "=" + d
-	}
-	text := s.Help
-	if s.Values != "" {
-		text += " (" + s.Values + ")"
-	}
-	line := fmt.Sprintf("  %-*s", keyColumns-3, key)
-	indent := strings.Repeat(" ", keyColumns)
-	if utf8.RuneCountInString(line) >= keyColumns {
-		line += "\n" + indent[:keyColumns-1]
-	}
-	var b strings.Builder
-	columns := keyColumns - 1
-	b.WriteString(line)
-	for word := range strings.FieldsSeq(text) {
-		if columns += 1 + len(word); columns > textColumns {
-			b.WriteString("\n" + indent[:keyColumns-1])
-			columns = keyColumns + len(word)
-		}
-		b.WriteString(" " + word)
-	}
-	return b.String() + "\n"
-}
-
-// settingTopic is the help of one setting: its names, and how it is given.
-func settingTopic(s *settings.Setting) string {
-	text := settingTable(func(t *settings.Setting) bool { return t.Key == s.Key })
-	ways := []string{}
-	switch value := "VALUE"; {
+// flagValue is what stands behind a flag in help: a short choice in full, else its type.
+func flagValue(s *settings.Setting) string {
+	const longest = 28
+	choice := strings.Join(s.Words, "|")
+	switch {
 	case s.PerNIC:
-		ways = append(ways, "nicteam set TEAM "+s.Key+".NIC="+value, "--"+flagName(s)+" NIC="+value,
-			"NICTEAM_"+strings.ToUpper(s.Key)+"=NIC="+value)
-	default:
-		if s.Live {
-			ways = append(ways, "nicteam set TEAM "+s.Key+"="+value)
-		}
-		if !s.NoFile {
-			ways = append(ways, "--"+flagName(s)+" "+value, "NICTEAM_"+strings.ToUpper(s.Key)+"="+value,
-				s.Key+": "+value+"  (file)")
-		}
+		return "NIC=N"
+	case s.Type == settings.OnOff:
+		return "on|off"
+	case s.Type == settings.AutoOnOff:
+		return "auto|on|off"
+	case s.Type == settings.Whole || s.Type == settings.Number:
+		return "N"
+	case s.Type == settings.NIC:
+		return "NIC"
+	case s.Type == settings.Duration:
+		return "duration"
+	case s.Values == settings.OneOf(s.Words) && len(choice) <= longest:
+		return choice
 	}
-	text += "\n  " + strings.Join(ways, "\n  ")
-	if s.Kernel != "" {
-		text += "\n\nBonding calls it " + s.Kernel + "."
-	}
-	return text
+	return s.Key[strings.LastIndexByte(s.Key, '_')+1:]
 }
+
+// group is the heading under which help lists a setting.
+func group(s *settings.Setting) string {
+	switch {
+	case s.Mode != 0:
+		return s.Mode.String()
+	case s.Type == settings.AutoOnOff:
+		return "offloads"
+	}
+	return "common"
+}
+
+// groups are the headings of settings, in the order of help.
+func groups() (list []string) {
+	for i := range settings.Table {
+		if g := group(&settings.Table[i]); !slices.Contains(list, g) {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// groupedUsage is the usage of a command with flags for settings: a group of flags a heading.
+func groupedUsage(cmd *cobra.Command) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
+	own := map[string]*pflag.FlagSet{}
+	for _, g := range append([]string{""}, groups()...) {
+		own[g] = pflag.NewFlagSet(g, pflag.ContinueOnError)
+		own[g].SortFlags = false
+	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		g := ""
+		if cmd.InheritedFlags().Lookup(f.Name) != nil {
+			return
+		}
+		if s := settings.Find(strings.ReplaceAll(f.Name, "-", "_")); s != nil && f.Name != "config" {
+			g = group(s)
+		}
+		own[g].AddFlag(f)
+	})
+	fmt.Fprintf(&b, "\nFlags:\n%s", own[""].FlagUsages())
+	for _, g := range groups() {
+		if u := own[g].FlagUsages(); u != "" {
+			fmt.Fprintf(&b, "\nSettings, %s:\n%s", g, u)
+		}
+	}
+	fmt.Fprintf(&b, "\nGlobal flags:\n%s", cmd.InheritedFlags().FlagUsages())
+	_, err := io.WriteString(cmd.OutOrStderr(), b.String())
+	return err
+}
+
+// settingsTable lists settings by group: key, allowed values, default and meaning.
+func settingsTable(wanted func(*settings.Setting) bool) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, g := range groups() {
+		head := "\n" + strings.ToUpper(g) + "\tVALUES\tDEFAULT\tMEANING\n"
+		for i := range settings.Table {
+			s := &settings.Table[i]
+			if group(s) != g || !wanted(s) {
+				continue
+			}
+			fmt.Fprintf(w, "%s  %s\t%s\t%s\t%s\n", head, settingKey(s), allowed(s), orDash(s.Default()), s.Help)
+			head = ""
+		}
+	}
+	_ = w.Flush() // a strings.Builder cannot fail
+	return strings.Trim(b.String(), "\n")
+}
+
+// settingKey is how nicteam set names a setting.
+func settingKey(s *settings.Setting) string {
+	if s.PerNIC {
+		return s.Key + ".NIC"
+	}
+	return s.Key
+}
+
+func allowed(s *settings.Setting) string {
+	if s.Values == "" {
+		return s.Type.String()
+	}
+	return s.Values
+}
+
+func live(s *settings.Setting) bool { return s.Live }
 
 // givenSettings are the flags that were given, as config wants them.
 func givenSettings(cmd *cobra.Command) (list []config.Flag) {
 	for _, s := range flagSettings() {
-		f := cmd.Flags().Lookup(flagName(s))
-		if !f.Changed {
-			continue
+		if f := cmd.Flags().Lookup(flagName(s)); f.Changed {
+			list = append(list, config.Flag{Key: s.Key, Value: f.Value.String()})
 		}
-		value := f.Value.String()
-		if repeats(s) {
-			values, _ := cmd.Flags().GetStringArray(f.Name)
-			value = strings.Join(values, ",")
-		}
-		list = append(list, config.Flag{Key: s.Key, Value: value})
 	}
 	return list
 }

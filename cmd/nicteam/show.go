@@ -41,6 +41,24 @@ func (a *app) table(rows [][]string) {
 	}
 }
 
+// datapath names the data path, with the reason if it is not the one that was asked for.
+func datapath(s *api.Status) string {
+	name, preferred := s.Datapath, s.Settings.Datapath
+	switch s.Datapath {
+	case "fastpath":
+		name = "fast path (eBPF)"
+	case "relay":
+		name = "relay (user space)"
+	}
+	if preferred == "auto" {
+		preferred = "fastpath"
+	}
+	if preferred != "" && s.Datapath != preferred && s.DatapathReason != "" {
+		name += ": " + s.DatapathReason
+	}
+	return name
+}
+
 // staleAfter is the age from which on it is said.
 const staleAfter = 2 * time.Second
 
@@ -58,8 +76,7 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	if len(s.Adapter.Addresses) > 0 {
 		addresses = strings.Join(s.Adapter.Addresses, " ")
 	}
-	a.say("  %s  MAC %s  MTU %d  data path %s%s", addresses, s.Adapter.MAC, s.Adapter.MTU, s.Datapath,
-		parenthesis(s.DatapathReason))
+	a.say("  %s  MAC %s  MTU %d  %s", addresses, s.Adapter.MAC, s.Adapter.MTU, datapath(s))
 	if a.verbose {
 		a.say("  speed %s", speed(s.Adapter.SpeedBps, s.Adapter.Carrier))
 		if s.Adapter.KernelCounts == "relayed" {
@@ -68,18 +85,18 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 		}
 	}
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
-		a.say("  that is %s old: something keeps the kernel's network configuration locked", ago(old))
+		a.say("  read %s ago: another program holds the kernel's network configuration locked", ago(old))
 	}
 	if !s.Balance {
-		a.say("  balance off: one NIC works, the others stand by")
+		a.say("  balance off: one NIC is active, the others stand by")
 	}
 	a.table(memberRows(s, l))
-	a.say("  in all  in %s  out %s", units.Bytes(s.RX.Bytes), units.Bytes(s.TX.Bytes))
+	a.say("  transferred: %s in, %s out", units.Bytes(s.RX.Bytes), units.Bytes(s.TX.Bytes))
 	if s.LACP != nil {
 		a.showLACP(s)
 	}
 	if f := s.FlowMoves; f != nil && f.Forced > 0 {
-		a.say("  flows moved to even out the NICs: %d", f.Forced)
+		a.say("  flows moved without a pause: %d", f.Forced)
 	}
 	for _, w := range s.Warnings {
 		a.say("  warning: %s", w)
@@ -95,7 +112,7 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 		}
 		return []string{name, state, speed, in, out, share, lost, why}
 	}
-	rows := [][]string{row("  NIC", "STATE", "SPEED", "CARRIES", "IN", "OUT", "SHARE", "LOST", "WHY")}
+	rows := [][]string{row("  NIC", "STATE", "SPEED", "RATE", "IN", "OUT", "SHARE", "DROPS", "REASON")}
 	for _, m := range s.Members {
 		mark := "  "
 		if m.Name == s.Active {
@@ -110,7 +127,7 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 			m.Reason))
 	}
 	if l.known && len(s.Members) > 1 {
-		rows = append(rows, row("  all", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
+		rows = append(rows, row("  total", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
 	}
 	return rows
 }
@@ -141,12 +158,12 @@ func (a *app) showTeams(teams []api.ListedTeam) {
 func (a *app) showNICs(nics []api.ListedNIC) {
 	rows := [][]string{{"NIC", "LINK", "SPEED", "DRIVER", "MAC", "ADDRESSES", "BELONGS TO"}}
 	for _, n := range nics {
-		link := "no"
+		link := "no carrier"
 		switch {
 		case n.Link:
-			link = "yes"
+			link = "up"
 		case !n.Up:
-			link = "down"
+			link = "disabled"
 		}
 		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC),
 			orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})

@@ -20,13 +20,13 @@ func TestShowStatus(t *testing.T) {
 	a.showStatus(s, recentRates{known: true, in: 1e6, out: 3e6, members: map[string][2]float64{"eth1": {1e6, 2e6},
 		"eth2": {0, 1e6}}}, s.Since.Add(26*time.Hour+30*time.Minute))
 	want := `team0  active-backup  degraded (eth2 is down: carrier lost)  for 1d 2h
-  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
-  balance off: one NIC works, the others stand by
-  NIC   STATE  SPEED     IN        OUT       SHARE  LOST  WHY
-* eth1  up     1 Gbit/s  1 Mbit/s  2 Mbit/s  75 %   -
-  eth2  down   -         0 bit/s   1 Mbit/s  25 %   3     carrier lost
-  all                    1 Mbit/s  3 Mbit/s
-  in all  in 0 B  out 0 B
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  relay (user space)
+  balance off: one NIC is active, the others stand by
+  NIC    STATE  SPEED     IN        OUT       SHARE  DROPS  REASON
+* eth1   up     1 Gbit/s  1 Mbit/s  2 Mbit/s  75 %   -
+  eth2   down   -         0 bit/s   1 Mbit/s  25 %   3      carrier lost
+  total                   1 Mbit/s  3 Mbit/s
+  transferred: 0 B in, 0 B out
   warning: speeds differ
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
@@ -50,13 +50,13 @@ func TestShowELB(t *testing.T) {
 	doc.Peers = nil
 	a.showPeers(doc, epoch)
 	want := `team0  elb  up  for 1m 30s
-  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
-  NIC    STATE  SPEED       CARRIES                IN  OUT  SHARE  LOST  WHY
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  relay (user space)
+  NIC    STATE  SPEED       RATE                   IN  OUT  SHARE  DROPS  REASON
 * eth1   up     1 Gbit/s    200 Mbit/s (measured)  -   -    -      -
   eth2   up     2.5 Gbit/s  2.5 Gbit/s (link)      -   -    -      3
-  wlan0  down   -           -                      -   -    -      -     carrier lost
-  in all  in 0 B  out 0 B
-  flows moved to even out the NICs: 12
+  wlan0  down   -           -                      -   -    -      -      carrier lost
+  transferred: 0 B in, 0 B out
+  flows moved without a pause: 12
 PEER            OURS      MAC                NIC   RX           SINCE   TOLD
 10.9.0.2        10.9.0.1  02:00:00:00:00:02  eth2  94.1 Mbit/s  1m 30s  2
 fd09::2 vlan 7  fd09::1   02:00:00:00:00:02  eth2  0 bit/s      1m 30s  2
@@ -80,11 +80,11 @@ func TestShowLACP(t *testing.T) {
 	a.verbose = false
 	a.showLACP(s)
 	want := `team0  802.3ad  up  for 1m 30s
-  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  data path relay
-  NIC   STATE    SPEED       IN  OUT  SHARE  LOST  WHY
+  10.9.0.1/24  MAC 02:00:00:00:00:01  MTU 1500  relay (user space)
+  NIC   STATE    SPEED       IN  OUT  SHARE  DROPS  REASON
   eth1  up       1 Gbit/s    -   -    -      -
   eth2  standby  2.5 Gbit/s  -   -    -      3
-  in all  in 0 B  out 0 B
+  transferred: 0 B in, 0 B out
   LACP: we are 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
   PORT  AGG  RECEIVE  MUX           STATE     PARTNER'S  PARTNER
   eth1  1    CURRENT  DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7
@@ -139,10 +139,10 @@ func TestShowList(t *testing.T) {
 	})
 	want := `TEAM   STATE  MODE  NICS
 team0  up     xor   eth1 eth2
-NIC    LINK  SPEED     DRIVER  MAC                ADDRESSES    BELONGS TO
-eth1   yes   1 Gbit/s  igc     02:00:00:00:00:01  10.0.0.1/24  team team0
-wlan0  yes   unknown   -       -                  -            -
-eth9   down  -         -       -                  -            -
+NIC    LINK      SPEED     DRIVER  MAC                ADDRESSES    BELONGS TO
+eth1   up        1 Gbit/s  igc     02:00:00:00:00:01  10.0.0.1/24  team team0
+wlan0  up        unknown   -       -                  -            -
+eth9   disabled  -         -       -                  -            -
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

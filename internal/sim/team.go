@@ -102,9 +102,10 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 		mac = w.number(0x2)
 	}
 	c.Team = name
-	t := &Team{Name: name, w: w, config: c, plan: &spread.Plan{Active: -1, Next: -1},
-		reported:    map[frame.Station]bool{},
-		recentLocal: map[frame.Station]time.Duration{}, steered: -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
+	t := &Team{Name: name, w: w, config: c,
+		plan: &spread.Plan{Active: -1, Next: -1}, reported: map[frame.Station]bool{},
+		recentLocal: map[frame.Station]time.Duration{},
+		steered:     -time.Hour, forcedAt: -time.Hour, left: -time.Hour}
 	t.mac, t.salt = mac, w.rng.Uint64()
 	t.newLoop(nil)
 	t.picker.Seed = w.rng.Uint64()

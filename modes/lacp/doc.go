@@ -4,9 +4,9 @@
 //
 // A frame's way through it:
 //
-//	Receive → subtype ┬ LACPDU → limit → recordPDU (Receive machine) → converge
-//	                  └ marker → limit → receiveMarker (answer, or Flushed)
-//	converge → selection ⇄ runMux, until nothing changes → monitor (churn) → transmit
+//	Receive → subtype ┬ LACPDU → limit → recordPDU (Receive machine) → converge ┬ selection ⇄ runMux, until stable
+//	                  └ marker → limit → receiveMarker (answer, or Flushed)     ├ monitor (churn)
+//	                                                                            └ transmit
 //
 // Configure and Tick change ports in other ways, and end in converge as well.
 //

@@ -41,6 +41,6 @@ func (s *System) receiveMarker(now time.Time, p *port, m Marker, out *Out) {
 
 // answersOurs reports whether a marker is the response to our last one.
 func (s *System) answersOurs(p *port, m *Marker) bool {
-	return m.Response && p.markerSent != 0 && m.Transaction == p.markerSent && m.Port == p.Number &&
-		m.System == s.config.System.MAC
+	return m.Response && p.markerSent != 0 && m.Transaction == p.markerSent &&
+		m.Port == p.Number && m.System == s.config.System.MAC
 }

@@ -58,8 +58,8 @@ func (s *System) hints() []string {
 	looped := s.names(s.loops)
 	if len(looped) > 0 {
 		hints = append(hints, list(looped)+plural(looped, " hears its", " hear their")+
-			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without "+
-			"LACP that passes them on. Connect each port to a switch with LACP, none to another")
+			" own LACPDUs: the cable is a loop, or leads to another port of this team or to a switch without LACP "+
+			"that passes them on. Connect each port to a switch with LACP, none to another")
 	}
 	silent := s.names(func(p *port) bool {
 		return !p.unheardSince.IsZero() && s.now.Sub(p.unheardSince) >= silentHintTime && !s.loops(p)
@@ -68,9 +68,8 @@ func (s *System) hints() []string {
 		h := "no LACPDU has come by " + list(silent) +
 			": the switch's ports are not in a LACP group. Put them into one, or use another mode"
 		if s.config.Passive {
-			h = "no LACPDU has come by " + list(silent) +
-				": either the switch's ports are not in a LACP group, or both sides are passive and wait " +
-				"for each other to begin. Make this side active (lacp_active on)"
+			h = "no LACPDU has come by " + list(silent) + ": either the switch's ports are not in a LACP group, " +
+				"or both sides are passive and wait for each other to begin. Make this side active (lacp_active on)"
 		}
 		hints = append(hints, h)
 	}
@@ -99,11 +98,10 @@ func (s *System) whyApart() []string {
 			switch {
 			case p.partner.System != q.partner.System:
 				if !partner {
-					hints = append(hints,
-						fmt.Sprintf("%s and %s are connected to two different systems, %v and %v: only one "+
-							"of them is used. Connect both to the same switch, or make the two switches one "+
-							"to LACP (stack, MLAG)",
-							p.Name, q.Name, p.partner.System.MAC, q.partner.System.MAC))
+					hints = append(hints, fmt.Sprintf("%s and %s are connected to two different systems, %v and %v: "+
+						"only one of them is used. Connect both to the same switch, or make the two switches one "+
+						"to LACP (stack, MLAG)",
+						p.Name, q.Name, p.partner.System.MAC, q.partner.System.MAC))
 				}
 				partner = true
 			case p.key != q.key:

@@ -32,8 +32,8 @@ const (
 	Expired                           // the partner's PDUs have stopped
 )
 
-var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization", "collecting", "distributing",
-	"defaulted", "expired"}
+var stateNames = [8]string{"activity", "timeout", "aggregation", "synchronization",
+	"collecting", "distributing", "defaulted", "expired"}
 
 // Has reports whether all flags of f are set.
 func (s State) Has(f State) bool { return s&f == f }

@@ -63,8 +63,8 @@ func (s *System) Memory() Memory {
 // at once, and gives it 3 s. It returns false if the memory does not match the port, which then starts as any other.
 func (s *System) resume(now time.Time, p *port) bool {
 	m := s.memory.of(p.Name)
-	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System || !m.Heard ||
-		m.Aggregator < 1 ||
+	if m == nil || now.After(s.began.Add(shortTimeout)) || s.memory.System != s.config.System ||
+		!m.Heard || m.Aggregator < 1 ||
 		m.Number != p.Number || m.Partner.System.MAC == s.config.System.MAC || p.HalfDuplex || m.Mux > MuxDistributing {
 		return false
 	}

@@ -174,8 +174,8 @@ func (s *System) recordPDU(now time.Time, p *port, d *PDU, from frame.MAC, out *
 
 // different reports whether two ports differ, or belong to different Aggregators.
 func different(a, b *Info) bool {
-	return a.System != b.System || a.Key != b.Key || a.Port != b.Port || a.PortPriority != b.PortPriority ||
-		(a.State^b.State)&Aggregation != 0
+	return a.System != b.System || a.Key != b.Key || a.Port != b.Port ||
+		a.PortPriority != b.PortPriority || (a.State^b.State)&Aggregation != 0
 }
 
 // matched reports whether the partner's information about us is right. It need not be if it cannot aggregate.

@@ -177,8 +177,8 @@ func (s *System) chooseActive(now time.Time, groups []group) (active, coming int
 			if blocked.IsZero() {
 				blocked = now
 			}
-			if until := blocked.Add(Patience(s.config.System, cur.partner, other.partner,
-				s.proven)); now.Before(until) && s.primary(other, cur) >= 0 {
+			until := blocked.Add(Patience(s.config.System, cur.partner, other.partner, s.proven))
+			if now.Before(until) && s.primary(other, cur) >= 0 {
 				s.blockedSince, s.yieldAt = blocked, until
 				return cur.number, 0
 			}

@@ -119,10 +119,10 @@ func (s *System) Status() Status {
 		p := &s.ports[i]
 		st.Ports[i] = PortStatus{
 			ID: p.ID, Actor: s.actorOf(p), Partner: p.partner, Aggregator: p.agg, Selected: p.selected,
-			Receive: p.receive, Periodic: p.periodic, Mux: p.mux, ActorChurn: p.actor.state,
-			PartnerChurn: p.other.state,
-			Counters:     p.counters, Heard: p.heard(), Confirmed: p.heard() && p.confirmed, Answers: p.answersMarkers,
-			Looped: s.loops(p) && !p.heard(), Why: s.why(p),
+			Receive: p.receive, Periodic: p.periodic, Mux: p.mux,
+			ActorChurn: p.actor.state, PartnerChurn: p.other.state,
+			Counters: p.counters, Heard: p.heard(), Confirmed: p.heard() && p.confirmed,
+			Answers: p.answersMarkers, Looped: s.loops(p) && !p.heard(), Why: s.why(p),
 		}
 		switch {
 		case s.active != 0 && p.agg == s.active:

@@ -37,11 +37,13 @@ func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explana
 	case RuleShortest:
 		e.shortest(pl, flows, names, f)
 	case RuleRoundRobin:
-		e.Why = "round-robin: each frame goes to the member that has sent least for its share, whatever the " +
-			"flow; one of " + list(pl.Distributing, names)
+		e.Why = "round-robin: each frame goes to the member that has sent least for its share, " +
+			"whatever the flow; one of " +
+			list(pl.Distributing, names)
 		if pl.PacketsPerMember == 0 {
-			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, whatever " +
-				"the flow; one of " + list(pl.Distributing, names)
+			e.Why = "round-robin with packets_per_member 0: each frame goes to a random member, " +
+				"whatever the flow; one of " +
+				list(pl.Distributing, names)
 		}
 		e.IfDeadWhy = "the others share what a dead member leaves"
 		e.onlyOne()
@@ -117,8 +119,8 @@ func (e *Explanation) migrates(pl *Plan, names func(int) string) bool {
 	}
 	from, to := int(mig.From[e.Slot]), int(pl.Slots.Members[e.Slot])
 	e.Member, e.All = from, MemberSet(0).With(from).With(to)
-	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which migrates from %s to %s: as soon as "+
-		"no frame of it can be under way by %s, within %v",
+	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, which migrates from %s to %s: "+
+		"as soon as no frame of it can be under way by %s, within %v",
 		pl.Hash.Policy, e.Slot, SlotCount, names(from), names(to), names(from), MaxMigration)
 	e.IfDead, e.IfDeadWhy = to, fmt.Sprintf("slot %d migrates to %s at once", e.Slot, names(to))
 	return true
