@@ -169,8 +169,8 @@ func TestOverlapAfterAnotherMode(t *testing.T) {
 	}
 }
 
-// In elb an address is taken in by one member. A switch may have flooded without anybody noticing, so those that linger
-// after it take in no more than they did.
+// In elb one member accepts each MAC. The switch may have flooded unnoticed, so members in the overlap after it accept
+// no more than they did.
 func TestOverlapAfterELB(t *testing.T) {
 	e := elbState(3)
 	before := start(e).Plan()

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// forged is a LACPDU of somebody who knows all that is to be heard on the LAN and says what suits him.
+// forged is an LACPDU of a forger who reads the whole LAN.
 func forged(draw *rapid.T, w *wired, id int) []byte {
 	st := Agreed(w.m)
 	var ours, theirs lacp.Info

@@ -184,7 +184,7 @@ func TestAggregationGoesOnAlone(t *testing.T) {
 	}
 }
 
-// What the mode before took in is taken in for a moment more.
+// Members accept what they did in the mode before for a moment longer.
 func TestAggregationAfterAnotherMode(t *testing.T) {
 	w := wire(t, 2, 0, nil)
 	before := &spread.Plan{Rule: spread.RuleShortest, Collecting: 0b11, Multicast: 0b01}

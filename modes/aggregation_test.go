@@ -78,7 +78,7 @@ func TestAggregationNoticesSilence(t *testing.T) {
 	noted(t, w.notes, "partner-changed eth1", "silent")
 }
 
-// Slots go over first, then the partner is told, and until the member is gone what it sends is taken in.
+// Slots migrate first, then the partner is told, and frames of the partner are accepted until the member is gone.
 func TestAggregationDrain(t *testing.T) {
 	w := wire(t, 3, 1, nil)
 	w.want(4*time.Second, 0, 1, 2)
@@ -165,7 +165,7 @@ func TestAggregationMinMembers(t *testing.T) {
 	}
 }
 
-// Two partners: one aggregator is used; when it fails the other one takes over without waiting.
+// Two partners: one aggregator is used; when it fails the other one replaces it at once.
 func TestAggregationChangesOver(t *testing.T) {
 	w := wire(t, 4, 2, nil)
 	w.plug(2, 1)

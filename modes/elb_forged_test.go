@@ -125,7 +125,7 @@ func forgedTo(t testing.TB) *rigging {
 	return r
 }
 
-// costs fails if a frame that came by a member has cost anything, and returns what peers are told in the next seconds.
+// costs fails if a received frame changed anything, and returns the notifications of the next seconds.
 func (r *rigging) costs(b []byte, id int) []telling {
 	r.t.Helper()
 	plan, before := r.e.Plan(), r.members()

@@ -94,7 +94,7 @@ func TestELBSwappedMACs(t *testing.T) {
 	}
 }
 
-// A Wi-Fi NIC takes in its own address only: another member takes in what it had before.
+// A Wi-Fi NIC accepts its own MAC only: another member adopts its former one.
 func TestELBFormerMACOfAWiFiNIC(t *testing.T) {
 	st := change(elbState(3), func(list []Member) { list[1].OwnMAC = true })
 	m := start(st)

@@ -32,7 +32,7 @@ func stations(vlan uint16, macs ...frame.MAC) (all []frame.Station) {
 	return all
 }
 
-// takers are the members that take in what is for m.
+// takers returns the members that accept frames for m.
 func takers(pl *spread.Plan, st *State, m frame.MAC) (set spread.MemberSet) {
 	for _, mem := range st.Members {
 		if pl.Collecting.Has(mem.ID) && (mem.MAC == m || slices.Contains(pl.Filter[mem.ID], m)) {
@@ -87,7 +87,7 @@ func TestELBAdapterOfItsOwnMAC(t *testing.T) {
 	}
 }
 
-// A member that joins is not usable for a moment. Nobody sent to its address yet, so nothing is taken in twice by a
+// A member that joins is not usable for a moment. No peer sends to its MAC yet, so no frame is accepted twice by a
 // switch that floods and is not known to.
 func TestELBJoinerHasNoOverlap(t *testing.T) {
 	st := elbState(3)
@@ -158,8 +158,8 @@ func TestELBHeir(t *testing.T) {
 	}
 }
 
-// While a dead member's NIC is opened anew its heir goes on taking in what is for it. When it comes back with another
-// address, nobody takes in what is for the old one, and all are told.
+// While a dead member's NIC is opened again its adopter goes on accepting its MAC. When it is back with another MAC, no
+// member accepts the old one, and the addresses are announced.
 func TestELBHeirOfAVacantMember(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
@@ -184,7 +184,7 @@ func TestELBHeirOfAVacantMember(t *testing.T) {
 	}
 }
 
-// Who takes a member out without a drain has all told, too; after one they were.
+// Removing a member without a drain announces the addresses; after a drain that was done before.
 func TestELBMemberTakenOut(t *testing.T) {
 	for _, drain := range []bool{false, true} {
 		st := elbState(3)
@@ -240,7 +240,7 @@ func TestELBFollowsTheActiveMember(t *testing.T) {
 	}
 }
 
-// A station of a Wi-Fi network takes in nothing that is not for its own address.
+// A Wi-Fi station accepts frames for its own MAC only.
 func TestELBOwnMACIsNoHeir(t *testing.T) {
 	st := change(elbState(3), func(m []Member) { m[1].OwnMAC, m[2].OwnMAC = true, true })
 	st.Behind = stations(0, 0x020000000500, 0x020000000501, 0x020000000502, 0x020000000503)
@@ -254,7 +254,7 @@ func TestELBOwnMACIsNoHeir(t *testing.T) {
 	if got := taught(eff.Send); got[st.Members[1].MAC] != 0 || eff.Tell&TellAddresses != 0 {
 		t.Errorf("taught %v, told %b", got, eff.Tell)
 	}
-	// Nobody is left to inherit: hosts are told another address instead.
+	// No member is left to adopt the MAC: the addresses are announced instead.
 	down := change(st, func(m []Member) { m[0].Usable = false })
 	m = start(st)
 	eff = m.Handle(t0, down)
@@ -400,7 +400,7 @@ func TestELBAnnouncesGuestsThatComeHomeAgain(t *testing.T) {
 	}
 }
 
-// Whatever happens: every address of ours is taken in by one member, and by another besides only
+// Whatever happens: one member accepts every MAC of ours, and another one besides only
 // while an overlap runs; whoever may send is usable and stays.
 func TestELBHomes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

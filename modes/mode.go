@@ -106,7 +106,7 @@ type Member struct {
 // Effects are what is due after an event; the zero value is nothing.
 type Effects struct {
 	Send   []spread.Send // frames to send, in order
-	Tell   Tell          // what the neighbours are to be told
+	Tell   Tell          // announcements
 	Active bool          // the active member changed
 	Reason string        // why, in words, when Active
 	Notes  []Note        // events for users

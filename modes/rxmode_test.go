@@ -146,7 +146,7 @@ func TestGroupsAreThereBefore(t *testing.T) {
 	})
 }
 
-// Two members of elb watch each other's address; none watches what it has itself, or cannot take in.
+// Two members of elb watch each other's MAC; none watches one that it has itself, or cannot accept.
 func TestWatchedAddresses(t *testing.T) {
 	tests := []struct {
 		name   string

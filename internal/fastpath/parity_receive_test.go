@@ -21,8 +21,9 @@ import (
 
 // goReceives is what the relay does with a frame that member id has received: see member.choose there. guests are the
 // stations that the adapter sent from, at some time that long ago.
-func goReceives(u *relay.ActivePlan, id int, b []byte, gso uint16, guests []frame.Station,
-	ago time.Duration) (o outcome) {
+func goReceives(
+	u *relay.ActivePlan, id int, b []byte, gso uint16, guests []frame.Station, ago time.Duration,
+) (o outcome) {
 	f, _ := goFinds(b, 0, gso)
 	m := &o.Counts.members[id]
 	drop := func(why team.Drop) outcome {

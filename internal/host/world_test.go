@@ -3,17 +3,22 @@ package host
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
+	"nicteam/internal/tchook"
 )
 
 // A world is the private namespace of the test binary with two NICs (veth, whose peers are there too), a third NIC
@@ -279,4 +284,26 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// noTCX reports whether an error means that the kernel has no tcx.
+func noTCX(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL)
+}
+
+// kernelHas skips the test if the kernel lacks the method.
+func kernelHas(t testing.TB, m tchook.Method) {
+	t.Helper()
+	const loopback = 1
+	if _, err := link.QueryPrograms(link.QueryOptions{Target: loopback,
+		Attach: ebpf.AttachTCXIngress}); m == tchook.ByTCX && noTCX(err) {
+		t.Skip("needs Linux 6.6 for tcx")
+	}
+}
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(crashVariable); spec != "" {
+		crashProcess(spec)
+	}
+	labtest.Main(m)
 }

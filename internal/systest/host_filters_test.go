@@ -41,7 +41,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if warned < 0 || begun < 0 || warned > begun {
 		t.Errorf("create says\n%s", out)
 	}
-	if n := strings.Count(string(out), "firewall rules match eth1"); n != 1 {
+	if n := strings.Count(string(out), "firewall rules match traffic of eth1"); n != 1 {
 		t.Errorf("it is said %d times:\n%s", n, out)
 	}
 	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", `iifname "eth3" drop`, "-y")
@@ -210,7 +210,7 @@ func TestProgramsOfOthersAtAdd(t *testing.T) {
 		w.try(append([]string{"create", teamName}, nics(2)...)...),
 		w.try("add", teamName, "eth3"),
 	} {
-		if r.Code != 0 || !strings.Contains(r.Err, "warning: NetworkManager runs") {
+		if r.Code != 0 || !strings.Contains(r.Err, "warning: NetworkManager may configure") {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -23,11 +23,11 @@ func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, 
 func (w *world) explain(flow string) api.Explanation {
 	w.t.Helper()
 	var e api.Explanation
-	labtest.Eventually(w.t, "the slot of "+flow+" has gone over", func() bool {
+	labtest.Eventually(w.t, "the slot of "+flow+" has migrated", func() bool {
 		e = api.Explanation{}
 		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"},
 			strings.Fields(flow)...)...)), &e))
-		return !strings.Contains(e.Why, "goes over")
+		return !strings.Contains(e.Why, "migrates from")
 	})
 	return e
 }

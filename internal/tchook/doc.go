@@ -7,10 +7,10 @@
 // A tcx link (Linux 6.6) ends with the process. A filter of clsact and a chain of nftables outlive it, so they are
 // journalled before they are made (Journal).
 //
-//	hooks         what this process holds on hooks
+//	hooks         what this process holds on hooks; tcx
 //	attach        programs of the data path
 //	isolate       the program that isolates, by tcx, clsact or nft
-//	tcx clsact nft  the three mechanisms
+//	clsact nft    the other mechanisms
 //	hook_owner    who else is on a hook
 //	bpf_error     why a program was refused, in words
 //

@@ -86,7 +86,7 @@ func TestSlotsGoOver(t *testing.T) {
 	}
 }
 
-// A Picker that is told of no Plan finds out by itself.
+// A Picker without Follow notices a Plan by itself.
 func TestSlotsGoOverUnfollowed(t *testing.T) {
 	p, f, pl := Picker{Now: 5e9}, flowFrame(1), movingPlan(7, 1, 0)
 	var got []int
@@ -150,7 +150,7 @@ func TestGoingOverKeepsOrder(t *testing.T) {
 				}
 				last[i] = now
 			}
-			// Who never paused goes over by force, and that may cost order.
+			// Slots that never paused are forced, which may reorder.
 			p.Now += skew
 			p.Follow(migrating(pl, nil))
 			from = to

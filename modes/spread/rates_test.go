@@ -84,7 +84,7 @@ func (t *toyTeam) read() {
 	}
 }
 
-// even has evening look, and orders what it wants.
+// even runs the Rebalancer, and orders its moves.
 func (t *toyTeam) even() {
 	if moves := t.e.Moves(t.p.Flows(), t.pl); len(moves) > 0 {
 		pl := *t.pl
@@ -98,7 +98,7 @@ func (t *toyTeam) forget() {
 	clear(t.carried)
 }
 
-// NICs of which nobody knows anything, or what is told is not true, carry what they can, and flows keep their order.
+// NICs of unknown or wrong speed carry what they can, and flows keep their order.
 func TestRatesFindThemselves(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -15,7 +15,7 @@ type toyFlow struct {
 	on    func(second int) bool
 }
 
-// toyNet is a closed loop of evening and flows that share their member evenly.
+// toyNet is a closed loop of a Rebalancer and flows that share their member evenly.
 type toyNet struct {
 	pl      *Plan
 	f       FlowTable
@@ -111,7 +111,7 @@ func (n *toyNet) steps(count int) {
 	}
 }
 
-// After three looks the members are even, and that took few moves.
+// After three measurements the members are even, and that took few moves.
 func TestEveningFills(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -194,7 +194,7 @@ func TestEveningRests(t *testing.T) {
 	}
 }
 
-// Greedy flows, as many as members or more, fill equal members within three looks, wherever they begin; what is
+// Greedy flows, as many as members or more, fill equal members within three measurements, wherever they begin; what is
 // full is then left alone.
 func TestEveningFillsFromAnywhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

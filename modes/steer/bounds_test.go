@@ -175,7 +175,7 @@ func TestSteeringScansANetwork(t *testing.T) {
 	}
 }
 
-// At most a thousand are told in any second, and everybody is in the end.
+// At most a thousand are notified in any second, and all are in the end.
 func TestSteeringTellsAThousandASecond(t *testing.T) {
 	r := rig(t, 2)
 	r.fill(0)

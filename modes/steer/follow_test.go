@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// told returns who is told by whom in frames, each with its member's MAC.
+// told returns the member by which each peer is notified, and checks the MACs.
 func told(t testing.TB, sends []spread.Send) map[frame.MAC]int {
 	t.Helper()
 	out := map[frame.MAC]int{}
@@ -103,7 +103,7 @@ func TestSteeringIgnoresWhoIsActive(t *testing.T) {
 	if m := by(t, r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))); m != 2 {
 		t.Errorf("asked by %d", m)
 	}
-	// Now the first member's have to be told, and the third's not.
+	// Now the first member's peers need a notification, and the third's do not.
 	for _, s := range r.wait(time.Minute) {
 		if s.Member == 2 {
 			t.Errorf("told %v", s)
@@ -196,7 +196,7 @@ func TestSteeringSwitchedOffWhileTheActiveDies(t *testing.T) {
 		r.sent(answer(i))
 	}
 	r.sent(arp(frametest.Request, frame.Broadcast, ours4, peer4(99)))
-	r.wait(60 * time.Millisecond) // told: who must now wait a second
+	r.wait(60 * time.Millisecond) // notified: the next notification has to wait a second
 	r.st.Settings.ReceiveBalance = false
 	r.handle(r.st)
 	r.change(func(m []Member) { m[0].Usable = false })

@@ -8,7 +8,7 @@ import (
 	"nicteam/internal/frame/frametest"
 )
 
-// TestSteeringForgetsAddressesThatLeft: nobody is told any more of an address that this host no longer has, whatever
+// TestSteeringForgetsAddressesThatLeft: no peer is notified of an address that this host no longer has, whatever
 // was due; those who talk to others are.
 func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
 	r := rig(t, 2)

@@ -58,7 +58,7 @@ func TestSteeringEvensOut(t *testing.T) {
 				_ = s
 				moves++
 			}
-			if moves != 2*c.moves { // each told twice
+			if moves != 2*c.moves { // two notifications each
 				t.Errorf("told %d, want %d", moves, 2*c.moves)
 			}
 			got := make([]uint64, 2)
@@ -168,7 +168,7 @@ func TestPeersShowWhatTheySend(t *testing.T) {
 	}
 }
 
-// New pairs that nobody has measured yet do not all go to the member that has least at the moment.
+// New bindings, not measured yet, do not all go to the member with the least load.
 func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 	r := rig(t, 4)
 	for i := range 4 {
@@ -188,7 +188,7 @@ func TestSteeringTakesNewPairsForAverageOnes(t *testing.T) {
 	}
 }
 
-// What cannot be told apart is shared, not counted twice.
+// Bytes of one class are shared among its peers, not counted twice.
 func TestPeersShareWhatCannotBeToldApart(t *testing.T) {
 	r := rig(t, 2)
 	other := 1

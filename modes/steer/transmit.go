@@ -9,7 +9,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Transmit returns a frame of the adapter as it is to be sent, and the notifications that are due. In ARP and ND the
+// Transmit returns a frame of the adapter with its member, and the notifications that are due. In ARP and ND the
 // MAC of the member that sends it replaces the adapter's. b is changed in place.
 func (s *Balancer) Transmit(now time.Time, b []byte) []spread.Send {
 	if len(b) < frame.EtherLen || s.active() < 0 {
