@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package internal_test holds the direction of imports: always downwards, so that every
 // decision of a team runs unprivileged and simulated on any machine.
 package internal_test

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package daemon is the process of a team. It wires host, adapter, data path and control loop together and runs them.
 //
 //	run       lock, session, control socket, the end (run.go, process.go)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package host takes NICs over for a team, follows what others change on them and on the adapter, and gives them back.
 // It keeps a journal from which a give-back can be completed after the process was killed, and reads links for package
 // monitor.

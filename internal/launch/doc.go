@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package launch is the process of the caller: what `nicteam create`, list and restore do before and without the team's
 // own process, and what both share.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package tui is the live view of a team: nicteam watch on a terminal.
 //
 //	Source ──Status, History──→ Open ──→ Model ──Update──→ Model ──View──→ screen

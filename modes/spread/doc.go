@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package spread is what a data path executes: the Plan, and the rules by which it spreads frames over members. It
 // knows no mode. It is pure: no I/O, no goroutine, no clock.
 //
