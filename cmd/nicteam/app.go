@@ -29,7 +29,7 @@ type app struct {
 
 	ctx       context.Context  // made by listen
 	reopenLog <-chan os.Signal // made by listen
-	stream    bool             // ended by the user: an interrupt needs no words
+	stream    bool             // the user ends it: an interrupt is not an error
 }
 
 // execute runs the command and returns its exit code.

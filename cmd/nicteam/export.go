@@ -65,7 +65,7 @@ A team remembers each second of the last hour and ten seconds each of the last d
 	return c
 }
 
-// settle reads the words.
+// settle checks the flags and reads the format.
 func (e *exportFlags) settle() (err error) {
 	bad := func(flag, value, why, fix string) error {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}

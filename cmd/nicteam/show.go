@@ -103,6 +103,12 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	for _, w := range s.Warnings {
 		a.say("  warning: %s", w)
 	}
+	if a.verbose {
+		for i := range s.Panics {
+			p := &s.Panics[i]
+			a.say("  panic %s, %d times, last %s\n%s", p, p.Count, p.Time.Local().Format(time.DateTime), p.Stack)
+		}
+	}
 }
 
 // memberRows are the members as a table; what a NIC is taken to carry is a column in elb.

@@ -6,7 +6,7 @@
 // A file passes four steps:
 //
 //	bytes ─readYAML, readTOML→ tree of nodes with lines ─check→ keys and types are right
-//	  viper ─config→ settings.Config ─settings.Validate→ values are allowed
+//	viper ─config→ settings.Config ─settings.Validate→ values are allowed
 //
 // check finds what viper would let pass: unknown keys without a value, keys given twice in different case, a second
 // YAML document, text for a number. A fresh viper then merges file, variables and flags. Every fault names its place

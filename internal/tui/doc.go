@@ -6,10 +6,9 @@
 //	       ──Rates, Events────→ follow ──messages──↗   ↖──keys, sizes
 //
 // [Model] is pure: messages in, state and what to ask next out; it reads no clock, no terminal and
-// no socket, so all of it is tested without them. What is shown are columns of traffic (see block)
-// that begin with the team's own history and go on with its rates; [chart.Screen] draws them, and
-// only the colours are chosen here.
+// no socket, so all of it is tested without them. The screen shows columns of traffic (see window):
+// the team's history, continued by its rates. [chart.Screen] draws them; this package chooses the colours.
 //
-// A view only reads. Nothing that it does or leaves undone reaches the data path; NICs are added
-// and removed by the same requests that the verbs make, and only after a typed name and a yes.
+// A view only reads and cannot affect the data path. It adds and removes NICs by the requests of the verbs, after a typed
+// name and a yes.
 package tui

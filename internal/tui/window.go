@@ -11,7 +11,7 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// maxColumns bounds what a live block remembers.
+// maxColumns bounds the columns of a live window.
 const maxColumns = 4000
 
 // window is the traffic of a team, or of one NIC, in columns of equal length. All series have the
@@ -223,7 +223,7 @@ func (b *window) memberWindow(nic string) *window {
 	return o
 }
 
-// before is the block without the columns that begin at t or later; it shares its columns with b.
+// before returns b without the columns that begin at t or later; they share the others.
 func (b *window) before(t time.Time) *window {
 	secs := b.seconds()
 	n := int(min(max((t.Unix()+secs-1)/secs-b.firstColumn, 0), int64(len(b.known))))
@@ -234,13 +234,13 @@ func (b *window) before(t time.Time) *window {
 	return &o
 }
 
-// hasTraffic says whether a name carried anything in the block.
+// hasTraffic reports whether a series carried anything.
 func hasTraffic(s *chart.Series) bool {
 	busy := func(b chart.Bin) bool { return b.Bytes > 0 }
 	return slices.ContainsFunc(s.In, busy) || slices.ContainsFunc(s.Out, busy)
 }
 
-// chartData is what the chart draws of a block: the team's NICs in their order, then those that have left.
+// chartData returns what the chart draws: the team's NICs in their order, then those that have left.
 func (b *window) chartData(st *api.Status, events []api.Event) chart.Data {
 	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
 	for i := range b.protocols {
