@@ -6,7 +6,7 @@
 // The way of a frame that the adapter sends:
 //
 //	frame.Parse → Picker.Pick(plan) ┬ RuleSingle      the active member
-//	                                ├ RuleSlots       Hash → Slot → plan.Slots, for a while its migration (migration.go)
+//	                                ├ RuleSlots       Hash → Slot → plan.Slots, or its migration (migration.go)
 //	                                ├ RuleRoundRobin  least bytes by weight (picker.go)
 //	                                ├ RuleBroadcast   all distributing members
 //	                                └ RuleShortest    Hash → flow table → the shortest queue (flowtable.go)
