@@ -95,7 +95,7 @@ fuzz:
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
 
-## formatting, vet, staticcheck, spelling, licences, generated objects
+## formatting, vet, staticcheck, spelling, lines, licences, generated objects
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
@@ -103,7 +103,7 @@ lint:
 	@# Words of tests that are wrong on purpose, and a kernel field's name.
 	git ls-files -z -- '*.go' '*.md' '*.[ch]' Makefile scripts | grep -zv /testdata/ | \
 		xargs -0 $(GO) run $(MISSPELL) -error -i bandwith,adress,prefered
-	$(GO) run ./scripts/lint licences
+	$(GO) run ./scripts/lint
 	@GO=$(GO) scripts/generated
 
 ## the libraries' known vulnerabilities, from vuln.go.dev

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package internal_test holds the direction of imports: always downwards, so that every
 // decision of a team runs unprivileged and simulated on any machine.
 package internal_test
@@ -12,45 +14,58 @@ import (
 // allowed says, a room, which of our packages it may import directly. A room that is not
 // here may import nothing of ours.
 var allowed = map[string][]string{
-	"cmd/nicteam":               {"internal/frame", "internal/api", "internal/config", "internal/launch", "internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs", "internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
-	"internal/daemon":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch", "internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay", "internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
-	"internal/launch":           {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings", "team", "internal/tchook"},
-	"internal/config":           {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp", "internal/frame", "internal/nearest", "internal/settings"},
-	"internal/demo":             {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
-	"internal/settings":         {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":          {"internal/api", "internal/metrics", "internal/panics"},
-	"internal/metrics":          {"internal/api", "internal/frame"},
-	"internal/tui":              {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
-	"internal/export":           {"internal/api", "monitor/chart", "internal/units"},
-	"internal/host":             {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl", "internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame", "internal/nearest", "internal/settings", "internal/atomicfile"},
-	"internal/host/journal":     {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
-	"internal/host/masquerade":  {"internal/rtnl", "internal/nfnl"},
-	"internal/tchook":           {"internal/rtnl", "internal/nfnl"},
-	"internal/nfnl":             {"internal/rtnl"},
-	"internal/rtnl":             {"internal/frame"},
-	"internal/atomicfile":       {},
-	"internal/limit":            {},
-	"internal/panics":           {"internal/api"},
-	"internal/relay":            {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics", "internal/tap", "internal/nic", "internal/frame"},
-	"internal/fastpath":         {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap", "internal/frame", "internal/fastpath/backlog"},
-	"internal/tap":              {"internal/ifname", "internal/epoll", "internal/frame"},
-	"internal/nic":              {"internal/epoll", "internal/frame"},
-	"team":                      {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic", "internal/frame", "internal/panics", "internal/settings", "modes/steer"},
-	"modes":                     {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
-	"modes/lacp":                {"internal/limit", "internal/frame"},
-	"modes/steer":               {"internal/limit", "internal/frame", "modes/spread"},
-	"modes/spread":              {"internal/frame", "internal/nearest"},
-	"internal/frame/frametest":  {"internal/frame"},
-	"monitor":                   {"internal/frame", "internal/panics"},
-	"monitor/traffic":           {"internal/frame"},
-	"internal/frame":            {},
-	"internal/api":              {"internal/frame"},
-	"internal/nearest":          {},
-	"internal/units":            {},
-	"monitor/chart":             {"internal/units"},
-	"internal/logs":             {"internal/limit"},
-	"internal/epoll":            {},
-	"internal/sim":              {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp", "monitor", "internal/frame", "modes/steer"},
+	"cmd/nicteam": {"internal/frame", "internal/api", "internal/config", "internal/launch",
+		"internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs",
+		"internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
+	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
+		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
+		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
+		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
+	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
+		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
+		"internal/tchook"},
+	"internal/config":   {"internal/api", "internal/atomicfile", "internal/nearest", "internal/settings"},
+	"internal/demo":     {"internal/frame", "internal/api", "internal/lab", "internal/control"},
+	"internal/settings": {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
+	"internal/control":  {"internal/api", "internal/metrics", "internal/panics"},
+	"internal/metrics":  {"internal/api", "internal/frame"},
+	"internal/tui":      {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
+	"internal/export":   {"internal/api", "monitor/chart", "internal/units"},
+	"internal/host": {"internal/api", "team", "monitor", "modes/spread", "internal/rtnl",
+		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",
+		"internal/nearest", "internal/settings", "internal/atomicfile"},
+	"internal/host/journal":    {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
+	"internal/host/masquerade": {"internal/rtnl", "internal/nfnl"},
+	"internal/tchook":          {"internal/rtnl", "internal/nfnl"},
+	"internal/nfnl":            {"internal/rtnl"},
+	"internal/rtnl":            {"internal/frame"},
+	"internal/atomicfile":      {},
+	"internal/limit":           {},
+	"internal/panics":          {"internal/api"},
+	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
+		"internal/tap", "internal/nic", "internal/frame"},
+	"internal/fastpath": {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap",
+		"internal/frame", "internal/fastpath/backlog"},
+	"internal/tap": {"internal/ifname", "internal/epoll", "internal/frame"},
+	"internal/nic": {"internal/epoll", "internal/frame"},
+	"team": {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic",
+		"internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "modes/steer"},
+	"modes/lacp":               {"internal/limit", "internal/frame"},
+	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
+	"modes/spread":             {"internal/frame", "internal/nearest"},
+	"internal/frame/frametest": {"internal/frame"},
+	"monitor":                  {"internal/panics"},
+	"monitor/traffic":          {"internal/frame"},
+	"internal/frame":           {},
+	"internal/api":             {"internal/frame"},
+	"internal/nearest":         {},
+	"internal/units":           {},
+	"monitor/chart":            {"internal/units"},
+	"internal/logs":            {"internal/limit"},
+	"internal/epoll":           {},
+	"internal/sim": {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp",
+		"monitor", "internal/frame", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},
 }
 
@@ -74,7 +89,8 @@ var onlyUser = map[string]string{
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.
 var pure = []string{"modes", "modes/spread", "modes/steer", "modes/steer", "modes/lacp", "team", "monitor"}
 var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.com/cilium/ebpf",
-	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink", "github.com/spf13/viper"}
+	"github.com/songgao/water", "github.com/mdlayher/packet", "github.com/vishvananda/netlink",
+	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
 var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "units"}
@@ -92,6 +108,7 @@ func list(t *testing.T, args ...string) []string {
 
 func TestImportsPointDownwards(t *testing.T) {
 	const module = "nicteam/"
+	used := map[string]bool{} // "room import"
 	for _, line := range list(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)
 		room := strings.TrimPrefix(fields[0], module)
@@ -100,13 +117,22 @@ func TestImportsPointDownwards(t *testing.T) {
 			lab = lab || room == l || strings.HasPrefix(room, l+"/")
 		}
 		for _, imp := range fields[1:] {
-			if own := strings.TrimPrefix(imp, module); own != imp && !lab && !contains(allowed[room], own) {
+			own := strings.TrimPrefix(imp, module)
+			used[room+" "+own] = true
+			if own != imp && !lab && !contains(allowed[room], own) {
 				t.Errorf("%s imports %s: not an arrow of the house", room, own)
 			}
 			for lib, user := range onlyUser {
 				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && room != user && !lab {
 					t.Errorf("%s imports %s: only %s does", room, imp, user)
 				}
+			}
+		}
+	}
+	for room, imports := range allowed {
+		for _, imp := range imports {
+			if !used[room+" "+imp] {
+				t.Errorf("%s does not import %s: an arrow of the house without a use", room, imp)
 			}
 		}
 	}

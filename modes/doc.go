@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package modes decides how a team's frames are spread. It is pure: no I/O, no goroutine, no clock, so every decision
 // can be tested without a network.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package modes
 
 import (
@@ -81,17 +83,20 @@ func TestExplainWords(t *testing.T) {
 		after  string
 	}{
 		{"active-backup", state(ActiveBackup, 2), 0, 1, "eth0 is the active member", "eth1 would become active"},
-		{"active-backup alone", state(ActiveBackup, 1), 0, -1, "eth0 is the active member", "no other member is usable"},
+		{"active-backup alone", state(ActiveBackup, 1), 0, -1, "eth0 is the active member",
+			"no other member is usable"},
 		{"round-robin", state(RoundRobin, 2), -1, -1, "whatever the flow; one of eth0, eth1", "the others share"},
 		{"round-robin alone", state(RoundRobin, 1), 0, -1, "eth0", "no other"},
 		{"broadcast", state(Broadcast, 2), -1, -1, "every member: eth0, eth1", "copies"},
 		{"nobody", state(XOR, 0), -1, -1, "no member may send", "no member may send"},
 		{"xor alone", state(XOR, 1), 0, -1, "eth0 is the only member", "no other member"},
-		{"layer2 without the MAC", func() State { s := state(XOR, 2); s.Settings.Hash = spread.Layer2; return s }(), -1, -1, `add "to MAC"`, "depends"},
+		{"layer2 without the MAC", func() State { s := state(XOR, 2); s.Settings.Hash = spread.Layer2; return s }(), -1,
+			-1, `add "to MAC"`, "depends"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := spread.Explain(start(c.st).Plan(), nil, names, flow)
-			if e.Member != c.member || e.IfDead != c.dead || !strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
+			if e.Member != c.member || e.IfDead != c.dead || !strings.Contains(e.Why, c.why) ||
+				!strings.Contains(e.IfDeadWhy, c.after) {
 				t.Errorf("%+v", e)
 			}
 		})
@@ -108,7 +113,8 @@ func TestExplainSlotsThatGoOver(t *testing.T) {
 	was := spread.Explain(m.Plan(), nil, names, flow)
 	m.Handle(t0, change(st, func(m []Member) { m[was.Member].Draining = true }))
 	e := spread.Explain(m.Plan(), nil, names, flow)
-	if e.Member != was.Member || e.IfDead != was.IfDead || e.All != spread.MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
+	if e.Member != was.Member || e.IfDead != was.IfDead ||
+		e.All != spread.MemberSet(0).With(was.Member).With(was.IfDead) || !e.Hashed || e.Slot != was.Slot {
 		t.Errorf("%+v, was %+v", e, was)
 	}
 	for _, s := range []string{"migrates from " + names(was.Member) + " to " + names(was.IfDead), "within 200ms"} {
@@ -117,7 +123,8 @@ func TestExplainSlotsThatGoOver(t *testing.T) {
 		}
 	}
 	m.Handle(m.Deadline(), Tick{})
-	if e := spread.Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "migrates") || strings.Contains(e.Why, names(was.Member)) {
+	if e := spread.Explain(m.Plan(), nil, names, flow); e.Member != was.IfDead || strings.Contains(e.Why, "migrates") ||
+		strings.Contains(e.Why, names(was.Member)) {
 		t.Errorf("after it: %+v", e)
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package monitor says whether the members of a team are usable.
 //
 // A link watch ([Carrier]) reports the state of NICs, never an edge: a report replaces the one before it, so a late or

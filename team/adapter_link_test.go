@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -25,12 +27,14 @@ func TestAdapterSpeed(t *testing.T) {
 		{"round-robin", modes.RoundRobin, []monitor.Link{full(1e9), full(10e9), full(1e9)}, Speed{12e9, "full"}},
 		{"xor", modes.XOR, []monitor.Link{full(1e9), full(10e9), full(1e9)}, Speed{12e9, "full"}},
 		{"active-backup", modes.ActiveBackup, []monitor.Link{full(1e9), full(10e9), full(1e9)}, Speed{1e9, "full"}},
-		{"broadcast: the slowest", modes.Broadcast, []monitor.Link{full(10e9), full(1e9), full(25e9)}, Speed{1e9, "full"}},
+		{"broadcast: the slowest", modes.Broadcast, []monitor.Link{full(10e9), full(1e9), full(25e9)},
+			Speed{1e9, "full"}},
 		{"broadcast: one unknown", modes.Broadcast, []monitor.Link{{}, full(10e9), full(25e9)}, Speed{10e9, "full"}},
 		{"one unknown", modes.XOR, []monitor.Link{{}, full(10e9), full(1e9)}, Speed{11e9, "full"}},
 		{"nobody knows", modes.XOR, []monitor.Link{{}, {}, {}}, Speed{}},
 		{"the active one does not know", modes.ActiveBackup, []monitor.Link{{}, full(1e9)}, Speed{}},
-		{"half duplex", modes.XOR, []monitor.Link{{SpeedBps: 1e7, Duplex: "half"}, full(1e9)}, Speed{1_010_000_000, "half"}},
+		{"half duplex", modes.XOR, []monitor.Link{{SpeedBps: 1e7, Duplex: "half"}, full(1e9)},
+			Speed{1_010_000_000, "half"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -35,8 +37,8 @@ func TestAdapterDown(t *testing.T) {
 	}
 }
 
-// TestAdvice stands in the status and leaves the state as it is; a warning of its key takes its place, and the other way
-// round.
+// TestAdvice stands in the status and leaves the state as it is; a warning of its key takes its place, and the other
+// way round.
 func TestAdvice(t *testing.T) {
 	r := elbOf(t, 1)
 	for _, tt := range []struct {
@@ -73,7 +75,8 @@ func (r *rig) renames(names ...string) {
 func TestMembersRenamed(t *testing.T) {
 	r := newRig(t, func(c *settings.Config) {
 		c.Mode, c.Primary = modes.ActiveBackup, "eth2"
-		c.Members = []settings.MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 1}, {Name: "eth2", Weight: 1, PortPriority: 2}}
+		c.Members = []settings.MemberConfig{{Name: "eth1", Weight: 3, PortPriority: 1},
+			{Name: "eth2", Weight: 1, PortPriority: 2}}
 	})
 	for i := 1; i <= 2; i++ {
 		r.join(i)
@@ -91,7 +94,8 @@ func TestMembersRenamed(t *testing.T) {
 	if s.Settings.Primary != "lan1" || s.Active != "lan1" || s.Warnings[0] != "eth2 takes no groups" {
 		t.Errorf("primary %s, active %s, warnings %q", s.Settings.Primary, s.Active, s.Warnings)
 	}
-	want := []settings.MemberConfig{{Name: "eth2", Weight: 3, PortPriority: 1}, {Name: "lan1", Weight: 1, PortPriority: 2}}
+	want := []settings.MemberConfig{{Name: "eth2", Weight: 3, PortPriority: 1},
+		{Name: "lan1", Weight: 1, PortPriority: 2}}
 	if d := cmp.Diff(want, c.Members); d != "" {
 		t.Errorf("members (-want +got):\n%s", d)
 	}
@@ -100,7 +104,8 @@ func TestMembersRenamed(t *testing.T) {
 	r.events()
 	r.renames("gone", "eth2")
 	r.wantEvents("taken", "member-renamed lan1: was eth2", "member-renamed eth2: was lan1")
-	if s, c := r.l.Status(), r.l.Config(); s.Members[0].Name != "lan1" || s.Members[0].State != "absent" || s.Members[1].Name != "eth2" || c.Members[0].Name != "lan1" || s.Settings.Primary != "eth2" {
+	if s, c := r.l.Status(), r.l.Config(); s.Members[0].Name != "lan1" || s.Members[0].State != "absent" ||
+		s.Members[1].Name != "eth2" || c.Members[0].Name != "lan1" || s.Settings.Primary != "eth2" {
 		t.Errorf("members %+v, configured %+v", s.Members, c.Members)
 	}
 	r.do(Leave{Name: "eth2", Force: true})
@@ -123,8 +128,9 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 			r.join(2)
 			r.link(1, true)
 			r.link(2, true)
-			r.do(FromDatapath{Control{Kind: ControlStation, Station: frame.StationOf(otherMAC, 0)}}) // the adapter sends before anybody has told
-			r.run(time.Minute)                                                                       // no overlap is left
+			// the adapter sends before anybody has told
+			r.do(FromDatapath{Control{Kind: ControlStation, Station: frame.StationOf(otherMAC, 0)}})
+			r.run(time.Minute) // no overlap is left
 			if !slices.Contains(r.plan.Behind, otherMAC) {
 				t.Fatalf("behind are %v", r.plan.Behind)
 			}
@@ -132,7 +138,8 @@ func TestAdapterMACIsFollowed(t *testing.T) {
 
 			r.do(AdapterMAC{MAC: otherMAC})
 			r.wantEvents("the change", "adapter-mac-changed: 02:00:00:00:00:bb, was 02:00:00:00:00:aa")
-			if r.plan.Adapter != otherMAC || !slices.Contains(r.plan.TeamMACs, otherMAC) || slices.Contains(r.plan.TeamMACs, adapterMAC) {
+			if r.plan.Adapter != otherMAC || !slices.Contains(r.plan.TeamMACs, otherMAC) ||
+				slices.Contains(r.plan.TeamMACs, adapterMAC) {
 				t.Errorf("adapter %v, own %v", r.plan.Adapter, r.plan.TeamMACs)
 			}
 			if len(r.plan.Behind) != 0 || r.plan.Promiscuous {

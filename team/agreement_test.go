@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -60,17 +62,18 @@ func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)
 		change(&c)
 	}
 	g := &lacpRig{}
-	l, err := NewLoop(c, LoopOptions{Adapter: adapterMAC, Memory: memory, NewMode: func(s modes.Settings) (modes.Mode, error) {
-		if s.Kind == modes.Broadcast {
-			return nil, errors.New("not today")
-		}
-		m := &agreed{plan: &spread.Plan{Active: -1, Next: -1}}
-		if s.Kind == modes.LACP {
-			m.agree = &modes.Agreement{Alone: -1}
-		}
-		g.modes = append(g.modes, m)
-		return m, nil
-	}})
+	l, err := NewLoop(c, LoopOptions{Adapter: adapterMAC, Memory: memory,
+		NewMode: func(s modes.Settings) (modes.Mode, error) {
+			if s.Kind == modes.Broadcast {
+				return nil, errors.New("not today")
+			}
+			m := &agreed{plan: &spread.Plan{Active: -1, Next: -1}}
+			if s.Kind == modes.LACP {
+				m.agree = &modes.Agreement{Alone: -1}
+			}
+			g.modes = append(g.modes, m)
+			return m, nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,10 +88,13 @@ func (g *lacpRig) last() *agreed { return g.modes[len(g.modes)-1] }
 // working is a port that distributes.
 func working(id int) lacp.PortStatus {
 	healthy := lacp.Activity | lacp.Aggregation | lacp.Synchronization | lacp.Collecting | lacp.Distributing
-	return lacp.PortStatus{ID: id, Aggregator: 1, Selected: lacp.InUse, Receive: lacp.ReceiveCurrent, Periodic: lacp.PeriodicSlow, Mux: lacp.MuxDistributing, Heard: true,
+	return lacp.PortStatus{ID: id, Aggregator: 1, Selected: lacp.InUse, Receive: lacp.ReceiveCurrent,
+		Periodic: lacp.PeriodicSlow, Mux: lacp.MuxDistributing, Heard: true,
 		ActorChurn: lacp.NoChurn, PartnerChurn: lacp.NoChurn,
-		Actor:    lacp.Info{System: lacp.SystemID{Priority: 65535, MAC: adapterMAC}, Key: 9, PortPriority: 255, Port: uint16(id + 1), State: healthy},
-		Partner:  lacp.Info{System: lacp.SystemID{Priority: 100, MAC: 0x0200_0000_00bb}, Key: 21, PortPriority: 1, Port: uint16(id + 11), State: healthy | lacp.ShortTimeout},
+		Actor: lacp.Info{System: lacp.SystemID{Priority: 65535, MAC: adapterMAC}, Key: 9, PortPriority: 255,
+			Port: uint16(id + 1), State: healthy},
+		Partner: lacp.Info{System: lacp.SystemID{Priority: 100, MAC: 0x0200_0000_00bb}, Key: 21, PortPriority: 1,
+			Port: uint16(id + 11), State: healthy | lacp.ShortTimeout},
 		Counters: lacp.Counters{PDUsIn: 5, PDUsOut: 6, MarkersIn: 1, MarkersOut: 2, Bad: 3}}
 }
 
@@ -101,11 +107,13 @@ func (g *lacpRig) agrees(set spread.MemberSet, ports ...lacp.PortStatus) {
 	}
 	a.Memory = lacp.Memory{System: a.System}
 	for _, p := range ports {
-		a.Memory.Ports = append(a.Memory.Ports, lacp.PortMemory{Name: fmt.Sprintf("eth%d", p.ID+1), Number: uint16(p.ID + 1), Mux: p.Mux, Heard: p.Heard})
+		a.Memory.Ports = append(a.Memory.Ports, lacp.PortMemory{Name: fmt.Sprintf("eth%d", p.ID+1),
+			Number: uint16(p.ID + 1), Mux: p.Mux, Heard: p.Heard})
 	}
 	m := g.last()
 	m.agree = a
-	m.plan = &spread.Plan{Rule: spread.RuleSlots, Active: -1, Next: -1, Distributing: set, Collecting: set, Multicast: set}
+	m.plan = &spread.Plan{Rule: spread.RuleSlots, Active: -1, Next: -1, Distributing: set, Collecting: set,
+		Multicast: set}
 	if set == 0 {
 		m.plan.Rule = spread.RuleNone
 	}
@@ -125,7 +133,8 @@ func (g *lacpRig) two() {
 // silent is a port that waits for a partner.
 func silent(id int) lacp.PortStatus {
 	p := working(id)
-	p.Selected, p.Mux, p.Receive, p.Heard, p.Why = lacp.Unselected, lacp.MuxDetached, lacp.ReceiveDefaulted, false, "nobody answers"
+	p.Selected, p.Mux, p.Receive, p.Heard, p.Why = lacp.Unselected, lacp.MuxDetached, lacp.ReceiveDefaulted,
+		false, "nobody answers"
 	p.Partner = lacp.Info{State: lacp.ShortTimeout}
 	p.Actor.State = lacp.Activity | lacp.Aggregation | lacp.Defaulted
 	return p
@@ -163,15 +172,23 @@ func TestStateOfPorts(t *testing.T) {
 		warnings      []string
 	}{
 		{name: "both work", set: 3, one: working(0), two: working(1), state: "up", word: "up"},
-		{name: "one stands by", set: 1, one: working(0), two: standing(1), state: "up", word: "standby", why: "aggregator 2 stands by"},
-		{name: "nobody answers one", set: 1, one: working(0), two: silent(1), state: "degraded", reason: "eth2: nobody answers", word: "down", why: "nobody answers"},
-		{name: "not in sync", set: 1, one: working(0), two: attached, state: "degraded", reason: "eth2: partner not in sync", word: "down", why: "partner not in sync"},
-		{name: "half duplex", set: 1, one: working(0), two: half, state: "degraded", reason: "eth2: half duplex: LACP cannot use it", word: "down", why: "half duplex: LACP cannot use it",
+		{name: "one stands by", set: 1, one: working(0), two: standing(1), state: "up", word: "standby",
+			why: "aggregator 2 stands by"},
+		{name: "nobody answers one", set: 1, one: working(0), two: silent(1), state: "degraded",
+			reason: "eth2: nobody answers", word: "down", why: "nobody answers"},
+		{name: "not in sync", set: 1, one: working(0), two: attached, state: "degraded",
+			reason: "eth2: partner not in sync", word: "down", why: "partner not in sync"},
+		{name: "half duplex", set: 1, one: working(0), two: half, state: "degraded",
+			reason: "eth2: half duplex: LACP cannot use it", word: "down", why: "half duplex: LACP cannot use it",
 			change: func(g *lacpRig) {
-				g.do(LinkChanged{monitor.LinkState{Index: 12, Up: true, At: g.now, Link: monitor.Link{Carrier: true, Duplex: "half"}}})
+				g.do(LinkChanged{monitor.LinkState{Index: 12, Up: true, At: g.now,
+					Link: monitor.Link{Carrier: true, Duplex: "half"}}})
 			}},
-		{name: "nobody answers", one: silent(0), two: silent(1), state: "down", reason: "eth1: nobody answers; eth2: nobody answers", word: "down", why: "nobody answers"},
-		{name: "one works alone", set: 1, one: silent(0), two: silent(1), state: "degraded", reason: "eth1: nobody answers; no LACPDU has come", word: "standby", why: "nobody answers", warnings: []string{"no LACPDU has come"},
+		{name: "nobody answers", one: silent(0), two: silent(1), state: "down",
+			reason: "eth1: nobody answers; eth2: nobody answers", word: "down", why: "nobody answers"},
+		{name: "one works alone", set: 1, one: silent(0), two: silent(1), state: "degraded",
+			reason: "eth1: nobody answers; no LACPDU has come", word: "standby", why: "nobody answers",
+			warnings: []string{"no LACPDU has come"},
 			change: func(g *lacpRig) {
 				a := g.last().agree
 				a.Alone, a.Hints = 0, []string{"no LACPDU has come"}
@@ -181,13 +198,16 @@ func TestStateOfPorts(t *testing.T) {
 			reason: "eth1: nobody answers; eth2: hears its own system", word: "down", why: "hears its own system"},
 		{name: "both hear themselves", set: 1, one: loop(0), two: loop(1), change: alone, state: "degraded",
 			reason: "eth1: hears its own system", word: "standby", why: "hears its own system"},
-		{name: "a hint", set: 3, one: working(0), two: working(1), state: "degraded", reason: "one; other", word: "up", warnings: []string{"one", "other"},
-			change: func(g *lacpRig) { g.last().agree.Hints = []string{"one", "other"} }},
-		{name: "no carrier", set: 1, one: working(0), two: silent(1), state: "degraded", reason: "eth2: carrier lost", word: "down", why: "carrier lost",
+		{name: "a hint", set: 3, one: working(0), two: working(1), state: "degraded", reason: "one; other", word: "up",
+			warnings: []string{"one", "other"},
+			change:   func(g *lacpRig) { g.last().agree.Hints = []string{"one", "other"} }},
+		{name: "no carrier", set: 1, one: working(0), two: silent(1), state: "degraded", reason: "eth2: carrier lost",
+			word: "down", why: "carrier lost",
 			change: func(g *lacpRig) { g.link(2, false) }},
 		{name: "leaves", set: 1, one: working(0), two: attached, state: "up", word: "draining", why: "leaves the team",
 			change: func(g *lacpRig) { g.do(Drain{Name: "eth2"}) }},
-		{name: "too few agree", one: working(0), two: silent(1), state: "down", reason: "1 of 2 members agreed with their partner, min_members is 2", word: "down", why: "nobody answers",
+		{name: "too few agree", one: working(0), two: silent(1), state: "down",
+			reason: "1 of 2 members agreed with their partner, min_members is 2", word: "down", why: "nobody answers",
 			change: func(g *lacpRig) { g.l.cfg.MinMembers = 2 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -261,7 +281,8 @@ func TestMembersAsLACPKnowsThem(t *testing.T) {
 	}
 	n := len(g.last().states)
 	report := func(speed uint64, duplex string) {
-		g.do(LinkChanged{monitor.LinkState{Index: 11, Up: true, At: g.now, Link: monitor.Link{Exists: true, AdminUp: true, Carrier: true, SpeedBps: speed, Duplex: duplex}}})
+		g.do(LinkChanged{monitor.LinkState{Index: 11, Up: true, At: g.now,
+			Link: monitor.Link{Exists: true, AdminUp: true, Carrier: true, SpeedBps: speed, Duplex: duplex}}})
 	}
 	report(1e9, "half")
 	if m := seen(); len(g.last().states) != n+1 || !m[0].HalfDuplex {
@@ -276,7 +297,8 @@ func TestMembersAsLACPKnowsThem(t *testing.T) {
 	c := g.l.Config()
 	c.Members[1].PortPriority, c.LACP.Fast = 1, true
 	g.do(Change{Config: c})
-	g.wantEvents("a change", "setting-changed: lacp_rate=fast, was slow", "setting-changed eth2: port_priority=1, was 255")
+	g.wantEvents("a change", "setting-changed: lacp_rate=fast, was slow",
+		"setting-changed eth2: port_priority=1, was 255")
 	if m := seen(); m[1].PortPriority != 1 || !g.last().states[len(g.last().states)-1].Settings.LACP.Fast {
 		t.Errorf("after the change: %+v", m)
 	}
@@ -289,7 +311,8 @@ func TestNotesAreEvents(t *testing.T) {
 	g := newLACPRig(t, nil, nil)
 	g.two()
 	g.last().effects = modes.Effects{Notes: []modes.Note{
-		{Event: "partner-changed", Member: 1, Reason: "it fell silent"}, {Event: "aggregator-changed", Member: -1, Reason: "2 instead of 1"}}}
+		{Event: "partner-changed", Member: 1, Reason: "it fell silent"},
+		{Event: "aggregator-changed", Member: -1, Reason: "2 instead of 1"}}}
 	g.do(FromDatapath{Control{Kind: ControlFrame, Member: 1, Frame: []byte("PDU")}})
 	g.wantEvents("notes", "partner-changed eth2: it fell silent", "aggregator-changed: 2 instead of 1")
 }
@@ -317,7 +340,8 @@ func TestFarewell(t *testing.T) {
 		t.Errorf("%d farewells, sent %v", first.ended, out.Send)
 	}
 	// Who we are is all that is left: partners think nothing of us.
-	want := &lacp.Memory{System: first.agree.System, Ports: []lacp.PortMemory{{Name: "eth1", Number: 1}, {Name: "eth2", Number: 2}}}
+	want := &lacp.Memory{System: first.agree.System,
+		Ports: []lacp.PortMemory{{Name: "eth1", Number: 1}, {Name: "eth2", Number: 2}}}
 	if d := cmp.Diff(want, out.Memory); d != "" {
 		t.Errorf("remembered after a farewell (-want +got):\n%s", d)
 	}
@@ -343,11 +367,13 @@ func TestEnd(t *testing.T) {
 	g.link(2, false)
 	out = g.do(FromDatapath{Control{Kind: ControlFrame, Member: 1, Frame: []byte("PDU")}})
 	if g.do(Tick{}); old.ended != 1 || len(old.states) != n || len(out.Send) != 0 || !g.l.Deadline().IsZero() {
-		t.Errorf("after the end: %d farewells, %d states more, sent %v, deadline %v", old.ended, len(old.states)-n, out.Send, g.l.Deadline())
+		t.Errorf("after the end: %d farewells, %d states more, sent %v, deadline %v", old.ended, len(old.states)-n,
+			out.Send, g.l.Deadline())
 	}
 	out = g.do(Resume{})
 	m := g.last()
-	if m == old || len(m.states) != 1 || m.states[0].Memory.Own("eth2") != 2 || m.states[0].Memory.Ports[0].Mux != 0 || out.Plan != m.plan {
+	if m == old || len(m.states) != 1 || m.states[0].Memory.Own("eth2") != 2 || m.states[0].Memory.Ports[0].Mux != 0 ||
+		out.Plan != m.plan {
 		t.Errorf("resumed: another mode %v, %+v, plan %v", m != old, m.states, out.Plan)
 	}
 	if out = g.do(Resume{}); g.last() != m {
@@ -359,7 +385,8 @@ func TestEnd(t *testing.T) {
 // stays in it: a process may die at any moment.
 func TestMemory(t *testing.T) {
 	before := &lacp.Memory{System: lacp.SystemID{Priority: 65535, MAC: adapterMAC}, Ports: []lacp.PortMemory{
-		{Name: "eth1", Number: 1, Mux: lacp.MuxDistributing, Heard: true}, {Name: "eth2", Number: 2, Mux: lacp.MuxDistributing, Heard: true}}}
+		{Name: "eth1", Number: 1, Mux: lacp.MuxDistributing, Heard: true},
+		{Name: "eth2", Number: 2, Mux: lacp.MuxDistributing, Heard: true}}}
 	g := newLACPRig(t, before, nil)
 	g.last().agree.Memory = lacp.Memory{System: before.System}
 	if out := g.do(Tick{}); out.Memory != nil {
@@ -374,7 +401,8 @@ func TestMemory(t *testing.T) {
 	changed.Mux = lacp.MuxCollecting
 	g.agrees(0, changed)
 	out := g.do(Tick{})
-	want := &lacp.Memory{System: before.System, Ports: []lacp.PortMemory{{Name: "eth1", Number: 1, Mux: lacp.MuxCollecting, Heard: true}, before.Ports[1]}}
+	want := &lacp.Memory{System: before.System,
+		Ports: []lacp.PortMemory{{Name: "eth1", Number: 1, Mux: lacp.MuxCollecting, Heard: true}, before.Ports[1]}}
 	if d := cmp.Diff(want, out.Memory); d != "" {
 		t.Errorf("before eth2 has joined (-want +got):\n%s", d)
 	}

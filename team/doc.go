@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package team makes NICs work as one: the control loop, the members, the status and the events, and the interfaces
 // that it needs from below ([Datapath], [Adapter], [AddressSource]).
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -20,7 +22,8 @@ func elb() settings.Config {
 	return c
 }
 
-// TestRatesOfMembers: what a Status says of a member's rate before and after it is measured, and when that is forgotten.
+// TestRatesOfMembers: what a Status says of a member's rate before and after it is measured, and when that is
+// forgotten.
 func TestRatesOfMembers(t *testing.T) {
 	r := newRig(t, func(c *settings.Config) { *c = elb() })
 	r.join(1)
@@ -63,7 +66,9 @@ func TestRatesOfMembers(t *testing.T) {
 	r.do(LinkChanged{s})
 	want("of no known speed", 2, 1e9, "assumed")
 
-	for _, change := range []func(*settings.Config){func(c *settings.Config) { c.Balance = false }, func(c *settings.Config) { c.Balance, c.Mode = true, modes.XOR }} {
+	for _, change := range []func(*settings.Config){func(c *settings.Config) {
+		c.Balance = false
+	}, func(c *settings.Config) { c.Balance, c.Mode = true, modes.XOR }} {
 		r.do(Measured{Flows: &f, Heard: &h})
 		change(&c)
 		r.do(Change{c})
@@ -143,7 +148,8 @@ func TestMeasures(t *testing.T) {
 			time.Sleep(measureMax) // the timer that runs is not shortened
 		}
 		want("moving", asked(10*time.Second, true), 9, 11)
-		if s := tm.Status(); s.FlowMoves.Forced != 3 || s.Members[0].RateBps != 5e8 || s.Members[1].RateSource != "link" {
+		if s := tm.Status(); s.FlowMoves.Forced != 3 || s.Members[0].RateBps != 5e8 ||
+			s.Members[1].RateSource != "link" {
 			t.Errorf("status shows %+v, %+v", s.FlowMoves, s.Members)
 		}
 		want("after that", asked(20*time.Second, false), measureQuietRounds-1, measureQuietRounds+1)
@@ -175,7 +181,9 @@ func TestAddressesRefused(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		s := tm.Status()
-		if s.Warnings = slices.DeleteFunc(s.Warnings, func(w string) bool { return !strings.Contains(w, "Plan") }); len(s.Warnings) > 0 {
+		if s.Warnings = slices.DeleteFunc(s.Warnings, func(w string) bool {
+			return !strings.Contains(w, "Plan")
+		}); len(s.Warnings) > 0 {
 			t.Errorf("warnings %q", s.Warnings)
 		}
 		k.do(func() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -57,7 +59,9 @@ func caught(t *testing.T, tm *Team, where string, count uint64) api.Panic {
 	if !slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, s.Panics[0].Value) }) {
 		t.Errorf("warnings %q", s.Warnings)
 	}
-	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e api.Event) bool { return e.Event != "panic" }))) {
+	if n := count; n != uint64(len(slices.DeleteFunc(tm.Events(time.Time{}), func(e api.Event) bool {
+		return e.Event != "panic"
+	}))) {
 		t.Errorf("events %v", names(tm.Events(time.Time{})))
 	}
 	return s.Panics[0]
@@ -89,20 +93,24 @@ func TestPanicOfTheModeCostsTheInput(t *testing.T) {
 					before, active, log := k.inForce(), tm.Status().Active, len(tm.Events(time.Time{}))
 					armed.Store(true)
 					k.control <- Control{Kind: ControlFrame, Member: 0, Frame: make([]byte, 60)}
-					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: frame.RARP(0x0200_0000_1000, 0)} // the next one is there already
+					// the next one is there already
+					k.control <- Control{Kind: ControlFrame, Member: -1, Frame: frame.RARP(0x0200_0000_1000, 0)}
 					time.Sleep(time.Second)
 					if armed.Load() {
 						t.Fatal("no panic")
 					}
-					if p := caught(t, tm, panicFrames, 1); !strings.HasPrefix(p.Input, "frame of member 0: 0000") || p.Value != "a frame like no other" {
+					if p := caught(t, tm, panicFrames, 1); !strings.HasPrefix(p.Input, "frame of member 0: 0000") ||
+						p.Value != "a frame like no other" {
 						t.Errorf("kept %+v", p)
 					}
 					after := k.inForce()
-					if after.Distributing != before.Distributing || after.Collecting != before.Collecting || after.Multicast != before.Multicast {
+					if after.Distributing != before.Distributing || after.Collecting != before.Collecting ||
+						after.Multicast != before.Multicast {
 						t.Errorf("the Plan was %+v and is %+v", before, after)
 					}
 					if s := tm.Status(); s.State != "up" || s.Active != active {
-						t.Errorf("state %s, active %s, was %s; %v", s.State, s.Active, active, names(tm.Events(time.Time{})[log:]))
+						t.Errorf("state %s, active %s, was %s; %v", s.State, s.Active,
+							active, names(tm.Events(time.Time{})[log:]))
 					}
 					for _, call := range k.taken() {
 						if call == "plan 0" {
@@ -190,20 +198,26 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 	}{
 		{"apply", panicLoop, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false) },
 			func(_ *Team, k *brittleKernel) bool { return k.inForce().Distributing == 0b10 }},
-		{"carrier", panicCarrier, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false); k.cable(2, false) },
+		{"carrier", panicCarrier, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
+			k.cable(1, false)
+			k.cable(2, false)
+		},
 			func(tm *Team, _ *brittleKernel) bool { return !tm.Status().Adapter.Carrier }},
 		{"counters", panicCounters, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(tm *Team, _ *brittleKernel) bool {
-				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(), Step: time.Second})
+				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(),
+					Step: time.Second})
 				return err == nil && len(h.Members) > 0
 			}},
 		{"heard", panicMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "flows") }},
-		{"read", "carrier watch", modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) { k.cable(1, false) },
+		{"read", "carrier watch", modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
+			k.cable(1, false)
+		},
 			func(tm *Team, _ *brittleKernel) bool { return tm.Status().Active == "eth2" }},
 		{"announcement", panicAnnouncer, modes.ActiveBackup, func(t *testing.T, tm *Team, _ *brittleKernel) {
 			for range 2 {
@@ -213,7 +227,8 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		}, func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "send 0") }},
-		{"remember", panicMemory, modes.LACP, func(*testing.T, *Team, *brittleKernel) {}, func(*Team, *brittleKernel) bool { return true }},
+		{"remember", panicMemory, modes.LACP, func(*testing.T, *Team, *brittleKernel) {},
+			func(*Team, *brittleKernel) bool { return true }},
 	} {
 		t.Run(tt.where, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -46,7 +48,8 @@ func (p *lacpPartner) deadline(w *world) time.Time {
 func (p *lacpPartner) speak(w *world) {
 	var ports []lacp.PortConfig
 	for n, id := range w.ids {
-		ports = append(ports, lacp.PortConfig{ID: id, Name: linkOf(n).Name, MAC: partnerMAC, Number: uint16(id + 1), Up: w.plugged(id), SpeedBps: 1e9})
+		ports = append(ports, lacp.PortConfig{ID: id, Name: linkOf(n).Name, MAC: partnerMAC, Number: uint16(id + 1),
+			Up: w.plugged(id), SpeedBps: 1e9})
 	}
 	slices.SortFunc(ports, func(a, b lacp.PortConfig) int { return a.ID - b.ID })
 	say := p.system.Configure(w.now, partnerConfig(), ports).Send

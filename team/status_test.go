@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -48,16 +50,19 @@ func TestStatusGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		member := doc["members"].([]any)[0].(map[string]any)
-		wantKeys(t, doc, "schema team mode state reason since pid datapath datapath_reason adapter active balance settings members rx tx warnings")
+		wantKeys(t, doc, "schema team mode state reason since pid datapath datapath_reason adapter active "+
+			"balance settings members rx tx warnings")
 		wantKeys(t, doc["adapter"].(map[string]any), "name index mac mtu carrier addresses")
 		wantKeys(t, doc["settings"].(map[string]any), "hash primary up_delay_ns down_delay_ns")
-		wantKeys(t, member, "name index mac driver state reason link speed_bps duplex mtu weight collecting distributing failures rx tx")
+		wantKeys(t, member, "name index mac driver state reason link speed_bps duplex mtu weight collecting "+
+			"distributing failures rx tx")
 		wantKeys(t, member["rx"].(map[string]any), "bytes frames drops errors")
 	})
 }
 
 func TestRatesGolden(t *testing.T) {
-	prev := &sample{time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), team: "team0", members: []sampledMember{{id: 0, name: "eth1", link: true}, {id: 1, name: "eth2"}}}
+	prev := &sample{time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), team: "team0",
+		members: []sampledMember{{id: 0, name: "eth1", link: true}, {id: 1, name: "eth2"}}}
 	now := &sample{time: prev.time.Add(time.Second), team: "team0", members: prev.members}
 	prev.counters.Members[0].RX[frame.TCP] = frame.Count{Bytes: 1000, Frames: 10}
 	prev.counters.Members[1].TX[frame.UDP] = frame.Count{Bytes: 1_000_000, Frames: 1000} // begins anew
@@ -89,15 +94,18 @@ func TestTotals(t *testing.T) {
 	s.members[0].counters.RX[frame.TCP] = frame.Count{Bytes: 400, Frames: 4} // it joined later
 	got := s.totals()
 	want := []api.MemberTotals{{Name: "eth1", RX: frame.Count{Bytes: 460, Frames: 5},
-		RXDrops: []api.DropTotal{{Reason: "refused", Frames: 2}, {Reason: "malformed"}, {Reason: "not-ours"}, {Reason: "standby"}, {Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
+		RXDrops: []api.DropTotal{{Reason: "refused", Frames: 2}, {Reason: "malformed"}, {Reason: "not-ours"},
+			{Reason: "standby"}, {Reason: "reflected"}, {Reason: "adapter"}, {Reason: "socket"}},
 		TXDrops: []api.DropTotal{{Reason: "backlog", Frames: 3}, {Reason: "refused"}, {Reason: "malformed"}}}}
 	if diff := cmp.Diff(want, got.Members); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]api.DropTotal{{Reason: "no-member", Frames: 6}, {Reason: "malformed"}}, got.AdapterDrops); diff != "" {
+	if diff := cmp.Diff([]api.DropTotal{{Reason: "no-member", Frames: 6}, {Reason: "malformed"}},
+		got.AdapterDrops); diff != "" {
 		t.Errorf("adapter (-want +got):\n%s", diff)
 	}
-	if p := got.Protocols[frame.TCP]; len(got.Protocols) != frame.Protocols || p != (api.ProtocolTotals{Name: "tcp", RX: frame.Count{Bytes: 1007, Frames: 11}}) {
+	if p := got.Protocols[frame.TCP]; len(got.Protocols) != frame.Protocols ||
+		p != (api.ProtocolTotals{Name: "tcp", RX: frame.Count{Bytes: 1007, Frames: 11}}) {
 		t.Errorf("protocols %+v", got.Protocols)
 	}
 }
@@ -129,7 +137,7 @@ func golden(t *testing.T, name string, v any) {
 
 func wantKeys(t *testing.T, m map[string]any, keys string) {
 	t.Helper()
-	for _, k := range strings.Fields(keys) {
+	for k := range strings.FieldsSeq(keys) {
 		if _, ok := m[k]; !ok {
 			t.Errorf("key %q is missing", k)
 		}
@@ -145,11 +153,13 @@ func TestNotes(t *testing.T) {
 	}
 	r.do(StartNotes{[]string{"one", "two"}})
 	r.do(StartNotes{[]string{"two", "three"}})
-	if s := r.l.Status(); s.State != "up" || s.Reason != "" || !slices.Equal(s.Warnings, []string{"one", "two", "three"}) {
+	if s := r.l.Status(); s.State != "up" || s.Reason != "" ||
+		!slices.Equal(s.Warnings, []string{"one", "two", "three"}) {
 		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
 	}
 	r.do(Warn{Key: "k", Text: "stands"})
-	if s := r.l.Status(); s.State != "degraded" || s.Reason != "stands" || !slices.Equal(s.Warnings, []string{"stands", "one", "two", "three"}) {
+	if s := r.l.Status(); s.State != "degraded" || s.Reason != "stands" ||
+		!slices.Equal(s.Warnings, []string{"stands", "one", "two", "three"}) {
 		t.Errorf("state %s (%s), warnings %q", s.State, s.Reason, s.Warnings)
 	}
 	for i := range 1000 {
@@ -174,7 +184,8 @@ func TestDatapathChanged(t *testing.T) {
 		events []string
 	}{
 		{DatapathChanged{"relay", "asked for"}, nil},
-		{DatapathChanged{"fastpath", "the kernel moves"}, []string{"datapath-changed: fastpath, was relay: the kernel moves"}},
+		{DatapathChanged{"fastpath", "the kernel moves"},
+			[]string{"datapath-changed: fastpath, was relay: the kernel moves"}},
 		{DatapathChanged{"fastpath", "the kernel moves"}, nil},
 		{DatapathChanged{"relay", "eth1: held"}, []string{"datapath-changed: relay, was fastpath: eth1: held"}},
 	} {
@@ -189,7 +200,8 @@ func TestDatapathChanged(t *testing.T) {
 		if got := (DatapathChanged{st.Datapath, st.DatapathReason}); got != step.in {
 			t.Errorf("status says %v, want %v", got, step.in)
 		}
-		if counts := map[string]string{"relay": "all", "fastpath": "relayed"}[step.in.Name]; st.Adapter.KernelCounts != counts {
+		if counts := map[string]string{"relay": "all",
+			"fastpath": "relayed"}[step.in.Name]; st.Adapter.KernelCounts != counts {
 			t.Errorf("in %s the kernel counts %q, want %q", step.in.Name, st.Adapter.KernelCounts, counts)
 		}
 	}
@@ -204,7 +216,8 @@ func TestStatusHasTheLiveSettings(t *testing.T) {
 	if len(statusRows) != len(fields) {
 		t.Errorf("%d rows for %d fields", len(statusRows), len(fields))
 	}
-	elsewhere := map[string]bool{"mode": true, "balance": true, "active": true, "mtu": true, "weight": true, "port_priority": true}
+	elsewhere := map[string]bool{"mode": true, "balance": true, "active": true, "mtu": true, "weight": true,
+		"port_priority": true}
 	for i := range settings.Table {
 		if s := &settings.Table[i]; s.Live && fields[s.JSONKey()] == elsewhere[s.Key] {
 			t.Errorf("%s: in settings %v, elsewhere %v", s.Key, fields[s.JSONKey()], elsewhere[s.Key])

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package team
 
 import (
@@ -53,7 +55,8 @@ func TestTeamForwards(t *testing.T) {
 		if s := tm.Status(); s.State != "up" || !s.Adapter.Carrier || s.Active != "eth1" {
 			t.Errorf("state %s, carrier %v, active %s", s.State, s.Adapter.Carrier, s.Active)
 		}
-		want := []string{"member-added eth1", "member-up eth1", "active-changed eth1", "team-up", "member-added eth2", "member-up eth2"}
+		want := []string{"member-added eth1", "member-up eth1", "active-changed eth1", "team-up", "member-added eth2",
+			"member-up eth2"}
 		if diff := cmp.Diff(want, names(tm.Events(time.Time{}))); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}

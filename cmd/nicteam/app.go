@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -101,9 +103,11 @@ func (a *app) oneTeam(what string, named []string) (string, error) {
 	case 1:
 		return names[0], nil
 	case 0:
-		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host", Fix: "create one: nicteam create team0 NIC NIC"}
+		return "", &api.Problem{Kind: api.NotFound, What: what + ": no team", Why: "none runs on this host",
+			Fix: "create one: nicteam create team0 NIC NIC"}
 	}
-	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?", Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
+	return "", &api.Problem{Kind: api.Usage, What: what + ": which team?",
+		Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
 // showSteps shows what a change has done.
@@ -130,9 +134,11 @@ func args(low, high int) cobra.PositionalArgs {
 		fix := "usage: " + cmd.UseLine()
 		switch {
 		case len(given) < low:
-			return &api.Problem{Kind: api.Usage, What: cmd.Name() + " needs " + needs(cmd, low), Why: fmt.Sprintf("want %d or more arguments, got %d", low, len(given)), Fix: fix}
+			return &api.Problem{Kind: api.Usage, What: cmd.Name() + " needs " + needs(cmd, low),
+				Why: fmt.Sprintf("want %d or more arguments, got %d", low, len(given)), Fix: fix}
 		case high >= 0 && len(given) > high:
-			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: unexpected argument %q", cmd.Name(), given[high]), Why: fmt.Sprintf("want %d at most, got %d", high, len(given)), Fix: fix}
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s: unexpected argument %q", cmd.Name(),
+				given[high]), Why: fmt.Sprintf("want %d at most, got %d", high, len(given)), Fix: fix}
 		}
 		return nil
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -64,7 +66,8 @@ func settingTopic(s *settings.Setting) string {
 
 func unknownTopic(cmd *cobra.Command, word string) error {
 	known := append(verbs(cmd.Root()), settings.Keys()...)
-	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown help topic %q", word), Why: "it is not a command, topic or setting" + nearest.Hint(word, known),
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown help topic %q", word),
+		Why: "it is not a command, topic or setting" + nearest.Hint(word, known),
 		Fix: "nicteam help lists the commands, nicteam help settings the settings"}
 }
 
@@ -157,7 +160,8 @@ Examples:
 // settingsTopic lists all settings.
 func settingsTopic() *cobra.Command {
 	return &cobra.Command{Use: "settings", Short: "All settings, their values and defaults",
-		Long: settingsTable(func(*settings.Setting) bool { return true }) + "\n\nOne setting: nicteam help KEY. Files and variables: nicteam help config."}
+		Long: settingsTable(func(*settings.Setting) bool { return true }) +
+			"\n\nOne setting: nicteam help KEY. Files and variables: nicteam help config."}
 }
 
 func configTopic() *cobra.Command {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command nicteam makes several NICs of this host work as one.
 //
 // Here is the command tree and nothing else: a file a verb, which reads its arguments, calls

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -40,7 +42,8 @@ are reachable from everywhere. packaging/ has alerts for Prometheus and a dashbo
 			asked := cmd.Flags().Changed("listen")
 			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
 				if !asked || listen != scrapesAt {
-					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("metrics: unexpected argument %q", given[0]), Why: "the metrics are those of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
+					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("metrics: unexpected argument %q", given[0]),
+						Why: "the metrics are those of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
 				}
 				listen = given[0]
 			}
@@ -131,7 +134,8 @@ func (a *app) serveMetrics(address string) error {
 // scrapeAddress reads HOST:PORT; without a host it is 127.0.0.1, so that others are let in only when asked for.
 func scrapeAddress(text string) (string, error) {
 	bad := func(what, fix string) error {
-		return &api.Problem{Kind: api.Usage, What: "--listen " + text + ": " + what, Why: "want HOST:PORT or a port from 0 to 65535", Fix: "use " + fix}
+		return &api.Problem{Kind: api.Usage, What: "--listen " + text + ": " + what,
+			Why: "want HOST:PORT or a port from 0 to 65535", Fix: "use " + fix}
 	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {

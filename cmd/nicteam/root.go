@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -47,7 +49,8 @@ the one command to run.`,
 	c.CompletionOptions.DisableDefaultCmd = true
 	f := c.PersistentFlags()
 	f.StringVar(&a.dirs.RunDir, "run-dir", "", "`directory` of the sockets ($NICTEAM_RUN_DIR, /run/nicteam)")
-	f.StringVar(&a.dirs.StateDir, "state-dir", "", "`directory` of journals and history ($NICTEAM_STATE_DIR, /var/lib/nicteam)")
+	f.StringVar(&a.dirs.StateDir, "state-dir", "",
+		"`directory` of journals and history ($NICTEAM_STATE_DIR, /var/lib/nicteam)")
 	f.StringVar(&a.dirs.ConfigDir, "config-dir", "", "`directory` of TEAM.yaml ($NICTEAM_CONFIG_DIR, /etc/nicteam)")
 	f.BoolVar(&a.json, "json", false, "print JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
@@ -56,7 +59,8 @@ the one command to run.`,
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
-		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, lacpTopic, configTopic, settingsTopic,
+		a.runCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic, elbTopic, lacpTopic, configTopic,
+		settingsTopic,
 	} {
 		c.AddCommand(verb())
 	}
@@ -101,7 +105,8 @@ func verbs(root *cobra.Command) (list []string) {
 }
 
 func unknownVerb(cmd *cobra.Command, word string) error {
-	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word), Why: "there is no such command" + nearest.Hint(word, verbs(cmd.Root())), Fix: "nicteam help lists the commands"}
+	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word),
+		Why: "there is no such command" + nearest.Hint(word, verbs(cmd.Root())), Fix: "nicteam help lists the commands"}
 }
 
 // welcome shows the NICs of a host without teams and the command that makes one of them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the transcripts. They know two commands more:
 //
 //	exits CODE nicteam …   runs it and wants that exit code; an error has its three lines
-//	team NAME STATE [MODE] runs a pretended team in $NICTEAM_RUN_DIR until the script ends; active-backup, elb or 802.3ad
+//	team NAME STATE [MODE] runs a fake team in $NICTEAM_RUN_DIR until the script ends; active-backup, elb or 802.3ad
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "../../testdata/script",
@@ -70,7 +72,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	var lines []string
-	for _, l := range strings.Split(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSuffix(ts.ReadFile("stderr"), "\n"), "\n") {
 		if !strings.HasPrefix(l, "warning: ") {
 			lines = append(lines, l)
 		}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -19,7 +21,8 @@ func (a *app) setCmd() *cobra.Command {
 		Short: "Show or change the live settings of a running team",
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
 			"KEY=VALUE it shows the current values. An empty value takes primary and active back.\n\n" +
-			"balance=off leaves one NIC active; balance=on goes back. datapath=relay moves the frames in user space, where\n" +
+			"balance=off leaves one NIC active; balance=on goes back. datapath=relay moves the frames in user space, " +
+			"where\n" +
 			"tcpdump on the adapter sees them.\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
@@ -136,7 +139,8 @@ func currentSettings(st *api.Status) (map[string][]settingValue, error) {
 	for _, m := range st.Members {
 		current["weight"] = append(current["weight"], settingValue{"weight." + m.Name, fmt.Sprint(m.Weight)})
 		if m.LACP != nil {
-			current["port_priority"] = append(current["port_priority"], settingValue{"port_priority." + m.Name, fmt.Sprint(m.LACP.Actor.PortPriority)})
+			current["port_priority"] = append(current["port_priority"],
+				settingValue{"port_priority." + m.Name, fmt.Sprint(m.LACP.Actor.PortPriority)})
 		}
 	}
 	return current, nil

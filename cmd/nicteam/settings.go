@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -36,7 +38,8 @@ func settingFlags(cmd *cobra.Command) {
 		}
 		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
 		if len(s.Words) > 0 {
-			_ = cmd.RegisterFlagCompletionFunc(flagName(s), cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
+			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
+				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	f.SortFlags = false

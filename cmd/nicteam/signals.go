@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -10,10 +12,10 @@ import (
 
 // A signalUse says what signals do to a verb. The process listens to signals here and nowhere else.
 //
-//	                   SIGINT, SIGTERM         SIGHUP                                   SIGPIPE
-//	asks               end it; a second kills  kills                                    kills
-//	changesHost        end it; a second kills  ends it, unless it was ignored (nohup)   ignored: the change is finished
-//	runsTeam           end it                  on a terminal ends it, else log anew     ignored
+//	                   SIGINT, SIGTERM         SIGHUP                                 SIGPIPE
+//	asks               end it; a second kills  kills                                  kills
+//	changesHost        end it; a second kills  ends it, unless it was ignored (nohup) ignored: the change is finished
+//	runsTeam           end it                  on a terminal ends it, else log anew   ignored
 type signalUse int
 
 const (

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package main
 
 import (
@@ -136,7 +138,7 @@ func TestWatchAndItsTeam(t *testing.T) {
 		s.tmux("resize-window", "-x", size[0], "-y", size[1])
 	}
 	text, _ := s.shows(`(?s)┌ team0 [^\n]*last 2 min ┐\n.*q quit ─*┘\n$`)
-	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		if n := len([]rune(line)); n != 80 {
 			t.Errorf("a line of %d cells: %q", n, line)
 		}

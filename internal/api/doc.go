@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package api is docs/json.md as Go: every document that nicteam writes or answers with, its schema name, and the
 // problems and exit codes of the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and
 // states are strings. Within a version keys are only added.

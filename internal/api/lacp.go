@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package api
 
 // LACP is what 802.3ad adds to a Status.

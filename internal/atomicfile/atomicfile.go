@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package atomicfile writes files that are there whole, or as they were before, whatever ends the process or the host.
 package atomicfile
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package config makes a validated settings.Config from a file, the environment and flags. Flags win, then NICTEAM_
 // variables, then the file, then defaults; all name the same settings.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package config
 
 import (
@@ -15,7 +17,8 @@ var windows = map[string]string{
 		"eth2, weight: 2}\r\n",
 	"c.toml": "\xef\xbb\xbf# Müller\r\nmode = \"active-backup\"\r\nmtu = 1400\r\nmembers = [\r\n  \"eth1\",\r\n " +
 		" {name = \"eth2\", weight = 2},\r\n]\r\n",
-	"c.json": "\xef\xbb\xbf{\"mode\":\"active-backup\",\r\n\"mtu\":1400,\r\n\"members\":[\"eth1\",{\"name\":\"eth2\",\"weight\":2}]}\r\n",
+	"c.json": "\xef\xbb\xbf{\"mode\":\"active-backup\",\r\n\"mtu\":1400,\r\n" +
+		"\"members\":[\"eth1\",{\"name\":\"eth2\",\"weight\":2}]}\r\n",
 }
 
 func TestFilesOfWindows(t *testing.T) {

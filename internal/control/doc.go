@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package control is the API of a running team: HTTP/1.1 with JSON on a unix socket, for the
 // command line and for programs. The server is the team's process, the client everybody else.
 //

@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: MIT
+
 // Package daemon is the process of a team. It wires host, adapter, data path and control loop together and runs them.
 //
 //	run       lock, session, control socket, the end (run.go, process.go)
 //	start     takeover in order (start.go, start_adapter.go, start_team.go, forwarding.go)
 //	session   what the process holds (session.go), and giving it back (giveback.go)
 //	requests  of the control socket: add, remove, set, delete (change.go); status, history, explain (query.go)
-//	follow    what others change on the host (follow.go, follow_links.go, adapter_mac.go, late_addresses.go, leases.go,
-//	          filters.go, rxmode.go)
+//	follow    what others change on the host (follow.go, follow_links.go, adapter_mac.go, late_addresses.go,
+//	          leases.go, filters.go, rxmode.go)
 //	rejoin    a NIC that was gone and is back (rejoin.go), or was missing at the start (missing.go)
 //	restart   what the next process needs: history.go, lacp_state.go
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package daemon
 
 import (
@@ -13,9 +15,9 @@ import (
 // Changes by others to the MTU of the adapter and to name, MTU and MAC of members:
 //
 //	MTU of the adapter   members follow; if one cannot, the adapter's is restored and a warning says why
-//	MTU of a member      reported to the control loop: a member whose MTU is too small is unused while another is usable
+//	MTU of a member      reported to the control loop: one whose MTU is too small is unused while another is usable
 //	MAC of a member      reported to the control loop: the Plan has it, peers are told
-//	name of a member     followed in journal and configuration; a missing NIC of that name is expected by the other name
+//	name of a member     followed in journal and configuration; a missing NIC of that name gets the other name
 
 // mtuKey is the warning that the adapter does not keep an MTU, or has no IPv6 with it. It stands until the next change.
 const mtuKey = "adapter mtu"

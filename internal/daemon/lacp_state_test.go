@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package daemon
 
 import (
@@ -64,18 +66,26 @@ func TestLACPStateIsKept(t *testing.T) {
 func TestBadLACPStateIsIgnored(t *testing.T) {
 	for _, tt := range []struct{ name, text string }{
 		{"empty", ""},
-		{"truncated", `{"schema":"nicteam.lacp-memory/v1","system":{"Priority":65535,"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth`},
+		{"truncated",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"Priority":65535,"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth`},
 		{"not JSON", "LACP"},
 		{"other schema", `{"schema":"nicteam.status/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[]}`},
 		{"no schema", `{"system":{"MAC":"02:00:00:00:00:01"},"ports":[]}`},
 		{"no system", `{"schema":"nicteam.lacp-memory/v1","ports":[{"name":"eth1","number":1}]}`},
-		{"group system", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"01:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`},
-		{"no number", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1"}]}`},
-		{"number twice", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1},{"name":"eth2","number":1}]}`},
-		{"name twice", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1},{"name":"eth1","number":2}]}`},
-		{"no such Mux", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1,"mux":9}]}`},
-		{"aggregator", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1,"aggregator":-1}]}`},
-		{"number too large", `{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":65536}]}`},
+		{"group system",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"01:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`},
+		{"no number",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1"}]}`},
+		{"number twice",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1},{"name":"eth2","number":1}]}`},
+		{"name twice",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1},{"name":"eth1","number":2}]}`},
+		{"no such Mux",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1,"mux":9}]}`},
+		{"aggregator",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1,"aggregator":-1}]}`},
+		{"number too large",
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":65536}]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -89,7 +99,9 @@ func TestBadLACPStateIsIgnored(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parseLACPState([]byte(`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`)); err != nil {
+	if _, err := parseLACPState(
+		[]byte(
+			`{"schema":"nicteam.lacp-memory/v1","system":{"MAC":"02:00:00:00:00:01"},"ports":[{"name":"eth1","number":1}]}`)); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
 }

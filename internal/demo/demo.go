@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package demo shows a team at work: simulated NICs in private namespaces, traffic both ways, a pulled cable.
 // It runs the nicteam binary as a user would, and is the only package of the product that imports the lab.
 package demo

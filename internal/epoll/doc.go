@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package epoll waits until a descriptor is readable, and wakes no thread while nobody waits.
 //
 // The runtime's poller watches an open descriptor edge-triggered, for reading and for writing. Each frame that enters a

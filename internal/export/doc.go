@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package export writes the traffic of a team as a picture, a table, a document or a text for a ticket.
 //
 //	nicteam.history/v1 ─┬──────────→ json   the document as it is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package fastpath is the data path in the kernel: tc programs on the adapter and the members do what package relay
 // does, by the same Plan. The relay stays underneath and moves the frames that they pass on.
 //

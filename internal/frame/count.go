@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package frame
 
 // Count is frames on the wire's side of segmentation, and their bytes without FCS.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package frame reads and builds Ethernet frames. It is a leaf: all code that touches the bytes of a frame uses it, and
 // it imports no other package of this module.
 //

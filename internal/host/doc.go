@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package host takes NICs over for a team, follows what others change on them and on the adapter, and gives them back.
 // It keeps a journal from which a give-back can be completed after the process was killed, and reads links for package
 // monitor.
@@ -13,8 +15,8 @@
 //	(the adapter comes up)
 //	RebindConnections   masqueraded connections are re-created, bound to no interface
 //	Isolate             the member's ingress is hidden from the host's stack, behind the packet socket
-//	Adopt               addresses are added to the adapter, routes moved, neighbours and rules copied, routes of router
-//	                    advertisements learned again; or AssignAddresses
+//	Adopt               addresses are added to the adapter, routes moved, neighbours and rules copied, routes of
+//	                    router advertisements learned again; or AssignAddresses
 //	Strip               the member loses addresses, IPv6 and LRO, gets its MTU and comes up
 //	Attach              a data path's program ahead of the isolation, or on the adapter's egress; RaiseBacklog
 //

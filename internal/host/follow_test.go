@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -279,7 +281,8 @@ func TestCameWhileDown(t *testing.T) {
 	}
 }
 
-// TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to that.
+// TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to
+// that.
 func TestArrivalsAreJournalledFirst(t *testing.T) {
 	for n := 0; ; n++ {
 		w := newWorld(t)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -42,7 +44,8 @@ func (h *Host) Release(nic string, donor bool) (note string, err error) {
 			fmt.Sprintf(
 				"%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
 					"other's traffic; "+
-					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name, n.MAC, n.Name))
+					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name,
+				n.MAC, n.Name))
 	}
 	if err := j.Write(left); err != nil {
 		return "", h.writeProblem(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -44,10 +46,7 @@ func (b *giveBack) reorderSameKey(have, was []rtnl.Object) error {
 		return nil
 	}
 	foreign := func(r rtnl.Object) bool { return !b.onlyByMembers(r) }
-	first := slices.IndexFunc(want, foreign)
-	if first < 0 {
-		first = 0
-	}
+	first := max(slices.IndexFunc(want, foreign), 0)
 	for _, r := range slices.Backward(want[:first]) {
 		if err := b.reinsert(r, 0); err != nil {
 			return err

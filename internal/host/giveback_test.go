@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -109,7 +111,8 @@ func TestDonorWithoutLink(t *testing.T) {
 				}
 				// The NIC returns. Nobody else wants one of its addresses any more.
 				run(t,
-					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+" type veth peer name pna; ip link set pna up")
+					"ip addr del 10.9.0.7/24 dev nb; ip addr del fd09::1/64 dev nb; ip link add na address "+mac+
+						" type veth peer name pna; ip link set pna up")
 				out, err = h.Restore()
 				must(t, err)
 				if !slices.Equal(out.Members, []string{"na"}) {
@@ -505,8 +508,8 @@ func TestLostWhileDown(t *testing.T) {
 	}
 }
 
-// TestInheritorChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends on
-// one NIC.
+// TestInheritorChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends
+// on one NIC.
 func TestInheritorChanges(t *testing.T) {
 	for n := 1; ; n += 2 {
 		w := newWorld(t)

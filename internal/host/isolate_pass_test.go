@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -21,7 +23,8 @@ var nicsOwn = map[string]uint16{
 	"FIP": 0x8914, "HomePlug": 0x88e1,
 	"HomePlug 1.0": 0x887b, "PROFINET": 0x8892, "EtherCAT": 0x88a4, "TDLS": 0x890d, "NC-SI": 0x88f8, "PRP": 0x88fb,
 	"PPPoE discovery": 0x8863,
-	"PPPoE":           0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5, "STP": unix.ETH_P_802_2,
+	"PPPoE":           0x8864, "LLTD": 0x88d9, "RARP": 0x8035, "loopback": 0x9000, "experiment": 0x88b5,
+	"STP": unix.ETH_P_802_2,
 	"ARP": unix.ETH_P_ARP,
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -138,7 +140,8 @@ func TestRxMode(t *testing.T) {
 	}
 
 	run(t,
-		"ip link add brq type bridge && ip link set brq up && ip link set nc master brq && ip link set "+teamName+" master brq")
+		"ip link add brq type bridge && ip link set brq up && ip link set nc master brq && ip link set "+teamName+
+			" master brq")
 	t.Cleanup(func() { run(t, "ip link del brq 2>/dev/null || :") })
 	await("a bridge", func(rx spread.RxMode) bool { return rx.Promiscuous && rx.AllMulti })
 	run(t, "ip link del brq")

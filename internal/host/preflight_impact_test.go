@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -271,7 +273,8 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 			return b != "" && a != b
 		})
 		if out, err := exec.Command("sh", "-ec",
-			fmt.Sprintf("ip link add link na netns %d name up9 type macvlan mode bridge", pid)).CombinedOutput(); err != nil {
+			fmt.Sprintf("ip link add link na netns %d name up9 type macvlan mode bridge",
+				pid)).CombinedOutput(); err != nil {
 			t.Skipf("this kernel does not do it: %s", out)
 		}
 		if _, p := h.Check(configOf("na"), nil, ConsentGiven); p == nil ||

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -48,7 +50,7 @@ func nfsRoot(mounts string) (netip.Addr, string) {
 		if len(f) < 4 || f[1] != "/" || !strings.HasPrefix(f[2], "nfs") {
 			continue
 		}
-		for _, o := range strings.Split(f[3], ",") {
+		for o := range strings.SplitSeq(f[3], ",") {
 			if v, ok := strings.CutPrefix(o, "addr="); ok {
 				if a, err := netip.ParseAddr(v); err == nil {
 					return a, "NFS"
@@ -70,7 +72,7 @@ func iscsiRoot(mounts string) (netip.Addr, string) {
 		if err != nil {
 			continue
 		}
-		for _, part := range strings.Split(real, "/") {
+		for part := range strings.SplitSeq(real, "/") {
 			id, ok := strings.CutPrefix(part, "session")
 			if !ok {
 				continue

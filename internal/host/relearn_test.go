@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -235,7 +237,8 @@ func TestNoAdvertisements(t *testing.T) {
 	}
 }
 
-// TestRoutesOfADonorWithoutLink ends a team whose MAC donor has no link: the NIC with a link learns what the adapter knows.
+// TestRoutesOfADonorWithoutLink ends a team whose MAC donor has no link: the NIC with a link learns what the adapter
+// knows.
 func TestRoutesOfADonorWithoutLink(t *testing.T) {
 	w := newWorld(t)
 	run(t, "echo 0 >/proc/sys/net/ipv6/conf/nb/accept_ra_defrtr")

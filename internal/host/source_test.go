@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
-	"context"
 	"testing"
 	"time"
 	"unsafe"
@@ -90,8 +91,7 @@ func TestChanges(t *testing.T) {
 	h, err := Open(Options{})
 	must(t, err)
 	defer h.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	changes := h.Changes(ctx)
 	next := func() {
 		t.Helper()
@@ -131,7 +131,8 @@ func TestCarrierAfterRename(t *testing.T) {
 			x, y = y, x
 		}
 		run(t,
-			"ip link set "+x+" down; ip link set "+y+" down; ip link set "+x+" name tz; ip link set "+y+" name "+x+"; ip link set tz name "+y+"; ip link set ta up; ip link set tb up")
+			"ip link set "+x+" down; ip link set "+y+" down; ip link set "+x+" name tz; ip link set "+y+" name "+x+
+				"; ip link set tz name "+y+"; ip link set ta up; ip link set tb up")
 		labtest.Eventually(t, "the right NIC is read", func() bool { return h.Carrier(a) && !h.Carrier(b) })
 	}
 	if n := testing.AllocsPerRun(100, func() { h.Carrier(b) }); n != 0 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -72,8 +74,8 @@ func neighbourSettings(prefix string) []linkSetting {
 }
 
 // CopySettings copies the sysctls and the IPv6 token of a member to the adapter, which must be down. For each family
-// the source is the first member with addresses of it, starting with the MAC donor, or the MAC donor if none has. So IPv6
-// that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
+// the source is the first member with addresses of it, starting with the MAC donor, or the MAC donor if none has. So
+// IPv6 that was off stays off, and IPv6 that was on for one NIC only is on. notes say what could not be set.
 func (h *Host) CopySettings(adapter int, donor string, members []string) (notes []string, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package host
 
 import (
@@ -49,7 +51,8 @@ func newWorld(t *testing.T) *world {
 			exec.Command("ip", "link", "del", l).Run()
 		}
 		exec.Command("sh", "-c",
-			"while ip rule del pref 100; do :; done; while ip -6 rule del pref 101; do :; done; nft flush ruleset").Run()
+			"while ip rule del pref 100; do :; done; while ip -6 rule del pref 101; do :; done; nft flush "+
+				"ruleset").Run()
 	}
 	clean()
 	t.Cleanup(clean)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package lab makes hosts, switches, cables and NICs out of network namespaces, bridges, veth pairs and TAPs, and sends
 // traffic between them. Tests and `nicteam demo` run on it. It does not touch the machine's own network. It needs root
 // and Linux 6.6 with BTF, and no other program.

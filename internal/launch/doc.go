@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: MIT
+
 // Package launch is the process of the caller: what `nicteam create`, list and restore do before and without the team's
 // own process, and what both share.
 //
-//	create    checks everything, starts `nicteam run` detached, waits until it forwards (create.go, spawn.go, ready.go)
+//	create    checks everything, starts `nicteam run` detached, waits until it forwards
+//	          (create.go, spawn.go, ready.go)
 //	restore   puts the host back from the journal of a team whose process is gone (restore.go)
 //	list      teams and NICs of the host, and which team owns which NIC (list.go)
 //	check     what add and delete would break (check.go)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package launch
 
 import (
@@ -104,7 +106,7 @@ func (u *untrusted) problem(f flagDir) *api.Problem {
 
 // split returns the elements of an absolute path.
 func split(path string) (parts []string) {
-	for _, p := range strings.Split(filepath.Clean("/"+path), "/") {
+	for p := range strings.SplitSeq(filepath.Clean("/"+path), "/") {
 		if p != "" {
 			parts = append(parts, p)
 		}

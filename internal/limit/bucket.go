@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package limit bounds how often something happens.
 package limit
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package metrics tells Prometheus about teams. The names are those of docs/monitoring.md: base units,
 // and counters end in _total.
 //

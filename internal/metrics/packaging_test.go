@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package metrics
 
 import (
@@ -125,14 +127,15 @@ func TestDashboard(t *testing.T) {
 	if d.UID != "nicteam" || len(found) <= len(d.Panels) {
 		t.Errorf("%q with %d queries", d.UID, len(found))
 	}
-	rules := "groups:\n- name: dashboard\n  rules:\n"
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
 	for _, q := range found {
 		q = strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h").Replace(q)
 		b, _ := json.Marshal(q) // JSON's strings are YAML's
-		rules += "  - record: q\n    expr: " + string(b) + "\n"
+		rules.WriteString("  - record: q\n    expr: " + string(b) + "\n")
 	}
 	file := filepath.Join(t.TempDir(), "queries.yml")
-	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.CommandContext(t.Context(), promtool(t), "check", "rules", "--lint=none",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package nearest finds the word that a user most likely meant.
 package nearest
 

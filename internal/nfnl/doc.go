@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package nfnl speaks nfnetlink, netfilter's netlink, and reads the firewall's rules as the kernel has them: nftables,
 // the older iptables, and ipsets with interfaces. Neither nft nor iptables need be installed.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package nic is a member's socket: a packet socket with virtio-net headers, read and written in batches.
 //
 // It passes super-frames and unfinished checksums on unchanged, puts VLAN tags that the kernel stripped back in, and

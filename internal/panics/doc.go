@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package panics recovers panics. A panic costs only what was being handled: a frame, an input of the control loop, a
 // reading, a request. It is counted, kept with its stack, logged, and shown by `nicteam status`.
 //

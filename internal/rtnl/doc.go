@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package rtnl reads and changes addresses, routes, neighbours and policy rules by rtnetlink, as the messages that the
 // kernel itself prints (Object). A message is sent back with only what must differ, such as the ifindex, so attributes
 // that this package never heard of survive.

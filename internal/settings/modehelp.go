@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package settings
 
 import (
@@ -7,7 +9,8 @@ import (
 	"nicteam/modes"
 )
 
-// ModesHelp returns a paragraph for each mode: its name, how it spreads frames, and in brackets the kernel's names of it.
+// ModesHelp returns a paragraph for each mode: its name, how it spreads frames, and in brackets the kernel's names of
+// it.
 func ModesHelp() string {
 	const indent, width = 17, 90
 	var b strings.Builder

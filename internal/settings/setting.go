@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package settings says what can be configured of a team: [Config] holds the values, and [Table] has a row a setting.
 // All that names a setting derives from its row: the readers of files, variables and flags, nicteam set, the bounds at
 // start and live, status, events, help, completion and docs/settings.md. To add one, add a field to Config with its

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package sim is a whole network in memory: virtual time, NICs, wires, switches, hosts and their traffic, and teams
 // whose control loop, modes and link logic are the real ones ([team.Loop], modes, monitor). It is for tests: a
 // simulated day of an idle team takes seconds, and a seed replays exactly.

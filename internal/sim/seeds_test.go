@@ -1,7 +1,10 @@
+// SPDX-License-Identifier: MIT
+
 package sim
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -42,11 +45,12 @@ func TestSeedsReplay(t *testing.T) {
 		l.traffic()
 		_ = l.settle()
 		_ = l.phase()
-		s := l.story.text() + fmt.Sprint(l.now, l.packets, l.rng.Uint64())
+		var s strings.Builder
+		s.WriteString(l.story.text() + fmt.Sprint(l.now, l.packets, l.rng.Uint64()))
 		for _, f := range l.flows {
-			s += fmt.Sprint(f.Name, f.Sent, f.Got, f.Last)
+			s.WriteString(fmt.Sprint(f.Name, f.Sent, f.Got, f.Last))
 		}
-		return s
+		return s.String()
 	}
 	n := uint64(20)
 	if testing.Short() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package systest tests the nicteam binary on hosts made of network namespaces: the processes, what they do to a
 // host, and traffic through a team.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package systest
 
 import (
@@ -15,7 +17,8 @@ type container struct{ name, mounts, caps string }
 
 const (
 	readOnlySysctls = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys"
-	dockersOwn      = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setpcap,net_bind_service,sys_chroot,kill,audit_write"
+	dockersOwn      = "chown,dac_override,fsetid,fowner,mknod,net_raw,setgid,setuid,setpcap," +
+		"net_bind_service,sys_chroot,kill,audit_write"
 )
 
 // in runs the binary in box inside a container; processes that it starts stay there.
@@ -95,10 +98,10 @@ func TestContainersThatLack(t *testing.T) {
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
-	noNft := ""
-	for _, dir := range strings.Split("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ":") {
+	var noNft strings.Builder
+	for dir := range strings.SplitSeq("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ":") {
 		if st, err := os.Stat(dir + "/nft"); err == nil && st.Mode().IsRegular() {
-			noNft += "; mount --bind /dev/null " + dir + "/nft"
+			noNft.WriteString("; mount --bind /dev/null " + dir + "/nft")
 		}
 	}
 	for _, tt := range []struct {
@@ -109,7 +112,7 @@ func TestContainersThatLack(t *testing.T) {
 		{container{"NET_ADMIN", ":", dockersOwn}, 4, []string{"no CAP_NET_ADMIN", "--cap-add NET_ADMIN"}},
 		{container{"NET_RAW", ":", "net_admin,dac_override"}, 4, []string{"no CAP_NET_RAW", "--cap-add NET_RAW"}},
 		{container{"both", ":", "dac_override"}, 4, []string{"no CAP_NET_ADMIN and no CAP_NET_RAW"}},
-		{container{"BPF and nft", ":" + noNft, dockersOwn + ",net_admin"}, 4,
+		{container{"BPF and nft", ":" + noNft.String(), dockersOwn + ",net_admin"}, 4,
 			[]string{"no CAP_BPF", "nft is not installed", "--cap-add BPF"}},
 		{container{"/proc/sys", "mount -t tmpfs none /proc/sys", ""}, 4, []string{"boot_id"}},
 		{container{"/dev/net/tun", "mount -t tmpfs none /dev", ""}, 1, []string{"TAP", "mknod"}},

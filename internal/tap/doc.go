@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package tap is a team's adapter: a persistent TAP whose queue carries virtio-net headers, so that super-frames and
 // unfinished checksums pass unchanged between the kernel and the relay.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package tchook puts a team's programs on the tc hooks of NICs: those of the data path, and the one that isolates a
 // member from the host's own IP stack.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package tchook
 
 import (
@@ -19,8 +21,8 @@ func (e *HookHeld) Error() string {
 	return fmt.Sprintf("%s of %s is held by %s", e.Hook, e.NIC, e.Who)
 }
 
-// checkFree checks that no other program or filter is on a hook. there is the list of tcx programs, nil: not queried yet.
-// An empty qdisc does not count.
+// checkFree checks that no other program or filter is on a hook. there is the list of tcx programs, nil: not queried
+// yet. An empty qdisc does not count.
 func (h *Hooks) checkFree(l Link, at ebpf.AttachType, there *link.QueryResult) (err error) {
 	held := &HookHeld{NIC: l.Name, Hook: hooks[at].name}
 	if there == nil {

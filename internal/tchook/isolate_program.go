@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package tchook
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v2" isolate bpf/isolate.c -- -I/usr/include/x86_64-linux-gnu

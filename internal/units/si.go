@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package units writes quantities with SI prefixes, for people.
 package units
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 import (
@@ -12,8 +14,10 @@ func TestHintWhenNobodyAnswers(t *testing.T) {
 		passive bool
 		want    string
 	}{
-		{false, "no LACPDU has come by eth0, eth1: the switch's ports are not in a LACP group. Put them into one, or use another mode"},
-		{true, "no LACPDU has come by eth0, eth1: either the switch's ports are not in a LACP group, or both sides are passive and wait for each other to begin. Make this side active (lacp_active on)"},
+		{false, "no LACPDU has come by eth0, eth1: the switch's ports are not in a LACP group. Put them into one, or " +
+			"use another mode"},
+		{true, "no LACPDU has come by eth0, eth1: either the switch's ports are not in a LACP group, or both " +
+			"sides are passive and wait for each other to begin. Make this side active (lacp_active on)"},
 	} {
 		s := alone(3, func(s *side) {
 			s.config.Passive = tt.passive
@@ -47,7 +51,8 @@ func TestHintWhenGroupsDiffer(t *testing.T) {
 	p.Key = 8
 	newPartner(0).says(s.System, s.w.now, 0, healthy)
 	p.says(s.System, s.w.now, 1, healthy)
-	want := []string{"eth0 and eth1 are in two different groups of 02:cc:00:00:00:01 (keys 7 and 8): only one of them is used. Put the switch's ports into one LACP group"}
+	want := []string{"eth0 and eth1 are in two different groups of 02:cc:00:00:00:01 (keys 7 and 8): only " +
+		"one of them is used. Put the switch's ports into one LACP group"}
 	if d := cmp.Diff(want, s.Status().Hints); d != "" {
 		t.Error(d)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 // The layout of a key is that of the bonding driver: duplex in bit 0, the speed's class above it, the administrative

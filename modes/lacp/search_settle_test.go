@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -166,19 +169,20 @@ func (w *world) muxes() (all [6]Mux) {
 }
 
 func (w *world) String() string {
-	out := ""
+	var out strings.Builder
 	for i := range w.cables {
 		for j, e := range w.cables[i].ends {
 			st := w.systems[e.system].Status()
 			for _, p := range st.Ports {
 				if p.ID == e.port {
-					out += fmt.Sprintf("  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; "+
-						"%d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
+					out.WriteString(fmt.Sprintf(
+						"  system %d port %d: %v %v %v, aggregator %d of %d, actor %v, partner %v %v; "+
+							"%d under way, lost %v; %s\n", e.system, e.port, p.Receive, p.Selected, p.Mux,
 						p.Aggregator, st.Active, p.Actor.State.Names(), p.Partner.System.MAC, p.Partner.State.Names(),
-						len(w.cables[i].ways[j].waits), w.cables[i].ways[j].lost, p.Why)
+						len(w.cables[i].ways[j].waits), w.cables[i].ways[j].lost, p.Why))
 				}
 			}
 		}
 	}
-	return out
+	return out.String()
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 import (
@@ -103,8 +105,8 @@ func structWriter(t reflect.Type, past time.Duration) writer {
 		write        writer
 	}
 	var members []member
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
+		f := f
 		name := t.Name() + "." + f.Name
 		if forgotten[name] {
 			continue

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 // Status is the state of a System.

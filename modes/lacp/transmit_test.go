@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package lacp
 
 import (
@@ -143,7 +145,8 @@ func TestNoChangeWaitsForTheSlowTimer(t *testing.T) {
 			w.drop = func(int, int, []byte) bool { n++; return n-1 == i || n-1 == j }
 			agree(t, w, a, b, 6*time.Second, 0)
 			w.run(40 * time.Second)
-			if sa, sb := status(t, a.System, 0), status(t, b.System, 0); sa.Partner != sb.Actor || sb.Partner != sa.Actor {
+			if sa, sb := status(t, a.System, 0), status(t, b.System, 0); sa.Partner != sb.Actor ||
+				sb.Partner != sa.Actor {
 				t.Errorf("without PDUs %d and %d: they know each other as %+v and %+v", i, j, sa, sb)
 			}
 		}

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: MIT
+
 // Package spread is what a data path executes: the Plan, and the rules by which it spreads frames over members. It
 // knows no mode. It is pure: no I/O, no goroutine, no clock.
 //
 // The way of a frame that the adapter sends:
 //
 //	frame.Parse → Picker.Pick(plan) ┬ RuleSingle      the active member
-//	                                ├ RuleSlots       Hash → Slot → plan.Slots, for a while its migration (migration.go)
+//	                                ├ RuleSlots       Hash → Slot → plan.Slots, or its migration (migration.go)
 //	                                ├ RuleRoundRobin  least bytes by weight (picker.go)
 //	                                ├ RuleBroadcast   all distributing members
 //	                                └ RuleShortest    Hash → flow table → the shortest queue (flowtable.go)

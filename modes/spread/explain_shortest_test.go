@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package spread
 
 import (
@@ -50,7 +52,8 @@ func TestExplainShortestIsExact(t *testing.T) {
 			p.Now += last
 		}
 		f := flowFrame(rapid.IntRange(0, flows).Draw(t, "asked"))
-		asked := Flow{Proto: 17, Src: addrPort("10.0.0.1", uint16(f.b[34])<<8|uint16(f.b[35])), Dst: addrPort("10.0.0.2", 0)}
+		asked := Flow{Proto: 17, Src: addrPort("10.0.0.1", uint16(f.b[34])<<8|uint16(f.b[35])),
+			Dst: addrPort("10.0.0.2", 0)}
 		var table *FlowTable
 		if live := lives.Flows(); live != nil {
 			seen := *live
@@ -111,11 +114,16 @@ func TestExplainShortestWords(t *testing.T) {
 		after  string
 	}{
 		{"no table", pl, nil, asked, -2, 0, "has sent nothing yet; its next frame leaves by", "would carry it"},
-		{"chosen by rank", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowRank}, 0), asked, 1, 3 * time.Second, "eth1's for 3s: several queues", "would carry it"},
-		{"moved by order", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1, 3 * time.Second, "rebalance flows that never pause", "would carry it"},
-		{"the shortest", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, 1, 3 * time.Second, "its queue was the shortest", "ranks first"},
-		{"its queue is too long", pl, at(FlowSlot{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
-		{"its member is gone", shortestPlan(100, 0, 0), at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0, "sends no more; its next frame leaves by eth0: no other", "no other member"},
+		{"chosen by rank", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowRank}, 0),
+			asked, 1, 3 * time.Second, "eth1's for 3s: several queues", "would carry it"},
+		{"moved by order", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowForced}, 0), asked, 1,
+			3 * time.Second, "rebalance flows that never pause", "would carry it"},
+		{"the shortest", pl, at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms), asked,
+			1, 3 * time.Second, "its queue was the shortest", "ranks first"},
+		{"its queue is too long", pl, at(FlowSlot{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms),
+			asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
+		{"its member is gone", shortestPlan(100, 0, 0), at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0,
+			"sends no more; its next frame leaves by eth0: no other", "no other member"},
 		{"behind", pl, nil, behind, pl.Pin(behind.SrcMAC), 0, "pinned to", "would be pinned"},
 		{"behind, alone", shortestPlan(100), nil, behind, 0, 0, "pinned to", "no other member"},
 		{"a group", pl, nil, group, 2, 0, "active member", "becomes active"},
@@ -128,7 +136,8 @@ func TestExplainShortestWords(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := Explain(c.pl, c.flows, ethN, c.flow)
-			if c.member != -2 && e.Member != c.member || c.member == -2 && e.Member < 0 || e.Age != c.age || !strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
+			if c.member != -2 && e.Member != c.member || c.member == -2 && e.Member < 0 || e.Age != c.age ||
+				!strings.Contains(e.Why, c.why) || !strings.Contains(e.IfDeadWhy, c.after) {
 				t.Errorf("%+v", e)
 			}
 		})

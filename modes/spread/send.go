@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package spread
 
 // Send is a frame for the wire by one member.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package spread
 
 // TxState is what transmission keeps from one frame to the next. It has no pointers: a data path may have it in memory

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package steer steers what a team receives: it tells each peer by ARP or neighbour discovery which member to send to,
 // as receive load balancing of the bonding driver's balance-alb does. It is pure: no I/O, no goroutine, no clock.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package chart
 
 import (
@@ -286,7 +288,7 @@ func TestPathArea(t *testing.T) {
 		path := strings.Split(s.String(), `d="`)[1]
 		path = path[:strings.Index(path, `"`)]
 		got := 0.0
-		for _, outline := range strings.Split(path, "Z") {
+		for outline := range strings.SplitSeq(path, "Z") {
 			got += math.Abs(enclosed(t, outline))
 		}
 		if got != want {
@@ -305,7 +307,7 @@ func enclosed(t *rapid.T, outline string) float64 {
 			end++
 		}
 		var at []float64
-		for _, f := range strings.Fields(outline[1:end]) {
+		for f := range strings.FieldsSeq(outline[1:end]) {
 			v, err := strconv.ParseFloat(f, 64)
 			if err != nil {
 				t.Fatal(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package chart draws the traffic of a team and its NICs.
 //
 // Every output is made in the same steps. Each is a pure function of its arguments, so the same data gives the same

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package chart
 
 import (
@@ -5,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +39,7 @@ func TestRenderGolden(t *testing.T) {
 	d := sampleData()
 	for _, g := range []Glyphs{Braille, Block, ASCII} {
 		for _, size := range [][2]int{{40, 10}, {60, 14}, {80, 18}, {120, 24}} {
-			got := ""
+			var got strings.Builder
 			for _, v := range []View{ByMember, ByProtocol, Total} {
 				o := Options{Width: size[0], Height: size[1], Glyphs: g, View: v, Last: 2 * time.Minute}
 				if v == ByProtocol {
@@ -45,9 +48,9 @@ func TestRenderGolden(t *testing.T) {
 				if v == Total {
 					o.Last = 0
 				}
-				got += fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, renderChart(d, o))
+				got.WriteString(fmt.Sprintf("%v %v %v\n%s", v, o.Unit, o.Scale, renderChart(d, o)))
 			}
-			golden(t, fmt.Sprintf("render_%v_%d.txt", g, size[0]), got)
+			golden(t, fmt.Sprintf("render_%v_%d.txt", g, size[0]), got.String())
 		}
 	}
 }
@@ -65,11 +68,11 @@ func TestScreenGolden(t *testing.T) {
 			golden(t, fmt.Sprintf("screen_%v_%d.txt", g, size[0]), got)
 		}
 	}
-	line := ""
+	var line strings.Builder
 	for _, width := range []int{12, 20, 39, 79} {
-		line += Screen(d, Options{Width: width, Height: 1}).String()
+		line.WriteString(Screen(d, Options{Width: width, Height: 1}).String())
 	}
-	golden(t, "line.txt", line+Screen(d, Options{Width: 39, Height: 9, Last: 5 * time.Minute}).String())
+	golden(t, "line.txt", line.String()+Screen(d, Options{Width: 39, Height: 9, Last: 5 * time.Minute}).String())
 }
 
 func TestPlainGolden(t *testing.T) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package chart
 
 // half is one direction of a chart: its layers, from the axis outward, and their sum.

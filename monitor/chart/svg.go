@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package chart
 
 import (
@@ -8,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // SVG writes the chart as a picture that scales; Width and Height are pixels (960 × 480 for 0). Its description says in
@@ -64,11 +67,12 @@ func (s *svg) darkRules() string {
 	if len(s.classes) == 0 {
 		return ""
 	}
-	rules := "@media (prefers-color-scheme: dark) {"
+	var rules strings.Builder
+	rules.WriteString("@media (prefers-color-scheme: dark) {")
 	for i, p := range s.classes {
-		rules += " .c" + strconv.Itoa(i) + " { fill: " + hex(p.color(true)) + " }"
+		rules.WriteString(" .c" + strconv.Itoa(i) + " { fill: " + hex(p.color(true)) + " }")
 	}
-	return rules + " }"
+	return rules.String() + " }"
 }
 
 func escaped(text string) string {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package traffic keeps the history of what a team carried: bytes and frames by member, direction and protocol, from
 // the totals that the data path has each second.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package backlog estimates how many bytes wait for a member by which programs in the kernel transmit. Such frames are
 // in no socket of this process, but in the queueing discipline (qdisc) of the NIC and in the NIC itself.
 //

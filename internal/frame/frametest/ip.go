@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package frametest builds frames for tests.
 package frametest
 

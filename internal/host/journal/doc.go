@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package journal keeps on disk what a team changed on its host and what was there before, so that whoever comes after
 // a process that was killed can give everything back.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package masquerade keeps masqueraded connections while their address moves to another interface.
 //
 // A masquerade remembers the interface by which a connection left (nf_conn_nat.masq_index). The kernel ends the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package masquerade
 
 import (
@@ -56,7 +58,7 @@ func notRebound(list []connection) (n int, why string) {
 func countTranslated(r io.Reader, addresses []netip.Addr) (n int) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		var src, dst, sport, dport []string
-		for _, f := range strings.Fields(s.Text()) {
+		for f := range strings.FieldsSeq(s.Text()) {
 			name, value, _ := strings.Cut(f, "=")
 			switch name {
 			case "src":

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command bench compares a team with a plain NIC and with Open vSwitch's user-space bond, side by side on hosts of
 // package lab, in private namespaces; `make bench` builds and runs it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Command kernels runs the real tests on another kernel than the machine's own: `make test-kernels`.
 //
 //	kernel.go     fetches Debian's kernel package with apt and unpacks it below the cache, nothing is installed

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package labtest ties package lab to package testing.
 package labtest
 
