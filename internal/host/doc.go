@@ -58,7 +58,7 @@
 //	links        nic probe source multicast announce feature sysctl mtu
 //	preflight    preflight, and what may refuse or warn: preflight_*
 //	journal      journal_open
-//	takeover     takeover_*, relearn (router advertisements)
+//	takeover     takeover_*
 //	hooks        hooks backlog
 //	follow       follow_*
 //	give-back    giveback (ReleaseAll, Restore), giveback_release, giveback_target (where), giveback_* (what)
