@@ -138,8 +138,8 @@ func (s *Setting) Foreign(c *Config) *Fault {
 		Fix: fmt.Sprintf("use mode %v, or leave it out", s.Mode)}
 }
 
-// LeftOut reports whether the file of c has no such setting: its mode would refuse it. receive_balance: on, the default,
-// is in no file, as all modes but elb refuse it: people change the mode in the file, or by a flag.
+// LeftOut reports whether the file of c has no such setting: its mode would refuse it. receive_balance: on, the
+// default, is in no file, as all modes but elb refuse it: people change the mode in the file, or by a flag.
 func (s *Setting) LeftOut(c *Config) bool {
 	if s.Key == receiveBalance {
 		return c.ReceiveBalance
