@@ -99,6 +99,7 @@ fuzz:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
+	@test -z "$$($(GO) fix -diff ./...)" || { $(GO) fix -diff ./...; echo 'run: go fix ./...'; exit 1; }
 	$(GO) run $(STATICCHECK) ./...
 	@# Words of tests that are wrong on purpose, and a kernel field's name.
 	git ls-files -z -- '*.go' '*.md' '*.[ch]' Makefile scripts | grep -zv /testdata/ | \

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 package api_test
 
 import (
@@ -39,9 +41,11 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		}
 	}
 	for schema, doc := range map[string]any{
-		api.StatusSchema: api.Status{}, api.RatesSchema: api.Rates{}, api.EventSchema: api.Event{}, api.HistorySchema: api.History{},
-		api.ExplainSchema: api.Explanation{}, api.PeersSchema: api.Peers{}, api.ListSchema: api.List{}, api.CreatedSchema: api.Created{},
-		api.ResultSchema: api.Result{}, api.ProblemSchema: api.Problem{}, api.VersionSchema: api.Version{},
+		api.StatusSchema: api.Status{}, api.RatesSchema: api.Rates{}, api.EventSchema: api.Event{},
+		api.HistorySchema: api.History{},
+		api.ExplainSchema: api.Explanation{}, api.PeersSchema: api.Peers{}, api.ListSchema: api.List{},
+		api.CreatedSchema: api.Created{},
+		api.ResultSchema:  api.Result{}, api.ProblemSchema: api.Problem{}, api.VersionSchema: api.Version{},
 	} {
 		if !strings.Contains(text, "`"+schema+"`") {
 			t.Errorf("docs/json.md does not have %s", schema)

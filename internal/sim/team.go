@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -210,20 +211,22 @@ func (t *Team) refused(pl *spread.Plan) {
 type planWords struct{ *spread.Plan }
 
 func (p planWords) String() string {
-	s := fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting,
-		p.Multicast)
+	var s strings.Builder
+	s.WriteString(fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing,
+		p.Collecting,
+		p.Multicast))
 	for id, f := range p.Filter {
 		if len(f) > 0 {
-			s += fmt.Sprintf(", %d accepts %v", id, f)
+			s.WriteString(fmt.Sprintf(", %d accepts %v", id, f))
 		}
 	}
 	if p.Shortest != nil && len(p.Shortest.Moves) > 0 {
-		s += fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves)
+		s.WriteString(fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves))
 	}
 	if m := p.Plan.Migration(); m != nil {
-		s += fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark)
+		s.WriteString(fmt.Sprintf(", migration %d mark %d", m.ID, m.Mark))
 	}
-	return s
+	return s.String()
 }
 
 // control sends a frame of the loop.

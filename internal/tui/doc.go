@@ -9,6 +9,6 @@
 // no socket, so all of it is tested without them. The screen shows columns of traffic (see window):
 // the team's history, continued by its rates. [chart.Screen] draws them; this package chooses the colours.
 //
-// A view only reads and cannot affect the data path. It adds and removes NICs by the requests of the verbs, after a typed
-// name and a yes.
+// A view only reads and cannot affect the data path. It adds and removes NICs by the requests of the verbs, after a
+// typed name and a yes.
 package tui

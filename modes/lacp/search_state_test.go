@@ -106,7 +106,6 @@ func structWriter(t reflect.Type, past time.Duration) writer {
 	}
 	var members []member
 	for f := range t.Fields() {
-		f := f
 		name := t.Name() + "." + f.Name
 		if forgotten[name] {
 			continue
