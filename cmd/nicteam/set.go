@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,7 +138,8 @@ func currentSettings(st *api.Status) (map[string][]settingValue, error) {
 		current[s.Key] = []settingValue{{s.Key, text}}
 	}
 	for _, m := range st.Members {
-		current["weight"] = append(current["weight"], settingValue{"weight." + m.Name, fmt.Sprint(m.Weight)})
+		current["weight"] = append(current["weight"],
+			settingValue{"weight." + m.Name, strconv.FormatFloat(m.Weight, 'f', -1, 64)})
 		if m.LACP != nil {
 			current["port_priority"] = append(current["port_priority"],
 				settingValue{"port_priority." + m.Name, fmt.Sprint(m.LACP.Actor.PortPriority)})
