@@ -8,31 +8,32 @@ import (
 	"nicteam/internal/api"
 )
 
-// Backend is a running team as the server needs it. All methods may be called from any
-// goroutine. An error that is a *api.Problem is passed on as it is; any other is Failed.
+// Backend is a running team, for the server. Any goroutine may call all methods. The client gets an error that is a
+// *api.Problem unchanged, any other as a Problem of kind Failed.
 type Backend interface {
-	// Status is the team's state as it is now; the caller only reads it.
+	// Status returns the team's current state, nil while the team starts; the caller only reads it.
 	Status() *api.Status
-	// Meter returns a function that returns what moved since its last call, at first since Meter was called.
+	// Meter returns a function that returns the traffic since its last call, at first since Meter was called.
 	Meter() func() *api.Rates
 	// Totals reads the counters.
 	Totals() *api.Totals
-	// History says what was carried when.
+	// History returns the recorded traffic of a period.
 	History(api.HistoryQuery) (*api.History, error)
-	// Events delivers the events remembered, oldest first; with follow the later ones too, until
-	// ctx ends. The channel is closed at the end. A receiver that is slow loses events.
+	// Events delivers the recorded events, oldest first, with follow also new ones until ctx ends. Then it closes the
+	// channel. A slow receiver loses events.
 	Events(ctx context.Context, follow bool) <-chan api.Event
-	// Explain says which member carries the flow ("tcp 10.0.0.1:5000 10.0.0.2:80") and why.
+	// Explain returns which member carries the flow ("tcp 10.0.0.1:5000 10.0.0.2:80") and why.
 	Explain(flow string) (*api.Explanation, error)
 	// Peers lists the peers that the team steers; ctx bounds the wait for the control loop.
 	Peers(ctx context.Context) (*api.Peers, error)
 
-	// Those that change something return what was done in steps, for people to read.
-	// accept says that the caller has looked at what of others cannot go along with the NICs, and answers for it.
+	// The changes return the steps done, as texts for people.
+	//
+	// accept: the caller has seen which filters and sockets stay bound to the NICs and goes on.
 	Add(ctx context.Context, names []string, accept bool) (steps []string, err error)
 	Remove(ctx context.Context, names []string, force bool) (steps []string, err error)
 	Set(ctx context.Context, settings map[string]string) (steps []string, err error)
-	// Delete begins the end of the team. It returns when the host is as it was; the process ends
-	// after the answer is sent. force ends what stands on the adapter with it.
+	// Delete releases the NICs and returns when the host is as it was; the process exits after the answer is sent.
+	// force: also if other links use the adapter, which are deleted with it.
 	Delete(ctx context.Context, force bool) (steps []string, err error)
 }

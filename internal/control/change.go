@@ -30,9 +30,9 @@ func body(r *http.Request, v any, like string) error {
 	return parseBody(b, v, like)
 }
 
-// bodyProblem is a body that did not arrive whole.
+// bodyProblem returns the problem of a body that did not arrive completely.
 func bodyProblem(err error, what string) *api.Problem {
-	p := &api.Problem{Kind: api.Usage, What: what, Why: "the body did not arrive", Fix: "send it again"}
+	p := &api.Problem{Kind: api.Usage, What: what, Why: "the body is incomplete", Fix: "send it again"}
 	if tooLarge(err) {
 		p.Why, p.Fix = fmt.Sprintf("the body is larger than %d KiB", maxBody>>10), "send less"
 	}
@@ -47,7 +47,7 @@ func parseBody(b []byte, v any, like string) error {
 		return badBody(err.Error(), like)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return badBody("something follows the first value", like)
+		return badBody("want one JSON value, got more", like)
 	}
 	return nil
 }
@@ -68,21 +68,21 @@ func parseMembers(b []byte) ([]string, error) {
 	return m.Names, checkNames(m.Names)
 }
 
-// maxNames bounds a request: a team has no more members.
+// maxNames is the largest number of members of a team.
 const maxNames = 64
 
 // maxName is ALTIFNAMSIZ without the zero byte.
 const maxName = 127
 
-// checkNames bounds what a client may call a NIC; whether there is one, the backend knows.
+// checkNames bounds the number and length of names; the backend checks that the NICs exist.
 func checkNames(names []string) error {
 	if len(names) == 0 || len(names) > maxNames {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%d NICs named", len(names)),
-			Why: fmt.Sprintf("1 to %d can be", maxNames), Fix: "name the NICs"}
+			Why: fmt.Sprintf("want 1 to %d", maxNames), Fix: "name the NICs"}
 	}
 	for _, n := range names {
 		if n == "" || len(n) > maxName {
-			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%.40q cannot be the name of a NIC", n),
+			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%.40q is not a NIC name", n),
 				Why: fmt.Sprintf("a name has 1 to 15 bytes, an altname up to %d", maxName),
 				Fix: "nicteam list shows the NICs of this host"}
 		}
@@ -142,7 +142,7 @@ func pairs(settings map[string]string) string {
 	return strings.Join(list, " ")
 }
 
-// parseSettings takes text, numbers and truth values; what they mean, the backend knows.
+// parseSettings accepts strings, numbers and booleans; the backend checks their meaning.
 func parseSettings(b []byte) (map[string]string, error) {
 	const like = `{"hash":"layer2"}`
 	var m map[string]any
@@ -150,7 +150,7 @@ func parseSettings(b []byte) (map[string]string, error) {
 		return nil, err
 	}
 	if len(m) == 0 {
-		return nil, badBody("no setting is named", like)
+		return nil, badBody("no setting given", like)
 	}
 	settings := make(map[string]string, len(m))
 	for k, v := range m {
@@ -162,14 +162,14 @@ func parseSettings(b []byte) (map[string]string, error) {
 		case bool:
 			settings[k] = map[bool]string{true: "on", false: "off"}[v]
 		default:
-			return nil, badBody(fmt.Sprintf("the value of %.40q is neither text nor a number nor true or false", k),
+			return nil, badBody(fmt.Sprintf("the value of %.40q is not a string, number or boolean", k),
 				like)
 		}
 	}
 	return settings, nil
 }
 
-// delete goes on when its client goes: half a team is worse than none.
+// delete finishes even if its client disconnects: a partly released team is worse than none.
 func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
 	force, err := flag(q, "force")
 	if err != nil {

@@ -24,17 +24,17 @@ import (
 	"nicteam/internal/api"
 )
 
-// How long a client waits: nobody types a command and waits longer for nothing.
+// Timeouts of a client.
 const (
-	answerTime = 3 * time.Second  // to connect, and for answers that take no work
-	changeTime = 90 * time.Second // for changes; the server's own bound is lower
+	answerTime = 3 * time.Second  // to connect, and for reads
+	changeTime = 90 * time.Second // for changes; more than the server's workTime
 	maxAnswer  = 16 << 20
 )
 
-// Client asks the process of one team. Its errors are *api.Problem: NotFound where no team of
-// the name runs, NoAnswer where its process does not answer, else what the team said; or ctx's.
+// Client sends requests to the process of one team. Its errors are those of ctx, or *api.Problem: NotFound if no such
+// team runs, NoAnswer if its process does not answer, else the team's own.
 type Client struct {
-	Log *slog.Logger // of what is asked, at Debug; nil: none
+	Log *slog.Logger // of requests, at Debug; nil: none
 
 	team string
 	path string
@@ -42,7 +42,7 @@ type Client struct {
 	wait time.Duration
 }
 
-// NewClient asks by RUN_DIR/TEAM.sock. It connects when it is asked something.
+// NewClient returns a client of RUN_DIR/TEAM.sock. It connects with the first request.
 func NewClient(runDir, name string) *Client {
 	c := &Client{team: name, path: filepath.Join(runDir, name+".sock"), wait: answerTime}
 	c.http = &http.Client{Transport: &http.Transport{
@@ -55,7 +55,7 @@ func NewClient(runDir, name string) *Client {
 	return c
 }
 
-// Close lets go of the connection.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status asks for the team's state.
@@ -85,7 +85,7 @@ func (c *Client) Peers(ctx context.Context) (*api.Peers, error) {
 	return &p, nil
 }
 
-// Add joins NICs; accept answers for what of others cannot go along with them. It returns what was done.
+// Add adds NICs; for accept see Backend. It returns the steps done.
 func (c *Client) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
 	return c.change(ctx, "POST", "/v1/members"+flagQuery(accept, "accept"), membersBody{names})
 }
@@ -107,12 +107,12 @@ func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string,
 	return c.change(ctx, "PATCH", "/v1/settings", settings)
 }
 
-// Delete ends the team; force ends what stands on its adapter, too.
+// Delete deletes the team, with force also the links that use its adapter.
 func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
 	return c.change(ctx, "DELETE", "/v1/team"+flagQuery(force, "force"), nil)
 }
 
-// flagQuery is a parameter that is left out when it is off.
+// flagQuery returns "?name=1", or "" if the flag is off.
 func flagQuery(on bool, name string) string {
 	if on {
 		return "?" + name + "=1"
@@ -128,13 +128,12 @@ func (c *Client) change(ctx context.Context, method, path string, body any) ([]s
 	return r.Steps, nil
 }
 
-// Rates calls each with what moved in every interval until it returns an error or ctx ends.
+// Rates calls each with the traffic of every interval until it returns an error or ctx ends.
 func (c *Client) Rates(ctx context.Context, interval time.Duration, each func(*api.Rates) error) error {
 	return stream(c, ctx, "/v1/rates?interval="+url.QueryEscape(interval.String()), each)
 }
 
-// Events calls each with the events remembered, with follow also with later ones, until it
-// returns an error or ctx ends.
+// Events calls each with the recorded events, with follow also with new ones, until it returns an error or ctx ends.
 func (c *Client) Events(ctx context.Context, follow bool, each func(*api.Event) error) error {
 	path := "/v1/events"
 	if follow {
@@ -207,7 +206,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (res *
 func stream[T any](c *Client, ctx context.Context, path string, each func(*T) error) error {
 	begun, cancel := context.WithCancel(ctx)
 	defer cancel()
-	late := time.AfterFunc(c.wait, cancel) // until the answer begins
+	late := time.AfterFunc(c.wait, cancel) // the timeout covers the time until the answer begins
 	res, err := c.send(begun, "GET", path, nil)
 	if !late.Stop() && err == nil {
 		_ = res.Body.Close()
@@ -238,17 +237,17 @@ func stream[T any](c *Client, ctx context.Context, path string, each func(*T) er
 	return ctx.Err()
 }
 
-// answeredProblem is the problem that the team answered with.
+// answeredProblem decodes the problem in the team's answer.
 func (c *Client) answeredProblem(res *http.Response, b []byte) error {
 	var p api.Problem
 	if json.Unmarshal(b, &p) != nil || p.Kind == 0 || p.What == "" {
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process answers " + res.Status,
-			Fix: "is it another version? nicteam version"}
+			Fix: "check that both are of one version: nicteam version"}
 	}
 	return &p
 }
 
-// problem says what an error of the connection means.
+// problem turns an error of the connection into a problem.
 func (c *Client) problem(ctx context.Context, err error) error {
 	var p *api.Problem
 	var timeout net.Error
@@ -273,16 +272,15 @@ func (c *Client) problem(ctx context.Context, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
 		errors.Is(err, context.Canceled):
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process does not answer in time",
-			Fix: "see what it does: nicteam list, or its log", Err: err}
+			Fix: "check nicteam list and the team's log", Err: err}
 	default:
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: err.Error(),
 			Fix: "nicteam list shows the teams that run", Err: err}
 	}
 }
 
-// Running lists the teams that have a socket in runDir, sorted; whether their processes answer is
-// another question. That there is no such directory means that none runs; one that this user may not read is a
-// *api.Problem, for he does not know.
+// Running lists the teams that have a socket in runDir, sorted; their processes may not answer. Without the directory
+// no team runs. A directory that this user may not read is a *api.Problem.
 func Running(runDir string) ([]string, error) {
 	entries, err := os.ReadDir(runDir)
 	switch {
@@ -302,17 +300,17 @@ func Running(runDir string) ([]string, error) {
 	return names, nil
 }
 
-// Unreadable is the problem of a directory of ours that cannot be read.
+// Unreadable returns the problem of one of our directories that cannot be read.
 func Unreadable(dir string, err error) *api.Problem {
 	p := &api.Problem{Kind: api.Failed, What: "cannot read " + dir, Why: err.Error(),
-		Fix: "name another place: nicteam help lists the flags", Err: err}
+		Fix: "choose another directory: nicteam help lists the flags", Err: err}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why+": this user may not see which teams run",
-			"run it as root: sudo nicteam …"
+		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why,
+			"use sudo, or join the group of that directory"
 	}
 	return p
 }

@@ -12,29 +12,29 @@ import (
 	"nicteam/internal/api"
 )
 
-// The period of a history: what is answered when nothing is asked for, and the longest.
+// The period of a history.
 const (
 	defaultPeriod = time.Hour
 	longestPeriod = 366 * 24 * time.Hour
 )
 
-// defaultSteps are the steps that are taken when none is asked for: the first that gives at most niceColumns.
+// defaultSteps are candidates for the default step: the first that gives at most defaultColumns columns is used.
 var defaultSteps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second,
 	30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}
 
 const defaultColumns = 500
 
-// HistoryOptions say what of a team's history is wanted. The zero value is the last hour of all members.
+// HistoryOptions select a part of a team's history. The zero value is the last hour of all members.
 type HistoryOptions struct {
 	Last     time.Duration // before To; 0: an hour, unless From is given
 	From, To time.Time     // zero To: now
-	Step     time.Duration // 0: one that makes a few hundred columns
+	Step     time.Duration // 0: a step that gives a few hundred columns
 	Member   string        // "": the team and all members
 }
 
-// history answers few at a time, for an answer may be megabytes: many clients that do not take theirs would be many of
-// these.
+// history answers few requests at a time: an answer may have megabytes, and slow clients would hold many of them in
+// memory.
 func (s *Server) history(w http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
 	ask, err := historyQuery(q, time.Now())
 	if err != nil {
@@ -64,7 +64,7 @@ func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error)
 		}
 		d, err := time.ParseDuration(q.Get(name))
 		if err != nil || d < least || d > most {
-			return 0, bad(name, fmt.Sprintf("%s is a duration from %v to %v", name, least, most), "write "+name+"=10m")
+			return 0, bad(name, fmt.Sprintf("want a duration from %v to %v", least, most), "use "+name+"=10m")
 		}
 		return d, nil
 	}
@@ -74,7 +74,7 @@ func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error)
 		}
 		t, err := time.Parse(time.RFC3339Nano, q.Get(name))
 		if err != nil {
-			return t, bad(name, name+" is a time in RFC 3339", "write "+name+"="+now.UTC().Format(time.RFC3339))
+			return t, bad(name, "want a time in RFC 3339", "use "+name+"="+now.UTC().Format(time.RFC3339))
 		}
 		return t, nil
 	}
@@ -96,7 +96,7 @@ func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error)
 	}
 	switch {
 	case last > 0 && q.Has("from"):
-		return ask, bad("last", "last and from both say where the period begins", "leave one of them out")
+		return ask, bad("last", "last and from both set the start", "use one of them")
 	case last > 0:
 		ask.From = ask.To.Add(-last)
 	case !q.Has("from"):
@@ -104,8 +104,8 @@ func historyQuery(q url.Values, now time.Time) (ask api.HistoryQuery, err error)
 	}
 	period := ask.To.Sub(ask.From)
 	if period <= 0 || period > longestPeriod {
-		return ask, bad("from", fmt.Sprintf("a period begins before it ends, and at most %v before", longestPeriod),
-			"write last=1h")
+		return ask, bad("from", fmt.Sprintf("want from before to, by at most %v", longestPeriod),
+			"use last=1h")
 	}
 	if ask.Member = q.Get("member"); len(ask.Member) > maxName || q.Has("member") && ask.Member == "" {
 		return ask, bad("member", "a name has 1 to 15 bytes, an altname up to 127", "nicteam status shows the members")
@@ -125,7 +125,7 @@ func defaultStep(period time.Duration) time.Duration {
 	return (period/defaultColumns + time.Hour).Truncate(time.Hour)
 }
 
-// History asks for what was carried when.
+// History asks for the recorded traffic.
 func (c *Client) History(ctx context.Context, o HistoryOptions) (*api.History, error) {
 	q := url.Values{}
 	for name, d := range map[string]time.Duration{"last": o.Last, "step": o.Step} {

@@ -21,11 +21,11 @@ import (
 	"nicteam/internal/api"
 )
 
-// listener hands out connections that know who is at the other end, so many at a time. Those who may change
-// things have places of their own: nobody else can take them.
+// listener accepts a bounded number of connections and reads their peers' credentials. Those who may change things
+// have a quota of their own.
 type listener struct {
-	*net.UnixListener            // another after stay
-	swap              sync.Mutex // guards it
+	*net.UnixListener            // recreateSocket replaces it
+	swap              sync.Mutex // guards UnixListener
 	path              string
 	owner             uint32
 	writers           quota
@@ -36,17 +36,16 @@ type listener struct {
 	admitted chan *conn
 	failed   chan error
 	closed   chan struct{}
-	waiting  slots // those without a place
+	waiting  slots // connections that wait for a slot
 	patience time.Duration
 }
 
-// quota are the connections of one kind of peers. Beyond those for everything some are kept for what is quickly
-// answered: a change, or a refusal that says why. So whoever fills the others with questions keeps nobody from a
-// change.
+// quota bounds the connections of one kind of peers. Reserved slots, besides those of all, only serve changes and
+// refusals, which are short. So a client that fills all slots with reads blocks no change.
 type quota struct {
 	all      slots
 	reserved slots
-	streams  slots // of all, those that may be answers without an end
+	streams  slots // how many of all may be streams
 }
 
 // conn is a connection with its peer.
@@ -54,13 +53,13 @@ type conn struct {
 	*net.UnixConn
 	peer     peer
 	writer   bool
-	reserved bool // on a place that is kept for changes
+	reserved bool // in a reserved slot
 	*quota
-	free func() // the place
+	free func() // frees the slot
 	once sync.Once
 }
 
-// slots counts places that are taken, up to a bound.
+// slots counts taken slots, up to a bound.
 type slots struct {
 	bound int32
 	taken atomic.Int32
@@ -76,14 +75,13 @@ func (s *slots) take() bool {
 
 func (s *slots) leave() { s.taken.Add(-1) }
 
-// bound has places for n connections, a quarter of which no stream can take, and kept ones besides.
+// bound allows n connections, at most three quarters of them streams, and a quarter more in reserved slots.
 func (p *quota) bound(n int) {
 	p.all.bound, p.reserved.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
 }
 
-// listen makes the socket, 0660. It is made beside its place and renamed into it, so that at
-// its place it never has other rights; a socket that a dead process left there is replaced. That no
-// living process owns it is the caller's lock to know.
+// listen makes the socket with mode 0660: under a temporary name, renamed to path, so that path never has another mode.
+// It replaces the socket of a dead process. The caller holds the team's lock, so no other process serves path.
 func listen(path string, owner uint32, writers, readers int) (*listener, error) {
 	if st, err := os.Lstat(path); err == nil && st.Mode().Type() != fs.ModeSocket {
 		return nil, fmt.Errorf("listen on %s: it exists and is not a socket", path)
@@ -122,7 +120,7 @@ func bind(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
-// Accept returns the next connection that there is a place for.
+// Accept returns the next connection that has a slot.
 func (l *listener) Accept() (net.Conn, error) {
 	l.begin.Do(func() {
 		go l.admit(l.UnixListener)
@@ -138,8 +136,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// recreateSocket makes the socket again when somebody has taken its file away (rm -rf of the directory, a cleaner):
-// nobody could reach the team.
+// recreateSocket makes the socket again if somebody deleted its file (rm -rf of the directory, a cleaner of temporary
+// files): no client could reach the team.
 func (l *listener) recreateSocket() {
 	look := time.NewTicker(stayLook)
 	defer look.Stop()
@@ -154,9 +152,9 @@ func (l *listener) recreateSocket() {
 		}
 		l.swap.Lock()
 		select {
-		case <-l.closed: // which took it away
+		case <-l.closed: // Close removed the file
 		default:
-			if u, err := bind(l.path); err == nil { // else later
+			if u, err := bind(l.path); err == nil { // else retry at the next tick
 				go l.admit(u)
 				_ = l.UnixListener.Close()
 				l.UnixListener = u
@@ -166,7 +164,7 @@ func (l *listener) recreateSocket() {
 	}
 }
 
-// admit gives connections places as they come, until the socket is closed.
+// admit accepts connections and gives them slots until the socket is closed.
 func (l *listener) admit(u *net.UnixListener) {
 	for {
 		c, err := u.AcceptUnix()
@@ -175,7 +173,7 @@ func (l *listener) admit(u *net.UnixListener) {
 		}
 		if err != nil {
 			select {
-			case l.failed <- err: // Accept is called again if that may be over
+			case l.failed <- err: // net/http calls Accept again after a temporary error
 				continue
 			case <-l.closed:
 				return
@@ -192,7 +190,7 @@ func (l *listener) admit(u *net.UnixListener) {
 	}
 }
 
-// waitForSlot gives a connection a place as soon as there is one, or says that there is none.
+// waitForSlot gives a connection the next free slot, or answers 503 after the patience.
 func (l *listener) waitForSlot(c *net.UnixConn) {
 	defer l.waiting.leave()
 	for end := time.Now().Add(l.patience); time.Now().Before(end); time.Sleep(waitLook) {
@@ -202,7 +200,7 @@ func (l *listener) waitForSlot(c *net.UnixConn) {
 		}
 	}
 	_ = c.SetDeadline(time.Now().Add(waitLook))
-	_, _ = c.Read(make([]byte, 4096)) // or the kernel takes the answer for lost with the request
+	_, _ = c.Read(make([]byte, 4096)) // closing with unread data would reset the connection, and the answer be lost
 	_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "+
 		strconv.Itoa(len(noSlot))+"\r\nConnection: close\r\n\r\n"+string(noSlot))
 	_ = c.Close()
@@ -218,17 +216,17 @@ func (l *listener) deliver(c *conn) {
 }
 
 const (
-	waitTime = 2 * time.Second // for a place
+	waitTime = 2 * time.Second // for a slot
 	waitLook = 10 * time.Millisecond
-	waitMost = 128 // at a time
+	waitMost = 128 // waiting connections
 	stayLook = time.Second
 )
 
-// noSlot is the answer where no place became free.
+// noSlot is the answer if no slot became free.
 var noSlot = encode(&api.Problem{Kind: api.NoAnswer, What: "ask the team", Why: "too many connections are open",
-	Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
+	Fix: "end some of the watchers: pgrep -af 'nicteam (watch|events)'"})
 
-// admitConn finds a place for a connection, nil where there is none.
+// admitConn takes a slot for a connection; nil: none is free.
 func (l *listener) admitConn(c *net.UnixConn) *conn {
 	who, err := peerOf(c)
 	if err != nil {
@@ -251,7 +249,7 @@ func (l *listener) admitConn(c *net.UnixConn) *conn {
 	return own
 }
 
-// Close ends listening and takes the socket away.
+// Close stops listening and removes the socket.
 func (l *listener) Close() error {
 	l.swap.Lock()
 	defer l.swap.Unlock()
@@ -267,7 +265,7 @@ func (c *conn) Close() error {
 	return c.UnixConn.Close()
 }
 
-// peer is the process that connected, as the kernel noted it then. Its pid is 0 where it is in another pid namespace.
+// peer is the process that connected (SO_PEERCRED). Its pid is 0 if it is not visible in our pid namespace.
 type peer struct {
 	uid uint32
 	pid int32
@@ -291,8 +289,8 @@ func peerOf(c *net.UnixConn) (peer, error) {
 	return peer{cred.Uid, cred.Pid}, nil
 }
 
-// program is what the peer runs, "" when it has ended or cannot be seen. It says it of itself: good for finding who did
-// something, not for deciding who may.
+// program is the peer's comm, "" if the process has ended or is not visible. A process sets it itself: it is for logs,
+// not for permissions.
 func (p peer) program() string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.pid))
 	if err != nil {

@@ -9,17 +9,17 @@ import (
 	"nicteam/internal/api"
 )
 
-// problemFrom makes a problem of any error.
+// problemFrom turns any error into a problem.
 func problemFrom(err error, what string) *api.Problem {
 	var p *api.Problem
 	if errors.As(err, &p) {
 		return p
 	}
-	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "see what the team says: nicteam events",
+	return &api.Problem{Kind: api.Failed, What: what, Why: err.Error(), Fix: "check the team's events: nicteam events",
 		Err: err}
 }
 
-// httpStatus is the status that goes with a problem; the code in the body is what counts.
+// httpStatus returns the HTTP status of a problem; clients use the code in the body.
 func httpStatus(k api.ExitCode) int {
 	switch k {
 	case api.Usage:

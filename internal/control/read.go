@@ -22,15 +22,15 @@ func (s *Server) status(http.ResponseWriter, *http.Request, url.Values) (any, er
 	if st := s.b.Status(); st != nil {
 		return st, nil
 	}
-	return nil, &api.Problem{Kind: api.NoAnswer, What: "status", Why: "the team is being made",
-		Fix: "ask again in a moment"}
+	return nil, &api.Problem{Kind: api.NoAnswer, What: "status", Why: "the team is starting",
+		Fix: "retry in a moment"}
 }
 
 func (s *Server) explain(_ http.ResponseWriter, _ *http.Request, q url.Values) (any, error) {
 	flow := q.Get("flow")
 	if flow == "" || len(flow) > 256 {
-		return nil, &api.Problem{Kind: api.Usage, What: "explain a flow", Why: "no flow is given",
-			Fix: "give one such as: tcp 10.0.0.1:5000 10.0.0.2:80"}
+		return nil, &api.Problem{Kind: api.Usage, What: "explain a flow", Why: "flow missing or too long",
+			Fix: "write it as: tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
 	e, err := s.b.Explain(flow)
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 		d, err := time.ParseDuration(text)
 		if err != nil || d < minInterval || d > maxInterval {
 			return nil, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("interval %q", text), Why: fmt.Sprintf(
-				"an interval is a duration from %v to %v", minInterval, maxInterval), Fix: "write 1s or 500ms"}
+				"want a duration from %v to %v", minInterval, maxInterval), Fix: "use 1s or 500ms"}
 		}
 		interval = d
 	}
@@ -108,20 +108,20 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 	}
 }
 
-// takeStream takes a place for an answer without an end, which it returns the leaving of; where there is none it says
-// so and returns nil. Who watches never holds all places, whatever is forgotten in how many windows.
+// takeStream takes a slot for a stream and returns the function that frees it. If none is free, it answers so and
+// returns nil. Streams, which forgotten terminals keep open, never take all slots.
 func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
 	p := connOf(r.Context()).quota
 	if !p.streams.take() {
 		w.Header().Set("Connection", "close")
-		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d watch already", p.streams.bound))
+		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d streams are open", p.streams.bound))
 		return nil
 	}
 	return p.streams.leave
 }
 
-// stream begins an answer of one document a line and returns how to write one. A client that
-// does not take it in time makes it fail.
+// stream begins an answer of one document a line and returns the function that writes a document. It fails if the
+// client does not read in time.
 func (s *Server) stream(w http.ResponseWriter) func(any) error {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")

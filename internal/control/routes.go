@@ -15,15 +15,14 @@ import (
 	"nicteam/internal/api"
 )
 
-// handler does the work of a route. It returns the document to answer with, or nil when it has
-// answered itself.
+// handler serves a route. It returns the document of the answer, nil if it has written the answer itself.
 type handler func(w http.ResponseWriter, r *http.Request, q url.Values) (any, error)
 
 // route is a line of the API.
 type route struct {
 	method, path string
-	write        bool     // only for those who may change things
-	query        []string // the parameters it knows
+	write        bool     // needs the right to change things
+	query        []string // known parameters
 	do           handler
 }
 
@@ -54,19 +53,19 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", strings.Join(known, ", "))
 			s.answer(w, http.StatusMethodNotAllowed, &api.Problem{Kind: api.Usage,
-				What: r.Method + " " + r.URL.Path, Why: "there is no such method here",
+				What: r.Method + " " + r.URL.Path, Why: "method not allowed",
 				Fix: "use " + strings.Join(known, " or ")})
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, http.StatusNotFound, &api.Problem{Kind: api.Usage,
-			What: r.Method + " " + r.URL.Path, Why: "there is no such resource",
-			Fix: "see docs/json.md for what there is"})
+			What: r.Method + " " + r.URL.Path, Why: "no such resource",
+			Fix: "docs/json.md lists the resources"})
 	})
 	return mux
 }
 
-// serve is what all routes have in common: who may, what is asked, how long it may take.
+// serve checks permission, parameters and body, bounds the time, and calls the route's handler.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	what := rt.method + " " + r.URL.Path
 	c := connOf(r.Context())
@@ -77,14 +76,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		}
 		s.o.Panics.UntrustedInput("control API", what, v)
 		if w.Header().Get("Content-Type") != "" {
-			panic(http.ErrAbortHandler) // half an answer is not to look like a whole one
+			panic(http.ErrAbortHandler) // a truncated answer must not look complete
 		}
-		s.refuse(w, &api.Problem{Kind: api.Failed, What: what, Why: fmt.Sprintf("a fault of nicteam: %v", v),
-			Fix: "nicteam status --json has what is to be reported, in panics"})
+		s.refuse(w, &api.Problem{Kind: api.Failed, What: what, Why: fmt.Sprintf("a bug in nicteam: %v", v),
+			Fix: "report it with the panics of nicteam status -v"})
 	}()
 	if c == nil || rt.write && !c.writer {
 		s.refuse(w, &api.Problem{Kind: api.NotPermitted, What: what,
-			Why: "only root and the user that the team runs as may change it", Fix: "run it as root: sudo nicteam …"})
+			Why: "only root and the user of the team's process may change it", Fix: "run it as root: sudo nicteam …"})
 		return
 	}
 	if c.reserved {
@@ -101,7 +100,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if rt.write {
-		// Read here, so that a body is bounded also for what needs none.
+		// Read here, so that the bound holds for routes without a body too.
 		b, err := io.ReadAll(r.Body)
 		if err != nil {
 			s.refuse(w, bodyProblem(err, what))
@@ -122,20 +121,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 }
 
-// busy refuses for want of room.
+// busy refuses a request because all slots are taken.
 func (s *Server) busy(w http.ResponseWriter, what, why string) {
 	s.answer(w, http.StatusServiceUnavailable, &api.Problem{Kind: api.NoAnswer, What: what,
-		Why: why + ", and a team's process has no more at a time; a change is still taken",
-		Fix: "end some that watch: pgrep -af 'nicteam (watch|events)'"})
+		Why: why + ", which is the limit; changes are still possible",
+		Fix: "end some of the watchers: pgrep -af 'nicteam (watch|events)'"})
 }
 
-// logChange logs a change with who wants it.
+// logChange logs a requested change and its peer.
 func (s *Server) logChange(r *http.Request, what string) {
 	c := connOf(r.Context())
 	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }
 
-// query reads the parameters; one that is not known is an error rather than without effect.
+// query parses the parameters; an unknown one is an error.
 func query(r *http.Request, known []string) (url.Values, error) {
 	bad := func(why string) error {
 		return &api.Problem{Kind: api.Usage, What: r.Method + " " + r.URL.Path, Why: why,
@@ -143,7 +142,7 @@ func query(r *http.Request, known []string) (url.Values, error) {
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, bad("the parameters cannot be read")
+		return nil, bad("the parameters are malformed")
 	}
 	for name, values := range q {
 		found := false
@@ -167,7 +166,7 @@ func orNone(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// flag reads a parameter that is on or off.
+// flag parses a boolean parameter.
 func flag(q url.Values, name string) (bool, error) {
 	switch q.Get(name) {
 	case "":
@@ -177,6 +176,6 @@ func flag(q url.Values, name string) (bool, error) {
 	case "0", "false", "off":
 		return false, nil
 	}
-	return false, &api.Problem{Kind: api.Usage, What: name + "=" + q.Get(name), Why: name + " is 1 or 0",
-		Fix: "write " + name + "=1"}
+	return false, &api.Problem{Kind: api.Usage, What: name + "=" + q.Get(name), Why: "want 1 or 0",
+		Fix: "use " + name + "=1"}
 }

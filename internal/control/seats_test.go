@@ -51,7 +51,7 @@ func TestWatchersLeaveRoom(t *testing.T) {
 				case strings.HasPrefix(got, "HTTP/1.1 200"):
 				case strings.HasPrefix(got, "HTTP/1.1 503"):
 					full++
-					if !strings.Contains(got, "6 watch already") || !strings.Contains(got, `"code":8`) {
+					if !strings.Contains(got, "6 streams are open") || !strings.Contains(got, `"code":8`) {
 						t.Errorf("refused with %s", got)
 					}
 				default:

@@ -17,20 +17,20 @@ import (
 	"nicteam/internal/panics"
 )
 
-// Options say how a server serves. The zero value of each is its default.
+// Options configure a Server. The zero value of each is its default.
 type Options struct {
 	Log     *slog.Logger
 	Writers int // connections of those who may change things, 48
 	Readers int // connections of others, 32
 
-	Failovers *metrics.Failovers // counted elsewhere; nil: none
-	Panics    *panics.Keeper     // of the process; nil: nobody asks for them
+	Failovers *metrics.Failovers // counted by the caller; nil: none
+	Panics    *panics.Keeper     // of the process; nil: a new one
 	Version   string             // of this process
 
-	readTime  time.Duration // for a request to arrive, 5 s
-	writeTime time.Duration // for a piece of an answer to be taken, 5 s
+	readTime  time.Duration // to read a request, 5 s
+	writeTime time.Duration // to write a part of an answer, 5 s
 	idleTime  time.Duration // between requests, 30 s
-	workTime  time.Duration // for a change to be made, 60 s
+	workTime  time.Duration // of a change, 60 s
 }
 
 func (o Options) filled() Options {
@@ -64,12 +64,11 @@ type Server struct {
 	l *listener
 	o Options
 
-	histories chan struct{} // a place for each history that may be answered at a time
+	histories chan struct{} // bounds concurrent answers to history requests
 	scrapes   http.Handler
 }
 
-// Listen makes the socket at path; from then on clients wait for Serve rather than see nobody.
-// Whoever calls it holds the team's lock.
+// Listen makes the socket at path; clients that connect before Serve wait. The caller holds the team's lock.
 func Listen(path string, b Backend, o Options) (*Server, error) {
 	o = o.filled()
 	l, err := listen(path, uint32(os.Geteuid()), o.Writers, o.Readers)
@@ -79,8 +78,7 @@ func Listen(path string, b Backend, o Options) (*Server, error) {
 	return &Server{b: b, l: l, o: o, histories: make(chan struct{}, 2), scrapes: scrapes(b, o)}, nil
 }
 
-// Serve answers until ctx ends; answers begun are finished, streams are ended. It takes the
-// socket away and returns nil when ctx was the reason.
+// Serve answers until ctx ends. Then it finishes answers, ends streams, removes the socket and returns nil.
 func (s *Server) Serve(ctx context.Context) error {
 	hs := &http.Server{
 		Handler:           s.routes(),
@@ -110,12 +108,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Close takes the socket away without having served.
+// Close removes the socket if Serve was not called.
 func (s *Server) Close() error { return s.l.Close() }
 
 type connKey struct{}
 
-// withPeer notes the connection for its requests.
+// withPeer stores the connection in the context of its requests.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if own, ok := c.(*conn); ok {
 		return context.WithValue(ctx, connKey{}, own)
@@ -123,13 +121,13 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// connOf is the connection that a request came by.
+// connOf returns the connection of a request.
 func connOf(ctx context.Context) *conn {
 	c, _ := ctx.Value(connKey{}).(*conn)
 	return c
 }
 
-// answer writes a document; a client that does not take it loses its connection.
+// answer writes a document; a client that does not read it in time loses its connection.
 func (s *Server) answer(w http.ResponseWriter, status int, doc any) {
 	b := encode(doc)
 	h := w.Header()
@@ -137,10 +135,10 @@ func (s *Server) answer(w http.ResponseWriter, status int, doc any) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	s.deadline(w)
 	w.WriteHeader(status)
-	_, _ = w.Write(b) // nobody is left to tell
+	_, _ = w.Write(b) // on error the client is gone
 }
 
-// encode writes a document on a line. The types of package api cannot fail to be encoded.
+// encode encodes a document as one line. Encoding the types of package api cannot fail.
 func encode(doc any) []byte {
 	b, err := json.Marshal(doc)
 	if err != nil {
@@ -153,12 +151,12 @@ func (s *Server) refuse(w http.ResponseWriter, p *api.Problem) {
 	s.answer(w, httpStatus(p.Kind), p)
 }
 
-// deadline gives the next write its time.
+// deadline sets the deadline of the next write.
 func (s *Server) deadline(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.o.writeTime))
 }
 
-// tooLarge reports whether a body was cut off at its bound.
+// tooLarge reports whether a body exceeded maxBody.
 func tooLarge(err error) bool {
 	var m *http.MaxBytesError
 	return errors.As(err, &m)

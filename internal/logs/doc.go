@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
 
-// Package logs bounds what a team's process leaves in its log: Limit sums up lines that repeat, Keep keeps the file
-// small.
+// Package logs bounds the log of a team's process: Limit rate-limits repeated lines, Keep rotates the file.
 package logs

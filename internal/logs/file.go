@@ -13,22 +13,23 @@ import (
 )
 
 const (
-	// MaxSize is how large a log grows before it becomes the old one; there is one old one.
+	// MaxSize is the size at which a log is rotated; one old log is kept.
 	MaxSize   = 1 << 20
 	lookEvery = 30 * time.Second
 )
 
-// Old is the name of the log before this one.
+// Old is the name of the rotated log.
 func Old(path string) string { return path + ".1" }
 
-// File is the log that the standard streams of this process are.
+// File is the log file to which stdout and stderr of this process are redirected.
 type File struct {
 	path string
 	open func() (*os.File, error)
 	max  int64
 }
 
-// Keep returns the log at path, nil when stderr is not that file: then somebody else keeps the log. open makes it anew.
+// Keep returns the log at path, nil if stderr is not that file: then somebody else, as a service manager, keeps the
+// log. open opens path, or creates it.
 func Keep(path string, open func() (*os.File, error)) *File {
 	f := &File{path, open, MaxSize}
 	if !f.holds() {
@@ -37,7 +38,7 @@ func Keep(path string, open func() (*os.File, error)) *File {
 	return f
 }
 
-// Follow keeps the log small until ctx ends, and opens it anew after a value of reopen, for who has moved it away.
+// Follow rotates the log until ctx ends, and reopens it on a signal, after logrotate or the like has moved it.
 func (f *File) Follow(ctx context.Context, reopen <-chan os.Signal, log *slog.Logger) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -52,12 +53,12 @@ func (f *File) Follow(ctx context.Context, reopen <-chan os.Signal, log *slog.Lo
 			err = f.reopen()
 		}
 		if err != nil {
-			log.Warn("log not kept", "err", err)
+			log.Warn("log not rotated", "err", err)
 		}
 	}
 }
 
-// rotate makes a log that is too large the old one.
+// rotate renames a log that is too large and opens a new one.
 func (f *File) rotate() error {
 	var st unix.Stat_t
 	if err := unix.Fstat(unix.Stderr, &st); err != nil || st.Size < f.max || !f.holds() {
@@ -69,7 +70,7 @@ func (f *File) rotate() error {
 	return f.reopen()
 }
 
-// reopen has the standard streams be the file at path, which is made where there is none.
+// reopen redirects stdout and stderr to the file at path.
 func (f *File) reopen() error {
 	file, err := f.open()
 	if err != nil {

@@ -12,32 +12,32 @@ import (
 	"nicteam/internal/limit"
 )
 
-// A subject is a message about one member: burst lines at once, then one each refill.
+// Limits of a subject, a message about one member: burst lines at once, then one per refill.
 const (
 	burst  = 8
 	refill = 10 * time.Second
-	// maxSubjects bounds the memory; with more at a time the limits begin anew.
+	// maxSubjects bounds the memory; beyond it, subjects are evicted and their limits restart.
 	maxSubjects = 512
 )
 
 var lineRate = limit.Rate{Every: refill, Burst: burst}
 
-// LeftOut is the attribute that says how many lines of the subject were left out before this one.
+// LeftOut is the attribute with the number of lines of the subject suppressed before this one.
 const LeftOut = "left_out"
 
-// Limit passes records on, but of those that repeat only some: a link that flaps ten times a second is told of as it
-// begins, and then with a line each ten seconds that says how many were left out. The last state is always told, ten
-// seconds late at most. Records below Info are for who wants to see all, and pass.
+// Limit returns a handler that rate-limits repeated records. A link that flaps ten times a second is logged as it
+// starts, then once every ten seconds with the number of suppressed lines. The last state is always logged, at most ten
+// seconds late. Records below Info and records with the attribute Who pass.
 func Limit(next slog.Handler) slog.Handler {
 	return &limiter{next: next, shared: &subjects{of: map[string]*subject{}}}
 }
 
-// Who is the key of the attribute that says who asked for what a record tells of.
+// Who is the key of the attribute that names who requested a change.
 const Who = "uid"
 
 type limiter struct {
 	next   slog.Handler
-	about  string // the attributes given to With that tell subjects apart
+	about  string // the attributes of With that are part of the subject
 	shared *subjects
 }
 
@@ -46,12 +46,12 @@ type subjects struct {
 	of map[string]*subject
 }
 
-// subject has the lines of a subject that may pass, and what was left out.
+// subject is the limit of a subject, and its suppressed records.
 type subject struct {
 	lines   limit.Bucket
 	leftOut int
-	last    slog.Record  // left out last, told when the next token is there
-	by      slog.Handler // that last was given to
+	last    slog.Record  // the last suppressed record, logged with the next token
+	by      slog.Handler // the handler for last
 }
 
 func (l *limiter) Enabled(ctx context.Context, level slog.Level) bool {
@@ -71,7 +71,7 @@ func (l *limiter) WithGroup(name string) slog.Handler {
 	return &limiter{l.next.WithGroup(name), l.about + name + ".", l.shared}
 }
 
-// aboutOf is an attribute as part of a subject, "" when it is none: causes and times differ from line to line.
+// aboutOf returns an attribute as part of a subject, "" if it is not: causes and times differ from line to line.
 func aboutOf(a slog.Attr) string {
 	switch a.Key {
 	case "team", "member", "nic", "port":
@@ -98,8 +98,8 @@ func (l *limiter) Handle(ctx context.Context, r slog.Record) error {
 	return l.next.Handle(ctx, r)
 }
 
-// pass reports whether a record is to be told now. One that is not is kept, and told when it may be unless another
-// comes.
+// pass reports whether to log a record now. If not, it stores the record, which is logged with the next token unless a
+// later one replaces it.
 func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +123,7 @@ func (s *subjects) pass(key string, r *slog.Record, by slog.Handler) bool {
 	return false
 }
 
-// emit passes on the record that was left out last.
+// emit logs the last suppressed record.
 func (s *subjects) emit(sub *subject) {
 	s.mu.Lock()
 	r, by := sub.last, sub.by
@@ -134,10 +134,10 @@ func (s *subjects) emit(sub *subject) {
 	sub.leftOut = 0
 	sub.last, sub.by = slog.Record{}, nil
 	s.mu.Unlock()
-	_ = by.Handle(context.Background(), r) // nobody is left to tell
+	_ = by.Handle(context.Background(), r) // the log itself failed
 }
 
-// evict makes room: subjects that are at rest go, and if all are busy, all that have nothing left out.
+// evict removes idle subjects and, if all are busy, those without suppressed records.
 func (s *subjects) evict(now time.Time) {
 	for key, sub := range s.of {
 		if sub.leftOut == 0 && !now.Before(sub.lines.Full()) {

@@ -11,22 +11,22 @@ import (
 	"nicteam/internal/api"
 )
 
-// bounds are those of the histogram, in seconds. A failover takes from some tenths of a millisecond to what an
-// up-delay or a busy machine make of it.
+// bounds are the buckets of the histogram, in seconds. A failover takes some tenths of a millisecond, on a busy machine
+// up to a second.
 var bounds = [...]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1}
 
-// Failovers counts how often traffic had to leave a member that was lost, and how long that took. The zero value
-// has counted none.
+// Failovers counts losses of members that carried traffic, and how long their traffic took to move. The zero value is
+// ready to use.
 type Failovers struct {
 	mu      sync.Mutex
 	count   uint64
 	seconds float64
 	within  [len(bounds)]uint64 // how many took at most bounds[i]
-	last    api.Event           // counted
+	last    api.Event           // the last event counted
 }
 
-// Count takes the next event of the team; single says that one member carries everything, so that
-// only its loss is a failover. One loss makes several events, and counts once.
+// Count counts the next event of the team if it is a failover. single: one member carries all traffic, so only its loss
+// is a failover. One loss makes several events and counts once.
 func (f *Failovers) Count(e api.Event, single bool) {
 	if e.Took <= 0 || e.Event != "active-changed" && (single || e.Event != "member-down") {
 		return
@@ -47,7 +47,7 @@ func (f *Failovers) Count(e api.Event, single bool) {
 	}
 }
 
-// Follow counts the events of a team until they end.
+// Follow counts the failovers of a team until its events end.
 func (f *Failovers) Follow(events <-chan api.Event, of Source) {
 	for e := range events {
 		single := false

@@ -14,14 +14,14 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Host gathers the figures of all teams of this host by what their processes tell. A team that does not answer, or not
-// in a way that can be read, is nicteam_up 0; the others are told of all the same.
+// Host gathers the metrics of all teams of this host from their processes. A team whose answer is missing or malformed
+// has nicteam_up 0; the others are not affected.
 type Host struct {
 	Context context.Context
-	// those that have a socket, asked for each time
+	// lists the teams that have a socket; called at each Gather
 	Teams func() ([]string, error)
 	Ask   func(ctx context.Context, name string) (text []byte, _ error) // GET /metrics; it bounds its own time
-	// told of those that do not answer; nil for nobody
+	// called for each team that does not answer; may be nil
 	Failed func(name string, err error)
 }
 
@@ -29,7 +29,7 @@ type Host struct {
 func (h Host) Gather() ([]*dto.MetricFamily, error) {
 	names, err := h.Teams()
 	if err != nil {
-		return nil, err // an empty answer would say that no team runs
+		return nil, err // an empty answer would mean that no team runs
 	}
 	answers := make([]map[string]*dto.MetricFamily, len(names))
 	var all sync.WaitGroup
@@ -59,7 +59,7 @@ func (h Host) Gather() ([]*dto.MetricFamily, error) {
 	return teams.Gather()
 }
 
-// ask is the answer of one team.
+// ask returns the metrics of one team.
 func (h Host) ask(name string) (map[string]*dto.MetricFamily, error) {
 	text, err := h.Ask(h.Context, name)
 	if err != nil {
@@ -70,7 +70,7 @@ func (h Host) ask(name string) (map[string]*dto.MetricFamily, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the metrics of %s: %w", name, err)
 	}
-	for name, f := range families { // a process of another version may word it otherwise
+	for name, f := range families { // a process of another version may have another help text
 		if text, ok := helps[name]; ok {
 			f.Help = &text
 		}
@@ -78,7 +78,7 @@ func (h Host) ask(name string) (map[string]*dto.MetricFamily, error) {
 	return families, nil
 }
 
-// downTeam tells of a team that does not answer.
+// downTeam gathers nicteam_up 0 of a team that does not answer.
 func downTeam(name string) prometheus.Gatherer {
 	r := prometheus.NewRegistry()
 	r.MustRegister(downCollector(name))

@@ -10,15 +10,15 @@ import (
 
 var (
 	lacpStateDesc = desc("lacp_port_state",
-		"Whether a bit of the state octet is set, in what the member's port says of itself (actor) and in "+
-			"what was heard of its partner.", "member", "role", "bit")
+		"Whether a bit of the state octet is set, of the member's port (actor) or of its partner.",
+		"member", "role", "bit")
 	lacpPDUsDesc    = desc("lacp_pdus_total", "LACPDUs.", "member", "direction")
-	lacpMarkersDesc = desc("lacp_markers_total", "Marker PDUs, questions and answers.", "member", "direction")
-	lacpBadDesc     = desc("lacp_bad_total", "LACPDUs and markers received that make no sense or came too often.",
+	lacpMarkersDesc = desc("lacp_markers_total", "Marker PDUs, information and responses.", "member", "direction")
+	lacpBadDesc     = desc("lacp_bad_total", "LACPDUs and Marker PDUs received that were malformed or too frequent.",
 		"member")
 )
 
-// lacp tells what 802.3ad has agreed by a member; nothing of one without a port.
+// lacp sends the metrics of a member's LACP port, if it has one.
 func (s sender) lacp(m *api.Member) {
 	if m.LACP == nil {
 		return

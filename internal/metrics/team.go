@@ -13,11 +13,11 @@ import (
 
 // Source is a running team.
 type Source interface {
-	Status() *api.Status // nil while the team is being made
+	Status() *api.Status // nil while the team starts
 	Totals() *api.Totals
 }
 
-// Team collects the figures of one team. Failovers may be nil: none have been counted.
+// Team collects the metrics of one team. Failovers may be nil: none counted.
 type Team struct {
 	Source    Source
 	Failovers *Failovers
@@ -50,8 +50,8 @@ func both(name, help string, labels ...string) (d [2]*prometheus.Desc) {
 var (
 	upDesc    = desc("up", "Whether the team's process answers.")
 	buildDesc = desc("build_info", "What the team's process was built from.", "version", "goversion")
-	infoDesc  = desc("team_info", "The team's mode, data path and adapter, and the member that stands "+
-		"for the team, if one does.", "mode", "datapath", "adapter", "active")
+	infoDesc  = desc("team_info", "The team's mode, data path and adapter, and the active member, "+
+		"if one carries all traffic.", "mode", "datapath", "adapter", "active")
 	membersDesc = desc("team_members", "Members of the team.")
 	activeDesc  = desc("team_members_active", "Members that are usable: up, or standing by.")
 	memberDesc  = desc("member_up", "Whether the member is usable: up, or standing by.", "member")
@@ -62,19 +62,19 @@ var (
 	packetsDesc  = both("packets_total", "Frames on the wire's side of segmentation, since the member joined.",
 		"member")
 	dropsDesc = both("drops_total",
-		"Frames that were not delivered. Of not-ours, standby and reflected a healthy team has many; without "+
-			"member it is the adapter.", "member", "reason")
+		"Frames dropped. A healthy team has many with not-ours, standby and reflected; without member: by the "+
+			"adapter.", "member", "reason")
 	protoBytes = desc("protocol_bytes_total", "Bytes on the wire without FCS, of members that have left too.",
 		"direction", "protocol")
 	protoPackets = desc("protocol_packets_total",
 		"Frames on the wire's side of segmentation, of members that have left too.", "direction", "protocol")
 	failoversDesc = desc("failovers_total", "How often a member that carried traffic was lost.")
 	durationDesc  = desc("failover_duration_seconds",
-		"From when the loss of a member was noticed until its traffic went elsewhere.")
+		"From the detected loss of a member until its traffic has moved.")
 	movesDesc = desc("flow_moves_total", "Flows that were moved to another member though they did not pause.", "kind")
 )
 
-// descs are all there are.
+// descs lists all metrics.
 var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeDesc, memberDesc,
 	speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
 	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc,
@@ -88,7 +88,7 @@ func (t Team) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector: all that it says is of one reading.
+// Collect implements prometheus.Collector from one reading of the counters.
 func (t Team) Collect(to chan<- prometheus.Metric) {
 	st := t.Source.Status()
 	if st == nil {
@@ -144,7 +144,7 @@ func boolValue(yes bool) float64 {
 	return 0
 }
 
-// sender sends the figures of one team.
+// sender sends the metrics of one team.
 type sender struct {
 	to   chan<- prometheus.Metric
 	team string

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Handler answers scrapes. What cannot be gathered is logged, and the rest is answered.
+// Handler answers scrapes. It logs metrics that cannot be gathered and answers with the rest.
 func Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
 		ErrorLog:            slog.NewLogLogger(log.Handler(), slog.LevelWarn),
