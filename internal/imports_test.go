@@ -24,16 +24,16 @@ var allowed = map[string][]string{
 		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
-		"team", "internal/tchook"},
-	"internal/config": {"internal/api", "internal/atomicfile", "team", "modes", "modes/spread", "modes/lacp",
-		"internal/frame", "internal/nearest", "internal/settings"},
-	"internal/demo":     {"internal/frame", "internal/api", "internal/lab", "internal/control", "team"},
-	"internal/settings": {"modes", "modes/lacp", "modes/spread", "internal/nearest", "internal/frame"},
-	"internal/control":  {"internal/api", "internal/metrics", "internal/panics"},
-	"internal/metrics":  {"internal/api", "internal/frame"},
-	"internal/tui":      {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
-	"internal/export":   {"internal/api", "monitor/chart", "internal/units"},
-	"internal/host": {"internal/api", "team", "monitor", "modes", "modes/spread", "internal/rtnl",
+		"internal/tchook"},
+	"internal/config": {"internal/api", "internal/atomicfile", "internal/nearest", "internal/settings"},
+	"internal/demo":   {"internal/frame", "internal/api", "internal/lab", "internal/control"},
+	"internal/settings": {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest",
+		"internal/frame"},
+	"internal/control": {"internal/api", "internal/metrics", "internal/panics"},
+	"internal/metrics": {"internal/api", "internal/frame"},
+	"internal/tui":     {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
+	"internal/export":  {"internal/api", "monitor/chart", "internal/units"},
+	"internal/host": {"internal/api", "team", "monitor", "modes/spread", "internal/rtnl",
 		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",
 		"internal/nearest", "internal/settings", "internal/atomicfile"},
 	"internal/host/journal":    {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
@@ -48,16 +48,16 @@ var allowed = map[string][]string{
 		"internal/tap", "internal/nic", "internal/frame"},
 	"internal/fastpath": {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap",
 		"internal/frame", "internal/fastpath/backlog"},
-	"internal/tap": {"internal/epoll", "internal/frame"},
+	"internal/tap": {"internal/ifname", "internal/epoll", "internal/frame"},
 	"internal/nic": {"internal/epoll", "internal/frame"},
 	"team": {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic",
 		"internal/frame", "internal/panics", "internal/settings", "modes/steer"},
-	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "internal/nearest", "modes/steer"},
+	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "modes/steer"},
 	"modes/lacp":               {"internal/limit", "internal/frame"},
 	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
 	"modes/spread":             {"internal/frame", "internal/nearest"},
 	"internal/frame/frametest": {"internal/frame"},
-	"monitor":                  {"internal/frame", "internal/panics"},
+	"monitor":                  {"internal/panics"},
 	"monitor/traffic":          {"internal/frame"},
 	"internal/frame":           {},
 	"internal/api":             {"internal/frame"},
@@ -95,7 +95,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"api", "frame", "limit", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
@@ -110,6 +110,7 @@ func list(t *testing.T, args ...string) []string {
 
 func TestImportsPointDownwards(t *testing.T) {
 	const module = "nicteam/"
+	used := map[string]bool{} // "room import"
 	for _, line := range list(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...") {
 		fields := strings.Fields(line)
 		room := strings.TrimPrefix(fields[0], module)
@@ -118,13 +119,22 @@ func TestImportsPointDownwards(t *testing.T) {
 			lab = lab || room == l || strings.HasPrefix(room, l+"/")
 		}
 		for _, imp := range fields[1:] {
-			if own := strings.TrimPrefix(imp, module); own != imp && !lab && !contains(allowed[room], own) {
+			own := strings.TrimPrefix(imp, module)
+			used[room+" "+own] = true
+			if own != imp && !lab && !contains(allowed[room], own) {
 				t.Errorf("%s imports %s: not an arrow of the house", room, own)
 			}
 			for lib, user := range onlyUser {
 				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && room != user && !lab {
 					t.Errorf("%s imports %s: only %s does", room, imp, user)
 				}
+			}
+		}
+	}
+	for room, imports := range allowed {
+		for _, imp := range imports {
+			if !used[room+" "+imp] {
+				t.Errorf("%s does not import %s: an arrow of the house without a use", room, imp)
 			}
 		}
 	}

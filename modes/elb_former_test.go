@@ -65,7 +65,7 @@ func TestELBFollowsANewMAC(t *testing.T) {
 }
 
 // The adapter's address stays where it was when the NIC that lent it gets another one, for good.
-func TestELBLenderGetsAnotherMAC(t *testing.T) {
+func TestELBDonorGetsAnotherMAC(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
 	next := renamed(st, 0, otherMAC)

@@ -176,7 +176,7 @@ func (b *giveBack) restoreRoutes() error {
 		}
 		taken := func(r rtnl.Object) bool {
 			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil &&
-				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
+				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsAssignedRoute(r, b.adapter.Index)
 		}
 		o = b.withoutDeadHops(o)
 		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) ||
@@ -236,7 +236,7 @@ func (b *giveBack) giveInheritedRoutes() error {
 	list := rtnl.RoutesVia(all, b.adapter.Index)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsGivenRoute(o, b.adapter.Index) {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsAssignedRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.routeTarget(o, addresses)

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/rtnl"
@@ -110,10 +108,6 @@ func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", 
 // adapterName checks the adapter's name.
 func (c *preflight) adapterName() *api.Problem {
 	name := c.cfg.Team
-	if why := badName(name); why != "" {
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("bad name %q", name), Why: why,
-			Fix: "choose a name of 1 to 15 letters, digits, dots, dashes and underscores, such as team0"}
-	}
 	if n := realName(c.all, name); n != name {
 		return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 			Why: fmt.Sprintf("it is an altname of NIC %s", n),
@@ -133,24 +127,6 @@ func (c *preflight) adapterName() *api.Problem {
 	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("the name %s is taken", name),
 		Why: fmt.Sprintf("there is a %s of that name on this host", kindText(c.all[i])),
 		Fix: fmt.Sprintf("choose another name, or remove it: ip link del %s", name)}
-}
-
-// badName says what is wrong with an interface name, "" for nothing.
-func badName(name string) string {
-	switch {
-	case name == "":
-		return "it is empty"
-	case len(name) >= unix.IFNAMSIZ:
-		return fmt.Sprintf("it has %d bytes, and the kernel takes at most %d", len(name), unix.IFNAMSIZ-1)
-	case name == "." || name == ".." || name == "all" || name == "default":
-		return "the kernel uses this name itself"
-	}
-	for _, r := range name {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)) {
-			return fmt.Sprintf("it contains %q", r)
-		}
-	}
-	return ""
 }
 
 func kindText(n NIC) string {

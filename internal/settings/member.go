@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"nicteam/internal/ifname"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 )
@@ -128,7 +129,7 @@ func checkMembers(c *Config) *Fault {
 			Why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), Fix: "make two teams"}
 	}
 	for i, m := range c.Members {
-		if why := badLinkName(m.Name); why != "" {
+		if why := ifname.Invalid(m.Name); why != "" {
 			return &Fault{Key: fmt.Sprintf("[%d].name", i), What: fmt.Sprintf("%q cannot be the name of a NIC", m.Name),
 				Why: why,
 				Fix: "nicteam list shows the NICs of this host"}

@@ -5,6 +5,8 @@ package settings
 import (
 	"fmt"
 	"strings"
+
+	"nicteam/internal/ifname"
 )
 
 // The bounds of an MTU: from what every IPv4 host must take in (RFC 791) to the most that a TAP takes.
@@ -13,26 +15,9 @@ const (
 	MaxMTU = 65521
 )
 
-// badLinkName says why the kernel refuses a name for a link (dev_valid_name), "" when it takes it.
-func badLinkName(s string) string {
-	switch {
-	case s == "":
-		return "it is empty"
-	case len(s) > 15:
-		return fmt.Sprintf("it has %d bytes, the name of a link has at most 15", len(s))
-	case s == "." || s == "..":
-		return "a link cannot have that name"
-	case strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r == 0x7f || r == '/' || r == ':' || r == '\u00a0' || r == '\u0085'
-	}):
-		return "it has a space, a slash, a colon or a control character"
-	}
-	return ""
-}
-
 // badTeamName says why a team cannot have a name, "" when it can: it names the adapter and files.
 func badTeamName(s string) string {
-	if why := badLinkName(s); why != "" {
+	if why := ifname.Invalid(s); why != "" {
 		return why
 	}
 	if s == "all" || s == "default" || s == "lo" {

@@ -56,7 +56,7 @@ type Adapter struct {
 
 // Create creates the device, administratively down and without carrier. On error it removes it.
 func Create(o Options) (*Adapter, error) {
-	if err := ValidName(o.Name); err != nil {
+	if err := checkName(o.Name); err != nil {
 		return nil, fmt.Errorf("create adapter: %w", err)
 	}
 	// water leaks a descriptor on each error of TUNSETIFF: check for the likely one before.
@@ -84,7 +84,7 @@ func Create(o Options) (*Adapter, error) {
 // Open opens the persistent adapter that an earlier process left, with its ifindex and addresses. It starts without
 // carrier. MTU and MAC change only if o has them.
 func Open(o Options) (*Adapter, error) {
-	if err := ValidName(o.Name); err != nil {
+	if err := checkName(o.Name); err != nil {
 		return nil, fmt.Errorf("open adapter: %w", err)
 	}
 	l, err := netlink.LinkByName(o.Name)

@@ -3,29 +3,21 @@
 package tap
 
 import (
-	"errors"
 	"fmt"
 	"strings"
+
+	"nicteam/internal/ifname"
 )
 
-// maxName is IFNAMSIZ less its zero byte. water cuts longer names silently.
-const maxName = 15
-
-// ValidName reports why name cannot name a network device, nil if it can. The rules are the kernel's
-// dev_valid_name, and no '%', which the kernel would take for a pattern to number.
-func ValidName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("a name is needed")
-	case len(name) > maxName:
-		return fmt.Errorf("name %q is longer than %d bytes", name, maxName)
-	case name == "." || name == "..":
-		return fmt.Errorf("name %q is reserved", name)
+// checkName reports why name cannot name an adapter, nil if it can. The kernel takes '%' for a pattern to number, and
+// water cuts long names silently.
+func checkName(name string) error {
+	why := ifname.Invalid(name)
+	if strings.Contains(name, "%") {
+		why = "it has a '%'"
 	}
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c == 0x7f || strings.IndexByte("/:%", c) >= 0 {
-			return fmt.Errorf("name %q has an illegal character %q", name, c)
-		}
+	if why != "" {
+		return fmt.Errorf("name %q: %s", name, why)
 	}
 	return nil
 }

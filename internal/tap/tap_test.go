@@ -19,7 +19,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-func TestValidName(t *testing.T) {
+func TestCheckName(t *testing.T) {
 	tests := []struct {
 		name string
 		ok   bool
@@ -29,8 +29,8 @@ func TestValidName(t *testing.T) {
 		{"a/b", false}, {"a:b", false}, {"team%d", false}, {"a b", false}, {"a\tb", false}, {"a\x00", false},
 	}
 	for _, tt := range tests {
-		if err := ValidName(tt.name); (err == nil) != tt.ok {
-			t.Errorf("ValidName(%q) = %v, want ok %v", tt.name, err, tt.ok)
+		if err := checkName(tt.name); (err == nil) != tt.ok {
+			t.Errorf("checkName(%q) = %v, want ok %v", tt.name, err, tt.ok)
 		}
 	}
 }
