@@ -65,7 +65,7 @@ func TestELBFollowsANewMAC(t *testing.T) {
 }
 
 // The adapter's address stays where it was when the NIC that lent it gets another one, for good.
-func TestELBLenderGetsAnotherMAC(t *testing.T) {
+func TestELBDonorGetsAnotherMAC(t *testing.T) {
 	st := elbState(3)
 	m := start(st)
 	next := renamed(st, 0, otherMAC)
@@ -141,5 +141,19 @@ func TestELBTwins(t *testing.T) {
 	m.Handle(t0.Add(Overlap), Tick{})
 	if got := takers(m.Plan(), &next, mac); got != 1<<2 || taught(eff.Send)[mac] != 2 {
 		t.Errorf("after the first has died taken in by %b, taught %v", got, taught(eff.Send))
+	}
+}
+
+// Of former MACs of the same age the lowest goes first, not the one that a map yields first.
+func TestFormerMACsOfOneMoment(t *testing.T) {
+	for range 50 {
+		f := formerMACs{}
+		for m := range frame.MAC(maxFormer + 1) {
+			f[m+1] = formerMAC{member: 1, until: t0}
+		}
+		f.bound(1)
+		if _, ok := f[1]; ok || len(f) != maxFormer {
+			t.Fatalf("%v stay, want all but the lowest", f)
+		}
 	}
 }

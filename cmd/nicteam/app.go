@@ -18,7 +18,7 @@ import (
 	"nicteam/internal/logs"
 )
 
-// app is one run of the command: where it writes, and what holds for all verbs.
+// app is one run of the command: its streams and global flags.
 type app struct {
 	out, err io.Writer
 	env      []string
@@ -29,14 +29,14 @@ type app struct {
 
 	ctx       context.Context  // made by listen
 	reopenLog <-chan os.Signal // made by listen
-	stream    bool             // the user ends it: an interrupt is not an error
+	stream    bool             // runs until the user ends it: an interrupt is not an error
 }
 
 // execute runs the command and returns its exit code.
 func execute(args []string, out, errw io.Writer, env []string) int {
 	a := &app{out: out, err: errw, env: env}
 	root := a.root()
-	for _, arg := range args { // errors in the flags themselves are to be an object, too
+	for _, arg := range args { // so that errors in parsing flags are JSON too
 		if arg == "--" {
 			break
 		}
@@ -52,7 +52,7 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 	return a.fail(err)
 }
 
-// log writes to stderr what is at least as grave as level; -v everything.
+// log writes records of level and above to stderr; -v lowers it to Debug, -q raises it to Error.
 func (a *app) log(level slog.Level) *slog.Logger {
 	switch {
 	case a.verbose:
@@ -63,10 +63,10 @@ func (a *app) log(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
 }
 
-// teamLog is the log of a team's process: what repeats is summed up.
+// teamLog is the log of a team's process, with a limit on repeated lines.
 func (a *app) teamLog() *slog.Logger { return slog.New(logs.Limit(a.log(slog.LevelInfo).Handler())) }
 
-// getenv reads the environment that the command was given.
+// getenv reads the command's environment.
 func (a *app) getenv(name string) string {
 	for i := len(a.env) - 1; i >= 0; i-- {
 		if v, ok := strings.CutPrefix(a.env[i], name+"="); ok {
@@ -76,7 +76,7 @@ func (a *app) getenv(name string) string {
 	return ""
 }
 
-// client asks a team; the caller closes it.
+// client returns a client of a team; the caller closes it.
 func (a *app) client(name string) *control.Client {
 	c := control.NewClient(a.dirs.RunDir, name)
 	if a.verbose {
@@ -85,7 +85,7 @@ func (a *app) client(name string) *control.Client {
 	return c
 }
 
-// teams are the teams that a verb is for: the one that is named, else all that run.
+// teams returns the team that is named, else all running teams.
 func (a *app) teams(named []string) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
@@ -93,7 +93,7 @@ func (a *app) teams(named []string) ([]string, error) {
 	return control.Running(a.dirs.RunDir)
 }
 
-// oneTeam is the team that a verb is for when its name may be left out.
+// oneTeam returns the team that is named, else the only running team; what begins the error's text.
 func (a *app) oneTeam(what string, named []string) (string, error) {
 	names, err := a.teams(named)
 	if err != nil {
@@ -110,7 +110,7 @@ func (a *app) oneTeam(what string, named []string) (string, error) {
 		Why: "these run: " + strings.Join(names, ", "), Fix: "name one of them"}
 }
 
-// showSteps shows what a change has done.
+// showSteps prints the steps of a change.
 func (a *app) showSteps(name string, steps []string) error {
 	if a.json {
 		return a.document(api.NewResult(name, steps))
@@ -121,7 +121,7 @@ func (a *app) showSteps(name string, steps []string) error {
 	return nil
 }
 
-// say writes a line for people, unless they want to hear of errors only.
+// say prints a line, unless -q is given.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet {
 		_, _ = fmt.Fprintf(a.out, format+"\n", args...)
@@ -160,7 +160,7 @@ func needs(cmd *cobra.Command, n int) string {
 	return strings.Join(list, " and ")
 }
 
-// warn tells people on stderr; with --json warnings are in the document.
+// warn prints a warning to stderr; with --json warnings are in the document.
 func (a *app) warn(text string) {
 	if !a.json && !a.quiet {
 		_, _ = fmt.Fprintf(a.err, "warning: %s\n", text)

@@ -23,19 +23,18 @@ func (a *app) createCmd() *cobra.Command {
 		Aliases: []string{"bond"},
 		Short:   "Make a team of NICs",
 		Long: `Makes a team: a new adapter called TEAM takes over the addresses and routes of the
-NICs, and the NICs carry its frames. It returns when the team forwards. Nothing
-on the host is changed before all input has been found valid, and a create that
-fails leaves the host as it was. Without --mode the team balances both directions
-on any switch: nicteam help elb
+NICs, and the NICs carry its frames. Returns when the team forwards. All input is checked
+before the host is changed; if create fails, the host is put back. The default mode
+balances both directions on any switch: nicteam help elb
 
-What others have on the NICs and cannot come along is told before: programs bound to
-them, multicast groups, whoever keeps their leases. Firewall rules and tc programs that
-would stop applying are asked for: name the adapter in them, too, or create with -y.
+Warns about what stays bound to the NICs: sockets, multicast groups, DHCP clients.
+Refuses if firewall rules or tc programs would stop applying: add the adapter to
+them, or use -y.
 
-The kernel moves the frames where it can, else the team's process does; nicteam
-status says which and why. --datapath fastpath fails where the kernel cannot.
+The fast path (eBPF) moves the frames where the kernel can run it, otherwise the relay in
+user space does; nicteam status shows which. --datapath fastpath fails instead of falling back.
 
-Flags win over NICTEAM_ variables, these over the file, and the file over
+Flags override NICTEAM_ variables, variables override the file, and the file overrides
 defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
@@ -63,10 +62,10 @@ defaults: nicteam help config`,
 		},
 	}
 	settingFlags(c)
-	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
-	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process until it is stopped")
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "check, say what would be done, change nothing")
-	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "leave no TEAM.yaml in the configuration directory")
+	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
+	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the steps, change nothing")
+	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "do not write TEAM.yaml to the configuration directory")
 	return c
 }
 
@@ -91,7 +90,7 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	}
 	done, err := launch.Create(ctx, o)
 	if err != nil {
-		for _, note := range l.Ignored { // a setting that was not taken for one may be why
+		for _, note := range l.Ignored { // a misspelt setting may be the cause
 			a.warn(note)
 		}
 		return err

@@ -16,10 +16,9 @@ func (a *app) deleteCmd() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "delete TEAM",
-		Short: "End a team and put the host back as it was",
-		Long: `Ends a team. Addresses, routes and everything else go back to where they were before it was made.
-VLANs, macvlans and the like that others have put on its adapter would end with it: they are
-named, and only --force ends them, too.`,
+		Short: "Delete a team and put the host back as it was",
+		Long: `Deletes a team and restores addresses, routes and settings of its NICs. Refuses if VLANs,
+macvlans or other links use the adapter, because they would be deleted with it; --force deletes them.`,
 		Example: `  nicteam delete team0`,
 		Args:    args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -33,7 +32,7 @@ named, and only --force ends them, too.`,
 			steps, err := c.Delete(a.interruptible(), force)
 			var p *api.Problem
 			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
-				p.Fix = "its process was stopped and the adapter stayed; put the host back: nicteam restore " + given[0]
+				p.Fix = "its process stopped without releasing the NICs; put the host back: nicteam restore " + given[0]
 			}
 			if err != nil {
 				return err
@@ -42,12 +41,12 @@ named, and only --force ends them, too.`,
 			return a.showSteps(given[0], steps)
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "end what stands on the adapter, too")
+	cmd.Flags().BoolVar(&force, "force", false, "also delete the links that use the adapter")
 	return cmd
 }
 
-// carried looks for what stands on the adapter, also where the team's own process may not look. What is wrong with the
-// team is said by the change itself.
+// carried looks for links that use the adapter, also in network namespaces that the team's process may not enter. If
+// the team does not answer, the delete request reports it.
 func (a *app) carried(c *control.Client) error {
 	st, err := c.Status(a.interruptible())
 	if err != nil {

@@ -18,9 +18,9 @@ func (a *app) demoCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a team at work on simulated NICs",
-		Long: `Makes test hosts in private namespaces, a team between them and traffic through it, pulls a
-cable, adds and removes a NIC, and shows what that does: on a terminal in the live graph (nicteam
-watch) until that is left, else and with --plain in lines. This host is not touched. Needs root.`,
+		Long: `Makes test hosts in private network namespaces, a team between them and traffic through it. Pulls
+a cable, adds and removes a NIC, and shows the effect: on a terminal as a live graph (nicteam watch),
+otherwise or with --plain as lines of text. Does not change this host. Needs root.`,
 		Example: `  sudo nicteam demo
   sudo nicteam demo --plain --picture demo.svg`,
 		Args: args(0, 0),
@@ -42,8 +42,8 @@ watch) until that is left, else and with --plain in lines. This host is not touc
 			return err
 		},
 	}
-	c.Flags().StringVar(&picture, "picture", "", "save the traffic as a picture: FILE.svg or FILE.png")
-	c.Flags().BoolVar(&plain, "plain", false, "lines of text on a terminal, too")
+	c.Flags().StringVar(&picture, "picture", "", "save the graph to `FILE`.svg or FILE.png")
+	c.Flags().BoolVar(&plain, "plain", false, "print lines of text even on a terminal")
 	return c
 }
 

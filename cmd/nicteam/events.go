@@ -18,8 +18,8 @@ func (a *app) eventsCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "events [TEAM]",
 		Short: "Show what happened to a team",
-		Long: `Shows the events that a team remembers, oldest first, of all teams when none is named. With
---follow it goes on with those to come. With --json there is a document (nicteam.event/v1) a line.`,
+		Long: `Shows the recorded events of a team, or of all teams, oldest first. --follow continues with new
+events. --json prints one document (nicteam.event/v1) per line.`,
 		Example: `  nicteam events team0
   nicteam events --follow --json`,
 		Args: args(0, 1),
@@ -35,7 +35,7 @@ func (a *app) eventsCmd() *cobra.Command {
 			return a.events(names, follow)
 		},
 	}
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events to come")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "continue with new events")
 	return c
 }
 

@@ -11,10 +11,10 @@ import (
 func (a *app) explainCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain TEAM FLOW",
-		Short: "Say which NIC carries a flow, and why",
-		Long: `Says which NIC carries a flow that this host sends, and why. A flow is a protocol, this
-side and the other side; ports are for tcp and udp. What may follow: "to MAC", the next hop's,
-which hashes of layer 2 look at; "from MAC", of a guest behind the adapter; "vlan ID".`,
+		Short: "Show which NIC carries a flow, and why",
+		Long: `Shows which NIC carries a flow that this host sends, and why. A flow is a protocol, the local
+and the remote address; tcp and udp have ports. Optional: "to MAC" (next hop, for hashes of
+layer 2), "from MAC" (a guest behind the adapter), "vlan ID".`,
 		Example: `  nicteam explain team0 tcp 10.0.0.1:5000 10.0.0.2:80
   nicteam explain team0 icmp 10.0.0.1 10.0.0.2
   nicteam explain team0 udp [fd00::1]:5000 [fd00::2]:53 from 52:54:00:00:00:01 vlan 5`,
@@ -31,7 +31,7 @@ which hashes of layer 2 look at; "from MAC", of a guest behind the adapter; "vla
 			}
 			member := e.Member
 			if member == "" {
-				member = "no one NIC"
+				member = "no single NIC"
 			}
 			a.say("%s: %s", e.Flow, member)
 			a.say("  %s", e.Why)

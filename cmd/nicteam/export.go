@@ -20,7 +20,7 @@ import (
 	"nicteam/internal/export"
 )
 
-// exportFlags is what the flags of export say.
+// exportFlags are the flags of export.
 type exportFlags struct {
 	format, file string
 	last, step   time.Duration
@@ -32,12 +32,12 @@ func (a *app) exportCmd() *cobra.Command {
 	var e exportFlags
 	c := &cobra.Command{
 		Use:   "export TEAM[/NIC]",
-		Short: "Save what a team carried as a picture or a table",
-		Long: `Saves what a team, or one of its NICs, carried: svg and png are the graph of nicteam watch, csv has a
-line a step and series, json is the document nicteam.history/v1, md is a summary for a ticket. Without
---format the end of the file's name says it. A file that exists is replaced when the new one is whole.
+		Short: "Save the traffic of a team as a picture or a table",
+		Long: `Saves the traffic of a team or of one NIC: svg and png are the graph of nicteam watch, csv has one
+line per step and series, json is the document nicteam.history/v1, md is a summary for a ticket. The
+default format follows the file's extension. An existing file is replaced in one step.
 
-A team remembers each second of the last hour and ten seconds each of the last day.`,
+A team records the last hour in seconds and the last day in steps of ten seconds.`,
 		Example: `  nicteam export team0 --last 1h --format svg -o team0.svg
   nicteam export team0/eth1 --last 10m -o eth1.png --view protocol --dark
   nicteam export team0 --last 24h --step 1m --format csv -o - | head
@@ -52,15 +52,15 @@ A team remembers each second of the last hour and ten seconds each of the last d
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&e.file, "output", "o", "", "the file to write, - for stdout")
-	f.StringVar(&e.format, "format", "", export.Formats()+" (the end of the file's name)")
+	f.StringVarP(&e.file, "output", "o", "", "output `file`, - for stdout")
+	f.StringVar(&e.format, "format", "", export.Formats()+" (the file's extension)")
 	f.DurationVar(&e.last, "last", time.Hour, "the period before now")
-	f.DurationVar(&e.step, "step", 0, "length of a column, 1s or more (one that makes a few hundred)")
-	f.IntVar(&e.picture.Width, "width", 0, "of a picture in pixels (960)")
-	f.IntVar(&e.picture.Height, "height", 0, "of a picture in pixels (480)")
-	f.StringVar(&e.picture.Unit, "unit", "auto", "of a picture: auto, packets, kbit, mbit or gbit")
-	f.StringVar(&e.picture.View, "view", "nic", "of a picture: nic, protocol or total")
-	f.StringVar(&e.picture.Scale, "scale", "fit", "of a picture: fit, link, log, or a value such as 500M")
+	f.DurationVar(&e.step, "step", 0, "length of a column, at least 1s (gives a few hundred columns)")
+	f.IntVar(&e.picture.Width, "width", 0, "width of the picture in pixels (960)")
+	f.IntVar(&e.picture.Height, "height", 0, "height of the picture in pixels (480)")
+	f.StringVar(&e.picture.Unit, "unit", "auto", "unit of the picture: auto, packets, kbit, mbit or gbit")
+	f.StringVar(&e.picture.View, "view", "nic", "layers of the picture: nic, protocol or total")
+	f.StringVar(&e.picture.Scale, "scale", "fit", "scale of the picture: fit, link, log, or a value such as 500M")
 	f.BoolVar(&e.picture.Dark, "dark", false, "colours for a dark background (an SVG without it follows the viewer)")
 	return c
 }
@@ -71,27 +71,27 @@ func (e *exportFlags) settle() (err error) {
 		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--%s: %q", flag, value), Why: why, Fix: fix}
 	}
 	if e.file == "" {
-		return &api.Problem{Kind: api.Usage, What: "export: no file is given", Why: "somewhere it has to go",
-			Fix: "write -o FILE, or -o - for stdout"}
+		return &api.Problem{Kind: api.Usage, What: "export: output file missing", Why: "want -o FILE",
+			Fix: "use -o FILE, or -o - for stdout"}
 	}
 	format := e.format
 	if format == "" {
 		if format = strings.TrimPrefix(filepath.Ext(e.file), "."); format == "" {
-			return &api.Problem{Kind: api.Usage, What: "export: no format is given",
-				Why: "and the name of the file does not say it", Fix: "write --format with one of " + export.Formats()}
+			return &api.Problem{Kind: api.Usage, What: "export: format missing",
+				Why: "the file has no extension", Fix: "use --format with one of " + export.Formats()}
 		}
 	}
 	if e.as, err = export.ParseFormat(format); err != nil {
-		return bad("format", format, err.Error(), "write --format svg")
+		return bad("format", format, err.Error(), "use --format svg")
 	}
 	var b *export.BadOption
 	if errors.As(e.picture.Check(), &b) {
-		return bad(b.Name, b.Value, b.Err.Error(), "write --"+b.Name+" "+b.Instead)
+		return bad(b.Name, b.Value, b.Err.Error(), "use --"+b.Name+" "+b.Instead)
 	}
 	return nil
 }
 
-// export makes the whole before the file is touched.
+// export makes the whole picture or table before it writes the file.
 func (a *app) export(name, nic string, e *exportFlags) error {
 	t, err := a.traffic(a.interruptible(), name, nic, e)
 	if err != nil {
@@ -102,8 +102,8 @@ func (a *app) export(name, nic string, e *exportFlags) error {
 		if nic != "" {
 			what += "/" + nic
 		}
-		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: nothing is known of the last %v", what,
-			e.last), Why: "the team did not run then, or has just begun to", Fix: "take a longer period: --last 24h"}
+		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("export %s: no traffic recorded in the last %v", what,
+			e.last), Why: "the team did not run then, or has just started", Fix: "use a longer period: --last 24h"}
 	}
 	var b bytes.Buffer
 	if err := export.Write(&b, e.as, t); err != nil {
@@ -111,20 +111,20 @@ func (a *app) export(name, nic string, e *exportFlags) error {
 	}
 	if e.file == "-" {
 		if e.as == export.PNG && terminal(a.out) {
-			return &api.Problem{Kind: api.Usage, What: "export: a PNG is nothing for a terminal", Why: "it is not text",
-				Fix: "write -o FILE, or pass it on with |"}
+			return &api.Problem{Kind: api.Usage, What: "export: cannot print a PNG to a terminal", Why: "PNG is binary",
+				Fix: "use -o FILE, or pipe the output"}
 		}
 		_, err := a.out.Write(b.Bytes())
 		return err
 	}
 	if err := replace(e.file, b.Bytes()); err != nil {
 		return &api.Problem{Kind: writeKind(err), What: "write " + e.file, Why: cause(err),
-			Fix: "take a path in a directory that you may write to", Err: err}
+			Fix: "choose a directory that this user may write to", Err: err}
 	}
 	return a.showSteps(name, []string{fmt.Sprintf("wrote %s: %s, %d bytes", e.file, e.as, b.Len())})
 }
 
-// traffic asks the team for what is to be written.
+// traffic asks the team for its status and history.
 func (a *app) traffic(ctx context.Context, name, nic string, e *exportFlags) (t export.Traffic, err error) {
 	c := a.client(name)
 	defer c.Close()
@@ -136,7 +136,7 @@ func (a *app) traffic(ctx context.Context, name, nic string, e *exportFlags) (t 
 	return t, err
 }
 
-// writeKind is the exit code for a file that cannot be written.
+// writeKind returns the exit code for a failed write.
 func writeKind(err error) api.ExitCode {
 	if os.IsPermission(err) {
 		return api.NotPermitted
@@ -144,7 +144,7 @@ func writeKind(err error) api.ExitCode {
 	return api.Failed
 }
 
-// cause leaves out the name of the file beside the one asked for that was to become it.
+// cause leaves out the name of the temporary file.
 func cause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()

@@ -71,17 +71,17 @@ func unknownTopic(cmd *cobra.Command, word string) error {
 		Fix: "nicteam help lists the commands, nicteam help settings the settings"}
 }
 
-// modesTopic is a topic: a command that only has help.
+// modesTopic is a help topic: a command that does nothing else.
 func modesTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "modes",
-		Short: "How frames are spread, and what the switch must know",
-		Long: `Modes say how frames are spread over the NICs. In brackets: other names of a mode.
+		Short: "The modes, and what each needs from the switch",
+		Long: `The mode decides how frames are spread over the NICs. In brackets: other names of a mode.
 
 ` + settings.ModesHelp() + `
 balance=off makes any mode work as active-backup, until balance=on.
 
-A NIC that loses its link is not used from then on; the others take its share, by weight.
+When a NIC loses its link, the others take over its share, by weight.
 
 Examples:
   nicteam create team0 eth1 eth2                        # elb
@@ -91,7 +91,7 @@ Examples:
 	}
 }
 
-// ofMode wants the settings of a mode, and some that have another meaning in it.
+// ofMode selects the settings of a mode, and others that matter in it.
 func ofMode(mode string, others ...string) func(*settings.Setting) bool {
 	return func(s *settings.Setting) bool { return group(s) == mode || slices.Contains(others, s.Key) }
 }
@@ -130,21 +130,21 @@ func lacpTopic() *cobra.Command {
 		Aliases: []string{"lacp"},
 		Short:   "The mode 802.3ad: LACP, its settings, what status shows",
 		Long: `In 802.3ad, host and switch agree by LACP which NICs form an aggregator. A NIC whose partner has not
-agreed is not used. The switch needs an active LACP group on these ports. Frames are spread as in xor: a flow keeps
-to a NIC, chosen by its hash.
+agreed is not used. The switch needs an active LACP group on these ports. Frames are spread as in xor: the hash of a
+flow chooses its NIC.
 
-NICs with another switch, another group or another speed form an aggregator of their own. One aggregator is used,
-the others stand by and take over. While no partner answers, one NIC works alone, so that the host can be reached
-before its switch is configured.
+NICs that differ in switch, group or speed form separate aggregators. One aggregator is active, the others stand by
+and take over. While no partner answers, one NIC works alone, so that the host can be reached before its switch is
+configured.
 
 ` + settingsTable(ofMode("802.3ad", "balance", "min_members")) + `
 
-All of them can be changed live. lacp_system, lacp_system_priority and lacp_key renegotiate the aggregator, which stops
-traffic for two seconds; port_priority stops its NIC for as long. The others stop nothing.
+All of them can be changed live. lacp_system, lacp_system_priority and lacp_key renegotiate the aggregator, which
+interrupts traffic for two seconds; port_priority does so on its NIC. The others interrupt nothing.
 
 nicteam status shows the partner and what each NIC waits for, with -v also the counters. The bits of STATE:
 A activity, T short timeout, G aggregation, S synchronization, C collecting, D distributing, F defaulted (no partner
-heard), E expired; a dash is a bit that is not set. In order: ATGSCD-- or A-GSCD--.
+heard), E expired; a dash is a bit that is not set. A healthy port shows ATGSCD-- or A-GSCD--.
 
 Examples:
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
@@ -165,9 +165,9 @@ func settingsTopic() *cobra.Command {
 }
 
 func configTopic() *cobra.Command {
-	return &cobra.Command{Use: "config", Short: "Configuration files, variables and flags", Long: `A configuration file is YAML, TOML or JSON, by its extension. Flags (--up-delay) win over variables
-(NICTEAM_UP_DELAY), these over the file (up_delay), the file over defaults. An unknown key, a number
-without unit for a duration and a value out of range are errors with file and line. A variable that is
+	return &cobra.Command{Use: "config", Short: "Configuration files, variables and flags", Long: `A configuration file is YAML, TOML or JSON, by its extension. Flags (--up-delay) override variables
+(NICTEAM_UP_DELAY), variables override the file (up_delay), the file overrides defaults. Unknown keys,
+durations without a unit and values out of range are errors with file and line. A variable that is
 not a setting (NICTEAM_SERVICE_HOST of Kubernetes) is ignored.
 
 ` + settingsTable(func(s *settings.Setting) bool { return !s.NoFile }) + `

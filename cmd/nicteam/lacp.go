@@ -9,10 +9,10 @@ import (
 	"nicteam/internal/api"
 )
 
-// showLACP is what both sides have agreed, for people; with -v counters too.
+// showLACP prints the state of 802.3ad; with -v counters too.
 func (a *app) showLACP(s *api.Status) {
 	of := s.LACP
-	head := fmt.Sprintf("  LACP: we are %s", end(of.Actor))
+	head := fmt.Sprintf("  LACP: this host is %s", end(of.Actor))
 	switch {
 	case of.Aggregator == 0:
 		head += "; no aggregator is in use"
@@ -40,8 +40,8 @@ func (a *app) showLACP(s *api.Status) {
 	}
 	a.table(rows)
 	if a.verbose {
-		a.say("  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, " +
-			"F nobody heard, E expired")
+		a.say("  STATE: A activity, T short timeout, G aggregation, S synchronization, C collecting, D distributing, " +
+			"F defaulted, E expired")
 	}
 }
 
@@ -49,7 +49,7 @@ func end(s api.LACPSystem) string {
 	return fmt.Sprintf("%s, priority %d, key %d", s.System, s.SystemPriority, s.Key)
 }
 
-// partnerCell is who is at the other end of a port, as far as it was heard.
+// partnerCell names the partner of a port, "-" before its first LACPDU.
 func partnerCell(m *api.MemberLACP) string {
 	if m.Partner.System == noPartner {
 		return "-"
@@ -57,7 +57,7 @@ func partnerCell(m *api.MemberLACP) string {
 	return fmt.Sprintf("%s key %d port %d", m.Partner.System, m.Partner.Key, m.Partner.Port)
 }
 
-// noPartner is the system of a partner that was not heard.
+// noPartner is the system ID of a port without a partner.
 const noPartner = "00:00:00:00:00:00"
 
 func number(n int) string {

@@ -12,7 +12,7 @@ func (a *app) listCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the teams and the NICs of this host",
-		Long:  `Lists the teams of this host, running or not, and its NICs with speed, link, addresses and who they belong to.`,
+		Long:  `Lists the teams of this host, running or not, and its NICs with speed, link, addresses and owner.`,
 		Example: `  nicteam list
   nicteam list --json`,
 		Args: args(0, 0),

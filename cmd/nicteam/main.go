@@ -2,9 +2,8 @@
 
 // Command nicteam makes several NICs of this host work as one.
 //
-// Here is the command tree and nothing else: a file a verb, which reads its arguments, calls
-// config, daemon or control, and shows what comes back. Whatever goes wrong is shown in three lines
-// and ends in the exit code of its kind; see problem.go.
+// This package is the command tree, one file per verb. A verb reads its arguments, calls config, launch, daemon or
+// control, and prints the result. An error is printed in three lines and sets the exit code (problem.go).
 package main
 
 import (
@@ -13,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// version is that of the release that is being made; CHANGELOG.md says what each brought.
+// version is the release under development; CHANGELOG.md describes each release.
 const version = "0.2.0"
 
-// build is what git describe said; the linker sets it.
+// build is the output of git describe; the linker sets it.
 var build string
 
 func main() {
-	unix.Umask(unix.Umask(0) &^ 0o700) // what it makes it can use itself
+	unix.Umask(unix.Umask(0) &^ 0o700) // the owner can always use the files made here
 	os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr, os.Environ()))
 }

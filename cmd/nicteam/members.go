@@ -16,8 +16,8 @@ func (a *app) addCmd() *cobra.Command {
 		Use:     "add TEAM NIC...",
 		Aliases: []string{"enslave", "slave"},
 		Short:   "Add NICs to a running team",
-		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections are
-not touched. It warns about what other programs have on the NICs; filters that would not apply any more need -y.`,
+		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections stay.
+Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying: use -y.`,
 		Example: `  nicteam add team0 eth3`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -31,7 +31,7 @@ not touched. It warns about what other programs have on the NICs; filters that w
 			if err != nil {
 				return err
 			}
-			if a.json { // who reads that has not read them yet
+			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
 			return a.showSteps(given[0], steps)
@@ -39,8 +39,8 @@ not touched. It warns about what other programs have on the NICs; filters that w
 	}
 }
 
-// bystanders tells before a change what of others does not go along with NICs. Only root can look, where the team is;
-// looked says that it has.
+// bystanders warns, before NICs are added, of sockets, multicast groups and filters that stay bound to them. Only root,
+// in the team's network namespace, can look; looked reports whether it did.
 func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil
@@ -67,8 +67,8 @@ func (a *app) removeCmd() *cobra.Command {
 		Aliases: []string{"release"},
 		Short:   "Drain and release NICs of a running team",
 		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
-A switch with a static LAG does not notice and goes on sending: remove the port from the LAG, or pull the cable,
-before. The last NIC needs --force.`,
+A switch with a static LAG keeps sending to them: first remove the port from the LAG, or pull the cable.
+The last NIC needs --force.`,
 		Example: `  nicteam remove team0 eth2`,
 		Args:    args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -81,6 +81,6 @@ before. The last NIC needs --force.`,
 			return a.showSteps(given[0], steps)
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "remove the last NIC, too")
+	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")
 	return c
 }

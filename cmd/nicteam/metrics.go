@@ -40,10 +40,10 @@ are reachable from everywhere. packaging/ has alerts for Prometheus and a dashbo
 		Args: args(0, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			asked := cmd.Flags().Changed("listen")
-			if len(given) == 1 { // a flag that may stand alone leaves a word after it to the arguments
+			if len(given) == 1 { // pflag: a flag with an optional value does not take the next word
 				if !asked || listen != scrapesAt {
 					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("metrics: unexpected argument %q", given[0]),
-						Why: "the metrics are those of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
+						Why: "metrics are of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
 				}
 				listen = given[0]
 			}
@@ -69,7 +69,7 @@ are reachable from everywhere. packaging/ has alerts for Prometheus and a dashbo
 	return c
 }
 
-// permitted is an error where this user may not ask one of the teams: what he is told of it would be false.
+// permitted returns an error if this user may not open a team's socket: nicteam_up 0 would be false.
 func (a *app) permitted(names []string) error {
 	for _, name := range names {
 		c := a.client(name)
@@ -96,7 +96,7 @@ func (a *app) hostMetrics(failed func(name string, err error)) metrics.Host {
 	}
 }
 
-// serveMetrics answers scrapes until a signal comes. Its end by a service manager is no failure.
+// serveMetrics answers scrapes until a signal. SIGTERM, as service managers send it, is no error.
 func (a *app) serveMetrics(address string) error {
 	address, err := scrapeAddress(address)
 	if err != nil {
@@ -106,8 +106,8 @@ func (a *app) serveMetrics(address string) error {
 	a.stream = true
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return &api.Problem{Kind: listenKind(err), What: "listen at " + address, Why: err.Error(),
-			Fix: "take an address of this host and a port that is free", Err: err}
+		return &api.Problem{Kind: listenKind(err), What: "listen on " + address, Why: err.Error(),
+			Fix: "use an address of this host and a free port", Err: err}
 	}
 	log := a.log(slog.LevelInfo)
 	mux := http.NewServeMux()
@@ -131,7 +131,7 @@ func (a *app) serveMetrics(address string) error {
 	return context.Cause(ctx)
 }
 
-// scrapeAddress reads HOST:PORT; without a host it is 127.0.0.1, so that others are let in only when asked for.
+// scrapeAddress parses HOST:PORT. The default host is 127.0.0.1, so that other hosts get in only on request.
 func scrapeAddress(text string) (string, error) {
 	bad := func(what, fix string) error {
 		return &api.Problem{Kind: api.Usage, What: "--listen " + text + ": " + what,

@@ -15,14 +15,12 @@ import (
 func (a *app) peersCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "peers TEAM",
-		Short: "elb: show which peer reaches us by which NIC",
-		Long: `Shows the hosts that a team in mode elb has told by which NIC to reach it: the peer's address,
-our address that it talks to, the peer's MAC, the NIC, what it sends us, how long it has had
-that NIC, and how often it was told without having asked. With --json there is one document
-(nicteam.peers/v1).
+		Short: "elb: show which peer sends to which NIC",
+		Long: `Shows the peers of a team in mode elb and the NIC that each sends to: the peer's address, the
+local address, the peer's MAC, the NIC, the rate received, how long the peer has had that NIC, and
+the notifications sent without a request. --json prints one document (nicteam.peers/v1).
 
-A team that steers no peers, because it is in another mode or receive_balance or balance is off,
-has an empty table and a line that says why.`,
+The table is empty, with the reason below it, in other modes and with receive_balance or balance off.`,
 		Example: `  nicteam peers team0
   nicteam peers team0 --json`,
 		Args: args(1, 1),
@@ -43,7 +41,7 @@ has an empty table and a line that says why.`,
 	}
 }
 
-// showPeers is the table for people.
+// showPeers prints the table of peers.
 func (a *app) showPeers(p *api.Peers, now time.Time) {
 	rows := [][]string{{"PEER", "OURS", "MAC", "NIC", "RX", "SINCE", "TOLD"}}
 	for _, e := range p.Peers {
@@ -59,6 +57,6 @@ func (a *app) showPeers(p *api.Peers, now time.Time) {
 	case p.Reason != "":
 		a.say("%s steers no peers: %s", p.Team, p.Reason)
 	case len(p.Peers) == 0:
-		a.say("%s has met no peer yet", p.Team)
+		a.say("%s has no peers yet", p.Team)
 	}
 }

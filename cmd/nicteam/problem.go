@@ -16,7 +16,7 @@ import (
 	"nicteam/internal/nearest"
 )
 
-// exitCode ends the command when everything has been said already.
+// exitCode ends the command without another message.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
@@ -39,15 +39,15 @@ func (a *app) fail(err error) int {
 	return int(p.Kind)
 }
 
-// problem makes a problem with all its parts of any error.
+// problem turns any error into a problem with all its parts.
 func (a *app) problem(err error) *api.Problem {
 	var sig interrupted
 	var p *api.Problem
 	switch {
 	case a.ctx != nil && errors.As(context.Cause(a.ctx), &sig) &&
 		(errors.As(err, &sig) || errors.Is(err, context.Canceled)):
-		return &api.Problem{Kind: api.Interrupted, What: "interrupted", Why: sig.Error() + " before it was done",
-			Fix: "see where things stand: nicteam list"}
+		return &api.Problem{Kind: api.Interrupted, What: "interrupted", Why: sig.Error() + " before it finished",
+			Fix: "check the state: nicteam list"}
 	case errors.As(err, &p):
 		p = &api.Problem{Kind: p.Kind, What: p.What, Why: p.Why, Fix: p.Fix}
 	default:
@@ -57,18 +57,18 @@ func (a *app) problem(err error) *api.Problem {
 		p.Kind = api.Failed
 	}
 	if p.Why == "" {
-		p.Why = "no reason was given"
+		p.Why = "no reason given"
 	}
 	if p.Fix == "" {
-		p.Fix = "run it again with -v to see more"
+		p.Fix = "run it again with -v for details"
 	}
 	return p
 }
 
-// oneLine keeps the three lines three.
+// oneLine removes line breaks, so that an error stays three lines.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// flagProblem says what is wrong with a flag, and which may have been meant.
+// flagProblem turns pflag's error into a problem, with the nearest flag.
 func flagProblem(cmd *cobra.Command, err error) error {
 	p := &api.Problem{Kind: api.Usage, What: cmd.CommandPath() + ": " + err.Error(),
 		Why: "the command line cannot be read", Fix: cmd.CommandPath() + " --help shows the flags"}

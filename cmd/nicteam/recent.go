@@ -11,17 +11,17 @@ import (
 	"nicteam/internal/units"
 )
 
-// recentSpan is what a status calls now: long enough for a rate that does not jump, short enough to be true.
+// recentSpan is the period of the rates in a status: long enough for a steady rate, short enough to be current.
 const recentSpan = 5 * time.Second
 
-// recentRates are rates of a moment ago, in bit/s.
+// recentRates are the rates of the last seconds, in bit/s.
 type recentRates struct {
 	known   bool
 	in, out float64
 	members map[string][2]float64 // in, out
 }
 
-// recentRates reads the last seconds of a team's history; nothing is known of a team that has none yet.
+// recentRates computes them from the team's history; known is false while it has none.
 func (a *app) recentRates(c *control.Client) recentRates {
 	h, err := c.History(a.interruptible(), control.HistoryOptions{Last: recentSpan, Step: time.Second})
 	if err != nil {
@@ -53,7 +53,7 @@ func newRecentRates(h *api.History) recentRates {
 	return l
 }
 
-// cells are a member's IN, OUT and SHARE of what the team moves in both directions.
+// cells returns a member's IN and OUT, and its SHARE of the team's traffic in both directions.
 func (l recentRates) cells(name string) (in, out, share string) {
 	if !l.known {
 		return "-", "-", "-"

@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/atomicfile"
 )
 
-// replace puts b into a file in one step: there is the old one or the new one, never a part. A link is
-// followed, a file keeps its mode, and what is not a file (a pipe, a terminal) is written to as it is.
+// replace writes b to a file atomically. It follows a symbolic link and keeps the file's mode. Pipes, terminals and
+// other special files are written in place.
 func replace(path string, b []byte) error {
 	mode := fs.FileMode(0o666) // less the umask
 	var finish func(*os.File) error
@@ -30,7 +30,7 @@ func replace(path string, b []byte) error {
 		if path, err = filepath.EvalSymlinks(path); err != nil {
 			return err
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY, 0) // a file that must not be written must not be replaced either
+		f, err := os.OpenFile(path, os.O_WRONLY, 0) // do not replace a file that this user may not write
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func replace(path string, b []byte) error {
 	}, finish)
 }
 
-// writeInPlace writes to what is there.
+// writeInPlace writes to a special file.
 func writeInPlace(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

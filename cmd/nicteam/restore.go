@@ -16,24 +16,24 @@ func (a *app) restoreCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore [TEAM]",
 		Short: "Put the host back when a team's process is gone",
-		Long: `Puts the host back from the journal of a team whose process is gone, of all such teams when
-none is named. It can be run again after it was interrupted.
+		Long: `Puts the host back from the journal of a team whose process is gone; without TEAM, of all such
+teams. It can be interrupted and repeated.
 
-What the adapter has goes to the NICs it came from. What came from a NIC that is not there, or has
-no link while another one has, goes to that other one. A NIC that is not there is kept in the journal: run it
-again when the NIC has come, or drop it with --forget.`,
+Addresses and routes return to the NICs they came from. If such a NIC is missing, or has no link while
+another one has, that one gets them. Missing NICs stay in the journal: repeat restore when they are back,
+or drop them with --forget.`,
 		Example: `  nicteam restore
   nicteam restore team0
   nicteam restore team0 --forget eth1`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
-			a.listen(changesHost) // the first signal does not interrupt it
+			a.listen(changesHost) // restore ignores the context: the first signal has no effect
 			name := ""
 			if len(given) == 1 {
 				name = given[0]
 			}
 			if len(forget) > 0 && name == "" {
-				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "no team is named",
+				return &api.Problem{Kind: api.Usage, What: "forget NIC " + forget[0], Why: "team name missing",
 					Fix: "nicteam restore TEAM --forget " + forget[0]}
 			}
 			steps, err := launch.Restore(a.dirs, name, forget, a.log(slog.LevelWarn))
@@ -47,6 +47,6 @@ again when the NIC has come, or drop it with --forget.`,
 		},
 	}
 	c.Flags().StringSliceVar(&forget, "forget", nil,
-		"NICs that were away when the team ended and are not waited for any more")
+		"drop missing `NIC`s from the journal")
 	return c
 }

@@ -22,8 +22,8 @@ func (a *app) root() *cobra.Command {
 		Long: `nicteam makes several NICs of this host work as one: a new adapter owns the IP
 address, and the NICs carry its frames. It needs no kernel module.
 
-Alone it shows the teams of this host or, where there are none, its NICs and
-the one command to run.`,
+Without a command it shows the teams of this host or, if there are none, its NICs
+and the command that makes a team of them.`,
 		Example: `  nicteam create team0 eth1 eth2
   nicteam status team0
   nicteam delete team0`,
@@ -55,7 +55,7 @@ the one command to run.`,
 	f.BoolVar(&a.json, "json", false, "print JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "create, add: go on though filters of other programs will not apply any more")
+	f.BoolVarP(&a.yes, "yes", "y", false, "create, add: proceed although filters on the NICs stop applying")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
@@ -68,7 +68,7 @@ the one command to run.`,
 	return c
 }
 
-// resolveDirs fills in the places: flag, else environment, else default.
+// resolveDirs sets the directories: flag, else environment, else default.
 func (a *app) resolveDirs() error {
 	for _, p := range []struct {
 		dir           *string
@@ -84,11 +84,11 @@ func (a *app) resolveDirs() error {
 		if *p.dir == "" {
 			*p.dir = p.standard
 		}
-		if !strings.HasPrefix(*p.dir, "/") { // the team's process works elsewhere
+		if !strings.HasPrefix(*p.dir, "/") { // the team's process has another working directory
 			wd, err := os.Getwd()
 			if err != nil {
 				return &api.Problem{Kind: api.Failed, What: "find the working directory", Why: err.Error(),
-					Fix: "give directories that begin with a slash", Err: err}
+					Fix: "use absolute paths", Err: err}
 			}
 			*p.dir = wd + "/" + *p.dir
 		}
@@ -106,10 +106,10 @@ func verbs(root *cobra.Command) (list []string) {
 
 func unknownVerb(cmd *cobra.Command, word string) error {
 	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown command %q", word),
-		Why: "there is no such command" + nearest.Hint(word, verbs(cmd.Root())), Fix: "nicteam help lists the commands"}
+		Why: "it is not a command" + nearest.Hint(word, verbs(cmd.Root())), Fix: "nicteam help lists the commands"}
 }
 
-// welcome shows the NICs of a host without teams and the command that makes one of them.
+// welcome shows the NICs of a host without teams and a create command for them.
 func (a *app) welcome() error {
 	l, err := launch.List(a.interruptible(), a.dirs)
 	if err != nil {
@@ -124,8 +124,8 @@ func (a *app) welcome() error {
 	return nil
 }
 
-// proposal is the NICs to try, at most two: those that carry a LAN, which is hardware or, where there is none, what
-// stands for it in a container; those with a link first.
+// proposal returns at most two NICs to make a team of: hardware or, without any, veths (as in a container). NICs with
+// a link come first.
 func proposal(nics []api.ListedNIC) []string {
 	rank := func(n api.ListedNIC) int {
 		switch {

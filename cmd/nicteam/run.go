@@ -18,12 +18,11 @@ func (a *app) runCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run TEAM",
 		Short: "Run a team's own process in the foreground",
-		Long: `Runs the process of a team; this is what a service manager starts. Without --config the
-settings are those in the configuration directory, TEAM.yaml. A process that
-starts where another one died goes on with its adapter and addresses.
+		Long: `Runs the process of a team in the foreground, for service managers. Reads TEAM.yaml from the
+configuration directory, or the file of --config. If an earlier process died, it resumes with
+the same adapter and addresses.
 
-SIGTERM and SIGINT end it. SIGHUP does too where it has a terminal; elsewhere it
-opens the log anew.`,
+SIGTERM and SIGINT stop it. SIGHUP stops it on a terminal; otherwise it reopens the log.`,
 		Example: `  nicteam run team0 --release
   nicteam run team0 --config /etc/nicteam/team0.yaml`,
 		Args: args(1, 1),
@@ -43,8 +42,8 @@ opens the log anew.`,
 				ReopenLog: a.reopenLog})
 		},
 	}
-	c.Flags().StringVarP(&file, "config", "c", "", "a file of settings: YAML, TOML or JSON")
+	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&release, "release", false,
-		"give everything back when stopped; without it the adapter stays for the next start")
+		"release the NICs when stopped; without it the adapter stays for the next start")
 	return c
 }

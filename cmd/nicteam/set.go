@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,8 +21,8 @@ func (a *app) setCmd() *cobra.Command {
 		Use:   "set TEAM [KEY=VALUE...]",
 		Short: "Show or change the live settings of a running team",
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
-			"KEY=VALUE it shows the current values. An empty value takes primary and active back.\n\n" +
-			"balance=off leaves one NIC active; balance=on goes back. datapath=relay moves the frames in user space, " +
+			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
+			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user space, " +
 			"where\n" +
 			"tcpdump on the adapter sees them.\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
@@ -53,7 +54,7 @@ func (a *app) setCmd() *cobra.Command {
 	}
 }
 
-// pairs reads KEY=VALUE; a key may stand once.
+// pairs parses KEY=VALUE arguments; a key may appear once.
 func pairs(given []string) (map[string]string, error) {
 	changes := map[string]string{}
 	for _, kv := range given {
@@ -102,7 +103,7 @@ func (a *app) showSettings(name string) error {
 
 type settingValue struct{ key, value string }
 
-// currentSettings returns the values that a Status has, by key; a setting of NICs has one a NIC.
+// currentSettings returns the settings of a Status by key; a setting of NICs has one value per NIC.
 func currentSettings(st *api.Status) (map[string][]settingValue, error) {
 	b, err := json.Marshal(st.Settings)
 	if err != nil {
@@ -137,7 +138,8 @@ func currentSettings(st *api.Status) (map[string][]settingValue, error) {
 		current[s.Key] = []settingValue{{s.Key, text}}
 	}
 	for _, m := range st.Members {
-		current["weight"] = append(current["weight"], settingValue{"weight." + m.Name, fmt.Sprint(m.Weight)})
+		current["weight"] = append(current["weight"],
+			settingValue{"weight." + m.Name, strconv.FormatFloat(m.Weight, 'f', -1, 64)})
 		if m.LACP != nil {
 			current["port_priority"] = append(current["port_priority"],
 				settingValue{"port_priority." + m.Name, fmt.Sprint(m.LACP.Actor.PortPriority)})

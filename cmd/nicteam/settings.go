@@ -64,7 +64,7 @@ func (f *settingFlag) Set(v string) error {
 	return nil
 }
 
-// flagValue is what stands behind a flag in help: a short choice in full, else its type.
+// flagValue is a flag's value in help: the words of a short choice, else the type.
 func flagValue(s *settings.Setting) string {
 	const longest = 28
 	choice := strings.Join(s.Words, "|")
@@ -108,7 +108,7 @@ func groups() (list []string) {
 	return list
 }
 
-// groupedUsage is the usage of a command with flags for settings: a group of flags a heading.
+// groupedUsage prints the usage of a command with flags for settings, grouped under headings.
 func groupedUsage(cmd *cobra.Command) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
@@ -174,7 +174,7 @@ func allowed(s *settings.Setting) string {
 
 func live(s *settings.Setting) bool { return s.Live }
 
-// givenSettings are the flags that were given, as config wants them.
+// givenSettings returns the flags that were given, for config.Load.
 func givenSettings(cmd *cobra.Command) (list []config.Flag) {
 	for _, s := range flagSettings() {
 		if f := cmd.Flags().Lookup(flagName(s)); f.Changed {

@@ -43,7 +43,7 @@ func (a *app) table(rows [][]string) {
 	}
 }
 
-// datapath names the data path, with the reason if it is not the one that was asked for.
+// datapath names the data path, with the reason if it is not the requested one.
 func datapath(s *api.Status) string {
 	name, preferred := s.Datapath, s.Settings.Datapath
 	switch s.Datapath {
@@ -61,10 +61,10 @@ func datapath(s *api.Status) string {
 	return name
 }
 
-// staleAfter is the age from which on it is said.
+// staleAfter is the age from which on a status mentions its age.
 const staleAfter = 2 * time.Second
 
-// showStatus is a team's state for people.
+// showStatus prints a team's state.
 func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	head := fmt.Sprintf("%s  %s  %s", s.Team, s.Mode, s.State)
 	if s.Reason != "" {
@@ -111,7 +111,7 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	}
 }
 
-// memberRows are the members as a table; what a NIC is taken to carry is a column in elb.
+// memberRows returns the table of members; in elb with the rate that each NIC is assumed to carry.
 func memberRows(s *api.Status, l recentRates) [][]string {
 	elb := s.FlowMoves != nil
 	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {

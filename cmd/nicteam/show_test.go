@@ -63,7 +63,7 @@ PEER            OURS      MAC                NIC   RX           SINCE   TOLD
 10.9.0.2        10.9.0.1  02:00:00:00:00:02  eth2  94.1 Mbit/s  1m 30s  2
 fd09::2 vlan 7  fd09::1   02:00:00:00:00:02  eth2  0 bit/s      1m 30s  2
 PEER  OURS  MAC  NIC  RX  SINCE  TOLD
-team0 has met no peer yet
+team0 has no peers yet
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -87,16 +87,16 @@ func TestShowLACP(t *testing.T) {
   eth1  up       1 Gbit/s    -   -    -      -
   eth2  standby  2.5 Gbit/s  -   -    -      3
   transferred: 0 B in, 0 B out
-  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
+  LACP: this host is 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
   PORT  AGG  RECEIVE  MUX           STATE     PARTNER'S  PARTNER
   eth1  1    CURRENT  DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7
   eth2  2    CURRENT  ATTACHED      A-G-----  ATGSCD--   02:00:00:00:00:99 key 21 port 7
-  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
+  LACP: this host is 02:00:00:00:00:01, priority 65535, key 9; aggregator 1 with 02:00:00:00:00:99, priority 4096, key 21
   PORT  AGG  RECEIVE    MUX           STATE     PARTNER'S  PARTNER                          PERIODIC  SELECTED    CHURN              PDUS IN  OUT  MARKERS IN  OUT  BAD
   eth1  1    CURRENT    DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7  FAST      SELECTED    NO_CHURN/NO_CHURN  12       34   1           2    3
   eth2  2    DEFAULTED  DETACHED      A-G---F-  -T------   -                                FAST      UNSELECTED  NO_CHURN/NO_CHURN  12       34   1           2    3
-  STATE: A active, T short timeout, G can be aggregated, S in sync, C collecting, D distributing, F nobody heard, E expired
-  LACP: we are 02:00:00:00:00:01, priority 65535, key 9; no aggregator is in use
+  STATE: A activity, T short timeout, G aggregation, S synchronization, C collecting, D distributing, F defaulted, E expired
+  LACP: this host is 02:00:00:00:00:01, priority 65535, key 9; no aggregator is in use
   PORT  AGG  RECEIVE    MUX           STATE     PARTNER'S  PARTNER
   eth1  1    CURRENT    DISTRIBUTING  A-GSCD--  ATGSCD--   02:00:00:00:00:99 key 21 port 7
   eth2  2    DEFAULTED  DETACHED      A-G---F-  -T------   -

@@ -10,18 +10,18 @@ import (
 	"syscall"
 )
 
-// A signalUse says what signals do to a verb. The process listens to signals here and nowhere else.
+// A signalUse is what signals do to a verb. Signals are handled here and nowhere else.
 //
 //	                   SIGINT, SIGTERM         SIGHUP                                 SIGPIPE
 //	asks               end it; a second kills  kills                                  kills
 //	changesHost        end it; a second kills  ends it, unless it was ignored (nohup) ignored: the change is finished
-//	runsTeam           end it                  on a terminal ends it, else log anew   ignored
+//	runsTeam           end it                  on a terminal ends it, else reopens log   ignored
 type signalUse int
 
 const (
 	asks        signalUse = iota // a running team, or looks at the host
-	changesHost                  // by itself: create, restore
-	runsTeam                     // is the team's process: run, create --foreground
+	changesHost                  // in its own process: create, restore
+	runsTeam                     // as the team's process: run, create --foreground
 )
 
 // interrupted is the cause of a context that a signal ended.
@@ -32,7 +32,7 @@ func (i interrupted) Error() string { return "stopped by the signal " + i.sig.St
 // interruptible is the context of a verb that asks.
 func (a *app) interruptible() context.Context { return a.listen(asks) }
 
-// listen returns the context that signals end. The first call decides the use; it may be called again.
+// listen returns the context that signals cancel. The first call decides the use; later calls return the same context.
 func (a *app) listen(use signalUse) context.Context {
 	if a.ctx != nil {
 		return a.ctx
@@ -73,7 +73,7 @@ func (a *app) listen(use signalUse) context.Context {
 	return ctx
 }
 
-// onTerminal reports whether the process has a controlling terminal: SIGHUP says that it was closed.
+// onTerminal reports whether the process has a controlling terminal: SIGHUP then means that it was closed.
 func onTerminal() bool {
 	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
 	if err != nil {

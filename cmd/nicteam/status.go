@@ -16,21 +16,22 @@ func (a *app) statusCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status [TEAM]",
 		Short: "Show the state of a team, or of all",
-		Long: `Shows the state of a team and of its NICs, of all teams when none is named. With --json
-there is one document (nicteam.status/v1) a line. With --check it ends with exit code 7 when a
-team is degraded or down. IN, OUT and SHARE are of the last five seconds. What is shown of a team
-in mode 802.3ad is told by nicteam help 802.3ad; -v shows more of it.`,
+		Long: `Shows the state of a team and its NICs, or of all teams. IN, OUT and SHARE are averages of the
+last five seconds. nicteam help 802.3ad explains the lines on LACP; -v adds counters.
+
+--json prints one document (nicteam.status/v1) per line. --check exits with code 7 if a team is
+degraded or down.`,
 		Example: `  nicteam status
   nicteam status team0 --json
   nicteam status team0 --check -q`,
 		Args: args(0, 1),
 		RunE: func(_ *cobra.Command, given []string) error { return a.status(given, check) },
 	}
-	c.Flags().BoolVar(&check, "check", false, "exit code 7 when degraded or down")
+	c.Flags().BoolVar(&check, "check", false, "exit with code 7 if a team is degraded or down")
 	return c
 }
 
-// status shows the teams that answer, then says which do not.
+// status shows the teams that answer, then returns the errors of the others.
 func (a *app) status(named []string, check bool) error {
 	names, err := a.teams(named)
 	if err != nil {

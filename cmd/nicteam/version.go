@@ -33,7 +33,7 @@ func (a *app) versionCmd() *cobra.Command {
 	}
 }
 
-// revision is what the build was told, else what the Go command noted; empty without either.
+// revision is set by the linker, else recorded by the Go command; "" without either.
 func revision() string {
 	if build != "" {
 		return build

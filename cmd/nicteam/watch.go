@@ -20,7 +20,7 @@ import (
 	"nicteam/internal/tui"
 )
 
-// watchFlags is what the flags of watch say.
+// watchFlags are the flags of watch.
 type watchFlags struct {
 	plain, once bool
 	count       int
@@ -32,13 +32,13 @@ func (a *app) watchCmd() *cobra.Command {
 	var w watchFlags
 	c := &cobra.Command{
 		Use:   "watch [TEAM[/NIC]]",
-		Short: "Show the traffic of a team as it flows",
-		Long: `Shows the traffic of a team, or of one of its NICs, as a live graph: what comes in above the
-axis, what goes out below it, with what happened to the NICs on the same axis. ? lists the keys.
+		Short: "Show the traffic of a team live",
+		Long: `Shows the traffic of a team or of one NIC as a live graph: in above the axis, out below it, and
+events of the NICs as marks. ? lists the keys.
 
-Where stdout is no terminal, and with --once, the graph is written once as text. With --plain,
---count or --interval a line says what moved in each interval, with --plain also what happened to
-the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
+If stdout is not a terminal, or with --once, the graph is printed once as text. --plain, --count and
+--interval print one line per interval, --plain events as well; --json prints one document
+(nicteam.rates/v1) per interval.`,
 		Example: `  nicteam watch
   nicteam watch team0/eth1 --unit packets --last 10m
   nicteam watch team0 --once > ticket.txt
@@ -79,9 +79,9 @@ the team meanwhile; with --json a document (nicteam.rates/v1) does.`,
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&w.plain, "plain", false, "sentences, for screen readers and logs")
-	f.BoolVar(&w.once, "once", false, "write the graph once, as text")
-	f.IntVar(&w.count, "count", 0, "end after so many intervals")
+	f.BoolVar(&w.plain, "plain", false, "print sentences, for screen readers and logs")
+	f.BoolVar(&w.once, "once", false, "print the graph once, as text")
+	f.IntVar(&w.count, "count", 0, "exit after this many intervals")
 	f.DurationVar(&w.interval, "interval", time.Second, "length of an interval of --plain and --json")
 	std := standardWords()
 	f.DurationVar(&w.words.Last, "last", std.Last, "the period to show, 10s to 24h")
@@ -96,11 +96,11 @@ func standardWords() tui.ViewFlags {
 	return tui.ViewFlags{Unit: "auto", View: "nic", Scale: "fit", Last: 2 * time.Minute}
 }
 
-// options settles what the flags leave to the environment.
+// options checks the flags and fills in terminal and locale from the environment.
 func (w *watchFlags) options(a *app) (o tui.Options, err error) {
 	if w.count < 0 {
 		return o, &api.Problem{Kind: api.Usage, What: fmt.Sprintf("--count: %d is out of range", w.count),
-			Why: "one cannot show fewer than none", Fix: "leave it out to go on until interrupted"}
+			Why: "want 0 or more", Fix: "leave it out to run until interrupted"}
 	}
 	w.words.Term = a.getenv("TERM")
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
@@ -113,7 +113,7 @@ func (w *watchFlags) options(a *app) (o tui.Options, err error) {
 	return o, err
 }
 
-// terminal says whether a stream is one.
+// terminal reports whether a stream is a terminal.
 func terminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
@@ -123,13 +123,13 @@ func terminal(stream any) bool {
 	return err == nil
 }
 
-// interactive says whether a screen can be shown and steered.
+// interactive reports whether stdin and stdout can show a full-screen view and read keys.
 func (a *app) interactive() bool {
 	term := a.getenv("TERM")
 	return terminal(a.out) && terminal(os.Stdin) && term != "" && term != "dumb" && !a.json
 }
 
-// size is that of the terminal, 80 × 24 where there is none.
+// size returns the size of the terminal, 80 × 24 without one.
 func size(out io.Writer) (width, height int) {
 	if f, ok := out.(*os.File); ok {
 		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && ws.Col > 0 && ws.Row > 0 {
@@ -139,7 +139,7 @@ func size(out io.Writer) (width, height int) {
 	return 80, 24
 }
 
-// watchLive is the screen.
+// watchLive shows the live view until the user quits.
 func (a *app) watchLive(o tui.Options) error {
 	ctx := a.interruptible()
 	a.stream = true
@@ -157,7 +157,7 @@ func (a *app) showLive(ctx context.Context, c *control.Client, o tui.Options) er
 	return err
 }
 
-// watchOnce writes what the screen would show.
+// watchOnce prints what the live view would show.
 func (a *app) watchOnce(o tui.Options, text func(context.Context, tui.Source, tui.Options) (string, error)) error {
 	c := a.client(o.Team)
 	defer c.Close()

@@ -17,7 +17,7 @@ import (
 
 var errEnough = errors.New("enough")
 
-// watch writes a line an interval; with events also what happens to the team meanwhile.
+// watch prints a line per interval, with events also a line per event.
 func (a *app) watch(name, nic string, interval time.Duration, count int, events bool) error {
 	ctx, cancel := context.WithCancel(a.interruptible())
 	c := a.client(name)
@@ -30,7 +30,7 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	if events {
 		told.Go(func() {
 			begin := time.Now()
-			_ = c.Events(ctx, true, func(e *api.Event) error { // that it ends is seen by the rates, too
+			_ = c.Events(ctx, true, func(e *api.Event) error { // the stream of rates reports the end
 				if e.Time.After(begin) && (nic == "" || e.Member == "" || e.Member == nic) {
 					writing.Lock()
 					defer writing.Unlock()
@@ -70,7 +70,7 @@ func (a *app) watch(name, nic string, interval time.Duration, count int, events 
 	return err
 }
 
-// only keeps one member of the document; the protocols are the team's and go.
+// only reduces the document to one member, without the team's protocols. False: no such member.
 func only(r *api.Rates, nic string) bool {
 	for _, m := range r.Members {
 		if m.Name == nic {
@@ -82,7 +82,7 @@ func only(r *api.Rates, nic string) bool {
 	return false
 }
 
-// sentence is a line of plain text.
+// sentence describes the rates of an interval in a line of text.
 func sentence(r *api.Rates, nic string) string {
 	seconds := float64(r.Interval) / 1e9
 	if seconds <= 0 {

@@ -169,6 +169,21 @@ func TestLACPIsLeftOutElsewhere(t *testing.T) {
 	}
 }
 
+// TestModeOfAFileCanChange: the file of a team in one mode is valid in every other one, by an edit or a flag.
+func TestModeOfAFileCanChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "team0.yaml")
+	c := with(func(c *settings.Config) { c.Members = members("eth1", "eth2") })
+	if err := Save(path, c); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range modes.Kinds() {
+		got, err := Load(Options{Path: path, Flags: []Flag{{"mode", kind.String()}}})
+		if err != nil || got.Config.Mode != kind || !got.Config.ReceiveBalance {
+			t.Errorf("%v: mode %v, receive_balance %v; %v", kind, got.Config.Mode, got.Config.ReceiveBalance, err)
+		}
+	}
+}
+
 // TestSetAllChangesTheModeFirst: what else is allowed depends on it, however its name sorts.
 func TestSetAllChangesTheModeFirst(t *testing.T) {
 	base := with(func(c *settings.Config) { c.Members = members("eth1") })

@@ -99,6 +99,7 @@ func TestSetRefuses(t *testing.T) {
 		{"weight.eth1", "0", api.Usage, "out of range"},
 		{"weight.eth1", "-1", api.Usage, "out of range"},
 		{"weight.eth1", "NaN", api.Usage, "out of range"},
+		{"weight.eth1", "1000001", api.Usage, "1000001 is out of range"},
 		{"weight", "2", api.Usage, "weight.NIC"},
 		{"members", "eth3", api.Usage, "nicteam add"},
 		{"address", "none", api.Usage, "while the team runs"},

@@ -118,7 +118,7 @@ type addressSource struct {
 	index int
 }
 
-// Ask makes the adapter's stack probe its neighbours.
+// AskNeighbours makes the adapter's stack probe its neighbours.
 func (a addressSource) AskNeighbours(context.Context) error { return a.host.ProbeNeighbours(a.index) }
 
 // Announcement returns the addresses and groups to announce.

@@ -224,12 +224,12 @@ func (s *session) removeMember(ctx context.Context, name string, force bool) (st
 	if err := s.team.Drain(ctx, name, force); err != nil {
 		return nil, err
 	}
-	index, lends := s.memberIndex(name), s.lendsMAC(name)
+	index, donor := s.memberIndex(name), s.isMACDonor(name)
 	// The NIC is still isolated: the host receives no frame twice.
 	if err := s.team.Leave(ctx, name, force); err != nil {
 		return nil, err
 	}
-	note, err := s.host.Release(name, lends)
+	note, err := s.host.Release(name, donor)
 	if err != nil && index != 0 {
 		return nil, fmt.Errorf("release %s: %w", name, err)
 	}

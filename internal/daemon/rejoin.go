@@ -107,8 +107,8 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 		}
 		return err
 	}
-	// First, unlike with a NIC that joins: this one has no address that is in use, and its frames must not reach the
-	// host beside the team.
+	// Isolate before the data path opens the NIC, unlike when a NIC joins: no address in use is on it, and its frames
+	// must not reach the host beside the team.
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}

@@ -123,8 +123,9 @@ func (s *session) presentMembers() (names []string) {
 	return names
 }
 
-// lendsMAC reports whether the adapter has the member's MAC. Such a NIC must not be up on the LAN outside of the team.
-func (s *session) lendsMAC(member string) bool {
+// isMACDonor reports whether the adapter has the member's MAC. Such a NIC must not be up on the LAN outside of the
+// team.
+func (s *session) isMACDonor(member string) bool {
 	st := s.team.Status()
 	for _, m := range st.Members {
 		if m.Name == member {

@@ -166,7 +166,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
 			return p
 		}
-		u.rep.Mention(why)
+		u.rep.WarnOnce(why)
 	}
 	u.leases.noClient = !u.host.HasLeaseClient()
 	u.team.Record("takeover", "", "members "+strings.Join(names, ", "))

@@ -49,16 +49,16 @@
 // # Locks
 //
 // Methods that change the host or read the journal hold Host.mu. AdoptArrivals's allow and Options.Taken run under it
-// and must not call those methods. ReleaseAll's still and SetMTU's came run without it, because the control loop that
-// they wait for may be attaching or detaching a program. A Follower takes syncing before Host.mu, and never holds its
-// mu with Host.mu.
+// and must not call those methods. ReleaseAll's stopForwarding and SetMTU's changed run without it, because the control
+// loop that they wait for may be attaching or detaching a program. A Follower takes syncing before Host.mu, and never
+// holds its mu with Host.mu.
 //
 // # Files
 //
 //	links        nic probe source multicast announce feature sysctl mtu
 //	preflight    preflight, and what may refuse or warn: preflight_*
 //	journal      journal_open
-//	takeover     takeover_*, relearn (router advertisements)
+//	takeover     takeover_*
 //	hooks        hooks backlog
 //	follow       follow_*
 //	give-back    giveback (ReleaseAll, Restore), giveback_release, giveback_target (where), giveback_* (what)

@@ -25,16 +25,15 @@ type Change uint32
 // The elements of Change.
 const (
 	AdapterLink   Change = 1 << iota // name, MAC, MTU, up or down, existence
-	AdapterConfig                    // its addresses, routes and neighbours
-	MemberLink                       // the same of members
-	MemberConfig                     // of members
-	OtherLink                        // other links; a NIC may have come
-	OtherConfig                      // addresses of those
-	// links on top of the adapter, and the bridge that it is a port of: come, changed or gone
-	UpperLink
-	UpperConfig          // their addresses
-	Rules                // policy rules of any link
-	AdapterGroups        // the adapter's stack joined or left a group
+	AdapterConfig                    // addresses, routes and neighbours of the adapter
+	MemberLink                       // as AdapterLink, of a member
+	MemberConfig                     // as AdapterConfig, of a member
+	OtherLink                        // as AdapterLink, of another link: maybe a new NIC
+	OtherConfig                      // addresses of another link
+	UpperLink                        // a link on top of the adapter, or the bridge that it is a port of
+	UpperConfig                      // addresses of such a link
+	Rules                            // policy rules of any link
+	AdapterGroups                    // multicast groups of the adapter's stack
 	AnyChange     Change = 1<<iota - 1
 )
 

@@ -32,7 +32,7 @@ func TestLentAddressesAreRefreshed(t *testing.T) {
 	}
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	must(t, lend("na")(w, h))
+	must(t, donate("na")(w, h))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	index, err := interfaceIndex(teamName)

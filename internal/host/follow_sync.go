@@ -231,7 +231,7 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	var new journal.Config
 	for _, o := range b.Addresses {
 		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) ||
-			slices.Contains(j.State.Given, rtnl.AddressPrefix(o).String()) {
+			slices.Contains(j.State.Assigned, rtnl.AddressPrefix(o).String()) {
 			continue
 		}
 		if !j.State.HasAddress(o) {
@@ -239,7 +239,7 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 		}
 	}
 	for _, r := range b.Routes {
-		if !j.State.HasRoute(r, adapter) && !j.State.IsGivenRoute(r, adapter) {
+		if !j.State.HasRoute(r, adapter) && !j.State.IsAssignedRoute(r, adapter) {
 			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}

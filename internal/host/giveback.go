@@ -25,21 +25,21 @@ type Restored struct {
 // their NICs, later ones to the NIC that had the default route. The adapter stays without addresses; Finish ends it. A
 // repeated call completes an interrupted one.
 //
-// still, if not nil, is called right before the host's stack gets the members' frames again. Whoever forwards them to
-// the adapter must stop then, so that no frame arrives twice.
-func (h *Host) ReleaseAll(still func()) (Restored, error) {
+// stopForwarding, if not nil, is called right before the host's stack gets the members' frames again. It must end their
+// way to the adapter, so that no frame arrives twice.
+func (h *Host) ReleaseAll(stopForwarding func()) (Restored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.releaseAll(still, false)
+	return h.releaseAll(stopForwarding, false)
 }
 
-// releaseAll is ReleaseAll. thorough: the process was killed, and its journal may have lost records.
-func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
+// releaseAll is ReleaseAll. afterKill: the process was killed, and its journal may have lost records.
+func (h *Host) releaseAll(stopForwarding func(), afterKill bool) (Restored, error) {
 	j, err := h.currentJournal()
 	if err != nil {
 		return Restored{}, fmt.Errorf("release members: %w", err)
 	}
-	b := &giveBack{h: h, j: j, indexNow: map[int]int{}, thorough: thorough}
+	b := &giveBack{h: h, j: j, indexNow: map[int]int{}, afterKill: afterKill}
 	if a, ok := h.adapter(); ok {
 		b.adapter = &a
 		if b.adapterAddresses, err = h.rt.Addresses(a.Index); err != nil {
@@ -47,7 +47,7 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		}
 	}
 	b.collectMembers()
-	if thorough {
+	if afterKill {
 		b.findUnrecorded()
 		if err := b.findStarted(); err != nil {
 			return Restored{}, fmt.Errorf("release members: %w", err)
@@ -79,14 +79,14 @@ func (h *Host) releaseAll(still func(), thorough bool) (Restored, error) {
 		b.restoreNeighbours,
 		func() error { return b.restoreProxies(b.inheritor(unix.AF_INET)) },
 		func() error {
-			if still != nil {
-				h.unlocked(still)
+			if stopForwarding != nil {
+				h.unlocked(stopForwarding)
 			}
-			return runAll(b.unisolate, b.relearnRoutes, func() error { return h.detachFromAdapter(j) })
+			return runAll(b.unisolate, b.restoreRAState, func() error { return h.detachFromAdapter(j) })
 		},
 		b.restoreLateSysctls,
 		b.restoreRules,
-		b.removeDuplicates,
+		b.removeDuplicateAddresses,
 		b.clearAdapter,
 		b.announceAddresses,
 	)

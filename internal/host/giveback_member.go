@@ -28,7 +28,7 @@ type giveBack struct {
 	started          map[memberFamily]*member // which NIC has got the first of it
 	notes            []string
 
-	thorough bool // the journal may have lost records
+	afterKill bool // the journal may have lost records
 }
 
 // member is a member that is given back.
@@ -219,7 +219,7 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 		return err
 	}
 	if r.was.NeedsRestore() && !r.was.Guessed {
-		// the kernel makes none without carrier: allow it now
+		// A NIC recorded without carrier may have had no link-local address yet: one that the kernel forms now stays.
 		had := slices.ContainsFunc(r.was.Addresses, rtnl.IsLinkLocal)
 		for _, a := range have {
 			if rtnl.IsLinkLocal(a) && !rtnl.HasAddress(want, a) && (had || !r.was.IsKernelLinkLocal(a)) {
@@ -253,7 +253,7 @@ func (b *giveBack) setAddresses(r *member, want []rtnl.Object) error {
 }
 
 // deferFormed returns the IPv6 addresses to be added at once. The kernel forms SLAAC addresses again (see
-// relearnRoutes), and addresses that stood before those are added after them, because the kernel prepends.
+// restoreRAState), and addresses that stood before those are added after them, because the kernel prepends.
 func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
 	if !r.acceptsRAs() {
 		return v6
@@ -291,7 +291,7 @@ func (b *giveBack) unisolate() error {
 		errs = append(errs, err)
 		hooks.EndIsolation(r.was.Index)
 		hooks.EndIsolation(r.nic.Index)
-		if b.thorough {
+		if b.afterKill {
 			err := hooks.ClearUnrecorded(l, r.was.Clsact, r.was.Method == "" && !r.was.Stripped)
 			if rtnl.IsInjectedCrash(err) {
 				return err

@@ -11,24 +11,24 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// relearnRoutes makes the NICs' kernels learn what the adapter's kernel knows from routers. It runs once the host
+// restoreRAState makes the NICs' kernels learn what the adapter's kernel knows from routers. It runs once the host
 // receives the NICs' frames, because a link accepts advertisements only then. The adapter keeps its addresses until
 // later.
-func (b *giveBack) relearnRoutes() error {
+func (b *giveBack) restoreRAState() error {
 	all, err := b.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
 	}
 	var known []rtnl.Object // by the adapter's kernel
-	lessons := map[*member]*raState{}
+	states := map[*member]*raState{}
 	for _, r := range b.members {
-		lessons[r] = &raState{addresses: r.reform, info: r.was.RouterInfo}
+		states[r] = &raState{addresses: r.reform, info: r.was.RouterInfo}
 	}
 	if b.adapter != nil && b.adapter.AdminUp {
 		known = rtnl.RoutesVia(all, b.adapter.Index)
 		for _, o := range known {
-			for _, r := range b.learnersOf(o) {
-				lessons[r].routes, lessons[r].info = append(lessons[r].routes, o), b.adapter.routerInfo()
+			for _, r := range b.raTargets(o) {
+				states[r].routes, states[r].info = append(states[r].routes, o), b.adapter.routerInfo()
 			}
 		}
 	}
@@ -37,9 +37,9 @@ func (b *giveBack) relearnRoutes() error {
 			continue // what the adapter no longer has is void
 		}
 		for _, o := range rtnl.AgedRoutes(m.Advertised, (rtnl.BootTime()-m.At)/1e9) {
-			for _, r := range b.learnersOf(o) {
-				if (m.Adopted || m == r.was) && !rtnl.HasAdvertised(lessons[r].routes, o) {
-					lessons[r].routes = append(lessons[r].routes, o)
+			for _, r := range b.raTargets(o) {
+				if (m.Adopted || m == r.was) && !rtnl.HasAdvertised(states[r].routes, o) {
+					states[r].routes = append(states[r].routes, o)
 				}
 			}
 		}
@@ -48,9 +48,9 @@ func (b *giveBack) relearnRoutes() error {
 		if !r.acceptsRAs() {
 			continue
 		}
-		left, err := b.h.missingRAState(r.nic, *lessons[r])
+		left, err := b.h.missingRAState(r.nic, *states[r])
 		if err == nil {
-			err = b.h.relearn(r.nic, left)
+			err = b.h.applyRAState(r.nic, left)
 		}
 		if err := b.noteUnlessFatal(err); err != nil {
 			return err
@@ -71,9 +71,9 @@ func (b *giveBack) relearnRoutes() error {
 	return nil
 }
 
-// learnersOf returns the NICs that learn a route: those that had learned it, or their stand-ins; the inheritor if none
+// raTargets returns the NICs that learn a route: those that had learned it, or their stand-ins; the inheritor if none
 // had.
-func (b *giveBack) learnersOf(o rtnl.Object) []*member {
+func (b *giveBack) raTargets(o rtnl.Object) []*member {
 	var list []*member
 	for _, m := range b.j.State.Members {
 		if !rtnl.HasAdvertised(m.Advertised, o) {

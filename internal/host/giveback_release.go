@@ -65,7 +65,7 @@ func (h *Host) Release(nic string, donor bool) (note string, err error) {
 			if m.Adopted || left.Down {
 				return nil
 			}
-			return b.relearnRoutes()
+			return b.restoreRAState()
 		},
 		b.restoreLateSysctls,
 	)

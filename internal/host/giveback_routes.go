@@ -13,6 +13,16 @@ import (
 	"nicteam/internal/rtnl"
 )
 
+// Routes return in the order of releaseAll's steps:
+//
+//	moveRoutes           recorded routes that are on the adapter: IPv4 before the addresses (early), the rest after them
+//	restoreRoutes        recorded routes that are nowhere, unless somebody removed or replaced them on the adapter
+//	giveInheritedRoutes  other routes of the adapter: added later, or a recorded one as somebody has changed it
+//	reorderRoutes        order of IPv4 routes of one key
+//
+// RecordMember has journalled a member's routes before anything changed. A give-back journals none: it compares, so it
+// can be repeated.
+
 // originalRoutes returns the members' recorded routes, each once, with present ifindexes. Those of a NIC that cannot
 // carry them name its stand-in.
 func (b *giveBack) originalRoutes(family byte) []rtnl.Object {
@@ -176,7 +186,7 @@ func (b *giveBack) restoreRoutes() error {
 		}
 		taken := func(r rtnl.Object) bool {
 			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil &&
-				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsGivenRoute(r, b.adapter.Index)
+				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsAssignedRoute(r, b.adapter.Index)
 		}
 		o = b.withoutDeadHops(o)
 		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) ||
@@ -236,7 +246,7 @@ func (b *giveBack) giveInheritedRoutes() error {
 	list := rtnl.RoutesVia(all, b.adapter.Index)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsGivenRoute(o, b.adapter.Index) {
+		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsAssignedRoute(o, b.adapter.Index) {
 			continue
 		}
 		to := b.routeTarget(o, addresses)

@@ -192,7 +192,7 @@ func (b *giveBack) teamAddresses() []rtnl.Object {
 // goesToNIC reports whether a NIC gets the address at all: not the kernel's own of the adapter, nor those that the team
 // was given.
 func (b *giveBack) goesToNIC(a rtnl.Object) bool {
-	if slices.Contains(b.j.State.Given, rtnl.AddressPrefix(a).String()) || b.adapter != nil &&
+	if slices.Contains(b.j.State.Assigned, rtnl.AddressPrefix(a).String()) || b.adapter != nil &&
 		b.adapter.kernelLinkLocal(a) {
 		return false
 	}
@@ -330,10 +330,10 @@ func (b *giveBack) routeTarget(o rtnl.Object, addresses []rtnl.Object) *member {
 	return b.inheritor(o.Family())
 }
 
-// removeDuplicates removes addresses that are on two NICs: a killed process had given them to a stand-in and they have
-// returned since, or had not yet removed them from a NIC without link.
-func (b *giveBack) removeDuplicates() error {
-	if !b.thorough {
+// removeDuplicateAddresses removes addresses that are on two NICs: a killed process had given them to a stand-in and
+// they have returned since, or had not yet removed them from a NIC without link.
+func (b *giveBack) removeDuplicateAddresses() error {
+	if !b.afterKill {
 		return nil
 	}
 	for _, r := range b.members {

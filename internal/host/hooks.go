@@ -175,7 +175,7 @@ func (h *Host) HooksFree(names []string) error {
 	for _, name := range names {
 		n, err := h.nic(name)
 		if err != nil {
-			return fmt.Errorf("look at hooks: %w", err)
+			return fmt.Errorf("check hooks: %w", err)
 		}
 		if err := h.hooks.CheckFree(n.hookLink(), ebpf.AttachTCXIngress); err != nil {
 			return err

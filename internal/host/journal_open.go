@@ -218,7 +218,8 @@ func newerProblem(name, path string, err error) *api.Problem {
 	return &api.Problem{
 		Kind: api.Conflict, Err: err, What: "use journal of " + name,
 		Why: path + ": " + err.Error() + "; this version would lose what it does not know, so nothing was changed",
-		Fix: "run nicteam restore " + name + " of the newer version; or remove the file if nothing of the team is left",
+		Fix: "run nicteam restore " + name +
+			" with the newer version; or remove the file if nothing of the team is left",
 	}
 }
 

@@ -20,9 +20,9 @@ import (
 const MinMTUIPv6 = 1280
 
 // SetMTU sets the MTU of the adapter and all members, or of none. Meanwhile the members' MTU is never the smaller one,
-// so every frame fits its member. Members change one after the other, once the previous one has its link again. came,
-// if not nil, is called after each, without the lock. The error is a *api.Problem if nothing was changed.
-func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
+// so every frame fits its member. Members change one after the other, once the previous one has its link again.
+// changed, if not nil, is called after each, without the lock. The error is a *api.Problem if nothing was changed.
+func (h *Host) SetMTU(adapter, mtu int, changed func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
@@ -64,8 +64,8 @@ func (h *Host) SetMTU(adapter, mtu int, came func()) (err error) {
 			if i+1 < len(links) && links[i+1] != a && l.Attrs().MTU != mtu {
 				h.waitForLink(l)
 			}
-			if came != nil {
-				h.unlocked(came)
+			if changed != nil {
+				h.unlocked(changed)
 			}
 		}
 		if err != nil && !errors.Is(err, unix.ENODEV) {

@@ -276,7 +276,7 @@ func TestNICThatGetsAnotherMAC(t *testing.T) {
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	must(t, lend("na")(w, h))
+	must(t, donate("na")(w, h))
 	run(t, "ip link set na address 02:00:00:00:ee:01")
 	labtest.Eventually(t, "the change is seen", func() bool {
 		f, err := h.ReadLink(indexOf(t, h, "na"))

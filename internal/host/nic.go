@@ -291,7 +291,7 @@ func likeness(id journal.Identity, n NIC) int {
 	return score
 }
 
-// IsKernelLinkLocal is rtnl.IsKernelLinkLocal for the link's MACs.
+// kernelLinkLocal is rtnl.IsKernelLinkLocal for the link's MACs.
 func (n NIC) kernelLinkLocal(a rtnl.Object) bool {
 	return rtnl.IsKernelLinkLocal(a, n.MAC, n.PermanentMAC)
 }

@@ -168,7 +168,8 @@ func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to N
 			next = append(next, r)
 		}
 	}
-	if err := h.relearn(to, raState{routes: next, info: settingsSource(list, unix.AF_INET6).RouterInfo}); err != nil {
+	info := settingsSource(list, unix.AF_INET6).RouterInfo
+	if err := h.applyRAState(to, raState{routes: next, info: info}); err != nil {
 		return err
 	}
 	for _, r := range mine {
@@ -240,9 +241,9 @@ func (h *Host) AssignAddresses(adapter int, addresses []netip.Prefix, gateway ne
 	if err != nil {
 		return fmt.Errorf("assign addresses: %w", err)
 	}
-	r := journal.Record{Kind: journal.KindGive}
+	r := journal.Record{Kind: journal.KindAssign}
 	for _, p := range addresses {
-		r.Given = append(r.Given, p.String())
+		r.Assigned = append(r.Assigned, p.String())
 	}
 	if gateway.IsValid() {
 		r.Gateway = gateway.String()

@@ -98,7 +98,7 @@ func (h *Host) CopySettings(adapter int, donor string, members []string) (notes 
 		func() error { return c.copyToken(six) },
 		func() error { return c.copySysctls("ipv4/", four) },
 		func() error { return c.copySysctls("ipv6/", six) },
-		func() error { return c.relearnLost(learned) },
+		func() error { return c.restoreLostRoutes(learned) },
 	)
 	if err != nil {
 		return nil, fmt.Errorf("copy settings to adapter: %w", err)
@@ -239,9 +239,9 @@ func (h *Host) setToken(n NIC, token string) error {
 	return h.rt.SetIPv6Token(n.Index, want)
 }
 
-// relearnLost restores routes that other links' kernels had learned. When forwarding is enabled on one link, the kernel
-// removes the default routes of all links that then ignore router advertisements.
-func (c *settingsCopier) relearnLost(had []rtnl.Object) error {
+// restoreLostRoutes restores routes that other links' kernels had learned. When forwarding is enabled on one link, the
+// kernel removes the default routes of all links that then ignore router advertisements.
+func (c *settingsCopier) restoreLostRoutes(had []rtnl.Object) error {
 	have, err := c.h.rt.AdvertisedRoutes()
 	if err != nil {
 		return err
@@ -259,7 +259,8 @@ func (c *settingsCopier) relearnLost(had []rtnl.Object) error {
 		return err
 	}
 	for _, n := range links {
-		if err := c.h.relearn(n, raState{routes: rtnl.RoutesVia(lost, n.Index), info: n.routerInfo()}); err != nil {
+		routes := rtnl.RoutesVia(lost, n.Index)
+		if err := c.h.applyRAState(n, raState{routes: routes, info: n.routerInfo()}); err != nil {
 			if rtnl.IsInjectedCrash(err) {
 				return err
 			}

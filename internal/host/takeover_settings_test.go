@@ -157,11 +157,11 @@ func TestWhoseIPv6(t *testing.T) {
 	}{
 		{name: "on", script: "true", want: "0"},
 		{name: "off everywhere", script: off("na") + off("nb"), want: "1"},
-		{name: "off on the lender", script: off("na"), want: "1"},
+		{name: "off on the donor", script: off("na"), want: "1"},
 		{name: "off on the other", script: off("nb"), want: "0"},
-		{name: "off on the lender, the other has addresses", script: off("na") + "ip addr add fd08::1/64 dev nb nodad",
+		{name: "off on the donor, the other has addresses", script: off("na") + "ip addr add fd08::1/64 dev nb nodad",
 			want: "0"},
-		{name: "off on the lender, the other's link-local was set by hand", script: off("na") +
+		{name: "off on the donor, the other's link-local was set by hand", script: off("na") +
 			"ip addr add fe80::5/64 dev nb nodad", want: "0"},
 		{name: "on for chosen NICs", script: off("default") + "ip addr add fd09::1/64 dev na nodad", want: "0"},
 		{name: "on for chosen NICs without addresses", script: off("default"), want: "0"},

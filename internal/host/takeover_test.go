@@ -106,8 +106,8 @@ func remove(name string) func(*world, *Host) error {
 	}
 }
 
-// lend gives the adapter a NIC's MAC, as --mac keep does.
-func lend(name string) func(*world, *Host) error {
+// donate gives the adapter a NIC's MAC, as --mac keep does.
+func donate(name string) func(*world, *Host) error {
 	return func(w *world, h *Host) error {
 		n, err := h.nic(name)
 		if err != nil {
@@ -141,11 +141,11 @@ func TestTakeoverAndBack(t *testing.T) {
 					t.Errorf("%s still has addresses:\n%s", n, a)
 				}
 			}
-			still := 0
-			out, err := h.ReleaseAll(func() { still++ })
+			stops := 0
+			out, err := h.ReleaseAll(func() { stops++ })
 			must(t, err)
-			if still != 1 {
-				t.Errorf("still was called %d times", still)
+			if stops != 1 {
+				t.Errorf("stopForwarding was called %d times", stops)
 			}
 			for _, n := range out.Notes {
 				t.Error("note:", n)
@@ -433,7 +433,7 @@ func TestRelease(t *testing.T) {
 	before := snapshot(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	must(t, lend("na")(w, h))
+	must(t, donate("na")(w, h))
 	note, err := h.Release("nb", false)
 	must(t, err)
 	if note != "" {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT
+
 // Package ifname has the kernel's rules for the names of links.
 package ifname
 

@@ -47,14 +47,14 @@ func (r *Reporter) Step(format string, args ...any) {
 
 // Warn reports warnings that hold as long as the team runs.
 func (r *Reporter) Warn(texts ...string) {
-	r.Mention(texts...)
+	r.WarnOnce(texts...)
 	if r.Out == nil {
 		r.Undelivered = append(r.Undelivered, texts...)
 	}
 }
 
-// Mention reports warnings about the moment: if they last, the status shows them by itself.
-func (r *Reporter) Mention(texts ...string) {
+// WarnOnce reports warnings about the moment. They are not kept for the status, which shows their cause if it lasts.
+func (r *Reporter) WarnOnce(texts ...string) {
 	for _, text := range texts {
 		r.Log.Warn(text)
 		r.Send(Report{Warning: text})

@@ -87,7 +87,7 @@ type Relay struct {
 	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
 	panics   *panics.Keeper
 
-	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
+	mu     sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
 	closed bool
 }
 

@@ -390,7 +390,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
 	loop(func() { peer.socket.SendControl(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
-	loop(func() { g.relay.Flows(new(spread.FlowTable)); g.relay.Heard(new(spread.RxBytes)) })
+	loop(func() { g.relay.Flows(new(spread.FlowTable)); g.relay.RxBytes(new(spread.RxBytes)) })
 	loop(func() {
 		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
 		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))

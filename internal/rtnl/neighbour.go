@@ -33,7 +33,7 @@ func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
 		if n.Index() != index || n.Get(unix.NDA_LLADDR) == nil {
 			continue
 		}
-		if IsPermanent(n) || known(n) && slices.Contains(keep, NeighbourAddr(n)) {
+		if IsPermanent(n) || isResolved(n) && slices.Contains(keep, NeighbourAddr(n)) {
 			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
 			list = append(list, n)
 		}
@@ -49,7 +49,7 @@ func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
 	}
 	var list []Object
 	for _, n := range all {
-		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 || !known(n) || n.Get(unix.NDA_LLADDR) == nil {
+		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 || !isResolved(n) || n.Get(unix.NDA_LLADDR) == nil {
 			continue
 		}
 		if n.Index() == index {
@@ -77,7 +77,7 @@ func IsPermanent(n Object) bool {
 	return neighbourState(n)&unix.NUD_PERMANENT != 0
 }
 
-func known(n Object) bool {
+func isResolved(n Object) bool {
 	return neighbourState(n)&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_DELAY|unix.NUD_PROBE) != 0
 }
 
@@ -105,19 +105,17 @@ func (c *Conn) SetNeighbour(n Object, index int) error {
 	return c.Change("set neighbour "+NeighbourAddr(n).String(), unix.RTM_NEWNEIGH, flags, n)
 }
 
-const neighbourProxy = 1 << 3 // NTF_PROXY
-
 // Proxies lists the addresses for which a link is an ARP or ND proxy.
 func (c *Conn) Proxies(index int) ([]Object, error) {
 	ask := Object{Head: make([]byte, HeaderLen)}
-	ask.Head[ndFlags] = neighbourProxy
+	ask.Head[ndFlags] = unix.NTF_PROXY
 	all, err := dumpLike(c.socket, unix.RTM_GETNEIGH, ask, HeaderLen)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(n Object) bool {
 		f := n.Family()
-		return f != unix.AF_INET && f != unix.AF_INET6 || n.Head[ndFlags]&neighbourProxy == 0 ||
+		return f != unix.AF_INET && f != unix.AF_INET6 || n.Head[ndFlags]&unix.NTF_PROXY == 0 ||
 			n.Index() != index
 	}), nil
 }

@@ -27,7 +27,7 @@ func FuzzObject(f *testing.F) {
 			t.Fatalf("%v, %+v is not %+v", err, again, o)
 		}
 		if head == HeaderLen { // a neighbour, or a rule
-			_, _ = known(o), proxyFor(o, 4)
+			_, _ = isResolved(o), proxyFor(o, 4)
 			_ = removedFor(o, o)
 		}
 	})

@@ -145,7 +145,7 @@ func RouteLifetime(r Object) uint32 {
 	return Forever
 }
 
-// AgedRoutes returns routes as they are some seconds later, without those that are over.
+// AgedRoutes returns routes as they are some seconds later, without expired ones.
 func AgedRoutes(list []Object, seconds int64) []Object {
 	var out []Object
 	for _, r := range list {

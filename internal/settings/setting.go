@@ -130,20 +130,21 @@ func (s *Setting) Default() string {
 
 // Foreign returns the fault of a setting that was given and that the mode of c refuses, nil otherwise.
 func (s *Setting) Foreign(c *Config) *Fault {
-	if s.LeftOut(c) {
-		return &Fault{Key: s.Key, What: fmt.Sprintf("is not for mode %v", c.Mode),
-			Why: fmt.Sprintf("it is a setting of mode %v", s.Mode),
-			Fix: fmt.Sprintf("use mode %v, or leave it out", s.Mode)}
+	if s.Mode == 0 || s.Mode == c.Mode || !s.LeftOut(c) {
+		return nil
 	}
-	return nil
+	return &Fault{Key: s.Key, What: fmt.Sprintf("is not for mode %v", c.Mode),
+		Why: fmt.Sprintf("it is a setting of mode %v", s.Mode),
+		Fix: fmt.Sprintf("use mode %v, or leave it out", s.Mode)}
 }
 
-// LeftOut reports whether the file of c has no such setting, because its mode would refuse it.
+// LeftOut reports whether the file of c has no such setting: its mode would refuse it. receive_balance: on, the
+// default, is in no file, as all modes but elb refuse it: people change the mode in the file, or by a flag.
 func (s *Setting) LeftOut(c *Config) bool {
-	if s.Mode == 0 || s.Mode == c.Mode {
-		return false
+	if s.Key == receiveBalance {
+		return c.ReceiveBalance
 	}
-	return s.Strict || s.Key == receiveBalance && c.ReceiveBalance
+	return s.Strict && s.Mode != c.Mode
 }
 
 // Find returns the row of a key, nil when there is none.

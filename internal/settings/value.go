@@ -82,7 +82,7 @@ func number(at func(*Config) *float64, high float64) value {
 		},
 		check: func(c *Config) *Fault {
 			if f := *at(c); !(f > 0 && f <= high) { // written so that NaN is refused
-				return outOfRange(fmt.Sprint(f), values, fmt.Sprint(*at(defaults())))
+				return outOfRange(strconv.FormatFloat(f, 'f', -1, 64), values, fmt.Sprint(*at(defaults())))
 			}
 			return nil
 		}}

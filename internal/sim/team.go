@@ -212,7 +212,8 @@ type planWords struct{ *spread.Plan }
 
 func (p planWords) String() string {
 	var s strings.Builder
-	s.WriteString(fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing, p.Collecting,
+	s.WriteString(fmt.Sprintf("spread %d, distributing %b, collecting %b, multicast %b", p.Rule, p.Distributing,
+		p.Collecting,
 		p.Multicast))
 	for id, f := range p.Filter {
 		if len(f) > 0 {

@@ -43,7 +43,7 @@ func (w *world) adapterIs(mac net.HardwareAddr) {
 func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
-	lender := link(t, w.box, "eth1").HardwareAddr
+	donor := link(t, w.box, "eth1").HardwareAddr
 	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond,
 		100 * time.Millisecond} {
 		u, err := lab.NewUdev(w.box, delay)
@@ -57,7 +57,7 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 			gave := u.Assigned()
 			return len(gave) > 0 && gave[len(gave)-1].Name == "last0"
 		})
-		w.adapterIs(lender)
+		w.adapterIs(donor)
 		if said := w.nicteam("events", teamName); strings.Contains(said, "adapter-mac") {
 			t.Errorf("delay %v: events\n%s", delay, said)
 		}
@@ -73,7 +73,7 @@ func TestUdevIsUndone(t *testing.T) {
 	t.Parallel()
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{})
-	lender := link(t, w.box, "eth1").HardwareAddr
+	donor := link(t, w.box, "eth1").HardwareAddr
 	wrong := func(n byte) net.HardwareAddr { return net.HardwareAddr{0x06, 0xdd, 0, 0, 0, n} }
 	give := func(n byte) error {
 		l, err := w.box.Handle().LinkByName(teamName)
@@ -95,17 +95,17 @@ func TestUdevIsUndone(t *testing.T) {
 	if err != nil {
 		t.Fatalf("create without CAP_SYS_ADMIN: %v\n%s", err, out)
 	}
-	if !strings.Contains(string(out), "MAC "+lender.String()) {
+	if !strings.Contains(string(out), "MAC "+donor.String()) {
 		t.Errorf("create said\n%s", out)
 	}
 	<-early
-	w.adapterIs(lender)
+	w.adapterIs(donor)
 	restored := func() int { return strings.Count(w.nicteam("events", teamName), "adapter-mac-restored") }
 	for n := byte(2); restored() < 3; n++ {
 		was := restored()
 		labtest.Must(t, give(n))
 		labtest.Eventually(t, "the MAC is put back", func() bool { return restored() > was })
-		w.adapterIs(lender)
+		w.adapterIs(donor)
 	}
 	ping(t, w.peer, box4, 100)
 	// A change that is repeated is wanted.
@@ -128,9 +128,9 @@ func TestAdapterMACByHand(t *testing.T) {
 				ping(t, w.peer, box4, 100)
 				ping(t, w.box, peer6, 100)
 				before := w.status() // in 802.3ad nobody answers
-				lender := link(t, w.box, "eth1").HardwareAddr.String()
+				donor := link(t, w.box, "eth1").HardwareAddr.String()
 				// To and fro, the second time to the address that a member has.
-				for _, mac := range []string{"02:00:00:00:00:99", lender, "02:00:00:00:00:98"} {
+				for _, mac := range []string{"02:00:00:00:00:99", donor, "02:00:00:00:00:98"} {
 					w.sh("ip link set " + teamName + " address " + mac)
 					labtest.Eventually(t, "the team knows", func() bool {
 						return strings.Contains(w.nicteam("events", teamName), mac+", was")

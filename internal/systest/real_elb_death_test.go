@@ -119,9 +119,9 @@ func distinct(list []string) int {
 	return len(slices.Compact(list))
 }
 
-// TestELBWithoutTheLender removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer knows
+// TestELBWithoutTheMACDonor removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer knows
 // box by that MAC for good.
-func TestELBWithoutTheLender(t *testing.T) {
+func TestELBWithoutTheMACDonor(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -129,24 +129,24 @@ func TestELBWithoutTheLender(t *testing.T) {
 			w.create(nics(3))
 			before, conn := w.identity(), w.startEcho()
 			adapter := link(t, w.box, teamName).HardwareAddr
-			lender := ""
+			donor := ""
 			for _, nic := range nics(3) {
 				if w.wires[nic].A.MAC.String() == adapter.String() {
-					lender = nic
+					donor = nic
 				}
 			}
-			if lender == "" {
+			if donor == "" {
 				t.Fatalf("the adapter's address %v is no member's", adapter)
 			}
 			setNeighbour(t, w.peer, box4, adapter)
 			tr := w.traffic(lab.Stream{Rate: 2000})
-			w.nicteam("remove", teamName, lender)
+			w.nicteam("remove", teamName, donor)
 			tr.awaitFrames(500)
-			conn.check("without " + lender)
-			w.nicteam("add", teamName, lender)
-			w.awaitMember(lender, "up")
+			conn.check("without " + donor)
+			w.nicteam("add", teamName, donor)
+			w.awaitMember(donor, "up")
 			tr.awaitFrames(500)
-			conn.check("with " + lender + " again")
+			conn.check("with " + donor + " again")
 			out, in := tr.stop()
 			if out.Lost+out.Duplicated+out.Corrupt != 0 || in.Duplicated+in.Corrupt > in.Sent/100 ||
 				in.Lost > in.Sent/20 {

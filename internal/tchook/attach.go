@@ -14,8 +14,8 @@ import (
 	"nicteam/internal/rtnl"
 )
 
-// place is a hook of one NIC.
-type place struct {
+// hookPoint is a hook of one NIC.
+type hookPoint struct {
 	index int // ifindex
 	hook  ebpf.AttachType
 }
@@ -36,7 +36,7 @@ func HookName(at ebpf.AttachType) string { return hooks[at].name }
 
 // Attached is a program that this process attached.
 type Attached struct {
-	at   place
+	at   hookPoint
 	link link.Link // tcx; nil: a filter
 }
 
@@ -76,7 +76,7 @@ func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 }
 
 func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (_ *Attached, err error) {
-	a := &Attached{at: place{l.Index, at}}
+	a := &Attached{at: hookPoint{l.Index, at}}
 	if old := h.attached[a.at]; old != nil {
 		if h.holds(old, l) {
 			return nil, errors.New("a program of this team is there already")
@@ -169,7 +169,7 @@ func (h *Hooks) detachFilter(l Link, name string, j Journal) error {
 			continue
 		}
 		if err := h.dropFilter(l, k.filter, j.Recorded().Clsact); err != nil {
-			return fmt.Errorf("take program off %s of NIC %s: %w", name, l.Name, err)
+			return fmt.Errorf("detach program from %s of NIC %s: %w", name, l.Name, err)
 		}
 	}
 	return j.Detached(name)

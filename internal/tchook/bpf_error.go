@@ -32,21 +32,21 @@ func WhyNoPrograms(err error) string {
 		return held.Error()
 	// The verifier's log is the reason, not the errno.
 	case errors.As(err, &verdict) && len(verdict.Log) > 0:
-		if !mayRead() {
+		if !hasPerfmon() {
 			return noPerfmon
 		}
 		return "the kernel's verifier refuses the programs: " + verdictOf(verdict.Log)
 	case errors.As(err, &file) && strings.HasPrefix(file.Path, "/sys/devices/system/cpu/"): // a container without /sys
-		return "what says how many CPUs there are cannot be read: " + file.Error()
+		return "the number of CPUs cannot be read: " + file.Error()
 	case errors.Is(err, unix.ENOSYS):
 		return "this kernel has no bpf()"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return whyNotPermitted(mayLoad(), lockdown(), InitialUserNamespace())
+		return whyNotPermitted(hasBPF(), lockdown(), InitialUserNamespace())
 	case errors.Is(err, unix.EEXIST):
-		return "somebody else's qdisc is where clsact would be"
+		return "another qdisc is in the place of clsact"
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOENT),
 		errors.Is(err, unix.EINVAL):
-		return fmt.Sprintf("this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: %v",
+		return fmt.Sprintf("this kernel has neither tcx (Linux 6.6) nor clsact with cls_bpf: %v",
 			rtnl.RootCause(err))
 	}
 	return err.Error()
@@ -80,7 +80,7 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 	case !capable:
 		return noBPF
 	case !initial:
-		return "capabilities of a user namespace (a container without privileges) do not let programs be loaded"
+		return "in a user namespace (an unprivileged container) no programs can be loaded"
 	case lockdown == "confidentiality": // mode integrity, as with Secure Boot, allows programs
 		return fmt.Sprintf("the kernel is locked down (%s)", lockdown)
 	}
@@ -88,11 +88,11 @@ func whyNotPermitted(capable bool, lockdown string, initial bool) string {
 		"on kernels before 5.11 RLIMIT_MEMLOCK"
 }
 
-// mayLoad reports whether the process has a capability that loads programs.
-func mayLoad() bool { return hasCapability(unix.CAP_BPF) }
+// hasBPF reports whether the process has a capability that loads programs.
+func hasBPF() bool { return hasCapability(unix.CAP_BPF) }
 
-// mayRead reports whether its programs may use pointers as compilers generate them (CAP_PERFMON).
-func mayRead() bool { return hasCapability(unix.CAP_PERFMON) }
+// hasPerfmon reports whether its programs may use pointers as compilers generate them (CAP_PERFMON).
+func hasPerfmon() bool { return hasCapability(unix.CAP_PERFMON) }
 
 // hasCapability reports whether the process has the capability or CAP_SYS_ADMIN; true if that is unknown.
 func hasCapability(capability uint) bool {

@@ -23,14 +23,14 @@ func TestWhyNoPrograms(t *testing.T) {
 		{nil, ""},
 		{&HookHeld{"eth0", "ingress", `tcx program "x" (id 3)`}, `ingress of eth0 is held by tcx program "x" (id 3)`},
 		{wrapped(unix.ENOSYS), "this kernel has no bpf()"},
-		{wrapped(unix.EEXIST), "somebody else's qdisc is where clsact would be"},
+		{wrapped(unix.EEXIST), "another qdisc is in the place of clsact"},
 		{wrapped(&fs.PathError{Op: "open", Path: "/sys/devices/system/cpu/possible", Err: unix.ENOENT}),
-			"what says how many CPUs there are cannot be read: open /sys/devices/system/cpu/possible: no such file " +
+			"the number of CPUs cannot be read: open /sys/devices/system/cpu/possible: no such file " +
 				"or directory"},
 		{wrapped(ebpf.ErrNotSupported),
-			"this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: not supported"},
+			"this kernel has neither tcx (Linux 6.6) nor clsact with cls_bpf: not supported"},
 		{wrapped(fmt.Errorf("add clsact: %w", unix.ENOENT)),
-			"this kernel has neither tcx (6.6) nor clsact with cls_bpf as it is needed: no such file or directory"},
+			"this kernel has neither tcx (Linux 6.6) nor clsact with cls_bpf: no such file or directory"},
 		{wrapped(&ebpf.VerifierError{Cause: unix.EINVAL,
 			Log: []string{"78: (85) call pc+16", "invalid read from stack R2 off -72+8 size 64",
 				"processed 68 insns (limit 1000000)"}}),
@@ -56,7 +56,7 @@ func TestWhyNotPermitted(t *testing.T) {
 	}{
 		{false, "integrity", true, "this process has neither CAP_BPF nor CAP_SYS_ADMIN"},
 		{true, "", false,
-			"capabilities of a user namespace (a container without privileges) do not let programs be loaded"},
+			"in a user namespace (an unprivileged container) no programs can be loaded"},
 		{true, "confidentiality", true, "the kernel is locked down (confidentiality)"},
 		{true, "integrity", true,
 			"the kernel refuses programs, though this process has CAP_BPF: a seccomp filter or security module, or " +

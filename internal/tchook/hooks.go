@@ -51,12 +51,12 @@ type Hooks struct {
 	log  *slog.Logger
 
 	isolated map[int]*isolation // by ifindex
-	attached map[place]*Attached
+	attached map[hookPoint]*Attached
 }
 
 // New returns Hooks without programs.
 func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
-	return &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[place]*Attached{}}
+	return &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[hookPoint]*Attached{}}
 }
 
 // Close closes all tcx links.

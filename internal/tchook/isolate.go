@@ -60,7 +60,7 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 		if h.Method != "" && m != h.Method {
 			continue
 		}
-		if a := h.attached[place{l.Index, ebpf.AttachTCXIngress}]; m == ByTCX && a != nil && a.link == nil {
+		if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; m == ByTCX && a != nil && a.link == nil {
 			continue // tcx runs before filters, and our filter must see the frames first
 		}
 		i, err := h.isolate(l, m, journal)
@@ -148,13 +148,13 @@ func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 // isolateTCX drops before programs of others, so that they redirect nothing that belongs to the team. Only our data
 // path comes first.
 func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
-	p, err := isolator()
+	p, err := loadIsolation()
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
 	where := link.Head()
-	if a := h.attached[place{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && onNIC(a.link, l.Index) {
+	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && onNIC(a.link, l.Index) {
 		where = link.AfterLink(a.link)
 	}
 	tcx, err := h.attachTCX(l, ebpf.AttachTCXIngress, p, where, 0)
@@ -166,7 +166,7 @@ func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 
 // isolateClsact drops by a filter, which outlives the process.
 func (h *Hooks) isolateClsact(l Link, j Journal) error {
-	p, err := isolator()
+	p, err := loadIsolation()
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (h *Hooks) isolateClsact(l Link, j Journal) error {
 
 // CanIsolate returns why the isolation program cannot be loaded, nil if it can.
 func CanIsolate() error {
-	p, err := isolator()
+	p, err := loadIsolation()
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// isolator loads the program of bpf/isolate.c. Kernels before 4.20 refuse it because it looks up sockets; they get one
-// that drops everything.
-func isolator() (*ebpf.Program, error) {
-	p, err := passing()
+// loadIsolation loads the program of bpf/isolate.c. Kernels before 4.20 refuse it because it looks up sockets; they get
+// one that drops everything.
+func loadIsolation() (*ebpf.Program, error) {
+	p, err := loadSelective()
 	if err == nil {
 		return p, nil
 	}
@@ -27,7 +27,7 @@ func isolator() (*ebpf.Program, error) {
 	return p, nil
 }
 
-func passing() (*ebpf.Program, error) {
+func loadSelective() (*ebpf.Program, error) {
 	all, err := loadIsolate()
 	if err != nil {
 		return nil, fmt.Errorf("read program: %w", err)

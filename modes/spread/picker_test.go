@@ -206,7 +206,7 @@ func TestClocksWrap(t *testing.T) {
 	}
 }
 
-// Whatever programs have left in the Ledger, the member is one of the Plan.
+// Whatever programs have left in TxState, the member is one of the Plan.
 func TestTurnOfAMemberThatIsNoMore(t *testing.T) {
 	pl := planOf(RuleRoundRobin, 3)
 	for _, turn := range []uint32{3, 63, 64, 1 << 31} {

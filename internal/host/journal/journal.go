@@ -25,8 +25,8 @@ const (
 	Version       = 2
 )
 
-// compactBeyond is by how many octets a journal may grow before it is compacted. A large one may double: a NIC may have
-// very many routes that come and go.
+// compactBeyond bounds how many octets a journal grows before it is compacted. A large one may double, because a NIC
+// may have very many routes that come and go.
 const compactBeyond = 4 << 10
 
 // journalReserve is disk space reserved at the start, so that a disk that fills up later does not stop a team half-way.

@@ -178,7 +178,7 @@ func (b *Config) Empty() bool {
 	return len(b.Addresses)+len(b.Routes)+len(b.Rules)+len(b.Neighbours)+len(b.Proxies) == 0
 }
 
-// WellFormed reports whether every object has a header of the right length.
+// wellFormed reports whether every object has a header of the right length.
 func (b *Config) wellFormed() bool {
 	long := func(n int) func(rtnl.Object) bool { return func(o rtnl.Object) bool { return len(o.Head) != n } }
 	return !slices.ContainsFunc(b.Addresses, long(rtnl.AddressHeaderLen)) &&

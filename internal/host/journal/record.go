@@ -25,8 +25,8 @@ type Record struct {
 	Qdisc           bool           `json:"qdisc,omitempty"`   // KindIsolate, KindAttach: clsact was added by us
 	Down            bool           `json:"down,omitempty"`    // KindLeft: released down
 	ConfigOnAdapter bool           `json:"lent,omitempty"`    // KindLeft: its addresses stay on the adapter
-	Given           []string       `json:"given,omitempty"`   // KindGive: the adapter's own addresses
-	Gateway         string         `json:"gateway,omitempty"` // KindGive: the adapter's own gateway
+	Assigned        []string       `json:"given,omitempty"`   // KindAssign: the adapter's own addresses
+	Gateway         string         `json:"gateway,omitempty"` // KindAssign: the adapter's own gateway
 	Backlog         *BacklogRecord `json:"backlog,omitempty"` // KindBacklog; Done: no longer this team's
 	Config          *Config        `json:"late,omitempty"`    // KindGained, KindLost
 	Renamed         *RenamedRecord `json:"now,omitempty"`     // KindRenamed
@@ -40,7 +40,7 @@ const (
 	KindAdapter   Kind = "adapter" // the TAP was created
 	KindMember    Kind = "member"  // a NIC before the takeover
 	KindAdopt     Kind = "adopt"   // members' addresses and routes move to the adapter
-	KindGive      Kind = "give"    // the adapter gets addresses of its own
+	KindAssign    Kind = "give"    // the adapter gets addresses of its own
 	KindStrip     Kind = "strip"   // a member loses addresses, IPv6, …
 	KindIsolate   Kind = "isolate" // a member is isolated by a filter or chain
 	KindUnisolate Kind = "admit"   // isolation was removed
@@ -56,7 +56,7 @@ const (
 )
 
 // kinds are those that this program knows.
-var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindGive, KindStrip, KindIsolate, KindUnisolate,
+var kinds = []Kind{KindBegin, KindAdapter, KindMember, KindAdopt, KindAssign, KindStrip, KindIsolate, KindUnisolate,
 	KindAttach, KindDetach,
 	KindBacklog, KindLeft, KindGained, KindLost, KindRenamed, KindEnded, KindAway}
 

@@ -41,7 +41,7 @@ func sample(t testing.TB) (path string, records []Record) {
 				Sysctls: map[string]string{"ipv6/disable_ipv6": "0"}, Features: map[string]bool{"rx-lro": true},
 				Addresses: []rtnl.Object{address}}},
 		{Kind: KindAdopt, Members: []int{1}},
-		{Kind: KindGive, Given: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
+		{Kind: KindAssign, Assigned: []string{"10.0.0.1/8"}, Gateway: "10.0.0.2"},
 		{Kind: KindStrip, No: 1},
 		{Kind: KindIsolate, No: 1, Method: tchook.ByClsact, Qdisc: true},
 		{Kind: KindAttach, No: 1, Hook: "ingress"},
@@ -303,7 +303,7 @@ func exercise(s *State) {
 			_ = m.UsesFamily(a.Family()) || m.HadAddress(a) || s.HasAddress(a)
 		}
 		for _, r := range m.Routes {
-			_ = s.HasRoute(r, 4) || s.IsGivenRoute(r, 4)
+			_ = s.HasRoute(r, 4) || s.IsAssignedRoute(r, 4)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrNewer says that a newer program wrote the journal. This one must neither use nor change it.
-var ErrNewer = errors.New("it is of a newer nicteam")
+var ErrNewer = errors.New("written by a newer nicteam")
 
 // reading is the result of reading a journal.
 type reading struct {

@@ -19,7 +19,7 @@ type State struct {
 	AdapterHooks HookState      // of the adapter
 	Backlog      *BacklogRecord // nil: none of this team
 	Members      []*MemberState // in the order of their records
-	Given        []string
+	Assigned     []string
 	Gateway      string
 	Ended        bool
 }
@@ -80,10 +80,10 @@ func (s *State) Apply(r Record) {
 		if m != nil && r.Config != nil {
 			s.gained(m, r.Config)
 		}
-	case KindGive:
-		for _, a := range r.Given {
-			if !slices.Contains(s.Given, a) {
-				s.Given = append(s.Given, a)
+	case KindAssign:
+		for _, a := range r.Assigned {
+			if !slices.Contains(s.Assigned, a) {
+				s.Assigned = append(s.Assigned, a)
 			}
 		}
 		s.Gateway = r.Gateway
@@ -195,8 +195,8 @@ func (s *State) Records() []Record {
 	if s.Adapter != nil {
 		add(Record{Kind: KindAdapter, Done: true, Adapter: s.Adapter})
 	}
-	if s.Given != nil || s.Gateway != "" {
-		add(Record{Kind: KindGive, Given: s.Given, Gateway: s.Gateway})
+	if s.Assigned != nil || s.Gateway != "" {
+		add(Record{Kind: KindAssign, Assigned: s.Assigned, Gateway: s.Gateway})
 	}
 	if s.Backlog != nil {
 		add(Record{Kind: KindBacklog, Backlog: s.Backlog})
@@ -375,8 +375,8 @@ func (s *State) Inheritor() *MemberState {
 	return nil
 }
 
-// IsGivenRoute reports whether a route of the adapter is that of --gateway.
-func (s *State) IsGivenRoute(r rtnl.Object, adapter int) bool {
+// IsAssignedRoute reports whether a route of the adapter is that of --gateway.
+func (s *State) IsAssignedRoute(r rtnl.Object, adapter int) bool {
 	return rtnl.RouteBits(r) == 0 && slices.ContainsFunc(rtnl.Gateways(r, adapter),
 		func(g netip.Addr) bool { return g.String() == s.Gateway })
 }

@@ -54,7 +54,7 @@ var suites = []suite{
 		Package: "internal/host", Timeout: 20 * time.Minute,
 		Skip: []skipped{
 			{Why: tooLong, Tests: []string{
-				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_lender|" +
+				"TestDeathAnywhere/^(create|create_without_addresses|create_with_addresses|add|remove|remove_donor|" +
 					"add_again|delete_after_remove|delete|attach|delete_attached|create_by_nft|delete_by_nft)$",
 				"TestAddressesNeverAbsent", "TestAddressOrigins", "TestRouteOrigins", "TestWhoseIPv6",
 				"TestLyingRouter",
@@ -119,7 +119,7 @@ var suites = []suite{
 				"TestXORSharesEvenly",
 				"TestELBKnowsUnequalNICs", "TestELBKeepsOrder", "TestRatesAddUp", "TestHistoryIsWhatThePeerCounted",
 				"TestFlowsThatStayKeepTheirOrder",
-				"TestELBWithABridge", "TestELBSteersAwayFromTheDead", "TestELBWithoutTheLender",
+				"TestELBWithABridge", "TestELBSteersAwayFromTheDead", "TestELBWithoutTheMACDonor",
 				"TestELBSpreadsWhatItReceives", "TestTwoELBHosts",
 				"TestForgersMoveNobody", "TestELBByDefault", "TestELBTellsTheTruth", "TestELBAnswersByTheMemberItNames",
 			}},

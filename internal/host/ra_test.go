@@ -108,7 +108,7 @@ func TestRouterSpeaksOn(t *testing.T) {
 	settled(t)
 	h := w.open(nil)
 	must(t, takeover(w, h))
-	must(t, lend("na")(w, h))
+	must(t, donate("na")(w, h))
 	has := func(what, nic, line string, want bool) {
 		t.Helper()
 		got := run(t, "ip -6 route show dev "+nic+"; ip -6 addr show dev "+nic)

@@ -24,8 +24,8 @@ const (
 )
 
 const (
-	// relearnTimeout bounds the wait for the kernel to accept an advertisement: IPv6 starts a moment after the carrier.
-	relearnTimeout = 500 * time.Millisecond
+	// raTimeout bounds the wait for the kernel to accept an advertisement: IPv6 starts a moment after the carrier.
+	raTimeout = 500 * time.Millisecond
 	// formTimeout bounds it if only an address is missing: the kernel may form another one.
 	formTimeout = 50 * time.Millisecond
 	// noCarrierTimeout bounds it on a link without carrier, where IPv6 does not start.
@@ -102,10 +102,10 @@ type raState struct {
 	info      journal.RouterInfo
 }
 
-// relearn makes a link learn what the kernel learned on another link: by injected advertisements. What the kernel does
-// not accept, as on a link without carrier, is added directly: routes with the flags of learned ones, addresses that
-// RefreshFromRAs refreshes.
-func (h *Host) relearn(to NIC, l raState) error {
+// applyRAState makes a link learn what the kernel learned on another link: by injected advertisements. What the kernel
+// does not accept, as on a link without carrier, is added directly: routes with the flags of learned ones, addresses
+// that RefreshFromRAs refreshes.
+func (h *Host) applyRAState(to NIC, l raState) error {
 	if len(l.routes)+len(l.addresses) == 0 {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (h *Host) injectRAs(to NIC, l raState) (left raState, err error) {
 		}
 		left, err := h.missingRAState(to, l)
 		waited := time.Since(begun)
-		patience := relearnTimeout
+		patience := raTimeout
 		switch {
 		case len(left.routes)+len(left.addresses) == 0:
 			patience = 0
