@@ -4,6 +4,7 @@ package relay
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -394,7 +395,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
 		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))
 	})
-	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
+	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20) })
 	loop(func() {
 		pl := g.plan(spread.RuleRoundRobin)
 		if !g.relay.active.Load().PerMember {
@@ -448,4 +449,13 @@ func TestIdleDoesNothing(t *testing.T) {
 	if used > 30*time.Millisecond {
 		t.Errorf("idle took %v of the processor in 300 ms", used)
 	}
+}
+
+// SetBacklog bounds the backlog of member id, at first nic.BacklogFor its speed.
+func (r *Relay) SetBacklog(id, bytes int) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("set backlog of member %d: %w", id, ErrNoMember)
+	}
+	return m.socket.SetBacklog(bytes)
 }
