@@ -80,7 +80,7 @@ func (a *aggregation) replan(now time.Time) {
 	a.plan = publish(a.plan, pl)
 }
 
-// sendBy has one member send everything.
+// sendBy makes one member send everything.
 func (a *aggregation) sendBy(pl *spread.Plan, id int) {
 	pl.Rule, pl.Active = spread.RuleSingle, id
 	if a.single.alone {
@@ -150,7 +150,7 @@ func (o *rxOverlap) follow(now time.Time, st *State, collect, groups spread.Memb
 	return collect | kept, o.groups
 }
 
-// setFilters has members of the overlap accept what they did in the mode before.
+// setFilters gives the members of the overlap their filters of the mode before.
 func (o *rxOverlap) setFilters(pl *spread.Plan) {
 	if !o.timed {
 		o.before = nil

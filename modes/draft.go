@@ -42,7 +42,7 @@ func draft(st *State) *spread.Plan {
 	return pl
 }
 
-// receive has the members' NICs accept what the adapter's stack wants. All members accept its groups; modes in which
+// receive sets the filters of the members' NICs to what the adapter's stack wants. All members accept its groups; modes in which
 // few receive them narrow GroupMembers.
 func receive(pl *spread.Plan, st *State) {
 	for _, m := range st.Members {
@@ -56,7 +56,7 @@ func receive(pl *spread.Plan, st *State) {
 	}
 }
 
-// receiveGroupsBy has the active member receive groups. The NICs of the next one, and of the one that would be active
+// receiveGroupsBy lets the active member alone receive groups. The NICs of the next one, and of the one that would be active
 // if all were usable, accept them as well: a primary takes over at once when its link comes up.
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)

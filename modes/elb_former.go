@@ -46,14 +46,15 @@ func (f formerMACs) update(now time.Time, was, st *State) (changed bool) {
 	return changed
 }
 
-// bound forgets the oldest MAC of a member that has had too many.
+// bound forgets the oldest MAC of a member that has had too many; of several as old the lowest.
 func (f formerMACs) bound(id int) {
 	n, oldest := 0, frame.MAC(0)
 	for mac, old := range f {
 		if old.member != id {
 			continue
 		}
-		if n++; oldest == 0 || old.until.Before(f[oldest].until) {
+		n++
+		if c := old.until.Compare(f[oldest].until); oldest == 0 || c < 0 || c == 0 && mac < oldest {
 			oldest = mac
 		}
 	}

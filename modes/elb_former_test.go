@@ -143,3 +143,17 @@ func TestELBTwins(t *testing.T) {
 		t.Errorf("after the first has died taken in by %b, taught %v", got, taught(eff.Send))
 	}
 }
+
+// Of former MACs of the same age the lowest goes first, not the one that a map yields first.
+func TestFormerMACsOfOneMoment(t *testing.T) {
+	for range 50 {
+		f := formerMACs{}
+		for m := range frame.MAC(maxFormer + 1) {
+			f[m+1] = formerMAC{member: 1, until: t0}
+		}
+		f.bound(1)
+		if _, ok := f[1]; ok || len(f) != maxFormer {
+			t.Fatalf("%v stay, want all but the lowest", f)
+		}
+	}
+}

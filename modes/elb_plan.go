@@ -56,15 +56,15 @@ func (e *elb) publish(pl *spread.Plan) {
 	e.plan = publish(e.plan, pl)
 }
 
-// addFilter has member id accept frames for m.
+// addFilter lets member id accept frames for m.
 func addFilter(st *State, pl *spread.Plan, m frame.MAC, id int) {
 	if mem := find(st, id); mem != nil && !mem.OwnMAC && mem.MAC != m && !slices.Contains(pl.Filter[id], m) {
 		pl.Filter[id] = append(pl.Filter[id], m)
 	}
 }
 
-// watchEachOther has the NICs of two members accept each other's MAC, by which a switch that floods is found out: most
-// hosts send to one of them sooner or later.
+// watchEachOther lets the NICs of two members accept each other's MAC. That reveals a switch that floods: most hosts
+// send to one of the two sooner or later.
 func watchEachOther(pl *spread.Plan, st *State, a, b int) {
 	m, n := find(st, a), find(st, b)
 	if m == nil || n == nil || m.OwnMAC || n.OwnMAC || m.MAC == n.MAC {

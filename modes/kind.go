@@ -38,7 +38,7 @@ type Row struct {
 	new func() Mode
 }
 
-// Table has the row of each mode, in the order of help. It is not to be changed.
+// Table has the row of each mode, in the order of help. Nobody may change it.
 var Table = []Row{
 	{Kind: ELB, Name: "elb", Aliases: []string{"balance-alb", "6", "alb"},
 		TransmitOnly: []string{"balance-tlb", "5", "tlb"},

@@ -27,7 +27,7 @@ func (r Reselect) String() string {
 	return fmt.Sprintf("reselect(%d)", uint8(r))
 }
 
-// ParseReselect reads a policy's name, or the kernel's number of it. The error is an *UnknownError.
+// ParseReselect reads a policy's name, or the kernel's number of it. The error is a *spread.UnknownError.
 func ParseReselect(s string) (Reselect, error) {
 	name := spread.Normal(s)
 	for r, n := range reselectNames {

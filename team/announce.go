@@ -22,7 +22,7 @@ import (
 type AddressSource interface {
 	// Announcement reads the present addresses and groups. It may be slow.
 	Announcement(ctx context.Context) (Announcement, error)
-	// AskNeighbours has the adapter's stack ask every neighbour it knows whether it is still there.
+	// AskNeighbours makes the adapter's stack confirm every neighbour that it knows.
 	AskNeighbours(ctx context.Context) error
 }
 
@@ -192,13 +192,13 @@ func (c *announcer) announce(ctx context.Context, a announcement) bool {
 }
 
 // stillBehind returns the stations that have not moved away since the request.
-func (c *announcer) stillBehind(guests []StationPath) []StationPath {
+func (c *announcer) stillBehind(stations []StationPath) []StationPath {
 	pl := c.plan.Load()
 	if pl == nil {
-		return guests
+		return stations
 	}
-	return slices.DeleteFunc(slices.Clone(guests), func(b StationPath) bool {
-		_, known := slices.BinarySearch(pl.Stations, b.Station)
+	return slices.DeleteFunc(slices.Clone(stations), func(s StationPath) bool {
+		_, known := slices.BinarySearch(pl.Stations, s.Station)
 		return !known
 	})
 }

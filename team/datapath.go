@@ -39,9 +39,9 @@ type Datapath interface {
 	// Flows copies the flow table of spread.RuleShortest to f. It returns false where the Plan in force
 	// has none.
 	Flows(f *spread.FlowTable) bool
-	// Heard fills h with the totals since the data path began of what was received while the Plan was
+	// RxBytes fills h with the totals since the data path began of what was received while the Plan was
 	// PerMember, by spread.RxClass, in bytes.
-	Heard(h *spread.RxBytes)
+	RxBytes(h *spread.RxBytes)
 	// Control delivers frames and reports for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.

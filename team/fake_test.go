@@ -35,7 +35,7 @@ type kernel struct {
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
 	flows    *spread.FlowTable // nil: the Plan has none
-	heard    spread.RxBytes
+	rxBytes  spread.RxBytes
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -142,10 +142,10 @@ func (k *kernel) Flows(f *spread.FlowTable) bool {
 	return true
 }
 
-func (k *kernel) Heard(h *spread.RxBytes) {
+func (k *kernel) RxBytes(h *spread.RxBytes) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	*h = k.heard
+	*h = k.rxBytes
 }
 
 func (k *kernel) Control() <-chan Control { return k.control }

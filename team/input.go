@@ -79,8 +79,8 @@ type Flooding struct {
 
 // Measured is a measurement of the data path; both are borrowed until Handle returns.
 type Measured struct {
-	Flows *spread.FlowTable // nil: the Plan in force has no flow table
-	Heard *spread.RxBytes
+	Flows   *spread.FlowTable // nil: the Plan in force has no flow table
+	RxBytes *spread.RxBytes
 }
 
 // ListPeers asks for the peers that the mode steers; they are in [Output.Peers].

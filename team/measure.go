@@ -37,7 +37,7 @@ func (l *Loop) measured(now time.Time, in Measured, out *Output) {
 		return
 	}
 	l.lastMeasured = now
-	l.addEffects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.Heard}), out)
+	l.addEffects(now, l.mode.Handle(now, modes.Measured{Flows: in.Flows, RxBytes: in.RxBytes}), out)
 }
 
 // resetMeasurements forgets what was measured under another mode.
@@ -102,7 +102,7 @@ func (t *Team) runMeasuring(ctx context.Context) {
 // measurement is the last measurement.
 type measurement struct {
 	flows       spread.FlowTable
-	heard       spread.RxBytes
+	rxBytes     spread.RxBytes
 	counters    Counters
 	moved       uint64
 	quietRounds int // how many times nothing had moved
@@ -118,10 +118,10 @@ func (t *Team) measureOnce(ctx context.Context, s *measurement) {
 	if s.quietRounds > measureQuietRounds {
 		return
 	}
-	in := Measured{Heard: &s.heard}
+	in := Measured{RxBytes: &s.rxBytes}
 	if t.o.Datapath.Flows(&s.flows) {
 		in.Flows = &s.flows
 	}
-	t.o.Datapath.Heard(&s.heard)
+	t.o.Datapath.RxBytes(&s.rxBytes)
 	_, _ = t.post(ctx, request{in: in})
 }

@@ -46,7 +46,7 @@ func TestRatesOfMembers(t *testing.T) {
 	f.Members[b] = spread.Queue{Rate: 2e8, Source: spread.RateMeasured}
 	f.Forced = 7
 	var h spread.RxBytes
-	r.do(Measured{Flows: &f, Heard: &h})
+	r.do(Measured{Flows: &f, RxBytes: &h})
 	want("measured", 2, 2e8, "measured")
 	want("not in the table", 1, 1e9, "link")
 	if s := r.l.Status(); s.FlowMoves.Forced != 7 {
@@ -58,7 +58,7 @@ func TestRatesOfMembers(t *testing.T) {
 	r.do(Change{c})
 	want("of another weight", 2, 1e9, "link")
 	want("a quarter of the largest", 1, 25e7, "link")
-	r.do(Measured{Flows: &f, Heard: &h})
+	r.do(Measured{Flows: &f, RxBytes: &h})
 	want("measured again", 2, 2e8, "measured")
 	s := r.l.byName("eth2").linkState
 	s.Link.SpeedBps = 0
@@ -69,7 +69,7 @@ func TestRatesOfMembers(t *testing.T) {
 	for _, change := range []func(*settings.Config){func(c *settings.Config) {
 		c.Balance = false
 	}, func(c *settings.Config) { c.Balance, c.Mode = true, modes.XOR }} {
-		r.do(Measured{Flows: &f, Heard: &h})
+		r.do(Measured{Flows: &f, RxBytes: &h})
 		change(&c)
 		r.do(Change{c})
 		want("elsewhere", 1, 0, "")
@@ -105,7 +105,7 @@ func TestEvened(t *testing.T) {
 		n, last := 0, time.Time{}
 		for range 10 {
 			r.run(tt.every)
-			r.do(Measured{Flows: &spread.FlowTable{}, Heard: &spread.RxBytes{}})
+			r.do(Measured{Flows: &spread.FlowTable{}, RxBytes: &spread.RxBytes{}})
 			if !r.l.lastMeasured.Equal(last) {
 				n, last = n+1, r.l.lastMeasured
 			}

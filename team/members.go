@@ -12,9 +12,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// The methods here may be called from any goroutine while Run runs; they wait until it does. What
-// takes long (the data path opening a NIC) happens in the caller's goroutine, so a failover is
-// never late because of it.
+// Any goroutine may call the methods here. They wait until Run runs. What takes long (the data path opens a NIC) runs in
+// the caller's goroutine and delays no failover.
 
 // Join makes a NIC a member and returns its id. The data path moves frames through it as soon as its link is up. weight
 // 0 is the configured one, else 1. The error is an *api.Problem.
@@ -35,7 +34,7 @@ func (t *Team) Join(ctx context.Context, l Link, weight float64, info MemberInfo
 		base: &base}); err != nil {
 		return id, err
 	}
-	t.watch.Add(l.Index) // after Joined: its first report is not to be missed
+	t.watch.Add(l.Index) // after Joined, so that its first report is not lost
 	return id, nil
 }
 
@@ -104,7 +103,7 @@ func (t *Team) Leave(ctx context.Context, name string, force bool) error {
 	_, _ = t.post(context.WithoutCancel(ctx), request{in: Released{ID: out.ID}})
 	if err != nil {
 		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("remove %s from %s", name, t.o.Config.Team),
-			Why: err.Error(), Fix: "the member has left; nothing is to be done", Err: err}
+			Why: err.Error(), Fix: "the member has left; nothing needs doing", Err: err}
 	}
 	return nil
 }
@@ -130,7 +129,7 @@ func (t *Team) Reopen(ctx context.Context, name string, l Link, info MemberInfo)
 	}
 	t.watch.Remove(out.Link.Index)
 	settled := context.WithoutCancel(ctx)
-	// It may be closed already: a Return before this one may have failed.
+	// It may be closed already, by a Reopen that failed.
 	_ = t.o.Datapath.Leave(out.ID)
 	if err := t.o.Datapath.Join(out.ID, l); err != nil {
 		return &api.Problem{Kind: api.Failed, What: fmt.Sprintf("take %s back into %s", name, t.o.Config.Team),

@@ -174,7 +174,7 @@ func (k *brittleKernel) arm(call string, n int) {
 func (k *brittleKernel) Apply(p *spread.Plan) error              { k.die("apply"); return k.kernel.Apply(p) }
 func (k *brittleKernel) SetCarrier(up bool) error                { k.die("carrier"); return k.kernel.SetCarrier(up) }
 func (k *brittleKernel) Counters(c *Counters)                    { k.die("counters"); k.kernel.Counters(c) }
-func (k *brittleKernel) Heard(h *spread.RxBytes)                 { k.die("heard"); k.kernel.Heard(h) }
+func (k *brittleKernel) RxBytes(h *spread.RxBytes)               { k.die("heard"); k.kernel.RxBytes(h) }
 func (k *brittleKernel) Carrier(index int) bool                  { k.die("read"); return k.kernel.Carrier(index) }
 func (k *brittleKernel) AskNeighbours(ctx context.Context) error { return nil }
 func (k *brittleKernel) Remember(*lacp.Memory)                   { k.die("remember") }

@@ -32,7 +32,7 @@ func (l *loader) env(o Options) *api.Problem {
 		s := settings.Find(key)
 		if s == nil || s.NoFile || rest != strings.ToUpper(rest) {
 			if !discovery.MatchString(rest) {
-				l.foreign = append(l.foreign, name+" is no setting, and ignored"+nearest.Hint(key, flagKeys()))
+				l.foreign = append(l.foreign, name+" is not a setting: ignored"+nearest.Hint(key, flagKeys()))
 			}
 			continue
 		}

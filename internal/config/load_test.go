@@ -197,10 +197,10 @@ func TestNotes(t *testing.T) {
 			[]string{"one NIC only"}},
 		{"not new", Options{Team: "t", Members: []string{"a"}}, nil},
 		{"variable misspelt", Options{Team: "t", Env: []string{"NICTEAM_MOED=xor"}},
-			[]string{`NICTEAM_MOED is no setting, and ignored; did you mean "mode"?`}},
+			[]string{`NICTEAM_MOED is not a setting: ignored; did you mean "mode"?`}},
 		{"variables of somebody else", Options{Team: "t",
 			Env: []string{"NICTEAM_VERSION=3", "NICTEAM_mtu=9000", "NICTEAM_=x"}},
-			[]string{"NICTEAM_VERSION is no setting", "NICTEAM_mtu is no setting", "NICTEAM_ is no setting"}},
+			[]string{"NICTEAM_VERSION is not a setting", "NICTEAM_mtu is not a setting", "NICTEAM_ is not a setting"}},
 		{"variables that are empty", Options{Team: "t",
 			Env: []string{"NICTEAM_MTU=", "NICTEAM_MODE=", "NICTEAM_WEIGHT=", "NICTEAM_MEMBERS="}}, nil},
 		{"variables of services", Options{Team: "t", Env: []string{

@@ -83,7 +83,7 @@ func TestSetRefuses(t *testing.T) {
 	}{
 		{"hsah", "layer2", api.Usage, `did you mean "hash"`},
 		{"", "x", api.Usage, "unknown setting"},
-		{"mtu", "x", api.Usage, "whole number"},
+		{"mtu", "x", api.Usage, "whole number|want 576 to 65521"},
 		{"mtu", "1", api.Usage, "out of range"},
 		{"gain", "1.1s", api.Usage, "out of range"},
 		{"gain", "-1ns", api.Usage, "out of range"},

@@ -60,9 +60,9 @@ func addSince(to, now, base *team.MemberCounters) {
 	to.Flooded += now.Flooded - base.Flooded
 }
 
-// Heard fills h with the totals of what was received.
-func (p *Path) Heard(h *spread.RxBytes) {
-	p.relay.Heard(h)
+// RxBytes fills h with the totals of what was received.
+func (p *Path) RxBytes(h *spread.RxBytes) {
+	p.relay.RxBytes(h)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	addRxBytes(h, &p.pastRxBytes)

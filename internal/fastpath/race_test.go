@@ -87,7 +87,7 @@ func TestAllAtOnce(t *testing.T) {
 		return nil
 	})
 	heard, flows := new(spread.RxBytes), new(spread.FlowTable)
-	again("heard", func() error { g.path.Heard(heard); return nil })
+	again("heard", func() error { g.path.RxBytes(heard); return nil })
 	again("flows", func() error { g.path.Flows(flows); return nil })
 	again("backlog", func() error { g.path.Backlog(0); g.path.Backlog(1); return nil })
 	all.Wait()

@@ -13,6 +13,16 @@ import (
 	"nicteam/internal/rtnl"
 )
 
+// Routes return in the order of releaseAll's steps:
+//
+//	moveRoutes           recorded routes that are on the adapter: IPv4 before the addresses (early), the rest after them
+//	restoreRoutes        recorded routes that are nowhere, unless somebody removed or replaced them on the adapter
+//	giveInheritedRoutes  other routes of the adapter: added later, or a recorded one as somebody has changed it
+//	reorderRoutes        order of IPv4 routes of one key
+//
+// RecordMember has journalled a member's routes before anything changed. A give-back journals none: it compares, so it
+// can be repeated.
+
 // originalRoutes returns the members' recorded routes, each once, with present ifindexes. Those of a NIC that cannot
 // carry them name its stand-in.
 func (b *giveBack) originalRoutes(family byte) []rtnl.Object {

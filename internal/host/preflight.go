@@ -317,7 +317,7 @@ func (c *preflight) nexthopObjects() *api.Problem {
 	return nil
 }
 
-// linkWithAddress returns the link that has an address, members to be excepted.
+// linkWithAddress returns the link that has an address, except the adapter and members.
 func (c *preflight) linkWithAddress(a netip.Addr) string {
 	for _, n := range c.all {
 		if n.Name == c.cfg.Team || slices.ContainsFunc(c.nics, func(m NIC) bool { return m.Index == n.Index }) {

@@ -319,6 +319,7 @@ func TestRecordedBeforeAnythingWasDone(t *testing.T) {
 		h.Close()
 		run(t, `ip addr add 10.50.0.1/32 dev na; ip -6 addr add fd50::1/64 dev na nodad; ip route add 10.60.0.0/16 via 10.9.0.253 dev na
 			ip neigh add 10.9.0.201 lladdr 02:00:00:00:00:c7 dev na nud permanent; ip addr del 10.9.3.1/24 dev na; ip link set na mtu 1450`)
+		settled(t)
 		before := snapshot(t)
 		h = w.open(nil)
 		must(t, w.takeover(h, policy, w.nics...))

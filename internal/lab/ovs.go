@@ -109,9 +109,6 @@ func (o *OVS) control() string { return filepath.Join(o.dir, "vswitchd.ctl") }
 // Kill ends the switch as a crash does: it sends nothing. The database stays.
 func (o *OVS) Kill() { o.end(unix.SIGKILL) }
 
-// Stop ends the switch as a service manager does. The database stays.
-func (o *OVS) Stop() { o.end(unix.SIGTERM) }
-
 func (o *OVS) end(s syscall.Signal) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

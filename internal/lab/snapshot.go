@@ -31,9 +31,6 @@ import (
 // eBPF programs and the nftables rule set. Counters and time stamps are left out.
 type Snapshot []string
 
-// String returns the lines.
-func (s Snapshot) String() string { return strings.Join(s, "\n") }
-
 // Diff returns the lines that only one snapshot has, those of before with a minus; "" when they are equal.
 func Diff(before, after Snapshot) string {
 	var out []string

@@ -417,3 +417,10 @@ func TestBadFramesAreNil(t *testing.T) {
 		}
 	}
 }
+
+// Carrier reports whether the NIC is up and has carrier.
+func (s *Socket) Carrier() bool {
+	up := false
+	s.withFD(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
+	return up
+}

@@ -215,13 +215,6 @@ func (s *Socket) SetSocketFilter(fd int) error {
 	return nil
 }
 
-// Carrier reports whether the NIC is up and has carrier.
-func (s *Socket) Carrier() bool {
-	up := false
-	s.withFD(func(fd int) error { up = carrier(fd, s.opt.Index); return nil })
-	return up
-}
-
 // carrier reports whether the NIC is up and has carrier, in the socket's namespace.
 func carrier(fd, index int) bool {
 	name, ok := nameOf(fd, index)

@@ -99,8 +99,8 @@ func (a *account) rxByClass() *spread.RxBytes {
 	return a.rxBytes
 }
 
-// Heard fills h with the totals of what was received.
-func (r *Relay) Heard(h *spread.RxBytes) {
+// RxBytes fills h with the totals of what was received.
+func (r *Relay) RxBytes(h *spread.RxBytes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	*h = spread.RxBytes{}

@@ -130,7 +130,7 @@ func TestRxBytesCountWhatIsForUs(t *testing.T) {
 	frame.Parse(b, &h)
 	var got spread.RxBytes
 	labtest.Eventually(t, "what was received", func() bool {
-		g.relay.Heard(&got)
+		g.relay.RxBytes(&got)
 		return got[spread.RxClass(&h, b)] == 6*60
 	})
 	var sum uint64

@@ -87,7 +87,7 @@ type Relay struct {
 	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
 	panics   *panics.Keeper
 
-	mu     sync.Mutex // Join, Leave, Apply, Counters, Heard, Close
+	mu     sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
 	closed bool
 }
 
@@ -242,21 +242,6 @@ func (r *Relay) Backlog(id int) int {
 		return m.socket.Backlog()
 	}
 	return 0
-}
-
-// SetBacklog bounds the backlog of member id, at first nic.BacklogFor its speed.
-func (r *Relay) SetBacklog(id, bytes int) error {
-	m := r.member(id)
-	if m == nil {
-		return fmt.Errorf("set backlog of member %d: %w", id, ErrNoMember)
-	}
-	return m.socket.SetBacklog(bytes)
-}
-
-// Offloads reports which super-frames member id's NIC gets whole at present.
-func (r *Relay) Offloads(id int) (tso, uso bool) {
-	m := r.member(id)
-	return m != nil && m.socket.TSO(), m != nil && m.socket.USO()
 }
 
 // Counters fills c with the totals.

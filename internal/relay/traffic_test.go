@@ -4,6 +4,7 @@ package relay
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -389,12 +390,12 @@ func TestEverythingAtOnce(t *testing.T) {
 	loop(func() { g.relay.Send(0, testFrame(peerMAC, adapterMAC, 0)) })
 	loop(func() { peer.socket.SendControl(testFrame(adapterMAC, peerMAC, 0)) })
 	loop(func() { g.counters() })
-	loop(func() { g.relay.Flows(new(spread.FlowTable)); g.relay.Heard(new(spread.RxBytes)) })
+	loop(func() { g.relay.Flows(new(spread.FlowTable)); g.relay.RxBytes(new(spread.RxBytes)) })
 	loop(func() {
 		host.socket.SendControl(testFrame(frame.Broadcast, strangerMAC+frame.MAC(rand.IntN(100)), 0))
 		host.socket.SendControl(arp(frame.Broadcast, adapterMAC, 0))
 	})
-	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20); g.relay.Offloads(0) })
+	loop(func() { g.relay.Backlog(1); g.relay.SetBacklog(1, 1<<20) })
 	loop(func() {
 		pl := g.plan(spread.RuleRoundRobin)
 		if !g.relay.active.Load().PerMember {
@@ -448,4 +449,13 @@ func TestIdleDoesNothing(t *testing.T) {
 	if used > 30*time.Millisecond {
 		t.Errorf("idle took %v of the processor in 300 ms", used)
 	}
+}
+
+// SetBacklog bounds the backlog of member id, at first nic.BacklogFor its speed.
+func (r *Relay) SetBacklog(id, bytes int) error {
+	m := r.member(id)
+	if m == nil {
+		return fmt.Errorf("set backlog of member %d: %w", id, ErrNoMember)
+	}
+	return m.socket.SetBacklog(bytes)
 }

@@ -15,13 +15,17 @@ func ModesHelp() string {
 	const indent, width = 17, 90
 	var b strings.Builder
 	for _, r := range modes.Table {
-		names := kernelNames(r.Aliases)
-		if len(r.TransmitOnly) > 0 {
-			names += "; " + kernelNames(r.TransmitOnly) + " is it with receive_balance off"
+		text := r.Help
+		if len(r.Aliases) > 0 {
+			text += " [" + kernelNames(r.Aliases)
+			if len(r.TransmitOnly) > 0 {
+				text += "; " + kernelNames(r.TransmitOnly) + " is it with receive_balance off"
+			}
+			text += "]"
 		}
 		column := indent
 		fmt.Fprintf(&b, "  %-*s", indent-2, r.Name)
-		for i, word := range strings.Fields(r.Help + " [" + names + "]") {
+		for i, word := range strings.Fields(text) {
 			switch {
 			case column+1+len(word) > width:
 				fmt.Fprintf(&b, "\n%*s", indent, "")

@@ -150,3 +150,12 @@ func TestDefaults(t *testing.T) {
 		}
 	}
 }
+
+// A mode that the kernel does not have needs no other names.
+func TestHelpOfAModeOfOurOwn(t *testing.T) {
+	defer func(table []modes.Row) { modes.Table = table }(modes.Table)
+	modes.Table = []modes.Row{{Name: "own", Help: "each frame by a NIC."}}
+	if got, want := ModesHelp(), "  own            each frame by a NIC.\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

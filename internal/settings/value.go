@@ -57,7 +57,7 @@ func whole[T int | uint16](at func(*Config) *T, low, high int) value {
 			case errors.Is(err, strconv.ErrRange):
 				return outOfRange(asText(v), values, fmt.Sprint(standard))
 			case err != nil:
-				return notOfType(Whole, v)
+				return notOfType(Whole, v, values)
 			case int64(T(n)) != n:
 				return between(n)
 			}
@@ -75,7 +75,7 @@ func number(at func(*Config) *float64, high float64) value {
 		set: func(c *Config, v any) *Fault {
 			f, err := strconv.ParseFloat(asText(v), 64)
 			if err != nil {
-				return notOfType(Number, v)
+				return notOfType(Number, v, values)
 			}
 			*at(c) = f
 			return nil
@@ -153,7 +153,7 @@ func toggle(at func(*Config) *bool) value {
 		set: func(c *Config, v any) *Fault {
 			on, ok := ParseOnOff(asText(v))
 			if !ok {
-				return notOfType(OnOff, v)
+				return notOfType(OnOff, v, "on or off")
 			}
 			*at(c) = on
 			return nil
@@ -250,7 +250,7 @@ func asList(v any) (list []string) {
 	return list
 }
 
-func notOfType(t Type, v any) *Fault {
-	return &Fault{What: fmt.Sprintf("%q is not %v", asText(v), t), Why: fmt.Sprintf("want %v", t),
+func notOfType(t Type, v any, values string) *Fault {
+	return &Fault{What: fmt.Sprintf("%q is not %v", asText(v), t), Why: "want " + values,
 		Fix: fmt.Sprintf("give %v", t)}
 }

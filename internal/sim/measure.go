@@ -74,7 +74,7 @@ func (t *Team) measure() {
 	if !t.plan.PerMember {
 		return
 	}
-	in := team.Measured{Heard: &t.rxBytes}
+	in := team.Measured{RxBytes: &t.rxBytes}
 	if t.plan.Rule == spread.RuleShortest {
 		t.picker.Now = t.monotonic()
 		in.Flows = t.picker.Flows()

@@ -68,7 +68,7 @@ func TestELBIsShown(t *testing.T) {
 	}
 
 	table := w.nicteam("status", teamName)
-	if !strings.Contains(table, "CARRIES") || !strings.Contains(table, "10 Gbit/s (link)") {
+	if !strings.Contains(table, "RATE ") || !strings.Contains(table, "10 Gbit/s (link)") {
 		t.Errorf("status:\n%s", table)
 	}
 	for _, off := range []string{"receive_balance=off", "balance=off", "mode=xor"} {
@@ -77,7 +77,7 @@ func TestELBIsShown(t *testing.T) {
 			t.Errorf("%s: no reason why nobody is steered: %+v", off, p)
 		}
 		table := w.nicteam("status", teamName)
-		if elb := off == "receive_balance=off"; strings.Contains(table, "CARRIES") != elb {
+		if elb := off == "receive_balance=off"; strings.Contains(table, "RATE ") != elb {
 			t.Errorf("status with %s:\n%s", off, table)
 		}
 	}

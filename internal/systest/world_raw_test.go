@@ -4,7 +4,6 @@ package systest
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -100,8 +99,6 @@ type tag struct {
 	TPID     uint16
 	PCP, VID uint16
 }
-
-func (g tag) String() string { return fmt.Sprintf("%#x pcp %d vlan %d", g.TPID, g.PCP, g.VID) }
 
 // experiment is the IEEE 802 local experimental Ethertype 1; no kernel answers it.
 const experiment = 0x88b6

@@ -60,7 +60,7 @@ func (a *Attached) close() {
 func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (*Attached, error) {
 	k, ok := hooks[at]
 	if !ok {
-		return nil, fmt.Errorf("attach program: %v is no hook of tc", at)
+		return nil, fmt.Errorf("attach program: %v is not a tc hook", at)
 	}
 	a, err := h.attach(l, at, p, j)
 	var held *HookHeld

@@ -314,3 +314,10 @@ func (w *world) next() event {
 	}
 	return event{wait, 0}
 }
+
+// clone returns an independent copy.
+func (s *System) clone() *System {
+	c := *s
+	c.ports = slices.Clone(s.ports)
+	return &c
+}

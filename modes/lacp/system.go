@@ -290,10 +290,3 @@ func (s *System) note(now time.Time, p *port, out *Out, k NoteKind, reason strin
 		out.Notes = append(out.Notes, Note{Kind: k, Port: p.ID, Reason: reason})
 	}
 }
-
-// clone returns an independent copy.
-func (s *System) clone() *System {
-	c := *s
-	c.ports = slices.Clone(s.ports)
-	return &c
-}

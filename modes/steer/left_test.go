@@ -59,3 +59,23 @@ func TestSteeringForgetsAddressesThatLeft(t *testing.T) {
 		t.Errorf("%d peers after it is back", n)
 	}
 }
+
+// What members still carry does not depend on the order in which the bindings of an address that left are removed.
+func TestAddressLeavesInOrder(t *testing.T) {
+	left := func() float64 {
+		var s Balancer
+		for i := range 32 {
+			b := s.table.create(addressKey{ours: ours4}, t0)
+			b.member, b.weight = 0, 1/float64(i+3)
+			s.load.addBinding(b)
+		}
+		s.ForgetAddress(0, ours4)
+		return s.load.bps[0]
+	}
+	want := left()
+	for range 50 {
+		if got := left(); got != want {
+			t.Fatalf("%v is left, before %v", got, want)
+		}
+	}
+}

@@ -197,8 +197,8 @@ func (t *peerTable) lru(b *binding) *list.List {
 	return &t.idle
 }
 
-// oldest returns the binding of a list that was seen first, nil where there is none.
-func oldest(lru *list.List) *binding {
+// leastRecent returns the binding of a list that was not seen for longest, nil if the list is empty.
+func leastRecent(lru *list.List) *binding {
 	if e := lru.Back(); e != nil {
 		return e.Value.(*binding)
 	}

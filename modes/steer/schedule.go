@@ -58,7 +58,7 @@ func (s schedule) first() *task {
 	return s[0]
 }
 
-// set has a task due at a time, whether or not it was due before.
+// set schedules a task, or moves it to another time.
 func (s *schedule) set(t *task, at time.Time) {
 	t.at = at
 	if t.place == 0 {
@@ -68,7 +68,7 @@ func (s *schedule) set(t *task, at time.Time) {
 	}
 }
 
-// cancel removes a task if it is due.
+// cancel removes a task if it is scheduled.
 func (s *schedule) cancel(t *task) {
 	if t.place != 0 {
 		heap.Remove(s, t.place-1)

@@ -160,7 +160,7 @@ func (s *Balancer) learn(now time.Time, k addressKey, peer netip.Addr, mac frame
 		return b
 	}
 	s.expire(now)
-	full, first := s.table.len() >= maxBindings, oldest(&s.table.idle)
+	full, first := s.table.len() >= maxBindings, leastRecent(&s.table.idle)
 	if full && first == nil || !s.learnLimit.Take(now, limitRate) {
 		return nil
 	}
@@ -180,10 +180,10 @@ func (s *Balancer) learn(now time.Time, k addressKey, peer netip.Addr, mac frame
 
 // expire forgets peers that were not seen for bindingAge.
 func (s *Balancer) expire(now time.Time) {
-	for b := oldest(&s.table.idle); b != nil && now.Sub(b.seen) >= bindingAge; b = oldest(&s.table.idle) {
+	for b := leastRecent(&s.table.idle); b != nil && now.Sub(b.seen) >= bindingAge; b = leastRecent(&s.table.idle) {
 		s.forget(b)
 	}
-	for b := oldest(&s.table.busy); b != nil && now.Sub(b.seen) >= bindingAge; b = oldest(&s.table.busy) {
+	for b := leastRecent(&s.table.busy); b != nil && now.Sub(b.seen) >= bindingAge; b = leastRecent(&s.table.busy) {
 		s.forget(b)
 	}
 }
@@ -202,8 +202,8 @@ func (s *Balancer) forget(b *binding) {
 func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
 	k := addressKey{vlan, ours}
 	s.requests.forget(k)
-	if a := s.table.addresses[k]; a != nil {
-		for b := range a.bindings {
+	for b := range s.table.all() { // in order: sums of floats depend on it
+		if b.addressKey == k {
 			s.forget(b)
 		}
 	}
