@@ -14,9 +14,9 @@ type Explanation struct {
 	Slot   int    `json:"slot"`           // -1 where the flow's hash does not matter
 	Member string `json:"member"`         // "": no single member, or none
 	Why    string `json:"why"`
-	// Since is when the flow came to Member; left out where it is not recorded.
+	// Since is when the flow moved to Member; left out if not recorded.
 	Since time.Time `json:"since,omitzero"`
-	// Next is the member that would carry the flow if Member died, "" for none; NextWhy says why.
+	// Next is the member that would carry the flow without Member, "" for none; NextWhy is the reason.
 	Next    string `json:"next,omitempty"`
 	NextWhy string `json:"next_why,omitempty"`
 }
@@ -25,7 +25,7 @@ type Explanation struct {
 type Peers struct {
 	Schema string `json:"schema"`
 	Team   string `json:"team"`
-	// Reason says why the team steers no peers; "" when it does, even if it knows none yet.
+	// Reason is why the team steers no peers; "" if it does, even before the first peer.
 	Reason string `json:"reason"`
 	Peers  []Peer `json:"peers"` // by address
 }
@@ -37,8 +37,8 @@ type Peer struct {
 	MAC     string    `json:"mac"`     // the peer's
 	VLAN    uint16    `json:"vlan"`    // 0 untagged
 	Member  string    `json:"member"`
-	Since   time.Time `json:"since"`  // when it was given that member
-	Seen    time.Time `json:"seen"`   // the last sign of it
+	Since   time.Time `json:"since"`  // when it was assigned to that member
+	Seen    time.Time `json:"seen"`   // its last frame
 	RxBps   uint64    `json:"rx_bps"` // what it sends to this host, smoothed
 	Told    uint64    `json:"told"`   // notifications without a request
 }

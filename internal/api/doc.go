@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Package api is docs/json.md as Go: every document that nicteam writes or answers with, its schema name, and the
-// problems and exit codes of the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and
-// states are strings. Within a version keys are only added.
+// Package api defines every JSON document of nicteam (docs/json.md), its schema name, and the problems and exit codes of
+// the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and states are strings.
+// Within a version keys are only added.
 package api
 
 // The schema names, in the field Schema of each document.

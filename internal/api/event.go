@@ -16,7 +16,7 @@ type Event struct {
 	Event  string    `json:"event"` // team-up, member-down, active-changed, …
 	Member string    `json:"member,omitempty"`
 	Reason string    `json:"reason,omitempty"`
-	Took   int64     `json:"took_ns,omitempty"` // from the loss of a link until frames took another way
+	Took   int64     `json:"took_ns,omitempty"` // from the loss of a link until its flows have moved
 }
 
 // Text describes the event in a line: "eth1 down: carrier lost, flows moved in 0.42 ms".
@@ -35,8 +35,7 @@ func (e *Event) Text() string {
 	return text
 }
 
-// Label describes the event where there is little room, as beside its mark in a picture: "eth1: carrier lost",
-// "datapath: fastpath".
+// Label is a short description, as for a mark in a picture: "eth1: carrier lost", "datapath: fastpath".
 func (e *Event) Label() string {
 	switch {
 	case e.Event == "member-down" && e.Reason != "":

@@ -4,9 +4,9 @@ package api
 
 // LACP is what 802.3ad adds to a Status.
 type LACP struct {
-	Aggregator int        `json:"aggregator"` // number of the one in use, 0 none
+	Aggregator int        `json:"aggregator"` // number of the active one, 0 none
 	Actor      LACPSystem `json:"actor"`
-	Partner    LACPSystem `json:"partner"` // of that aggregator; system 00:00:00:00:00:00 when nobody was heard
+	Partner    LACPSystem `json:"partner"` // of that aggregator; system 00:00:00:00:00:00 without a partner
 }
 
 // LACPSystem is an end of an aggregator.
@@ -27,7 +27,7 @@ type MemberLACP struct {
 	Selected     string       `json:"selected"`
 	ActorChurn   string       `json:"actor_churn"`
 	PartnerChurn string       `json:"partner_churn"`
-	Why          string       `json:"why,omitempty"` // it does not distribute
+	Why          string       `json:"why,omitempty"` // why it does not distribute
 	Counters     LACPCounters `json:"counters"`
 }
 
@@ -39,14 +39,14 @@ type LACPPort struct {
 	State        []string `json:"state"`
 }
 
-// LACPCounters are of frames.
+// LACPCounters count frames.
 type LACPCounters struct {
 	PDUsIn     uint64 `json:"lacpdu_rx"`
 	PDUsOut    uint64 `json:"lacpdu_tx"`
 	MarkersIn  uint64 `json:"marker_rx"`
 	MarkersOut uint64 `json:"marker_tx"`
-	Bad        uint64 `json:"bad"` // in, of both
-	// of lacpdu_rx and bad, those of another actor than the partner of a port in order
+	Bad        uint64 `json:"bad"` // received, of both
+	// LACPDUs in lacpdu_rx or bad of another actor than the partner of a working port
 	Foreign uint64 `json:"lacpdu_foreign"`
 }
 

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Problem is an error as a user reads it and, as the document nicteam.problem/v1, a program: what could not be done,
-// why, and what helps.
+// Problem is an error for users and, as the document nicteam.problem/v1, for programs: what failed, why, and how to fix
+// it.
 type Problem struct {
 	Kind ExitCode `json:"code"`
 	What string   `json:"error"` // lower case, no full stop: `create team0: no NIC "eht1"`

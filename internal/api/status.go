@@ -29,11 +29,10 @@ type Status struct {
 	FlowMoves      *FlowMoves  `json:"flow_moves,omitempty"` // elb
 	LACP           *LACP       `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string    `json:"warnings"`
-	Panics         []Panic     `json:"panics,omitempty"` // faults of nicteam that it has survived, one of each kind
+	Panics         []Panic     `json:"panics,omitempty"` // panics that the process survived, one of each kind
 }
 
-// FlowMoves counts flows that were moved to another member though they did not pause; each may have cost
-// the order of a few frames.
+// FlowMoves counts flows that moved to another member without a pause; each move may have reordered a few frames.
 type FlowMoves struct {
 	Forced uint64 `json:"forced"`
 }
@@ -45,13 +44,13 @@ type Adapter struct {
 	MAC      string `json:"mac"`
 	MTU      int    `json:"mtu"`
 	Carrier  bool   `json:"carrier"`
-	SpeedBps uint64 `json:"speed_bps"` // of the members that send, together; 0 unknown
-	// KernelCounts is what the kernel's own counters of the adapter (ip -s link) have: "all" that the team carries, or
-	// "relayed", the little that the relay moves while the fast path runs.
+	SpeedBps uint64 `json:"speed_bps"` // sum of the distributing members; 0 unknown
+	// KernelCounts is what the kernel's counters of the adapter (ip -s link) cover: "all" traffic of the team or, while
+	// the fast path runs, only the frames that the relay moves ("relayed").
 	KernelCounts string   `json:"kernel_counts"`
 	Addresses    []string `json:"addresses"` // CIDR
 
-	// AsOf is when the kernel said the rest; it is old while somebody else keeps the kernel's configuration locked.
+	// AsOf is when the rest was read from the kernel; it gets old while another process holds the rtnl lock.
 	AsOf time.Time `json:"as_of,omitzero"`
 }
 
@@ -72,7 +71,7 @@ type Settings struct {
 	AnnounceCount    int    `json:"announce_count"`
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
-	Datapath         string `json:"datapath"` // as wished: auto, relay, fastpath
+	Datapath         string `json:"datapath"` // the setting: auto, relay, fastpath
 
 	// Of 802.3ad.
 	LACPRate           string `json:"lacp_rate"`
@@ -94,7 +93,7 @@ type Member struct {
 	Reason       string      `json:"reason"`
 	Link         bool        `json:"link"`
 	SpeedBps     uint64      `json:"speed_bps"`
-	RateBps      uint64      `json:"rate_bps,omitempty"`    // elb: what it is taken to carry, of members that send
+	RateBps      uint64      `json:"rate_bps,omitempty"`    // elb: assumed rate, of distributing members
 	RateSource   string      `json:"rate_source,omitempty"` // elb: link, measured, assumed
 	Duplex       string      `json:"duplex"`
 	MTU          int         `json:"mtu"`
@@ -104,7 +103,7 @@ type Member struct {
 	Failures     uint64      `json:"failures"`
 	RX           MemberCount `json:"rx"`
 	TX           MemberCount `json:"tx"`
-	// DropReasons has the drops by reason, healthy ones (standby, reflected, …) included; only non-zero ones.
+	// DropReasons counts drops by reason, expected ones (standby, reflected, …) included; only non-zero ones.
 	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
 	LACP        *MemberLACP       `json:"lacp,omitempty"` // 802.3ad
 }
@@ -119,7 +118,7 @@ type MemberCount struct {
 // Panic describes the panics of one kind that the team survived.
 type Panic struct {
 	Where string    `json:"where"` // control loop, carrier watch, data path, …
-	Input string    `json:"input"` // what was being handled at the last one
+	Input string    `json:"input"` // what was being processed at the last one
 	Count uint64    `json:"count"`
 	Time  time.Time `json:"time"` // of the last one
 	Value string    `json:"value"`

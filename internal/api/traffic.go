@@ -9,7 +9,7 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Rates is the document nicteam.rates/v1: what moved in an interval.
+// Rates is the document nicteam.rates/v1: the traffic of an interval.
 type Rates struct {
 	Schema    string          `json:"schema"`
 	Time      time.Time       `json:"time"` // the end of the interval
@@ -36,7 +36,7 @@ type ProtocolRates struct {
 	TX   frame.Count `json:"tx"`
 }
 
-// History is the document nicteam.history/v1: traffic in columns of equal length. All lists have one value a column.
+// History is the document nicteam.history/v1: traffic in columns of equal length. Lists have one value per column.
 type History struct {
 	Schema  string    `json:"schema"`
 	Team    string    `json:"team"`
@@ -49,7 +49,7 @@ type History struct {
 
 	RX        SeriesColumns  `json:"rx"`
 	TX        SeriesColumns  `json:"tx"`
-	Members   []NamedColumns `json:"members"`   // those with traffic, members that left included; empty of one member
+	Members   []NamedColumns `json:"members"`   // with traffic, former members too; empty if Member is set
 	Protocols []NamedColumns `json:"protocols"` // all of them
 	Events    []Event        `json:"events"`    // of the period
 }
@@ -61,8 +61,8 @@ type NamedColumns struct {
 	TX   SeriesColumns `json:"tx"`
 }
 
-// SeriesColumns are what moved in each column, and what moved per second in its busiest second. All are left out
-// where nothing moved in any column.
+// SeriesColumns are the traffic of each column, and the traffic of its busiest second. All are left out if no column
+// has traffic.
 type SeriesColumns struct {
 	Bytes      []uint64 `json:"bytes,omitempty"`
 	Frames     []uint64 `json:"frames,omitempty"`
@@ -77,7 +77,7 @@ type HistoryQuery struct {
 	Member   string
 }
 
-// Totals are what a team has carried and dropped since its process began. Metrics derive from them; they are no
+// Totals are the traffic and drops of a team since its process started. Metrics derive from them; they are not a JSON
 // document.
 type Totals struct {
 	Members      []MemberTotals // since each joined
@@ -92,19 +92,19 @@ type MemberTotals struct {
 	RXDrops, TXDrops []DropTotal
 }
 
-// ProtocolTotals are the Totals of a protocol, of members that left included.
+// ProtocolTotals are the Totals of a protocol, former members included.
 type ProtocolTotals struct {
 	Name   string
 	RX, TX frame.Count
 }
 
-// DropTotal is a number of dropped frames. A usual reason is there with 0 frames, too.
+// DropTotal counts dropped frames by reason. Common reasons are listed even with 0 frames.
 type DropTotal struct {
 	Reason string // as in drop_reasons
 	Frames uint64
 }
 
-// ProtocolTitle is the name of a protocol as people write it: "TCP", "IPv6-ND".
+// ProtocolTitle is the usual spelling of a protocol's name: "TCP", "IPv6-ND".
 func ProtocolTitle(name string) string {
 	switch name {
 	case "other":

@@ -309,8 +309,7 @@ func Unreadable(dir string, err error) *api.Problem {
 		p.Why = pe.Err.Error()
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Kind, p.Why, p.Fix = api.NotPermitted, p.Why,
-			"use sudo, or join the group of that directory"
+		p.Kind, p.Fix = api.NotPermitted, "use sudo, or join the group of that directory"
 	}
 	return p
 }

@@ -11,10 +11,10 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// ansi are the layers' colours where there are only sixteen: they differ on a dark and a light ground.
+// ansi are the layers' colours on a terminal of sixteen colours: distinct on dark and light backgrounds.
 var ansi = []string{"4", "3", "2", "5", "6", "1", "11", "8"}
 
-// palette is how roles look on a terminal.
+// palette maps roles to styles of a terminal.
 type palette struct {
 	layers  bool // the layers have colours and need no patterns
 	styled  bool
@@ -22,14 +22,14 @@ type palette struct {
 	cache   map[chart.Role]pen
 }
 
-// newPalette is the colours of a terminal: 16 million, 256, 16, or none at all.
+// newPalette returns the palette of a terminal with 16 million, 256, 16 or no colours.
 func newPalette(p colorprofile.Profile) palette {
 	return palette{layers: p >= colorprofile.ANSI, styled: p >= colorprofile.ASCII, profile: p,
 		cache: map[chart.Role]pen{}}
 }
 
-// pen is what a style writes before and after a text. Cells are of one width each and need no
-// layout, which is most of what a style does.
+// pen is the escape sequences of a style, before and after a text. Cells have width one and need no layout, which is
+// most of the work of a lipgloss style.
 type pen struct{ before, after string }
 
 func (p palette) pen(r chart.Role) pen {
@@ -42,7 +42,7 @@ func (p palette) pen(r chart.Role) pen {
 	return one
 }
 
-// style is the look of a role. Texts keep the terminal's own colour, which is readable on its ground.
+// style returns the style of a role. Texts keep the terminal's own colour, which is readable on its background.
 func (p palette) style(r chart.Role) lipgloss.Style {
 	s := lipgloss.NewStyle()
 	switch r {
@@ -65,7 +65,7 @@ func (p palette) style(r chart.Role) lipgloss.Style {
 	return s
 }
 
-// paint writes the grid as the terminal takes it.
+// paint renders the grid with escape sequences.
 func (p palette) paint(g chart.Grid) string {
 	var b strings.Builder
 	for y, row := range g {

@@ -13,7 +13,7 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// keysHelp is every key, as ? shows them.
+// keysHelp lists the keys for ?.
 var keysHelp = [][2]string{
 	{"u", "unit: auto, packets, kbit, mbit, gbit"},
 	{"s", "scale: fit, link, log"},
@@ -32,7 +32,7 @@ var keysHelp = [][2]string{
 	{"q, Esc, Ctrl-C", "quit"},
 }
 
-// key takes a key in.
+// key handles a key.
 func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	name := k.String()
 	if name == "ctrl+c" {
@@ -110,7 +110,7 @@ func (m *Model) nextScale() chart.Scale {
 	return order[(slices.Index(order, m.draw.Scale)+1)%len(order)]
 }
 
-// neighbour is who comes after (or before) what is chosen: the team, then its NICs.
+// neighbour returns the next or previous choice: the team, then its NICs.
 func (m *Model) neighbour(by int) string {
 	names := []string{""}
 	for i := range m.status.Members {
@@ -129,10 +129,10 @@ func (m *Model) resume() tea.Cmd {
 	return m.fetch()
 }
 
-// maxAge is how far back a team remembers.
+// maxAge is how long a team keeps its history.
 const maxAge = 24 * time.Hour
 
-// scroll moves the end of what is shown; at the present it is live again.
+// scroll moves the end of the period shown; at the present the view is live again.
 func (m *Model) scroll(by time.Duration) tea.Cmd {
 	live := m.live().end()
 	from := m.end
@@ -160,19 +160,19 @@ func (m *Model) zoom(out bool) tea.Cmd {
 	return m.fetch()
 }
 
-// periods are those that + and - go through.
+// periods are the periods that + and - choose.
 var periods = []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute,
 	30 * time.Minute,
 	time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
 
-// steps are the lengths that columns may have.
+// steps are the possible lengths of columns.
 var steps = []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute}
 
 // maxScreenColumns columns for a wide screen, which has two dots a cell.
 const maxScreenColumns = 500
 
-// zoom is the next shorter period, or with out the next longer one.
+// zoom chooses the next shorter period, with out the next longer one.
 func zoom(last time.Duration, out bool) time.Duration {
 	next := last
 	for _, p := range periods {
@@ -186,7 +186,7 @@ func zoom(last time.Duration, out bool) time.Duration {
 	return next
 }
 
-// stepFor is the shortest column that does not make too many of a period.
+// stepFor returns the shortest step that does not give too many columns.
 func stepFor(last time.Duration) time.Duration {
 	for _, s := range steps {
 		if last <= maxScreenColumns*s {
@@ -196,13 +196,13 @@ func stepFor(last time.Duration) time.Duration {
 	return steps[len(steps)-1]
 }
 
-// prompt is a question about a NIC: its name first, then whether that is meant.
+// prompt asks for the name of a NIC, then for a confirmation.
 type prompt struct {
 	verb, name string
-	sure       bool // the name is typed; y does it
+	sure       bool // the name is typed; y confirms
 }
 
-// text is the question in the last line.
+// text is the prompt in the last line.
 func (p *prompt) text(team string) string {
 	switch {
 	case !p.sure:
@@ -213,7 +213,7 @@ func (p *prompt) text(team string) string {
 	return fmt.Sprintf("remove %s from %s? y/n", p.name, team)
 }
 
-// answer takes a key in while a question stands.
+// answer handles a key while a prompt is open.
 func (m Model) answer(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	p := *m.prompt
 	m.prompt = &p
@@ -240,7 +240,7 @@ func (m Model) answer(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	return m, nil
 }
 
-// change is the command that adds or removes a NIC.
+// change returns the command that adds or removes a NIC.
 func (m *Model) change(verb, nic string) tea.Cmd {
 	src, ctx := m.src, m.ctx
 	return func() tea.Msg {

@@ -17,14 +17,14 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// Options say how the view begins.
+// Options configure the view at its start.
 type Options struct {
 	Team, NIC string // NIC "" is the whole team
 	Draw      chart.Options
 	Dir       string // where pictures are saved
 }
 
-// Model is the state of the view. Its messages are keys, sizes and what the team says.
+// Model is the state of the view. Its messages are keys, sizes and data of the team.
 type Model struct {
 	src Source
 	ctx context.Context
@@ -33,17 +33,17 @@ type Model struct {
 	status *api.Status
 	events []api.Event
 	team   *window // live, whole team
-	nic    *window // live, the NIC that is chosen; nil for the team
-	past   *window // as of until, nil until it is there
+	nic    *window // live, the selected NIC; nil for the team
+	past   *window // the history that ends at end; nil until it has arrived
 
 	draw       chart.Options
-	fixed      chart.Scale // that --scale gave, for its key
+	fixed      chart.Scale // of --scale, to which the key s returns
 	selected   string      // NIC, "" for the team
 	end        time.Time   // frozen or scrolled back: the end of what is shown; zero is live
-	fetching   bool        // a history is under way
-	refetch    bool        // and another is wanted then
-	second     int64       // number of the last second that the rates told of
-	lastRates  time.Time   // when they did
+	fetching   bool        // a request for history is pending
+	refetch    bool        // send another one after it
+	second     int64       // number of the last second with rates
+	lastRates  time.Time   // when they arrived
 	now        time.Time
 	lostReason string
 	lostAt     time.Time
@@ -53,10 +53,10 @@ type Model struct {
 	noticed    time.Time
 	dir        string
 	colours    palette
-	frame      string // what View shows; made anew when something has changed
+	frame      string // what View shows; redrawn on each change
 }
 
-// historyMsg answers what the view asked for.
+// historyMsg is the answer to a request for history.
 type historyMsg struct {
 	who   string
 	step  time.Duration
@@ -65,13 +65,13 @@ type historyMsg struct {
 	err   error
 }
 
-// noticeMsg is something to tell in the last line.
+// noticeMsg is a text for the last line.
 type noticeMsg string
 
 // most of events that are kept.
 const maxEvents = 1000
 
-// newModel is a view of what was asked at the beginning.
+// newModel returns a view of the status and history fetched at the start.
 func newModel(ctx context.Context, src Source, o Options, st *api.Status, h *api.History, now time.Time) Model {
 	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, selected: o.NIC, dir: o.Dir, now: now,
 		lastRates: now, colours: newPalette(colorprofile.NoTTY)}
@@ -96,14 +96,14 @@ func (m Model) Init() tea.Cmd { return tea.Batch(tick(), refetchLater()) }
 
 func tick() tea.Cmd { return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) }) }
 
-// refetchMsg asks for the history once more: the second in which the view opened is complete then.
+// refetchMsg requests the history again, when the second in which the view opened is complete.
 type refetchMsg struct{}
 
 func refetchLater() tea.Cmd {
 	return tea.Tick(2*time.Second, func(time.Time) tea.Msg { return refetchMsg{} })
 }
 
-// Update takes a message in.
+// Update handles a message.
 func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmd tea.Cmd
 	changed := true
@@ -167,18 +167,18 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, cmd
 }
 
-// redraw makes the screen of what is known.
+// redraw renders the screen.
 func (m *Model) redraw() {
 	d := m.data()
-	m.draw.Axis = m.draw.Axis.Follow(d, m.draw) // the scale keeps in step with what is shown
+	m.draw.Axis = m.draw.Axis.Follow(d, m.draw) // adapts the scale
 	m.frame = m.colours.paint(m.grid(d))
 }
 
 // notify shows a line for a while.
 func (m *Model) notify(s string) { m.notice, m.noticed = s, m.now }
 
-// rates counts a second. Seconds are counted on from the one before, so that a tick that comes a
-// little early or late neither doubles one nor leaves one out.
+// rates adds the rates of a second. It numbers seconds consecutively, so that a message that arrives early or late
+// neither doubles nor skips one.
 func (m *Model) rates(r *api.Rates) {
 	m.lostReason, m.lastRates = "", m.now
 	middle := r.Time.Add(-time.Duration(r.Interval) / 2).Unix()
@@ -193,7 +193,7 @@ func (m *Model) rates(r *api.Rates) {
 	}
 }
 
-// live is what is going on in what is chosen.
+// live returns the live window of the team or the selected NIC.
 func (m *Model) live() *window {
 	if m.nic != nil {
 		return m.nic
@@ -201,7 +201,7 @@ func (m *Model) live() *window {
 	return m.team
 }
 
-// shown is what is shown.
+// shown returns the window on the screen.
 func (m *Model) shown() *window {
 	switch {
 	case m.end.IsZero():
@@ -212,10 +212,10 @@ func (m *Model) shown() *window {
 	return m.live().before(m.end)
 }
 
-// step is the length of a column for what is shown.
+// step is the length of a column of the period shown.
 func (m *Model) step() time.Duration { return stepFor(m.draw.Last) }
 
-// fetch asks for the history of what is shown; one question at a time.
+// fetch requests the history of the period shown; one request at a time.
 func (m *Model) fetch() tea.Cmd {
 	if m.fetching {
 		m.refetch = true
@@ -238,7 +238,7 @@ func (m *Model) span(step time.Duration) time.Duration {
 	return (max(to.Sub(from), o.Last) + 4*step).Truncate(time.Second)
 }
 
-// history takes an answer in, unless something else is shown meanwhile.
+// history adopts an answer, unless the selection has changed since the request.
 func (m *Model) history(h historyMsg) tea.Cmd {
 	m.fetching = false
 	switch {
@@ -263,7 +263,7 @@ func (m *Model) history(h historyMsg) tea.Cmd {
 	return nil
 }
 
-// recentMsg are the last seconds of one NIC: the rates do not tell its protocols.
+// recentMsg is the history of the last seconds of a NIC: the rates lack its protocols.
 type recentMsg struct {
 	who string
 	doc *api.History
@@ -291,7 +291,7 @@ func (m *Model) selectNIC(nic string) tea.Cmd {
 	return m.fetch()
 }
 
-// resize takes the size of the screen. One that does not know it, a serial console, says 0 × 0.
+// resize adopts the size of the screen. A serial console, which does not know it, reports 0 × 0.
 func (m *Model) resize(width, height int) {
 	if width <= 0 || height <= 0 {
 		width, height = defaultWidth, defaultHeight
@@ -299,10 +299,10 @@ func (m *Model) resize(width, height int) {
 	m.draw.Width, m.draw.Height = width, height
 }
 
-// The size of a screen that does not know it.
+// The size assumed for a screen that does not report one.
 const defaultWidth, defaultHeight = 80, 24
 
-// data is what is to be drawn, with its header.
+// data returns the chart's data with its header.
 func (m *Model) data() chart.Data {
 	d := m.shown().chartData(m.status, m.events)
 	d.End = d.End.Local()
@@ -310,7 +310,7 @@ func (m *Model) data() chart.Data {
 	return d
 }
 
-// header is the name and, where there is something out of the ordinary, what.
+// header is the name, the state, and whether the view is stopped or has lost the team.
 func (m *Model) header() string {
 	name := m.name
 	if m.selected != "" {
@@ -327,7 +327,7 @@ func (m *Model) header() string {
 	}
 	name += fmt.Sprintf(" · %s · %d/%d up", m.status.Mode, up, len(m.status.Members))
 	if silent := m.now.Sub(m.lastRates).Truncate(time.Second); silent >= 3*time.Second {
-		name += fmt.Sprintf(" · silent for %v", silent)
+		name += fmt.Sprintf(" · no data for %v", silent)
 	}
 	if !m.end.IsZero() {
 		name += " · stopped at " + m.end.Local().Format(time.TimeOnly)
@@ -335,10 +335,10 @@ func (m *Model) header() string {
 	return name
 }
 
-// export is the command that saves a picture of what is shown.
+// export returns the command that saves a picture of the screen.
 func (m *Model) export() tea.Cmd {
 	d, o := m.data(), m.draw
-	// the live ones go on changing
+	// A copy: the live windows keep changing.
 	d.Members, d.Protocols, d.Total = slices.Clone(d.Members), slices.Clone(d.Protocols), copied(d.Total)
 	for i := range d.Members {
 		d.Members[i].Series = copied(d.Members[i].Series)

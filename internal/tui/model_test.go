@@ -219,8 +219,8 @@ func TestLost(t *testing.T) {
 		t.Errorf("%d questions, want one more than %d", len(f.asked), before)
 	}
 	m = run(t, m, tickMsg(epoch.Add(20*time.Second)))
-	if got := m.Grid().String(); !strings.Contains(got, "silent for 11s") {
-		t.Errorf("a silent team is not told:\n%s", got)
+	if got := m.Grid().String(); !strings.Contains(got, "no data for 11s") {
+		t.Errorf("the header lacks the lost connection:\n%s", got)
 	}
 }
 

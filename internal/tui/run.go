@@ -17,18 +17,18 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// ErrInterrupted is that Ctrl-C was typed.
+// ErrInterrupted is returned after Ctrl-C.
 var ErrInterrupted = errors.New("interrupted")
 
-// Terminal is where the view is shown.
+// Terminal is the terminal of the view.
 type Terminal struct {
 	In  io.Reader
 	Out io.Writer
 	Env []string
 }
 
-// Run shows the view until it is left or ctx ends, and leaves the terminal as it was. What it asks
-// at the beginning must be answered: a team that is not there is an error, not an empty screen.
+// Run shows the view until the user quits or ctx ends, and restores the terminal. It fails if the team does not answer
+// at the start.
 func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 	st, h, err := Open(ctx, src, &o)
 	if err != nil {
@@ -53,7 +53,7 @@ func Run(ctx context.Context, src Source, o Options, t Terminal) error {
 	return err
 }
 
-// knownSize puts a size in place of none, of which the library would draw nothing at all.
+// knownSize replaces a size of 0 × 0, for which the library would draw nothing.
 func knownSize(_ tea.Model, msg tea.Msg) tea.Msg {
 	if size, ok := msg.(tea.WindowSizeMsg); ok && (size.Width <= 0 || size.Height <= 0) {
 		return tea.WindowSizeMsg{Width: defaultWidth, Height: defaultHeight}
@@ -61,7 +61,7 @@ func knownSize(_ tea.Model, msg tea.Msg) tea.Msg {
 	return msg
 }
 
-// Open asks what the view begins with, and settles what was left open in o.
+// Open fetches the first status and history, and completes o.
 func Open(ctx context.Context, src Source, o *Options) (*api.Status, *api.History, error) {
 	if o.Draw.Last == 0 {
 		o.Draw.Last = 2 * time.Minute
@@ -75,7 +75,7 @@ func Open(ctx context.Context, src Source, o *Options) (*api.Status, *api.Histor
 			Why: o.Team + " has no such member", Fix: "nicteam status " + o.Team + " shows its members"}
 	}
 	step := stepFor(o.Draw.Last)
-	// A chart is filled, which is less than twice its period at any width.
+	// Enough to fill the chart, which shows less than twice the period at any width.
 	h, err := src.History(ctx, control.HistoryOptions{Member: o.NIC, Step: step, Last: 2*o.Draw.Last + 4*step})
 	if err != nil {
 		return nil, nil, err
@@ -92,7 +92,7 @@ func member(st *api.Status, nic string) bool {
 	return false
 }
 
-// Once is the screen as text, as the team is now.
+// Once returns the current screen as text.
 func Once(ctx context.Context, src Source, o Options) (string, error) {
 	d, err := now(ctx, src, &o)
 	if err != nil {
@@ -101,7 +101,7 @@ func Once(ctx context.Context, src Source, o Options) (string, error) {
 	return chart.Screen(d, o.Draw).String(), nil
 }
 
-// Plain is the same in sentences.
+// Plain returns the current data as sentences.
 func Plain(ctx context.Context, src Source, o Options) (string, error) {
 	d, err := now(ctx, src, &o)
 	if err != nil {
@@ -110,7 +110,7 @@ func Plain(ctx context.Context, src Source, o Options) (string, error) {
 	return chart.Plain(d, o.Draw), nil
 }
 
-// now is the data of this moment. The last column is left out while it is not complete.
+// now returns the current data without an incomplete last column.
 func now(ctx context.Context, src Source, o *Options) (chart.Data, error) {
 	st, h, err := Open(ctx, src, o)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/control"
 )
 
-// Source is where the view learns of a team; *control.Client is one.
+// Source provides the data of a team; *control.Client is one.
 type Source interface {
 	Status(context.Context) (*api.Status, error)
 	History(context.Context, control.HistoryOptions) (*api.History, error)
@@ -22,7 +22,7 @@ type Source interface {
 	Remove(ctx context.Context, names []string, force bool) ([]string, error)
 }
 
-// What the team says, as messages.
+// Messages with data of the team.
 type (
 	statusMsg struct {
 		status *api.Status
@@ -31,26 +31,26 @@ type (
 	ratesMsg  struct{ rates *api.Rates }
 	eventsMsg struct {
 		events []api.Event
-		first  bool // the memory of events begins anew
+		first  bool // these replace all earlier events
 	}
 	disconnectedMsg struct{ why string }
 	tickMsg         time.Time
 )
 
-// reconnectAfter is how long the view waits before it asks a team again that did not answer.
+// reconnectAfter is the pause before the view reconnects to a team that did not answer.
 const reconnectAfter = 500 * time.Millisecond
 
-// statusEvery is how old the state of the NICs gets when nothing happens.
+// statusEvery is the interval of status requests without events.
 const statusEvery = 5 * time.Second
 
-// How long events are gathered: a team tells all that it remembers at once, and a cable that
-// flutters makes many.
+// How long events are collected into one message: a team sends all recorded events at once, and a flapping link makes
+// many.
 const (
 	collectFirst = 30 * time.Millisecond
 	collect      = 200 * time.Millisecond
 )
 
-// follow sends what the team says until ctx ends. A team that goes away is reported and waited for.
+// follow sends the team's data until ctx ends. If the connection is lost, it reports that and reconnects.
 func follow(ctx context.Context, src Source, send func(tea.Msg)) {
 	for back := false; ctx.Err() == nil; back = true {
 		err := followOnce(ctx, src, send, back)
@@ -96,7 +96,7 @@ func followOnce(ctx context.Context, src Source, send func(tea.Msg), back bool) 
 	return err
 }
 
-// collectEvents sends events, and the state that the team is in after them or when some time has passed.
+// collectEvents sends events, and the team's status after them and at an interval.
 func collectEvents(ctx context.Context, src Source, events <-chan *api.Event, send func(tea.Msg)) error {
 	next := eventsMsg{first: true}
 	wait := time.NewTimer(statusEvery)
@@ -130,7 +130,7 @@ func collectEvents(ctx context.Context, src Source, events <-chan *api.Event, se
 	}
 }
 
-// why is an error in the words that fit into a header.
+// why describes an error in a few words, for the header.
 func why(err error) string {
 	if p, ok := err.(*api.Problem); ok {
 		return p.Why

@@ -10,7 +10,7 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// footers, the longest that fits is shown.
+// footers: the first that fits is shown.
 var footers = []string{
 	"? help  u unit  s scale  v view  Tab NIC  o own scale  ␣ freeze  ←→ time  +- zoom  e export  a add  " +
 		"d remove  q quit",
@@ -51,7 +51,7 @@ func (m *Model) grid(d chart.Data) chart.Grid {
 	return g
 }
 
-// line is what the last line says instead of the keys.
+// line is the text of the last line instead of the keys.
 func (m *Model) line() string {
 	if m.prompt != nil {
 		return m.prompt.text(m.name)
@@ -61,7 +61,7 @@ func (m *Model) line() string {
 
 func footer(width int, g chart.Glyphs) string {
 	if g == chart.ASCII {
-		width -= 6 // for its names of the space bar and the arrows
+		width -= 6 // ASCII names of the space bar and the arrows are longer
 	}
 	for _, f := range footers {
 		if len([]rune(f)) <= width {
@@ -71,7 +71,7 @@ func footer(width int, g chart.Glyphs) string {
 	return footers[len(footers)-1]
 }
 
-// helpGrid lists the keys, in as many columns as it needs.
+// helpGrid draws the list of keys.
 func (m *Model) helpGrid() chart.Grid {
 	w, h := m.draw.Width, m.draw.Height
 	g := make(chart.Grid, h)
@@ -91,7 +91,7 @@ func (m *Model) helpGrid() chart.Grid {
 		if len(keysHelp)+1 < h {
 			row++
 		}
-		if row >= h-1 && i < len(keysHelp)-1 { // the way out is always there
+		if row >= h-1 && i < len(keysHelp)-1 { // the last line shows how to leave
 			row, k = h-1, keysHelp[len(keysHelp)-1]
 			i = len(keysHelp) - 1
 		}
@@ -104,7 +104,7 @@ func (m *Model) helpGrid() chart.Grid {
 	return g
 }
 
-// write puts a text into a row, cut at its end and without what a terminal would obey.
+// write puts a text into a row, truncated and without control characters.
 func write(g chart.Grid, row int, text string, glyphs chart.Glyphs, role chart.Role) {
 	x := 0
 	for _, r := range text {

@@ -26,8 +26,8 @@ type window struct {
 	protocols   []chart.Series
 }
 
-// newWindow reads a document; a column of which it covers next to nothing is a gap. The last one has often just
-// begun: what a few ms carried is no rate, and the second's own rate is soon told.
+// newWindow converts a document; a column that is hardly covered becomes a gap. The last column has often just begun:
+// a few ms give no rate, and the rates of its second arrive soon.
 func newWindow(d *api.History) *window {
 	n := max(d.Columns, 0)
 	b := &window{nic: d.Member, step: max(time.Duration(d.Step), time.Second).Truncate(time.Second),
@@ -70,18 +70,18 @@ func (b *window) bins(covered []int64, c api.SeriesColumns) []chart.Bin {
 	return bins
 }
 
-// end is when the last column ends.
+// end returns the end of the last column.
 func (b *window) end() time.Time {
 	return time.Unix((b.firstColumn+int64(len(b.known)))*b.seconds(), 0)
 }
 
-// add counts what moved in the second of that number.
+// add adds the traffic of a second, by number.
 func (b *window) add(second int64, r *api.Rates) {
 	if second < 0 {
 		return
 	}
 	col := second / b.seconds()
-	// or so much later that nothing of it is kept
+	// or so much later that no old column remains
 	if len(b.known) == 0 || col-b.firstColumn >= int64(len(b.known)+maxColumns) {
 		b.trim(len(b.known))
 		b.firstColumn = col
@@ -96,7 +96,7 @@ func (b *window) add(second int64, r *api.Rates) {
 		interval = 1
 	}
 	had := b.known[i]
-	if had >= int(b.seconds()) { // a second that is known already is told anew
+	if had >= int(b.seconds()) { // a repeated second
 		had = int(b.seconds()) - 1
 	}
 	b.known[i] = had + 1
@@ -115,7 +115,7 @@ func (b *window) add(second int64, r *api.Rates) {
 		told[m.Name] = true
 		addSecond(b.series(&b.members, m.Name), i, had, m.RX, m.TX, interval)
 	}
-	for j := range b.members { // who is not told any more has moved nothing
+	for j := range b.members { // members missing in the rates carried nothing
 		if s := &b.members[j]; !told[s.Name] {
 			addSecond(s, i, had, frame.Count{}, frame.Count{}, interval)
 		}
@@ -155,7 +155,7 @@ func (b *window) each(f func(*chart.Series)) {
 	}
 }
 
-// series finds the one of a name; a new one has carried nothing in what is known.
+// series returns the series of a name; a new one is zero in all known columns.
 func (b *window) series(list *[]chart.Series, name string) *chart.Series {
 	for i := range *list {
 		if (*list)[i].Name == name {
@@ -188,7 +188,7 @@ func addSecond(s *chart.Series, i, had int, rx, tx frame.Count, interval float64
 	}
 }
 
-// mergeLive adds the columns of which live knows more than b, a history that came later.
+// mergeLive copies into b, a newer history, the columns of which live covers more.
 func (b *window) mergeLive(live *window) {
 	if live == nil || live.nic != b.nic || live.step != b.step || len(b.known) == 0 {
 		return
@@ -214,7 +214,7 @@ func (b *window) mergeLive(live *window) {
 	}
 }
 
-// memberWindow is the part of one NIC, until its own history is there.
+// memberWindow returns the part of one NIC, for use until its own history arrives.
 func (b *window) memberWindow(nic string) *window {
 	o := &window{nic: nic, step: b.step, firstColumn: b.firstColumn, known: slices.Clone(b.known)}
 	o.total = *b.series(&b.members, nic)
@@ -284,7 +284,7 @@ func stateOf(m *api.Member) string {
 	return m.State
 }
 
-// mergeRecent puts the columns that a later history knows into b, which has them all.
+// mergeRecent copies the known columns of a later history, all of which b has, into b.
 func (b *window) mergeRecent(h *window) {
 	for j := range h.known {
 		i := h.firstColumn + int64(j) - b.firstColumn
