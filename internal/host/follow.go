@@ -144,10 +144,11 @@ func (f *Follower) Members(indexes []int) {
 
 // Run reads events until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
+	// A deadline ends the read. Close would wait for it, and it waits for mu.
 	defer context.AfterFunc(ctx, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.file.Close()
+		_ = f.file.SetReadDeadline(time.Unix(1, 0))
 	})()
 	for ctx.Err() == nil {
 		f.mu.Lock()

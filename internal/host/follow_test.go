@@ -3,10 +3,12 @@
 package host
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +41,34 @@ func tells(t *testing.T, n *Subscription, want Change) {
 		case <-time.After(labtest.Patience):
 			t.Fatalf("no news of %b", want)
 		}
+	}
+}
+
+// TestFollowerEndsDuringAnEvent ends Run while an event is being read.
+func TestFollowerEndsDuringAnEvent(t *testing.T) {
+	w := newWorld(t)
+	f, err := w.open(nil).Follow(w.tap())
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); f.Run(ctx) }()
+	waits := func(function string) {
+		labtest.Eventually(t, function, func() bool {
+			stacks := make([]byte, 1<<20)
+			return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "host.(*Follower)."+function+"(")
+		})
+	}
+	waits("read")
+	f.mu.Lock() // whoever waits first gets it first
+	cancel()
+	waits("Run.func1")
+	run(t, "ip addr add 10.99.0.1/32 dev nc")
+	waits("read.func1")
+	f.mu.Unlock()
+	select {
+	case <-ended:
+	case <-time.After(labtest.Patience):
+		t.Fatal("Run goes on")
 	}
 }
 
