@@ -42,8 +42,8 @@ func draft(st *State) *spread.Plan {
 	return pl
 }
 
-// receive sets the filters of the members' NICs to what the adapter's stack wants. All members accept its groups; modes in which
-// few receive them narrow GroupMembers.
+// receive sets the filters of the members' NICs to what the adapter's stack wants. All members accept its groups; modes
+// in which few receive them narrow GroupMembers.
 func receive(pl *spread.Plan, st *State) {
 	for _, m := range st.Members {
 		pl.GroupMembers = pl.GroupMembers.With(m.ID)
@@ -56,8 +56,8 @@ func receive(pl *spread.Plan, st *State) {
 	}
 }
 
-// receiveGroupsBy lets the active member alone receive groups. The NICs of the next one, and of the one that would be active
-// if all were usable, accept them as well: a primary takes over at once when its link comes up.
+// receiveGroupsBy lets the active member alone receive groups. The NICs of the next one, and of the one that would be
+// active if all were usable, accept them as well: a primary takes over at once when its link comes up.
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)
 	pl.GroupMembers = pl.Multicast

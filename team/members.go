@@ -12,8 +12,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// Any goroutine may call the methods here. They wait until Run runs. What takes long (the data path opens a NIC) runs in
-// the caller's goroutine and delays no failover.
+// Any goroutine may call the methods here. They wait until Run runs. What takes long (the data path opens a NIC) runs
+// in the caller's goroutine and delays no failover.
 
 // Join makes a NIC a member and returns its id. The data path moves frames through it as soon as its link is up. weight
 // 0 is the configured one, else 1. The error is an *api.Problem.

@@ -22,9 +22,8 @@ func (a *app) setCmd() *cobra.Command {
 		Short: "Show or change the live settings of a running team",
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
 			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
-			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user space, " +
-			"where\n" +
-			"tcpdump on the adapter sees them.\n\n" + settingsTable(live),
+			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user\n" +
+			"space, where tcpdump on the adapter sees them.\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2

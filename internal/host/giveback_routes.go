@@ -15,7 +15,7 @@ import (
 
 // Routes return in the order of releaseAll's steps:
 //
-//	moveRoutes           recorded routes that are on the adapter: IPv4 before the addresses (early), the rest after them
+//	moveRoutes           recorded routes that are on the adapter: IPv4 before the addresses (early), the rest after
 //	restoreRoutes        recorded routes that are nowhere, unless somebody removed or replaced them on the adapter
 //	giveInheritedRoutes  other routes of the adapter: added later, or a recorded one as somebody has changed it
 //	reorderRoutes        order of IPv4 routes of one key

@@ -119,8 +119,8 @@ func distinct(list []string) int {
 	return len(slices.Compact(list))
 }
 
-// TestELBWithoutTheMACDonor removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer knows
-// box by that MAC for good.
+// TestELBWithoutTheMACDonor removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer
+// knows box by that MAC for good.
 func TestELBWithoutTheMACDonor(t *testing.T) {
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
