@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package api defines every JSON document of nicteam (docs/json.md), its schema name, and the problems and exit codes
-// of the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and states are strings.
+// Package api defines the JSON documents of nicteam (docs/json.md), their schemas, and the problems and exit codes of
+// the command. Units are base units (bytes, frames, bit/s, ns); names of modes, policies and states are strings.
 // Within a version keys are only added.
 package api
 

@@ -13,21 +13,21 @@ import (
 // aggregation is a team's state for the checks of 802.3ad.
 type aggregation struct {
 	mode    modes.Mode
-	life    int           // how often the team's process started
+	life    int           // starts of the team's process
 	began   time.Duration // the last start
-	entered time.Duration // when its mode changed last
+	entered time.Duration // the last change of mode
 	memory  *lacp.Memory  // for the next process
 	Refused uint64        // data frames received by members that did not collect
-	ended   bool          // its team is deleted
+	ended   bool          // the team is deleted
 }
 
-// spoken is what a member has sent and received of LACP.
+// spoken is the LACP state of a member, as seen from its PDUs.
 type spoken struct {
 	partner lacp.Info     // in the last PDU received
-	denied  time.Duration // since when the partner shows that it does not collect; never: it collects
-	closed  time.Duration // since when the Plan does not collect
+	denied  time.Duration // when the partner stopped collecting, by its PDUs; never: it collects
+	closed  time.Duration // when the Plan stopped collecting
 	takes   bool          // LACP collects
-	took    time.Duration // when it did last
+	took    time.Duration // when it last did
 	heard   pacedHeard
 	paced   pacedPDUs
 
@@ -35,7 +35,7 @@ type spoken struct {
 	slowN     int
 }
 
-// pacedHeard counts received PDUs: more than ten in a second are not processed.
+// pacedHeard counts received PDUs: at most ten a second are processed.
 type pacedHeard struct {
 	since time.Duration
 	n     int
@@ -48,10 +48,10 @@ func (c *pacedHeard) note(now time.Duration) {
 	c.n++
 }
 
-// many reports whether some PDUs may not have been processed.
+// many reports whether PDUs may have been dropped by that limit.
 func (c *pacedHeard) many() bool { return c.n > 8 }
 
-// newLoop starts the team's process. memory is that of the process before, nil for none.
+// newLoop starts the team's process. memory is from its predecessor, nil for none.
 func (t *Team) newLoop(memory *lacp.Memory) {
 	t.life++
 	t.began = t.w.now
@@ -67,10 +67,10 @@ func (t *Team) newLoop(memory *lacp.Memory) {
 	t.loop = loop
 }
 
-// Agreed returns what the team has agreed with its partners, nil in other modes than 802.3ad.
+// Agreed returns the team's LACP agreement, nil in other modes than 802.3ad.
 func (t *Team) Agreed() *modes.Agreement { return modes.Agreed(t.mode) }
 
-// hears notes an LACPDU that the loop is about to process.
+// hears records an LACPDU before the loop processes it.
 func (m *member) hears(f *Packet) {
 	pdu, err := lacp.ParsePDU(f.b)
 	if err != nil || f.forged {

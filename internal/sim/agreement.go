@@ -9,7 +9,7 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// agreement is what LACP has come to on a port of a switch.
+// agreement is the LACP state of a switch's port.
 type agreement struct {
 	partner     *Partner // nil: the port speaks no LACP
 	number      int      // of the partner's ports
@@ -18,14 +18,14 @@ type agreement struct {
 	closed      time.Duration // since when it has not collected
 	troubled    time.Duration // when the partner was last away
 	paced       pacedPDUs
-	reading     bool // the partner is about to hear of the carrier
+	reading     bool // the partner is about to read the carrier
 }
 
-// maxPDUDelay is how long a PDU is under way at most, until who hears it has adopted what follows: frames that were
-// sent before may still go where nobody takes them in.
+// maxPDUDelay bounds the time from sending a PDU until its receiver has acted on it. Frames sent before that may arrive
+// where nobody collects.
 const maxPDUDelay = 2 * time.Millisecond
 
-// pacedPDUs remembers when a port last sent PDUs: after three in a second the next one has to wait.
+// pacedPDUs holds the times of a port's last PDUs: after three in a second the next one waits.
 type pacedPDUs struct {
 	at [3]time.Duration
 	n  int
@@ -36,7 +36,7 @@ func (s *pacedPDUs) note(now time.Duration) {
 	s.n++
 }
 
-// way is how long news that came up at t are under way at most.
+// way bounds the delay of news of time t until a PDU has carried it.
 func (s *pacedPDUs) way(t time.Duration) time.Duration {
 	if s.n >= len(s.at) && s.at[s.n%len(s.at)] > t-time.Second {
 		return time.Second + maxPDUDelay
@@ -57,7 +57,7 @@ func (p *Port) relinked() {
 	})
 }
 
-// allow sets what the port does.
+// allow sets whether the port collects and distributes.
 func (p *Port) allow(collects, distributes bool) {
 	if p.collects && !collects {
 		p.closed = p.sw.w.now
@@ -65,17 +65,18 @@ func (p *Port) allow(collects, distributes bool) {
 	p.collects, p.distributes = collects, distributes
 }
 
-// says notes a frame that the partner is about to send.
+// says records a frame before the partner sends it.
 func (p *Port) says(f *Packet) {
 	if isPDU(f) {
 		p.paced.note(p.sw.w.now)
 	}
 }
 
-// sends reports whether the port's group may send by it.
+// sends reports whether the port may transmit frames of its group.
 func (p *Port) sends() bool { return p.partner == nil || p.distributes }
 
-// agreed takes what is the partner's out of what arrives, and what comes by a port on which it does not collect.
+// agreed passes frames of slow protocols to the partner, and drops others if the port does not collect. It reports
+// whether it has consumed the frame.
 func (p *Port) agreed(f *Packet) bool {
 	if slow(f) {
 		p.partner.hear(p, f)
@@ -89,8 +90,8 @@ func (p *Port) agreed(f *Packet) bool {
 	return true
 }
 
-// slow reports whether a frame is of a slow protocol.
+// slow reports whether a frame belongs to a slow protocol.
 func slow(f *Packet) bool { return f.h.EtherType == frame.TypeSlow && f.h.Dst == lacp.Group }
 
-// isPDU reports whether a frame is a LACPDU. Those do not wait behind others.
+// isPDU reports whether a frame is an LACPDU, which passes frames that wait.
 func isPDU(f *Packet) bool { return slow(f) && len(f.b) > 14 && f.b[14] == 1 }

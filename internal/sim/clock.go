@@ -10,23 +10,23 @@ const never = time.Duration(1<<63 - 1)
 // origin is the time.Time at which worlds begin.
 var origin = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// event is something that is going to happen.
+// event is a planned call.
 type event struct {
 	at time.Duration
-	n  uint64 // of two at the same time the one that was planned first comes first
+	n  uint64 // events of the same time run in the order of planning
 	do func()
 }
 
 func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.n < o.n }
 
-// clock is virtual time: it stands still while something happens and jumps to what comes next.
+// clock is virtual time: it stands still while an event runs and jumps to the next one.
 type clock struct {
 	now   time.Duration // since the world began
 	n     uint64
 	queue []event // a binary heap
 }
 
-// at plans do for a time, at once if it has passed.
+// at plans do for time t, or for now if t has passed.
 func (c *clock) at(t time.Duration, do func()) {
 	c.n++
 	c.queue = append(c.queue, event{max(t, c.now), c.n, do})
@@ -41,7 +41,7 @@ func (c *clock) at(t time.Duration, do func()) {
 	}
 }
 
-// next takes out what comes first, if that is not after end.
+// next removes the first event, unless it is after end.
 func (c *clock) next(end time.Duration) func() {
 	q := c.queue
 	if len(q) == 0 || q[0].at > end {
@@ -69,11 +69,11 @@ func (c *clock) next(end time.Duration) func() {
 	return first.do
 }
 
-// timer does the same thing again and again, each time when it was last told to. Putting it off costs nothing.
+// timer calls one function at the time last set, any number of times. Postponing it costs nothing.
 type timer struct {
 	c      *clock
 	want   time.Duration // when to do it; never: not
-	queued time.Duration // the earliest event that is planned for it
+	queued time.Duration // its earliest planned event
 	do     func()
 	fire   func()
 }
@@ -102,7 +102,7 @@ func (t *timer) plan() {
 
 func (t *timer) fired() {
 	if t.c.now != t.queued {
-		return // another event came in before
+		return // an earlier event was planned
 	}
 	t.queued = never
 	if t.want == never {

@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// The frames of the simulated hosts are built and read by code of their own, so that what the team sends is held
-// against a second reading of the standards.
+// The simulated hosts build and parse frames with this independent codec, which checks the team's frames against a
+// second implementation of the standards.
 
 const (
 	opRequest = 1
@@ -138,7 +138,7 @@ func parseND(p *Packet) (n nd, ok bool) {
 
 var allNodes = netip.MustParseAddr("ff02::1")
 
-// solicitedNode is the group in which an address is asked for (RFC 4291 clause 2.7.1).
+// solicitedNode returns the solicited-node group of an address (RFC 4291 clause 2.7.1).
 func solicitedNode(a netip.Addr) netip.Addr {
 	b, g := a.As16(), netip.MustParseAddr("ff02::1:ff00:0").As16()
 	copy(g[13:], b[13:])

@@ -9,15 +9,14 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// coupled is an end of the protocol with the habits of Open vSwitch (its lib/lacp.c tells them), written for tests
-// only:
+// coupled is an LACP actor that behaves as Open vSwitch (lib/lacp.c), written for tests only:
 //
-//   - collecting and distributing are one: a port says both as soon as it is attached, which it is at once when its
-//     partner's system and key are those of the port that leads, and what it does follows the partner's SYNC alone;
-//   - an expired port stays attached and says that it is in sync;
-//   - a change of anything but activity, timeout, sync, aggregation and identity is told with the next PDU that is due;
+//   - coupled control: a port shows Collecting and Distributing as soon as it is attached, which is at once if its
+//     partner has the system and key of the lead port's; whether it forwards follows the partner's SYNC alone;
+//   - an expired port stays attached and shows SYNC;
+//   - only changes of activity, timeout, sync, aggregation and identity are sent at once, others with the next PDU;
 //   - without any partner, all ports show Collecting and Distributing;
-//   - there is no limit on PDUs, no wait for other ports, and no answer to markers.
+//   - no limit on PDUs, no wait_while, and no answer to markers.
 type coupled struct {
 	system lacp.SystemID
 	habits Habits
@@ -29,9 +28,9 @@ type coupledPort struct {
 	config   lacp.PortConfig
 	receive  lacp.Receive // CURRENT, EXPIRED or DEFAULTED
 	partner  lacp.Info
-	told     lacp.Info // what the partner has of us, as it said
+	told     lacp.Info // our state, as in the partner's last PDU
 	attached bool
-	silent   time.Time // when it is given up
+	silent   time.Time // when the partner expires
 	next     time.Time // when the next PDU is due
 }
 
@@ -121,13 +120,13 @@ func (c *coupled) run(now time.Time) (out lacp.Out) {
 	return out
 }
 
-// worthTelling leaves of an Info what is told at once when it changes.
+// worthTelling reduces an Info to the fields whose change is sent at once.
 func worthTelling(i lacp.Info) lacp.Info {
 	i.State &= lacp.Activity | lacp.ShortTimeout | lacp.Synchronization | lacp.Aggregation
 	return i
 }
 
-// attach finds the port that leads, and those that go with it.
+// attach chooses the lead port, and attaches the ports that match it.
 func (c *coupled) attach() {
 	var lead *coupledPort
 	for i := range c.ports {
@@ -144,8 +143,7 @@ func (c *coupled) attach() {
 	}
 }
 
-// rank orders ports by who leads: one that works before one that does not, then as the system with the better priority
-// has them.
+// rank orders candidates for the lead port: working ports first, then by the priorities of the better system.
 func (c *coupled) rank(p, o *coupledPort) int {
 	works := func(p *coupledPort) int {
 		if p.partner.State.Has(lacp.Synchronization) {
@@ -169,7 +167,7 @@ func compareSystems(a, b lacp.SystemID) int {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.MAC, b.MAC))
 }
 
-// actor is what the end says of itself on a port.
+// actor returns the actor information of a port.
 func (c *coupled) actor(p *coupledPort) lacp.Info {
 	i := lacp.Info{System: c.system, Key: 1 + c.habits.Key, PortPriority: p.config.Priority, Port: p.config.Number}
 	for _, f := range []struct {

@@ -9,7 +9,7 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// describe says in words what a frame is.
+// describe returns a short text on a frame.
 func describe(p *Packet) string {
 	way := fmt.Sprintf("%v → %v", p.h.Src, p.h.Dst)
 	if a, ok := parseARP(p); ok {

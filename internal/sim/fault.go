@@ -9,8 +9,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Move takes the peer's cable out and puts it into another switch, or another port of the same, where the peer shows
-// itself: a switch that keeps what it has learnt would not look for it.
+// Move plugs the peer's cable into another switch, or another port of the same. The peer then sends a frame, because
+// a switch that keeps its table would not find it.
 func (n *NIC) Move(to *Switch) {
 	old := n.End
 	old.wire.Set(false)
@@ -22,19 +22,19 @@ func (n *NIC) Move(to *Switch) {
 	n.send(newPacket(frame.RARP(n.MAC, 0)))
 }
 
-// Break spoils what an end sends: a share of it, or all of it while the carrier stays.
+// Break makes an end lose a share of its frames, or all of them while the carrier stays.
 func (e *End) Break(loss float64) {
 	e.wire.w.Tell("%s loses %v of what it sends", e.name, loss)
 	e.Loss, e.Silent = loss, loss >= 1
 }
 
-// Mend ends a Break.
+// Mend undoes Break.
 func (e *End) Mend() {
 	e.wire.w.Tell("%s loses nothing any more", e.name)
 	e.Loss, e.Silent, e.hurt = 0, false, e.wire.w.now
 }
 
-// Flap cuts and heals a wire some times, and leaves it whole. It returns how long that takes.
+// Flap cuts and restores a wire several times, and leaves it up. It returns how long that takes.
 func (c *Wire) Flap(times int, least, most time.Duration) time.Duration {
 	w, at := c.w, c.w.now
 	for range times {
@@ -46,8 +46,8 @@ func (c *Wire) Flap(times int, least, most time.Duration) time.Duration {
 	return at - w.now
 }
 
-// Forge has a NIC claim in everybody's name that ip is at mac: as a request, gratuitously, or as an answer that nobody
-// asked for.
+// Forge sends from a NIC false ARP or ND frames that claim ip is at mac: a request, a gratuitous frame, or an
+// unsolicited answer.
 func (w *World) Forge(n *NIC, ip netip.Addr, mac frame.MAC, to *Stack) {
 	var p *Packet
 	switch {

@@ -10,15 +10,15 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Flow is data from one host to another, as UDP datagrams at a constant rate or as TCP would send it.
+// Flow is traffic from one host to another: UDP at a constant rate, or TCP.
 type Flow struct {
 	Name string
 	Key  FlowKey
 
 	Sent, Got         uint64        // frames of data
 	Bytes             uint64        // arrived, headers included
-	Double, Reordered uint64        // frames that arrived twice, or after one that was sent later
-	Disorders         uint64        // times at which order was lost, for however many frames
+	Double, Reordered uint64        // frames that arrived twice, or after a later one
+	Disorders         uint64        // incidents of reordering, of one or more frames each
 	Gap               time.Duration // the longest between two arrivals
 	Last              time.Duration // when the last one arrived
 
@@ -33,7 +33,7 @@ type Flow struct {
 	arrival  [markWindow / 64]uint64
 	gapFrom  time.Duration
 	disorder time.Duration // when order was last lost
-	excused  time.Duration // until then order is not kept for a reason
+	excused  time.Duration // until then reordering is allowed
 
 	calmSent, calmGot uint64 // while a count of calm frames runs
 	counting          bool
@@ -48,17 +48,17 @@ type Flow struct {
 	tcp      *tcp
 }
 
-// markWindow is how far back a frame is known to have arrived.
+// markWindow is how many of the last frames are checked for duplicates.
 const markWindow = 4096
 
-// FlowKey says what flows.
+// FlowKey identifies a flow.
 type FlowKey struct {
 	V6           bool
 	TCP          bool
 	Sport, Dport uint16
 }
 
-// header is what all frames of a flow in one direction begin with.
+// header is the common header of a flow's frames in one direction.
 type header struct {
 	b    [headerRoom]byte
 	n    int
@@ -100,7 +100,7 @@ func newHeader(k FlowKey, from, to *Stack, size int) (t header) {
 	return t
 }
 
-// packet returns a frame that begins so.
+// packet returns a frame with this header.
 func (t *header) packet(f *Flow, size int) *Packet {
 	p := &Packet{h: t.h, size: max(size, 60), flow: f}
 	p.room = t.b
@@ -125,7 +125,7 @@ func (w *World) flow(k FlowKey, from, to *Stack, size int) *Flow {
 	return f
 }
 
-// UDP begins a flow of datagrams that are size bytes long as frames, one an interval.
+// UDP starts a flow of datagrams in frames of size bytes, one per interval.
 func (w *World) UDP(from, to *Stack, k FlowKey, size int, interval time.Duration) *Flow {
 	f := w.flow(k, from, to, size)
 	f.interval = interval
@@ -147,13 +147,13 @@ func (f *Flow) datagram() {
 	f.tick.set(f.w.now + f.interval)
 }
 
-// Burst has a UDP flow send some frames closely one after the other before it pauses.
+// Burst makes a UDP flow send a number of frames back to back before each pause.
 func (f *Flow) Burst(frames uint64, close time.Duration) { f.burst, f.close = frames, close }
 
 // Pace changes a UDP flow's rate.
 func (f *Flow) Pace(interval time.Duration) { f.interval = interval }
 
-// pause has a UDP flow send nothing for a while.
+// pause stops a UDP flow for a while.
 func (f *Flow) pause(on bool) {
 	if on {
 		f.tick.stop()
@@ -235,7 +235,7 @@ func (f *Flow) note(p *Packet) bool {
 	return true
 }
 
-// Restart begins the counting of gaps, losses and the rest anew.
+// Restart resets the counts of gaps, losses and the rest.
 func (f *Flow) Restart() {
 	f.Sent, f.Got, f.Bytes, f.Double, f.Reordered, f.Disorders, f.Gap, f.gapFrom = 0, 0, 0, 0, 0, 0, 0, f.w.now
 }

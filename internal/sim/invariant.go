@@ -13,15 +13,15 @@ import (
 
 // Invariants, and where they are checked:
 //
-//	nothing comes twice into an adapter                     Stack.in, Flow.doubled
-//	no frame leaves by a member that may not send           Team.put
-//	a member that was lost is not in the next Plan          Team.planned
-//	active-backup has one active member at most             Team.planned
-//	own frames do not come back into the adapter            Team.deliver
-//	frames of a flow keep their order while it is calm      Flow.overtaken
-//	frames that were sent while it was calm arrive          Calmly
+//	an adapter receives no frame twice                      Stack.in, Flow.doubled
+//	a member that may not distribute sends no frame         Team.put
+//	the next Plan lacks a lost member                       Team.planned
+//	active-backup has at most one active member             Team.planned
+//	the adapter does not receive its own frames             Team.deliver
+//	flows keep their order while the network is calm        Flow.overtaken
+//	frames sent while the network is calm arrive            Calmly
 
-// planned looks at a Plan that is about to be in force.
+// planned checks a Plan before it takes effect.
 func (t *Team) planned(pl *spread.Plan) {
 	if t.config.Mode == modes.ActiveBackup || !t.config.Balance {
 		if pl.Distributing.Len() > 1 || pl.Rule == spread.RuleSingle && !pl.Distributing.Has(pl.Active) {
@@ -41,14 +41,14 @@ func (t *Team) planned(pl *spread.Plan) {
 	}
 }
 
-// doubled is met with a frame that has come a second time.
+// doubled handles a frame that has arrived twice.
 func (f *Flow) doubled(p *Packet) {
 	if t := f.to.team; t != nil && !t.twice(p) {
 		f.w.breach("%s: frame %d has come into the adapter twice", f.Name, p.mark)
 	}
 }
 
-// overtaken is met with a frame that a later one has overtaken.
+// overtaken handles a frame that arrives after a later one.
 func (f *Flow) overtaken(p *Packet) {
 	w := f.w
 	if !w.order || !w.wasCalm(p.sent) || w.now < f.excused || f.from.scatters() || f.to.scatters() {
@@ -63,23 +63,23 @@ func (f *Flow) overtaken(p *Packet) {
 	w.breach("%s: frame %d of %v ago has been overtaken by frame %d", f.Name, p.mark, w.now-p.sent, f.top)
 }
 
-// maxOverlap is how long after a change of what members take in a frame that a switch has flooded may come in by two
-// of them: the overlap is there so that a switch that learns loses nothing.
+// maxOverlap is how long after a change of the members' filters two members may accept the same flooded frame: the
+// overlap avoids losses while switches learn.
 const maxOverlap = modes.Overlap + 10*time.Millisecond
 
-// overlaps notes that members may accept other frames from now on.
+// overlaps starts such an overlap.
 func (t *Team) overlaps() { t.overlap = t.w.now + maxOverlap + t.w.jam }
 
-// twice reports whether a frame may come into a team's adapter twice.
+// twice reports whether a team's adapter may receive a frame twice.
 func (t *Team) twice(p *Packet) bool { return p.copied || p.flooded && t.w.now < t.overlap }
 
-// scatters reports whether the host sends frames of one flow by several ways.
+// scatters reports whether the host spreads the frames of a flow over several paths.
 func (s *Stack) scatters() bool {
 	return s.team != nil && s.team.config.Balance &&
 		(s.team.config.Mode == modes.RoundRobin || s.team.config.Mode == modes.Broadcast)
 }
 
-// forgiven reports whether something has just happened that costs order once.
+// forgiven reports whether a recent event excuses one reordering.
 func (t *Team) forgiven() bool {
 	if n := t.forced(); n > t.forcedSeen {
 		t.forcedSeen, t.forcedAt = n, t.w.now
@@ -87,7 +87,7 @@ func (t *Team) forgiven() bool {
 	return t.w.now < t.steered+time.Second || t.w.now < t.forcedAt+time.Second
 }
 
-// steers notes what the control loop sends: peers that are told another member send by another way from then on.
+// steers records frames of the control loop: a peer that is given another member's MAC changes its path.
 func (t *Team) steers(h *frame.Headers) {
 	if h.Protocol == frame.ARP || h.Protocol == frame.ND {
 		t.steered = t.w.now
@@ -95,8 +95,8 @@ func (t *Team) steers(h *frame.Headers) {
 	}
 }
 
-// Calmly lets time pass in which nothing disturbs, and then holds every frame of the flows that was sent in it to have
-// arrived. settle is how long frames sent before may be under way.
+// Calmly runs for a time without disturbance, then requires that every frame sent in it has arrived. settle is how long
+// earlier frames may be in flight.
 func (w *World) Calmly(d, settle time.Duration, flows ...*Flow) error {
 	w.Calm(true)
 	for _, f := range flows {
@@ -125,5 +125,5 @@ func (w *World) Calmly(d, settle time.Duration, flows ...*Flow) error {
 	return err
 }
 
-// drops are what a team's data path did not carry.
+// drops counts the frames that a team's data path dropped.
 type drops [team.Drops]uint64

@@ -12,13 +12,13 @@ import (
 
 // Invariants of 802.3ad, and where they are checked:
 //
-//	the Plan is what the Mux machines say                                 Team.agrees
-//	no frame leaves by a port whose partner has said that it does not collect   Team.denies
-//	no frame arrives at a port that has not collected for longer than a PDU's delay   Port.refused, member.refused
+//	the Plan matches the Mux machines                                              Team.agrees
+//	no port sends after its partner has reported that it does not collect          Team.denies
+//	no frame arrives at a port that stopped collecting more than a PDU's delay ago Port.refused, member.refused
 //
-// Lost frames on a wire and an end that is down are no breach: the other end cannot know.
+// Frames lost on a wire or at an end that is down violate nothing: the other end cannot know.
 
-// agrees holds the Plan in force against the machines.
+// agrees compares the current Plan with the machines.
 func (t *Team) agrees() {
 	a := t.Agreed()
 	if a == nil || t.config.Mode != modes.LACP || t.ended {
@@ -76,7 +76,7 @@ func (t *Team) agrees() {
 	}
 }
 
-// denies reports whether the member's partner has said long enough ago that it does not collect.
+// denies reports whether the member's partner reported, long enough ago, that it does not collect.
 func (m *member) denies() bool {
 	if m.denied == never || m.t.w.now <= m.denied+maxPDUDelay || m.heard.many() {
 		return false
@@ -85,11 +85,11 @@ func (m *member) denies() bool {
 	return a != nil && a.Alone != m.id
 }
 
-// refused is met with a frame that came by a port on which its partner does not collect.
+// refused handles a frame that arrived at a port on which the partner does not collect.
 func (p *Port) refused(f *Packet) {
 	w := p.sw.w
-	// One that couples collecting and distributing says that it does before it does, and not always that it does no
-	// more: it is enough that nothing is sent to it when it has said so (denies).
+	// A coupled partner reports Collecting before it collects, and does not always report the end. Here it is enough
+	// that nothing is sent after it has reported the end (denies).
 	if f.from == nil || f.from.team == nil || p.partner.machines == nil || p.partner.Habits.Coupled {
 		return
 	}
@@ -102,7 +102,7 @@ func (p *Port) refused(f *Packet) {
 	}
 }
 
-// since returns from when on the team must keep to what LACP has agreed; never if it need not.
+// since returns the time from which the team must respect the agreement; never: it need not.
 func (t *Team) since() time.Duration {
 	if t.began == never || t.config.Mode != modes.LACP {
 		return never
@@ -110,7 +110,7 @@ func (t *Team) since() time.Duration {
 	return max(t.began, t.entered) + time.Second
 }
 
-// refused is met with a frame that came by a member on which the Plan does not collect.
+// refused handles a frame that arrived by a member on which the Plan does not collect.
 func (m *member) refused(f *Packet) {
 	t := m.t
 	far := t.w.port(m.nic.far)
@@ -127,7 +127,7 @@ func (m *member) refused(f *Packet) {
 	}
 }
 
-// port is the port of a switch that an end belongs to, nil none.
+// port returns the switch port of an end, nil for none.
 func (w *World) port(e *End) *Port {
 	for _, s := range w.switches {
 		for _, p := range s.ports {

@@ -17,7 +17,7 @@ const (
 	boundTime       = 10 * time.Millisecond
 )
 
-// active notes that a frame has moved. Timers run only while frames move.
+// active starts the timers, which run only while there is traffic.
 func (t *Team) active() {
 	t.moved++
 	if !t.backlogTimer.armed() {
@@ -31,7 +31,7 @@ func (t *Team) active() {
 	}
 }
 
-// readBacklogs reads what waits for each member.
+// readBacklogs reads each member's backlog.
 func (t *Team) readBacklogs() {
 	t.picker.Now = t.monotonic()
 	again := false
@@ -61,7 +61,7 @@ func (t *Team) measureEvery() time.Duration {
 	return time.Second
 }
 
-// measure sends the data path's counts to the loop.
+// measure sends the data path's counters to the loop.
 func (t *Team) measure() {
 	t.quiet++
 	if t.moved != t.seen {
@@ -82,7 +82,7 @@ func (t *Team) measure() {
 	t.handle(in)
 }
 
-// watchFlooding reports frames that arrived at members that they are not for.
+// watchFlooding reports frames that arrived at members that do not accept them.
 func (t *Team) watchFlooding() {
 	if t.moved != t.seenRest {
 		t.seenRest = t.moved

@@ -13,8 +13,8 @@ import (
 
 // A host's neighbour cache, as in Linux (net/core/neighbour.c, net/ipv4/arp.c, net/ipv6/ndisc.c):
 //
-//	none → incomplete (asks three times) → reachable (30 s) → stale → (used) delay (5 s) → probe (asks it alone, three
-//	times) → reachable, or none
+//	none → incomplete (3 requests) → reachable (30 s) → stale → (used) delay (5 s) → probe (3 unicast requests)
+//	→ reachable, or none
 //
 // Requests for our address create entries; announcements only change existing ones.
 
@@ -33,8 +33,8 @@ const (
 	delayTime     = 5 * time.Second
 	retransTime   = time.Second
 	probesMax     = 3
-	lockTime      = time.Second // for so long ARP answers that are not gratuitous change nothing
-	unresolvedMax = 64          // frames that wait for an answer
+	lockTime      = time.Second // after an update, ARP answers that are not gratuitous are ignored for this time
+	unresolvedMax = 64          // frames queued until an answer
 )
 
 type neighbour struct {
@@ -78,7 +78,7 @@ func (s *Stack) ForgetNeighbours() {
 	clear(s.neighbours)
 }
 
-// resolve returns the MAC for ip, or keeps the frame until it is known.
+// resolve returns the MAC of ip, or queues the frame until it is known.
 func (s *Stack) resolve(ip netip.Addr, p *Packet) (frame.MAC, bool) {
 	n := s.lookup(ip)
 	if n == nil {
@@ -103,7 +103,7 @@ func (s *Stack) resolve(ip netip.Addr, p *Packet) (frame.MAC, bool) {
 	return n.mac, true
 }
 
-// ask asks everybody, or the one that the answer is to come from.
+// ask sends a request: broadcast, or in state probe unicast.
 func (n *neighbour) ask() {
 	n.probes++
 	n.timer.set(n.s.w.now + retransTime)
@@ -114,7 +114,7 @@ func (n *neighbour) ask() {
 	n.s.request(n.ip, to)
 }
 
-// AskAgain asks every neighbour that is known whether it is still there.
+// AskAgain probes every known neighbour.
 func (s *Stack) AskAgain() {
 	known := slices.SortedFunc(maps.Values(s.neighbours), func(a, b *neighbour) int { return a.ip.Compare(b.ip) })
 	for _, n := range known {
@@ -143,7 +143,7 @@ func (n *neighbour) expired() {
 	n.ask()
 }
 
-// confirm says that packets of ip's show that it receives ours.
+// confirm marks ip as reachable: its packets show that it receives ours.
 func (s *Stack) confirm(ip netip.Addr) {
 	if n := s.lookup(ip); n != nil && n.state != incomplete {
 		n.confirmed = s.w.now
@@ -153,7 +153,7 @@ func (s *Stack) confirm(ip netip.Addr) {
 	}
 }
 
-// update notes that ip is at mac. Without override an unconfirmed MAC does not replace a known one.
+// update sets the MAC of ip. Without override it does not replace a known MAC.
 func (n *neighbour) update(mac frame.MAC, state reach, override bool) {
 	w := n.s.w
 	known := n.state != incomplete

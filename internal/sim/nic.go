@@ -18,10 +18,10 @@ type NIC struct {
 	Speed  uint64 // bit/s as reported, whatever its wire carries; 0 unknown
 	OwnMAC bool   // accepts frames for its own MAC only, as a Wi-Fi station does
 	Hidden bool   // OwnMAC shows only when the NIC refuses another MAC
-	Half   bool   // it has negotiated half duplex
+	Half   bool   // half duplex
 	Refuse bool   // returns an error for a frame without a carrier; else the frame is lost
 
-	filter  []frame.MAC // that it accepts besides its own
+	filter  []frame.MAC // MACs accepted besides its own
 	groups  groupFilter
 	watched frame.MAC // the same
 	promisc bool
@@ -29,7 +29,7 @@ type NIC struct {
 	watch   func()        // called when the carrier changes
 }
 
-// NIC adds a card without a cable.
+// NIC adds a NIC without a cable.
 func (w *World) NIC(name string) *NIC {
 	n := &NIC{End: w.end(name), Name: name, MAC: w.number(0x1)}
 	n.Index = w.hosts
@@ -61,7 +61,7 @@ func (n *NIC) duplex() string {
 	return "full"
 }
 
-// Readdress changes the MAC of a NIC of the team, as by hand. The loop observes it a moment later.
+// Readdress changes the MAC of a member, as a user may. The loop observes it a moment later.
 func (t *Team) Readdress(n *NIC) {
 	n.MAC = t.w.number(0x1)
 	t.w.Tell("%s: %s has %v now", t.Name, n.Name, n.MAC)

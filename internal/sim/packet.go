@@ -11,8 +11,8 @@ import (
 // headerRoom is enough for Ethernet, IPv6 and TCP.
 const headerRoom = 74
 
-// Packet is an Ethernet frame. Of one that carries data only the headers are there. Whoever has been handed one does
-// not change it: others may have it too.
+// Packet is an Ethernet frame; a frame of data consists of its headers only. Receivers must not change it: others may
+// share it.
 type Packet struct {
 	b    []byte
 	h    frame.Headers // of b
@@ -23,20 +23,20 @@ type Packet struct {
 	from *Stack        // nil: of a control loop or a forger
 	sent time.Duration // by the stack
 
-	copied  bool // its sender has sent it by several members
-	flooded bool // a switch has sent it by several ports
-	forged  bool // in another's name
+	copied  bool // its sender sent it by several members
+	flooded bool // a switch sent it by several ports
+	forged  bool // by Forge or forgePDU
 
 	flow  *Flow            // nil: no data
-	mark  uint64           // counts what the flow has sent
-	seq   uint32           // TCP: which segment
+	mark  uint64           // number within the flow
+	seq   uint32           // TCP: number of the segment
 	back  bool             // TCP: an acknowledgement
 	acks  [ackEvery]uint64 // of an acknowledgement: marks that have arrived since the last one
 	nAcks int
 	upTo  uint32 // of an acknowledgement: all segments before this one have arrived
 }
 
-// newPacket makes a frame of its bytes.
+// newPacket returns a frame with the bytes b.
 func newPacket(b []byte) *Packet {
 	p := &Packet{b: b, size: max(len(b), 60)}
 	frame.Parse(b, &p.h)
@@ -54,7 +54,7 @@ func (p *Packet) clone() *Packet {
 	return &c
 }
 
-// address sets the MACs of a frame that is the caller's own; zero leaves one as it is.
+// address sets the MACs of a frame that the caller owns; zero keeps the old one.
 func (p *Packet) address(dst, src frame.MAC) {
 	if dst != 0 {
 		dst.Put(p.b, 0)

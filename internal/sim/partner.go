@@ -10,11 +10,11 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// Habits say how a Partner behaves.
+// Habits configure a Partner.
 type Habits struct {
-	Coupled bool   // as Open vSwitch does: see coupled.go; else as a lacp.System does
-	Passive bool   // speaks when spoken to
-	Fast    bool   // wants a PDU a second
+	Coupled bool   // as Open vSwitch (coupled.go), else as lacp.System
+	Passive bool   // sends PDUs only after receiving some
+	Fast    bool   // requests a PDU a second
 	Key     uint16 // of the user
 }
 
@@ -32,13 +32,13 @@ func (h Habits) String() string {
 	return words + " slow"
 }
 
-// Partner is a group of a switch's ports that is agreed on by LACP. The switch forwards by the ports by which it may
-// distribute, and accepts frames by those that collect.
+// Partner is a group of a switch's ports with LACP. The switch transmits by the ports that distribute and accepts
+// frames by those that collect.
 //
 //	Port.in ──partnerLate──→ Partner.hear → machines → adopt: what ports do → PDUs
 type Partner struct {
 	Name   string
-	Lost   uint64 // frames of data that came by ports on which it did not collect
+	Lost   uint64 // data frames that arrived at ports that did not collect
 	Habits Habits
 
 	w        *World
@@ -46,13 +46,13 @@ type Partner struct {
 	group    int
 	ports    []*Port
 	system   lacp.SystemID
-	machines machines // nil: it is not there for a moment
+	machines machines // nil: stopped
 	timer    *timer
-	last     time.Duration // when the last received frame is processed
-	lives    int           // how often it began
+	last     time.Duration // when it processes the last received frame
+	lives    int           // starts
 }
 
-// machines are an end of the protocol. Ports are numbered from 0 on.
+// machines is an LACP implementation. Ports are numbered from 0.
 type machines interface {
 	configure(now time.Time, h Habits, ports []lacp.PortConfig) lacp.Out
 	receive(now time.Time, port int, b []byte) lacp.Out
@@ -61,13 +61,13 @@ type machines interface {
 	does(port int) (collects, distributes bool)
 }
 
-// groupsByLACP is where the numbers of groups begin that are not static.
+// groupsByLACP is the first number of a group with LACP; lower ones are static.
 const groupsByLACP = 32
 
-// partnerLate is how long a partner takes at most until it has understood what it has heard.
+// partnerLate bounds the time until a partner processes a received PDU.
 const partnerLate = 200 * time.Microsecond
 
-// Partner adds a group that speaks LACP to a switch. Ports are put into it by Join.
+// Partner adds a group with LACP to a switch. Join adds ports to it.
 func (s *Switch) Partner(h Habits) *Partner {
 	s.groups++
 	w := s.w
@@ -89,7 +89,7 @@ func (p *Partner) Join(ports ...*Port) {
 	p.configure()
 }
 
-// begin has the partner know nothing.
+// begin starts the partner without any state.
 func (p *Partner) begin() {
 	p.lives++
 	if p.Habits.Coupled {
@@ -99,7 +99,7 @@ func (p *Partner) begin() {
 	}
 }
 
-// Restart ends the partner and has it begin anew after some time. The carriers stay.
+// Restart stops the partner and starts it again after some time. The carriers stay.
 func (p *Partner) Restart(after time.Duration) {
 	p.w.Tell("%s restarts", p.Name)
 	p.machines = nil
@@ -117,14 +117,14 @@ func (p *Partner) Restart(after time.Duration) {
 	})
 }
 
-// Set gives the partner other habits, of which Coupled counts at its next beginning.
+// Set changes the partner's habits; Coupled takes effect at its next start.
 func (p *Partner) Set(h Habits) {
 	p.w.Tell("%s is %v now, key %d", p.Name, h, h.Key)
 	p.Habits = h
 	p.configure()
 }
 
-// configure tells the machines what the ports are like.
+// configure passes the ports' speed, duplex and carrier to the machines.
 func (p *Partner) configure() {
 	if p.machines == nil {
 		return
@@ -148,7 +148,7 @@ func (p *Partner) hear(port *Port, f *Packet) {
 	})
 }
 
-// do adopts what the machines have come to, and sends what they want.
+// do applies the machines' results to the ports and sends their PDUs.
 func (p *Partner) do(out lacp.Out) {
 	for i, port := range p.ports {
 		port.allow(p.machines.does(i))

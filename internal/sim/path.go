@@ -114,7 +114,7 @@ func (t *Team) put(p *Packet, id int, first bool) {
 	t.active()
 }
 
-// renamed reports whether a frame has a member's MAC as source.
+// renamed reports whether the data path sets a member's MAC as source.
 func (t *Team) renamed(m frame.MAC) bool {
 	return t.plan.PerMember && m != t.plan.Adapter && !t.behind(m)
 }
@@ -132,7 +132,7 @@ func (t *Team) resend(p *Packet, id int, first bool) {
 	t.put(p, other, false)
 }
 
-// suspect reports that a member behaves as without a link.
+// suspect reports that a member refuses frames as without a link.
 func (t *Team) suspect(m *member) {
 	if m.suspected > t.w.now {
 		return
@@ -235,7 +235,7 @@ func (t *Team) accept(m *member, dst frame.MAC) (ours, others bool) {
 	return false, false
 }
 
-// noteLocal notes a station that sends from behind the adapter, and reports one that the Plan lacks or asks for.
+// noteLocal records a station behind the adapter, and reports one that the Plan lacks or requests.
 func (t *Team) noteLocal(p *Packet) {
 	s, pl := p.h.Station(p.h.Src, p.b), t.plan
 	t.recentLocal[s] = t.w.now
@@ -246,8 +246,8 @@ func (t *Team) noteLocal(p *Packet) {
 	}
 }
 
-// hasMoved reports whether a received frame of a station behind the adapter is not its own come back, and reports the
-// station.
+// hasMoved reports whether a received frame with a local station's source shows that the station has moved, rather than
+// being its own frame reflected; then it reports the station to the loop.
 func (t *Team) hasMoved(p *Packet) bool {
 	s := p.h.Station(p.h.Src, p.b)
 	if at, sent := t.recentLocal[s]; sent && t.w.now-at < localTime+t.w.jam {
@@ -259,7 +259,7 @@ func (t *Team) hasMoved(p *Packet) bool {
 	return true
 }
 
-// localTime is how long received frames of a local station count as its own come back.
+// localTime is how long received frames of a local station count as its own, reflected.
 const localTime = time.Second
 
 func (t *Team) own(m frame.MAC) bool {
@@ -267,8 +267,8 @@ func (t *Team) own(m frame.MAC) bool {
 	return ok
 }
 
-// deliver gives a frame to the adapter. Frames of a member that has left may wait in a full queue for longer than its
-// MAC is known as ours.
+// deliver passes a frame to the adapter. A full queue may hold frames of a removed member for longer than the Plan
+// knows its MAC.
 func (t *Team) deliver(p *Packet) {
 	if t.own(p.h.Src) && !t.behind(p.h.Src) || p.from != nil && p.from.team == t && t.w.now >= t.left+t.w.jam {
 		t.w.breach("%s: its own frame has come back into the adapter: %s", t.Name, describe(p))

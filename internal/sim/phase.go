@@ -11,7 +11,7 @@ import (
 	"nicteam/modes"
 )
 
-// phase breaks or changes something, mends it, and waits until all is well.
+// phase breaks or changes something, undoes it, and waits until the network has settled.
 func (l *life) phase() error {
 	t := pick(l.World, l.teams...)
 	phases := []func(*lived) error{
@@ -27,7 +27,7 @@ func (l *life) phase() error {
 	return l.settle()
 }
 
-// cutOne cuts one cable; where another is whole traffic goes on by that.
+// cutOne cuts one cable; traffic continues by another one, if there is one.
 func (l *life) cutOne(t *lived) error {
 	w := pick(l.World, t.wires...)
 	w.Set(false)
@@ -69,7 +69,7 @@ func (l *life) flap(t *lived) error {
 	return l.World.Run(pick(l.World, t.wires...).Flap(1+l.rng.IntN(6), time.Millisecond, 60*time.Millisecond))
 }
 
-// silence has one end of a cable lose all it sends while the carrier stays, which no carrier watch sees.
+// silence makes one end of a cable lose all its frames while the carrier stays, which no carrier watch detects.
 func (l *life) silence(t *lived) error {
 	e := pick(l.World, t.wires...).Ends[l.rng.IntN(2)]
 	e.Break(1)
@@ -86,7 +86,7 @@ func (l *life) loss(t *lived) error {
 	return err
 }
 
-// leaves takes a member out under traffic and puts it in again.
+// leaves removes a member under traffic and adds it again.
 func (l *life) leaves(t *lived) error {
 	n := pick(l.World, t.nics...)
 	t.Remove(n, func() {
@@ -113,7 +113,7 @@ func (l *life) reconfigure(t *lived) error {
 	return nil
 }
 
-// forgetful has switches and peers forget what they have learnt.
+// forgetful clears the tables of switches and peers.
 func (l *life) forgetful(*lived) error {
 	for _, s := range l.switches {
 		s.Forget()
@@ -129,7 +129,7 @@ func (l *life) moves(*lived) error {
 	return nil
 }
 
-// forges lets a peer claim unused addresses.
+// forges makes a peer claim unused addresses.
 func (l *life) forges(t *lived) error {
 	n := pick(l.World, l.peerNICs...)
 	l.Tell("%s forges", n.Name)
@@ -146,7 +146,7 @@ func (l *life) forges(t *lived) error {
 	return nil
 }
 
-// probes has everybody on a team ask whether its address is its own.
+// probes makes every host on a team run duplicate address detection.
 func (l *life) probes(t *lived) error {
 	for _, s := range t.local {
 		s.ProbeAddress()

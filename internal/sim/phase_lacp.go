@@ -21,7 +21,7 @@ func (l *life) aggregated() []func(*lived) error {
 	}
 }
 
-// cutPort cuts one cable. Where others work in the same aggregator traffic goes on by those.
+// cutPort cuts one cable. Traffic continues by other ports of the aggregator, if there are any.
 func (l *life) cutPort(t *lived) error {
 	i := l.rng.IntN(len(t.wires))
 	rest := spread.MemberSet(0)
@@ -65,7 +65,7 @@ func (l *life) cutPorts(t *lived) error {
 	return nil
 }
 
-// longSilence is one that LACP notices at the fast rate.
+// longSilence is a silence that LACP detects at the fast rate.
 func (l *life) longSilence(t *lived) error {
 	e := pick(l.World, t.wires...).Ends[l.rng.IntN(2)]
 	e.Break(1)
@@ -84,7 +84,7 @@ func (l *life) partnerRestarts(*lived) error {
 	return l.World.Run(away + l.between(0, 3*time.Second))
 }
 
-// partnerChanges gives a partner other habits.
+// partnerChanges changes a partner's habits.
 func (l *life) partnerChanges(*lived) error {
 	if len(l.partners) == 0 {
 		return nil

@@ -22,21 +22,21 @@ type life struct {
 	peers    []*Stack
 	peerNICs []*NIC
 	udp, tcp []*Flow
-	loaded   bool // by flows that take what they get
+	loaded   bool // by flows that use all bandwidth
 	lacp     bool // all teams are in 802.3ad
 }
 
-// lived is a team in it, with all its NICs, those included that are not members at the moment.
+// lived is a team of a life, with all its NICs, whether or not they are members.
 type lived struct {
 	*Team
 	nics  []*NIC
 	wires []*Wire
 }
 
-// Run lets a random world live for some seconds, and returns what went wrong in it.
+// Run runs a random world for some seconds and returns the invariant that it violated, nil for none.
 //
-// It goes through phases. In each something is broken or changed; where that leaves a way, traffic must go on soon; it
-// is mended; and when all has settled, no frame may be lost, doubled or overtaken.
+// Each phase breaks or changes something. If a path is left, traffic must resume soon. The phase then undoes it; when
+// the network has settled, no frame may be lost, duplicated or reordered.
 func Run(seed uint64) error {
 	l := build(seed)
 	if err := l.World.Run(400 * time.Millisecond); err != nil {
@@ -54,17 +54,17 @@ func Run(seed uint64) error {
 	return l.end()
 }
 
-// pick draws one.
+// pick draws an element.
 func pick[T any](w *World, from ...T) T { return from[w.rng.IntN(len(from))] }
 
-// chance is true once in n.
+// chance returns true once in n draws.
 func (w *World) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
 func build(seed uint64) *life {
 	w := New(seed)
 	l := &life{World: w, lag: w.chance(3), loaded: w.chance(6)}
 	if l.loaded {
-		// Full NICs keep flows in order as far as their queues are known, which those of a liar are not.
+		// elb keeps order on full NICs only if it knows their queues, and not if a NIC reports a wrong speed.
 		w.jam, w.order = 500*time.Millisecond, w.chance(2)
 	}
 	l.wifi = !l.lag && w.chance(5)
@@ -95,7 +95,7 @@ func build(seed uint64) *life {
 	return l
 }
 
-// kinds are the modes that are right for the switches.
+// kinds returns the modes that suit the switches.
 func (l *life) kinds() []modes.Kind {
 	if l.lacp {
 		return []modes.Kind{modes.LACP}
@@ -117,7 +117,7 @@ func (l *life) team(i int) {
 	t := &lived{}
 	rates := []uint64{100e6, 200e6, 1e9, 10e9}
 	if l.loaded {
-		rates = []uint64{5e6, 20e6} // what fills them costs an event a frame
+		rates = []uint64{5e6, 20e6} // low, because each frame that fills them costs an event
 	}
 	rate := pick(w, rates...)
 	mixed := w.chance(3)
@@ -159,7 +159,7 @@ func (l *life) team(i int) {
 	l.teams = append(l.teams, t)
 }
 
-// settings draws what a team may be told while it runs.
+// settings draws live settings.
 func (l *life) settings(c *settings.Config) {
 	w := l.World
 	c.Hash = pick(w, spread.HashPolicies()...)
@@ -178,7 +178,7 @@ func (l *life) settings(c *settings.Config) {
 	}
 }
 
-// traffic begins flows between all teams and peers, and among teams and guests.
+// traffic starts flows between all teams and peers, and among teams and guests.
 func (l *life) traffic() {
 	w := l.World
 	port := uint16(1000)
@@ -213,11 +213,11 @@ func (l *life) traffic() {
 	}
 }
 
-// settleTime is how long it takes at most until nothing moves any more after everything is whole: a drain, an up-delay,
-// what peers are told again, flow tables that come to rest.
+// settleTime bounds the time to settle after all faults are undone: a drain, an up-delay, repeated notifications of
+// peers, migrations of flow slots.
 const settleTime = 2500 * time.Millisecond
 
-// settle waits until all must be well, and holds the network to it.
+// settle waits until the network must have settled, and checks that.
 func (l *life) settle() error {
 	if l.lacp {
 		if err := l.agree(); err != nil {
@@ -234,7 +234,7 @@ func (l *life) settle() error {
 	return l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond, flows...)
 }
 
-// progress holds that traffic of a team goes on: it has had time enough to find its way.
+// progress checks that traffic of a team has resumed.
 func (l *life) progress(what string) {
 	for _, f := range l.udp {
 		for _, s := range []*Stack{f.from, f.to} {
@@ -248,7 +248,7 @@ func (l *life) progress(what string) {
 	}
 }
 
-// end stops all flows and holds that what was to be delivered was.
+// end stops all flows and checks that they were delivered.
 func (l *life) end() error {
 	for _, f := range l.udp {
 		f.Stop()
@@ -257,7 +257,7 @@ func (l *life) end() error {
 		return err
 	}
 	if l.loaded && l.floods {
-		return nil // what others are sent may fill a slow NIC
+		return nil // other flows may fill a slow NIC
 	}
 	for _, f := range l.tcp {
 		if f.tcp.limit > 0 && !f.Done() && !l.loaded {

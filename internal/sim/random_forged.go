@@ -10,8 +10,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// RunForged lets a random world live in which all teams are in 802.3ad and somebody sends LACPDUs in others' names, and
-// returns what went wrong in it: no member may be lost by that, and no frame lost, doubled or overtaken.
+// RunForged runs a random world of teams in 802.3ad with forged LACPDUs, and returns the violated invariant. Forgeries
+// must not cost a member, nor lose, duplicate or reorder a frame.
 func RunForged(seed uint64) error {
 	l := buildAggregated(seed)
 	if err := l.agree(); err != nil {
@@ -32,7 +32,7 @@ func RunForged(seed uint64) error {
 	return l.end()
 }
 
-// forged has forged PDUs arrive now and then while nothing else disturbs.
+// forged sends forged PDUs now and then, without other faults.
 func (l *life) forged() error {
 	before := make([]spread.MemberSet, len(l.teams))
 	for i, t := range l.teams {
@@ -61,7 +61,7 @@ func (l *life) forged() error {
 	return err
 }
 
-// forgePDU has a forged PDU arrive at one end of a team's cable: that of a team, or of a partner that is one like it.
+// forgePDU delivers a forged PDU to one end of a team's cable: to a team, or to a partner that runs lacp.System.
 func (l *life) forgePDU(t *lived) {
 	w := l.World
 	m := t.members[pick(w, t.ids...)]

@@ -12,8 +12,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// RunAggregated lets a random world live in which all teams are in 802.3ad, and returns what went wrong in it. It goes
-// through phases as Run does.
+// RunAggregated is Run for a world of teams in 802.3ad.
 func RunAggregated(seed uint64) error {
 	l := buildAggregated(seed)
 	if err := l.agree(); err != nil {
@@ -111,7 +110,7 @@ func (l *life) bond(i int) {
 	}
 }
 
-// team8023ad makes the team of its NICs.
+// team8023ad makes a team of NICs.
 func (l *life) team8023ad(i int, t *lived, c settings.Config) {
 	w := l.World
 	mac := t.nics[0].MAC
@@ -129,7 +128,7 @@ func (l *life) team8023ad(i int, t *lived, c settings.Config) {
 	l.teams = append(l.teams, t)
 }
 
-// loopBack puts a cable between two more NICs of a team, which stay members for ever.
+// loopBack connects two further NICs of a team to each other; they stay members.
 func (l *life) loopBack(i int, t *lived) {
 	a, b := l.NIC(fmt.Sprintf("t%dloop0", i)), l.NIC(fmt.Sprintf("t%dloop1", i))
 	l.Cable(a.End, b.End, Line{})
@@ -182,11 +181,10 @@ func (l *life) aggregate(c *settings.Config) {
 	}
 }
 
-// agreeMost is how long it takes at most until teams and partners that do nothing else have agreed: three of the slow
-// timeouts may run out one after the other.
+// agreeMost bounds the time until teams and partners agree without disturbance: three long timeouts in a row.
 const agreeMost = 280 * time.Second
 
-// agree waits until all teams and all partners use the same ports, and none of those that could be used is missing.
+// agree waits until teams and partners use the same ports, and all ports that could be used.
 func (l *life) agree() error {
 	for _, f := range l.udp {
 		f.pause(true)
@@ -216,7 +214,7 @@ func (l *life) agree() error {
 	return err
 }
 
-// agreed reports whether a team uses all the ports that one of its aggregators can have, and their partner too.
+// agreed reports whether a team and its partner use all ports that one of its aggregators can have.
 func (l *life) agreed(t *lived) bool {
 	var uses spread.MemberSet
 	type aggregator struct {
@@ -263,7 +261,7 @@ func (l *life) agreed(t *lived) bool {
 	return false
 }
 
-// member is the member of a team that an end belongs to, nil none.
+// member returns the member of an end, nil for none.
 func (w *World) member(e *End) *member {
 	for _, t := range w.teams {
 		for _, id := range t.ids {

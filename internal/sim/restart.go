@@ -10,8 +10,8 @@ import (
 	"nicteam/team"
 )
 
-// Restart kills the team's process and starts another one after some time, with the memory of the first one if
-// remembers is set. The adapter stays, and so do the hosts on it.
+// Restart kills the team's process and starts another one after some time, with its predecessor's LACP state if
+// remembers is set. The adapter and its hosts stay.
 func (t *Team) Restart(after time.Duration, remembers bool) {
 	t.w.Tell("%s: its process is killed", t.Name)
 	var memory *lacp.Memory
@@ -29,7 +29,7 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 	})
 }
 
-// stop ends the process without a farewell.
+// stop ends the process without a last PDU.
 func (t *Team) stop() (nics []*NIC, weights []float64) {
 	t.life++
 	t.announcements++

@@ -11,11 +11,10 @@ import (
 	"nicteam/team"
 )
 
-// groupsDelay bounds how long the kernel takes to program other groups into a NIC: its configuration lock is held by
-// others.
+// groupsDelay bounds the time to program groups into a NIC: other processes may hold the rtnl lock.
 const groupsDelay = 50 * time.Millisecond
 
-// slowProtocols is the group of LACP, which every member's NIC joins at once.
+// slowProtocols is the group of LACP, which every member joins at once.
 const slowProtocols frame.MAC = 0x0180c2000002
 
 // groupFilter is a NIC's multicast filter, besides broadcasts and slow protocols.
@@ -35,10 +34,10 @@ func (t *Team) rxMode() spread.RxMode {
 	return spread.RxMode{Groups: groups, Promiscuous: len(t.local) > 1, AllMulti: len(t.local) > 1}
 }
 
-// setGroups programs the groups of the Plan that is in force a moment later into the NICs.
+// setGroups programs the groups of the current Plan into the NICs a moment later.
 func (t *Team) setGroups() {
 	life := t.life
-	// Not by the world's random numbers, so that a seed stays the same story.
+	// Without the world's random numbers, so that seeds keep their meaning.
 	late := time.Duration(uint64(t.w.now)*0x9e3779b97f4a7c15>>32) % groupsDelay
 	t.w.After(late, func() {
 		if t.life != life {
@@ -53,5 +52,5 @@ func (t *Team) setGroups() {
 	})
 }
 
-// tellRxMode sends the rx mode to the loop.
+// tellRxMode sends the adapter's rx mode to the loop.
 func (t *Team) tellRxMode() { t.handle(team.AdapterRxMode{RxMode: t.rxMode()}) }

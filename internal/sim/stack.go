@@ -18,16 +18,16 @@ type Stack struct {
 	IP4  netip.Addr
 	IP6  netip.Addr
 
-	Asked  int // ARP requests and solicitations that it has sent
-	Double int // frames that came twice
+	Asked  int // ARP requests and solicitations sent
+	Double int // frames received twice
 
 	w          *World
 	number     int
 	out        func(*Packet) // where its frames go
-	team       *Team         // whose adapter it is on or behind; nil: on a NIC of its own
+	team       *Team         // the team of its adapter; nil: the host has a NIC
 	neighbours map[netip.Addr]*neighbour
-	tentative  bool // IP6 is not confirmed to be ours alone
-	clash      bool // another host has it
+	tentative  bool // duplicate address detection of IP6 is running
+	clash      bool // another host has IP6
 	seen       map[uint64]bool
 	seenOld    map[uint64]bool
 }
@@ -55,7 +55,7 @@ func (w *World) PeerOn(n *NIC) *Stack {
 	return s
 }
 
-// emit sends a frame that the host has made.
+// emit sends a new frame of the host.
 func (s *Stack) emit(p *Packet) {
 	s.w.packets++
 	p.id, p.from, p.sent = s.w.packets, s, s.w.now
@@ -76,7 +76,7 @@ func (s *Stack) Address(v6 bool) netip.Addr {
 	return s.IP4
 }
 
-// request asks where ip is; to is 0 to ask everybody.
+// request sends an ARP request or solicitation for ip; to 0: to all.
 func (s *Stack) request(ip netip.Addr, to frame.MAC) {
 	s.Asked++
 	if ip.Is4() {
@@ -95,8 +95,8 @@ func (s *Stack) request(ip netip.Addr, to frame.MAC) {
 	s.emit(newPacket(n.bytes()))
 }
 
-// ProbeAddress probes for another host with the same IPv6 address (RFC 4862). A probe of its own that comes back counts
-// as one, which is stricter than a host that marks its probes.
+// ProbeAddress runs duplicate address detection for IP6 (RFC 4862). Its own probe, reflected, counts as a duplicate,
+// which is stricter than a host that marks its probes (RFC 7527).
 func (s *Stack) ProbeAddress() {
 	s.tentative, s.clash = true, false
 	group := solicitedNode(s.IP6)
@@ -110,7 +110,7 @@ func (s *Stack) ProbeAddress() {
 	})
 }
 
-// in takes a frame in.
+// in receives a frame.
 func (s *Stack) in(p *Packet) {
 	if p.h.Dst != s.MAC && !p.h.Dst.Multicast() {
 		return
@@ -134,7 +134,7 @@ func (s *Stack) in(p *Packet) {
 	}
 }
 
-// double reports whether a frame has arrived before. Old frames are forgotten.
+// double reports whether a frame has arrived before, among the recent ones.
 func (s *Stack) double(id uint64) bool {
 	if s.seen[id] || s.seenOld[id] {
 		return true
@@ -167,7 +167,7 @@ func (s *Stack) inARP(a arp) {
 		state = reachable
 	}
 	if n.state == incomplete && a.op == opRequest && !gratuitous {
-		// The kernel takes that in too.
+		// The kernel accepts that too.
 		state = stale
 	}
 	n.update(a.sha, state, gratuitous || s.w.now-n.updated >= lockTime)

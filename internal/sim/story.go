@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// storyLines is how much of what happened is told.
+// storyLines is the number of recent lines in a Failure.
 const storyLines = 200
 
-// story remembers what happened last, in words that are found only when it is told.
+// story records recent events; their texts are formatted only for a Failure.
 type story struct {
 	lines [storyLines]line
 	n     int
@@ -39,12 +39,12 @@ func (s *story) text() string {
 	return b.String()
 }
 
-// Failure is the breach of a rule. The same seed leads to it again.
+// Failure is a violated invariant. The same seed reproduces it.
 type Failure struct {
 	Seed  uint64
 	At    time.Duration
 	What  string
-	Story string // what happened before, times in ms
+	Story string // the events before it, times in ms
 }
 
 func (f *Failure) Error() string {

@@ -9,12 +9,12 @@ import (
 	"nicteam/internal/frame"
 )
 
-// Switch joins wires. It learns, or it floods.
+// Switch is a learning or flooding switch.
 type Switch struct {
 	Name   string
 	Floods bool          // learns nothing
-	Ageing time.Duration // of what was learnt
-	Flush  bool          // forgets what it has learnt at a port that loses its carrier
+	Ageing time.Duration // of learnt entries
+	Flush  bool          // drops the entries of a port that loses its carrier
 
 	w      *World
 	ports  []*Port
@@ -22,11 +22,11 @@ type Switch struct {
 	table  map[frame.MAC]learnt
 }
 
-// Port is where a wire goes in.
+// Port is a port of a switch.
 type Port struct {
 	*End
 	Group int  // ports of one group (LAG), static or a Partner's, are one port to everybody else; 0: none
-	Out   bool // the group sends nothing by it
+	Out   bool // the group does not transmit by it
 	sw    *Switch
 	agreement
 }
@@ -58,7 +58,7 @@ func (s *Switch) Plug(e *End, l Line) (*Wire, *Port) {
 	return s.w.Cable(e, p.End, l), p
 }
 
-// Forget empties the table of what was learnt.
+// Forget clears the forwarding table.
 func (s *Switch) Forget() {
 	s.w.Tell("%s forgets what it has learnt", s.Name)
 	clear(s.table)
@@ -101,7 +101,7 @@ func (p *Port) in(f *Packet) {
 		}
 	}
 	f.flooded = true
-	var done uint64 // groups that have had it
+	var done uint64 // groups that got the frame
 	for _, to := range s.ports {
 		if to == p || to.Group != 0 && (to.Group == p.Group || done>>to.Group&1 != 0) {
 			continue
@@ -116,7 +116,7 @@ func (p *Port) in(f *Packet) {
 	}
 }
 
-// of returns the port of a group that carries a frame: the same for all frames between two addresses.
+// of returns the port of a group that carries a frame; all frames between two addresses use one port.
 func (s *Switch) of(group int, f *Packet) *Port {
 	var up [64]*Port
 	n := 0

@@ -10,18 +10,18 @@ const (
 	ackEvery    = 2 // segments
 	ackDelay    = 40 * time.Millisecond
 	firstWindow = 10
-	// lateBy is by how many later ones a frame must be passed to count as lost (RFC 9002 has 3; Linux adapts to what it
-	// sees of reordering, and so does this).
+	// lateBy is the number of later frames after which a frame counts as lost. RFC 9002 has 3; Linux adapts to the
+	// reordering it observes, and so does this.
 	lateBy    = 3
 	lateByMax = 300
 	rtoLeast  = 200 * time.Millisecond
 	rtoMost   = 2 * time.Second
-	// windowMost is what the receiver allows to be under way.
+	// windowMost is the receive window in segments.
 	windowMost = 2000
 )
 
-// tcp is the window of a flow: additive increase, multiplicative decrease, clocked by acknowledgements. Losses are told
-// as QUIC tells them (RFC 9002): each transmission has its own mark, and one is lost when later ones have arrived.
+// tcp is the congestion control of a flow: additive increase, multiplicative decrease, clocked by acknowledgements.
+// Loss detection is QUIC's (RFC 9002): each transmission has its own mark, and is lost when later ones have arrived.
 type tcp struct {
 	f     *Flow
 	again header // of acknowledgements
@@ -54,11 +54,11 @@ type tcp struct {
 
 type outstanding struct {
 	seq    uint32
-	state  uint8 // 0 under way, 1 arrived, 2 counted as lost
+	state  uint8 // 0 in flight, 1 arrived, 2 counted as lost
 	sentAt time.Duration
 }
 
-// TCP begins a flow of so many segments, 0 for one without end.
+// TCP starts a flow of a number of segments, 0 for an endless one.
 func (w *World) TCP(from, to *Stack, k FlowKey, segments int) *Flow {
 	k.TCP = true
 	f := w.flow(k, from, to, segmentSize)
@@ -77,7 +77,7 @@ func (w *World) TCP(from, to *Stack, k FlowKey, segments int) *Flow {
 // Done reports whether everything has arrived.
 func (f *Flow) Done() bool { return f.tcp != nil && f.tcp.limit > 0 && f.tcp.upTo >= f.tcp.limit }
 
-// push sends what the window allows.
+// push sends segments up to the window.
 func (t *tcp) push() {
 	for !t.f.stopped && t.flying < int(t.window) {
 		var seq uint32
@@ -109,7 +109,7 @@ func (t *tcp) arm() {
 	t.timer.set(t.f.w.now + min(max(rtoLeast, 2*t.rtt)<<min(t.backoff, 6), rtoMost))
 }
 
-// timeout counts everything under way as lost.
+// timeout counts all segments in flight as lost.
 func (t *tcp) timeout() {
 	if t.flying == 0 || t.f.stopped {
 		return
@@ -146,7 +146,7 @@ func (t *tcp) acknowledged(p *Packet) {
 			fresh++
 			t.flying--
 			t.rtt += (f.w.now - o.sentAt - t.rtt) / 8
-		case 2: // it was not lost after all, only late
+		case 2: // late, not lost
 			if f.marks-mark < lateByMax {
 				t.late = min(max(t.late, 2*t.late), lateByMax)
 			}
@@ -154,7 +154,7 @@ func (t *tcp) acknowledged(p *Packet) {
 		o.state = 1
 		most = max(most, mark)
 	}
-	for i := range t.out { // an acknowledgement may have been lost; this one says all the same
+	for i := range t.out { // an earlier acknowledgement may be lost; this one is cumulative
 		if o := &t.out[i]; o.seq < p.upTo && o.state == 0 {
 			o.state = 1
 			fresh++
@@ -201,7 +201,7 @@ func (t *tcp) acknowledged(p *Packet) {
 	t.push()
 }
 
-// forget drops what needs no more thought.
+// forget drops the oldest transmissions that are acknowledged or lost.
 func (t *tcp) forget() {
 	n := 0
 	for n < len(t.out) && t.out[n].state != 0 && (t.out[n].state == 1 || uint64(len(t.out)-n) > lateByMax) {
@@ -230,7 +230,7 @@ func (t *tcp) received(p *Packet) {
 	}
 }
 
-// acknowledge tells the sender what has arrived.
+// acknowledge sends an acknowledgement.
 func (t *tcp) acknowledge() {
 	if t.nMarks == 0 {
 		return

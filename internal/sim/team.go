@@ -20,7 +20,7 @@ import (
 	"nicteam/team"
 )
 
-// Team is a host with a team: the real control loop, and its surroundings in virtual time.
+// Team is a host with a team: the real control loop in a simulated environment.
 //
 //	NIC.watch ──carrierDelay──→ LinkChanged ┐
 //	data path ──controlDelay─────→ FromDatapath┼→ Loop.Handle → execute: Plan, Send, Poke, carrier, announcements
@@ -45,7 +45,7 @@ type Team struct {
 	Plans   int // in all
 
 	deadline     *timer
-	controlQueue int                             // inputs on their way to the loop
+	controlQueue int                             // queued inputs of the loop
 	controlLast  time.Duration                   // when the last one arrives
 	reported     map[frame.Station]bool          // since the Plan in force
 	recentLocal  map[frame.Station]time.Duration // when a station behind the adapter sent last
@@ -82,7 +82,7 @@ type member struct {
 	suspected    time.Duration
 	txBytes      uint64 // since the last reading
 	capacity     spread.Capacity
-	bound        int // of its backlog, bytes
+	bound        int // limit of its backlog, bytes
 	flooded      uint64
 	arrived      uint64 // frames accepted
 	lastArrived  time.Duration
@@ -136,7 +136,7 @@ func (t *Team) Guest(name string) *Stack {
 	return s
 }
 
-// handle gives the loop an input and carries out its output.
+// handle passes an input to the loop and executes its output.
 func (t *Team) handle(in team.Input) team.Output {
 	out := t.loop.Handle(t.w.time(), in)
 	t.config = t.loop.Config()
@@ -150,7 +150,7 @@ func (t *Team) handle(in team.Input) team.Output {
 	return out
 }
 
-// execute carries out an output, in the order of team.Team.
+// execute executes an output in the order of team.Team.
 func (t *Team) execute(out *team.Output) {
 	if out.Plan != nil {
 		t.apply(out.Plan)
@@ -177,7 +177,7 @@ func (t *Team) execute(out *team.Output) {
 	}
 }
 
-// apply puts a Plan in force.
+// apply makes a Plan the current one.
 func (t *Team) apply(pl *spread.Plan) {
 	t.Plans++
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
@@ -207,7 +207,7 @@ func (t *Team) refused(pl *spread.Plan) {
 	}
 }
 
-// planWords describes a Plan in stories.
+// planWords describes a Plan in a story.
 type planWords struct{ *spread.Plan }
 
 func (p planWords) String() string {
@@ -252,7 +252,7 @@ type packetWords struct{ *Packet }
 
 func (p packetWords) String() string { return describe(p.Packet) }
 
-// tell announces, count times.
+// tell sends announcements, count times.
 func (t *Team) tell(out team.Output, order uint64, count int) {
 	if order != t.announcements || count == 0 {
 		return
@@ -337,7 +337,7 @@ func (t *Team) Set(change func(*settings.Config)) error {
 	return nil
 }
 
-// Remove drains a member and removes it, as team.Team does. then runs when it has left.
+// Remove drains and removes a member, as team.Team does, and then calls then.
 func (t *Team) Remove(n *NIC, then func()) {
 	out := t.handle(team.Drain{Name: n.Name})
 	if out.Err != nil {
@@ -388,7 +388,7 @@ func (t *Team) leave(m *member) {
 // Status returns the loop's status.
 func (t *Team) Status() *api.Status { return t.loop.Status() }
 
-// Usable returns how many members could carry frames now.
+// Usable returns the number of members that can carry frames.
 func (t *Team) Usable() (n int) {
 	for _, id := range t.ids {
 		if m := t.members[id]; m.nic.Up() && !m.draining {

@@ -37,26 +37,26 @@ type Wire struct {
 // End is one end of a wire, and the direction in which it sends.
 type End struct {
 	Line
-	Loss   float64 // of what it sends, 0 to 1
-	Silent bool    // what it sends vanishes while the carrier stays
+	Loss   float64 // share of its frames that is lost, 0 to 1
+	Silent bool    // all its frames are lost while the carrier stays
 
 	name    string
 	wire    *Wire
 	far     *End
-	take    func(*Packet) // what arrives here
-	carrier func()        // the carrier has changed
+	take    func(*Packet) // receives arriving frames
+	carrier func()        // called when the carrier changes
 
-	busy    time.Duration // until when it is sending
-	flights []flight      // a ring: sent and not arrived
+	busy    time.Duration // end of the current transmission
+	flights []flight      // a ring of frames in flight
 	head, n int
 	arrive  func()
 	planned bool
-	sent    uint64        // bytes that have been given to it
+	sent    uint64        // bytes
 	dropped uint64        // frames
 	hurt    time.Duration // when the wire was last not whole in this direction; 0: never
 }
 
-// flight is a frame under way.
+// flight is a frame in flight.
 type flight struct {
 	at time.Duration
 	p  *Packet
@@ -80,7 +80,7 @@ func (w *World) Cable(a, b *End, l Line) *Wire {
 	return c
 }
 
-// Pull takes the cable out of end e, to be put into another one or in again.
+// Set cuts the cable, or plugs it in again; both ends see the carrier change.
 func (c *Wire) Set(up bool) {
 	if c.up == up {
 		return
@@ -93,7 +93,7 @@ func (c *Wire) Set(up bool) {
 	c.w.Tell("cable %s–%s is %s", c.Ends[0].name, c.Ends[1].name, word)
 	for _, e := range c.Ends {
 		e.hurt = c.w.now
-		if !up { // frames under way are lost
+		if !up { // frames in flight are lost
 			for ; e.n > 0; e.n-- {
 				e.flights[e.head].p = nil
 				e.head = (e.head + 1) % len(e.flights)
@@ -107,7 +107,7 @@ func (c *Wire) Set(up bool) {
 // Up reports whether there is a carrier.
 func (e *End) Up() bool { return e.wire != nil && e.wire.up }
 
-// waiting is how many bytes have not left.
+// waiting returns the bytes queued.
 func (e *End) waiting() int {
 	if e.wire == nil || e.busy <= e.wire.w.now {
 		return 0
@@ -143,7 +143,7 @@ func (e *End) send(p *Packet) bool {
 	return true
 }
 
-// urgent has a frame pass by all that wait.
+// urgent sends a frame ahead of all queued ones.
 func (e *End) urgent(p *Packet) {
 	w, c := e.wire.w, e.wire
 	if e.lost() {
@@ -156,10 +156,10 @@ func (e *End) urgent(p *Packet) {
 	})
 }
 
-// lost draws whether a frame vanishes on its way.
+// lost draws whether a frame is lost.
 func (e *End) lost() bool { return e.Silent || e.Loss > 0 && e.wire.w.rng.Float64() < e.Loss }
 
-// whole reports since when frames do not vanish on their way from e, never if they do.
+// whole returns the time since which no frame from e is lost; never: some are.
 func (e *End) whole() time.Duration {
 	if !e.Up() || e.Silent || e.Loss > 0 {
 		return never
@@ -167,8 +167,8 @@ func (e *End) whole() time.Duration {
 	return e.hurt
 }
 
-// full reports whether a frame more is too many. From the half on some are refused by chance: where time is exact a
-// queue that is only refused when full is full for one flow whenever it is for another that waits for room.
+// full reports whether the queue refuses another frame, beyond half its length at random. With exact time, a queue
+// that refuses only when full could always refuse the same flow.
 func (e *End) full(waiting int) bool {
 	if waiting <= e.Queue/2 {
 		return false
@@ -184,7 +184,7 @@ func (e *End) grow() {
 	e.flights, e.head = next, 0
 }
 
-// plan has the first frame under way arrive. There is one event a direction in the queue.
+// plan schedules the arrival of the first frame in flight: one event per direction.
 func (e *End) plan() {
 	if !e.planned && e.n > 0 {
 		e.planned = true

@@ -32,7 +32,7 @@ type World struct {
 	order bool          // while it is calm, frames of a flow keep their order
 }
 
-// New returns a world without anything in it.
+// New returns an empty world.
 func New(seed uint64) *World {
 	return &World{Seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6e6963)), calm: never, order: true}
 }
@@ -40,13 +40,13 @@ func New(seed uint64) *World {
 // Now is the time since the world began.
 func (w *World) Now() time.Duration { return w.now }
 
-// time is Now as a date.
+// time returns Now as a time.Time.
 func (w *World) time() time.Time { return origin.Add(w.now) }
 
-// After does something later.
+// After calls a function later.
 func (w *World) After(d time.Duration, do func()) { w.at(w.now+d, do) }
 
-// Run lets time pass. It returns the breach of a rule, with its story.
+// Run advances the time. It returns a violated invariant as a *Failure.
 func (w *World) Run(d time.Duration) error {
 	end := w.now + d
 	for w.fail == nil {
@@ -60,8 +60,8 @@ func (w *World) Run(d time.Duration) error {
 	return w.fail
 }
 
-// Until lets time pass until something holds, which is looked at after each event, and returns how long it took. It
-// fails after limit.
+// Until advances the time until a condition, checked after each event, holds, and returns how long it took. It fails
+// after limit.
 func (w *World) Until(what string, limit time.Duration, holds func() bool) (time.Duration, error) {
 	begin := w.now
 	for !holds() {
@@ -79,7 +79,7 @@ func (w *World) Until(what string, limit time.Duration, holds func() bool) (time
 	return w.now - begin, nil
 }
 
-// between draws a time.
+// between draws a duration between two bounds.
 func (w *World) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(w.rng.Int64N(int64(most-least)+1))
 }
@@ -93,19 +93,19 @@ func (w *World) number(kind uint64) frame.MAC {
 // Tell adds a line to the story.
 func (w *World) Tell(format string, a ...any) { w.story.add(w.now, format, a) }
 
-// breach ends the run: a rule was broken.
+// breach ends the run with a violated invariant.
 func (w *World) breach(format string, a ...any) {
 	if w.fail == nil {
 		w.fail = &Failure{Seed: w.Seed, At: w.now, What: fmt.Sprintf(format, a...), Story: w.story.text()}
 	}
 }
 
-// Calm says whether nothing disturbs the network from here on: then frames must keep their order.
+// Calm sets whether the network is undisturbed from now on: then flows must keep their order.
 func (w *World) Calm(on bool) {
 	if w.calm = never; on {
 		w.calm = w.now
 	}
 }
 
-// wasCalm reports whether a frame that was sent at t has met nothing but calm.
+// wasCalm reports whether the network has been calm since t.
 func (w *World) wasCalm(t time.Duration) bool { return w.calm != never && t >= w.calm }
