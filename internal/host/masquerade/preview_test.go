@@ -71,7 +71,7 @@ func TestNotRebound(t *testing.T) {
 	if again := c.rebindBatch([]connection{one}); again != nil || c.failed != 1 || c.count != 0 {
 		t.Errorf("again %v, %d left, %d carried", again, c.failed, c.count)
 	}
-	if note := c.Close(); !strings.Contains(note, "over: 1 (") {
+	if note := c.Close(); !strings.Contains(note, "cut: 1 (") {
 		t.Errorf("the note is %q", note)
 	}
 }
