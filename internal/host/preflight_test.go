@@ -126,7 +126,7 @@ func TestCheckAccepts(t *testing.T) {
 	}
 }
 
-// TestCheckAdd: the team's own members are no strangers.
+// TestCheckAdd: members of the team itself are no conflict.
 func TestCheckAdd(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
