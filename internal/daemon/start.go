@@ -28,13 +28,20 @@ type startup struct {
 // start takes the NICs over and returns when the team forwards, or would with a link.
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
-		deleted: make(chan struct{}), nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+		life: newLifetime(o.ProcessFile(o.Config.Team), o.versionText()), deleted: make(chan struct{}), handedOver: make(chan struct{}), checkNext: o.CheckNext,
+		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
 	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
 	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	u.resume = s.host.HasJournal()
+	if u.resume {
+		s.life.start = startCold
+	}
+	if err := s.life.save(false); err != nil {
+		s.log.Warn("start not counted", "team", o.Config.Team, "err", err)
+	}
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
 		err = u.takeOver(ctx)
