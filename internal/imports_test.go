@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/rtnl":            {"internal/frame"},
 	"internal/atomicfile":      {},
 	"internal/limit":           {},
+	"internal/supervisor":      {},
 	"internal/panics":          {"internal/api"},
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
 		"internal/tap", "internal/nic", "internal/frame"},
