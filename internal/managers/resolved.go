@@ -171,8 +171,8 @@ func domainOf(text string) resolverDomain {
 	return resolverDomain{name, only}
 }
 
-// SetDNS makes systemd-resolved ask servers through a link, for domains first and for all other names. ErrNoResolver: it
-// does not run here.
+// SetDNS makes systemd-resolved ask servers through a link, for domains first and for all other names. ErrNoResolver:
+// it does not run here.
 func (t *Team) SetDNS(ctx context.Context, index int, servers []netip.Addr, domains []string) error {
 	b, err := dial(ctx, t.o.Bus)
 	if err != nil {

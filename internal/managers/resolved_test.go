@@ -104,8 +104,9 @@ func TestNamesAreAskedThroughTheAdapter(t *testing.T) {
 	if diff := cmp.Diff(want, steps); diff != "" || warnings != nil {
 		t.Errorf("steps (-want +got):\n%s%v", diff, warnings)
 	}
-	wantCalls := []string{"SetLinkDNSEx [9 [[2 [10 9 0 254] 0 ]]]", "SetLinkDomains [9 [[lan false] [corp.example true]]]",
-		"SetLinkDefaultRoute [9 true]", "SetLinkMulticastDNS [9 yes]", "SetLinkDNSOverTLS [9 no]", "SetLinkDNSSEC [9 no]"}
+	wantCalls := []string{"SetLinkDNSEx [9 [[2 [10 9 0 254] 0 ]]]",
+		"SetLinkDomains [9 [[lan false] [corp.example true]]]", "SetLinkDefaultRoute [9 true]",
+		"SetLinkMulticastDNS [9 yes]", "SetLinkDNSOverTLS [9 no]", "SetLinkDNSSEC [9 no]"}
 	got := b.seen()
 	got = without(got, "GetAll")
 	if diff := cmp.Diff(wantCalls, got); diff != "" {
