@@ -41,8 +41,8 @@ func (a *app) restart(name string) error {
 	ctx := a.listen(changesHost)
 	was, err := c.Status(ctx)
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Kind == api.NotFound && launch.Restorable(a.dirs, name) {
-		p.Fix = "its process stopped without releasing the NICs: nicteam run " + name + " resumes the team, nicteam restore " +
-			name + " puts the host back"
+		p.Fix = "its process stopped without releasing the NICs: nicteam run " + name +
+			" resumes the team, nicteam restore " + name + " puts the host back"
 	}
 	if err != nil {
 		return err
@@ -89,8 +89,8 @@ func (a *app) notRestarted(name string) error {
 		Why: fmt.Sprintf("no new process serves the team after %v; its NICs were released", restartPatience),
 		Fix: "read " + a.dirs.LogFile(name)}
 	if launch.Restorable(a.dirs, name) {
-		p.Why = fmt.Sprintf("no new process serves the team after %v; the adapter has the addresses, and nobody moves its frames",
-			restartPatience)
+		p.Why = fmt.Sprintf("no new process serves the team after %v; the adapter has the addresses, and nobody moves "+
+			"its frames", restartPatience)
 		p.Fix = "nicteam restore " + name + " puts the host back; " + a.dirs.LogFile(name) + " tells the cause"
 	}
 	return p

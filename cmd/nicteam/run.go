@@ -41,7 +41,8 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 			ready := launch.ReadyPipe()
 			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil,
 				RandomSystem: l.RandomSystem, Notes: l.Ignored, Log: a.teamLog()})
-			if p, ok := errors.AsType[*api.Problem](err); ok && p.Kind == api.Reverted && errors.Is(err, context.Canceled) {
+			p, ok := errors.AsType[*api.Problem](err)
+			if ok && p.Kind == api.Reverted && errors.Is(err, context.Canceled) {
 				return nil // stopped during the start
 			}
 			return err

@@ -123,6 +123,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"filters":   s.followFilters,
 		"history":   s.saveHistoryPeriodically,
 		"data path": s.datapath.run,
+		"managers":  s.followManagers,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)

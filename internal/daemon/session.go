@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
+	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/internal/tap"
@@ -32,6 +33,7 @@ type session struct {
 	team     *team.Team
 
 	follower *host.Follower
+	managers *managers.Team
 
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and the goroutines that feed it have ended

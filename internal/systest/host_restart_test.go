@@ -37,8 +37,8 @@ func TestRestartInPlace(t *testing.T) {
 	w.set("up_delay=10ms") // a change that only the running configuration has must not be lost
 	r := w.restart()
 	is := w.status()
-	if r.PID != was.PID || is.PID != was.PID || !is.Started.After(was.Started) || is.Adapter.Index != was.Adapter.Index ||
-		is.Settings.UpDelay != was.Settings.UpDelay+1e7 {
+	if r.PID != was.PID || is.PID != was.PID || !is.Started.After(was.Started) ||
+		is.Adapter.Index != was.Adapter.Index || is.Settings.UpDelay != was.Settings.UpDelay+1e7 {
 		t.Errorf("restarted %+v\nwas %+v\nis %+v", r, was, is)
 	}
 	if x := is.Supervisor; x == nil || x.Kind != "none" || x.Starts != 2 || x.After != "handover" ||

@@ -16,8 +16,8 @@ import (
 	"nicteam/modes/lacp"
 )
 
-// TestLACPPartnerSeesNoRestart restarts and kills the process: the next one resumes, and a partner at the fast rate never
-// loses synchronization. What leaves is announced to it at once.
+// TestLACPPartnerSeesNoRestart restarts and kills the process: the next one resumes, and a partner at the fast rate
+// never loses synchronization. What leaves is announced to it at once.
 func TestLACPPartnerSeesNoRestart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
