@@ -117,6 +117,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
 		"host":      s.followHost,
 		"filters":   s.followFilters,
+		"dhcp":      s.dhcp.run,
 		"history":   s.saveHistoryPeriodically,
 		"data path": s.datapath.run,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
