@@ -21,7 +21,8 @@ var allowed = map[string][]string{
 	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/dhcp",
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
-		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
+		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
+		"internal/managers"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook"},
@@ -44,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/atomicfile":      {},
 	"internal/limit":           {},
 	"internal/dhcp":            {"internal/frame"},
+	"internal/supervisor":      {},
 	"internal/panics":          {"internal/api"},
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
 		"internal/tap", "internal/nic", "internal/frame"},
@@ -88,6 +90,7 @@ var onlyUser = map[string]string{
 	"charm.land":                   "internal/tui",
 	"golang.org/x/image":           "monitor/chart",
 	"github.com/charmbracelet":     "internal/tui",
+	"github.com/godbus/dbus":       "internal/managers",
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.

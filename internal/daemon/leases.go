@@ -149,7 +149,7 @@ func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, k
 		text = fmt.Sprintf("%s on %s expires at %s: renewal of its lease of %v is due%s",
 			l.Address, s.adapterName, ends, l.Total.Round(time.Second), answer)
 	case now.told:
-		text = fmt.Sprintf("%s on %s expires at %s: it is leased, no DHCP client renews it, and nicteam could not yet%s",
+		text = fmt.Sprintf("%s on %s expires at %s: no DHCP client runs, and nicteam could not renew its lease%s",
 			l.Address, s.adapterName, ends, answer)
 	}
 	same := now.stage == was.stage && now.told == was.told

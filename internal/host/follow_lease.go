@@ -45,7 +45,8 @@ func (h *Host) LeasesOn(index int) (list []Lease, addressed bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	have = slices.DeleteFunc(have, func(o rtnl.Object) bool { return o.Family() != unix.AF_INET || rtnl.IsLinkLocal(o) })
+	have = slices.DeleteFunc(have,
+		func(o rtnl.Object) bool { return o.Family() != unix.AF_INET || rtnl.IsLinkLocal(o) })
 	return h.leases(have), len(have) > 0, nil
 }
 

@@ -88,7 +88,8 @@ func (h *Host) addLeaseRoutes(adapter int, routes []LeaseRoute) error {
 	}
 	var errs []error
 	for _, r := range list {
-		if !slices.ContainsFunc(rtnl.RoutesVia(all, adapter), func(o rtnl.Object) bool { return sameWay(o, r, adapter) }) {
+		if !slices.ContainsFunc(rtnl.RoutesVia(all, adapter),
+			func(o rtnl.Object) bool { return sameWay(o, r, adapter) }) {
 			errs = append(errs, h.rt.AddRoute(r))
 		}
 	}
