@@ -75,7 +75,8 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log,
+			ready, _ := launch.ReadyPipe(a.dirs, c.Team)
+			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: ready, Log: o.Log,
 				ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
 		}
 	} else {

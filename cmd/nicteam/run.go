@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -30,20 +32,49 @@ SIGTERM and SIGINT stop it. SIGHUP stops it on a terminal; otherwise it reopens 
 			if file == "" {
 				file = filepath.Join(a.dirs.ConfigDir, given[0]+".yaml")
 			}
-			l, err := config.Load(config.Options{Team: given[0], Env: a.env, Path: file, RealName: launch.RealNames()})
+			log := a.teamLog()
+			ready, byUnit := launch.ReadyPipe(a.dirs, given[0])
+			l, err := a.loadTeam(given[0], file, log)
 			if err != nil {
+				if a.getenv("NOTIFY_SOCKET") != "" { // another start would read the same
+					_ = a.fail(err)
+					return exitCode(launch.ExitConfig)
+				}
 				return err
 			}
-			log := a.teamLog()
-			ready := launch.ReadyPipe()
 			ctx := a.listen(runsTeam)
-			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.dirs, Ready: ready, Strict: ready != nil,
+			err = daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.dirs, Ready: ready, Strict: ready != nil,
 				Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log,
-				ReopenLog: a.reopenLog})
+				ReopenLog: a.reopenLog, WaitForNICs: ready == nil && a.getenv("NOTIFY_SOCKET") != ""})
+			if err != nil && byUnit { // the create that waits has been told
+				_ = a.fail(err)
+				return exitCode(launch.ExitConfig)
+			}
+			return err
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&release, "release", false,
 		"release the NICs when stopped; without it the adapter stays for the next start")
 	return c
+}
+
+// loadTeam reads the team's configuration. A service manager starts the team with the last one that was valid if this
+// one is not: the host may be reached by nothing else.
+func (a *app) loadTeam(team, file string, log *slog.Logger) (*config.Loaded, error) {
+	o := config.Options{Team: team, Env: a.env, Path: file, RealName: launch.RealNames()}
+	l, err := config.Load(o)
+	if err == nil || a.getenv("NOTIFY_SOCKET") == "" {
+		return l, err
+	}
+	o.Path = a.dirs.LastConfig(team)
+	last, e := config.Load(o)
+	if e != nil {
+		return nil, err
+	}
+	p := a.problem(err)
+	log.Error("configuration is not valid", "team", team, "file", file, "what", p.What, "why", p.Why, "fix", p.Fix)
+	last.Ignored = append(last.Ignored, fmt.Sprintf("%s: %s; the file is not used, the team has the configuration of "+
+		"its last start", p.What, p.Why))
+	return last, nil
 }

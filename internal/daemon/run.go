@@ -33,6 +33,8 @@ type Options struct {
 	// whose addresses would be unreachable. A start at boot makes do with what works.
 	Strict bool
 
+	WaitForNICs bool // wait for NICs that are not there yet, as at boot
+
 	ReopenLog <-chan os.Signal // a value: the log file was moved away, open it anew; nil: never
 
 	// RandomSystem: Config.LACP.System was drawn for this start. The one of an earlier process of the team stays in
@@ -102,6 +104,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
+	s.keepLastConfig(o)
 	return s.serve(ctx, server, lock, &failovers, o)
 }
 
