@@ -21,7 +21,8 @@ var allowed = map[string][]string{
 	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
-		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer"},
+		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
+		"internal/managers"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook"},
@@ -87,6 +88,7 @@ var onlyUser = map[string]string{
 	"charm.land":                  "internal/tui",
 	"golang.org/x/image":          "monitor/chart",
 	"github.com/charmbracelet":    "internal/tui",
+	"github.com/godbus/dbus":      "internal/managers",
 }
 
 // pure are the rooms that do no I/O: none of these may be reached from them, however far.

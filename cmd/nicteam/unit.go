@@ -22,7 +22,7 @@ func (a *app) unitCmd() *cobra.Command {
 	verb("prepare", "Before the team's process starts", func(team string, log *slog.Logger) error {
 		return launch.UnitPrepare(a.interruptible(), a.dirs, team, log)
 	})
-	verb("stop", "Tell the team's process whether it is stopped or restarted", func(team string, log *slog.Logger) error {
+	verb("stop", "Tell the team's process whether it is restarted", func(team string, log *slog.Logger) error {
 		pid, _ := strconv.Atoi(a.getenv("MAINPID"))
 		return launch.UnitStop(a.interruptible(), a.dirs, team, pid, log)
 	})

@@ -112,10 +112,9 @@ func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
 	return c.change(ctx, "DELETE", "/v1/team"+flagQuery(force, "force"), nil)
 }
 
-// Stop ends the team's process. With handOver it leaves everything to the next one, else it puts the host back.
-func (c *Client) Stop(ctx context.Context, handOver bool) error {
-	_, err := c.change(ctx, "POST", "/v1/stop", map[string]bool{"handover": handOver})
-	return err
+// Stop ends the team's process; see Backend.
+func (c *Client) Stop(ctx context.Context, handover bool) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/stop", stopBody{&handover})
 }
 
 // flagQuery returns "?name=1", or "" if the flag is off.

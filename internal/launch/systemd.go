@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
 )
 
 // Standard are the directories that the unit nicteam@.service uses.
@@ -204,4 +206,14 @@ func DisableUnit(d Dirs, team string) (step string, err error) {
 	}
 	_, _ = ask("reset-failed", unitName(team))
 	return unitName(team) + " disabled", nil
+}
+
+// SystemdRestart restarts the unit of a team.
+func SystemdRestart(ctx context.Context, name string) error {
+	_, err := systemctl(ctx, "restart", unitName(name))
+	if err == nil {
+		return nil
+	}
+	return &api.Problem{Kind: api.Failed, What: "restart " + unitName(name), Why: err.Error(),
+		Fix: "systemctl status " + unitName(name) + "; journalctl -u " + unitName(name), Err: err}
 }

@@ -142,15 +142,19 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 	defer func() { _ = unix.Close(process) }()
 	client := control.NewClient(d.RunDir, name)
 	defer client.Close()
-	if err := client.Stop(ctx, true); err != nil {
+	patience := handOverTime
+	if _, err := client.Stop(ctx, true); err != nil {
 		log.Warn("no hand-over: the NICs are given back and taken over again", "team", name, "err", err)
-		return nil
+		patience = time.Second // it may be ending by itself
 	}
-	for end := time.Now().Add(handOverTime); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		ended := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}
 		if n, _ := unix.Poll(ended, int(time.Until(end).Milliseconds())); n > 0 {
 			return nil
 		}
+	}
+	if patience < handOverTime {
+		return nil
 	}
 	return errors.New("hand over: the process goes on")
 }
