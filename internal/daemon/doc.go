@@ -8,6 +8,7 @@
 //	requests  of the control socket: add, remove, set, delete (change.go); status, history, explain (query.go)
 //	follow    what others change on the host (follow.go, follow_links.go, adapter_mac.go, late_addresses.go,
 //	          leases.go, filters.go, rxmode.go)
+//	managers  who configures NICs, and names' servers (managers.go)
 //	rejoin    a NIC that was gone and is back (rejoin.go), or was missing at the start (missing.go)
 //	restart   what the next process needs: history.go, lacp_state.go
 //

@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
+	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 	"nicteam/internal/tap"
@@ -22,6 +23,7 @@ type session struct {
 	dirs   launch.Dirs
 	log    *slog.Logger
 	panics *panics.Keeper
+	life   *lifetime
 
 	host     *host.Host
 	nics     *launch.NICLocks
@@ -31,6 +33,7 @@ type session struct {
 	team     *team.Team
 
 	follower *host.Follower
+	managers *managers.Team
 
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and the goroutines that feed it have ended
@@ -52,8 +55,10 @@ type session struct {
 	adapterUp        bool
 	mtu, reportedMTU int
 
-	deleted    chan struct{} // closed by Delete
-	deleteOnce sync.Once
+	deleted    chan struct{}               // closed by Delete, and by Stop when the host is given back
+	checkNext  func(context.Context) error // Options.CheckNext
+	handedOver chan struct{}               // closed by Stop when the next process goes on
+	endOnce    sync.Once                   // for both
 
 	historyMu      sync.Mutex // guards the history files and historyDropped
 	historyDropped bool       // the team was deleted: write no more

@@ -8,6 +8,7 @@ import (
 
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
+	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 )
@@ -28,13 +29,22 @@ type startup struct {
 // start takes the NICs over and returns when the team forwards, or would with a link.
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
-		deleted: make(chan struct{}), nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+		managers: managers.New(managers.Options{Team: o.Config.Team, Log: o.Log}),
+		life:     newLifetime(o.ProcessFile(o.Config.Team), o.versionText()), checkNext: o.CheckNext,
+		deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
 	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
 	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	u.resume = s.host.HasJournal()
+	if u.resume {
+		s.life.start = startCold
+	}
+	if err := s.life.save(false); err != nil {
+		s.log.Warn("start not counted", "team", o.Config.Team, "err", err)
+	}
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
 		err = u.takeOver(ctx)
@@ -162,6 +172,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.team.Announce(ctx); err != nil {
 		return err
 	}
+	u.tellManagers(ctx)
 	if why := u.awaitForwarding(ctx); why != "" {
 		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
 			return p

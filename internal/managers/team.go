@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+
+package managers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Options of a team.
+type Options struct {
+	Team string
+	Bus  string // socket of the system bus; "": where every host has it
+	Log  *slog.Logger
+}
+
+// NIC is a link by name and ifindex.
+type NIC struct {
+	Name  string
+	Index int
+}
+
+// Links are a team's: its adapter and the members that are present. The first member lent the adapter its
+// configuration.
+type Links struct {
+	Adapter NIC
+	Members []NIC
+}
+
+// Team tells the managers of a host about one team. Its methods may be called by any goroutine.
+type Team struct {
+	o Options
+
+	mu      sync.Mutex
+	source  *resolverLink // what the members had for resolved when it was last copied
+	applied *resolverLink // to the adapter
+}
+
+// New makes a Team. It changes nothing.
+func New(o Options) *Team {
+	if o.Bus == "" {
+		o.Bus = systemBus
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Team{o: o}
+}
+
+// TakeOver makes the managers serve the adapter in place of the members. Steps say what was done, warnings what was
+// not.
+func (t *Team) TakeOver(ctx context.Context, l Links) (steps, warnings []string) {
+	b, err := dial(ctx, t.o.Bus)
+	if errors.Is(err, errNoBus) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, []string{err.Error()}
+	}
+	defer b.close()
+	step, err := t.copyDNS(ctx, b, l)
+	if err != nil {
+		warnings = append(warnings, fmt.Sprintf("names may not resolve: systemd-resolved does not ask through %s: %v",
+			l.Adapter.Name, err))
+	}
+	if step != "" {
+		steps = append(steps, step)
+	}
+	return steps, warnings
+}
+
+// followEvery is how often the DNS servers of the members are read without a signal: systemd-resolved sends none when
+// another manager changes them.
+const followEvery = 20 * time.Second
+
+// Run keeps what TakeOver did: after a manager has restarted, or has changed the members, until ctx ends. links returns
+// the present ones.
+func (t *Team) Run(ctx context.Context, links func() Links) {
+	for ctx.Err() == nil {
+		if b, err := dial(ctx, t.o.Bus); err == nil {
+			t.follow(ctx, b, links)
+			b.close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// follow runs until the connection or ctx ends.
+func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
+	signals := make(chan *dbus.Signal, 16)
+	b.conn.Signal(signals)
+	for _, match := range [][]dbus.MatchOption{
+		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
+			dbus.WithMatchArg(0, resolvedName)},
+		{dbus.WithMatchSender(resolvedName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchObjectPath(resolvedPath)},
+	} {
+		if err := b.conn.AddMatchSignalContext(ctx, match...); err != nil {
+			t.o.Log.Warn("managers not followed", "team", t.o.Team, "err", err)
+			return
+		}
+	}
+	for {
+		if step, err := t.copyDNS(ctx, b, links()); err != nil {
+			t.o.Log.Warn("names may not resolve", "team", t.o.Team, "err", err)
+		} else if step != "" {
+			t.o.Log.Info("managers", "team", t.o.Team, "what", step)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.conn.Context().Done():
+			return
+		case <-signals:
+			drain(ctx, signals)
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// settle is how long a manager is left alone after a signal: it sends one for each of its changes.
+const settle = 200 * time.Millisecond
+
+func drain(ctx context.Context, signals <-chan *dbus.Signal) {
+	for end := time.After(settle); ; {
+		select {
+		case <-signals:
+		case <-end:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// copyDNS makes systemd-resolved ask through the adapter as it did through the members. What a person or a manager has
+// set for the adapter since stays.
+func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.Adapter.Index == 0 || !b.serves(ctx, resolvedName) {
+		return "", nil
+	}
+	var source *resolverLink
+	var from []string
+	for _, m := range l.Members {
+		r, err := b.resolverLink(ctx, m.Index)
+		if err != nil || !r.asks() {
+			continue
+		}
+		from = append(from, m.Name)
+		if source == nil {
+			source = r
+			continue
+		}
+		source.merge(r)
+	}
+	if source == nil {
+		return "", nil // nothing to copy; what the adapter has stays
+	}
+	have, err := b.resolverLink(ctx, l.Adapter.Index)
+	if err != nil {
+		return "", err
+	}
+	if have.asks() && (t.applied == nil || !have.equal(t.applied) || t.source.equal(source)) {
+		return "", nil
+	}
+	err = b.setResolverLink(ctx, l.Adapter.Index, source, have)
+	if isDBusError(err, "org.freedesktop.resolve1.LinkBusy") {
+		return "", nil // systemd-networkd serves the adapter and names its servers
+	}
+	if err != nil {
+		return "", err
+	}
+	t.source = source
+	if t.applied, err = b.resolverLink(ctx, l.Adapter.Index); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("names: systemd-resolved asks %s through %s, as it did through %s",
+		or(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
