@@ -36,10 +36,10 @@ var allowed = map[string][]string{
 	"internal/export":  {"internal/api", "monitor/chart", "internal/units"},
 	"internal/host": {"internal/api", "team", "monitor", "modes/spread", "internal/rtnl",
 		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",
-		"internal/nearest", "internal/settings", "internal/atomicfile"},
+		"internal/nearest", "internal/settings", "internal/atomicfile", "internal/descriptors"},
 	"internal/host/journal":    {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
 	"internal/host/masquerade": {"internal/rtnl", "internal/nfnl"},
-	"internal/tchook":          {"internal/rtnl", "internal/nfnl"},
+	"internal/tchook":          {"internal/rtnl", "internal/nfnl", "internal/descriptors"},
 	"internal/nfnl":            {"internal/rtnl"},
 	"internal/rtnl":            {"internal/frame"},
 	"internal/atomicfile":      {},
@@ -48,11 +48,12 @@ var allowed = map[string][]string{
 	"internal/supervisor":      {},
 	"internal/panics":          {"internal/api"},
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
-		"internal/tap", "internal/nic", "internal/frame"},
+		"internal/tap", "internal/nic", "internal/frame", "internal/descriptors"},
 	"internal/fastpath": {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap",
-		"internal/frame", "internal/fastpath/backlog"},
-	"internal/tap": {"internal/ifname", "internal/epoll", "internal/frame"},
-	"internal/nic": {"internal/epoll", "internal/frame"},
+		"internal/frame", "internal/fastpath/backlog", "internal/descriptors"},
+	"internal/tap":         {"internal/ifname", "internal/epoll", "internal/frame", "internal/descriptors"},
+	"internal/nic":         {"internal/epoll", "internal/frame", "internal/descriptors"},
+	"internal/descriptors": {},
 	"team": {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic",
 		"internal/frame", "internal/panics", "internal/settings", "modes/steer"},
 	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "modes/steer"},
@@ -76,7 +77,7 @@ var allowed = map[string][]string{
 
 // labs are rooms for tests, benchmarks and the demo; they may import what they like of the
 // leaves, and nothing of the product imports them but internal/demo.
-var labs = []string{"internal/lab"}
+var labs = []string{"internal/lab", "internal/descriptors/descriptorstest"}
 
 // onlyUser names the one room of a library, or the few.
 var onlyUser = map[string]string{

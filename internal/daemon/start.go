@@ -38,8 +38,11 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
-	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	u.resume = s.host.HasJournal()
+	if o.WaitForNICs && !u.resume {
+		u.awaitNICs(ctx, o.Config.Members)
+	}
+	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	if u.resume {
 		s.life.start = startCold
 	}
