@@ -20,6 +20,7 @@ import (
 func (s *session) giveBack() (steps []string, err error) {
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
+	s.dhcp.hold(true)
 	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
@@ -36,6 +37,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	if err != nil {
 		_ = s.team.Resume(context.Background())
 		s.datapath.resume()
+		s.dhcp.hold(false)
 		return steps, err
 	}
 	name := s.team.Config().Team
