@@ -13,6 +13,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
+	"nicteam/internal/supervisor"
 )
 
 func (a *app) runCmd() *cobra.Command {
@@ -58,15 +59,18 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 func (a *app) runTeam(o daemon.Options) error {
 	ctx := a.listen(runsTeam)
 	o.Dirs, o.Version, o.Build, o.ReopenLog = a.dirs, version, revision(), a.reopenLog
-	if !o.Supervised {
+	if o.Supervisor = supervisor.FromEnv(); o.Supervisor == nil {
+		o.Supervisor = supervisor.InPlace()
+	}
+	if o.Supervisor.Kind() == "" {
 		o.CheckNext = func(ctx context.Context) error { return launch.CheckNextProgram(ctx, o.Config.Team) }
 	}
 	err := daemon.Run(ctx, o)
 	switch {
-	case errors.Is(err, daemon.ErrHandedOver) && o.Supervised:
+	case errors.Is(err, daemon.ErrHandedOver) && o.Supervisor.Kind() != "":
 		return exitCode(daemon.HandOverExit)
 	case errors.Is(err, daemon.ErrHandedOver):
-		return launch.BecomeNext(a.dirs, o.Config.Team, a.verbose)
+		return launch.BecomeNext(o.Supervisor, a.dirs, o.Config.Team, a.verbose)
 	}
 	return err
 }
