@@ -37,7 +37,9 @@ build:
 ## the binary and its unit, under DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
-	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
+	install -d $(DESTDIR)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/nicteam@.service \
+		>$(DESTDIR)/lib/systemd/system/nicteam@.service
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build

@@ -66,9 +66,23 @@ type Adapter struct {
 	// the fast path runs, only the frames that the relay moves ("relayed").
 	KernelCounts string   `json:"kernel_counts"`
 	Addresses    []string `json:"addresses"` // CIDR
+	Lease        *Lease   `json:"lease,omitempty"`
 
 	// AsOf is when the rest was read from the kernel; it gets old while another process holds the rtnl lock.
 	AsOf time.Time `json:"as_of,omitzero"`
+}
+
+// Lease is the DHCP lease that the team's own client acquired or renews.
+type Lease struct {
+	State    string    `json:"state"` // selecting, requesting, rebooting, checking, bound, renewing, rebinding
+	Reason   string    `json:"reason,omitempty"`
+	Address  string    `json:"address,omitempty"` // CIDR; none yet
+	Server   string    `json:"server,omitempty"`
+	Obtained time.Time `json:"obtained,omitzero"` // or renewed
+	RenewAt  time.Time `json:"renew_at,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"` // absent: never
+	DNS      []string  `json:"dns,omitempty"`
+	Search   []string  `json:"search,omitempty"`
 }
 
 // Settings are the live settings, as `nicteam set` names them.

@@ -206,3 +206,9 @@ func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Clos
 	}
 	return c, err
 }
+
+// Inherited reports whether a hook has a program of the process before.
+func (h hooks) Inherited(index int, hook ebpf.AttachType) bool { return h.host.Inherited(index, hook) }
+
+// DetachInherited detaches that program.
+func (h hooks) DetachInherited(index int, hook ebpf.AttachType) { h.host.DetachInherited(index, hook) }

@@ -26,6 +26,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	}()
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
+	s.dhcp.hold(true)
 	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
@@ -42,6 +43,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	if err != nil {
 		_ = s.team.Resume(context.Background())
 		s.datapath.resume()
+		s.dhcp.hold(false)
 		return steps, err
 	}
 	name := s.team.Config().Team

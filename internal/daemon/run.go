@@ -33,7 +33,9 @@ type Options struct {
 	// whose addresses would be unreachable. A start at boot makes do with what works.
 	Strict bool
 
-	Supervisor *supervisor.Supervisor // nil: supervisor.InPlace()
+	Supervisor  *supervisor.Supervisor // nil: supervisor.InPlace()
+	WaitForNICs bool                   // wait for NICs that are not there yet, as at boot
+
 	// CheckNext checks before a hand over that the next process can run; nil: the supervisor sees to it.
 	CheckNext func(context.Context) error
 
@@ -60,14 +62,21 @@ func Run(ctx context.Context, o Options) error {
 		o.Supervisor = supervisor.InPlace()
 	}
 	launch.SetSafePath()
-	err := run(ctx, o, rep)
-	if err != nil {
+	served := false
+	err := run(ctx, o, rep, &served)
+	if err != nil && !served {
 		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
+		err = &NotStarted{err}
 	}
 	return err
 }
 
-func run(ctx context.Context, o Options, rep *launch.Reporter) error {
+// NotStarted is an error of a team that never served: the host is as it was before the start.
+type NotStarted struct{ error }
+
+func (e *NotStarted) Unwrap() error { return e.error }
+
+func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
@@ -111,6 +120,8 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
+	s.keepLastConfig(o)
+	*served = true
 	return s.serve(ctx, server, lock, &failovers, o)
 }
 
@@ -127,6 +138,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
 		"host":      s.followHost,
 		"filters":   s.followFilters,
+		"dhcp":      s.dhcp.run,
 		"history":   s.saveHistoryPeriodically,
 		"data path": s.datapath.run,
 		"managers":  s.followManagers,

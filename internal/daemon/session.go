@@ -52,6 +52,7 @@ type session struct {
 	dampedText string                      // the warning about them
 	ignored    map[string]bool             // addresses on members that were reported as ignored
 	leases     leases
+	dhcp       *dhcpClients
 	uppers     map[host.UpperAddress]bool // addresses of interfaces on top of the adapter
 
 	// The adapter. The control loop knows reportedMTU; the members have mtu, too.
