@@ -29,10 +29,11 @@ type startup struct {
 // start takes the NICs over and returns when the team forwards, or would with a link.
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
-		managers: managers.New(managers.Options{Team: o.Config.Team, Log: o.Log}),
-		life:     newLifetime(o.ProcessFile(o.Config.Team), o.versionText()), checkNext: o.CheckNext,
-		deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		managers:   managers.New(managers.Options{Team: o.Config.Team, Log: o.Log}),
+		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
+		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+	s.dhcp = newDHCPClients(s)
 	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
 	if err := u.openHost(); err != nil {
 		return nil, err
@@ -54,6 +55,10 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 	}
 	if err == nil {
 		err = u.startDatapath(ctx)
+	}
+	if err == nil {
+		u.startDHCP(ctx)
+		err = ctx.Err()
 	}
 	if err == nil && len(rep.Undelivered) > 0 {
 		err = s.team.AddStartNotes(ctx, rep.Undelivered...)
@@ -141,7 +146,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.warnMissing(ctx); err != nil {
 		return err
 	}
-	if u.config.Address == settings.AddressAuto {
+	if u.config.Address.FromMembers() {
 		if err := u.host.RebindConnections(names); err != nil {
 			return err
 		}
@@ -163,7 +168,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	if u.resume && !made && u.config.Address == settings.AddressAuto {
+	if u.resume && !made && u.config.Address.FromMembers() {
 		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
 			return err
 		}
@@ -206,7 +211,7 @@ func (u *startup) startDatapath(ctx context.Context) error {
 func (u *startup) configureAddresses(names []string) error {
 	index, c := u.adapter.Index(), u.config
 	switch c.Address {
-	case settings.AddressAuto:
+	case settings.AddressAuto, settings.AddressDHCP:
 		if err := u.host.Adopt(index, names); err != nil {
 			return err
 		}

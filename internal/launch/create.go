@@ -238,6 +238,10 @@ func dryRunSteps(c settings.Config) []string {
 	switch c.Address {
 	case settings.AddressAuto:
 		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
+	case settings.AddressDHCP:
+		steps = append(steps,
+			fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team),
+			fmt.Sprintf("would acquire or renew the address of %s by DHCP", c.Team))
 	case settings.AddressGiven:
 		steps = append(steps, fmt.Sprintf("would set the addresses of %s: %s", c.Team, c.AddressList()))
 	case settings.AddressNone:

@@ -162,9 +162,12 @@ func (d Dirs) HistoryFile(name string) string { return filepath.Join(d.StateDir,
 // EventsFile has the events for the next process of the team, one JSON document a line.
 func (d Dirs) EventsFile(name string) string { return filepath.Join(d.StateDir, name+".events") }
 
-// RemoveHistory removes history and events.
+// LeaseFile has the DHCP leases of the team's own clients for the next process or boot.
+func (d Dirs) LeaseFile(name string) string { return filepath.Join(d.StateDir, name+".leases") }
+
+// RemoveHistory removes history, events and leases.
 func (d Dirs) RemoveHistory(name string) {
-	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name)} {
+	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name), d.LeaseFile(name)} {
 		atomicfile.Remove(path)
 	}
 }
