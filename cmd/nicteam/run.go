@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
+	"nicteam/internal/supervisor"
 )
 
 func (a *app) runCmd() *cobra.Command {
@@ -47,7 +48,7 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 				}
 				return err
 			}
-			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil, Supervised: bySystemd,
+			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil,
 				RandomSystem: l.RandomSystem, Notes: l.Ignored, Log: log, WaitForNICs: bySystemd && ready == nil})
 			p, ok := errors.AsType[*api.Problem](err)
 			if ok && p.Kind == api.Reverted && errors.Is(err, context.Canceled) {
@@ -90,15 +91,18 @@ func (a *app) loadTeam(team, file string, log *slog.Logger) (*config.Loaded, err
 func (a *app) runTeam(o daemon.Options) error {
 	ctx := a.listen(runsTeam)
 	o.Dirs, o.Version, o.Build, o.ReopenLog = a.dirs, version, revision(), a.reopenLog
-	if !o.Supervised {
+	if o.Supervisor = supervisor.FromEnv(); o.Supervisor == nil {
+		o.Supervisor = supervisor.InPlace()
+	}
+	if o.Supervisor.Kind() == "" {
 		o.CheckNext = func(ctx context.Context) error { return launch.CheckNextProgram(ctx, o.Config.Team) }
 	}
 	err := daemon.Run(ctx, o)
 	switch {
-	case errors.Is(err, daemon.ErrHandedOver) && o.Supervised:
+	case errors.Is(err, daemon.ErrHandedOver) && o.Supervisor.Kind() != "":
 		return exitCode(daemon.HandOverExit)
 	case errors.Is(err, daemon.ErrHandedOver):
-		return launch.BecomeNext(a.dirs, o.Config.Team, a.verbose)
+		return launch.BecomeNext(o.Supervisor, a.dirs, o.Config.Team, a.verbose)
 	}
 	return err
 }

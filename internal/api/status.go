@@ -37,10 +37,11 @@ type Status struct {
 
 // Supervisor is who stands behind the team's process, and how the process came to be.
 type Supervisor struct {
-	Kind       string `json:"kind"`        // systemd, keeper, none
-	WatchdogNS int64  `json:"watchdog_ns"` // killed and started anew without a sign of life for so long; 0: never
-	Starts     int    `json:"starts"`      // of the team's process since create, or since boot; 1 for the first
-	LastStart  string `json:"last_start"`  // new; warm: by its predecessor's descriptors; cold: by its journal
+	Kind       string `json:"kind"`           // systemd, keeper, none
+	WatchdogNS int64  `json:"watchdog_ns"`    // killed and started anew without a sign of life for so long; 0: never
+	Lost       bool   `json:"lost,omitempty"` // the supervisor is gone
+	Starts     int    `json:"starts"`         // of the team's process since create, or since boot; 1 for the first
+	LastStart  string `json:"last_start"`     // new; warm: by its predecessor's descriptors; cold: by its journal
 	// After is how the process before ended: handover, death; "" for the first one.
 	After       string `json:"after,omitempty"`
 	FromVersion string `json:"from_version,omitempty"` // of the process before

@@ -18,6 +18,12 @@ import (
 // giveBack puts the host back and ends adapter and journal. The host's stack receives from a member again at the moment
 // the adapter stops to.
 func (s *session) giveBack() (steps []string, err error) {
+	s.watchdog.end()
+	defer func() {
+		if err != nil {
+			s.watchdog.resume()
+		}
+	}()
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
 	s.dhcp.hold(true)

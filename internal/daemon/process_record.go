@@ -97,7 +97,7 @@ func (l *lifetime) after() string {
 // addTo completes a status.
 func (l *lifetime) addTo(st *api.Status) {
 	st.Started, st.Version = l.started, l.record.Version
-	st.Supervisor = &api.Supervisor{Kind: "none", Starts: l.record.Starts, LastStart: l.start, After: l.after(),
+	st.Supervisor = &api.Supervisor{Starts: l.record.Starts, LastStart: l.start, After: l.after(),
 		Reason: l.reason}
 	if l.before != nil {
 		st.Supervisor.FromVersion = l.before.Version

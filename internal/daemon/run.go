@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 )
 
 // Options of Run. Config and Dirs must be set.
@@ -32,10 +33,9 @@ type Options struct {
 	// whose addresses would be unreachable. A start at boot makes do with what works.
 	Strict bool
 
-	WaitForNICs bool // wait for NICs that are not there yet, as at boot
+	Supervisor  *supervisor.Supervisor // nil: supervisor.InPlace()
+	WaitForNICs bool                   // wait for NICs that are not there yet, as at boot
 
-	// Supervised: somebody starts the process again when it fails.
-	Supervised bool
 	// CheckNext checks before a hand over that the next process can run; nil: the supervisor sees to it.
 	CheckNext func(context.Context) error
 
@@ -46,9 +46,9 @@ type Options struct {
 	RandomSystem bool
 }
 
-// Run is the team's process. It takes the NICs over, or resumes what the process before it left, and returns after
-// `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where a
-// user can do something.
+// Run is the team's process. It takes the NICs over, or resumes what the process before it left. It returns after
+// `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where
+// a user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -57,6 +57,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Ready != nil {
 		rep.Out = o.Ready
 		defer func() { _ = o.Ready.Close() }()
+	}
+	if o.Supervisor == nil {
+		o.Supervisor = supervisor.InPlace()
 	}
 	launch.SetSafePath()
 	served := false
@@ -111,7 +114,9 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	sdNotify("READY=1")
+	if err := o.Supervisor.Notify("READY=1"); err != nil {
+		s.log.Warn("the supervisor does not hear that the team is ready", "team", name, "err", err)
+	}
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
@@ -125,6 +130,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.watchdog = &watchdog{supervisor: s.supervisor, loop: s.team.Alive, path: s.path.Alive, status: s.Status}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var running sync.WaitGroup
@@ -146,6 +152,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		running.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
 	}
 
+	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))
+	defer unguard() // last: also a give-back is to be a working process
+	go s.panics.Restart(guarded, "watchdog", func() { s.watchdog.run(guarded) })
+
 	var err error
 	select {
 	case <-s.deleted:
@@ -154,7 +164,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	case err = <-s.failed:
 	case err = <-s.panics.Fatal():
 	}
-	sdNotify("STOPPING=1")
+	_ = s.supervisor.Notify("STOPPING=1", "STATUS=ending")
 	cancel()
 	running.Wait()
 	err = errors.Join(err, <-served)
@@ -176,7 +186,7 @@ func (s *session) end(err error, o Options) error {
 			s.log.Warn("not all was closed", "team", name, "err", e)
 		}
 		return ErrHandedOver
-	case err != nil && !lost && o.Supervised:
+	case err != nil && !lost && s.supervisor.Kind() != "":
 		s.log.Error("ended by a fault; the adapter stays", "team", name, "err", err)
 		return errors.Join(err, s.leave())
 	case lost:

@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 	"nicteam/internal/tap"
 	"nicteam/team"
 )
@@ -24,6 +25,9 @@ type session struct {
 	log    *slog.Logger
 	panics *panics.Keeper
 	life   *lifetime
+
+	supervisor *supervisor.Supervisor // never nil in a running team
+	watchdog   *watchdog              // nil during the start
 
 	host     *host.Host
 	nics     *launch.NICLocks
