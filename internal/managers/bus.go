@@ -111,3 +111,11 @@ func sharesNetwork(pid uint32) bool {
 	}
 	return here.Ino == there.Ino && here.Dev == there.Dev
 }
+
+// whose returns the bus if the owner of a name serves this network namespace, else nil.
+func (b *bus) whose(ctx context.Context, name string) *bus {
+	if b == nil || !b.serves(ctx, name) {
+		return nil
+	}
+	return b
+}
