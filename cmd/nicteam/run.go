@@ -3,10 +3,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
@@ -14,7 +17,6 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	var file string
-	var release bool
 	c := &cobra.Command{
 		Use:   "run TEAM",
 		Short: "Run a team's own process in the foreground",
@@ -22,8 +24,10 @@ func (a *app) runCmd() *cobra.Command {
 configuration directory, or the file of --config. If an earlier process died, it resumes with
 the same adapter and addresses.
 
-SIGTERM and SIGINT stop it. SIGHUP stops it on a terminal; otherwise it reopens the log.`,
-		Example: `  nicteam run team0 --release
+SIGTERM and SIGINT end it: the NICs get back what they had, as with nicteam delete, and TEAM.yaml stays
+for the next start. To replace the process without releasing anything: nicteam restart TEAM.
+SIGHUP ends it on a terminal; otherwise it reopens the log.`,
+		Example: `  nicteam run team0
   nicteam run team0 --config /etc/nicteam/team0.yaml`,
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -34,16 +38,35 @@ SIGTERM and SIGINT stop it. SIGHUP stops it on a terminal; otherwise it reopens 
 			if err != nil {
 				return err
 			}
-			log := a.teamLog()
 			ready := launch.ReadyPipe()
-			ctx := a.listen(runsTeam)
-			return daemon.Run(ctx, daemon.Options{Config: l.Config, Dirs: a.dirs, Ready: ready, Strict: ready != nil,
-				Release: release, RandomSystem: l.RandomSystem, Notes: l.Ignored, Version: version, Log: log,
-				ReopenLog: a.reopenLog})
+			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil,
+				RandomSystem: l.RandomSystem, Notes: l.Ignored, Log: a.teamLog()})
+			p, ok := errors.AsType[*api.Problem](err)
+			if ok && p.Kind == api.Reverted && errors.Is(err, context.Canceled) {
+				return nil // stopped during the start
+			}
+			return err
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
-	c.Flags().BoolVar(&release, "release", false,
-		"release the NICs when stopped; without it the adapter stays for the next start")
+	c.Flags().Bool("release", false, "release the NICs when stopped")
+	_ = c.Flags().MarkHidden("release") // of earlier versions, whose default was to leave the adapter
 	return c
+}
+
+// runTeam is the team's process.
+func (a *app) runTeam(o daemon.Options) error {
+	ctx := a.listen(runsTeam)
+	o.Dirs, o.Version, o.Build, o.ReopenLog = a.dirs, version, revision(), a.reopenLog
+	if !o.Supervised {
+		o.CheckNext = func(ctx context.Context) error { return launch.CheckNextProgram(ctx, o.Config.Team) }
+	}
+	err := daemon.Run(ctx, o)
+	switch {
+	case errors.Is(err, daemon.ErrHandedOver) && o.Supervised:
+		return exitCode(daemon.HandOverExit)
+	case errors.Is(err, daemon.ErrHandedOver):
+		return launch.BecomeNext(a.dirs, o.Config.Team, a.verbose)
+	}
+	return err
 }

@@ -305,6 +305,10 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
+	if isClosed(s.handedOver) {
+		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
+			Fix: "retry"}
+	}
 	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
@@ -314,7 +318,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.removeFiles(name)
-	s.deleteOnce.Do(func() { close(s.deleted) })
+	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil
 }
 

@@ -137,14 +137,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 
 // hasEnded reports whether the team ended while the caller waited for changeMu.
 func (s *session) hasEnded(ctx context.Context) bool {
-	select {
-	case <-s.deleted:
-		return true
-	case <-ctx.Done():
-		return true
-	default:
-		return false
-	}
+	return s.isOver() || ctx.Err() != nil
 }
 
 // updateFollower tells the follower which interfaces are members and unlocks all other NICs. Call it after each change

@@ -41,6 +41,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	name := s.team.Config().Team
 	s.stop()
 	s.dirs.RemoveLACPState(name)
+	atomicfile.Remove(s.dirs.ProcessFile(name))
 	if _, err := s.host.Finish(); err != nil {
 		return steps, err
 	}
@@ -81,6 +82,7 @@ func (s *session) revert(name string, cause error) error {
 		_ = os.Remove(s.dirs.Socket(name))
 		atomicfile.Remove(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
+		atomicfile.Remove(s.dirs.ProcessFile(name))
 	}
 	const putBack = "; the host was put back as it was"
 	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + putBack,

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"nicteam/internal/api"
-	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
@@ -24,14 +23,19 @@ type Options struct {
 	Config settings.Config
 	launch.Dirs
 	Ready   *os.File // where to report steps and readiness; nil: nowhere
-	Release bool     // give everything back when ctx ends
 	Notes   []string // warnings found while the configuration was read
-	Version string   // for GET /metrics
+	Version string   // for GET /metrics and the status
+	Build   string   // the version's revision, for the status
 	Log     *slog.Logger
 
 	// Strict: somebody creates the team and waits. What cannot be as configured is an error: datapath=fastpath, a team
 	// whose addresses would be unreachable. A start at boot makes do with what works.
 	Strict bool
+
+	// Supervised: somebody starts the process again when it fails.
+	Supervised bool
+	// CheckNext checks before a hand over that the next process can run; nil: the supervisor sees to it.
+	CheckNext func(context.Context) error
 
 	ReopenLog <-chan os.Signal // a value: the log file was moved away, open it anew; nil: never
 
@@ -41,8 +45,8 @@ type Options struct {
 }
 
 // Run is the team's process. It takes the NICs over, or resumes what the process before it left, and returns after
-// `nicteam delete` or when ctx ends. When ctx ends, adapter, addresses and journal stay for the next start, unless
-// o.Release. It returns a *api.Problem where a user can do something.
+// `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where a
+// user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -131,10 +135,9 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	}
 
 	var err error
-	deleted := false
 	select {
 	case <-s.deleted:
-		deleted = true
+	case <-s.handedOver:
 	case <-ctx.Done():
 	case err = <-s.failed:
 	case err = <-s.panics.Fatal():
@@ -143,32 +146,49 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	cancel()
 	running.Wait()
 	err = errors.Join(err, <-served)
-	if deleted {
-		return err
-	}
 	s.changeMu.Lock() // finish a change in progress
 	defer s.changeMu.Unlock()
+	return s.end(err, o)
+}
+
+// end ends the team as the header of stop.go says. err is why it fails, nil if it does not. The caller holds changeMu.
+func (s *session) end(err error, o Options) error {
+	name := o.Config.Team
 	lost := errors.Is(err, errLost)
-	if lost {
+	switch {
+	case isClosed(s.deleted):
+		return err
+	case isClosed(s.handedOver):
+		s.log.Info("handed over", "team", name)
+		if e := errors.Join(err, s.leave()); e != nil {
+			s.log.Warn("not all was closed", "team", name, "err", e)
+		}
+		return ErrHandedOver
+	case err != nil && !lost && o.Supervised:
+		s.log.Error("ended by a fault; the adapter stays", "team", name, "err", err)
+		return errors.Join(err, s.leave())
+	case lost:
 		_ = s.adapter.SetPersist(false) // whichever network namespace it is in
 	}
-	if o.Release || lost {
-		steps, e := s.giveBack()
-		for _, step := range steps {
-			s.log.Info("released", "team", name, "what", step)
-		}
-		atomicfile.Remove(o.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
-		if o.Persistent(name) {
-			s.saveHistory()
-		} else {
-			s.dropHistory(name)
-		}
-		return errors.Join(err, e)
+	_, e := s.giveBackAndStop()
+	return errors.Join(err, e)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
-	s.log.Info("stopped; the adapter stays", "team", name)
-	s.stop()
-	s.saveHistory()
-	return errors.Join(err, s.host.Close())
+}
+
+// versionText is the version as the status has it.
+func (o Options) versionText() string {
+	if o.Build == "" {
+		return o.Version
+	}
+	return o.Version + " (" + o.Build + ")"
 }
 
 // asProblem returns the *api.Problem in err, or makes one.

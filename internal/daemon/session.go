@@ -23,6 +23,7 @@ type session struct {
 	dirs   launch.Dirs
 	log    *slog.Logger
 	panics *panics.Keeper
+	life   *lifetime
 
 	host     *host.Host
 	nics     *launch.NICLocks
@@ -54,8 +55,10 @@ type session struct {
 	adapterUp        bool
 	mtu, reportedMTU int
 
-	deleted    chan struct{} // closed by Delete
-	deleteOnce sync.Once
+	deleted    chan struct{}               // closed by Delete, and by Stop when the host is given back
+	checkNext  func(context.Context) error // Options.CheckNext
+	handedOver chan struct{}               // closed by Stop when the next process goes on
+	endOnce    sync.Once                   // for both
 
 	historyMu      sync.Mutex // guards the history files and historyDropped
 	historyDropped bool       // the team was deleted: write no more

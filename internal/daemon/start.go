@@ -30,13 +30,21 @@ type startup struct {
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
 		managers: managers.New(managers.Options{Team: o.Config.Team, Log: o.Log}),
-		deleted:  make(chan struct{}), nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+		life:     newLifetime(o.ProcessFile(o.Config.Team), o.versionText()), checkNext: o.CheckNext,
+		deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
 	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
 	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	u.resume = s.host.HasJournal()
+	if u.resume {
+		s.life.start = startCold
+	}
+	if err := s.life.save(false); err != nil {
+		s.log.Warn("start not counted", "team", o.Config.Team, "err", err)
+	}
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
 		err = u.takeOver(ctx)

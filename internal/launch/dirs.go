@@ -173,6 +173,9 @@ func (d Dirs) Persistent(name string) bool {
 // during a boot.
 func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir, name+".lacp") }
 
+// ProcessFile tells the next process of the team of the one before.
+func (d Dirs) ProcessFile(name string) string { return filepath.Join(d.RunDir, name+".process") }
+
 // RemoveLACPState makes the next process negotiate from the start.
 func (d Dirs) RemoveLACPState(name string) {
 	atomicfile.Remove(d.LACPStateFile(name))

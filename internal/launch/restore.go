@@ -102,6 +102,7 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	_ = os.Remove(d.Socket(name))
 	atomicfile.Remove(d.RunningConfig(name))
 	d.RemoveLACPState(name)
+	atomicfile.Remove(d.ProcessFile(name))
 	if !d.Persistent(name) {
 		d.RemoveHistory(name)
 	}
