@@ -38,7 +38,7 @@ func dial(ctx context.Context, socket string) (*bus, error) {
 	done := make(chan result, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { // the handshake has no timeout of its own
-		conn, err := dbus.Connect("unix:path="+socket, dbus.WithContext(ctx),
+		conn, err := dbus.Connect("unix:path="+dbus.EscapeBusAddressValue(socket), dbus.WithContext(ctx),
 			dbus.WithAuth(dbus.AuthExternal(strconv.Itoa(os.Geteuid()))))
 		done <- result{conn, err}
 	}()

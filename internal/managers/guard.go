@@ -35,10 +35,27 @@ type guardedLink struct {
 
 // Bounds of how long a guard stays.
 const (
-	guardMax   = 4 * time.Second        // altogether
+	guardMax   = 8 * time.Second        // altogether, if the manager does not begin
+	guardStart = time.Second            // after it has begun, if nothing is lost
 	guardQuiet = 500 * time.Millisecond // after the last loss: a manager removes everything at once
-	guardTick  = 100 * time.Millisecond
+	guardTick  = 50 * time.Millisecond
 )
+
+// guarded makes a change after which a manager begins to serve links; begun reports that it does.
+func (t *Team) guarded(ctx context.Context, links []NIC, change func(context.Context) error,
+	begun func([]NIC) bool) error {
+	g, err := guardLinks(ctx, links, t.o.Log)
+	if err != nil {
+		t.o.Log.Warn("addresses not guarded", "team", t.o.Team, "err", err)
+		return change(ctx)
+	}
+	defer g.close()
+	if err := change(ctx); err != nil {
+		return err
+	}
+	g.keep(ctx, func() bool { return begun(links) })
+	return nil
+}
 
 // guardLinks begins to guard what links have.
 func guardLinks(ctx context.Context, nics []NIC, log *slog.Logger) (*guard, error) {
@@ -58,9 +75,8 @@ func guardLinks(ctx context.Context, nics []NIC, log *slog.Logger) (*guard, erro
 		if l.addresses, err = rt.Addresses(nic.Index); err == nil {
 			l.routes, err = rt.LinkRoutes(nic.Index)
 		}
-		if err != nil {
-			g.close()
-			return nil, err
+		if err != nil || len(l.addresses) == 0 {
+			continue // it has gone, or has nothing to lose
 		}
 		rtnl.SortByDependence(l.routes)
 		g.links = append(g.links, l)
@@ -68,18 +84,19 @@ func guardLinks(ctx context.Context, nics []NIC, log *slog.Logger) (*guard, erro
 	return g, nil
 }
 
-// keep adds what is missing until the managers have settled, or removed nothing for a while after they did.
-func (g *guard) keep(ctx context.Context, settled func() bool) {
-	defer g.close()
+// keep adds what is missing until the manager has removed what it does not know.
+func (g *guard) keep(ctx context.Context, begun func() bool) {
 	tick := time.NewTicker(guardTick)
 	defer tick.Stop()
 	end := time.Now().Add(guardMax)
-	for now := time.Now(); now.Before(end); now = time.Now() {
+	for waits := true; len(g.links) > 0 && time.Now().Before(end); {
 		for _, l := range g.links {
 			g.restore(l)
 		}
-		if !g.lost.IsZero() && time.Since(g.lost) > guardQuiet || g.lost.IsZero() && settled() {
-			return
+		if !g.lost.IsZero() {
+			end = g.lost.Add(guardQuiet)
+		} else if waits && begun() {
+			end, waits = time.Now().Add(guardStart), false
 		}
 		select {
 		case <-g.woken:

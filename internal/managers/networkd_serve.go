@@ -20,27 +20,30 @@ type networkdPlan struct {
 }
 
 // planNetworkd reads who is served how, and decides. ok is false if systemd-networkd has nothing to do with the team.
-func (t *Team) planNetworkd(l Links) (p networkdPlan, ok bool) {
+func (t *Team) planNetworkd(l Links, runs bool) (p networkdPlan, ok bool) {
 	n, known := t.networkd(), t.load().Networkd
+	left := n.leftNames()
 	for _, m := range l.Members {
 		state := n.link(m.Index)
-		ours := state.file == strings.TrimPrefix(n.membersFile(), n.root)
+		ours := slices.Contains(left, m.Name) && !state.managed()
 		switch {
+		case !runs && slices.Contains(known.Members, m.Name): // at a boot, before it starts
 		case !ours && !state.managed():
 			continue
 		case ours && known.NIC == m.Name, ours && known.NIC == "":
 		case !ours && p.served.NIC == "":
-			p.served = networkdRecord{m.Name, state.file, state.iaid}
+			p.served = networkdRecord{NIC: m.Name, File: state.file, IAID: state.iaid}
 		}
 		p.members = append(p.members, m.Name)
 	}
 	// What the team began with stays, also when that NIC leaves: two links with one client identifier would fight.
-	if _, err := os.Stat(n.membersFile()); err == nil && known.NIC != "" {
+	if known.NIC != "" && (len(left) > 0 || !runs && len(p.members) > 0) {
 		p.served = known
 		if !slices.Contains(p.members, known.NIC) {
 			p.members = append(p.members, known.NIC)
 		}
 	}
+	p.served.Members = p.members
 	p.alone = slices.Clone(p.members)
 	adapter := n.link(l.Adapter.Index)
 	named := n.names(l.Adapter.Name)
@@ -83,7 +86,7 @@ func (n networkd) names(link string) bool {
 // finds the files at its start.
 func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []string, err error) {
 	n := t.networkd()
-	p, ok := t.planNetworkd(l)
+	p, ok := t.planNetworkd(l, b != nil)
 	if !ok {
 		return nil, nil
 	}
@@ -111,26 +114,20 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 	if err != nil || !changed && !more || b == nil {
 		return nil, err
 	}
-	g, err := guardLinks(ctx, []NIC{l.Adapter}, t.o.Log)
-	if err != nil {
-		return nil, err
-	}
-	if err := b.reloadNetworkd(ctx); err != nil {
-		g.close()
-		return nil, err
-	}
-	g.keep(ctx, func() bool { return n.settled([]NIC{l.Adapter}) })
-	if p.served.NIC != "" {
+	var guarded []NIC
+	if p.served.NIC != "" && changed {
+		guarded = []NIC{l.Adapter}
 		steps = append(steps, fmt.Sprintf("systemd-networkd serves %s in place of %s, by %s", l.Adapter.Name,
 			p.served.NIC, p.served.File))
 	}
-	return append(steps, "systemd-networkd leaves "+strings.Join(p.alone, ", ")+" alone"), nil
+	steps = append(steps, "systemd-networkd leaves "+strings.Join(p.alone, ", ")+" alone")
+	return steps, t.guarded(ctx, guarded, b.reloadNetworkd, n.begun)
 }
 
-// settled reports whether systemd-networkd has done with links.
-func (n networkd) settled(links []NIC) bool {
+// begun reports whether systemd-networkd serves all links, or has begun to.
+func (n networkd) begun(links []NIC) bool {
 	for _, l := range links {
-		if s := n.link(l.Index).admin; s == "" || s == "pending" || s == "initialized" || s == "configuring" {
+		if s := n.link(l.Index).admin; s != "configuring" && s != "configured" && s != "failed" {
 			return false
 		}
 	}
@@ -148,30 +145,30 @@ func (t *Team) releaseNetworkd(ctx context.Context, b *bus) (steps []string, err
 	for _, nic := range nics {
 		names = append(names, nic.Name)
 	}
-	g, err := guardLinks(ctx, nics, t.o.Log)
-	if err != nil {
-		return nil, err
+	if len(names) > 0 {
+		steps = []string{"systemd-networkd serves " + strings.Join(names, ", ") + " again"}
 	}
-	if err := b.reloadNetworkd(ctx); err != nil {
-		g.close()
-		return nil, err
-	}
-	g.keep(ctx, func() bool { return n.settled(nics) })
-	return []string{"systemd-networkd serves " + strings.Join(names, ", ") + " again"}, nil
+	return steps, t.guarded(ctx, nics, b.reloadNetworkd, n.begun)
 }
 
-// leftAlone are the links in membersFile that are there.
-func (n networkd) leftAlone() (nics []NIC) {
+// leftNames are the names in membersFile.
+func (n networkd) leftNames() []string {
 	text, _ := os.ReadFile(n.membersFile())
 	for _, s := range networkSections(string(text)) {
 		for _, e := range s.entries {
 			if names, ok := strings.CutPrefix(e, "Name="); ok && s.name == "Match" {
-				for _, name := range strings.Fields(names) {
-					if i, err := net.InterfaceByName(name); err == nil {
-						nics = append(nics, NIC{name, i.Index})
-					}
-				}
+				return strings.Fields(names)
 			}
+		}
+	}
+	return nil
+}
+
+// leftAlone are the links in membersFile that are there.
+func (n networkd) leftAlone() (nics []NIC) {
+	for _, name := range n.leftNames() {
+		if i, err := net.InterfaceByName(name); err == nil {
+			nics = append(nics, NIC{name, i.Index})
 		}
 	}
 	return nics

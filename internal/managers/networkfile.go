@@ -60,7 +60,8 @@ func headerOf(team string) string {
 
 // unmanagedFile tells systemd-networkd to leave NICs alone.
 func unmanagedFile(team string, nics []string) string {
-	return fmt.Sprintf("%s: members\n[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n", headerOf(team), strings.Join(nics, " "))
+	return fmt.Sprintf("%s: members\n[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n", headerOf(team),
+		strings.Join(nics, " "))
 }
 
 // networkSection is a section of a file, with its entries: "Key=value", lines that go on with a backslash in one.

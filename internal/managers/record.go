@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"nicteam/internal/atomicfile"
 )
@@ -22,6 +23,8 @@ type networkdRecord struct {
 	NIC  string `json:"nic"`            // whose configuration the adapter has
 	File string `json:"file"`           // its .network file
 	IAID uint32 `json:"iaid,omitempty"` // of its DHCP client
+
+	Members []string `json:"members"` // that systemd-networkd served
 }
 
 func (t *Team) recordPath() string { return filepath.Join(t.o.StateDir, t.o.Team+".managers") }
@@ -35,7 +38,7 @@ func (t *Team) load() (r record) {
 }
 
 func (t *Team) save(r record) error {
-	if t.load() == r {
+	if reflect.DeepEqual(t.load(), r) {
 		return nil
 	}
 	return atomicfile.Write(t.recordPath(), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(r) })

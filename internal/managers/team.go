@@ -45,8 +45,8 @@ type Team struct {
 	changed chan struct{} // see Changed
 
 	mu      sync.Mutex
-	source  *resolverLink // what the members had for resolved when it was last copied
-	applied *resolverLink // to the adapter
+	ended   bool          // GiveBack was called
+	applied *resolverLink // what the members had when it was copied to the adapter
 }
 
 // New makes a Team. It changes nothing.
@@ -91,7 +91,7 @@ func (t *Team) TakeOver(ctx context.Context, l Links) (steps, warnings []string)
 func (t *Team) sync(ctx context.Context, b *bus, l Links) (steps []string, failed []error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l.Adapter.Index == 0 {
+	if t.ended || l.Adapter.Index == 0 {
 		return nil, nil
 	}
 	if b != nil {
@@ -107,8 +107,8 @@ func (t *Team) sync(ctx context.Context, b *bus, l Links) (steps []string, faile
 	if on := b.whose(ctx, networkdName); on != nil || t.load().Networkd.NIC != "" {
 		more, err := t.serveNetworkd(ctx, on, l)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("systemd-networkd does not know that %s is in place of its NICs, and may "+
-				"configure them: %w", l.Adapter.Name, err))
+			failed = append(failed, fmt.Errorf("systemd-networkd does not know that %s is in place of its NICs, "+
+				"and may configure them: %w", l.Adapter.Name, err))
 		}
 		steps = append(steps, more...)
 	}
@@ -120,6 +120,7 @@ func (t *Team) sync(ctx context.Context, b *bus, l Links) (steps []string, faile
 func (t *Team) GiveBack(ctx context.Context) (steps []string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.ended = true
 	b, err := dial(ctx, t.o.Bus)
 	if err != nil && !errors.Is(err, errNoBus) {
 		t.o.Log.Warn("managers not reached", "team", t.o.Team, "err", err)
@@ -168,13 +169,15 @@ func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
 			return
 		}
 	}
+	last, wait := "", time.Second // at a boot managers come late
 	for {
 		steps, failed := t.sync(ctx, b, links())
 		for _, step := range steps {
 			t.o.Log.Info("managers", "team", t.o.Team, "what", step)
 		}
-		for _, err := range failed {
+		if err := errors.Join(failed...); err != nil && err.Error() != last {
 			t.o.Log.Warn("managers", "team", t.o.Team, "err", err)
+			last = err.Error()
 		}
 		select {
 		case <-ctx.Done():
@@ -184,7 +187,8 @@ func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
 		case <-t.changed:
 		case <-signals:
 			drain(ctx, signals)
-		case <-time.After(followEvery):
+		case <-time.After(wait):
+			wait = min(2*wait, followEvery)
 		}
 	}
 }
@@ -231,7 +235,7 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	if err != nil {
 		return "", err
 	}
-	if have.asks() && (t.applied == nil || !have.equal(t.applied) || t.source.equal(source)) {
+	if len(have.Servers) > 0 && (t.applied == nil || !have.equal(t.applied) || source.equal(t.applied)) {
 		return "", nil
 	}
 	err = b.setResolverLink(ctx, l.Adapter.Index, source, have)
@@ -241,10 +245,7 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	if err != nil {
 		return "", err
 	}
-	t.source = source
-	if t.applied, err = b.resolverLink(ctx, l.Adapter.Index); err != nil {
-		return "", err
-	}
+	t.applied = source
 	return fmt.Sprintf("names: systemd-resolved asks %s through %s, as it did through %s",
 		or(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
 }
