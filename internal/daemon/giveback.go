@@ -61,11 +61,7 @@ func (s *session) giveBack() (steps []string, err error) {
 
 // stop ends goroutines and closes descriptors. Adapter, addresses and journal stay.
 func (s *session) stop() {
-	if s.stopTeam != nil {
-		s.stopTeam()
-		<-s.teamDone
-		s.stopTeam = nil
-	}
+	s.stopLoop()
 	if s.path != nil {
 		_ = s.path.Close()
 	}
@@ -73,6 +69,15 @@ func (s *session) stop() {
 		_ = s.adapter.Close()
 	}
 	s.nics.KeepOnly()
+}
+
+// stopLoop ends the control loop and the goroutines that feed it.
+func (s *session) stopLoop() {
+	if s.stopTeam != nil {
+		s.stopTeam()
+		<-s.teamDone
+		s.stopTeam = nil
+	}
 }
 
 // revert puts the host back after a failed start, and returns the error for the user.
