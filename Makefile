@@ -131,7 +131,7 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch
+		openvswitch-switch systemd util-linux
 
 ## removes what was built
 clean:
