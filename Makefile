@@ -37,7 +37,9 @@ build:
 ## the binary and its unit, under DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
-	install -D -m 0644 packaging/systemd/nicteam@.service $(DESTDIR)/lib/systemd/system/nicteam@.service
+	install -d $(DESTDIR)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/nicteam@.service \
+		>$(DESTDIR)/lib/systemd/system/nicteam@.service
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
@@ -129,7 +131,7 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch
+		openvswitch-switch systemd util-linux
 
 ## removes what was built
 clean:

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"nicteam/internal/host"
-	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -113,7 +112,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	if s.moves.isDue(time.Now()) {
 		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
-	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
+	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address.FromMembers() {
 		errs = append(errs, s.host.SyncRules(s.adapter.Index(), s.presentMembers()))
 	}
 	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink) != 0 {

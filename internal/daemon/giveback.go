@@ -18,8 +18,15 @@ import (
 // giveBack puts the host back and ends adapter and journal. The host's stack receives from a member again at the moment
 // the adapter stops to.
 func (s *session) giveBack() (steps []string, err error) {
+	s.watchdog.end()
+	defer func() {
+		if err != nil {
+			s.watchdog.resume()
+		}
+	}()
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
+	s.dhcp.hold(true)
 	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
@@ -36,6 +43,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	if err != nil {
 		_ = s.team.Resume(context.Background())
 		s.datapath.resume()
+		s.dhcp.hold(false)
 		return steps, err
 	}
 	name := s.team.Config().Team
@@ -54,11 +62,7 @@ func (s *session) giveBack() (steps []string, err error) {
 
 // stop ends goroutines and closes descriptors. Adapter, addresses and journal stay.
 func (s *session) stop() {
-	if s.stopTeam != nil {
-		s.stopTeam()
-		<-s.teamDone
-		s.stopTeam = nil
-	}
+	s.stopLoop()
 	if s.path != nil {
 		_ = s.path.Close()
 	}
@@ -66,6 +70,15 @@ func (s *session) stop() {
 		_ = s.adapter.Close()
 	}
 	s.nics.KeepOnly()
+}
+
+// stopLoop ends the control loop and the goroutines that feed it.
+func (s *session) stopLoop() {
+	if s.stopTeam != nil {
+		s.stopTeam()
+		<-s.teamDone
+		s.stopTeam = nil
+	}
 }
 
 // revert puts the host back after a failed start, and returns the error for the user.

@@ -17,6 +17,7 @@ import (
 func (s *session) Status() *api.Status {
 	st := s.team.Status()
 	s.life.addTo(st)
+	s.addSupervisor(st)
 	return st
 }
 

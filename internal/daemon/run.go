@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 )
 
 // Options of Run. Config and Dirs must be set.
@@ -32,8 +33,9 @@ type Options struct {
 	// whose addresses would be unreachable. A start at boot makes do with what works.
 	Strict bool
 
-	// Supervised: somebody starts the process again when it fails.
-	Supervised bool
+	Supervisor  *supervisor.Supervisor // nil: supervisor.InPlace()
+	WaitForNICs bool                   // wait for NICs that are not there yet, as at boot
+
 	// CheckNext checks before a hand over that the next process can run; nil: the supervisor sees to it.
 	CheckNext func(context.Context) error
 
@@ -42,11 +44,13 @@ type Options struct {
 	// RandomSystem: Config.LACP.System was drawn for this start. The one of an earlier process of the team stays in
 	// use.
 	RandomSystem bool
+
+	running *settings.Config // of the process before; nil: none
 }
 
-// Run is the team's process. It takes the NICs over, or resumes what the process before it left, and returns after
-// `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where a
-// user can do something.
+// Run is the team's process. It takes the NICs over, or resumes what the process before it left. It returns after
+// `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where
+// a user can do something.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -56,15 +60,25 @@ func Run(ctx context.Context, o Options) error {
 		rep.Out = o.Ready
 		defer func() { _ = o.Ready.Close() }()
 	}
+	if o.Supervisor == nil {
+		o.Supervisor = supervisor.InPlace()
+	}
 	launch.SetSafePath()
-	err := run(ctx, o, rep)
-	if err != nil {
+	served := false
+	err := run(ctx, o, rep, &served)
+	if err != nil && !served {
 		rep.Send(launch.Report{Problem: asProblem("run "+o.Config.Team, err)})
+		err = &NotStarted{err}
 	}
 	return err
 }
 
-func run(ctx context.Context, o Options, rep *launch.Reporter) error {
+// NotStarted is an error of a team that never served: the host is as it was before the start.
+type NotStarted struct{ error }
+
+func (e *NotStarted) Unwrap() error { return e.error }
+
+func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) error {
 	name := o.Config.Team
 	if err := o.Dirs.Make(); err != nil {
 		return err
@@ -80,6 +94,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 	if o.RandomSystem {
 		o.keepRandomSystem()
 	}
+	o.running = o.loadRunning()
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
 		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}
@@ -102,10 +117,14 @@ func run(ctx context.Context, o Options, rep *launch.Reporter) error {
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	sdNotify("READY=1")
+	if err := o.Supervisor.Notify("READY=1"); err != nil {
+		s.log.Warn("the supervisor does not hear that the team is ready", "team", name, "err", err)
+	}
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
+	s.keepLastConfig(o)
+	*served = true
 	return s.serve(ctx, server, lock, &failovers, o)
 }
 
@@ -114,6 +133,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.watchdog = &watchdog{supervisor: s.supervisor, loop: s.team.Alive, path: s.path.Alive, status: s.Status}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var running sync.WaitGroup
@@ -121,6 +141,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
 		"host":      s.followHost,
 		"filters":   s.followFilters,
+		"dhcp":      s.dhcp.run,
 		"history":   s.saveHistoryPeriodically,
 		"data path": s.datapath.run,
 		"managers":  s.followManagers,
@@ -134,6 +155,10 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		running.Go(func() { s.panics.Restart(work, where, func() { follow(work) }) })
 	}
 
+	guarded, unguard := context.WithCancel(context.WithoutCancel(ctx))
+	defer unguard() // last: also a give-back is to be a working process
+	go s.panics.Restart(guarded, "watchdog", func() { s.watchdog.run(guarded) })
+
 	var err error
 	select {
 	case <-s.deleted:
@@ -142,7 +167,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	case err = <-s.failed:
 	case err = <-s.panics.Fatal():
 	}
-	sdNotify("STOPPING=1")
+	_ = s.supervisor.Notify("STOPPING=1", "STATUS=ending")
 	cancel()
 	running.Wait()
 	err = errors.Join(err, <-served)
@@ -164,7 +189,7 @@ func (s *session) end(err error, o Options) error {
 			s.log.Warn("not all was closed", "team", name, "err", e)
 		}
 		return ErrHandedOver
-	case err != nil && !lost && o.Supervised:
+	case err != nil && !lost && s.supervisor.Kind() != "":
 		s.log.Error("ended by a fault; the adapter stays", "team", name, "err", err)
 		return errors.Join(err, s.leave())
 	case lost:

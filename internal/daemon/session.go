@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 	"nicteam/internal/tap"
 	"nicteam/team"
 )
@@ -24,6 +25,9 @@ type session struct {
 	log    *slog.Logger
 	panics *panics.Keeper
 	life   *lifetime
+
+	supervisor *supervisor.Supervisor // never nil in a running team
+	watchdog   *watchdog              // nil during the start
 
 	host     *host.Host
 	nics     *launch.NICLocks
@@ -48,6 +52,7 @@ type session struct {
 	dampedText string                      // the warning about them
 	ignored    map[string]bool             // addresses on members that were reported as ignored
 	leases     leases
+	dhcp       *dhcpClients
 	uppers     map[host.UpperAddress]bool // addresses of interfaces on top of the adapter
 
 	// The adapter. The control loop knows reportedMTU; the members have mtu, too.

@@ -37,11 +37,17 @@ func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir
 // RunningConfig is the configuration of the running team, with every live change.
 func (d Dirs) RunningConfig(name string) string { return filepath.Join(d.RunDir, name+".yaml") }
 
-// ConfigFiles are the files that follow live changes: RunningConfig and, if the team is persistent, its TEAM.yaml.
+// LastConfig is the configuration with which the team last ran, for a start with a TEAM.yaml that is not valid.
+func (d Dirs) LastConfig(name string) string { return filepath.Join(d.StateDir, name+".last.yaml") }
+
+// ConfigFiles are the files that follow live changes: RunningConfig and, if the team is persistent, its TEAM.yaml and
+// LastConfig.
 func (d Dirs) ConfigFiles(name string) []string {
 	files := []string{d.RunningConfig(name)}
-	if _, err := os.Stat(d.configFile(name)); err == nil {
-		files = append(files, d.configFile(name))
+	for _, path := range []string{d.configFile(name), d.LastConfig(name)} {
+		if _, err := os.Stat(path); err == nil {
+			files = append(files, path)
+		}
 	}
 	return files
 }
@@ -156,9 +162,12 @@ func (d Dirs) HistoryFile(name string) string { return filepath.Join(d.StateDir,
 // EventsFile has the events for the next process of the team, one JSON document a line.
 func (d Dirs) EventsFile(name string) string { return filepath.Join(d.StateDir, name+".events") }
 
-// RemoveHistory removes history and events.
+// LeaseFile has the DHCP leases of the team's own clients for the next process or boot.
+func (d Dirs) LeaseFile(name string) string { return filepath.Join(d.StateDir, name+".leases") }
+
+// RemoveHistory removes history, events and leases.
 func (d Dirs) RemoveHistory(name string) {
-	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name)} {
+	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name), d.LeaseFile(name)} {
 		atomicfile.Remove(path)
 	}
 }
@@ -176,7 +185,14 @@ func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir,
 // ProcessFile tells the next process of the team of the one before.
 func (d Dirs) ProcessFile(name string) string { return filepath.Join(d.RunDir, name+".process") }
 
-// RemoveLACPState makes the next process negotiate from the start.
+// CheckpointFile has the state of the control loop for the next process of the team.
+func (d Dirs) CheckpointFile(name string) string { return filepath.Join(d.RunDir, name+".state") }
+
+// RemoveCheckpoint makes the next process start cold.
+func (d Dirs) RemoveCheckpoint(name string) { atomicfile.Remove(d.CheckpointFile(name)) }
+
+// RemoveLACPState makes the next process negotiate from the start, and start cold.
 func (d Dirs) RemoveLACPState(name string) {
 	atomicfile.Remove(d.LACPStateFile(name))
+	d.RemoveCheckpoint(name)
 }

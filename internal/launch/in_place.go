@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
+	"nicteam/internal/supervisor"
 )
 
 // A team's process that nobody starts again becomes the next one by execve(2): the PID stays, and with it the shell or
@@ -45,9 +46,10 @@ func CheckNextProgram(ctx context.Context, name string) error {
 		Fix: "install nicteam at " + path + " again, then retry", Err: err}
 }
 
-// BecomeNext replaces this process by `nicteam run` of the team's running configuration. It returns only if that fails.
-// The next process may have another version; if there is no program at the path any more, it is this one.
-func BecomeNext(d Dirs, name string, verbose bool) error {
+// BecomeNext replaces this process by `nicteam run` of the team's running configuration, which finds the descriptors
+// that s keeps. It returns only if that fails. The next process may have another version; if there is no program at the
+// path any more, it is this one.
+func BecomeNext(s *supervisor.Supervisor, d Dirs, name string, verbose bool) error {
 	path, err := program, errProgram
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ func BecomeNext(d Dirs, name string, verbose bool) error {
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &was); err != nil {
 		return fmt.Errorf("block signals: %w", err)
 	}
-	err = unix.Exec(path, argv, env)
-	err = errors.Join(err, unix.Exec("/proc/self/exe", argv, env))
+	err = s.Exec(path, argv, env)
+	err = errors.Join(err, s.Exec("/proc/self/exe", argv, env))
 	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &was, nil))
 }

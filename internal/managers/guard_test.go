@@ -39,9 +39,10 @@ func TestAddressesAreKept(t *testing.T) {
 			return nil
 		}, func([]NIC) bool { begun = true; return begun })
 	}))
+	defaultRoute := "default via 10.9.0.254 dev team0 proto dhcp src 10.9.0.103 metric 1024"
 	for args, want := range map[string]string{
 		"-br address show dev team0 scope global":  "10.9.0.103/24 10.9.0.77/24 fd09::77/64",
-		"route show default":                       "default via 10.9.0.254 dev team0 proto dhcp src 10.9.0.103 metric 1024",
+		"route show default":                       defaultRoute,
 		"route show 10.8.0.0/16":                   "10.8.0.0/16 via 10.9.0.253 dev team0",
 		"-6 route show fd09::/64":                  "fd09::/64 dev team0",
 		"address show dev team0 to 10.9.0.103/32":  "valid_lft forever",

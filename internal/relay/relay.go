@@ -44,6 +44,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/panics"
@@ -62,8 +63,15 @@ type Options struct {
 	Logger   *slog.Logger   // nil: silent
 	Panics   *panics.Keeper // nil: the Relay's own
 
-	// Open opens a member's socket; nil: nic.Open with the backlog of the NIC's speed.
+	// Open opens a member's socket; nil: that of the process before if Store has it, else nic.Open with the backlog of
+	// the NIC's speed.
 	Open func(id int, l team.Link) (*nic.Socket, error)
+
+	Store descriptors.Store // keeps the members' sockets for the next process; nil: nothing does
+
+	// Hold: move no frame before the first Apply. What the process before this one left in the adapter's queue and in
+	// the members' sockets waits for a Plan, which an empty one would drop.
+	Hold bool
 }
 
 // Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
@@ -72,6 +80,7 @@ type Relay struct {
 	open           func(id int, l team.Link) (*nic.Socket, error)
 	log            *slog.Logger
 	clock          clock
+	held           atomic.Bool // no goroutine moves frames
 	control        *controlQueue
 	recentLocal    recentLocal
 	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
@@ -87,8 +96,9 @@ type Relay struct {
 	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
 	panics   *panics.Keeper
 
-	mu     sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
-	closed bool
+	mu      sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
+	closed  bool
+	stopped bool // Stop was called
 }
 
 // ErrNoMember is returned for a member that has not joined.
@@ -100,6 +110,7 @@ func New(o Options) (*Relay, error) {
 		return nil, fmt.Errorf("start relay: adapter has %d queues, want 1: %w", n, unix.EINVAL)
 	}
 	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
+	r.held.Store(o.Hold)
 	r.control = newControlQueue(r.clock)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -108,9 +119,10 @@ func New(o Options) (*Relay, error) {
 		r.panics = panics.New(r.log)
 	}
 	if r.open == nil {
+		store := descriptors.Or(o.Store)
 		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
-			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
-				USO: nic.Offload(o.USO)})
+			return r.openSocket(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
+				USO: nic.Offload(o.USO), Store: store})
 		}
 	}
 	r.active.Store(NewActivePlan(&spread.Plan{}))
@@ -211,7 +223,9 @@ func (r *Relay) closeMember(m *member) error {
 	if m == nil {
 		return nil
 	}
+	m.ending.Store(true)
 	err := m.socket.Close()
+	m.poke.now()
 	<-m.done
 	<-m.slow.done
 	if err != nil {
