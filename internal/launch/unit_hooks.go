@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/control"
+	"nicteam/internal/managers"
 )
 
 // What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
@@ -76,10 +77,14 @@ func (d deaths) pause(now time.Duration) time.Duration {
 
 func (d deaths) forget() { _ = os.Remove(d.path) }
 
-// UnitPrepare is ExecStartPre. It pauses after too many deaths, and ends a process of the team that somebody else
-// started, so that the unit takes the team over.
+// UnitPrepare is ExecStartPre. It makes the directories for files that the process writes for network managers, pauses
+// after too many deaths, and ends a process of the team that somebody else started, so that the unit takes the team
+// over.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
+	if err := managers.MakeDirs(); err != nil {
+		log.Warn("network managers will not be told", "team", name, "err", err)
+	}
 	if wait := d.deaths(name).pause(sinceBoot()); wait > 0 {
 		log.Info("pause after too many deaths", "team", name, "wait", wait)
 		select {
@@ -186,9 +191,22 @@ func UnitStopped(d Dirs, name, code, status string, log *slog.Logger) error {
 			"within", deathWindow, "retry", deathWindow)
 	}
 	if !Restorable(d, name) {
-		return nil
+		return tellManagersOfEnd(d, name, log)
 	}
 	steps, err := restoreTeam(d, name, nil, log)
+	for _, s := range steps {
+		log.Info("released", "team", name, "what", s)
+	}
+	return err
+}
+
+// tellManagersOfEnd does what a process that has given the NICs back could not.
+func tellManagersOfEnd(d Dirs, name string, log *slog.Logger) error {
+	if teamRuns(d, name) {
+		return nil
+	}
+	told := managers.New(managers.Options{Team: name, StateDir: d.StateDir, Log: log})
+	steps, err := told.GiveBack(context.Background())
 	for _, s := range steps {
 		log.Info("released", "team", name, "what", s)
 	}
