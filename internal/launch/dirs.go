@@ -87,6 +87,7 @@ func (d Dirs) Make() error {
 			return e.problem(err)
 		}
 	}
+	shareWithReaders(d.RunDir)
 	return nil
 }
 
