@@ -78,6 +78,21 @@ func (d *datapathSelector) start(wanted string, strict bool) error {
 	return nil
 }
 
+// inherit begins with the path of the process before, if its programs go on.
+func (d *datapathSelector) inherit(wanted string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wanted = wanted
+	switch {
+	case d.path.Engaged():
+		d.finishAttempt(nil)
+	case wanted == pathRelay:
+		d.reportPath(pathRelay, reasonRelay)
+	default:
+		d.finishAttempt(d.path.Engage())
+	}
+}
+
 // setWanted changes the setting under traffic. On an error nothing has changed.
 func (d *datapathSelector) setWanted(wanted string) error {
 	d.mu.Lock()

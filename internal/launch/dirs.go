@@ -209,7 +209,14 @@ func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir,
 // ProcessFile tells the next process of the team of the one before.
 func (d Dirs) ProcessFile(name string) string { return filepath.Join(d.RunDir, name+".process") }
 
-// RemoveLACPState makes the next process negotiate from the start.
+// CheckpointFile has the state of the control loop for the next process of the team.
+func (d Dirs) CheckpointFile(name string) string { return filepath.Join(d.RunDir, name+".state") }
+
+// RemoveCheckpoint makes the next process start cold.
+func (d Dirs) RemoveCheckpoint(name string) { atomicfile.Remove(d.CheckpointFile(name)) }
+
+// RemoveLACPState makes the next process negotiate from the start, and start cold.
 func (d Dirs) RemoveLACPState(name string) {
 	atomicfile.Remove(d.LACPStateFile(name))
+	d.RemoveCheckpoint(name)
 }

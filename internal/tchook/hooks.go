@@ -77,6 +77,18 @@ func (h *Hooks) Close() {
 	clear(h.attached)
 }
 
+// HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next one.
+func (h *Hooks) HandOver() {
+	for _, i := range h.isolated {
+		i.link.handOver()
+	}
+	clear(h.isolated)
+	for _, a := range h.attached {
+		a.link.handOver()
+	}
+	clear(h.attached)
+}
+
 // Attached reports whether this process attached any program, except isolation.
 func (h *Hooks) Attached() bool { return len(h.attached) > 0 }
 

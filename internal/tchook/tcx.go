@@ -41,6 +41,13 @@ func (l *tcxLink) end() {
 	_ = l.Close()
 }
 
+// handOver closes this process's descriptor. nil is fine.
+func (l *tcxLink) handOver() {
+	if l != nil {
+		_ = l.Close()
+	}
+}
+
 // on reports whether the link is still on the NIC. It vanishes with the NIC, and another NIC may get the ifindex.
 func (l *tcxLink) on(index int) bool {
 	info, err := l.Info()
