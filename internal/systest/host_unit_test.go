@@ -159,7 +159,7 @@ func TestUnitMetrics(t *testing.T) {
 	w := newSystemdWorld(t, map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
 			"nicteam:x:990:990::/:/bin/false\n",
-		"/etc/group":  "root:x:0:\nnogroup:x:65534:\nnicteam:x:990:\n",
+		"/etc/group": "root:x:0:\nnogroup:x:65534:\nnicteam:x:990:\n",
 	})
 	w.writeConfig(plainConfig)
 	w.ctl("start", unit, "nicteam-metrics")
