@@ -119,6 +119,10 @@ func New(o Options) (*Team, error) {
 	if o.SaveCheckpoint != nil {
 		t.saver = checkpointSaver{save: o.SaveCheckpoint, box: newMailbox[*Checkpoint]()}
 	}
+	if o.Checkpoint != nil { // the adapter's link stays as it is
+		t.lastAdapterLink = adapterLink{carrier: loop.carrier, speed: loop.speed()}
+		t.carrierOn.Store(loop.carrier)
+	}
 	for _, m := range loop.members {
 		if m.linkKnown && !m.absent {
 			t.watch.AddKnown(m.linkState)

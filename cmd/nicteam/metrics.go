@@ -140,7 +140,7 @@ func (a *app) serveMetrics(address string) error {
 	return context.Cause(ctx)
 }
 
-// metricsUser reads the sockets of teams as a member of its group; packaging has its definition for sysusers.
+// metricsUser reads the sockets of teams as a member of its group, launch.Group.
 const metricsUser = "nicteam"
 
 // dropRights takes root's rights from a server that anybody on the network may talk to: it becomes the user nicteam. If
@@ -173,7 +173,7 @@ func (a *app) dropRights(log *slog.Logger) error {
 }
 
 // readableBy reports whether a user's group may use the sockets: teams that come later have the group of the directory,
-// too (launch.Dirs.Make).
+// too (launch.Dirs.Make gives it that).
 func (a *app) readableBy(name string) bool {
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -56,16 +56,13 @@ func (s *session) giveBack() (steps []string, err error) {
 	if len(back.Members) > 0 {
 		steps = append(steps, "released: "+strings.Join(back.Members, ", "))
 	}
+	steps = append(steps, s.untellManagers()...)
 	return steps, s.host.Close()
 }
 
 // stop ends goroutines and closes descriptors. Adapter, addresses and journal stay.
 func (s *session) stop() {
-	if s.stopTeam != nil {
-		s.stopTeam()
-		<-s.teamDone
-		s.stopTeam = nil
-	}
+	s.stopLoop()
 	if s.path != nil {
 		_ = s.path.Close()
 	}
@@ -75,6 +72,15 @@ func (s *session) stop() {
 	s.nics.KeepOnly()
 }
 
+// stopLoop ends the control loop and the goroutines that feed it.
+func (s *session) stopLoop() {
+	if s.stopTeam != nil {
+		s.stopTeam()
+		<-s.teamDone
+		s.stopTeam = nil
+	}
+}
+
 // revert puts the host back after a failed start, and returns the error for the user.
 func (s *session) revert(name string, cause error) error {
 	changed := s.adapter != nil
@@ -82,6 +88,7 @@ func (s *session) revert(name string, cause error) error {
 	if s.path == nil || s.team == nil {
 		s.stop()
 		_, back = s.host.Restore()
+		_ = s.untellManagers()
 		_ = s.host.Close()
 	} else {
 		_, back = s.giveBack()
@@ -118,5 +125,6 @@ func (s *session) removeFiles(name string) {
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
+	s.managers.Forget()
 	s.dropHistory(name)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -66,8 +65,7 @@ type lifetime struct {
 // newLifetime reads the record of the process before and replaces it.
 func newLifetime(path, version string) *lifetime {
 	l := &lifetime{started: time.Now(), path: path, start: startNew}
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	l.record = processRecord{Schema: processSchema, Boot: strings.TrimSpace(string(boot)), Starts: 1, Version: version}
+	l.record = processRecord{Schema: processSchema, Boot: bootID(), Starts: 1, Version: version}
 	if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() && st.Size() <= maxProcessRecord {
 		if b, err := os.ReadFile(path); err == nil {
 			l.before = parseProcessRecord(b, l.record.Boot)

@@ -44,6 +44,8 @@ type Options struct {
 	// RandomSystem: Config.LACP.System was drawn for this start. The one of an earlier process of the team stays in
 	// use.
 	RandomSystem bool
+
+	running *settings.Config // of the process before; nil: none
 }
 
 // Run is the team's process. It takes the NICs over, or resumes what the process before it left. It returns after
@@ -92,6 +94,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	if o.RandomSystem {
 		o.keepRandomSystem()
 	}
+	o.running = o.loadRunning()
 	if err := config.Save(o.RunningConfig(name), o.Config); err != nil {
 		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}

@@ -70,15 +70,21 @@ func (s *session) giveBackAndStop() (steps []string, err error) {
 	return steps, err
 }
 
-// leave ends the goroutines and closes what is open. Adapter, addresses, journal and configuration stay for the next
-// process. The caller holds changeMu.
+// leave ends the goroutines and leaves everything as it is for the next process: adapter, programs and sockets in the
+// hands of the supervisor, addresses, journal, configuration. After a fault that process starts cold, for what the
+// control loop remembers may be the cause. The caller holds changeMu.
 func (s *session) leave() error {
+	name := s.team.Config().Team
+	s.stopLoop()
 	if isClosed(s.handedOver) {
 		if err := s.life.save(true); err != nil {
 			s.log.Warn("the next process will not know of the hand over", "err", err)
 		}
+	} else {
+		s.dirs.RemoveCheckpoint(name)
 	}
-	s.stop()
+	s.path.HandOver()
+	s.nics.KeepOnly()
 	s.saveHistory()
-	return s.host.Close()
+	return s.supervisor.Sync()
 }

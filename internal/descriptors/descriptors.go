@@ -21,6 +21,8 @@ type Store interface {
 	Remove(name string) error
 	// Take returns a descriptor that the process before left. The caller owns it. The store keeps its duplicate.
 	Take(name string) (fd int, ok bool)
+	// Sync returns once all before has been done: what was removed is closed.
+	Sync() error
 	// Names are those of descriptors that the process before left and nobody has taken.
 	Names() []string
 }
@@ -37,6 +39,7 @@ type none struct{}
 
 func (none) Put(string, int) error        { return nil }
 func (none) Remove(string) error          { return nil }
+func (none) Sync() error                  { return nil }
 func (none) Take(string) (fd int, _ bool) { return -1, false }
 func (none) Names() []string              { return nil }
 

@@ -92,7 +92,15 @@ func (h *Host) open() (err error) {
 	return h.openJournal()
 }
 
-// Close closes the handles and all tcx links. Everything else stays for the next process, or for Restore. A second
+// HandOver is Close, but what the store keeps stays attached to the NICs.
+func (h *Host) HandOver() error {
+	h.mu.Lock()
+	h.hooks.HandOver()
+	h.mu.Unlock()
+	return h.Close()
+}
+
+// Close closes the handles and detaches all tcx links. Everything else stays for the next process, or for Restore. A second
 // Close is fine.
 func (h *Host) Close() error {
 	h.mu.Lock()

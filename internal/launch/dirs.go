@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"nicteam/internal/api"
@@ -87,8 +89,29 @@ func (d Dirs) Make() error {
 			return e.problem(err)
 		}
 	}
-	shareWithReaders(d.RunDir)
+	d.openToGroup()
 	return nil
+}
+
+// Group is the group of those who may read the state of teams, where the host has it.
+const Group = "nicteam"
+
+// openToGroup gives the directory of the sockets to Group, and with the set-group-ID bit what is made in it. A process
+// without the right to leaves it as it is.
+func (d Dirs) openToGroup() {
+	g, err := user.LookupGroup(Group)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return
+	}
+	st, err := lstat(d.RunDir)
+	if err != nil || st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) != nil {
+		return
+	}
+	_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
 }
 
 func (f flagDir) problem(err error) *api.Problem {
@@ -186,7 +209,14 @@ func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir,
 // ProcessFile tells the next process of the team of the one before.
 func (d Dirs) ProcessFile(name string) string { return filepath.Join(d.RunDir, name+".process") }
 
-// RemoveLACPState makes the next process negotiate from the start.
+// CheckpointFile has the state of the control loop for the next process of the team.
+func (d Dirs) CheckpointFile(name string) string { return filepath.Join(d.RunDir, name+".state") }
+
+// RemoveCheckpoint makes the next process start cold.
+func (d Dirs) RemoveCheckpoint(name string) { atomicfile.Remove(d.CheckpointFile(name)) }
+
+// RemoveLACPState makes the next process negotiate from the start, and start cold.
 func (d Dirs) RemoveLACPState(name string) {
 	atomicfile.Remove(d.LACPStateFile(name))
+	d.RemoveCheckpoint(name)
 }

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -87,33 +85,6 @@ func closeToOthers(dir string) error {
 		return &untrusted{dir, who + " could write to it a moment ago"}
 	}
 	return nil
-}
-
-// readersGroup may read the state of teams, if there is such a group.
-const readersGroup = "nicteam"
-
-// shareWithReaders gives the directory of the sockets to the group of readers, and with it what is made there later. A
-// process without the capability for that leaves it to the administrator.
-func shareWithReaders(dir string) {
-	if os.Geteuid() != 0 {
-		return
-	}
-	g, err := user.LookupGroup(readersGroup)
-	if err != nil {
-		return
-	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return
-	}
-	st, err := lstat(dir)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Gid != 0 && int(st.Gid) != gid ||
-		st.Mode&unix.S_ISGID != 0 && int(st.Gid) == gid {
-		return
-	}
-	if os.Lchown(dir, -1, gid) == nil {
-		_ = os.Chmod(dir, 0o750|fs.ModeSetgid)
-	}
 }
 
 func empty(dir string) bool {

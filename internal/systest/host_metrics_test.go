@@ -41,7 +41,7 @@ func TestMetricsServerHasNoRights(t *testing.T) {
 			want["Uid"], want["Gid"], want["Groups"] = "4242\t4242\t4242\t4242", "4243\t4243\t4243\t4243", "4243"
 			w.sh(`cp /etc/passwd /run/passwd; echo nicteam:x:4242:4243::/:/bin/false >>/run/passwd
 cp /etc/group /run/group; echo nicteam:x:4243: >>/run/group
-chgrp 4243 /run/nicteam; mount --bind /run/passwd /etc/passwd; mount --bind /run/group /etc/group`)
+chgrp 4243 /run/nicteam; chmod 2750 /run/nicteam; mount --bind /run/passwd /etc/passwd; mount --bind /run/group /etc/group`)
 		}
 		cmd := w.box.Command(program(t), "metrics", "--listen", "127.0.0.1:0")
 		stderr, err := cmd.StderrPipe()

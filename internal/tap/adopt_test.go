@@ -156,3 +156,23 @@ func makeLink(t *testing.T, name string) {
 		}
 	})
 }
+
+// What 20 000 full frames a second are in 250 ms waits for the next process.
+func TestQueueHoldsStandstill(t *testing.T) {
+	a := create(t, Options{Name: "team0"})
+	labtest.Must(t, a.SetCarrier(true))
+	labtest.Must(t, netlink.LinkSetUp(link(t, "team0")))
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	labtest.Must(t, err)
+	defer unix.Close(fd)
+	b := make([]byte, 1514)
+	copy(b, "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x42\x88\xb5")
+	const frames = 20_000 / 4
+	drops := link(t, "team0").Attrs().Statistics.TxDropped
+	for range frames - 100 { // the kernel may have sent some by itself
+		labtest.Must(t, unix.Sendto(fd, b, 0, &unix.SockaddrLinklayer{Ifindex: a.Index()}))
+	}
+	if n := link(t, "team0").Attrs().Statistics.TxDropped - drops; n > 0 {
+		t.Errorf("%d frames found no room", n)
+	}
+}

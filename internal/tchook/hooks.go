@@ -55,6 +55,8 @@ type Hooks struct {
 
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
+
+	filtersStay bool // see FiltersStay
 }
 
 // New returns Hooks with the programs that the process before left in the store.
@@ -73,6 +75,18 @@ func (h *Hooks) Close() {
 	clear(h.isolated)
 	for _, a := range h.attached {
 		a.close()
+	}
+	clear(h.attached)
+}
+
+// HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next one.
+func (h *Hooks) HandOver() {
+	for _, i := range h.isolated {
+		i.link.handOver()
+	}
+	clear(h.isolated)
+	for _, a := range h.attached {
+		a.link.handOver()
 	}
 	clear(h.attached)
 }

@@ -76,6 +76,9 @@ func (s *Store) Remove(name string) error {
 	return nil
 }
 
+// Sync implements descriptors.Store.
+func (s *Store) Sync() error { return nil }
+
 // Take implements descriptors.Store.
 func (s *Store) Take(name string) (fd int, ok bool) {
 	s.mu.Lock()
