@@ -82,6 +82,9 @@ func (d deaths) forget() { _ = os.Remove(d.path) }
 // over.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
+	if err := d.Make(); err != nil {
+		return err
+	}
 	if err := managers.MakeDirs(); err != nil {
 		log.Warn("network managers will not be told", "team", name, "err", err)
 	}
@@ -164,20 +167,21 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 	return errors.New("hand over: the process goes on")
 }
 
-// UnitStopped is ExecStopPost: the process has ended, with this code and status (EXIT_CODE, EXIT_STATUS of
-// systemd.exec(5)). The NICs are given back if nobody else will go on with them.
-func UnitStopped(d Dirs, name, code, status string, log *slog.Logger) error {
+// UnitStopped is ExecStopPost: the process has ended, or could not be started. result and status are SERVICE_RESULT and
+// EXIT_STATUS of systemd.exec(5). The NICs are given back if nobody else will go on with them.
+func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	SetSafePath()
 	job, err := jobOf(name)
 	if err != nil {
 		log.Warn("unknown whether it is stopped", "team", name, "err", err)
 	}
-	goesOn := job == "restart" || job == "start"
-	died := code != "" && !(code == "exited" && (status == "0" || status == strconv.Itoa(ExitHandOver)))
+	// A start that fails is still the unit's job.
+	goesOn := job == "restart" || job == "start" && result == "success"
+	final := result == "success" && status != strconv.Itoa(ExitHandOver) || status == strconv.Itoa(ExitConfig)
 	switch {
-	case code == "exited" && (status == "0" || status == strconv.Itoa(ExitConfig)) && !goesOn, job == "stop":
+	case job == "stop", final && !goesOn:
 		d.deaths(name).forget()
-	case goesOn || !died:
+	case goesOn, result == "success":
 		return nil
 	default:
 		n, err := d.deaths(name).add(sinceBoot())
