@@ -208,7 +208,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		}
 		u.rep.WarnOnce(why)
 	}
-	u.leases.noClient = !u.host.HasLeaseClient()
+	u.leases.noClient = u.hasNoLeaseClient()
 	u.team.Record("takeover", "", "members "+strings.Join(names, ", "))
 	return ctx.Err()
 }
