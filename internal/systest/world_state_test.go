@@ -218,7 +218,13 @@ func (s *supervised) ended(t testing.TB, by string) {
 // supervise starts the team's process in the foreground and waits until it answers.
 func (w *world) supervise(more ...string) *supervised {
 	w.t.Helper()
-	s := &supervised{w.box.Command(program(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1),
+	return w.superviseFile(program(w.t), more...)
+}
+
+// superviseFile is supervise of another file with the program.
+func (w *world) superviseFile(file string, more ...string) *supervised {
+	w.t.Helper()
+	s := &supervised{w.box.Command(file, append([]string{"run", teamName}, more...)...), make(chan error, 1),
 		&strings.Builder{}}
 	s.Stdout, s.Stderr = s.log, s.log
 	labtest.Must(w.t, s.Start())
