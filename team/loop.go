@@ -29,6 +29,7 @@ type Loop struct {
 
 	mode        modes.Mode
 	plan        *spread.Plan
+	planPending bool             // plan is resumed, and not given to the data path yet
 	members     []*member        // by id
 	takenIDs    spread.MemberSet // of members, present, joining or leaving
 	joining     map[int]Link     // those that join
@@ -56,6 +57,9 @@ type Loop struct {
 	modeMemory      *lacp.Memory     // for the new mode, until it has seen it
 	inheritedMemory *lacp.Memory     // of the process before
 	startedAt       time.Time
+	resumed         bool       // by a Checkpoint, and nothing was handled yet
+	told            modes.Tell // what was announced last
+	toldAt          time.Time
 	ended           bool // the mode has said farewell
 
 	datapath, datapathReason string // which moves the frames, and why
@@ -79,10 +83,13 @@ type LoopOptions struct {
 	// Memory is the last Output.Memory of the process before, nil for none.
 	Memory *lacp.Memory
 
+	// Checkpoint is that of the process before, rebased; nil: the team begins without members.
+	Checkpoint *Checkpoint
+
 	Datapath, DatapathReason string // at the start
 }
 
-// NewLoop returns the loop of a team without members. cfg.Members give weights and port priorities to NICs that join.
+// NewLoop returns the loop of a team, without members or with those of o.Checkpoint. cfg.Members give weights and port priorities to NICs that join.
 // The error is an *api.Problem.
 func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
@@ -94,6 +101,15 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		datapath: o.Datapath, datapathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if f := settings.CheckLive(&cfg); f != nil {
 		return nil, settingProblem(f)
+	}
+	if o.Checkpoint != nil {
+		if err := l.resume(o.Checkpoint); err != nil {
+			return nil, err
+		}
+		if l.lastMemory != nil {
+			l.inheritedMemory = cloneMemory(l.lastMemory)
+		}
+		return l, nil
 	}
 	m, err := l.newMode(l.settings())
 	if err != nil {
@@ -123,6 +139,10 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if p := l.applyInput(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
+	}
+	if l.resumed {
+		l.resumed = false
+		l.announceAgain(now, out)
 	}
 	l.reconcile(now, out)
 }

@@ -29,6 +29,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	l.updateState(now, out)
 	out.Carrier, out.Speed = l.carrier, l.speed()
 	if out.Tell != 0 {
+		l.told, l.toldAt = out.Tell, now
 		l.fillAnnouncement(out)
 	}
 }
@@ -43,7 +44,8 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 		l.addEffects(now, l.mode.Handle(now, l.modeState(now)), out)
 		l.previousPlan, l.modeMemory = nil, nil
 	}
-	if p := l.mode.Plan(); p != l.plan {
+	if p := l.mode.Plan(); p != l.plan || l.planPending {
+		l.planPending = false
 		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now

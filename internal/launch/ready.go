@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"syscall"
 
@@ -64,12 +65,21 @@ func (r *Reporter) WarnOnce(texts ...string) {
 // readyFDEnv names the descriptor of the ready pipe in the environment of `nicteam run`.
 const readyFDEnv = "NICTEAM_READY_FD"
 
-// ReadyPipe returns the pipe on which the caller of this process waits for reports, nil if there is none.
-func ReadyPipe() *os.File {
-	if os.Getenv(readyFDEnv) != "3" {
-		return nil
+// ReadyPipe returns the pipe or socket on which a create waits for reports of this process, nil if none does. byUnit:
+// systemd started this process for it.
+func ReadyPipe(d Dirs, name string) (out *os.File, byUnit bool) {
+	if os.Getenv(readyFDEnv) == "3" {
+		_ = os.Unsetenv(readyFDEnv)
+		syscall.CloseOnExec(3)
+		return os.NewFile(3, "ready"), false
 	}
-	_ = os.Unsetenv(readyFDEnv)
-	syscall.CloseOnExec(3)
-	return os.NewFile(3, "ready")
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: d.reportSocket(name), Net: "unix"})
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = c.Close() }()
+	if out, err = c.File(); err != nil {
+		return nil, false
+	}
+	return out, true
 }

@@ -42,8 +42,8 @@ func (s store) image(r recipe, k vm.Kernel) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal([]any{r.Name, r.Packages, r.Files, r.Links, r.Enable, basePackages, baseFiles, masked, bootModules, runtimeModules,
-		suite, k.Release, string(key), imageFormat})
+	b, err := json.Marshal([]any{r.Name, r.Packages, r.Files, r.Links, r.Enable, basePackages, baseFiles, masked,
+		bootModules, runtimeModules, suite, k.Release, string(key), imageFormat})
 	if err != nil {
 		return "", err
 	}
