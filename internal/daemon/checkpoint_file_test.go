@@ -102,3 +102,31 @@ func TestCheckpointFileRefused(t *testing.T) {
 		t.Error("a symbolic link is followed")
 	}
 }
+
+// Processes that die soon after their start are counted, so that what they begin with is not tried for ever.
+func TestShortLivesAreCounted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "team0.process")
+	start := func(handedOver bool) *lifetime {
+		l := newLifetime(path, "1")
+		if err := l.save(handedOver); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	for want := range 4 {
+		if got := start(want == 3).record.ShortLived; got != want {
+			t.Errorf("%d processes are said to have died soon, want %d", got, want)
+		}
+	}
+	if got := start(false).record.ShortLived; got != 0 {
+		t.Errorf("after a hand over %d", got)
+	}
+	l := newLifetime(path, "1")
+	l.record.BootTime -= int64(2 * shortLife)
+	if err := l.save(false); err != nil {
+		t.Fatal(err)
+	}
+	if got := newLifetime(path, "1").record.ShortLived; got != 0 {
+		t.Errorf("after a long life %d", got)
+	}
+}
