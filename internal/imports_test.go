@@ -17,7 +17,8 @@ import (
 var allowed = map[string][]string{
 	"cmd/nicteam": {"internal/frame", "internal/api", "internal/config", "internal/launch",
 		"internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs",
-		"internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile"},
+		"internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile",
+		"internal/keeper"},
 	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
@@ -44,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/atomicfile":      {},
 	"internal/limit":           {},
 	"internal/supervisor":      {},
+	"internal/keeper":          {"internal/api", "internal/atomicfile", "internal/launch", "internal/supervisor"},
 	"internal/panics":          {"internal/api"},
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
 		"internal/tap", "internal/nic", "internal/frame"},

@@ -15,12 +15,14 @@ import (
 //	                   SIGINT, SIGTERM         SIGHUP                                 SIGPIPE
 //	asks               end it; a second kills  kills                                  kills
 //	changesHost        end it; a second kills  ends it, unless it was ignored (nohup) ignored: the change is finished
+//	keepsTeam          end it                  ignored                                ignored
 //	runsTeam           end it                  on a terminal ends it, else reopens log   ignored
 type signalUse int
 
 const (
 	asks        signalUse = iota // a running team, or looks at the host
 	changesHost                  // in its own process: create, restore
+	keepsTeam                    // behind the team's process: keeper
 	runsTeam                     // as the team's process: run, create --foreground
 )
 
@@ -44,7 +46,7 @@ func (a *app) listen(use signalUse) context.Context {
 	switch {
 	case use == changesHost && !signal.Ignored(syscall.SIGHUP), use == runsTeam && onTerminal():
 		ends = append(ends, syscall.SIGHUP)
-	case use == runsTeam:
+	case use == runsTeam, use == keepsTeam:
 		others = append(others, syscall.SIGHUP)
 	}
 	if use != asks {
@@ -59,7 +61,7 @@ func (a *app) listen(use signalUse) context.Context {
 			switch {
 			case slices.Contains(ends, s):
 				cancel(interrupted{s})
-				if use != runsTeam {
+				if use != runsTeam && use != keepsTeam {
 					signal.Reset(ends...)
 				}
 			case s == syscall.SIGHUP:

@@ -80,7 +80,7 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 		return nil, &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}
 	}
-	err = spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), func(r Report) {
+	err = o.supervise(ctx, c.Team, path, func(r Report) {
 		switch {
 		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
 			o.warn(made, r.Warning)
@@ -102,6 +102,11 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	defer client.Close()
 	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team runs: too late for an interrupt
 	return made, err
+}
+
+// supervise starts the team's process with somebody behind it, and returns when the team forwards.
+func (o CreateOptions) supervise(ctx context.Context, name, configFile string, progress func(Report)) error {
+	return spawn(ctx, o.Dirs, name, configFile, logLevel(o.Log), progress)
 }
 
 func (o CreateOptions) warn(made *api.Created, text string) {

@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"syscall"
+	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
 )
@@ -20,6 +22,7 @@ type Report struct {
 	Warning string       `json:"warning,omitempty"`
 	Ready   bool         `json:"ready,omitempty"`
 	Problem *api.Problem `json:"problem,omitempty"`
+	Died    bool         `json:"died,omitempty"` // the process ended without a report; the keeper tells of the Problem
 }
 
 // Reporter reports the start of a team to the process that waits for it, if any, and to the log.
@@ -64,12 +67,17 @@ func (r *Reporter) WarnOnce(texts ...string) {
 // readyFDEnv names the descriptor of the ready pipe in the environment of `nicteam run`.
 const readyFDEnv = "NICTEAM_READY_FD"
 
+// ReadyEnv is the variable that names the descriptor of the ready pipe to a process.
+func ReadyEnv(fd int) string { return readyFDEnv + "=" + strconv.Itoa(fd) }
+
 // ReadyPipe returns the pipe on which the caller of this process waits for reports, nil if there is none.
 func ReadyPipe() *os.File {
-	if os.Getenv(readyFDEnv) != "3" {
+	fd, err := strconv.ParseUint(os.Getenv(readyFDEnv), 10, 31)
+	_ = os.Unsetenv(readyFDEnv)
+	var st unix.Stat_t
+	if err != nil || fd < 3 || unix.Fstat(int(fd), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
 		return nil
 	}
-	_ = os.Unsetenv(readyFDEnv)
-	syscall.CloseOnExec(3)
-	return os.NewFile(3, "ready")
+	unix.CloseOnExec(int(fd))
+	return os.NewFile(uintptr(fd), "ready")
 }

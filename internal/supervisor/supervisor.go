@@ -36,6 +36,9 @@ const (
 	Keeper  = "keeper"
 )
 
+// HandOver is the exit code of a process that wants the next one to be started at once.
+const HandOver = 75
+
 // FromEnv returns the supervisor that started this process, nil if there is none. It reads the variables of
 // sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3) and removes them from the environment: they are not for
 // programs that this process starts. The descriptors that the process before left wait for Take or Discard.
@@ -45,7 +48,7 @@ func FromEnv() *Supervisor {
 		return nil
 	}
 	s := &Supervisor{socket: -1, watchdog: e.watchdog, inherited: e.inherited}
-	if fd, ok := s.inherited.take(keeperName); ok {
+	if fd, ok := s.inherited.Take(keeperName); ok {
 		if !isSeqpacket(fd) {
 			_ = unix.Close(fd)
 			return s
@@ -167,7 +170,7 @@ func (s *Supervisor) Take(name string) (fd int, ok bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fd, ok = s.inherited.take(name)
+	fd, ok = s.inherited.Take(name)
 	if ok && s.socket < 0 {
 		if err := s.own.Put(name, fd); err != nil { // as a supervisor keeps its duplicate
 			_ = unix.Close(fd)
