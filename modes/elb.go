@@ -39,6 +39,8 @@ type elb struct {
 	rebalancer spread.Rebalancer
 	moves      []spread.Move
 	generation uint64 // of moves
+
+	nextGeneration uint64 // least one of the next moves
 }
 
 func newELB() *elb { return &elb{plan: emptyPlan(), active: -1, former: formerMACs{}} }
@@ -162,7 +164,7 @@ func (e *elb) measure(now time.Time, ev Measured) (sends []spread.Send) {
 	}
 	if moves := e.rebalancer.Moves(ev.Flows, e.plan); len(moves) > 0 {
 		e.moves = moves
-		e.generation++
+		e.generation = max(e.generation+1, e.nextGeneration)
 		e.publish(e.draft())
 	}
 	return sends

@@ -21,6 +21,11 @@ type Mode interface {
 	// Deadline returns when the next Tick is due; zero for never.
 	Deadline() time.Time
 	isMode()
+
+	// checkpoint returns what the mode must know in the next process, nil for nothing.
+	checkpoint() *Checkpoint
+	// resume gives a new mode the state of a Checkpoint. st is the last State of the mode that wrote it.
+	resume(now time.Time, st State, c *Checkpoint) error
 }
 
 // Event is one of State, Tick, Received, Measured, Flooded, Announced, AddressLeft and Ending.

@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,19 @@ func (c *Carrier) Add(index int) {
 		}
 	}
 	c.nics = append(c.nics, &nic{index: index})
+	signal(c.wake)
+}
+
+// AddKnown watches one more NIC, whose last report was s: only what differs from it is reported.
+func (c *Carrier) AddKnown(s LinkState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if slices.ContainsFunc(c.nics, func(n *nic) bool { return n.index == s.Index }) {
+		return
+	}
+	c.nics = append(c.nics, &nic{index: s.Index, known: true, up: s.Up, describe: true, link: s.Link,
+		linkCurrent: true, reported: s})
+	signal(c.describeWanted)
 	signal(c.wake)
 }
 

@@ -62,3 +62,21 @@ func (d *Debounce) delay() time.Duration {
 	}
 	return d.DownDelay
 }
+
+// DebounceAt is the state of a Debounce at a moment, without its delays.
+type DebounceAt struct {
+	Link    bool      `json:"link"`
+	Verdict bool      `json:"verdict"`
+	Since   time.Time `json:"since"`
+	Pending bool      `json:"pending"`
+}
+
+// At returns the state of d.
+func (d *Debounce) At() DebounceAt {
+	return DebounceAt{Link: d.link, Verdict: d.verdict, Since: d.since, Pending: d.pending}
+}
+
+// Debounce returns a Debounce in that state, without delays.
+func (s DebounceAt) Debounce() Debounce {
+	return Debounce{link: s.Link, verdict: s.Verdict, since: s.Since, pending: s.Pending}
+}

@@ -29,6 +29,7 @@ type Loop struct {
 
 	mode        modes.Mode
 	plan        *spread.Plan
+	planPending bool             // plan is resumed, and not given to the data path yet
 	members     []*member        // by id
 	takenIDs    spread.MemberSet // of members, present, joining or leaving
 	joining     map[int]Link     // those that join
@@ -79,10 +80,13 @@ type LoopOptions struct {
 	// Memory is the last Output.Memory of the process before, nil for none.
 	Memory *lacp.Memory
 
+	// Checkpoint is that of the process before, rebased; nil: the team begins without members.
+	Checkpoint *Checkpoint
+
 	Datapath, DatapathReason string // at the start
 }
 
-// NewLoop returns the loop of a team without members. cfg.Members give weights and port priorities to NICs that join.
+// NewLoop returns the loop of a team, without members or with those of o.Checkpoint. cfg.Members give weights and port priorities to NICs that join.
 // The error is an *api.Problem.
 func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
@@ -94,6 +98,15 @@ func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 		datapath: o.Datapath, datapathReason: o.DatapathReason, state: "down", reason: "no members", dirty: true}
 	if f := settings.CheckLive(&cfg); f != nil {
 		return nil, settingProblem(f)
+	}
+	if o.Checkpoint != nil {
+		if err := l.resume(o.Checkpoint); err != nil {
+			return nil, err
+		}
+		if l.lastMemory != nil {
+			l.inheritedMemory = cloneMemory(l.lastMemory)
+		}
+		return l, nil
 	}
 	m, err := l.newMode(l.settings())
 	if err != nil {

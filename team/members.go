@@ -209,6 +209,14 @@ func (t *Team) Record(event, member, reason string) {
 	t.logEvent(e)
 }
 
+// RecordDuration is Record of something that took a while.
+func (t *Team) RecordDuration(event, member, reason string, took time.Duration) {
+	e := api.Event{Schema: api.EventSchema, Time: time.Now(), Team: t.o.Config.Team, Event: event, Member: member,
+		Reason: reason, Took: took.Nanoseconds()}
+	t.events.add([]api.Event{e})
+	t.logEvent(e)
+}
+
 // Events returns the last events (at most 1000) from since on, oldest first.
 func (t *Team) Events(since time.Time) []api.Event { return t.events.sinceTime(since) }
 

@@ -22,6 +22,7 @@ const (
 	panicCarrier   = "adapter's carrier"
 	panicAnnouncer = "announcer"
 	panicMemory    = "LACP memory"
+	panicSaver     = "checkpoint"
 	panicCounters  = "counters"
 	panicMeasuring = "measuring"
 )
@@ -53,7 +54,9 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 		}
 	}()
 	t.loop.handle(time.Now(), r.in, &out)
+	changes, urgent := changesCheckpoint(r.in, &out)
 	t.execute(&out, r.base)
+	t.updateCheckpoint(changes, urgent)
 	return out, t.untilDeadline()
 }
 

@@ -339,6 +339,10 @@ func TestLoopProperties(t *testing.T) {
 					Link: Link{Name: linkOf(n).Name, Index: linkOf(n).Index, MAC: mac},
 					MTU:  rapid.SampledFrom([]int{1500, 1200, 900}).Draw(t, "MTU of it")}}})
 			},
+			"next process": func(t *rapid.T) {
+				w.t = t
+				w.restart()
+			},
 			"flooding": func(t *rapid.T) {
 				w.t = t
 				w.do(Flooding{ID: w.pick("id"), Frames: 500})

@@ -35,6 +35,12 @@ type Options struct {
 	Memory   *lacp.Memory
 	Remember func(*lacp.Memory)
 
+	// Checkpoint is that of the process before, rebased, if the data path has all its present members; nil: the team
+	// begins without members. SaveCheckpoint stores it for the next process; it may be slow. It gets nil when there is
+	// nothing to go on with. nil: not stored.
+	Checkpoint     *Checkpoint
+	SaveCheckpoint func(*Checkpoint)
+
 	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
@@ -62,6 +68,7 @@ type Team struct {
 	carrierOn atomic.Bool // of the adapter
 	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
+	saver     checkpointSaver
 	events    eventLog
 	recorder  *trafficRecorder
 	snapshot  atomic.Pointer[snapshot]
@@ -88,10 +95,11 @@ type request struct {
 	reply chan Output
 }
 
-// New returns a team without members. The error is an *api.Problem.
+// New returns a team, without members or with those of the Checkpoint. The error is an *api.Problem, or says what is
+// wrong with the Checkpoint.
 func New(o Options) (*Team, error) {
 	loop, err := NewLoop(o.Config, LoopOptions{Adapter: o.MAC, Salt: o.Salt, Memory: o.Memory, NewMode: o.NewMode,
-		Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
+		Checkpoint: o.Checkpoint, Datapath: o.DatapathName, DatapathReason: o.DatapathReason})
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +116,20 @@ func New(o Options) (*Team, error) {
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
 		panics: o.Panics, wake: make(chan struct{}, 1)}
+	if o.SaveCheckpoint != nil {
+		t.saver = checkpointSaver{save: o.SaveCheckpoint, box: newMailbox[*Checkpoint]()}
+	}
+	if o.Checkpoint != nil { // the adapter's link stays as it is
+		t.lastAdapterLink = adapterLink{carrier: loop.carrier, speed: loop.speed()}
+		t.carrierOn.Store(loop.carrier)
+	}
+	for _, m := range loop.members {
+		if m.linkKnown && !m.absent {
+			t.watch.AddKnown(m.linkState)
+		} else if !m.absent {
+			t.watch.Add(m.link.Index)
+		}
+	}
 	t.publish(map[int]*MemberCounters{})
 	o.Panics.OnPanic(t.panicked)
 	return t, nil
@@ -129,6 +151,7 @@ func (t *Team) Run(ctx context.Context) error {
 	done.Go(func() { t.runAdapterLink(ctx) })
 	done.Go(func() { t.announcer.run(ctx) })
 	done.Go(t.runMemoryStore)
+	done.Go(t.runCheckpointSaver)
 	done.Go(func() { t.watchCounters(ctx) })
 	done.Go(func() { t.runMeasuring(ctx) })
 	done.Go(func() {
@@ -188,6 +211,9 @@ func (t *Team) untilDeadline() time.Duration {
 	}
 	if t.pendingPlan != nil {
 		wait = min(wait, t.retryAfter)
+	}
+	if d := t.saver.deadline(); !d.IsZero() {
+		wait = min(wait, max(0, time.Until(d)))
 	}
 	return wait
 }

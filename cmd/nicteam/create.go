@@ -75,8 +75,8 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
-			return daemon.Run(ctx, daemon.Options{Config: c, Dirs: a.dirs, Ready: launch.ReadyPipe(), Log: o.Log,
-				ReopenLog: a.reopenLog, Release: true, Strict: true, Version: version})
+			ready, _ := launch.ReadyPipe(a.dirs, c.Team)
+			return a.runTeam(daemon.Options{Config: c, Ready: ready, Log: o.Log, Strict: true})
 		}
 	} else {
 		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)

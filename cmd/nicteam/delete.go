@@ -38,6 +38,11 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 				return err
 			}
 			launch.AwaitExit(a.interruptible(), a.dirs, given[0])
+			if step, err := launch.DisableUnit(a.dirs, given[0]); err != nil {
+				a.warn(err.Error())
+			} else if step != "" {
+				steps = append(steps, step)
+			}
 			return a.showSteps(given[0], steps)
 		},
 	}

@@ -286,6 +286,8 @@ func (p *fakeTeam) Set(_ context.Context, changes map[string]string) ([]string, 
 	return done, err
 }
 
+func (p *fakeTeam) Stop(context.Context, bool) ([]string, error) { return nil, nil }
+
 func (p *fakeTeam) Delete(context.Context, bool) ([]string, error) {
 	return []string{"deleted " + p.name}, nil
 }

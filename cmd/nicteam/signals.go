@@ -12,11 +12,14 @@ import (
 
 // A signalUse is what signals do to a verb. Signals are handled here and nowhere else.
 //
-//	                   SIGINT, SIGTERM         SIGHUP                                 SIGPIPE
-//	asks               end it; a second kills  kills                                  kills
-//	changesHost        end it; a second kills  ends it, unless it was ignored (nohup) ignored: the change is finished
-//	keepsTeam          end it                  ignored                                ignored
-//	runsTeam           end it                  on a terminal ends it, else reopens log   ignored
+//	             SIGINT, SIGTERM                 SIGHUP                                    SIGPIPE
+//	asks         end it; a second kills          kills                                     kills
+//	changesHost  end it; a second kills          ends it, unless it was ignored (nohup)    ignored: the change is
+//	                                                                                       finished
+//	keepsTeam    end it, by a signal to its child  ignored                                 ignored
+//	runsTeam     give the host back and end it,  on a terminal as SIGINT, unless it was    ignored
+//	             exit 0, also during a start;    ignored (nohup); else reopens the log
+//	             a second changes nothing
 type signalUse int
 
 const (
@@ -44,7 +47,7 @@ func (a *app) listen(use signalUse) context.Context {
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
 	var others []os.Signal
 	switch {
-	case use == changesHost && !signal.Ignored(syscall.SIGHUP), use == runsTeam && onTerminal():
+	case !signal.Ignored(syscall.SIGHUP) && (use == changesHost || use == runsTeam && onTerminal()):
 		ends = append(ends, syscall.SIGHUP)
 	case use == runsTeam, use == keepsTeam:
 		others = append(others, syscall.SIGHUP)

@@ -76,6 +76,20 @@ type ListedNIC struct {
 	Uppers    []string `json:"uppers"` // its VLANs, macvlans, …
 }
 
+// Restarted is the document nicteam.restarted/v1, the answer to restart.
+type Restarted struct {
+	Schema string `json:"schema"`
+	Team   string `json:"team"`
+	// FromVersion and Version are those of the process before and of the new one.
+	FromVersion string `json:"from_version"`
+	Version     string `json:"version"`
+	FromPID     int    `json:"from_pid"`
+	PID         int    `json:"pid"`
+	TookNS      int64  `json:"took_ns"`    // until the new process answered
+	LastStart   string `json:"last_start"` // warm, cold
+	Reason      string `json:"reason,omitempty"`
+}
+
 // Created is the document nicteam.created/v1, the answer to create.
 type Created struct {
 	Schema   string   `json:"schema"`

@@ -7,15 +7,16 @@ package api
 
 // The schema names, in the field Schema of each document.
 const (
-	StatusSchema  = "nicteam.status/v1"
-	RatesSchema   = "nicteam.rates/v1"
-	EventSchema   = "nicteam.event/v1"
-	HistorySchema = "nicteam.history/v1"
-	ExplainSchema = "nicteam.explain/v1"
-	PeersSchema   = "nicteam.peers/v1"
-	ListSchema    = "nicteam.list/v1"
-	CreatedSchema = "nicteam.created/v1"
-	ResultSchema  = "nicteam.result/v1"
-	ProblemSchema = "nicteam.problem/v1"
-	VersionSchema = "nicteam.version/v1"
+	StatusSchema    = "nicteam.status/v1"
+	RatesSchema     = "nicteam.rates/v1"
+	EventSchema     = "nicteam.event/v1"
+	HistorySchema   = "nicteam.history/v1"
+	ExplainSchema   = "nicteam.explain/v1"
+	PeersSchema     = "nicteam.peers/v1"
+	ListSchema      = "nicteam.list/v1"
+	CreatedSchema   = "nicteam.created/v1"
+	ResultSchema    = "nicteam.result/v1"
+	ProblemSchema   = "nicteam.problem/v1"
+	VersionSchema   = "nicteam.version/v1"
+	RestartedSchema = "nicteam.restarted/v1"
 )

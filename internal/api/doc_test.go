@@ -46,6 +46,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		api.ExplainSchema: api.Explanation{}, api.PeersSchema: api.Peers{}, api.ListSchema: api.List{},
 		api.CreatedSchema: api.Created{},
 		api.ResultSchema:  api.Result{}, api.ProblemSchema: api.Problem{}, api.VersionSchema: api.Version{},
+		api.RestartedSchema: api.Restarted{},
 	} {
 		if !strings.Contains(text, "`"+schema+"`") {
 			t.Errorf("docs/json.md does not have %s", schema)

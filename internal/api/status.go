@@ -17,6 +17,9 @@ type Status struct {
 	Reason         string      `json:"reason"`
 	Since          time.Time   `json:"since"` // of State
 	PID            int         `json:"pid"`
+	Started        time.Time   `json:"started,omitzero"` // when the process began
+	Version        string      `json:"version,omitempty"`
+	Supervisor     *Supervisor `json:"supervisor,omitempty"`
 	Datapath       string      `json:"datapath"`
 	DatapathReason string      `json:"datapath_reason"`
 	Adapter        Adapter     `json:"adapter"`
@@ -30,6 +33,20 @@ type Status struct {
 	LACP           *LACP       `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string    `json:"warnings"`
 	Panics         []Panic     `json:"panics,omitempty"` // panics that the process survived, one of each kind
+}
+
+// Supervisor is who stands behind the team's process, and how the process came to be.
+type Supervisor struct {
+	Kind       string `json:"kind"`           // systemd, keeper, none
+	WatchdogNS int64  `json:"watchdog_ns"`    // killed and started anew without a sign of life for so long; 0: never
+	Lost       bool   `json:"lost,omitempty"` // the supervisor is gone
+	Starts     int    `json:"starts"`         // of the team's process since create, or since boot; 1 for the first
+	LastStart  string `json:"last_start"`     // new; warm: by its predecessor's descriptors; cold: by its journal
+	// After is how the process before ended: handover, death; "" for the first one.
+	After       string `json:"after,omitempty"`
+	FromVersion string `json:"from_version,omitempty"` // of the process before
+	Reason      string `json:"reason,omitempty"`       // why a start was cold
+	Unconfined  string `json:"unconfined,omitempty"`   // what of the sandbox the kernel does not have
 }
 
 // FlowMoves counts flows that moved to another member without a pause; each move may have reordered a few frames.
@@ -49,9 +66,23 @@ type Adapter struct {
 	// the fast path runs, only the frames that the relay moves ("relayed").
 	KernelCounts string   `json:"kernel_counts"`
 	Addresses    []string `json:"addresses"` // CIDR
+	Lease        *Lease   `json:"lease,omitempty"`
 
 	// AsOf is when the rest was read from the kernel; it gets old while another process holds the rtnl lock.
 	AsOf time.Time `json:"as_of,omitzero"`
+}
+
+// Lease is the DHCP lease that the team's own client acquired or renews.
+type Lease struct {
+	State    string    `json:"state"` // selecting, requesting, rebooting, checking, bound, renewing, rebinding
+	Reason   string    `json:"reason,omitempty"`
+	Address  string    `json:"address,omitempty"` // CIDR; none yet
+	Server   string    `json:"server,omitempty"`
+	Obtained time.Time `json:"obtained,omitzero"` // or renewed
+	RenewAt  time.Time `json:"renew_at,omitzero"`
+	Expires  time.Time `json:"expires,omitzero"` // absent: never
+	DNS      []string  `json:"dns,omitempty"`
+	Search   []string  `json:"search,omitempty"`
 }
 
 // Settings are the live settings, as `nicteam set` names them.

@@ -36,4 +36,7 @@ type Backend interface {
 	// Delete releases the NICs and returns when the host is as it was; the process exits after the answer is sent.
 	// force: also if other links use the adapter, which are deleted with it.
 	Delete(ctx context.Context, force bool) (steps []string, err error)
+	// Stop ends the process. With handover it leaves everything to the next process; else it releases the NICs first,
+	// as Delete does, and keeps what a later start uses.
+	Stop(ctx context.Context, handover bool) (steps []string, err error)
 }

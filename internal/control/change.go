@@ -186,6 +186,47 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	return api.NewResult(name, steps), nil
 }
 
+// stop finishes even if its client disconnects, as delete does.
+func (s *Server) stop(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	var raw json.RawMessage
+	if err := body(r, &raw, stopLike); err != nil {
+		return nil, err
+	}
+	handover, err := parseStop(raw)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	what, name := "stop", s.name()
+	if handover {
+		what = "hand over"
+	}
+	s.logChange(r, what)
+	steps, err := s.b.Stop(ctx, handover)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewResult(name, steps), nil
+}
+
+type stopBody struct {
+	Handover *bool `json:"handover"`
+}
+
+const stopLike = `{"handover":false}`
+
+func parseStop(b []byte) (handover bool, err error) {
+	var o stopBody
+	if err := parseBody(b, &o, stopLike); err != nil {
+		return false, err
+	}
+	if o.Handover == nil {
+		return false, badBody("handover is missing", stopLike)
+	}
+	return *o.Handover, nil
+}
+
 func (s *Server) result(steps []string, err error) (any, error) {
 	if err != nil {
 		return nil, err

@@ -112,6 +112,11 @@ func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
 	return c.change(ctx, "DELETE", "/v1/team"+flagQuery(force, "force"), nil)
 }
 
+// Stop ends the team's process; see Backend.
+func (c *Client) Stop(ctx context.Context, handover bool) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/stop", stopBody{&handover})
+}
+
 // flagQuery returns "?name=1", or "" if the flag is off.
 func flagQuery(on bool, name string) string {
 	if on {

@@ -182,6 +182,9 @@ func TestRefusals(t *testing.T) {
 		{"DELETE", "/v1/members/" + strings.Repeat("n", 128), "", 400, api.Usage, "15 bytes"},
 		{"DELETE", "/v1/members/eth1", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
 		{"DELETE", "/v1/team", strings.Repeat("x", maxBody+1), 400, api.Usage, "larger than 64 KiB"},
+		{"POST", "/v1/stop", "", 400, api.Usage, "EOF"},
+		{"POST", "/v1/stop", "{}", 400, api.Usage, "handover is missing"},
+		{"POST", "/v1/stop", `{"handover":1}`, 400, api.Usage, "bool"},
 		{"DELETE", "/v1/members/eth1?force=yes", "", 400, api.Usage, "force"},
 		{"PATCH", "/v1/settings", `{}`, 400, api.Usage, "no setting"},
 		{"PATCH", "/v1/settings", `null`, 400, api.Usage, "no setting"},
@@ -427,7 +430,7 @@ func TestNobodyAnswers(t *testing.T) {
 
 func FuzzBody(f *testing.F) {
 	for _, s := range []string{`{"names":["eth1"]}`, `{"hash":"layer2","mtu":1,"x":true}`, `{}`, `[`, `{"names":[1]}`,
-		"{\"a\":null}", `{"names":["a"]}{}`} {
+		`{"handover":true}`, `{"handover":null}`, "{\"a\":null}", `{"names":["a"]}{}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -441,6 +444,9 @@ func FuzzBody(f *testing.F) {
 				}
 			}
 		} else {
+			kindOf(t, err)
+		}
+		if _, err := parseStop(b); err != nil {
 			kindOf(t, err)
 		}
 		if settings, err := parseSettings(b); err == nil {

@@ -137,6 +137,10 @@ func (f *fake) Delete(ctx context.Context, force bool) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("delete %v", force))
 }
 
+func (f *fake) Stop(ctx context.Context, handover bool) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("stop %v", handover))
+}
+
 func (f *fake) called() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

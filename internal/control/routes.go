@@ -38,6 +38,7 @@ func (s *Server) table() []route {
 		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
 		{"PATCH", "/v1/settings", true, nil, s.set},
 		{"DELETE", "/v1/team", true, []string{"force"}, s.delete},
+		{"POST", "/v1/stop", true, nil, s.stop},
 		{"GET", "/metrics", false, nil, s.metrics},
 	}
 }

@@ -101,6 +101,7 @@ func (r *adapterReader) snapshot() api.Adapter {
 func (s *session) readAdapter() api.Adapter {
 	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(),
 		Addresses: []string{}}
+	a.Lease = s.dhcp.status()
 	n, err := s.host.NICAt(s.adapter.Index())
 	if err != nil {
 		return a

@@ -92,7 +92,7 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 // checkAdapterUp refuses NICs whose addresses would move to an adapter that is down: routes need it up.
 func (s *session) checkAdapterUp(c settings.Config, names []string) *api.Problem {
 	a, err := s.host.NICAt(s.adapter.Index())
-	if err != nil || a.AdminUp || c.Address != settings.AddressAuto {
+	if err != nil || a.AdminUp || !c.Address.FromMembers() {
 		return nil
 	}
 	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("add %s to %s", strings.Join(names, ", "), c.Team),
@@ -123,7 +123,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	moveAddresses := s.team.Config().Address == settings.AddressAuto
+	moveAddresses := s.team.Config().Address.FromMembers()
 	if moveAddresses {
 		err = s.host.RebindConnections([]string{name})
 	}
@@ -305,6 +305,10 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
+	if isClosed(s.handedOver) {
+		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
+			Fix: "retry"}
+	}
 	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
 		return nil, problem
 	}
@@ -314,7 +318,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 			Fix: "nicteam restore " + name, Err: err}
 	}
 	s.removeFiles(name)
-	s.deleteOnce.Do(func() { close(s.deleted) })
+	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil
 }
 

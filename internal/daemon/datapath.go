@@ -78,6 +78,21 @@ func (d *datapathSelector) start(wanted string, strict bool) error {
 	return nil
 }
 
+// inherit begins with the path of the process before, if its programs go on.
+func (d *datapathSelector) inherit(wanted string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wanted = wanted
+	switch {
+	case d.path.Engaged():
+		d.finishAttempt(nil)
+	case wanted == pathRelay:
+		d.reportPath(pathRelay, reasonRelay)
+	default:
+		d.finishAttempt(d.path.Engage())
+	}
+}
+
 // setWanted changes the setting under traffic. On an error nothing has changed.
 func (d *datapathSelector) setWanted(wanted string) error {
 	d.mu.Lock()
@@ -205,4 +220,12 @@ func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Clos
 		return io.NopCloser(nil), nil
 	}
 	return c, err
+}
+
+// Inherited reports whether a hook has a program of the process before.
+func (h hooks) Inherited(index int, hook ebpf.AttachType) bool { return h.host.Inherited(index, hook) }
+
+// DetachInherited detaches that program.
+func (h hooks) DetachInherited(index int, hook ebpf.AttachType) error {
+	return h.host.DetachInherited(index, hook)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"nicteam/internal/host"
-	"nicteam/internal/settings"
 	"nicteam/team"
 )
 
@@ -113,7 +112,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 	if s.moves.isDue(time.Now()) {
 		errs = append(errs, s.adoptLateAddresses(ctx))
 	}
-	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address == settings.AddressAuto {
+	if changed&(host.MemberConfig|host.Rules) != 0 && s.team.Config().Address.FromMembers() {
 		errs = append(errs, s.host.SyncRules(s.adapter.Index(), s.presentMembers()))
 	}
 	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink) != 0 {
@@ -137,14 +136,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 
 // hasEnded reports whether the team ended while the caller waited for changeMu.
 func (s *session) hasEnded(ctx context.Context) bool {
-	select {
-	case <-s.deleted:
-		return true
-	case <-ctx.Done():
-		return true
-	default:
-		return false
-	}
+	return s.isOver() || ctx.Err() != nil
 }
 
 // updateFollower tells the follower which interfaces are members and unlocks all other NICs. Call it after each change
@@ -158,6 +150,7 @@ func (s *session) updateFollower() {
 	}
 	s.follower.Members(indexes)
 	s.nics.KeepOnly(append(indexes, s.adapter.Index())...)
+	s.managers.Changed()
 }
 
 // followAdapter reads the adapter and handles what has changed. gone: the team is ending.

@@ -18,8 +18,15 @@ import (
 // giveBack puts the host back and ends adapter and journal. The host's stack receives from a member again at the moment
 // the adapter stops to.
 func (s *session) giveBack() (steps []string, err error) {
+	s.watchdog.end()
+	defer func() {
+		if err != nil {
+			s.watchdog.resume()
+		}
+	}()
 	// ReleaseAll hands reception back to the host by an empty Plan; programs would still intercept the frames.
 	s.datapath.suspend()
+	s.dhcp.hold(true)
 	for _, name := range s.host.MembersDownBefore() {
 		_ = s.team.Leave(context.Background(), name, true) // one that never joined
 	}
@@ -36,27 +43,26 @@ func (s *session) giveBack() (steps []string, err error) {
 	if err != nil {
 		_ = s.team.Resume(context.Background())
 		s.datapath.resume()
+		s.dhcp.hold(false)
 		return steps, err
 	}
 	name := s.team.Config().Team
 	s.stop()
 	s.dirs.RemoveLACPState(name)
+	atomicfile.Remove(s.dirs.ProcessFile(name))
 	if _, err := s.host.Finish(); err != nil {
 		return steps, err
 	}
 	if len(back.Members) > 0 {
 		steps = append(steps, "released: "+strings.Join(back.Members, ", "))
 	}
+	steps = append(steps, s.untellManagers()...)
 	return steps, s.host.Close()
 }
 
 // stop ends goroutines and closes descriptors. Adapter, addresses and journal stay.
 func (s *session) stop() {
-	if s.stopTeam != nil {
-		s.stopTeam()
-		<-s.teamDone
-		s.stopTeam = nil
-	}
+	s.stopLoop()
 	if s.path != nil {
 		_ = s.path.Close()
 	}
@@ -66,6 +72,15 @@ func (s *session) stop() {
 	s.nics.KeepOnly()
 }
 
+// stopLoop ends the control loop and the goroutines that feed it.
+func (s *session) stopLoop() {
+	if s.stopTeam != nil {
+		s.stopTeam()
+		<-s.teamDone
+		s.stopTeam = nil
+	}
+}
+
 // revert puts the host back after a failed start, and returns the error for the user.
 func (s *session) revert(name string, cause error) error {
 	changed := s.adapter != nil
@@ -73,6 +88,7 @@ func (s *session) revert(name string, cause error) error {
 	if s.path == nil || s.team == nil {
 		s.stop()
 		_, back = s.host.Restore()
+		_ = s.untellManagers()
 		_ = s.host.Close()
 	} else {
 		_, back = s.giveBack()
@@ -81,6 +97,7 @@ func (s *session) revert(name string, cause error) error {
 		_ = os.Remove(s.dirs.Socket(name))
 		atomicfile.Remove(s.dirs.RunningConfig(name))
 		s.dirs.RemoveLACPState(name)
+		atomicfile.Remove(s.dirs.ProcessFile(name))
 	}
 	const putBack = "; the host was put back as it was"
 	p := &api.Problem{Kind: api.Reverted, What: "start " + name, Why: cause.Error() + putBack,
@@ -108,5 +125,6 @@ func (s *session) removeFiles(name string) {
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
+	s.managers.Forget()
 	s.dropHistory(name)
 }

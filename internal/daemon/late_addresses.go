@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"nicteam/internal/host"
-	"nicteam/internal/settings"
 )
 
 // Limits of moves from members to the adapter.
@@ -132,7 +131,7 @@ func (m *moveLimiter) expire(now time.Time) {
 // adoptLateAddresses moves what came to members to the adapter, if address=auto.
 func (s *session) adoptLateAddresses(ctx context.Context) error {
 	members := s.presentMembers()
-	if s.team.Config().Address != settings.AddressAuto {
+	if !s.team.Config().Address.FromMembers() {
 		return s.reportIgnoredAddresses(members)
 	}
 	s.moves.damped, s.moves.retryTime = nil, time.Time{}

@@ -126,7 +126,8 @@ func TestLeaseStages(t *testing.T) {
 	}{
 		{100 * time.Second, 100 * time.Second, leaseFresh, 56250 * time.Millisecond},
 		{50 * time.Second, 100 * time.Second, leaseFresh, 6250 * time.Millisecond},
-		{43 * time.Second, 100 * time.Second, leaseOverdue, 23 * time.Second},
+		{43 * time.Second, 100 * time.Second, leaseDue, 5500 * time.Millisecond},
+		{37 * time.Second, 100 * time.Second, leaseOverdue, 17 * time.Second},
 		{19 * time.Second, 100 * time.Second, leaseUrgent, 20 * time.Second},
 		{0, 100 * time.Second, leaseUrgent, time.Second},
 		{0, 0, leaseUrgent, time.Second},

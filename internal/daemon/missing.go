@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"nicteam/internal/settings"
 	"nicteam/team"
@@ -25,6 +27,46 @@ func (s *session) splitPresent(all []settings.MemberConfig) (present, missing []
 		return all, nil
 	}
 	return present, missing
+}
+
+// Waits for NICs that the system has not found yet when a service manager starts the team: slow firmware, USB, a
+// hypervisor. Whoever waits for the network at boot waits with it, the login too. Without any NIC the start then fails,
+// and the service manager starts the team again.
+const (
+	nicsTime    = 5 * time.Second
+	anotherTime = 2 * time.Second // after one has come, for the next
+	lookForNICs = 20 * time.Millisecond
+)
+
+// awaitNICs waits until all configured NICs are present, or as long as a boot may take for it.
+func (u *startup) awaitNICs(ctx context.Context, all []settings.MemberConfig) {
+	until, was := time.Now().Add(nicsTime), -1
+	look := time.NewTicker(lookForNICs)
+	defer look.Stop()
+	for {
+		var missing []string
+		for _, m := range all {
+			if _, err := u.host.NIC(u.host.RealName(m.Name)); err != nil {
+				missing = append(missing, m.Name)
+			}
+		}
+		now := time.Now()
+		if was < 0 && len(missing) > 0 {
+			u.log.Info("waits for NICs", "team", u.config.Team, "missing", strings.Join(missing, ", "))
+		}
+		if more := now.Add(anotherTime); len(missing) < was && until.Before(more) {
+			until = more
+		}
+		was = len(missing)
+		if was == 0 || !now.Before(until) {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func missingKey(name string) string { return "missing " + name }

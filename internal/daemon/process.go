@@ -5,7 +5,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"syscall"
@@ -44,20 +43,6 @@ func raiseSessionPriority() {
 	}
 	defer f.Close()
 	_, _ = f.WriteString(strconv.Itoa(niceness))
-}
-
-// sdNotify reports a state to the service manager that started this process, if any (sd_notify(3)).
-func sdNotify(state string) {
-	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
-	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // a leading @: abstract
-	if err != nil {
-		return
-	}
-	_, _ = c.Write([]byte(state))
-	_ = c.Close()
 }
 
 // keptCapabilities are for links, packet sockets, and the programs that hide later members from the host.

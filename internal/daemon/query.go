@@ -14,7 +14,12 @@ import (
 )
 
 // Status returns the status document.
-func (s *session) Status() *api.Status { return s.team.Status() }
+func (s *session) Status() *api.Status {
+	st := s.team.Status()
+	s.life.addTo(st)
+	s.addSupervisor(st)
+	return st
+}
 
 // Meter returns a function that returns what moved since its last call.
 func (s *session) Meter() func() *api.Rates { return s.team.Meter() }

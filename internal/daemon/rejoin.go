@@ -112,7 +112,7 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 	if err := s.host.Isolate(n.Index); err != nil {
 		return err
 	}
-	if s.team.Config().Address == settings.AddressAuto {
+	if s.team.Config().Address.FromMembers() {
 		all := func(host.Arrival) bool { return true }
 		if _, err := s.host.AdoptArrivals(s.adapter.Index(), []string{name}, all); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (s *session) replaceNIC(ctx context.Context, name string, n host.NIC) error
 	if err != nil {
 		return err
 	}
-	if err = s.host.Isolate(n.Index); err == nil && c.Address == settings.AddressAuto {
+	if err = s.host.Isolate(n.Index); err == nil && c.Address.FromMembers() {
 		err = s.host.Adopt(s.adapter.Index(), []string{name})
 	}
 	if err == nil {

@@ -11,8 +11,10 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/launch"
+	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 	"nicteam/internal/tap"
 	"nicteam/team"
 )
@@ -22,6 +24,10 @@ type session struct {
 	dirs   launch.Dirs
 	log    *slog.Logger
 	panics *panics.Keeper
+	life   *lifetime
+
+	supervisor *supervisor.Supervisor // never nil in a running team
+	watchdog   *watchdog              // nil during the start
 
 	host     *host.Host
 	nics     *launch.NICLocks
@@ -31,6 +37,7 @@ type session struct {
 	team     *team.Team
 
 	follower *host.Follower
+	managers *managers.Team
 
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and the goroutines that feed it have ended
@@ -45,6 +52,7 @@ type session struct {
 	dampedText string                      // the warning about them
 	ignored    map[string]bool             // addresses on members that were reported as ignored
 	leases     leases
+	dhcp       *dhcpClients
 	uppers     map[host.UpperAddress]bool // addresses of interfaces on top of the adapter
 
 	// The adapter. The control loop knows reportedMTU; the members have mtu, too.
@@ -52,8 +60,10 @@ type session struct {
 	adapterUp        bool
 	mtu, reportedMTU int
 
-	deleted    chan struct{} // closed by Delete
-	deleteOnce sync.Once
+	deleted    chan struct{}               // closed by Delete, and by Stop when the host is given back
+	checkNext  func(context.Context) error // Options.CheckNext
+	handedOver chan struct{}               // closed by Stop when the next process goes on
+	endOnce    sync.Once                   // for both
 
 	historyMu      sync.Mutex // guards the history files and historyDropped
 	historyDropped bool       // the team was deleted: write no more

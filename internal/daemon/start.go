@@ -8,6 +8,7 @@ import (
 
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
+	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
 )
@@ -23,24 +24,45 @@ type startup struct {
 	resume bool            // the process before this one left its journal, and maybe its adapter
 	strict bool            // Options.Strict
 	rep    *launch.Reporter
+
+	before *settings.Config // running configuration of the process before; nil: none
+	next   settings.Config  // of a warm start: live settings that have changed since; zero: none
 }
 
 // start takes the NICs over and returns when the team forwards, or would with a link.
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
-		deleted: make(chan struct{}), nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
-	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep}
+		managers:   managers.New(managers.Options{Team: o.Config.Team, StateDir: o.StateDir, Log: o.Log}),
+		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
+		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+	s.dhcp = newDHCPClients(s)
+	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep, before: o.running}
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
-	u.config.Members, s.missing = s.splitPresent(o.Config.Members)
 	u.resume = s.host.HasJournal()
-	err := o.Exclusive(u.claimNICs)
-	if err == nil {
-		err = u.takeOver(ctx)
+	if o.WaitForNICs && !u.resume {
+		u.awaitNICs(ctx, o.Config.Members)
+	}
+	if u.resume {
+		s.life.start = startCold
+	}
+	if err := s.life.save(false); err != nil {
+		s.log.Warn("start not counted", "team", o.Config.Team, "err", err)
+	}
+	warm, err := false, error(nil)
+	if u.resume {
+		warm, err = u.warmStart(ctx)
+	} else {
+		u.dropInheritance() // the host was given back without them
+	}
+	if err == nil && !warm {
+		err = u.coldStart(ctx, o)
 	}
 	if err == nil {
-		err = u.startDatapath(ctx)
+		u.startDHCP(ctx)
+		err = ctx.Err()
 	}
 	if err == nil && len(rep.Undelivered) > 0 {
 		err = s.team.AddStartNotes(ctx, rep.Undelivered...)
@@ -51,11 +73,28 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 	return s, nil
 }
 
+// coldStart takes the NICs over, or resumes by the journal of the process before.
+func (u *startup) coldStart(ctx context.Context, o Options) error {
+	u.config.Members, u.missing = u.splitPresent(o.Config.Members)
+	err := o.Exclusive(u.claimNICs)
+	if err == nil {
+		err = u.takeOver(ctx)
+	}
+	if err == nil {
+		err = u.startDatapath(ctx)
+	}
+	if err == nil {
+		u.host.DropInherited(true)
+		u.recordRestart()
+	}
+	return err
+}
+
 // openHost opens the host. A team cannot resume from a journal that has lost records: then the NICs are given back.
 // NICs that were absent when an earlier team ended are given back before anything reads them.
 func (u *startup) openHost() (err error) {
 	u.host, err = host.Open(host.Options{StateDir: u.dirs.StateDir, Team: u.config.Team,
-		Members: u.config.MemberNames(), Logger: u.log, Taken: launch.TeamHolding})
+		Members: u.config.MemberNames(), Logger: u.log, Taken: launch.TeamHolding, Store: u.supervisor})
 	if err != nil {
 		return err
 	}
@@ -122,13 +161,13 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := u.startTeam(); err != nil {
+	if err := u.startTeam(nil); err != nil {
 		return err
 	}
 	if err := u.warnMissing(ctx); err != nil {
 		return err
 	}
-	if u.config.Address == settings.AddressAuto {
+	if u.config.Address.FromMembers() {
 		if err := u.host.RebindConnections(names); err != nil {
 			return err
 		}
@@ -150,7 +189,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	if u.resume && !made && u.config.Address == settings.AddressAuto {
+	if u.resume && !made && u.config.Address.FromMembers() {
 		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
 			return err
 		}
@@ -162,6 +201,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.team.Announce(ctx); err != nil {
 		return err
 	}
+	u.tellManagers(ctx)
 	if why := u.awaitForwarding(ctx); why != "" {
 		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
 			return p
@@ -192,7 +232,7 @@ func (u *startup) startDatapath(ctx context.Context) error {
 func (u *startup) configureAddresses(names []string) error {
 	index, c := u.adapter.Index(), u.config
 	switch c.Address {
-	case settings.AddressAuto:
+	case settings.AddressAuto, settings.AddressDHCP:
 		if err := u.host.Adopt(index, names); err != nil {
 			return err
 		}

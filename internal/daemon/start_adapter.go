@@ -93,12 +93,13 @@ func (u *startup) openAdapter(mac frame.MAC, mtu int) (made bool, err error) {
 		if name := u.host.AdapterName(); name != "" {
 			u.adapterName = name // it may have been renamed
 		}
-		u.adapter, err = tap.Open(tap.Options{Name: u.adapterName, MTU: mtu})
+		u.adapter, err = tap.Open(tap.Options{Name: u.adapterName, MTU: mtu, Store: u.supervisor})
 		if err == nil || !errors.Is(err, tap.ErrNotFound) {
 			return false, err
 		}
 	}
 	u.adapterName = u.config.Team
-	u.adapter, err = tap.Create(tap.Options{Name: u.config.Team, MTU: mtu, MAC: mac})
+	u.adapter, err = tap.Create(tap.Options{Name: u.config.Team, MTU: mtu, MAC: mac,
+		Store: u.supervisor})
 	return err == nil, err
 }

@@ -15,25 +15,36 @@ import (
 	"nicteam/team"
 )
 
-// startTeam starts the relay, the control loop and the goroutines that feed it.
-func (u *startup) startTeam() error {
+// startTeam starts the data path, the control loop and the goroutines that feed it. With a Checkpoint they go on with
+// what the process before left.
+func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	s, c := u.session, u.config
 	c.Members = slices.Concat(c.Members, s.missing) // for their weights and port priorities
-	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics})
+	r, err := relay.New(relay.Options{Adapter: s.adapter, TSO: c.TSO, USO: c.USO, Logger: s.log, Panics: s.panics,
+		Store: s.supervisor, Hold: checkpoint != nil})
 	if err != nil {
 		return err
 	}
-	s.path = fastpath.New(fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host},
-		Logger: s.log, Panics: s.panics})
+	o := fastpath.Options{Relay: r, Adapter: s.adapter, Hooks: hooks{s.host}, Logger: s.log, Panics: s.panics,
+		Store: s.supervisor}
+	pathName, pathReason := pathRelay, reasonStarting
+	if checkpoint == nil {
+		s.path = fastpath.New(o)
+	} else if err := s.adoptPath(o, checkpoint); err != nil {
+		return err
+	} else if s.path.Engaged() {
+		pathName, pathReason = pathFast, reasonFast
+	}
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: s.adapter, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
+		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
 		AdapterInfo:   newAdapterReader(s.readAdapter, s.panics).status,
-		DatapathName:  pathRelay, DatapathReason: reasonStarting, Log: s.log, Panics: s.panics,
+		DatapathName:  pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
@@ -63,4 +74,25 @@ func (u *startup) startTeam() error {
 		close(s.teamDone)
 	}()
 	return nil
+}
+
+// adoptPath makes the data path go on with its members as the Checkpoint names them.
+func (s *session) adoptPath(o fastpath.Options, c *team.Checkpoint) (err error) {
+	if s.path, err = fastpath.Adopt(o); err != nil {
+		s.log.Warn("the relay moves the frames until programs of this version do", "team", c.Team, "reason", err)
+	}
+	for _, m := range c.Present() {
+		if err := s.path.Join(m.ID, m.Link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveCheckpoint returns a function that stores what the next process goes on with.
+func (s *session) saveCheckpoint(name string) func(*team.Checkpoint) {
+	w := &checkpointWriter{path: s.dirs.CheckpointFile(name), failed: func(err error) {
+		s.log.Warn("checkpoint not saved: the next process would start cold", "team", name, "err", err)
+	}}
+	return w.write
 }

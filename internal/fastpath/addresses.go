@@ -54,6 +54,34 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 	return all
 }
 
+// adopt takes the table of the process before, of which a view is in force. That process may have ended in the middle of
+// a change: the other view becomes equal.
+func (a *addresses) adopt(view uint8) error {
+	a.view, a.current = view, map[frame.MAC]entry{}
+	unequal := map[frame.MAC]entry{}
+	var m uint64
+	var v programAddress
+	all := a.table.Iterate()
+	for all.Next(&m, &v) {
+		e := entry{acceptors: spread.MemberSet(v.Views[view].Acceptors), kind: v.Views[view].Kind}
+		if e != (entry{}) {
+			a.current[frame.MAC(m)] = e
+		}
+		if v.Views[0] != v.Views[1] || e == (entry{}) {
+			unequal[frame.MAC(m)] = e
+		}
+	}
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read addresses: %w", err)
+	}
+	for m, e := range unequal {
+		if err := a.writeEntry(1-view, m, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // prepare writes the entries to the other view and returns the view to put in force, the present one if nothing
 // differs.
 func (a *addresses) prepare(all map[frame.MAC]entry) (view uint8, err error) {

@@ -40,7 +40,7 @@ func newBed(t testing.TB) *bed {
 	labtest.Root(t)
 	spec, err := loadProbe()
 	labtest.Must(t, err)
-	k, err := loadFrom(spec)
+	k, err := loadFrom(spec, nil)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
 	b := &bed{TB: t, kernel: k, now: 1e12}

@@ -55,6 +55,8 @@ func (p *Path) attach(k *kernel) (err error) {
 	if err := k.applyPlan(pl, &now); err != nil {
 		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
+	// Before any program is attached: with a link the next process needs all that its program reads.
+	k.store(p.o.Store)
 	p.mu.Lock()
 	p.kernel = k
 	p.relay.SetSentByPrograms(k.stations.sentRecently)
@@ -82,9 +84,9 @@ func (p *Path) attach(k *kernel) (err error) {
 }
 
 // addMember makes the programs receive by a member.
-func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
+func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
 	p.mu.Lock()
-	err = p.applyToPrograms()
+	err := p.applyToPrograms()
 	p.mu.Unlock()
 	if err != nil {
 		return err
@@ -92,6 +94,11 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) (err error) {
 	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
 		return fmt.Errorf("add member: %w", err)
 	}
+	return p.attachMember(k, id, l)
+}
+
+// attachMember attaches the programs to a member.
+func (p *Path) attachMember(k *kernel, id int, l *team.Link) error {
 	// The filter first: receive follows its decision.
 	if err := p.relay.SetSocketFilter(id, k.RelayFilter.FD()); err != nil {
 		return err
@@ -154,6 +161,10 @@ func (p *Path) Disengage() error {
 
 func (p *Path) disengage() error {
 	p.mu.Lock()
+	if h := p.inherited; h != nil { // no Plan came
+		p.inherited = nil
+		p.takeBack(h)
+	}
 	k, links := p.kernel, p.links
 	p.mu.Unlock()
 	if k == nil {
@@ -177,6 +188,7 @@ func (p *Path) disengage() error {
 		errs = append(errs, p.egress.Close())
 		p.egress = nil
 	}
+	k.unstore(p.o.Store)
 	k.waitForPrograms()
 	// The flow table goes on, in memory of this process.
 	kept := new(spread.TxState)

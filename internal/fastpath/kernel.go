@@ -29,6 +29,8 @@ type kernel struct {
 	addresses addresses
 	stations  stations
 	mapped    [][]byte // unmapped by close
+
+	layouts map[string]string // of the maps, by name
 }
 
 // load loads the programs, which the kernel verifies, and attaches nothing.
@@ -37,18 +39,18 @@ func load() (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read programs: %w", err)
 	}
-	return loadFrom(spec)
+	return loadFrom(spec, nil)
 }
 
-func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
-	processors, err := ebpf.PossibleCPU()
+// loadFrom loads spec with these maps, by name, in place of new ones.
+func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (*kernel, error) {
+	processors, err := setSizes(spec)
 	if err != nil {
-		return nil, fmt.Errorf("count processors: %w", err)
+		return nil, err
 	}
-	spec.Maps[programMapCpuStates].MaxEntries = uint32(processors)
-	spec.Maps[programMapMoved].MaxEntries = uint32(os.Getpagesize())
-	k := &kernel{}
-	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, nil) }); err != nil {
+	k := &kernel{layouts: layoutsOf(spec)}
+	o := &ebpf.CollectionOptions{MapReplacements: with}
+	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, o) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations
@@ -64,6 +66,16 @@ func loadFrom(spec *ebpf.CollectionSpec) (*kernel, error) {
 	}
 	k.cpus = unsafe.Slice(first, processors)
 	return k, nil
+}
+
+// setSizes sets the sizes that depend on the machine.
+func setSizes(spec *ebpf.CollectionSpec) (processors int, err error) {
+	if processors, err = ebpf.PossibleCPU(); err != nil {
+		return 0, fmt.Errorf("count processors: %w", err)
+	}
+	spec.Maps[programMapCpuStates].MaxEntries = uint32(processors)
+	spec.Maps[programMapMoved].MaxEntries = uint32(os.Getpagesize())
+	return processors, nil
 }
 
 // mapArray maps the memory of an array map with so many entries, and points *to at the first.

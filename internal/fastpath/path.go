@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/panics"
 	"nicteam/internal/relay"
 	"nicteam/internal/tap"
@@ -25,7 +26,12 @@ var _ team.Datapath = (*Path)(nil)
 type Attacher interface {
 	// Attach puts a tc program before all others at a hook of a NIC, ebpf.AttachTCXIngress or ebpf.AttachTCXEgress,
 	// until the Closer is closed.
+	// It replaces a program of the process before in place.
 	Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error)
+	// Inherited reports whether a hook has a program of the process before that Attach has not replaced.
+	Inherited(index int, hook ebpf.AttachType) bool
+	// DetachInherited detaches that program, if there is one.
+	DetachInherited(index int, hook ebpf.AttachType) error
 }
 
 // Options of a Path.
@@ -35,6 +41,8 @@ type Options struct {
 	Hooks   Attacher
 	Logger  *slog.Logger   // nil: silent
 	Panics  *panics.Keeper // nil: the Path's own
+
+	Store descriptors.Store // keeps the programs' memory for the next process; nil: nothing does
 }
 
 // Path is a team.Datapath: the relay and, while it is engaged, the programs above it. Its methods may be called from
@@ -63,6 +71,7 @@ type Path struct {
 	everJoined  spread.MemberSet
 	inForce     *spread.Plan // followed by the programs; nil: none
 	unfit       error        // why the programs do not follow the Plan in force; nil: they do
+	inherited   *inheritance // until the first Plan; nil: nothing was adopted
 
 	backlog backlogMonitor
 }
@@ -78,6 +87,7 @@ func New(o Options) *Path {
 	if p.o.Panics == nil {
 		p.o.Panics = panics.New(p.log)
 	}
+	p.o.Store = descriptors.Or(o.Store)
 	return p
 }
 
@@ -97,15 +107,25 @@ func (p *Path) Join(id int, l team.Link) error {
 	defer p.changing.Unlock()
 	p.mu.Lock()
 	err := p.backlog.openStats()
+	filter := 0
+	if p.kernel != nil && p.inherited != nil {
+		filter = p.kernel.RelayFilter.FD()
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := p.relay.Join(id, l); err != nil {
+	if err := p.relay.JoinFiltered(id, l, filter); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	p.links[id], p.everJoined = &l, p.everJoined.With(id)
+	if h := p.inherited; h != nil {
+		p.names[id] = l.Name // what programs have counted goes on
+		k := p.kernel
+		p.mu.Unlock()
+		return p.joinInherited(h, k, id, &l)
+	}
 	if p.names[id] != l.Name {
 		p.names[id] = l.Name
 		now := p.programCounts()
@@ -166,8 +186,16 @@ func (p *Path) Apply(pl *spread.Plan) error {
 		return err
 	}
 	p.plan = pl
+	h := p.inherited
+	if h != nil {
+		p.inherited = nil
+		p.takeBack(h)
+	}
 	if p.kernel == nil {
 		return nil
+	}
+	if h != nil {
+		go p.o.Panics.Do("adopted programs", func() { p.settle(h) })
 	}
 	if err := p.applyToPrograms(); err != nil && p.unfit == nil {
 		p.unfit = err

@@ -49,6 +49,10 @@ func (g *rig) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (c io.Clo
 	return c, err
 }
 
+// Inherited and DetachInherited: nothing is of a process before.
+func (g *rig) Inherited(int, ebpf.AttachType) bool        { return false }
+func (g *rig) DetachInherited(int, ebpf.AttachType) error { return nil }
+
 func newRig(t testing.TB, members int) *rig {
 	t.Helper()
 	labtest.Root(t)

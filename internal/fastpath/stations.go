@@ -25,6 +25,21 @@ type stations struct {
 // reportInterval is how often programs report a station that may have moved.
 const reportInterval = time.Second
 
+// adopt takes the table of the process before.
+func (s *stations) adopt() error {
+	var x uint64
+	var v programStation
+	all := s.table.Iterate()
+	for all.Next(&x, &v) {
+		s.current = append(s.current, frame.Station(x))
+	}
+	slices.Sort(s.current)
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read stations: %w", err)
+	}
+	return nil
+}
+
 // add adds the stations of a Plan, sorted, before it comes into force. A new one is not reported as moved while its
 // earlier frames may still be reflected.
 func (s *stations) add(all []frame.Station) error {

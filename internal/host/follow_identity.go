@@ -101,6 +101,14 @@ func (h *Host) AdapterName() string {
 	return a.Name
 }
 
+// AdapterIndex returns the ifindex of the adapter by the journal, 0 if there is none.
+func (h *Host) AdapterIndex() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, _ := h.adapter()
+	return a.Index
+}
+
 // RestoreMAC restores the adapter's MAC after somebody changed it. IPv6 addresses that the kernel formed of the other
 // MAC are removed, and the link-local address is added, because the kernel forms one only when a link comes up.
 func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {

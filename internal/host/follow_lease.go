@@ -4,7 +4,10 @@ package host
 
 import (
 	"net/netip"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/rtnl"
 )
@@ -34,6 +37,17 @@ func (h *Host) leases(list []rtnl.Object) (leases []Lease) {
 		leases = append(leases, Lease{rtnl.AddressPrefix(o), left, total})
 	}
 	return leases
+}
+
+// LeasesOn returns the leases of IPv4 on a link. addressed: it has an IPv4 address that other hosts can reach.
+func (h *Host) LeasesOn(index int) (list []Lease, addressed bool, err error) {
+	have, err := h.rt.Addresses(index)
+	if err != nil {
+		return nil, false, err
+	}
+	have = slices.DeleteFunc(have,
+		func(o rtnl.Object) bool { return o.Family() != unix.AF_INET || rtnl.IsLinkLocal(o) })
+	return h.leases(have), len(have) > 0, nil
 }
 
 // renewedBefore returns the lease time of an address that was last renewed on a NIC.

@@ -10,6 +10,7 @@ import (
 	"github.com/safchain/ethtool"
 
 	"nicteam/internal/api"
+	"nicteam/internal/descriptors"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/host/masquerade"
 	"nicteam/internal/rtnl"
@@ -27,6 +28,8 @@ type Options struct {
 
 	// Taken returns the other team that now has a NIC which left this one, "" for none. nil: no team has.
 	Taken func(index int) string
+
+	Store descriptors.Store // keeps tcx links for the next process; nil: nothing does
 
 	NoTCX bool // tests: as on kernels before 6.6
 
@@ -76,7 +79,7 @@ func (h *Host) open() (err error) {
 	if h.rt, err = rtnl.Open(h.log, h.faultPoint); err != nil {
 		return err
 	}
-	h.hooks = tchook.New(h.rt, h.log, tchook.Options{Team: h.o.Team, NoTCX: h.o.NoTCX})
+	h.hooks = tchook.New(h.rt, h.log, tchook.Options{Team: h.o.Team, NoTCX: h.o.NoTCX, Store: h.o.Store})
 	if h.tool, err = ethtool.NewEthtool(); err != nil {
 		return fmt.Errorf("open ethtool: %w", err)
 	}
@@ -89,7 +92,15 @@ func (h *Host) open() (err error) {
 	return h.openJournal()
 }
 
-// Close closes the handles and all tcx links. Everything else stays for the next process, or for Restore. A second
+// HandOver is Close, but what the store keeps stays attached to the NICs.
+func (h *Host) HandOver() error {
+	h.mu.Lock()
+	h.hooks.HandOver()
+	h.mu.Unlock()
+	return h.Close()
+}
+
+// Close closes the handles and detaches all tcx links. Everything else stays for the next process, or for Restore. A second
 // Close is fine.
 func (h *Host) Close() error {
 	h.mu.Lock()

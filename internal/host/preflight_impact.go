@@ -90,7 +90,7 @@ func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, 
 
 // masqueradedConnections warns of connections that will be cut.
 func (c *preflight) masqueradedConnections() {
-	if c.cfg.Address != settings.AddressAuto {
+	if !c.cfg.Address.FromMembers() {
 		return
 	}
 	var addresses []netip.Addr

@@ -9,7 +9,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
-	"nicteam/internal/settings"
 )
 
 // AutoMTU returns the adapter's MTU if none is given: the largest of NICs with addresses, so that their connections go
@@ -114,7 +113,7 @@ func (c *preflight) mtuForIPv6(mtu int) *api.Problem {
 		return nil
 	}
 	have := c.futureAddresses()
-	if c.cfg.Address == settings.AddressAuto {
+	if c.cfg.Address.FromMembers() {
 		for _, n := range c.nics {
 			if n.inUse() {
 				have = append(have, n.Addresses...) // then the adapter has a link-local one, too

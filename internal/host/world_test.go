@@ -19,6 +19,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/tchook"
 )
@@ -29,6 +30,8 @@ type world struct {
 	t    *testing.T
 	dir  string
 	nics []string
+
+	store descriptors.Store // of the hosts that open opens; nil: none
 }
 
 const teamName = "team0"
@@ -153,7 +156,7 @@ func (w *world) tap() int {
 
 func (w *world) open(at func(string) error) *Host {
 	w.t.Helper()
-	h, err := Open(Options{StateDir: w.dir, Team: teamName, faultPoint: at})
+	h, err := Open(Options{StateDir: w.dir, Team: teamName, faultPoint: at, Store: w.store})
 	if err != nil {
 		w.t.Fatal(err)
 	}

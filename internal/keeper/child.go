@@ -39,7 +39,7 @@ type exit struct {
 func (e exit) onPurpose() bool { return e.state != nil && e.killed == "" && e.state.ExitCode() == 0 }
 
 func (e exit) handOver() bool {
-	return e.state != nil && e.killed == "" && e.state.ExitCode() == supervisor.HandOver
+	return e.state != nil && e.killed == "" && e.state.ExitCode() == launch.ExitHandOver
 }
 
 func (e exit) String() string {

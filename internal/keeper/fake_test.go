@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	case "keeper":
 		o := Options{Team: "team0", Program: os.Args[0], Dirs: dirs(), Config: value("--config"),
-			Ready: launch.ReadyPipe()}
+			Ready: launch.InheritedReadyPipe()}
 		o.Log = slog.New(slog.NewTextHandler(launch.LogWriter(o.LogFile(o.Team)), nil))
 		if slices.Contains(os.Args, "--child") {
 			o.Child, _ = strconv.Atoi(value("--child"))
@@ -93,7 +93,7 @@ func fakeProcess(d launch.Dirs, config string) int {
 		s.Taken = string(b[:max(n, 0)])
 	}
 	record(d, s)
-	ready := launch.ReadyPipe()
+	ready := launch.InheritedReadyPipe()
 	rep := &launch.Reporter{Log: slog.New(slog.DiscardHandler)}
 	if ready != nil {
 		rep.Out = ready
@@ -154,7 +154,9 @@ func fakeProcess(d launch.Dirs, config string) int {
 }
 
 // waitsFile is there when a fake process has done all before "wait".
-func waitsFile(d launch.Dirs, pid int) string { return filepath.Join(d.RunDir, fmt.Sprintf("waits.%d", pid)) }
+func waitsFile(d launch.Dirs, pid int) string {
+	return filepath.Join(d.RunDir, fmt.Sprintf("waits.%d", pid))
+}
 
 // bed is a directory for a keeper.
 type bed struct {

@@ -73,14 +73,7 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	if o.Foreground != nil {
 		return nil, o.Foreground(c)
 	}
-	// A name of its own: another create of the same team may run at this moment.
-	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
-	defer atomicfile.Remove(path)
-	if err := config.Save(path, c); err != nil {
-		return nil, &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error(),
-			Fix: "check free space and permissions there", Err: err}
-	}
-	err = o.supervise(ctx, c.Team, path, func(r Report) {
+	report := func(r Report) {
 		switch {
 		case r.Warning != "" && !slices.Contains(made.Warnings, r.Warning):
 			o.warn(made, r.Warning)
@@ -88,15 +81,10 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 			made.Steps = append(made.Steps, r.Step)
 			o.Progress(r.Step)
 		}
-	})
-	if err != nil {
+	}
+	if err := o.launch(ctx, c, made, report); err != nil {
 		o.removeFailed(err)
 		return nil, err
-	}
-	if !o.NoPersist {
-		if err := config.Save(o.configFile(c.Team), c); err != nil {
-			o.warn(made, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
-		}
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
@@ -104,9 +92,40 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	return made, err
 }
 
-// supervise starts the team's process with somebody behind it, and returns when the team forwards.
-func (o CreateOptions) supervise(ctx context.Context, name, configFile string, progress func(Report)) error {
-	return spawn(ctx, o.Dirs, name, configFile, logLevel(o.Log), progress)
+// launch has the service manager run the team, or starts its process.
+func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.Created, report func(Report)) error {
+	byUnit, why := o.useUnit(made)
+	if byUnit {
+		err := o.startUnit(ctx, c, report)
+		if cannot, ok := errors.AsType[*unsaved](err); ok {
+			byUnit, why = false, notAtBoot+cannot.Error()
+		} else if err != nil {
+			return err
+		}
+	}
+	if byUnit {
+		o.enableUnit(made)
+		return nil
+	}
+	if why != "" {
+		o.warn(made, why)
+	}
+	// A name of its own: another create of the same team may run at this moment.
+	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
+	defer atomicfile.Remove(path)
+	if err := config.Save(path, c); err != nil {
+		return &api.Problem{Kind: api.Failed, What: "save " + path, Why: err.Error(),
+			Fix: "check free space and permissions there", Err: err}
+	}
+	if err := spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), report); err != nil {
+		return err
+	}
+	if !o.NoPersist {
+		if err := config.Save(o.configFile(c.Team), c); err != nil {
+			o.warn(made, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
+		}
+	}
+	return nil
 }
 
 func (o CreateOptions) warn(made *api.Created, text string) {
@@ -219,6 +238,10 @@ func dryRunSteps(c settings.Config) []string {
 	switch c.Address {
 	case settings.AddressAuto:
 		steps = append(steps, fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team))
+	case settings.AddressDHCP:
+		steps = append(steps,
+			fmt.Sprintf("would move addresses, routes and gateway from %s to %s", names, c.Team),
+			fmt.Sprintf("would acquire or renew the address of %s by DHCP", c.Team))
 	case settings.AddressGiven:
 		steps = append(steps, fmt.Sprintf("would set the addresses of %s: %s", c.Team, c.AddressList()))
 	case settings.AddressNone:

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"nicteam/internal/api"
@@ -41,11 +43,17 @@ func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir
 // RunningConfig is the configuration of the running team, with every live change.
 func (d Dirs) RunningConfig(name string) string { return filepath.Join(d.RunDir, name+".yaml") }
 
-// ConfigFiles are the files that follow live changes: RunningConfig and, if the team is persistent, its TEAM.yaml.
+// LastConfig is the configuration with which the team last ran, for a start with a TEAM.yaml that is not valid.
+func (d Dirs) LastConfig(name string) string { return filepath.Join(d.StateDir, name+".last.yaml") }
+
+// ConfigFiles are the files that follow live changes: RunningConfig and, if the team is persistent, its TEAM.yaml and
+// LastConfig.
 func (d Dirs) ConfigFiles(name string) []string {
 	files := []string{d.RunningConfig(name)}
-	if _, err := os.Stat(d.configFile(name)); err == nil {
-		files = append(files, d.configFile(name))
+	for _, path := range []string{d.configFile(name), d.LastConfig(name)} {
+		if _, err := os.Stat(path); err == nil {
+			files = append(files, path)
+		}
 	}
 	return files
 }
@@ -85,7 +93,29 @@ func (d Dirs) Make() error {
 			return e.problem(err)
 		}
 	}
+	d.openToGroup()
 	return nil
+}
+
+// Group is the group of those who may read the state of teams, where the host has it.
+const Group = "nicteam"
+
+// openToGroup gives the directory of the sockets to Group, and with the set-group-ID bit what is made in it. A process
+// without the right to leaves it as it is.
+func (d Dirs) openToGroup() {
+	g, err := user.LookupGroup(Group)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return
+	}
+	st, err := lstat(d.RunDir)
+	if err != nil || st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) != nil {
+		return
+	}
+	_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
 }
 
 func (f flagDir) problem(err error) *api.Problem {
@@ -160,9 +190,12 @@ func (d Dirs) HistoryFile(name string) string { return filepath.Join(d.StateDir,
 // EventsFile has the events for the next process of the team, one JSON document a line.
 func (d Dirs) EventsFile(name string) string { return filepath.Join(d.StateDir, name+".events") }
 
-// RemoveHistory removes history and events.
+// LeaseFile has the DHCP leases of the team's own clients for the next process or boot.
+func (d Dirs) LeaseFile(name string) string { return filepath.Join(d.StateDir, name+".leases") }
+
+// RemoveHistory removes history, events and leases.
 func (d Dirs) RemoveHistory(name string) {
-	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name)} {
+	for _, path := range []string{d.HistoryFile(name), d.EventsFile(name), d.LeaseFile(name)} {
 		atomicfile.Remove(path)
 	}
 }
@@ -177,7 +210,17 @@ func (d Dirs) Persistent(name string) bool {
 // during a boot.
 func (d Dirs) LACPStateFile(name string) string { return filepath.Join(d.RunDir, name+".lacp") }
 
-// RemoveLACPState makes the next process negotiate from the start.
+// ProcessFile tells the next process of the team of the one before.
+func (d Dirs) ProcessFile(name string) string { return filepath.Join(d.RunDir, name+".process") }
+
+// CheckpointFile has the state of the control loop for the next process of the team.
+func (d Dirs) CheckpointFile(name string) string { return filepath.Join(d.RunDir, name+".state") }
+
+// RemoveCheckpoint makes the next process start cold.
+func (d Dirs) RemoveCheckpoint(name string) { atomicfile.Remove(d.CheckpointFile(name)) }
+
+// RemoveLACPState makes the next process negotiate from the start, and start cold.
 func (d Dirs) RemoveLACPState(name string) {
 	atomicfile.Remove(d.LACPStateFile(name))
+	d.RemoveCheckpoint(name)
 }

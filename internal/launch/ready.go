@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
 
@@ -70,8 +71,9 @@ const readyFDEnv = "NICTEAM_READY_FD"
 // ReadyEnv is the variable that names the descriptor of the ready pipe to a process.
 func ReadyEnv(fd int) string { return readyFDEnv + "=" + strconv.Itoa(fd) }
 
-// ReadyPipe returns the pipe on which the caller of this process waits for reports, nil if there is none.
-func ReadyPipe() *os.File {
+// InheritedReadyPipe returns the pipe on which the process that started this one waits for reports, nil if there is
+// none.
+func InheritedReadyPipe() *os.File {
 	fd, err := strconv.ParseUint(os.Getenv(readyFDEnv), 10, 31)
 	_ = os.Unsetenv(readyFDEnv)
 	var st unix.Stat_t
@@ -80,4 +82,21 @@ func ReadyPipe() *os.File {
 	}
 	unix.CloseOnExec(int(fd))
 	return os.NewFile(uintptr(fd), "ready")
+}
+
+// ReadyPipe returns the pipe or socket on which a create waits for reports of this process, nil if none does. byUnit:
+// systemd started this process for it.
+func ReadyPipe(d Dirs, name string) (out *os.File, byUnit bool) {
+	if out := InheritedReadyPipe(); out != nil {
+		return out, false
+	}
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: d.reportSocket(name), Net: "unix"})
+	if err != nil {
+		return nil, false
+	}
+	defer func() { _ = c.Close() }()
+	if out, err = c.File(); err != nil {
+		return nil, false
+	}
+	return out, true
 }

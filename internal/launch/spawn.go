@@ -50,7 +50,7 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
 	// The caller's environment (secrets, a PATH) is not passed on. The settings are in the file, as they were checked.
-	cmd.Env = []string{"PATH=" + SafePath, ReadyEnv(3)}
+	cmd.Env = []string{"PATH=" + safePath, ReadyEnv(3)}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -116,11 +116,14 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 	}
 }
 
-// SafePath is where a host's own programs are.
-const SafePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+// safePath is where a host's own programs are.
+const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+
+// SafePath is the PATH of every process that nicteam starts.
+const SafePath = safePath
 
 // SetSafePath makes exec find the host's programs (nft), whatever PATH the caller has.
-func SetSafePath() { _ = os.Setenv("PATH", SafePath) }
+func SetSafePath() { _ = os.Setenv("PATH", safePath) }
 
 // OpenLog opens the log of a detached process for appending.
 func OpenLog(path string) (*os.File, error) {

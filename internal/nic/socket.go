@@ -14,6 +14,7 @@ import (
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/epoll"
 	"nicteam/internal/frame"
 )
@@ -48,6 +49,10 @@ type Options struct {
 	MAC      frame.MAC
 	Backlog  int // bytes that may wait for transmission, as SetBacklog; 0: BacklogFor the NIC's present speed
 	TSO, USO Offload
+
+	SocketFilter int // SetSocketFilter with it before the first frame; 0: none
+
+	Store descriptors.Store // keeps what receives for the next process; nil: nothing does
 }
 
 // OnPanic sets the function that is called when segmenting the frame b panics; the frame is Rejected then. Call it
@@ -69,18 +74,15 @@ type Socket struct {
 	ctl  controlSocket
 	slow slowSocket
 
-	mu              sync.Mutex // of the NIC's receive filter
-	unicast, groups memberships
-	promiscuous     bool
-	allMulti        bool
+	mu     sync.Mutex // guards filter
+	filter receiveFilter
 
 	drops atomic.Uint64 // from PACKET_STATISTICS, which a reading resets
 }
 
 // Open opens a socket on the NIC, which may be down, and receives from then on.
 func Open(o Options) (*Socket, error) {
-	s := &Socket{opt: o, unicast: memberships{kind: unix.PACKET_MR_UNICAST},
-		groups: memberships{kind: unix.PACKET_MR_MULTICAST}}
+	s := newSocket(o)
 	// Protocol 0 receives nothing: the options are set before the first frame, and no frame of another NIC comes in.
 	conn, err := packet.Listen(&net.Interface{Index: o.Index, Name: o.Name, HardwareAddr: o.MAC.HardwareAddr()},
 		packet.Raw, 0, nil)
@@ -91,39 +93,48 @@ func Open(o Options) (*Socket, error) {
 		err = s.withFD(s.configure)
 	}
 	if err == nil {
-		err = s.adopt()
+		err = s.duplicate()
 	}
 	// s has a duplicate of the descriptor that the runtime's poller does not know.
 	conn.Close()
 	if err == nil {
-		if err = s.openControlSockets(); err != nil {
-			s.waiter.Close()
-			s.file.Close()
-		}
+		err = s.openOthers()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open member %s: %w", o.Name, err)
 	}
-	s.in.init()
-	s.in.receive = s.receive
-	s.out.init(o.TSO, o.USO)
+	s.store()
 	return s, nil
 }
 
-// openControlSockets opens the sockets for control frames and for slow protocols.
-func (s *Socket) openControlSockets() error {
-	if err := s.ctl.open(s.opt); err != nil {
-		return err
-	}
-	if err := s.slow.open(s.opt); err != nil {
-		s.ctl.conn.Close()
-		return err
-	}
-	return nil
+func newSocket(o Options) *Socket {
+	o.Store = descriptors.Or(o.Store)
+	s := &Socket{opt: o, filter: newReceiveFilter()}
+	s.in.init()
+	s.in.receive = s.receive
+	s.out.init(o.TSO, o.USO)
+	return s
 }
 
-// adopt duplicates the descriptor for s.
-func (s *Socket) adopt() error {
+// openOthers opens the sockets beside the main one, which it closes on an error.
+func (s *Socket) openOthers() error {
+	err := s.filter.open()
+	if err == nil {
+		if err = s.ctl.open(s.opt); err == nil {
+			if err = s.slow.open(s.opt); err == nil {
+				return nil
+			}
+			s.ctl.conn.Close()
+		}
+		s.filter.file.Close()
+	}
+	s.waiter.Close()
+	s.file.Close()
+	return err
+}
+
+// duplicate makes a duplicate of its descriptor that of s.
+func (s *Socket) duplicate() error {
 	fd := -1
 	err := s.withFD(func(old int) (err error) {
 		fd, err = unix.FcntlInt(uintptr(old), unix.F_DUPFD_CLOEXEC, 0)
@@ -132,6 +143,11 @@ func (s *Socket) adopt() error {
 	if err != nil {
 		return err
 	}
+	return s.own(fd)
+}
+
+// own makes fd the descriptor of s. On an error it is closed.
+func (s *Socket) own(fd int) (err error) {
 	if s.file, err = epoll.File(fd, s.opt.Name); err != nil {
 		unix.Close(fd)
 		return err
@@ -145,27 +161,27 @@ func (s *Socket) adopt() error {
 	return err
 }
 
+// modes are the options of SOL_PACKET that the form of what is read depends on.
+var modes = []struct {
+	name string
+	key  int
+}{
+	{"PACKET_VNET_HDR", unix.PACKET_VNET_HDR},
+	{"PACKET_AUXDATA", unix.PACKET_AUXDATA},
+	{"PACKET_IGNORE_OUTGOING", unix.PACKET_IGNORE_OUTGOING},
+}
+
 func (s *Socket) configure(fd int) error {
-	for _, opt := range []struct {
-		name            string
-		level, key, val int
-		readBack        bool
-	}{
-		{name: "PACKET_VNET_HDR", level: unix.SOL_PACKET, key: unix.PACKET_VNET_HDR, val: 1},
-		{name: "PACKET_AUXDATA", level: unix.SOL_PACKET, key: unix.PACKET_AUXDATA, val: 1},
-		{name: "PACKET_IGNORE_OUTGOING", level: unix.SOL_PACKET, key: unix.PACKET_IGNORE_OUTGOING,
-			val: 1, readBack: true},
-		{name: "SO_RCVBUFFORCE", level: unix.SOL_SOCKET, key: unix.SO_RCVBUFFORCE, val: receiveBuffer},
-	} {
-		if err := unix.SetsockoptInt(fd, opt.level, opt.key, opt.val); err != nil {
-			return fmt.Errorf("set %s: %w", opt.name, err)
+	for _, m := range modes {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, m.key, 1); err != nil {
+			return fmt.Errorf("set %s: %w", m.name, err)
 		}
-		if !opt.readBack {
-			continue
-		}
-		if v, err := unix.GetsockoptInt(fd, opt.level, opt.key); err != nil || v != opt.val {
-			return fmt.Errorf("set %s: reads back as %d: %w", opt.name, v, errors.Join(err, unix.ENOTSUP))
-		}
+	}
+	if err := checkModes(fd); err != nil { // kernels ignore an option that they do not know
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer); err != nil {
+		return fmt.Errorf("set SO_RCVBUFFORCE: %w", err)
 	}
 	backlog := s.opt.Backlog
 	if backlog <= 0 {
@@ -174,9 +190,22 @@ func (s *Socket) configure(fd int) error {
 	if err := setBacklog(fd, backlog); err != nil {
 		return err
 	}
+	if err := s.setFirstFilter(fd); err != nil {
+		return err
+	}
 	all := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: s.opt.Index}
 	if err := unix.Bind(fd, all); err != nil {
 		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// checkModes checks that all modes are on.
+func checkModes(fd int) error {
+	for _, m := range modes {
+		if v, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, m.key); err != nil || v != 1 {
+			return fmt.Errorf("%s reads back as %d: %w", m.name, v, errors.Join(err, unix.ENOTSUP))
+		}
 	}
 	return nil
 }
@@ -211,6 +240,17 @@ func (s *Socket) SetSocketFilter(fd int) error {
 	})
 	if err != nil {
 		return fmt.Errorf("set socket filter of %s: %w", s.opt.Name, err)
+	}
+	return nil
+}
+
+// setFirstFilter attaches Options.SocketFilter.
+func (s *Socket) setFirstFilter(fd int) error {
+	if s.opt.SocketFilter <= 0 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, s.opt.SocketFilter); err != nil {
+		return fmt.Errorf("set SO_ATTACH_BPF: %w", err)
 	}
 	return nil
 }
@@ -259,9 +299,11 @@ func (s *Socket) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	// Closing waits some ms for an RCU grace period: all three at once.
-	others := make(chan error, 2)
+	s.unstore()
+	// Closing waits some ms for an RCU grace period: all at once.
+	others := make(chan error, 3)
 	go func() { others <- s.ctl.conn.Close() }()
 	go func() { others <- s.slow.conn.Close() }()
-	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others)
+	go func() { others <- s.closeFilter() }()
+	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others, <-others)
 }

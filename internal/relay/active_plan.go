@@ -118,6 +118,7 @@ func (r *Relay) Apply(pl *spread.Plan) error {
 	for m := range r.joined {
 		m.epoch.wait()
 	}
+	r.release()
 	r.filters.schedule()
 	r.groups.schedule()
 	return nil

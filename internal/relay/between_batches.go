@@ -103,7 +103,7 @@ func (r *Relay) postWithPicker(f func(p *spread.Picker, now int64)) (done <-chan
 	return t.between.post(func() {
 		t.picker.Now = r.clock.now()
 		f(&t.picker, t.picker.Now)
-	}, t.queue.Wake)
+	}, t.wake)
 }
 
 var errNoTransmitter = fmt.Errorf("run on the transmitter: %w", nic.ErrClosed)

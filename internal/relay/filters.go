@@ -56,6 +56,7 @@ func (b *background) close() {
 // setFilters sets the NICs' receive filters by the Plan in force, except groups. It adds before it removes: an address
 // that moves between members is always accepted by one.
 func (r *Relay) setFilters() {
+	held := r.held.Load()
 	u := r.active.Load()
 	for m := range r.joined {
 		r.setFilter(m.socket, u, m.id)
@@ -64,6 +65,24 @@ func (r *Relay) setFilters() {
 		r.logFilterError(m.id, m.socket.TrimFilter(u.filterOf(m.id)))
 		r.logFilterError(m.id, m.socket.SetPromiscuous(u.Promiscuous))
 		r.logFilterError(m.id, m.slow.update())
+		if !held {
+			m.noteFollowed(unicastFollows)
+		}
+	}
+}
+
+// The parts of a NIC's receive filter.
+const (
+	unicastFollows = 1 << iota
+	groupsFollow
+)
+
+// noteFollowed notes that a part of the NIC's receive filter follows a Plan of this process. With all of them there,
+// the filter of the process before is not needed any more.
+func (m *member) noteFollowed(part uint32) {
+	const all = unicastFollows | groupsFollow
+	if was := m.followed.Or(part); was != all && was|part == all {
+		m.socket.ReleaseInherited()
 	}
 }
 
@@ -113,6 +132,7 @@ type groupFilter struct {
 // setGroups sets the NICs' groups by the Plan in force. It has a goroutine of its own, because many groups take long
 // and a unicast address that another member inherits must not wait for them.
 func (r *Relay) setGroups() {
+	held := r.held.Load()
 	u := r.active.Load()
 	// First the members that need groups; the others are not urgent.
 	for _, wanted := range []bool{true, false} {
@@ -125,6 +145,9 @@ func (r *Relay) setGroups() {
 				groups = u.Groups
 			}
 			r.tellGroups(m, m.groups.set(m.socket, groups, wanted && u.AllMulti))
+			if !held {
+				m.noteFollowed(groupsFollow)
+			}
 		}
 	}
 }

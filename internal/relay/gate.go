@@ -237,7 +237,7 @@ func (r *Relay) doInMember(id int, f func(m *member)) (name string, err error) {
 	if m == nil {
 		return name, ErrNoMember
 	}
-	if !m.between.do(func() { f(m) }, m.socket.Wake) {
+	if !m.between.do(func() { f(m) }, m.wake) {
 		return name, nic.ErrClosed
 	}
 	return name, nil

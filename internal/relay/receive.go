@@ -24,10 +24,14 @@ type member struct {
 	socket *nic.Socket
 	queue  *tap.Queue
 	epoch  epoch
+	poke   poke          // while held
+	ending atomic.Bool   // run must return, also while held
 	done   chan struct{} // closed when run has ended
 	slow   slowReceiver
 	groups groupFilter
-	failed int // errors of Receive in a row
+	// which parts of the NIC's receive filter follow a Plan of this process
+	followed atomic.Uint32
+	failed   int // errors of Receive in a row
 
 	between  betweenBatches
 	handover *handover // nil: none is under way
@@ -52,7 +56,7 @@ func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panics.Frame)
 	takes := r.adapter.Offloads()
 	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
-		rxBytes: r.accounts[id].rxByClass(), done: make(chan struct{})}
+		rxBytes: r.accounts[id].rxByClass(), poke: newPoke(), done: make(chan struct{})}
 	m.slow.m, m.slow.done = m, make(chan struct{})
 	m.between.open()
 	return m
@@ -68,9 +72,19 @@ func (m *member) run() {
 	}
 }
 
+// wake ends the goroutine's wait.
+func (m *member) wake() error {
+	m.poke.now()
+	return m.socket.Wake()
+}
+
 // next waits for frames and moves a batch. It returns false if there will be no more.
 func (m *member) next() bool {
 	m.between.run()
+	if m.r.held.Load() {
+		m.poke.wait()
+		return !m.ending.Load()
+	}
 	if m.handover != nil {
 		if over, err := m.handover.step(m.poll); over {
 			m.handover.end(err)

@@ -44,6 +44,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/frame"
 	"nicteam/internal/nic"
 	"nicteam/internal/panics"
@@ -62,16 +63,24 @@ type Options struct {
 	Logger   *slog.Logger   // nil: silent
 	Panics   *panics.Keeper // nil: the Relay's own
 
-	// Open opens a member's socket; nil: nic.Open with the backlog of the NIC's speed.
+	// Open opens a member's socket; nil: that of the process before if Store has it, else nic.Open with the backlog of
+	// the NIC's speed.
 	Open func(id int, l team.Link) (*nic.Socket, error)
+
+	Store descriptors.Store // keeps the members' sockets for the next process; nil: nothing does
+
+	// Hold: move no frame before the first Apply. What the process before this one left in the adapter's queue and in
+	// the members' sockets waits for a Plan, which an empty one would drop.
+	Hold bool
 }
 
 // Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
 type Relay struct {
 	adapter        *tap.Adapter
-	open           func(id int, l team.Link) (*nic.Socket, error)
+	open           func(id int, l team.Link, filter int) (*nic.Socket, error)
 	log            *slog.Logger
 	clock          clock
+	held           atomic.Bool // no goroutine moves frames
 	control        *controlQueue
 	recentLocal    recentLocal
 	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
@@ -87,8 +96,9 @@ type Relay struct {
 	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
 	panics   *panics.Keeper
 
-	mu     sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
-	closed bool
+	mu      sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
+	closed  bool
+	stopped bool // Stop was called
 }
 
 // ErrNoMember is returned for a member that has not joined.
@@ -99,7 +109,8 @@ func New(o Options) (*Relay, error) {
 	if n := len(o.Adapter.Queues()); n != 1 {
 		return nil, fmt.Errorf("start relay: adapter has %d queues, want 1: %w", n, unix.EINVAL)
 	}
-	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
+	r := &Relay{adapter: o.Adapter, log: o.Logger, clock: newClock()}
+	r.held.Store(o.Hold)
 	r.control = newControlQueue(r.clock)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -107,11 +118,13 @@ func New(o Options) (*Relay, error) {
 	if r.panics = o.Panics; r.panics == nil {
 		r.panics = panics.New(r.log)
 	}
-	if r.open == nil {
-		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
-			return nic.Open(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
-				USO: nic.Offload(o.USO)})
+	store := descriptors.Or(o.Store)
+	r.open = func(id int, l team.Link, filter int) (*nic.Socket, error) {
+		if o.Open != nil {
+			return o.Open(id, l)
 		}
+		return r.openSocket(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
+			USO: nic.Offload(o.USO), Store: store, SocketFilter: filter})
 	}
 	r.active.Store(NewActivePlan(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
@@ -132,7 +145,11 @@ func validID(id int) error {
 
 // Join opens member id on a NIC. Its counters continue if the same NIC (by name) had the id last, and start at zero for
 // another.
-func (r *Relay) Join(id int, l team.Link) error {
+func (r *Relay) Join(id int, l team.Link) error { return r.JoinFiltered(id, l, 0) }
+
+// JoinFiltered is Join of a NIC whose frames programs move already: the member receives by the socket filter with that
+// descriptor (SetSocketFilter) from its first frame on. 0: none.
+func (r *Relay) JoinFiltered(id int, l team.Link, filter int) error {
 	if err := validID(id); err != nil {
 		return fmt.Errorf("join %s: %w", l.Name, err)
 	}
@@ -141,7 +158,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 	}
 	// Opening takes the kernel's configuration lock, which others may hold for long: a failover, which takes r.mu, must
 	// not wait for that.
-	s, err := r.open(id, l)
+	s, err := r.open(id, l, filter)
 	if err == nil {
 		if err = r.addMember(id, l, s); err != nil {
 			s.Close()
@@ -211,7 +228,9 @@ func (r *Relay) closeMember(m *member) error {
 	if m == nil {
 		return nil
 	}
+	m.ending.Store(true)
 	err := m.socket.Close()
+	m.poke.now()
 	<-m.done
 	<-m.slow.done
 	if err != nil {

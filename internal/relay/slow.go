@@ -101,7 +101,7 @@ func (e *slowReceiver) update() error {
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
-	e.m.between.do(e.drainAndActivate, e.m.socket.Wake)
+	e.m.between.do(e.drainAndActivate, e.m.wake)
 	return nil
 }
 

@@ -206,7 +206,7 @@ func (r *Relay) reportIfMoved(s frame.Station) {
 			return
 		}
 		r.control.report(team.Control{Kind: team.ControlStationMoved, Member: -1, Station: s})
-	}, t.queue.Wake)
+	}, t.wake)
 }
 
 // SetSentByPrograms sets f, which reports whether programs sent from a station within MovedAfter; nil: no programs

@@ -31,6 +31,7 @@ type transmitter struct {
 	queue  *tap.Queue
 	epoch  epoch
 	picker spread.Picker
+	poke   poke          // while held
 	ending atomic.Bool   // run must return
 	done   chan struct{} // closed when run has returned
 
@@ -72,7 +73,8 @@ type frameMeta struct {
 type refusal struct{ frame, member uint8 }
 
 func newTransmitter(r *Relay, q *tap.Queue) *transmitter {
-	t := &transmitter{r: r, queue: q, buffers: make([]byte, nic.Batch*slotLen), refused: make([]refusal, 0, nic.Batch)}
+	t := &transmitter{r: r, queue: q, buffers: make([]byte, nic.Batch*slotLen), refused: make([]refusal, 0, nic.Batch),
+		poke: newPoke()}
 	return t
 }
 
@@ -99,14 +101,24 @@ func (t *transmitter) start() error {
 // end ends run and waits for it.
 func (t *transmitter) end() error {
 	t.ending.Store(true)
-	err := t.queue.Wake()
+	err := t.wake()
 	<-t.done
 	return err
+}
+
+// wake ends the goroutine's wait.
+func (t *transmitter) wake() error {
+	t.poke.now()
+	return t.queue.Wake()
 }
 
 func (t *transmitter) run() {
 	for !t.ending.Load() {
 		t.between.run()
+		if t.r.held.Load() {
+			t.poke.wait()
+			continue
+		}
 		if t.handover != nil {
 			t.handOver()
 			continue
@@ -126,8 +138,11 @@ func (t *transmitter) run() {
 	}
 }
 
-// take moves a batch without waiting. EAGAIN: there was none.
+// take moves a batch without waiting. EAGAIN: there was none, or the relay is held.
 func (t *transmitter) take() error {
+	if t.r.held.Load() {
+		return unix.EAGAIN
+	}
 	t.n, t.at = 0, 0
 	err := t.read()
 	if t.n == 0 {

@@ -6,20 +6,26 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"nicteam/internal/frame"
 )
 
-const addressFix = "write auto, none, or addresses with their prefix length such as 10.0.0.1/24"
+const addressFix = "write auto, dhcp, none, or addresses with their prefix length such as 10.0.0.1/24"
+
+// addressWords stand for where addresses come from.
+var addressWords = []string{"auto", "dhcp", "none"}
 
 // addresses are those of the adapter, or where they come from.
-var addresses = value{Type: List, Values: "auto, none, or ADDRESS/LENGTH[,ADDRESS/LENGTH]",
-	Words: []string{"auto", "none"},
+var addresses = value{Type: List, Values: "auto, dhcp, none, or ADDRESS/LENGTH[,ADDRESS/LENGTH]",
+	Words: addressWords,
 	get: func(c *Config) any {
 		switch c.Address {
 		case AddressAuto:
 			return []string{"auto"}
+		case AddressDHCP:
+			return []string{"dhcp"}
 		case AddressNone:
 			return []string{"none"}
 		}
@@ -37,6 +43,9 @@ func parseAddresses(c *Config, v any) *Fault {
 		case "auto":
 			c.Address = AddressAuto
 			return nil
+		case "dhcp":
+			c.Address = AddressDHCP
+			return nil
 		case "none":
 			c.Address = AddressNone
 			return nil
@@ -47,7 +56,7 @@ func parseAddresses(c *Config, v any) *Fault {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
 			why := "an address is followed by a slash and its prefix length"
-			if strings.EqualFold(s, "auto") || strings.EqualFold(s, "none") {
+			if slices.ContainsFunc(addressWords, func(w string) bool { return strings.EqualFold(s, w) }) {
 				why = strings.ToLower(s) + " stands alone, not in a list of addresses"
 			}
 			return &Fault{Key: entry(i, len(list)), What: fmt.Sprintf("%q is not an address with its prefix length", s),

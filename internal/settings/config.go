@@ -98,7 +98,11 @@ const (
 	AddressAuto  AddressPolicy = iota // the members' addresses, routes and gateway move to the adapter
 	AddressNone                       // the adapter has none, and the members keep none
 	AddressGiven                      // Config.Addresses
+	AddressDHCP                       // as AddressAuto, and the team has a DHCP client of its own
 )
+
+// FromMembers reports whether addresses and routes of members move to the adapter.
+func (p AddressPolicy) FromMembers() bool { return p == AddressAuto || p == AddressDHCP }
 
 // MACPolicy says which MAC the adapter gets.
 type MACPolicy uint8

@@ -36,9 +36,6 @@ const (
 	Keeper  = "keeper"
 )
 
-// HandOver is the exit code of a process that wants the next one to be started at once.
-const HandOver = 75
-
 // FromEnv returns the supervisor that started this process, nil if there is none. It reads the variables of
 // sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3) and removes them from the environment: they are not for
 // programs that this process starts. The descriptors that the process before left wait for Take or Discard.

@@ -4,8 +4,10 @@ package systest
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,19 +127,45 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// TestStoppedAndRestored stops the process, which leaves the adapter, and restores.
-func TestStoppedAndRestored(t *testing.T) {
+// TestSignalsReleaseTheNICs: whoever started the process, SIGTERM and SIGINT to it put the host back.
+func TestSignalsReleaseTheNICs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
 	w.create(nics(3), "--mode", "active-backup")
 	w.kill(w.teamProcess(), unix.SIGTERM)
-	if l := link(t, w.box, teamName); l == nil {
-		t.Error("the adapter is gone")
+	w.checkUnchanged("create, then SIGTERM", before)
+	if r := w.try("status", teamName); r.Code != 3 {
+		t.Errorf("status after SIGTERM: exit %d: %s", r.Code, r.Err)
 	}
-	w.nicteam("restore", teamName)
-	w.checkUnchanged("after restore", before)
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT} {
+		s := w.supervise()
+		labtest.Must(t, s.Process.Signal(sig))
+		labtest.Must(t, s.Process.Signal(sig))
+		s.ended(t, sig.String())
+		w.checkUnchanged("run, then "+sig.String(), before)
+	}
+}
+
+// TestSignalDuringTheStart: SIGTERM to a starting process puts the host back, and is no failure.
+func TestSignalDuringTheStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.configureHost()
+	before := w.state()
+	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"),
+		[]byte("team: "+teamName+"\nmembers: [eth1, eth2, eth3]\nmode: active-backup\n"), 0o640))
+	for _, after := range []time.Duration{30, 60, 100, 150} {
+		cmd := w.box.Command(program(t), "run", teamName)
+		labtest.Must(t, cmd.Start())
+		time.Sleep(after * time.Millisecond) // wherever the start is by then
+		labtest.Must(t, cmd.Process.Signal(unix.SIGTERM))
+		if err := cmd.Wait(); err != nil && after > 30 { // at first Go may not have its handlers
+			t.Errorf("SIGTERM after %d ms: %v", after, err)
+		}
+		w.checkUnchanged(fmt.Sprintf("SIGTERM after %d ms", after), before)
+	}
 }
 
 // TestDeleteWithoutANIC deletes a team while one of its NICs is absent, and plugs that in later.

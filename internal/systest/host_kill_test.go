@@ -325,18 +325,18 @@ func TestRunGoesOn(t *testing.T) {
 	check("killed and run")
 	checkRefused(t, w.try("run", teamName), 5, "running")
 
-	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
-	s.ended(t, "SIGTERM")
-	held("ended")
-	if r := w.try("status", teamName); r.Code != 3 {
-		t.Errorf("status of a team that was ended in order: exit %d: %s", r.Code, r.Err)
-	}
-	checkRefused(t, w.try("delete", teamName), 3, "nicteam restore "+teamName)
+	w.nicteam("restart", teamName)
+	check("restarted")
+
+	labtest.Must(t, s.Process.Kill())
+	<-s.done
+	held("killed again")
+	checkRefused(t, w.try("restart", teamName), 8, "nicteam restore "+teamName)
 	if list := w.nicteam("list"); !strings.Contains(list, "not running") || !strings.Contains(list, "team "+teamName) {
-		t.Errorf("the list of a host whose team was ended:\n%s", list)
+		t.Errorf("the list of a host whose team was killed:\n%s", list)
 	}
 	s = w.supervise()
-	check("ended and run")
+	check("killed again and run")
 
 	labtest.Must(t, s.Process.Kill())
 	<-s.done

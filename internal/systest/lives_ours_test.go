@@ -29,10 +29,10 @@ var ourActions = []action{
 	{10, in(running), func(l *hostLife) { l.nicteam("set", teamName, pickOne(l, l.settings())) }},
 	{4, in(running), func(l *hostLife) { l.delete() }},
 	{5, in(running), func(l *hostLife) {
-		by := pickOne(l, []unix.Signal{unix.SIGKILL, unix.SIGKILL, unix.SIGTERM})
-		l.logf("the process ends by %v", by)
-		l.processEnds(by)
+		l.logf("the process is killed")
+		l.processEnds(unix.SIGKILL)
 	}},
+	{5, in(running), func(l *hostLife) { l.nicteam("restart", teamName) }},
 	{3, in(running), func(l *hostLife) { l.killDuring(30, "delete", teamName) }},
 	{2, (*hostLife).canAdd, func(l *hostLife) {
 		nic := pickOne(l, l.nonMembers())

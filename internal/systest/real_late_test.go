@@ -461,7 +461,7 @@ func TestLease(t *testing.T) {
 	w.ip("addr add 10.9.1.1/24 dev eth1 valid_lft 1000 preferred_lft 1000")
 	w.create(nics(2))
 	w.await("nobody renews it", func(s *api.Status) bool {
-		return s.State == "up" && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "no DHCP client")
+		return s.State == "up" && len(s.Warnings) == 1 && strings.Contains(s.Warnings[0], "no DHCP client runs")
 	})
 	lease := func(seconds int) {
 		w.ip(fmt.Sprintf("addr replace 10.9.1.1/24 dev eth1 valid_lft %d preferred_lft %[1]d", seconds))

@@ -52,13 +52,19 @@ func openQueue(name string, flags uint16) (q *Queue, err error) {
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, frame.VnetLen); err != nil {
 		return nil, fmt.Errorf("set the virtio header's length: %w", err)
 	}
-	f, err := epoll.File(fd, "/dev/net/tun")
-	if err != nil {
-		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
-	}
+	return newQueue(fd)
+}
+
+// newQueue makes fd a Queue. On an error the caller closes fd.
+func newQueue(fd int) (*Queue, error) {
 	w, err := epoll.NewWaiter(fd)
 	if err != nil {
 		return nil, err
+	}
+	f, err := epoll.File(fd, "/dev/net/tun")
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
 	}
 	return &Queue{file: f, waiter: w, fd: fd}, nil
 }

@@ -94,7 +94,7 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	labtest.Root(t)
-	before := descriptors(t)
+	before := openFiles(t)
 	for _, name := range []string{"lo", "sixteen-letters-", ""} {
 		if _, err := Create(Options{Name: name}); err == nil {
 			t.Errorf("Create(%q) succeeded", name)
@@ -109,12 +109,12 @@ func TestCreateRefuses(t *testing.T) {
 	if _, err := netlink.LinkByName("team1"); err == nil {
 		t.Error("a refused Create left its device behind")
 	}
-	if after := descriptors(t); after != before {
+	if after := openFiles(t); after != before {
 		t.Errorf("%d descriptors open, %d before", after, before)
 	}
 }
 
-func descriptors(t *testing.T) int {
+func openFiles(t *testing.T) int {
 	t.Helper()
 	d, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

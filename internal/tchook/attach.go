@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/rtnl"
 )
 
@@ -37,7 +38,7 @@ func HookName(at ebpf.AttachType) string { return hooks[at].name }
 // Attached is a program that this process attached.
 type Attached struct {
 	at   hookPoint
-	link link.Link // tcx; nil: a filter
+	link *tcxLink // nil: a filter
 }
 
 // Index returns the ifindex of its link.
@@ -46,15 +47,11 @@ func (a *Attached) Index() int { return a.at.index }
 // ByFilter reports whether it is a clsact filter, which outlives the process.
 func (a *Attached) ByFilter() bool { return a.link == nil }
 
-// close closes the tcx link, which detaches the program.
-func (a *Attached) close() {
-	if a.link != nil {
-		a.link.Close()
-	}
-}
+// close detaches the program, unless it is a filter.
+func (a *Attached) close() { a.link.end() }
 
 // Attach puts a tc program first on a hook (AttachTCXIngress or AttachTCXEgress): by tcx, on older kernels by clsact,
-// journalled. The isolation stays behind it, whichever comes first. If another program or filter is on the hook the
+// journalled. It replaces a program of the process before in place. The isolation stays behind it, whichever comes first. If another program or filter is on the hook the
 // error is a *HookHeld, because it would no longer see the frames that ours takes. On an error nothing is changed;
 // WhyNoPrograms explains it. The caller may close p afterwards.
 func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (*Attached, error) {
@@ -78,11 +75,17 @@ func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (_ *Attached, err error) {
 	a := &Attached{at: hookPoint{l.Index, at}}
 	if old := h.attached[a.at]; old != nil {
+		if h.Inherited(l.Index, at) {
+			return old, old.link.replace(p)
+		}
 		if h.holds(old, l) {
 			return nil, errors.New("a program of this team is there already")
 		}
 		old.close()
 		delete(h.attached, a.at)
+	}
+	if f := h.inheritedFilter(l.Index, at); f != nil {
+		return a, h.replaceFilter(f, p)
 	}
 	if h.Method != ByClsact {
 		a.link, err = h.headTCX(l, at, p)
@@ -109,7 +112,11 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 }
 
 // headTCX attaches at the head of a hook that holds no other program.
-func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link, error) {
+func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (*tcxLink, error) {
+	name := descriptors.Transmit
+	if at == ebpf.AttachTCXIngress {
+		name = descriptors.Of(descriptors.Receive, l.Index)
+	}
 	for {
 		there, err := queryTCX(l.Index, at)
 		if err != nil {
@@ -118,7 +125,7 @@ func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link,
 		if err := h.checkFree(l, at, there); err != nil {
 			return nil, err
 		}
-		tcx, err := h.attachTCX(l, at, p, link.Head(), there.Revision)
+		tcx, err := h.attachTCX(l, at, p, link.Head(), there.Revision, name)
 		if !errors.Is(err, unix.ESTALE) {
 			return tcx, err
 		}
@@ -129,7 +136,7 @@ func (h *Hooks) headTCX(l Link, at ebpf.AttachType, p *ebpf.Program) (link.Link,
 // holds reports whether the program is still on the NIC.
 func (h *Hooks) holds(a *Attached, l Link) bool {
 	if a.link != nil {
-		return onNIC(a.link, l.Index)
+		return a.link.on(l.Index)
 	}
 	nl, err := h.conn.Handle.LinkByIndex(l.Index)
 	if err != nil {

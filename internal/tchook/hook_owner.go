@@ -76,7 +76,7 @@ func (h *Hooks) isOurs(l Link, p link.AttachedProgram) bool {
 	if !ok {
 		return false
 	}
-	is := func(ln link.Link) bool {
+	is := func(ln *tcxLink) bool {
 		if ln == nil {
 			return false
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/rtnl"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	Team   string
 	NoTCX  bool   // tests: do as on kernels before 6.6
 	Method Method // tests: only this way of isolating and attaching
+
+	Store descriptors.Store // keeps tcx links for the next process; nil: nothing does
 }
 
 // Hooks are the programs that this process has on tc hooks. The caller serialises the methods.
@@ -52,14 +55,19 @@ type Hooks struct {
 
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
+
+	filtersStay bool // see FiltersStay
 }
 
-// New returns Hooks without programs.
+// New returns Hooks with the programs that the process before left in the store.
 func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
-	return &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[hookPoint]*Attached{}}
+	o.Store = descriptors.Or(o.Store)
+	h := &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[hookPoint]*Attached{}}
+	h.inherit()
+	return h
 }
 
-// Close closes all tcx links.
+// Close detaches all programs that are attached by tcx.
 func (h *Hooks) Close() {
 	for _, i := range h.isolated {
 		i.close()
@@ -71,17 +79,29 @@ func (h *Hooks) Close() {
 	clear(h.attached)
 }
 
+// HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next one.
+func (h *Hooks) HandOver() {
+	for _, i := range h.isolated {
+		i.link.handOver()
+	}
+	clear(h.isolated)
+	for _, a := range h.attached {
+		a.link.handOver()
+	}
+	clear(h.attached)
+}
+
 // Attached reports whether this process attached any program, except isolation.
 func (h *Hooks) Attached() bool { return len(h.attached) > 0 }
 
 // DetachGone detaches programs from NICs that have left for another network namespace. tcx links move along with a NIC,
 // and would keep its frames from the new owner. Filters stay behind.
 func (h *Hooks) DetachGone() {
-	gone := func(l link.Link, index int) bool {
+	gone := func(l *tcxLink, index int) bool {
 		if l == nil {
 			return false
 		}
-		if !onNIC(l, index) {
+		if !l.on(index) {
 			return true
 		}
 		_, err := h.conn.Handle.LinkByIndex(index)
@@ -110,24 +130,22 @@ func Revision(indices []int) (sum uint64) {
 	return sum
 }
 
-// attachTCX attaches a program to a hook. Closing the link, or the end of the process, detaches it. revision is that of
-// the caller's query; ESTALE if the list has changed since. 0: any.
-func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor, revision uint64) (link.Link,
-	error) {
+// attachTCX attaches a program to a hook and stores the link under a name. revision is that of the caller's query;
+// ESTALE if the list has changed since. 0: any.
+func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where link.Anchor, revision uint64,
+	name string) (*tcxLink, error) {
 	if h.NoTCX {
 		return nil, ebpf.ErrNotSupported
 	}
 	if err := h.conn.FaultPoint("attach tcx to " + l.Name); err != nil {
 		return nil, err
 	}
-	return link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: hook, Anchor: where,
+	ln, err := link.AttachTCX(link.TCXOptions{Interface: l.Index, Program: p, Attach: hook, Anchor: where,
 		ExpectedRevision: revision})
-}
-
-// onNIC reports whether a tcx link is still on the NIC. It vanishes with the NIC, and another NIC may get the ifindex.
-func onNIC(l link.Link, index int) bool {
-	info, err := l.Info()
-	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+	if err != nil {
+		return nil, err
+	}
+	return h.storeLink(ln, name), nil
 }
 
 // queryTCX lists all tcx programs on a hook; kernels before 6.6 have none.

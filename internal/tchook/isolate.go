@@ -10,6 +10,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
+	"nicteam/internal/descriptors"
 	"nicteam/internal/rtnl"
 )
 
@@ -30,13 +31,11 @@ var Methods = []Method{ByTCX, ByClsact, ByNft}
 // isolation is a member's isolation by this process.
 type isolation struct {
 	method Method
-	link   link.Link // tcx
+	link   *tcxLink
 }
 
 func (i *isolation) close() {
-	if i.link != nil {
-		i.link.Close()
-	}
+	i.link.end()
 }
 
 // holds reports whether the program is still on the NIC.
@@ -44,14 +43,14 @@ func (i *isolation) holds(index int) bool {
 	if i.link == nil {
 		return false // checking costs as much as repeating
 	}
-	return onNIC(i.link, index)
+	return i.link.on(index)
 }
 
 // Isolate hides a link's received frames from the host's IP stack, except the NIC's own protocols (bpf/isolate.c). The
 // member's packet socket must be open before. It may be repeated. journal returns the link's journal; filters and
 // chains need it.
 func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
-	if h.Isolated(l.Index) {
+	if h.Isolated(l.Index) || h.replaceIsolation(l) {
 		return nil
 	}
 	h.EndIsolation(l.Index)
@@ -77,6 +76,24 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 	return fmt.Errorf("isolate NIC %s: %w", l.Name, errors.Join(errs...))
 }
 
+// replaceIsolation makes the isolation by the process before that of this process, and reports whether there is one.
+func (h *Hooks) replaceIsolation(l Link) bool {
+	i := h.isolated[l.Index]
+	if i == nil || !i.holds(l.Index) {
+		return false
+	}
+	p, err := loadIsolation()
+	if err == nil {
+		err = i.link.replace(p)
+		p.Close()
+	}
+	if err != nil {
+		i.link.inherited = false
+		h.log.Warn("the program of the process before goes on isolating", "member", l.Name, "err", err)
+	}
+	return true
+}
+
 func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*isolation, error) {
 	if by == ByTCX {
 		return h.isolateTCX(l)
@@ -96,10 +113,10 @@ func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*is
 	return &isolation{method: by}, err
 }
 
-// Isolated reports whether this process isolates a link by tcx. For the other methods Isolate is the check.
+// Isolated reports whether a program of this process isolates a link by tcx. For the other methods Isolate is the check.
 func (h *Hooks) Isolated(index int) bool {
 	i := h.isolated[index]
-	return i != nil && i.holds(index)
+	return i != nil && i.holds(index) && !i.link.inherited
 }
 
 // EndIsolation ends isolation by tcx. The link may be gone.
@@ -154,10 +171,11 @@ func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 	}
 	defer p.Close()
 	where := link.Head()
-	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && onNIC(a.link, l.Index) {
-		where = link.AfterLink(a.link)
+	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && a.link.on(l.Index) {
+		where = link.AfterLink(a.link.Link)
 	}
-	tcx, err := h.attachTCX(l, ebpf.AttachTCXIngress, p, where, 0)
+	tcx, err := h.attachTCX(l, ebpf.AttachTCXIngress, p, where, 0,
+		descriptors.Of(descriptors.Isolation, l.Index))
 	if err != nil {
 		return nil, err
 	}

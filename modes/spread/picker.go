@@ -222,3 +222,20 @@ func (p *Picker) random() int {
 	}
 	return int(p.ids[0])
 }
+
+// Adopt takes s, where the Picker of the process before kept its state, and leaves it there. rule and distributing are
+// those of the Plan in force. The next Plan finds these members with their clocks and queues; its forced moves and its
+// migration are taken for those under way.
+func (p *Picker) Adopt(s *TxState, rule Rule, distributing MemberSet) {
+	p.state, p.plan, p.set, p.n, p.shortest = s, nil, 0, 0, nil
+	switch rule {
+	case RuleRoundRobin:
+		p.set = distributing
+		for left := distributing; left != 0; left = left.Without(left.First()) {
+			p.ids[p.n] = uint8(left.First())
+			p.n++
+		}
+	case RuleShortest:
+		p.shortest = &shortest{flows: &s.Flows, set: distributing, adopted: true}
+	}
+}

@@ -39,6 +39,7 @@ type shortest struct {
 	ids        [MaxMembers]uint8 // the same
 	n          int               // how many of ids
 	gain, skew int64
+	adopted    bool // flows and set are those of the process before, until the first Plan
 }
 
 // ns returns how long bytes take at a cost.
@@ -231,6 +232,9 @@ func (q *Queue) fresh(now int64) int64 {
 func (s *shortest) follow(pl *Plan, now int64) {
 	old := s.set
 	s.setPlan(pl)
+	if s.adopted {
+		s.adoptPlan(old, now)
+	}
 	for _, id := range s.ids[:s.n] {
 		if !old.Has(int(id)) {
 			s.flows.Members[id] = Queue{Clock: now, all: now}
@@ -248,6 +252,22 @@ func (s *shortest) follow(pl *Plan, now int64) {
 		for _, m := range pl.Shortest.Moves {
 			s.force(m)
 		}
+	}
+}
+
+// adoptPlan takes the Plan in force for the one that the process before carried out, and the measured capacities from
+// the queues.
+func (s *shortest) adoptPlan(old MemberSet, now int64) {
+	s.adopted, s.generation = false, s.plan.Shortest.Generation
+	for left := old; left != 0; left = left.Without(left.First()) {
+		id := left.First()
+		var link uint64
+		if s.plan.Shortest.SpeedKnown.Has(id) {
+			link = s.plan.Shortest.Rates[id]
+		}
+		bps := s.flows.Members[id].Capacity
+		s.capacity[id] = Capacity{bps: bps, link: link, more: link != 0 && bps > link}
+		s.usage[id] = usage{since: now}
 	}
 }
 

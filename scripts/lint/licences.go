@@ -19,6 +19,7 @@ const licencesFile = "docs/licences.md"
 // whoever adds a library with another one decides whether its terms fit.
 var known = []struct{ id, phrase, also string }{
 	{"Apache-2.0", "Apache License", "Version 2.0"},
+	{"BSD-2-Clause", "Redistribution and use in source and binary forms", "with the distribution. THIS SOFTWARE"},
 	{"BSD-3-Clause", "Redistribution and use in source and binary forms", "endorse or promote products"},
 	{"MIT", "Permission is hereby granted, free of charge", "THE SOFTWARE IS PROVIDED"},
 }

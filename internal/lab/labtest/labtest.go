@@ -187,3 +187,21 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// Systemd boots systemd in a host; it lives as long as the test.
+func Systemd(t testing.TB, h *lab.Host, o lab.SystemdOptions) *lab.Systemd {
+	t.Helper()
+	Root(t)
+	if err := lab.HasSystemd(); err != nil {
+		lacks(t, err.Error())
+	}
+	s, err := lab.NewSystemd(h, o)
+	Must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("systemd of %s:\n%s", h.Name, s.Log())
+		}
+		Check(t, s.Close())
+	})
+	return s
+}

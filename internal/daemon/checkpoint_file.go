@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/atomicfile"
+	"nicteam/team"
+)
+
+// checkpointSchema names the document in the checkpoint file.
+const checkpointSchema = "nicteam.state/v1"
+
+// maxCheckpoint bounds the file, in bytes: 4096 peers and 4096 stations are 3 MB.
+const maxCheckpoint = 16 << 20
+
+// checkpointDocument is a Checkpoint with what makes its times those of another process.
+type checkpointDocument struct {
+	Schema     string           `json:"schema"`
+	Boot       string           `json:"boot"`        // boot_id of the kernel
+	BootTime   int64            `json:"boottime_ns"` // of the Checkpoint's At, by CLOCK_BOOTTIME
+	Checkpoint *team.Checkpoint `json:"checkpoint"`
+}
+
+// errCheckpoint: no process of a team wrote such a file.
+var errCheckpoint = errors.New("inconsistent checkpoint file")
+
+// loadCheckpoint returns the Checkpoint of the process before this one, with its times by the clock of this one.
+func loadCheckpoint(path string) (*team.Checkpoint, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxCheckpoint {
+		return nil, errCheckpoint
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, age, err := parseCheckpoint(b, bootID(), bootTime())
+	if err != nil {
+		return nil, err
+	}
+	c.Rebase(time.Now().Add(-age))
+	return c, nil
+}
+
+// parseCheckpoint returns the Checkpoint of a document of this boot, and its age.
+func parseCheckpoint(b []byte, boot string, now time.Duration) (c *team.Checkpoint, age time.Duration, err error) {
+	var d checkpointDocument
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, 0, errors.Join(errCheckpoint, err)
+	}
+	switch {
+	case d.Schema != checkpointSchema:
+		return nil, 0, fmt.Errorf("checkpoint file of another version: %.40q", d.Schema)
+	case d.Boot != boot:
+		return nil, 0, errors.New("the checkpoint is from before the boot")
+	case d.Checkpoint == nil || d.BootTime < 0 || time.Duration(d.BootTime) > now:
+		return nil, 0, errCheckpoint
+	}
+	return d.Checkpoint, now - time.Duration(d.BootTime), nil
+}
+
+// checkpointWriter writes Checkpoints that differ from the one before. One goroutine uses it.
+type checkpointWriter struct {
+	path   string
+	failed func(error)
+	last   []byte
+}
+
+// write replaces the file; nil removes it. It is not synced: it must survive the process, not the kernel, and lies in
+// memory.
+func (w *checkpointWriter) write(c *team.Checkpoint) {
+	if c == nil {
+		w.last = nil
+		atomicfile.Remove(w.path)
+		return
+	}
+	body, err := json.Marshal(withoutTime(c))
+	if err == nil && bytes.Equal(body, w.last) {
+		return
+	}
+	w.last = body
+	var b []byte
+	if err == nil {
+		b, err = json.Marshal(checkpointDocument{checkpointSchema, bootID(),
+			int64(bootTime() - time.Since(c.At)), c})
+	}
+	if err == nil {
+		err = replaceFile(w.path, b)
+	}
+	if err != nil {
+		w.last = nil
+		atomicfile.Remove(w.path) // an old one would be taken for the present state
+		w.failed(err)
+	}
+}
+
+func withoutTime(c *team.Checkpoint) *team.Checkpoint {
+	d := *c
+	d.At = time.Time{}
+	return &d
+}
+
+// replaceFile replaces a file that needs no sync.
+func replaceFile(path string, b []byte) error {
+	temp := path + ".new"
+	_ = os.Remove(temp)
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		_ = os.Remove(temp)
+	}
+	return err
+}
+
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// bootTime is the time since the boot, suspends included.
+func bootTime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

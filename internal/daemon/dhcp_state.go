@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+
+	"nicteam/internal/atomicfile"
+	"nicteam/internal/dhcp"
+	"nicteam/internal/frame"
+	"nicteam/internal/host"
+)
+
+// leaseStateSchema names the document in the lease file. It lies in the state directory: a lease outlives a boot.
+const leaseStateSchema = "nicteam.leases/v1"
+
+type leaseStateDocument struct {
+	Schema string       `json:"schema"`
+	Leases []savedLease `json:"leases"`
+}
+
+type savedLease struct {
+	MAC  frame.MAC `json:"mac"`
+	Main bool      `json:"main,omitempty"` // of address=dhcp
+	dhcp.Lease
+}
+
+var errLeaseState = errors.New("inconsistent leases")
+
+func parseLeaseState(b []byte) ([]savedLease, error) {
+	var d leaseStateDocument
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, errors.Join(errLeaseState, err)
+	}
+	if d.Schema != leaseStateSchema || len(d.Leases) > maxLeaseClients {
+		return nil, errLeaseState
+	}
+	for _, l := range d.Leases {
+		if !l.Address.IsValid() || !l.Address.Addr().Is4() || l.MAC == 0 || l.MAC.Multicast() ||
+			l.Server.IsValid() && !l.Server.Is4() || l.Rebind.Before(l.Renew) || l.Expires.Before(l.Rebind) {
+			return nil, errLeaseState
+		}
+		for _, r := range l.Routes {
+			if !r.To.IsValid() || !r.To.Addr().Is4() || r.Via.IsValid() && !r.Via.Is4() {
+				return nil, errLeaseState
+			}
+		}
+	}
+	return d.Leases, nil
+}
+
+// save writes the leases for the next process. The caller holds mu.
+func (d *dhcpClients) save() {
+	doc := leaseStateDocument{Schema: leaseStateSchema, Leases: []savedLease{}}
+	for _, c := range d.list {
+		if c.applied.Address.IsValid() && c.applied.Server.IsValid() {
+			doc.Leases = append(doc.Leases, savedLease{c.mac, c.main, c.applied})
+		}
+	}
+	path := d.s.dirs.LeaseFile(d.s.team.Config().Team)
+	if len(doc.Leases) == 0 {
+		atomicfile.Remove(path)
+		return
+	}
+	err := atomicfile.Write(path, 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(doc) })
+	if err != nil {
+		d.log.Warn("leases not saved: the next start may get another address", "err", err)
+	}
+}
+
+// load makes clients for the leases that an earlier process left. With always, one of them, or a new one, is that of
+// address=dhcp; without, a lease that is not on the adapter is asked for only if the adapter has no address.
+func (d *dhcpClients) load(team string, always bool) {
+	saved, err := d.read(team)
+	if err != nil {
+		d.log.Warn("leases discarded", "team", team, "err", err)
+	}
+	now := dhcp.Now()
+	saved = slices.DeleteFunc(saved, func(l savedLease) bool { return !l.Expires.IsZero() && !now.Before(l.Expires) })
+	there, addressed, err := d.s.host.LeasesOn(d.s.adapter.Index())
+	if err != nil {
+		d.log.Warn("leases not read", "team", team, "err", err)
+	}
+	needMain := always
+	for _, l := range saved {
+		c := dhcp.Config{MAC: l.MAC, ClientIDs: [][]byte{l.ClientID}}
+		i := slices.IndexFunc(there, func(t host.Lease) bool { return t.Address.Addr() == l.Address.Addr() })
+		switch {
+		case i >= 0:
+			c.Lease = l.Lease
+			c.Lease.Address = there[i].Address
+			if end := now.Add(there[i].Left); end.Before(c.Lease.Expires) {
+				c.Lease.Expires = end
+			}
+			there = slices.Delete(there, i, i+1)
+		case always && needMain || !always && !addressed:
+			c.Want, c.Remembered = l.Address.Addr(), true
+		default:
+			continue
+		}
+		d.add(c, needMain)
+		needMain = false
+	}
+	switch {
+	case !needMain:
+	case len(there) > 0: // the lease that a member's client acquired
+		c := d.configOf(there[0].Address.Addr())
+		c.Lease = takenOver(there[0], now)
+		d.add(c, true)
+	default:
+		d.add(dhcp.Config{}, true)
+	}
+}
+
+func (d *dhcpClients) read(team string) ([]savedLease, error) {
+	b, err := readBounded(d.s.dirs.LeaseFile(team))
+	if b == nil || err != nil {
+		return nil, err
+	}
+	return parseLeaseState(b)
+}

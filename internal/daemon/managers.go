@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+
+package daemon
+
+import (
+	"context"
+	"slices"
+
+	"nicteam/internal/managers"
+	"nicteam/internal/settings"
+)
+
+// managedLinks are the links that the host's managers are told about.
+func (s *session) managedLinks() (l managers.Links) {
+	st := s.team.Status()
+	l.Own = s.team.Config().Address != settings.AddressAuto
+	l.Adapter = managers.NIC{Name: st.Adapter.Name, Index: s.adapter.Index()}
+	for _, m := range s.team.Members() {
+		if m.State == "absent" {
+			continue
+		}
+		nic := managers.NIC{Name: m.Name, Index: m.Index}
+		if m.MAC == st.Adapter.MAC { // it lent the adapter its configuration
+			l.Members = slices.Insert(l.Members, 0, nic)
+		} else {
+			l.Members = append(l.Members, nic)
+		}
+	}
+	return l
+}
+
+// tellManagers makes the host's managers serve the adapter. They may be wrong, or missing: a team does without them.
+func (u *startup) tellManagers(ctx context.Context) {
+	steps, warnings := u.managers.TakeOver(ctx, u.managedLinks())
+	for _, step := range steps {
+		u.rep.Step("%s", step)
+	}
+	u.rep.Warn(warnings...)
+}
+
+// followManagers keeps the managers at the adapter.
+func (s *session) followManagers(ctx context.Context) { s.managers.Run(ctx, s.managedLinks) }
+
+// untellManagers makes the host's managers serve the NICs again that were given back.
+func (s *session) untellManagers() (steps []string) {
+	steps, err := s.managers.GiveBack(context.Background())
+	if err != nil {
+		steps = append(steps, "warning: network managers were not told that the team has ended: "+err.Error())
+	}
+	return steps
+}

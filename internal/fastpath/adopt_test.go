@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+
+package fastpath
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"nicteam/internal/descriptors"
+	"nicteam/internal/descriptors/descriptorstest"
+	"nicteam/internal/frame"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/internal/relay"
+	"nicteam/internal/rtnl"
+	"nicteam/internal/tap"
+	"nicteam/internal/tchook"
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+// lives is a rig whose processes follow one another.
+type lives struct {
+	*rig
+	store *descriptorstest.Store
+	hooks *tchook.Hooks
+}
+
+// tcHooks is the Attacher of a process, as package host is.
+type tcHooks struct{ *lives }
+
+func (h tcHooks) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (c io.Closer, err error) {
+	err = h.host.Do(func() error {
+		a, err := h.hooks.Attach(tchook.Link{Name: fmt.Sprint(index), Index: index}, at, p, nil)
+		c = detacher(func() error { return h.hooks.Detach(a, tchook.Link{}, false, nil) })
+		return err
+	})
+	return c, err
+}
+
+type detacher func() error
+
+func (d detacher) Close() error { return d() }
+
+func (h tcHooks) Inherited(index int, at ebpf.AttachType) bool { return h.hooks.Inherited(index, at) }
+func (h tcHooks) DetachInherited(index int, at ebpf.AttachType) error {
+	return h.hooks.DetachInherited(tchook.Link{Index: index}, at, nil)
+}
+
+// newLives returns a rig whose first process has engaged, with a Plan in force.
+func newLives(t *testing.T, members int, plan func(g *rig) *spread.Plan, fast bool) *lives {
+	t.Helper()
+	if labtest.KernelBefore(t, 6, 6) {
+		t.Skip("tcx links need Linux 6.6")
+	}
+	v := &lives{rig: newRig(t, members), store: descriptorstest.New(t)}
+	// The rig's own process stores nothing.
+	labtest.Must(t, v.path.Close())
+	labtest.Must(t, v.adapter.Delete())
+	v.openHooks()
+	labtest.Must(t, v.host.Do(func() (err error) {
+		v.adapter, err = tap.Create(tap.Options{Name: "team0", MAC: adapterMAC, Store: v.store})
+		return err
+	}))
+	t.Cleanup(func() { v.adapter.Delete() })
+	labtest.Must(t, v.host.Up("team0"))
+	labtest.Must(t, v.adapter.SetCarrier(true))
+	labtest.Must(t, v.host.SetAddr("team0", "10.9.0.1/24"))
+	r, err := relay.New(relay.Options{Adapter: v.adapter, Store: v.store})
+	labtest.Must(t, err)
+	v.path = New(v.options(r))
+	v.join()
+	labtest.Must(t, v.path.Apply(plan(v.rig)))
+	if fast {
+		labtest.Must(t, v.path.Engage())
+	}
+	t.Cleanup(func() {
+		labtest.Check(t, v.path.Close())
+		v.hooks.Close()
+		if left := v.store.Stored(); !slices.Equal(left, []string{descriptors.Tap}) {
+			t.Errorf("left in the store: %v", left)
+		}
+	})
+	return v
+}
+
+func (v *lives) options(r *relay.Relay) Options {
+	return Options{Relay: r, Adapter: v.adapter, Hooks: tcHooks{v}, Store: v.store}
+}
+
+func (v *lives) openHooks() {
+	v.Helper()
+	labtest.Must(v, v.host.Do(func() error {
+		conn, err := rtnl.Open(slog.New(slog.DiscardHandler), func(string) error { return nil })
+		if err == nil {
+			v.Cleanup(conn.Close)
+			v.hooks = tchook.New(conn, slog.New(slog.DiscardHandler), tchook.Options{Team: "team0", Store: v.store})
+		}
+		return err
+	}))
+}
+
+func (v *lives) join() {
+	v.Helper()
+	for id := range v.links {
+		if v.links[id].Name != "" {
+			labtest.Must(v, v.host.Do(func() error { return v.path.Join(id, v.links[id]) }))
+		}
+	}
+}
+
+// die ends the process, as far as one can that is this one: it does nothing any more.
+func (v *lives) die() {
+	v.Helper()
+	old := v.path
+	old.HandOver()
+	old.changing.Lock()
+	defer old.changing.Unlock()
+	old.backlog.stopPolling()
+	labtest.Must(v, old.moved.close())
+	v.store.Next()
+}
+
+// begin begins the next process, up to the Plan.
+func (v *lives) begin() error {
+	v.Helper()
+	v.openHooks()
+	fd, ok := v.store.Take(descriptors.Tap)
+	if !ok {
+		v.Fatal("no adapter in the store")
+	}
+	labtest.Must(v, v.host.Do(func() (err error) {
+		v.adapter, err = tap.Adopt(fd, tap.Options{Store: v.store})
+		return err
+	}))
+	r, err := relay.New(relay.Options{Adapter: v.adapter, Store: v.store, Hold: true})
+	labtest.Must(v, err)
+	v.path, err = Adopt(v.options(r))
+	v.join()
+	return err
+}
+
+// settled waits until the programs have all directions.
+func (v *lives) settled() {
+	v.Helper()
+	labtest.Eventually(v, "all directions with the programs", func() bool {
+		v.path.changing.Lock()
+		defer v.path.changing.Unlock()
+		return v.path.moved != nil
+	})
+}
+
+// plans of all rules.
+var plansOfRules = map[string]func(g *rig) *spread.Plan{
+	"elb": func(g *rig) *spread.Plan { return g.elb() },
+	"active-backup": func(g *rig) *spread.Plan {
+		pl := g.plan(spread.RuleSingle)
+		pl.Collecting = 1
+		return pl
+	},
+	"xor":         func(g *rig) *spread.Plan { return g.plan(spread.RuleSlots) },
+	"round-robin": func(g *rig) *spread.Plan { return g.plan(spread.RuleRoundRobin) },
+	"802.3ad":     func(g *rig) *spread.Plan { return g.migrating(1) },
+}
+
+// migrating is a Plan of RuleSlots under which all slots of member 1 are on their way to member 0.
+func (g *rig) migrating(mark uint32) *spread.Plan {
+	pl := g.plan(spread.RuleSlots)
+	m := &spread.Migration{ID: 7, Mark: mark, Pause: labtest.Patience, From: pl.Slots.Members}
+	pl.Slots = &spread.SlotTable{Members: make([]uint8, spread.SlotCount), Migration: m}
+	return pl
+}
+
+// The end of a process and the start of the next lose, double and reorder nothing that programs move, whatever the rule.
+func TestAdopt(t *testing.T) {
+	for name, plan := range plansOfRules {
+		t.Run(name, func(t *testing.T) {
+			// What two members receive is reordered by the peer's bridge, which learns the adapter's address here and there.
+			members := 2
+			v := newLives(t, members, plan, true)
+			out, in := v.streams(4000)
+			v.flow(out, in)
+			for range 3 {
+				v.die()
+				v.flow(out, in) // while there is no process
+				labtest.Must(t, v.begin())
+				v.flow(out, in) // by the Plan of before
+				labtest.Must(t, v.path.Apply(plan(v.rig)))
+				v.settled()
+				v.flow(out, in)
+			}
+			var slow team.Counters
+			v.path.relay.Counters(&slow)
+			for id := range members {
+				if n := slow.Members[id].TX[frame.UDP].Frames + slow.Members[id].RX[frame.UDP].Frames; n > 0 {
+					t.Errorf("the relay has moved %d frames of member %d", n, id)
+				}
+			}
+			for way, s := range map[string]*lab.Running{"out": out, "in": in} {
+				rep, err := s.Stop()
+				labtest.Must(t, err)
+				t.Logf("%s: %v", way, rep)
+				inOrder := name != "round-robin" && way == "out"
+				if rep.Lost > 0 || rep.Duplicated > 0 || rep.Corrupt > 0 || inOrder && rep.Reordered > 0 {
+					t.Errorf("%s: %v", way, rep)
+				}
+			}
+			if m := v.path.kernel.txState.Migration; name == "802.3ad" && (m.ID != 7 || m.Generation != 1) {
+				t.Errorf("migration %d has begun %d times", m.ID, m.Generation)
+			}
+			if !v.path.Engaged() {
+				t.Errorf("it went back to the relay: %v", <-v.path.Lost())
+			}
+		})
+	}
+}
+
+// The same with the relay: what comes while there is no process waits.
+func TestAdoptRelay(t *testing.T) {
+	for name, plan := range plansOfRules {
+		t.Run(name, func(t *testing.T) {
+			v := newLives(t, 2, plan, false)
+			out, in := v.streams(2000)
+			v.flow(out, in)
+			for range 3 {
+				v.die()
+				labtest.Must(t, v.begin())
+				labtest.Must(t, v.path.Apply(plan(v.rig)))
+				v.flow(out, in)
+			}
+			for way, s := range map[string]*lab.Running{"out": out, "in": in} {
+				rep, err := s.Stop()
+				labtest.Must(t, err)
+				t.Logf("%s: %v", way, rep)
+				inOrder := name != "round-robin" && name != "elb" && way == "out"
+				if rep.Lost > 0 || rep.Duplicated > 0 || rep.Corrupt > 0 || inOrder && rep.Reordered > 0 {
+					t.Errorf("%s: %v", way, rep)
+				}
+			}
+		})
+	}
+}
+
+// misfits are what a next process may find instead of what the process before left.
+var misfits = map[string]struct {
+	fast  bool // the programs go on
+	lossy bool // frames are lost in a moment
+	make  func(v *lives)
+}{
+	"another version": {fast: false, make: func(v *lives) {
+		for _, name := range v.store.Stored() {
+			if layout, mapName, ok := descriptors.Layout(name); ok && mapName == programMapTxStates {
+				v.store.Rename(name, descriptors.Map(strings.Repeat("0", len(layout)), mapName))
+			}
+		}
+	}},
+	"a map is gone": {fast: false, make: func(v *lives) {
+		for _, name := range v.store.Stored() {
+			if _, mapName, ok := descriptors.Layout(name); ok && mapName == programMapAddresses {
+				labtest.Must(v, v.store.Remove(name))
+			}
+		}
+	}},
+	"the gates are gone": {fast: false, lossy: true, make: func(v *lives) {
+		for _, name := range v.store.Stored() {
+			if _, mapName, ok := descriptors.Layout(name); ok && mapName == programMapControls {
+				labtest.Must(v, v.store.Remove(name))
+			}
+		}
+	}},
+	"all maps are gone": {fast: false, lossy: true, make: func(v *lives) {
+		for _, name := range v.store.Stored() {
+			if descriptors.IsMap(name) {
+				labtest.Must(v, v.store.Remove(name))
+			}
+		}
+	}},
+	"the adapter's link is gone": {fast: true, make: func(v *lives) { v.detach(descriptors.Transmit) }},
+	// From there on nobody receives until the next process begins.
+	"a member's link is gone": {fast: true, lossy: true, make: func(v *lives) {
+		v.detach(descriptors.Of(descriptors.Receive, v.links[0].Index))
+	}},
+	"a member's socket is gone": {fast: true, make: func(v *lives) {
+		labtest.Must(v, v.store.Remove(descriptors.Of(descriptors.Socket, v.links[0].Index)))
+	}},
+	"a member has another id": {fast: true, lossy: false, make: func(v *lives) {
+		v.links = []team.Link{{}, v.links[0]}
+	}},
+}
+
+// detach detaches a program for good, and leaves its link in the store.
+func (v *lives) detach(name string) {
+	v.Helper()
+	probe := v.store.Stored()
+	if !slices.Contains(probe, name) {
+		v.Fatalf("%s is not stored: %v", name, probe)
+	}
+	v.store.Next()
+	fd, _ := v.store.Take(name)
+	l, err := link.NewFromFD(fd)
+	labtest.Must(v, err)
+	labtest.Must(v, l.Detach())
+	labtest.Must(v, l.Close())
+}
+
+// Whatever does not fit, frames flow in both directions, none twice, and those that nobody had to lose arrive.
+func TestAdoptMisfits(t *testing.T) {
+	for name, tt := range misfits {
+		t.Run(name, func(t *testing.T) {
+			v := newLives(t, 1, func(g *rig) *spread.Plan { return g.plan(spread.RuleSingle) }, true)
+			out, in := v.streams(4000)
+			v.flow(out, in)
+			v.die()
+			tt.make(v)
+			v.store.Next()
+			err := v.begin()
+			t.Logf("adopt: %v", err)
+			if (err == nil) != tt.fast {
+				t.Errorf("adopt: %v", err)
+			}
+			pl := v.plan(spread.RuleSingle)
+			if n := len(v.links); n > 1 {
+				pl.Active, pl.Distributing, pl.Collecting, pl.Multicast = 1, 2, 2, 2
+				pl.MACs, pl.Filter[1] = [spread.MaxMembers]frame.MAC{1: memberMAC(0)}, pl.Filter[0]
+				pl.TeamMACs = []frame.MAC{adapterMAC, memberMAC(0)}
+			}
+			labtest.Must(t, v.path.Apply(pl))
+			v.flow(out, in)
+			labtest.Must(t, v.path.Engage())
+			v.settled()
+			v.flow(out, in)
+			if !v.path.Engaged() {
+				t.Errorf("the relay moves: %v", <-v.path.Lost())
+			}
+			k := v.path.kernel
+			for id, l := range v.path.links {
+				if l != nil && atomic.LoadUint32(&k.control.ReceiveGate[id]) != relay.GateFast {
+					t.Errorf("member %d is not received by the programs", id)
+				}
+			}
+			if atomic.LoadUint32(&k.control.TransmitGate) != relay.GateFast {
+				t.Error("the programs do not transmit")
+			}
+			for way, s := range map[string]*lab.Running{"out": out, "in": in} {
+				rep, err := s.Stop()
+				labtest.Must(t, err)
+				t.Logf("%s: %v", way, rep)
+				if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 || rep.Lost > 0 && !(tt.lossy && way == "in") {
+					t.Errorf("%s: %v", way, rep)
+				}
+			}
+		})
+	}
+}

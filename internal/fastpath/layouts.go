@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+
+package fastpath
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"nicteam/internal/descriptors"
+)
+
+// layoutVersion is raised when the meaning of a field changes and its place does not: of spread.TxState, or of what
+// programs and Go note in maps.
+const layoutVersion = 1
+
+// layoutsOf returns a fingerprint of each map: of its type, sizes and the names, places and types of all fields. A
+// program can use the map of another build if both are equal.
+func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
+	all := make(map[string]string, len(spec.Maps))
+	for name, m := range spec.Maps {
+		h := fnv.New64a()
+		fmt.Fprintln(h, layoutVersion, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
+		writeLayout(h, m.Key)
+		writeLayout(h, m.Value)
+		all[name] = fmt.Sprintf("%016x", h.Sum64())
+	}
+	return all
+}
+
+// writeLayout writes what the layout of t consists of. The types have no pointers, so that this ends.
+func writeLayout(w io.Writer, t btf.Type) {
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		fmt.Fprintln(w, "struct", t.Size, len(t.Members))
+		for _, m := range t.Members {
+			fmt.Fprintln(w, m.Name, m.Offset)
+			writeLayout(w, m.Type)
+		}
+	case *btf.Array:
+		fmt.Fprintln(w, "array", t.Nelems)
+		writeLayout(w, t.Type)
+	case *btf.Int:
+		fmt.Fprintln(w, "int", t.Size, t.Encoding)
+	case nil, *btf.Void:
+		fmt.Fprintln(w, "none")
+	default:
+		fmt.Fprintf(w, "%T %v\n", t, t)
+	}
+}
+
+// maps yields the programs' maps.
+func (k *kernel) maps(yield func(name string, m *ebpf.Map) bool) {
+	o := &k.programMaps
+	for _, x := range []struct {
+		name string
+		m    *ebpf.Map
+	}{
+		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
+		{programMapMembers, o.Members}, {programMapMoved, o.Moved}, {programMapPlans, o.Plans},
+		{programMapRecentLocal, o.RecentLocal}, {programMapRxBytes, o.RxBytes}, {programMapStations, o.Stations},
+		{programMapTxStates, o.TxStates},
+	} {
+		if !yield(x.name, x.m) {
+			return
+		}
+	}
+}
+
+// store keeps all maps for the next process. If the store is full, that process takes the frames back to the relay.
+func (k *kernel) store(s descriptors.Store) {
+	for name, m := range k.maps {
+		_ = s.Put(descriptors.Map(k.layouts[name], name), m.FD())
+	}
+}
+
+func (k *kernel) unstore(s descriptors.Store) {
+	for name := range k.maps {
+		_ = s.Remove(descriptors.Map(k.layouts[name], name))
+	}
+}

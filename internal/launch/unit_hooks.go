@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/control"
+)
+
+// What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
+// that process.
+
+// Exit codes of a team's process that its service manager knows, besides 0 (ended on purpose, the host is as before).
+const (
+	ExitHandOver = 75 // EX_TEMPFAIL: start the program that is there now in my place
+	ExitConfig   = 78 // EX_CONFIG: it cannot run as configured; nothing was changed, or it was put back
+)
+
+// Five deaths in ten seconds: the NICs are given back, and the next start waits.
+const (
+	deathLimit  = 5
+	deathWindow = 10 * time.Second
+)
+
+// deaths are the times of the last deaths of a team's process, since boot.
+type deaths struct{ path string }
+
+func (d Dirs) deaths(name string) deaths { return deaths{d.RunDir + "/" + name + ".deaths"} }
+
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // fails for no clock of Linux
+	return time.Duration(t.Nano())
+}
+
+// recent returns the deaths of the last deathWindow.
+func (d deaths) recent(now time.Duration) (list []time.Duration) {
+	b, _ := os.ReadFile(d.path)
+	for _, f := range strings.Fields(string(b)) {
+		ns, err := strconv.ParseInt(f, 10, 64)
+		if at := time.Duration(ns); err == nil && at <= now && now-at < deathWindow {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// add notes a death and returns how many there were in the last deathWindow.
+func (d deaths) add(now time.Duration) (int, error) {
+	list := append(d.recent(now), now)
+	var text strings.Builder
+	for _, at := range list {
+		fmt.Fprintln(&text, int64(at))
+	}
+	return len(list), os.WriteFile(d.path, []byte(text.String()), 0o640)
+}
+
+// pause is how long a start has to wait: after deathLimit deaths deathWindow from the last one.
+func (d deaths) pause(now time.Duration) time.Duration {
+	list := d.recent(now)
+	if len(list) < deathLimit {
+		return 0
+	}
+	return list[len(list)-1] + deathWindow - now
+}
+
+func (d deaths) forget() { _ = os.Remove(d.path) }
+
+// UnitPrepare is ExecStartPre. It pauses after too many deaths, and ends a process of the team that somebody else
+// started, so that the unit takes the team over.
+func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
+	SetSafePath()
+	if err := d.Make(); err != nil {
+		return err
+	}
+	if wait := d.deaths(name).pause(sinceBoot()); wait > 0 {
+		log.Info("pause after too many deaths", "team", name, "wait", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return d.endOther(ctx, name, log)
+}
+
+// takeOverTime bounds the wait for the other process of the team, which gives the host back.
+const takeOverTime = 30 * time.Second
+
+// endOther ends a running process of the team: of a create without systemd, or by hand.
+func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error {
+	if !teamRuns(d, name) {
+		return nil
+	}
+	client := control.NewClient(d.RunDir, name)
+	defer client.Close()
+	st, err := client.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("take over %s: its process does not answer: %w", name, err)
+	}
+	log.Info("the team's process is ended, the unit takes over", "team", name, "pid", st.PID)
+	if err := unix.Kill(st.PID, unix.SIGTERM); err != nil {
+		return fmt.Errorf("take over %s: end process %d: %w", name, st.PID, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
+	defer cancel()
+	for !unlocked(d, name) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// handOverTime bounds the wait for a process that hands over; less than the unit's TimeoutStopSec.
+const handOverTime = 20 * time.Second
+
+// UnitStop is ExecStop. At a restart it tells the process to hand over, and waits for its end. At a stop systemd's
+// signal follows, at which the process gives the NICs back.
+func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logger) error {
+	SetSafePath()
+	job, err := jobOf(name)
+	if err != nil {
+		return err
+	}
+	if job != "restart" || pid <= 1 {
+		return nil
+	}
+	process, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil // it has ended
+	}
+	defer func() { _ = unix.Close(process) }()
+	client := control.NewClient(d.RunDir, name)
+	defer client.Close()
+	patience := handOverTime
+	if _, err := client.Stop(ctx, true); err != nil {
+		log.Warn("no hand-over: the NICs are given back and taken over again", "team", name, "err", err)
+		patience = time.Second // it may be ending by itself
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		ended := []unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}
+		if n, _ := unix.Poll(ended, int(time.Until(end).Milliseconds())); n > 0 {
+			return nil
+		}
+	}
+	if patience < handOverTime {
+		return nil
+	}
+	return errors.New("hand over: the process goes on")
+}
+
+// UnitStopped is ExecStopPost: the process has ended, or could not be started. result and status are SERVICE_RESULT and
+// EXIT_STATUS of systemd.exec(5). The NICs are given back if nobody else will go on with them.
+func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
+	SetSafePath()
+	job, err := jobOf(name)
+	if err != nil {
+		log.Warn("unknown whether it is stopped", "team", name, "err", err)
+	}
+	// A start that fails is still the unit's job.
+	goesOn := job == "restart" || job == "start" && result == "success"
+	final := result == "success" && status != strconv.Itoa(ExitHandOver) || status == strconv.Itoa(ExitConfig)
+	switch {
+	case job == "stop", final && !goesOn:
+		d.deaths(name).forget()
+	case goesOn, result == "success":
+		return nil
+	default:
+		n, err := d.deaths(name).add(sinceBoot())
+		if err != nil {
+			log.Warn("death not noted", "team", name, "err", err)
+		}
+		if n < deathLimit {
+			return nil
+		}
+		log.Error("the process died too often: the NICs are given back", "team", name, "deaths", n,
+			"within", deathWindow, "retry", deathWindow)
+	}
+	if !Restorable(d, name) {
+		return nil
+	}
+	steps, err := restoreTeam(d, name, nil, log)
+	for _, s := range steps {
+		log.Info("released", "team", name, "what", s)
+	}
+	return err
+}

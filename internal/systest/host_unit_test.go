@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+
+package systest
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"nicteam/internal/api"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+)
+
+// TestUnitFromCreateToDelete: create enables and starts the unit, a reboot brings the team back, a stop gives the NICs
+// back, and delete disables it.
+func TestUnitFromCreateToDelete(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	r := w.ok("create", teamName, "eth1", "eth2")
+	if !strings.Contains(r.Out, unit+" is enabled: the team comes back after a reboot") {
+		t.Errorf("create says %s%s", r.Out, r.Err)
+	}
+	w.checkUnit("after create", "active", "enabled")
+	reach(t, w.peer, box4)
+
+	labtest.Must(t, w.sd.Shutdown())
+	w.checkUnchanged("after the shutdown", before)
+	labtest.Must(t, w.sd.Boot())
+	w.checkUnit("after the boot", "active", "enabled")
+	if s := w.teamStatus(); s == nil || s.State != "up" || len(s.Warnings) > 0 {
+		t.Errorf("after the boot the team is %+v", s)
+	}
+	reach(t, w.peer, box4)
+
+	w.ctl("stop", unit)
+	w.checkUnit("after stop", "inactive", "enabled")
+	w.checkUnchanged("after stop", before)
+	w.ctl("start", unit)
+	w.ok("delete", teamName)
+	w.checkUnit("after delete", "inactive", "disabled")
+	w.checkUnchanged("after delete", before)
+	if w.hasFile("/etc/nicteam/" + teamName + ".yaml") {
+		t.Error("delete left TEAM.yaml")
+	}
+}
+
+// TestUnitAfterDeaths: a process that dies is replaced; after five deaths in ten seconds the NICs are given back, and a
+// stop need not wait for the end of the pause. A stop right after a death gives back, too.
+func TestUnitAfterDeaths(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	w.ok("create", teamName, "eth1", "eth2")
+	for i := range 4 {
+		w.kill()
+		labtest.Eventually(t, "the next process", func() bool { return w.property("ActiveState") == "active" })
+		if i == 0 {
+			reach(t, w.peer, box4)
+		}
+	}
+	w.kill()
+	labtest.Eventually(t, "the pause", func() bool { return w.property("SubState") == "start-pre" })
+	w.checkUnchanged("after five deaths", before)
+	w.ctl("stop", unit)
+
+	w.ctl("start", unit)
+	w.ctl("kill", "--kill-who=main", "-s", "KILL", unit)
+	w.ctl("stop", unit)
+	w.checkUnchanged("stopped when its process was dead", before)
+}
+
+// TestUnitTakesOver: the unit ends a process of the team that somebody else started.
+func TestUnitTakesOver(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	if r := w.ok("create", teamName, "eth1", "eth2", "--no-persist"); strings.Contains(r.Out, "enabled") {
+		t.Errorf("create --no-persist says %s", r.Out)
+	}
+	w.checkUnit("after create --no-persist", "inactive", "disabled")
+	was := w.teamStatus()
+	w.writeConfig(plainConfig)
+	w.ctl("enable", "--now", unit)
+	is := w.teamStatus()
+	if was == nil || is == nil || was.PID == is.PID || is.State != "up" {
+		t.Errorf("the team was %+v and is %+v", was, is)
+	}
+	reach(t, w.peer, box4)
+	w.ok("delete", teamName)
+	w.checkUnchanged("after delete", before)
+}
+
+// TestUnitWithAnInvalidConfig: the team has the configuration of its last start; without one the unit fails, once, and
+// the NICs stay as they are.
+func TestUnitWithAnInvalidConfig(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	w.writeConfig("team: " + teamName + "\nmembers: eth1, and eth2\n\tmode: elb\n")
+	if _, err := w.sd.Systemctl("start", unit); err == nil {
+		t.Error("the unit has started")
+	}
+	w.checkUnit("with an invalid TEAM.yaml", "failed", "disabled")
+	if n := w.property("NRestarts"); n != "0" {
+		t.Errorf("it was started again %s times", n)
+	}
+	w.checkUnchanged("with an invalid TEAM.yaml", before)
+
+	w.writeConfig(plainConfig + "mode: active-backup\n")
+	w.ctl("start", unit)
+	w.ctl("stop", unit)
+	w.writeConfig(plainConfig + "mode: active-backdoor\n")
+	w.ctl("start", unit)
+	s := w.teamStatus()
+	if s == nil || s.Mode != "active-backup" || len(s.Warnings) != 1 ||
+		!strings.Contains(s.Warnings[0], "active-backdoor") {
+		t.Errorf("the team is %+v", s)
+	}
+}
+
+// TestUnitThatCannotStart: a create that fails leaves nothing: no TEAM.yaml, and no unit that is tried again.
+func TestUnitThatCannotStart(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	lacp := []string{"create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"}
+	r := w.command(lacp...)
+	if r.Code != int(api.Reverted) {
+		t.Errorf("create: exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
+	w.checkUnit("after a failed create", "inactive", "disabled")
+	w.checkUnchanged("after a failed create", before)
+	if w.hasFile("/etc/nicteam/" + teamName + ".yaml") {
+		t.Error("create left TEAM.yaml")
+	}
+}
+
+// TestUnitThatFailsEachTime: starts that fail are deaths, too, and the unit pauses.
+func TestUnitThatFailsEachTime(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, map[string]string{unitFile + ".d/fail.conf": "[Service]\nExecStartPre=/bin/false\n"})
+	w.writeConfig(plainConfig)
+	if _, err := w.sd.Systemctl("start", unit); err == nil {
+		t.Error("the unit has started")
+	}
+	labtest.Eventually(t, "the pause", func() bool { return strings.Contains(w.log(), "pause after too many deaths") })
+	if n := w.property("NRestarts"); n != "5" {
+		t.Errorf("it was started again %s times", n)
+	}
+	w.ctl("stop", unit)
+}
+
+// TestUnitMetrics: the metrics are served by a user that may only read.
+func TestUnitMetrics(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
+			"nicteam:x:990:990::/:/bin/false\n",
+		"/etc/group": "root:x:0:\nnogroup:x:65534:\nnicteam:x:990:\n",
+	})
+	w.writeConfig(plainConfig)
+	w.ctl("start", unit, "nicteam-metrics")
+	client := &http.Client{Transport: &http.Transport{DialContext: w.box.Dial}}
+	defer client.CloseIdleConnections()
+	var page string
+	labtest.Eventually(t, "the metrics", func() bool {
+		r, err := client.Get("http://127.0.0.1:9779/metrics")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = r.Body.Close() }()
+		b, err := io.ReadAll(r.Body)
+		page = string(b)
+		return err == nil && r.StatusCode == http.StatusOK
+	})
+	if !strings.Contains(page, `nicteam_up{team="team0"} 1`) {
+		t.Errorf("the metrics are\n%s", page)
+	}
+	if uid := w.ctl("show", "-p", "UID", "--value", "nicteam-metrics"); uid != "990" {
+		t.Errorf("they are served by uid %s", uid)
+	}
+}
+
+// TestUnitWaitsForNICs: at boot no NIC is there. One comes and the team starts with it, then the other one.
+func TestUnitWaitsForNICs(t *testing.T) {
+	t.Parallel()
+	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
+	w.box.Handle()
+	for _, nic := range nics(2) {
+		labtest.Must(t, w.cables[nic].Close())
+	}
+	w.boot(map[string]string{
+		"/etc/nicteam/" + teamName + ".yaml": plainConfig,
+		// multi-user.target does not wait for it.
+		unitFile + ".d/order.conf":        "[Unit]\nBefore=late.target\n[Install]\nWantedBy=\n",
+		"/etc/systemd/system/late.target": "[Unit]\nDefaultDependencies=no\n",
+	})
+	w.ctl("start", "--no-block", unit)
+	labtest.Eventually(t, "it waits", func() bool { return w.property("SubState") == "start" })
+	labtest.Cable(t, w.box, "eth1", w.sw, "p1", lab.CableOptions{})
+	labtest.Must(t, w.box.SetAddr("eth1", "10.9.0.1/24"))
+	labtest.Cable(t, w.box, "eth2", w.sw, "p2", lab.CableOptions{})
+	labtest.Eventually(t, "the team with both", func() bool {
+		s := w.teamStatus()
+		return s != nil && s.State == "up" && len(s.Members) == 2
+	})
+	if n := w.property("NRestarts"); n != "0" {
+		t.Errorf("it was started again %s times", n)
+	}
+	reach(t, w.peer, box4)
+}
+
+// TestUnitMasked: systemd is told not to run it, so create starts the team without it and says what that means.
+func TestUnitMasked(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	w.ctl("mask", unit)
+	r := w.ok("create", teamName, "eth1", "eth2")
+	if !strings.Contains(r.Err, "does not come back after a reboot: "+unit+".service is masked") {
+		t.Errorf("create says %s%s", r.Out, r.Err)
+	}
+	reach(t, w.peer, box4)
+	w.ok("delete", teamName)
+}
