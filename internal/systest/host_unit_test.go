@@ -47,6 +47,38 @@ func TestUnitFromCreateToDelete(t *testing.T) {
 	}
 }
 
+// TestUnitGoesOnWarm: the next process goes on with what systemd keeps, after a restart and after a death.
+func TestUnitGoesOnWarm(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	w.ok("create", teamName, "eth1", "eth2")
+	c := w.startEcho()
+	was, kept := w.teamStatus(), w.property("NFileDescriptorStore")
+	for _, end := range []struct {
+		after string
+		next  func()
+	}{
+		{"handover", func() { w.ctl("restart", unit) }},
+		{"handover", func() { w.ok("restart", teamName) }},
+		{"death", func() {
+			w.kill()
+			labtest.Eventually(t, "the next process", func() bool { return w.property("ActiveState") == "active" })
+		}},
+	} {
+		end.next()
+		is := w.teamStatus()
+		if is == nil || is.State != "up" || is.PID == was.PID || is.Adapter.Index != was.Adapter.Index ||
+			is.Supervisor.Kind != "systemd" || is.Supervisor.LastStart != "warm" || is.Supervisor.After != end.after {
+			t.Fatalf("after a %s the team is %+v", end.after, is)
+		}
+		if n := w.property("NFileDescriptorStore"); n != kept {
+			t.Errorf("after a %s systemd keeps %s descriptors, before it kept %s", end.after, n, kept)
+		}
+		c.check("after a " + end.after)
+		was = is
+	}
+}
+
 // TestUnitAfterDeaths: a process that dies is replaced; after five deaths in ten seconds the NICs are given back, and a
 // stop need not wait for the end of the pause. A stop right after a death gives back, too.
 func TestUnitAfterDeaths(t *testing.T) {
