@@ -16,6 +16,9 @@ ALONE        = ./internal/sim ./modes/... ./monitor/chart
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
 KERNELFLAGS ?=
+HOSTS       ?=
+SCENARIO    ?=
+HOSTFLAGS   ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
@@ -27,19 +30,21 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint vuln generate fmt cover \
-	tools clean
+.PHONY: help build install demo picture test test-unit test-kernels test-hosts sim soak bench fuzz lint vuln generate \
+	fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
 
-## the binary and its unit, under DESTDIR and PREFIX
+## the binary and its units, under DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
 	install -d $(DESTDIR)/lib/systemd/system
-	sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/nicteam@.service \
-		>$(DESTDIR)/lib/systemd/system/nicteam@.service
+	for u in nicteam@.service nicteam-metrics.service; do \
+		sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/$$u >$(DESTDIR)/lib/systemd/system/$$u; done
+	install -D -m 0644 packaging/sysusers.d/nicteam.conf $(DESTDIR)/usr/lib/sysusers.d/nicteam.conf
+	install -D -m 0644 packaging/tmpfiles.d/nicteam.conf $(DESTDIR)/usr/lib/tmpfiles.d/nicteam.conf
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
@@ -89,6 +94,15 @@ bench: build
 test-kernels:
 	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
+
+# docs/hosts.md says more. For example: make test-hosts HOSTS=networkd,dhclient SCENARIO=reboot
+## nicteam in machines with each network manager, under QEMU without KVM (root)
+test-hosts: build
+	@scripts/need qemu-system-x86 qemu-utils seabios mmdebstrap e2fsprogs dnsmasq-base openssh-client kmod iproute2 \
+		iputils-ping
+	$(GO) build -o bin/hosts ./internal/lab/hosts
+	bin/hosts images -hosts "$(HOSTS)"
+	bin/hosts run -hosts "$(HOSTS)" -scenarios "$(SCENARIO)" -o bin/hosts.md $(HOSTFLAGS)
 
 ## each fuzz target for FUZZTIME
 fuzz:

@@ -62,6 +62,9 @@ func (u *startup) inheritance() (*team.Checkpoint, error) {
 	if !slices.Contains(u.supervisor.Names(), descriptors.Tap) {
 		return nil, errNothingKept
 	}
+	if n := u.life.record.ShortLived; n >= maxShortLives {
+		return nil, fmt.Errorf("%d processes in a row died soon after their start", n)
+	}
 	if u.before == nil {
 		return nil, errors.New("there is no running configuration")
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"nicteam/internal/api"
@@ -30,7 +32,11 @@ func (d Dirs) Socket(name string) string { return filepath.Join(d.RunDir, name+"
 // LogFile is the log of a detached process.
 func (d Dirs) LogFile(name string) string { return filepath.Join(d.StateDir, name+".log") }
 
-func (d Dirs) lockFile(name string) string    { return filepath.Join(d.RunDir, name+".lock") }
+func (d Dirs) lockFile(name string) string { return filepath.Join(d.RunDir, name+".lock") }
+func (d Dirs) keeperLockFile(name string) string {
+	return filepath.Join(d.RunDir, name+".keeper")
+}
+
 func (d Dirs) journalFile(name string) string { return filepath.Join(d.StateDir, name+".journal") }
 func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir, name+".yaml") }
 
@@ -87,7 +93,29 @@ func (d Dirs) Make() error {
 			return e.problem(err)
 		}
 	}
+	d.openToGroup()
 	return nil
+}
+
+// Group is the group of those who may read the state of teams, where the host has it.
+const Group = "nicteam"
+
+// openToGroup gives the directory of the sockets to Group, and with the set-group-ID bit what is made in it. A process
+// without the right to leaves it as it is.
+func (d Dirs) openToGroup() {
+	g, err := user.LookupGroup(Group)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return
+	}
+	st, err := lstat(d.RunDir)
+	if err != nil || st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) != nil {
+		return
+	}
+	_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
 }
 
 func (f flagDir) problem(err error) *api.Problem {

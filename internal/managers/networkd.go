@@ -114,13 +114,34 @@ func (n networkd) write(path, text string) (changed bool, err error) {
 	if have, err := os.ReadFile(path); err == nil && string(have) == text {
 		return false, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := n.makeDir(); err != nil {
 		return false, err
 	}
 	return true, atomicfile.Write(path, 0o644, func(w io.Writer) error { // systemd-networkd has a user of its own
 		_, err := io.WriteString(w, text)
 		return err
 	})
+}
+
+// makeDir makes the directory of our files, which any user may read, whatever the umask.
+func (n networkd) makeDir() error {
+	dir := filepath.Dir(n.adapterFile())
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755)
+}
+
+// MakeDirs makes the directories in which a team's process writes files for managers, where a service manager lets it
+// write to those that exist.
+func MakeDirs() error {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return nil
+	}
+	return networkd{}.makeDir()
 }
 
 // remove removes our files. removed is false if there is none.
