@@ -60,8 +60,8 @@ func (s *Store) adopt(name string, fd int) {
 	(*s)[name] = fd
 }
 
-// take removes a descriptor from the store without closing it.
-func (s Store) take(name string) (fd int, ok bool) {
+// Take removes a descriptor from the store without closing it.
+func (s Store) Take(name string) (fd int, ok bool) {
 	fd, ok = s[name]
 	delete(s, name)
 	return fd, ok
@@ -69,7 +69,7 @@ func (s Store) take(name string) (fd int, ok bool) {
 
 // Remove closes the descriptor of that name, if there is one.
 func (s Store) Remove(name string) {
-	if fd, ok := s.take(name); ok {
+	if fd, ok := s.Take(name); ok {
 		_ = unix.Close(fd)
 	}
 }
@@ -82,6 +82,17 @@ func (s Store) Names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// ListenEnv returns the environment for a child of the keeper, and what its descriptors from 3 on must be: its socket to
+// the keeper and the stored ones.
+func ListenEnv(socket int, s Store) (env []string, fds []int) {
+	names := append([]string{keeperName}, s.Names()...)
+	fds = append(fds, socket)
+	for _, name := range names[1:] {
+		fds = append(fds, s[name])
+	}
+	return []string{"LISTEN_FDS=" + strconv.Itoa(len(fds)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}, fds
 }
 
 // inPlaceEnv says which descriptors a program finds that replaced another one in the same process: NUMBER=NAME, with
