@@ -89,7 +89,9 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 		err = u.startDatapath(ctx)
 	}
 	if err == nil {
-		u.host.DropInherited(true)
+		err = u.host.DropInherited(true)
+	}
+	if err == nil {
 		u.recordRestart()
 	}
 	return err
