@@ -235,7 +235,7 @@ func (u *startup) inheritHost(ctx context.Context) error {
 		return err
 	}
 	u.updateFollower()
-	u.leases.noClient = !u.host.HasLeaseClient()
+	u.leases.noClient = !u.hasLeaseClient()
 	return u.changeSettings(ctx)
 }
 
