@@ -51,12 +51,6 @@ func (s *session) untellManagers() (steps []string) {
 	return steps
 }
 
-// hasNoLeaseClient reports that no program of the host renews leases.
-func (s *session) hasNoLeaseClient() bool {
-	manager, _ := s.managers.Serving()
-	return manager == "" && !s.host.HasLeaseClient()
-}
-
 // withoutLetGo removes the leases that end: those of NICs whose manager serves the adapter in place of another one.
 // An adapter needs one lease.
 func (s *session) withoutLetGo(leases []host.Lease) []host.Lease {

@@ -15,7 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/control"
+	"nicteam/internal/descriptors"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/managers"
+	"nicteam/internal/supervisor"
 )
 
 // What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
@@ -78,8 +81,8 @@ func (d deaths) pause(now time.Duration) time.Duration {
 func (d deaths) forget() { _ = os.Remove(d.path) }
 
 // UnitPrepare is ExecStartPre. It makes the directories for files that the process writes for network managers, pauses
-// after too many deaths, and ends a process of the team that somebody else started, so that the unit takes the team
-// over.
+// after too many deaths, ends a process of the team that somebody else started, so that the unit takes the team over,
+// and does what the sandbox keeps from the process.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
 	if err := d.Make(); err != nil {
@@ -96,7 +99,10 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 			return context.Cause(ctx)
 		}
 	}
-	return d.endOther(ctx, name, log)
+	if err := d.endOther(ctx, name, log); err != nil {
+		return err
+	}
+	return d.prepare(name, log)
 }
 
 // takeOverTime bounds the wait for the other process of the team, which gives the host back.
@@ -171,6 +177,9 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 // EXIT_STATUS of systemd.exec(5). The NICs are given back if nobody else will go on with them.
 func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	SetSafePath()
+	if err := d.removeUnused(name); err != nil {
+		log.Warn("left behind", "team", name, "err", err)
+	}
 	job, err := jobOf(name)
 	if err != nil {
 		log.Warn("unknown whether it is stopped", "team", name, "err", err)
@@ -197,11 +206,35 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	if !Restorable(d, name) {
 		return tellManagersOfEnd(d, name, log)
 	}
+	if err := d.dropStored(name, supervisor.FromEnv()); err != nil {
+		log.Warn("descriptors of the process not dropped", "team", name, "err", err)
+	}
 	steps, err := restoreTeam(d, name, nil, log)
 	for _, s := range steps {
 		log.Info("released", "team", name, "what", s)
 	}
 	return err
+}
+
+// dropStored has systemd close what a process left in its store and what acts on the NICs: programs that take their
+// frames from the host, and sockets that change their receive filters. Maps stay: the next start sees what fits.
+func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
+	left := journal.ReadHere(d.journalFile(name))
+	if left == nil || store == nil {
+		return nil
+	}
+	names := []string{descriptors.Tap, descriptors.Transmit}
+	for _, m := range left.Members {
+		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups, descriptors.Socket} {
+			names = append(names, descriptors.Of(kind, m.Index))
+		}
+	}
+	for _, n := range names {
+		if err := store.Remove(n); err != nil {
+			return err
+		}
+	}
+	return store.Sync()
 }
 
 // tellManagersOfEnd does what a process that has given the NICs back could not.

@@ -81,7 +81,8 @@ func (f *fakeNM) properties(iface, name string, d *fakeDevice) map[string]dbus.V
 			active = "/active/" + name
 		}
 		return map[string]dbus.Variant{"Managed": v(d.managed), "State": v(d.state),
-			"DeviceType": v(uint32(nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)), "Dhcp4Config": v(dbus.ObjectPath("/dhcp4/" + name)),
+			"DeviceType": v(uint32(nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)),
+			"Dhcp4Config": v(dbus.ObjectPath("/dhcp4/" + name)),
 			"Dhcp6Config": v(dbus.ObjectPath("/dhcp6/" + name))}
 	case nmActive:
 		flags := uint32(0)
