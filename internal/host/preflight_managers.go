@@ -83,6 +83,12 @@ func (h *Host) HasLeaseClient() bool {
 	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
 }
 
+// HasLeaseWatcher reports whether a DHCP client in this network namespace begins anew when its address is removed. It
+// needs the right to see all processes.
+func (h *Host) HasLeaseWatcher() bool {
+	return slices.ContainsFunc(processes(), func(p process) bool { return p.name() == "dhcpcd" })
+}
+
 // processes lists the processes in this network namespace.
 func processes() (list []process) {
 	var here, there unix.Stat_t
