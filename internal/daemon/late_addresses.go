@@ -177,6 +177,9 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, decide)
 	announce := false
 	for _, l := range moved {
+		if l.Left > 0 && l.Address.Addr().Is4() {
+			s.dhcp.leased(l.NIC, l.Address.Addr())
+		}
 		if l.New && l.Address.IsValid() {
 			s.team.Record("address-adopted", l.NIC, l.Address.String())
 			announce = true

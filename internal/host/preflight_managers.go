@@ -83,6 +83,22 @@ func (h *Host) HasLeaseClient() bool {
 	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
 }
 
+// LeaseClient is a running DHCP client.
+type LeaseClient struct {
+	Program string
+	Args    []string
+}
+
+// LeaseClients returns the running DHCP clients of this network namespace. It needs the right to see all processes.
+func (h *Host) LeaseClients() (list []LeaseClient) {
+	for _, p := range processes() {
+		if slices.Contains(leaseHolders, p.name()) {
+			list = append(list, LeaseClient{p.name(), p.args})
+		}
+	}
+	return list
+}
+
 // HasLeaseWatcher reports whether a DHCP client in this network namespace begins anew when its address is removed. It
 // needs the right to see all processes.
 func (h *Host) HasLeaseWatcher() bool {
