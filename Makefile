@@ -34,12 +34,14 @@ export GORACE ?= atexit_sleep_ms=0
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
 
-## the binary and its unit, under DESTDIR and PREFIX
+## the binary and its units, under DESTDIR and PREFIX
 install: build
 	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
 	install -d $(DESTDIR)/lib/systemd/system
-	sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/nicteam@.service \
-		>$(DESTDIR)/lib/systemd/system/nicteam@.service
+	for u in nicteam@.service nicteam-metrics.service; do \
+		sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/$$u >$(DESTDIR)/lib/systemd/system/$$u; done
+	install -D -m 0644 packaging/sysusers.d/nicteam.conf $(DESTDIR)/usr/lib/sysusers.d/nicteam.conf
+	install -D -m 0644 packaging/tmpfiles.d/nicteam.conf $(DESTDIR)/usr/lib/tmpfiles.d/nicteam.conf
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build

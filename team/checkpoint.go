@@ -42,7 +42,11 @@ type Checkpoint struct {
 	RxMode   spread.RxMode   `json:"rx_mode"`
 
 	FloodSeen        time.Time `json:"flood_seen,omitzero"`
+	Floods           []Flood   `json:"floods,omitempty"`
 	CollectingGrewAt time.Time `json:"collecting_grew_at,omitzero"`
+
+	Told   modes.Tell `json:"told,omitempty"` // what was announced last
+	ToldAt time.Time  `json:"told_at,omitzero"`
 
 	State       string    `json:"state"`
 	Reason      string    `json:"reason,omitempty"`
@@ -50,6 +54,14 @@ type Checkpoint struct {
 	ForcedMoves uint64    `json:"forced_moves,omitempty"`
 
 	ModeState *modes.Checkpoint `json:"mode_state"`
+}
+
+// Flood is what a member received of the frames for others, in a Checkpoint.
+type Flood struct {
+	Member     int       `json:"member"`
+	Since      time.Time `json:"since"`
+	Frames     uint64    `json:"frames"`
+	AnsweredAt time.Time `json:"answered_at,omitzero"`
 }
 
 // MemberCheckpoint is a member in a Checkpoint.
@@ -86,12 +98,15 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		Balance: l.cfg.Balance, Adapter: l.adapter, MTU: l.mtu, AdapterDown: l.adapterDown, Salt: l.salt,
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
-		State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves, ModeState: state}
+		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves, ModeState: state}
 	for _, m := range l.members {
 		c.Members = append(c.Members, MemberCheckpoint{ID: m.id, Link: m.link, Weight: m.weight, Priority: m.priority,
 			Info: m.info, LinkState: m.linkState, LinkKnown: m.linkKnown, JustJoined: m.justJoined,
 			LinkLostAt: m.linkLostAt, Absent: m.absent, Reopening: m.reopening, Draining: m.draining,
 			Debounce: m.debounce.At(), FilterRefusal: m.filterRefusal, Usable: m.usable, Failures: m.failures})
+		if f := l.floods[m.id]; f != nil {
+			c.Floods = append(c.Floods, Flood{m.id, f.since, f.frames, f.answeredAt})
+		}
 	}
 	return c
 }
@@ -106,7 +121,7 @@ func (c *Checkpoint) check() error {
 	}
 	if len(c.Stations) > maxStations || !slices.IsSorted(c.Stations) || !slices.IsSorted(c.Ageing) ||
 		len(c.Ageing) > len(c.Stations) || len(c.RxMode.Groups) > maxCheckpointGroups ||
-		c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() || len(c.Members) > spread.MaxMembers {
+		len(c.Floods) > len(c.Members) || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() || len(c.Members) > spread.MaxMembers {
 		return errCheckpoint
 	}
 	switch c.State {
@@ -139,9 +154,13 @@ func (l *Loop) resume(c *Checkpoint) error {
 	}
 	l.adapter, l.mtu, l.adapterDown, l.salt = c.Adapter, c.MTU, c.AdapterDown, c.Salt
 	l.lastID, l.rxMode, l.floodSeen, l.collectingGrewAt = c.LastID, c.RxMode, c.FloodSeen, c.CollectingGrewAt
+	l.told, l.toldAt = c.Told, c.ToldAt
 	l.state, l.reason, l.since, l.forcedMoves = c.State, c.Reason, c.Since, c.ForcedMoves
 	l.carrier = c.State != "down" // reconcile corrects it where only the adapter is down
 	l.fdb.resume(c)
+	for _, f := range c.Floods {
+		l.floods[f.Member] = &flood{f.Since, f.Frames, f.AnsweredAt}
+	}
 	for i := range c.Members {
 		l.members = append(l.members, resumedMember(&c.Members[i], l))
 		l.takenIDs = l.takenIDs.With(c.Members[i].ID)
@@ -156,6 +175,7 @@ func (l *Loop) resume(c *Checkpoint) error {
 	l.mode, l.modeMemory, l.dirty = m, nil, false
 	l.plan, l.planPending = m.Plan(), true
 	l.started, l.startedAt = true, c.At
+	l.resumed = true
 	for _, m := range l.members {
 		// What removes a member, or opens its NIC again, has ended with the process before.
 		if m.reopening {
@@ -193,6 +213,17 @@ func (b *fdb) resume(c *Checkpoint) {
 	}
 	b.rotated = c.Rotated
 }
+
+// announceAgain repeats an announcement that the process before may not have finished.
+func (l *Loop) announceAgain(now time.Time, out *Output) {
+	took := toldSlack + time.Duration(max(l.cfg.AnnounceCount-1, 0))*l.cfg.AnnounceInterval
+	if !l.toldAt.IsZero() && now.Sub(l.toldAt) < took {
+		out.Tell |= l.told
+	}
+}
+
+// toldSlack is how long an announcement may take besides its pauses.
+const toldSlack = 100 * time.Millisecond
 
 // Present returns the members whose NICs were there.
 func (c *Checkpoint) Present() (members []MemberCheckpoint) {

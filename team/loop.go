@@ -57,6 +57,9 @@ type Loop struct {
 	modeMemory      *lacp.Memory     // for the new mode, until it has seen it
 	inheritedMemory *lacp.Memory     // of the process before
 	startedAt       time.Time
+	resumed         bool       // by a Checkpoint, and nothing was handled yet
+	told            modes.Tell // what was announced last
+	toldAt          time.Time
 	ended           bool // the mode has said farewell
 
 	datapath, datapathReason string // which moves the frames, and why
@@ -136,6 +139,10 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if p := l.applyInput(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
 		return
+	}
+	if l.resumed {
+		l.resumed = false
+		l.announceAgain(now, out)
 	}
 	l.reconcile(now, out)
 }

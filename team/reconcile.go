@@ -29,6 +29,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	l.updateState(now, out)
 	out.Carrier, out.Speed = l.carrier, l.speed()
 	if out.Tell != 0 {
+		l.told, l.toldAt = out.Tell, now
 		l.fillAnnouncement(out)
 	}
 }

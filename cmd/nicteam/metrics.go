@@ -6,9 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +21,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/metrics"
+	"nicteam/internal/sandbox"
 )
 
 // scrapesAt is the address when none is given.
@@ -32,7 +36,8 @@ func (a *app) metricsCmd() *cobra.Command {
 http://ADDRESS/metrics until it is interrupted. A team whose process does not answer has nicteam_up 0.
 
 The default address is 127.0.0.1:9779. A port alone is on 127.0.0.1, which only this host reaches; 0.0.0.0 and [::]
-are reachable from everywhere. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
+are reachable from everywhere. A server that root starts becomes the user nicteam if there is one, else it
+drops all capabilities. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
 		Example: `  nicteam metrics
   nicteam metrics --listen
   nicteam metrics --listen 192.0.2.1:9779
@@ -110,6 +115,10 @@ func (a *app) serveMetrics(address string) error {
 			Fix: "use an address of this host and a free port", Err: err}
 	}
 	log := a.log(slog.LevelInfo)
+	if err := a.dropRights(log); err != nil {
+		_ = l.Close()
+		return err
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(a.hostMetrics(func(name string, err error) {
 		log.Debug("no answer", "team", name, "err", err)
@@ -129,6 +138,56 @@ func (a *app) serveMetrics(address string) error {
 		return nil
 	}
 	return context.Cause(ctx)
+}
+
+// metricsUser reads the sockets of teams as a member of its group, launch.Group.
+const metricsUser = "nicteam"
+
+// dropRights takes root's rights from a server that anybody on the network may talk to: it becomes the user nicteam. If
+// there is none, or it may not read the teams' directory, the process stays root's, without any capability.
+func (a *app) dropRights(log *slog.Logger) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	became := false
+	var err error
+	if a.readableBy(metricsUser) {
+		became, err = sandbox.BecomeUser(metricsUser)
+	}
+	if err == nil {
+		err = sandbox.KeepCapabilities()
+	}
+	if err == nil {
+		if e := sandbox.DenyCalls(false); e != nil {
+			log.Debug("no system call filter", "err", e)
+		}
+	}
+	if err != nil {
+		return &api.Problem{Kind: api.Failed, What: "drop root's rights", Why: err.Error(), Err: err,
+			Fix: "start it as a user that may read " + a.dirs.RunDir}
+	}
+	if !became {
+		log.Debug("no user may read the teams' sockets in root's place", "user", metricsUser, "dir", a.dirs.RunDir)
+	}
+	return nil
+}
+
+// readableBy reports whether a user's group may use the sockets: teams that come later have the group of the directory,
+// too (launch.Dirs.Make gives it that).
+func (a *app) readableBy(name string) bool {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return false
+	}
+	st, err := os.Stat(a.dirs.RunDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true // the first team makes it
+	}
+	if err != nil {
+		return false
+	}
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && strconv.FormatUint(uint64(sys.Gid), 10) == u.Gid && st.Mode().Perm()&0o050 == 0o050
 }
 
 // scrapeAddress parses HOST:PORT. The default host is 127.0.0.1, so that other hosts get in only on request.

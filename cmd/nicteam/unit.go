@@ -27,7 +27,7 @@ func (a *app) unitCmd() *cobra.Command {
 		return launch.UnitStop(a.interruptible(), a.dirs, team, pid, log)
 	})
 	verb("stopped", "After the team's process has ended", func(team string, log *slog.Logger) error {
-		return launch.UnitStopped(a.dirs, team, a.getenv("EXIT_CODE"), a.getenv("EXIT_STATUS"), log)
+		return launch.UnitStopped(a.dirs, team, a.getenv("SERVICE_RESULT"), a.getenv("EXIT_STATUS"), log)
 	})
 	return c
 }

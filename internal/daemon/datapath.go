@@ -226,4 +226,6 @@ func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Clos
 func (h hooks) Inherited(index int, hook ebpf.AttachType) bool { return h.host.Inherited(index, hook) }
 
 // DetachInherited detaches that program.
-func (h hooks) DetachInherited(index int, hook ebpf.AttachType) { h.host.DetachInherited(index, hook) }
+func (h hooks) DetachInherited(index int, hook ebpf.AttachType) error {
+	return h.host.DetachInherited(index, hook)
+}

@@ -150,6 +150,7 @@ func (s *session) updateFollower() {
 	}
 	s.follower.Members(indexes)
 	s.nics.KeepOnly(append(indexes, s.adapter.Index())...)
+	s.managers.Changed()
 }
 
 // followAdapter reads the adapter and handles what has changed. gone: the team is ending.

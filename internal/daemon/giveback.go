@@ -56,6 +56,7 @@ func (s *session) giveBack() (steps []string, err error) {
 	if len(back.Members) > 0 {
 		steps = append(steps, "released: "+strings.Join(back.Members, ", "))
 	}
+	steps = append(steps, s.untellManagers()...)
 	return steps, s.host.Close()
 }
 
@@ -87,6 +88,7 @@ func (s *session) revert(name string, cause error) error {
 	if s.path == nil || s.team == nil {
 		s.stop()
 		_, back = s.host.Restore()
+		_ = s.untellManagers()
 		_ = s.host.Close()
 	} else {
 		_, back = s.giveBack()
@@ -123,5 +125,6 @@ func (s *session) removeFiles(name string) {
 	}
 	_ = os.Remove(s.dirs.LogFile(name))
 	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
+	s.managers.Forget()
 	s.dropHistory(name)
 }

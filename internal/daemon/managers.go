@@ -10,13 +10,10 @@ import (
 	"nicteam/internal/settings"
 )
 
-// managedLinks are the links that the host's managers are told about. Without addresses of its own the adapter
-// needs no manager: then it is nobody's.
+// managedLinks are the links that the host's managers are told about.
 func (s *session) managedLinks() (l managers.Links) {
 	st := s.team.Status()
-	if s.team.Config().Address == settings.AddressNone {
-		return l
-	}
+	l.Own = s.team.Config().Address != settings.AddressAuto
 	l.Adapter = managers.NIC{Name: st.Adapter.Name, Index: s.adapter.Index()}
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {
@@ -43,3 +40,12 @@ func (u *startup) tellManagers(ctx context.Context) {
 
 // followManagers keeps the managers at the adapter.
 func (s *session) followManagers(ctx context.Context) { s.managers.Run(ctx, s.managedLinks) }
+
+// untellManagers makes the host's managers serve the NICs again that were given back.
+func (s *session) untellManagers() (steps []string) {
+	steps, err := s.managers.GiveBack(context.Background())
+	if err != nil {
+		steps = append(steps, "warning: network managers were not told that the team has ended: "+err.Error())
+	}
+	return steps
+}

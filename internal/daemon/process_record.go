@@ -58,6 +58,8 @@ type lifetime struct {
 
 	start  string // startNew, …
 	reason string // why the start is cold; "": nothing was expected
+
+	unconfined string // what of the sandbox is missing
 }
 
 // newLifetime reads the record of the process before and replaces it.
@@ -96,7 +98,7 @@ func (l *lifetime) after() string {
 func (l *lifetime) addTo(st *api.Status) {
 	st.Started, st.Version = l.started, l.record.Version
 	st.Supervisor = &api.Supervisor{Starts: l.record.Starts, LastStart: l.start, After: l.after(),
-		Reason: l.reason}
+		Reason: l.reason, Unconfined: l.unconfined}
 	if l.before != nil {
 		st.Supervisor.FromVersion = l.before.Version
 	}

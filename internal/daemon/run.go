@@ -108,7 +108,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	server, err := control.Listen(o.Socket(name), s, control.Options{Log: o.Log, Panics: s.panics,
 		Failovers: &failovers, Version: o.Version})
 	if err == nil {
-		err = dropPrivileges()
+		err = s.confine()
 	}
 	if err != nil {
 		if server != nil {
@@ -140,6 +140,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	followers := map[string]func(context.Context){
 		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
 		"host":      s.followHost,
+		"dirs":      s.followDirs,
 		"filters":   s.followFilters,
 		"dhcp":      s.dhcp.run,
 		"history":   s.saveHistoryPeriodically,

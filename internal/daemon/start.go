@@ -32,7 +32,7 @@ type startup struct {
 // start takes the NICs over and returns when the team forwards, or would with a link.
 func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, error) {
 	s := &session{dirs: o.Dirs, log: o.Log, panics: panics.New(o.Log.With("team", o.Config.Team)),
-		managers:   managers.New(managers.Options{Team: o.Config.Team, Log: o.Log}),
+		managers:   managers.New(managers.Options{Team: o.Config.Team, StateDir: o.StateDir, Log: o.Log}),
 		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
 		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}

@@ -280,42 +280,41 @@ func (p *Path) takeBack(h *inheritance) {
 	if h.programs {
 		return
 	}
-	adapter := p.o.Adapter.Index()
 	if h.gates != nil {
 		atomic.StoreUint32(&h.gates.TransmitGate, relay.GateSlow)
-	} else {
-		p.o.Hooks.DetachInherited(adapter, ebpf.AttachTCXEgress)
 	}
 	var all sync.WaitGroup
 	for id, l := range p.links {
-		if l == nil {
-			continue
-		}
-		was, known := h.ids[l.Index]
-		all.Go(func() {
-			if h.gates != nil && known {
-				_ = p.relay.RegainMember(id, &h.gates.ReceiveGate[was]) // a NIC that is gone receives nothing
-			} else {
-				p.o.Hooks.DetachInherited(l.Index, ebpf.AttachTCXIngress)
-			}
-			if err := p.relay.SetSocketFilter(id, -1); err != nil && !relay.IsGone(err) {
-				p.log.Warn("socket filter of the process before not removed", "member", l.Name, "err", err)
-			}
-		})
-	}
-	all.Wait()
-	for _, l := range p.links {
 		if l != nil {
-			p.o.Hooks.DetachInherited(l.Index, ebpf.AttachTCXIngress)
+			all.Go(func() { p.takeBackMember(h, id, l) })
 		}
 	}
-	p.o.Hooks.DetachInherited(adapter, ebpf.AttachTCXEgress)
+	p.detachInherited(p.o.Adapter.Index(), ebpf.AttachTCXEgress)
+	all.Wait()
 	for _, name := range h.names {
 		_ = p.o.Store.Remove(name)
 	}
 	if h.memory != nil {
 		_ = unix.Munmap(h.memory)
 		h.gates, h.memory = nil, nil
+	}
+}
+
+// takeBackMember makes the relay receive all frames of a member. The program goes before the socket filter, whose
+// decision it follows. Without the gate what comes between the two is lost.
+func (p *Path) takeBackMember(h *inheritance, id int, l *team.Link) {
+	if was, known := h.ids[l.Index]; known && h.gates != nil {
+		_ = p.relay.RegainMember(id, &h.gates.ReceiveGate[was]) // a NIC that is gone receives nothing
+	}
+	p.detachInherited(l.Index, ebpf.AttachTCXIngress)
+	if err := p.relay.SetSocketFilter(id, -1); err != nil && !relay.IsGone(err) {
+		p.log.Warn("socket filter of the process before not removed", "member", l.Name, "err", err)
+	}
+}
+
+func (p *Path) detachInherited(index int, hook ebpf.AttachType) {
+	if err := p.o.Hooks.DetachInherited(index, hook); err != nil {
+		p.log.Warn("program of the process before not detached", "ifindex", index, "err", err)
 	}
 }
 

@@ -51,8 +51,8 @@ type detacher func() error
 func (d detacher) Close() error { return d() }
 
 func (h tcHooks) Inherited(index int, at ebpf.AttachType) bool { return h.hooks.Inherited(index, at) }
-func (h tcHooks) DetachInherited(index int, at ebpf.AttachType) {
-	h.hooks.DetachInherited(index, at)
+func (h tcHooks) DetachInherited(index int, at ebpf.AttachType) error {
+	return h.hooks.DetachInherited(tchook.Link{Index: index}, at, nil)
 }
 
 // newLives returns a rig whose first process has engaged, with a Plan in force.

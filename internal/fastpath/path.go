@@ -31,7 +31,7 @@ type Attacher interface {
 	// Inherited reports whether a hook has a program of the process before that Attach has not replaced.
 	Inherited(index int, hook ebpf.AttachType) bool
 	// DetachInherited detaches that program, if there is one.
-	DetachInherited(index int, hook ebpf.AttachType)
+	DetachInherited(index int, hook ebpf.AttachType) error
 }
 
 // Options of a Path.
@@ -107,11 +107,15 @@ func (p *Path) Join(id int, l team.Link) error {
 	defer p.changing.Unlock()
 	p.mu.Lock()
 	err := p.backlog.openStats()
+	filter := 0
+	if p.kernel != nil && p.inherited != nil {
+		filter = p.kernel.RelayFilter.FD()
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := p.relay.Join(id, l); err != nil {
+	if err := p.relay.JoinFiltered(id, l, filter); err != nil {
 		return err
 	}
 	p.mu.Lock()

@@ -50,8 +50,8 @@ func (g *rig) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (c io.Clo
 }
 
 // Inherited and DetachInherited: nothing is of a process before.
-func (g *rig) Inherited(int, ebpf.AttachType) bool  { return false }
-func (g *rig) DetachInherited(int, ebpf.AttachType) {}
+func (g *rig) Inherited(int, ebpf.AttachType) bool        { return false }
+func (g *rig) DetachInherited(int, ebpf.AttachType) error { return nil }
 
 func newRig(t testing.TB, members int) *rig {
 	t.Helper()

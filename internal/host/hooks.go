@@ -175,20 +175,32 @@ func (h *Host) Inherited(index int, at ebpf.AttachType) bool {
 }
 
 // DetachInherited detaches such a program, if there is one.
-func (h *Host) DetachInherited(index int, at ebpf.AttachType) {
+func (h *Host) DetachInherited(index int, at ebpf.AttachType) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hooks.DetachInherited(index, at)
+	n, err := h.nicAt(index)
+	if errors.Is(err, ErrNoNIC) {
+		return nil // gone with all programs
+	}
+	if err != nil {
+		return fmt.Errorf("detach program: %w", err)
+	}
+	return h.hooks.DetachInherited(n.hookLink(), at, func() (tchook.Journal, error) { return h.hookJournalOf(n) })
 }
 
 // DropInherited detaches what the process before left attached and Attach has not replaced: the programs of the data
 // path, and with isolation also those that isolate NICs and Isolate has not replaced. A start that does not go on with
 // what that process left begins with DropInherited(false), for nobody updates what these programs read: frames go to the
 // relay. Each start ends with DropInherited(true): NICs that did not become members receive for themselves again.
-func (h *Host) DropInherited(isolation bool) {
+func (h *Host) DropInherited(isolation bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	stayed := h.hooks.FiltersStay()
 	h.hooks.DropInherited(isolation)
+	if stayed && h.journal != nil && !h.hooks.Attached() {
+		return h.sweepHooks()
+	}
+	return nil
 }
 
 // HooksFree returns a *tchook.HookHeld if Attach would find another program or filter on the ingress of a NIC or the

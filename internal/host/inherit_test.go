@@ -3,6 +3,7 @@
 package host
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -78,7 +79,7 @@ func TestIsolationOutlivesProcess(t *testing.T) {
 				t.Errorf("program %d: %v, was %v: want another program by the same link", i, now[i], was[i])
 			}
 		}
-		h.DropInherited(true) // nothing is left that nobody claimed
+		must(t, h.DropInherited(true)) // nothing is left that nobody claimed
 		if len(programs(t, index)) != 2 {
 			t.Error("claimed programs were dropped")
 		}
@@ -109,11 +110,11 @@ func TestDropInherited(t *testing.T) {
 	must(t, err)
 	must(t, h.HandOver())
 	h = w.openLife(store)
-	h.DropInherited(false)
+	must(t, h.DropInherited(false))
 	if n := len(programs(t, index)); n != 1 {
 		t.Errorf("%d programs, want the isolation", n)
 	}
-	h.DropInherited(true)
+	must(t, h.DropInherited(true))
 	if n := len(programs(t, index)); n != 0 {
 		t.Errorf("%d programs are left", n)
 	}
@@ -159,4 +160,59 @@ func TestInheritedLinkIsGone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Filters outlive the process by themselves. While the store has what their programs read, they are replaced in place.
+func TestFilterOutlivesProcess(t *testing.T) {
+	kernelHas(t, tchook.ByClsact)
+	w := newWorld(t)
+	before := snapshot(t)
+	store := descriptorstest.New(t)
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	must(t, err)
+	defer m.Close()
+	stored := descriptors.Map("0", "controls")
+	must(t, store.Put(stored, m.FD()))
+	h := w.openLife(store)
+	h.hooks.Method = tchook.ByClsact
+	index := recorded(t, h)
+	_, err = h.Attach(index, ebpf.AttachTCXIngress, verdict(t, receiveName, next))
+	must(t, err)
+	filter := func() string { return run(t, "tc filter show dev na ingress") }
+	first := filter()
+	must(t, h.HandOver())
+	h = w.openLife(store)
+	h.hooks.Method = tchook.ByClsact
+	must(t, h.Begin())
+	if got := filter(); got != first {
+		t.Errorf("filters %q, were %q", got, first)
+	}
+	if !h.Inherited(index, ebpf.AttachTCXIngress) {
+		t.Error("the filter is not inherited")
+	}
+	c, err := h.Attach(index, ebpf.AttachTCXIngress, verdict(t, receiveName, next))
+	must(t, err)
+	if h.Inherited(index, ebpf.AttachTCXIngress) {
+		t.Error("the filter is inherited after it was replaced")
+	}
+	if got := filter(); got == first || strings.Count(got, "handle") != 1 {
+		t.Errorf("filters %q, were %q", got, first)
+	}
+	must(t, c.Close())
+	if got := filter(); got != "" {
+		t.Errorf("filters %q are left", got)
+	}
+	// A process that does not go on with them detaches them.
+	_, err = h.Attach(index, ebpf.AttachTCXIngress, verdict(t, receiveName, next))
+	must(t, err)
+	must(t, h.HandOver())
+	h = w.openLife(store)
+	h.hooks.Method = tchook.ByClsact
+	must(t, h.Begin())
+	must(t, h.DropInherited(false))
+	if got := filter(); got != "" {
+		t.Errorf("filters %q are left", got)
+	}
+	must1(h.Finish())
+	compare(t, before, snapshot(t))
 }

@@ -95,7 +95,8 @@ func (h *Host) renameStale() error {
 }
 
 // Begin creates the team's journal, or continues the existing one, before anything is changed. The adapter has the
-// team's name; from here on a new TAP of that name is ours. Programs that a killed process left on hooks are detached.
+// team's name; from here on a new TAP of that name is ours. Programs that a killed process left on hooks are
+// detached, unless this one may go on with them (DropInherited).
 func (h *Host) Begin() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +110,7 @@ func (h *Host) Begin() error {
 				return err
 			}
 		}
-		if h.hooks.Attached() {
+		if h.hooks.Attached() || h.hooks.FiltersStay() {
 			return nil
 		}
 		return h.sweepHooks()

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"nicteam/internal/api"
@@ -87,7 +89,29 @@ func (d Dirs) Make() error {
 			return e.problem(err)
 		}
 	}
+	d.openToGroup()
 	return nil
+}
+
+// Group is the group of those who may read the state of teams, where the host has it.
+const Group = "nicteam"
+
+// openToGroup gives the directory of the sockets to Group, and with the set-group-ID bit what is made in it. A process
+// without the right to leaves it as it is.
+func (d Dirs) openToGroup() {
+	g, err := user.LookupGroup(Group)
+	if err != nil {
+		return
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return
+	}
+	st, err := lstat(d.RunDir)
+	if err != nil || st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) != nil {
+		return
+	}
+	_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
 }
 
 func (f flagDir) problem(err error) *api.Problem {

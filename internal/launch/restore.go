@@ -3,6 +3,7 @@
 package launch
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"nicteam/internal/config"
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
+	"nicteam/internal/managers"
 )
 
 // Restore puts the host back from the journal of a team whose process is gone; "" means every such team. forget names
@@ -99,11 +101,18 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	if err != nil {
 		return steps, err
 	}
+	told := managers.New(managers.Options{Team: name, StateDir: d.StateDir, Log: log})
+	more, err := told.GiveBack(context.Background())
+	steps = append(steps, more...)
+	if err != nil {
+		steps = append(steps, "warning: network managers were not told that the team has ended: "+err.Error())
+	}
 	_ = os.Remove(d.Socket(name))
 	atomicfile.Remove(d.RunningConfig(name))
 	d.RemoveLACPState(name)
 	atomicfile.Remove(d.ProcessFile(name))
 	if !d.Persistent(name) {
+		told.Forget()
 		d.RemoveHistory(name)
 	}
 	return steps, nil

@@ -15,6 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/control"
+	"nicteam/internal/descriptors"
+	"nicteam/internal/host/journal"
+	"nicteam/internal/managers"
+	"nicteam/internal/supervisor"
 )
 
 // What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
@@ -76,10 +80,17 @@ func (d deaths) pause(now time.Duration) time.Duration {
 
 func (d deaths) forget() { _ = os.Remove(d.path) }
 
-// UnitPrepare is ExecStartPre. It pauses after too many deaths, and ends a process of the team that somebody else
-// started, so that the unit takes the team over.
+// UnitPrepare is ExecStartPre. It makes the directories for files that the process writes for network managers, pauses
+// after too many deaths, and ends a process of the team that somebody else started, so that the unit takes the team
+// over.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
+	if err := d.Make(); err != nil {
+		return err
+	}
+	if err := managers.MakeDirs(); err != nil {
+		log.Warn("network managers will not be told", "team", name, "err", err)
+	}
 	if wait := d.deaths(name).pause(sinceBoot()); wait > 0 {
 		log.Info("pause after too many deaths", "team", name, "wait", wait)
 		select {
@@ -159,20 +170,21 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 	return errors.New("hand over: the process goes on")
 }
 
-// UnitStopped is ExecStopPost: the process has ended, with this code and status (EXIT_CODE, EXIT_STATUS of
-// systemd.exec(5)). The NICs are given back if nobody else will go on with them.
-func UnitStopped(d Dirs, name, code, status string, log *slog.Logger) error {
+// UnitStopped is ExecStopPost: the process has ended, or could not be started. result and status are SERVICE_RESULT and
+// EXIT_STATUS of systemd.exec(5). The NICs are given back if nobody else will go on with them.
+func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	SetSafePath()
 	job, err := jobOf(name)
 	if err != nil {
 		log.Warn("unknown whether it is stopped", "team", name, "err", err)
 	}
-	goesOn := job == "restart" || job == "start"
-	died := code != "" && !(code == "exited" && (status == "0" || status == strconv.Itoa(ExitHandOver)))
+	// A start that fails is still the unit's job.
+	goesOn := job == "restart" || job == "start" && result == "success"
+	final := result == "success" && status != strconv.Itoa(ExitHandOver) || status == strconv.Itoa(ExitConfig)
 	switch {
-	case code == "exited" && (status == "0" || status == strconv.Itoa(ExitConfig)) && !goesOn, job == "stop":
+	case job == "stop", final && !goesOn:
 		d.deaths(name).forget()
-	case goesOn || !died:
+	case goesOn, result == "success":
 		return nil
 	default:
 		n, err := d.deaths(name).add(sinceBoot())
@@ -186,9 +198,46 @@ func UnitStopped(d Dirs, name, code, status string, log *slog.Logger) error {
 			"within", deathWindow, "retry", deathWindow)
 	}
 	if !Restorable(d, name) {
-		return nil
+		return tellManagersOfEnd(d, name, log)
+	}
+	if err := d.dropStored(name, supervisor.FromEnv()); err != nil {
+		log.Warn("descriptors of the process not dropped", "team", name, "err", err)
 	}
 	steps, err := restoreTeam(d, name, nil, log)
+	for _, s := range steps {
+		log.Info("released", "team", name, "what", s)
+	}
+	return err
+}
+
+// dropStored has systemd close what a process left in its store and what acts on the NICs: programs that take their
+// frames from the host, and sockets that change their receive filters. Maps stay: the next start sees what fits.
+func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
+	left := journal.ReadHere(d.journalFile(name))
+	if left == nil || store == nil {
+		return nil
+	}
+	names := []string{descriptors.Tap, descriptors.Transmit}
+	for _, m := range left.Members {
+		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups, descriptors.Socket} {
+			names = append(names, descriptors.Of(kind, m.Index))
+		}
+	}
+	for _, n := range names {
+		if err := store.Remove(n); err != nil {
+			return err
+		}
+	}
+	return store.Sync()
+}
+
+// tellManagersOfEnd does what a process that has given the NICs back could not.
+func tellManagersOfEnd(d Dirs, name string, log *slog.Logger) error {
+	if teamRuns(d, name) {
+		return nil
+	}
+	told := managers.New(managers.Options{Team: name, StateDir: d.StateDir, Log: log})
+	steps, err := told.GiveBack(context.Background())
 	for _, s := range steps {
 		log.Info("released", "team", name, "what", s)
 	}

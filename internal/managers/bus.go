@@ -38,7 +38,7 @@ func dial(ctx context.Context, socket string) (*bus, error) {
 	done := make(chan result, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() { // the handshake has no timeout of its own
-		conn, err := dbus.Connect("unix:path="+socket, dbus.WithContext(ctx),
+		conn, err := dbus.Connect("unix:path="+dbus.EscapeBusAddressValue(socket), dbus.WithContext(ctx),
 			dbus.WithAuth(dbus.AuthExternal(strconv.Itoa(os.Geteuid()))))
 		done <- result{conn, err}
 	}()
@@ -110,4 +110,12 @@ func sharesNetwork(pid uint32) bool {
 		return errors.Is(err, unix.ENOENT) && os.Getenv("INVOCATION_ID") != ""
 	}
 	return here.Ino == there.Ino && here.Dev == there.Dev
+}
+
+// whose returns the bus if the owner of a name serves this network namespace, else nil.
+func (b *bus) whose(ctx context.Context, name string) *bus {
+	if b == nil || !b.serves(ctx, name) {
+		return nil
+	}
+	return b
 }

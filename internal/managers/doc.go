@@ -5,7 +5,11 @@
 //
 //	bus         the system bus, and who on it serves this network namespace
 //	resolved    systemd-resolved: DNS servers of a link
+//	networkd    systemd-networkd: its files and its state (networkd.go), a file for the adapter (networkfile.go), and
+//	            what is done with them (networkd_serve.go)
+//	guard       keeps addresses while a manager takes a link
 //	team        what is done for one team, in order
+//	record      what the next process of a team must know
 //
 // Everything here is best effort: a manager that is missing, or that refuses, is a warning and stops no team. What is
 // changed ends with the adapter or is undone by GiveBack, also after the team's process was killed.

@@ -7,19 +7,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 )
 
 // fakeBus is a system bus whose services are functions.
 type fakeBus struct {
 	t      *testing.T
 	socket string
+	thread uint32 // of this network namespace, in place of a service's process
 
 	mu       sync.Mutex
 	services map[string]service // by bus name
@@ -38,7 +40,11 @@ func newFakeBus(t *testing.T) *fakeBus {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
+	running := make(chan struct{})
 	go func() {
+		runtime.LockOSThread() // other tests leave threads in other network namespaces, among them the main one
+		b.thread = uint32(unix.Gettid())
+		close(running)
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -47,6 +53,7 @@ func newFakeBus(t *testing.T) *fakeBus {
 			go b.serve(c)
 		}
 	}()
+	<-running
 	return b
 }
 
@@ -119,7 +126,7 @@ func (b *fakeBus) dispatch(m *dbus.Message) ([]any, *dbus.Error) {
 			return nil, nil
 		case "GetConnectionUnixProcessID":
 			if _, ok := b.services[m.Body[0].(string)]; ok {
-				return []any{uint32(os.Getpid())}, nil
+				return []any{b.thread}, nil
 			}
 		}
 		return nil, &dbus.Error{Name: "org.freedesktop.DBus.Error.NameHasNoOwner"}

@@ -84,7 +84,7 @@ func (l *resolverLink) merge(o *resolverLink) {
 
 // equal reports whether both name the same servers and domains.
 func (l *resolverLink) equal(o *resolverLink) bool {
-	return l.DefaultRoute == o.DefaultRoute && slices.Equal(l.Domains, o.Domains) &&
+	return slices.Equal(l.Domains, o.Domains) &&
 		slices.EqualFunc(l.Servers, o.Servers, func(a, b resolverServer) bool {
 			return a.Family == b.Family && slices.Equal(a.Address, b.Address) && a.Port == b.Port && a.Name == b.Name
 		})

@@ -16,9 +16,12 @@ import (
 
 // Options of a team.
 type Options struct {
-	Team string
-	Bus  string // socket of the system bus; "": where every host has it
-	Log  *slog.Logger
+	Team     string
+	StateDir string
+	Log      *slog.Logger
+
+	Bus  string // tests: socket of the system bus
+	Root string // tests: of the files of managers
 }
 
 // NIC is a link by name and ifindex.
@@ -32,15 +35,18 @@ type NIC struct {
 type Links struct {
 	Adapter NIC
 	Members []NIC
+	Own     bool // the adapter's addresses are the team's: managers leave it alone
 }
 
 // Team tells the managers of a host about one team. Its methods may be called by any goroutine.
 type Team struct {
 	o Options
 
+	changed chan struct{} // see Changed
+
 	mu      sync.Mutex
-	source  *resolverLink // what the members had for resolved when it was last copied
-	applied *resolverLink // to the adapter
+	ended   bool          // GiveBack was called
+	applied *resolverLink // what the members had when it was copied to the adapter
 }
 
 // New makes a Team. It changes nothing.
@@ -51,29 +57,78 @@ func New(o Options) *Team {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Team{o: o}
+	return &Team{o: o, changed: make(chan struct{}, 1)}
 }
+
+// Changed tells Run that the links have changed.
+func (t *Team) Changed() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (t *Team) networkd() networkd { return networkd{t.o.Root, t.o.Team} }
 
 // TakeOver makes the managers serve the adapter in place of the members. Steps say what was done, warnings what was
 // not.
 func (t *Team) TakeOver(ctx context.Context, l Links) (steps, warnings []string) {
 	b, err := dial(ctx, t.o.Bus)
-	if errors.Is(err, errNoBus) {
+	if err != nil && !errors.Is(err, errNoBus) {
+		warnings = append(warnings, err.Error())
+	}
+	if b != nil {
+		defer b.close()
+	}
+	more, failed := t.sync(ctx, b, l)
+	for _, err := range failed {
+		warnings = append(warnings, err.Error())
+	}
+	return more, warnings
+}
+
+// sync makes the managers serve the adapter, as far as they do not yet. b is nil on a host without a bus.
+func (t *Team) sync(ctx context.Context, b *bus, l Links) (steps []string, failed []error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended || l.Adapter.Index == 0 {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, []string{err.Error()}
+	if b != nil {
+		step, err := t.copyDNS(ctx, b, l)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("names may not resolve: systemd-resolved does not ask through %s: %w",
+				l.Adapter.Name, err))
+		}
+		if step != "" {
+			steps = append(steps, step)
+		}
 	}
-	defer b.close()
-	step, err := t.copyDNS(ctx, b, l)
-	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("names may not resolve: systemd-resolved does not ask through %s: %v",
-			l.Adapter.Name, err))
+	if on := b.whose(ctx, networkdName); on != nil || t.load().Networkd.NIC != "" {
+		more, err := t.serveNetworkd(ctx, on, l)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("systemd-networkd does not know that %s is in place of its NICs, "+
+				"and may configure them: %w", l.Adapter.Name, err))
+		}
+		steps = append(steps, more...)
 	}
-	if step != "" {
-		steps = append(steps, step)
+	return steps, failed
+}
+
+// GiveBack makes the managers serve the NICs again, after the team has given them back. It may be called again, by any
+// process.
+func (t *Team) GiveBack(ctx context.Context) (steps []string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	b, err := dial(ctx, t.o.Bus)
+	if err != nil && !errors.Is(err, errNoBus) {
+		t.o.Log.Warn("managers not reached", "team", t.o.Team, "err", err)
 	}
-	return steps, warnings
+	if b != nil {
+		defer b.close()
+	}
+	return t.releaseNetworkd(ctx, b.whose(ctx, networkdName))
 }
 
 // followEvery is how often the DNS servers of the members are read without a signal: systemd-resolved sends none when
@@ -102,6 +157,10 @@ func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
 	for _, match := range [][]dbus.MatchOption{
 		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
 			dbus.WithMatchArg(0, resolvedName)},
+		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
+			dbus.WithMatchArg(0, networkdName)},
+		{dbus.WithMatchSender(networkdName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchPathNamespace(networkdPath + "/link")},
 		{dbus.WithMatchSender(resolvedName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
 			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchObjectPath(resolvedPath)},
 	} {
@@ -110,20 +169,26 @@ func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
 			return
 		}
 	}
+	last, wait := "", time.Second // at a boot managers come late
 	for {
-		if step, err := t.copyDNS(ctx, b, links()); err != nil {
-			t.o.Log.Warn("names may not resolve", "team", t.o.Team, "err", err)
-		} else if step != "" {
+		steps, failed := t.sync(ctx, b, links())
+		for _, step := range steps {
 			t.o.Log.Info("managers", "team", t.o.Team, "what", step)
+		}
+		if err := errors.Join(failed...); err != nil && err.Error() != last {
+			t.o.Log.Warn("managers", "team", t.o.Team, "err", err)
+			last = err.Error()
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.conn.Context().Done():
 			return
+		case <-t.changed:
 		case <-signals:
 			drain(ctx, signals)
-		case <-time.After(followEvery):
+		case <-time.After(wait):
+			wait = min(2*wait, followEvery)
 		}
 	}
 }
@@ -146,9 +211,7 @@ func drain(ctx context.Context, signals <-chan *dbus.Signal) {
 // copyDNS makes systemd-resolved ask through the adapter as it did through the members. What a person or a manager has
 // set for the adapter since stays.
 func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if l.Adapter.Index == 0 || !b.serves(ctx, resolvedName) {
+	if !b.serves(ctx, resolvedName) {
 		return "", nil
 	}
 	var source *resolverLink
@@ -172,7 +235,7 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	if err != nil {
 		return "", err
 	}
-	if have.asks() && (t.applied == nil || !have.equal(t.applied) || t.source.equal(source)) {
+	if len(have.Servers) > 0 && (t.applied == nil || !have.equal(t.applied) || source.equal(t.applied)) {
 		return "", nil
 	}
 	err = b.setResolverLink(ctx, l.Adapter.Index, source, have)
@@ -182,10 +245,7 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	if err != nil {
 		return "", err
 	}
-	t.source = source
-	if t.applied, err = b.resolverLink(ctx, l.Adapter.Index); err != nil {
-		return "", err
-	}
+	t.applied = source
 	return fmt.Sprintf("names: systemd-resolved asks %s through %s, as it did through %s",
 		or(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
 }

@@ -17,14 +17,14 @@ var ErrForeign = errors.New("not a socket of this NIC")
 
 // Adopt goes on with the socket that the process before this one left for the NIC: what waits in it is received next.
 // filter is that process's receive filter, -1: there is none. It stays in force until ReleaseInherited. The socket
-// filter (SetSocketFilter) and the backlog's bound stay too. Adopt owns both descriptors, and on an error closes them.
+// filter stays if o has none, and the backlog's bound stays. Adopt owns both descriptors, and on an error closes them.
 func Adopt(fd, filter int, o Options) (_ *Socket, err error) {
 	s := newSocket(o)
 	if filter >= 0 {
 		unix.CloseOnExec(filter)
 		s.filter.inherited = os.NewFile(uintptr(filter), "receive filter of the process before")
 	}
-	if err = checkSocket(fd, o.Index); err == nil {
+	if err = errors.Join(checkSocket(fd, o.Index), s.setFirstFilter(fd)); err == nil {
 		unix.CloseOnExec(fd)
 		if err = unix.SetNonblock(fd, true); err == nil {
 			if err = s.own(fd); err == nil {

@@ -50,6 +50,8 @@ type Options struct {
 	Backlog  int // bytes that may wait for transmission, as SetBacklog; 0: BacklogFor the NIC's present speed
 	TSO, USO Offload
 
+	SocketFilter int // SetSocketFilter with it before the first frame; 0: none
+
 	Store descriptors.Store // keeps what receives for the next process; nil: nothing does
 }
 
@@ -188,6 +190,9 @@ func (s *Socket) configure(fd int) error {
 	if err := setBacklog(fd, backlog); err != nil {
 		return err
 	}
+	if err := s.setFirstFilter(fd); err != nil {
+		return err
+	}
 	all := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: s.opt.Index}
 	if err := unix.Bind(fd, all); err != nil {
 		return fmt.Errorf("bind: %w", err)
@@ -235,6 +240,17 @@ func (s *Socket) SetSocketFilter(fd int) error {
 	})
 	if err != nil {
 		return fmt.Errorf("set socket filter of %s: %w", s.opt.Name, err)
+	}
+	return nil
+}
+
+// setFirstFilter attaches Options.SocketFilter.
+func (s *Socket) setFirstFilter(fd int) error {
+	if s.opt.SocketFilter <= 0 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, s.opt.SocketFilter); err != nil {
+		return fmt.Errorf("set SO_ATTACH_BPF: %w", err)
 	}
 	return nil
 }

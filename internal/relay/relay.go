@@ -77,7 +77,7 @@ type Options struct {
 // Relay is a team.Datapath. Make it with New. Its methods may be called from any goroutine.
 type Relay struct {
 	adapter        *tap.Adapter
-	open           func(id int, l team.Link) (*nic.Socket, error)
+	open           func(id int, l team.Link, filter int) (*nic.Socket, error)
 	log            *slog.Logger
 	clock          clock
 	held           atomic.Bool // no goroutine moves frames
@@ -109,7 +109,7 @@ func New(o Options) (*Relay, error) {
 	if n := len(o.Adapter.Queues()); n != 1 {
 		return nil, fmt.Errorf("start relay: adapter has %d queues, want 1: %w", n, unix.EINVAL)
 	}
-	r := &Relay{adapter: o.Adapter, open: o.Open, log: o.Logger, clock: newClock()}
+	r := &Relay{adapter: o.Adapter, log: o.Logger, clock: newClock()}
 	r.held.Store(o.Hold)
 	r.control = newControlQueue(r.clock)
 	if r.log == nil {
@@ -118,12 +118,13 @@ func New(o Options) (*Relay, error) {
 	if r.panics = o.Panics; r.panics == nil {
 		r.panics = panics.New(r.log)
 	}
-	if r.open == nil {
-		store := descriptors.Or(o.Store)
-		r.open = func(_ int, l team.Link) (*nic.Socket, error) {
-			return r.openSocket(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
-				USO: nic.Offload(o.USO), Store: store})
+	store := descriptors.Or(o.Store)
+	r.open = func(id int, l team.Link, filter int) (*nic.Socket, error) {
+		if o.Open != nil {
+			return o.Open(id, l)
 		}
+		return r.openSocket(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
+			USO: nic.Offload(o.USO), Store: store, SocketFilter: filter})
 	}
 	r.active.Store(NewActivePlan(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])
@@ -144,7 +145,11 @@ func validID(id int) error {
 
 // Join opens member id on a NIC. Its counters continue if the same NIC (by name) had the id last, and start at zero for
 // another.
-func (r *Relay) Join(id int, l team.Link) error {
+func (r *Relay) Join(id int, l team.Link) error { return r.JoinFiltered(id, l, 0) }
+
+// JoinFiltered is Join of a NIC whose frames programs move already: the member receives by the socket filter with that
+// descriptor (SetSocketFilter) from its first frame on. 0: none.
+func (r *Relay) JoinFiltered(id int, l team.Link, filter int) error {
 	if err := validID(id); err != nil {
 		return fmt.Errorf("join %s: %w", l.Name, err)
 	}
@@ -153,7 +158,7 @@ func (r *Relay) Join(id int, l team.Link) error {
 	}
 	// Opening takes the kernel's configuration lock, which others may hold for long: a failover, which takes r.mu, must
 	// not wait for that.
-	s, err := r.open(id, l)
+	s, err := r.open(id, l, filter)
 	if err == nil {
 		if err = r.addMember(id, l, s); err != nil {
 			s.Close()

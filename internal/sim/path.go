@@ -168,7 +168,12 @@ func (m *member) slow(p *Packet) {
 	if m.slowN++; m.slowN > slowMost {
 		return
 	}
-	if t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)}) {
+	if !t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)}) {
+		return
+	}
+	if t.dead {
+		t.held = append(t.held, func() { m.hears(p) })
+	} else {
 		m.hears(p)
 	}
 }

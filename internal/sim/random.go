@@ -24,6 +24,7 @@ type life struct {
 	udp, tcp []*Flow
 	loaded   bool // by flows that use all bandwidth
 	lacp     bool // all teams are in 802.3ad
+	killed   bool // processes die at any moment
 }
 
 // lived is a team of a life, with all its NICs, whether or not they are members.
@@ -236,6 +237,9 @@ func (l *life) settle() error {
 
 // progress checks that traffic of a team has resumed.
 func (l *life) progress(what string) {
+	if l.killed {
+		return // it takes until the next process
+	}
 	for _, f := range l.udp {
 		for _, s := range []*Stack{f.from, f.to} {
 			if t := s.team; t != nil && (!t.carrier || t.config.MinMembers > t.Usable()) {

@@ -55,3 +55,15 @@ func TestRandomAggregations(t *testing.T) {
 	t.Parallel()
 	runSeeds(t, (*seeds+2)/3, RunAggregated)
 }
+
+// TestRandomReplacements runs worlds in which one process of a team follows the other.
+func TestRandomReplacements(t *testing.T) {
+	t.Parallel()
+	runSeeds(t, (*seeds+4)/5, RunReplaced)
+}
+
+// TestRandomAggregatedReplacements is the same in 802.3ad.
+func TestRandomAggregatedReplacements(t *testing.T) {
+	t.Parallel()
+	runSeeds(t, (*seeds+9)/10, RunReplacedAggregated)
+}

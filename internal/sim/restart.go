@@ -32,6 +32,7 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 // stop ends the process without a last PDU.
 func (t *Team) stop() (nics []*NIC, weights []float64) {
 	t.life++
+	t.saved, t.held, t.dead = nil, nil, false
 	t.announcements++
 	t.deadline.stop()
 	t.backlogTimer.stop()

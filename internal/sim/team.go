@@ -68,6 +68,7 @@ type Team struct {
 	Steers     int // ARP and ND frames that the loop has sent
 
 	aggregation
+	succession
 }
 
 // member is a NIC in a team.
@@ -138,9 +139,14 @@ func (t *Team) Guest(name string) *Stack {
 
 // handle passes an input to the loop and executes its output.
 func (t *Team) handle(in team.Input) team.Output {
+	if t.dead {
+		t.hold(in)
+		return team.Output{}
+	}
 	out := t.loop.Handle(t.w.time(), in)
 	t.config = t.loop.Config()
 	t.execute(&out)
+	t.save(in, &out)
 	if d := t.loop.Deadline(); d.IsZero() {
 		t.deadline.stop()
 	} else {
@@ -169,6 +175,9 @@ func (t *Team) execute(out *team.Output) {
 		t.memory = out.Memory
 	}
 	if out.Tell != 0 {
+		if out.Tell&modes.TellAddresses != 0 {
+			t.toldAddresses++
+		}
 		t.announcements++
 		t.tell(*out, t.announcements, t.config.AnnounceCount)
 	}
@@ -282,6 +291,10 @@ func (t *Team) tell(out team.Output, order uint64, count int) {
 
 // Add makes a NIC a member. Weight 0 is 1.
 func (t *Team) Add(n *NIC, weight float64) {
+	if t.dead {
+		t.w.After(time.Millisecond, func() { t.Add(n, weight) })
+		return
+	}
 	l := team.Link{Name: n.Name, Index: n.Index, MAC: n.MAC}
 	out := t.handle(team.Reserve{Link: l})
 	if out.Err != nil {
@@ -313,7 +326,7 @@ func (m *member) report() {
 	m.reading = false
 	t := m.t
 	up := m.nic.Up()
-	if t.members[m.id] != m || m.told && m.toldUp == up {
+	if t.members[m.id] != m || t.dead || m.told && m.toldUp == up {
 		return
 	}
 	m.told, m.toldUp = true, up
@@ -327,6 +340,7 @@ func (m *member) report() {
 
 // Set changes the configuration of the running team.
 func (t *Team) Set(change func(*settings.Config)) error {
+	t.awaitProcess()
 	c := t.loop.Config()
 	change(&c)
 	out := t.handle(team.Change{Config: c})
@@ -339,6 +353,7 @@ func (t *Team) Set(change func(*settings.Config)) error {
 
 // Remove drains and removes a member, as team.Team does, and then calls then.
 func (t *Team) Remove(n *NIC, then func()) {
+	t.awaitProcess()
 	out := t.handle(team.Drain{Name: n.Name})
 	if out.Err != nil {
 		t.w.Tell("%s: %v", t.Name, out.Err)
@@ -348,10 +363,14 @@ func (t *Team) Remove(n *NIC, then func()) {
 	m.draining = true
 	m.lastArrived = t.w.now
 	begin := t.w.now
-	life := t.life
+	life, replaced := t.life, t.replaced
 	var look func()
 	look = func() {
 		if t.life != life {
+			return
+		}
+		if t.dead || t.replaced != replaced { // the request has ended with its process, and the drain with it
+			m.draining = false
 			return
 		}
 		quiet := t.w.now-m.lastArrived >= 100*time.Millisecond && m.nic.waiting() == 0

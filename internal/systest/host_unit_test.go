@@ -3,6 +3,8 @@
 package systest
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -42,6 +44,38 @@ func TestUnitFromCreateToDelete(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 	if w.hasFile("/etc/nicteam/" + teamName + ".yaml") {
 		t.Error("delete left TEAM.yaml")
+	}
+}
+
+// TestUnitGoesOnWarm: the next process goes on with what systemd keeps, after a restart and after a death.
+func TestUnitGoesOnWarm(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, nil)
+	w.ok("create", teamName, "eth1", "eth2")
+	c := w.startEcho()
+	was, kept := w.teamStatus(), w.property("NFileDescriptorStore")
+	for _, end := range []struct {
+		after string
+		next  func()
+	}{
+		{"handover", func() { w.ctl("restart", unit) }},
+		{"handover", func() { w.ok("restart", teamName) }},
+		{"death", func() {
+			w.kill()
+			labtest.Eventually(t, "the next process", func() bool { return w.property("ActiveState") == "active" })
+		}},
+	} {
+		end.next()
+		is := w.teamStatus()
+		if is == nil || is.State != "up" || is.PID == was.PID || is.Adapter.Index != was.Adapter.Index ||
+			is.Supervisor.Kind != "systemd" || is.Supervisor.LastStart != "warm" || is.Supervisor.After != end.after {
+			t.Fatalf("after a %s the team is %+v", end.after, is)
+		}
+		if n := w.property("NFileDescriptorStore"); n != kept {
+			t.Errorf("after a %s systemd keeps %s descriptors, before it kept %s", end.after, n, kept)
+		}
+		c.check("after a " + end.after)
+		was = is
 	}
 }
 
@@ -113,13 +147,13 @@ func TestUnitWithAnInvalidConfig(t *testing.T) {
 	w.writeConfig(plainConfig + "mode: active-backdoor\n")
 	w.ctl("start", unit)
 	s := w.teamStatus()
-	if s == nil || s.Mode != "active-backup" || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "active-backdoor") {
+	if s == nil || s.Mode != "active-backup" || len(s.Warnings) != 1 ||
+		!strings.Contains(s.Warnings[0], "active-backdoor") {
 		t.Errorf("the team is %+v", s)
 	}
 }
 
-// TestUnitThatCannotStart: a create that fails leaves nothing: no TEAM.yaml, or the one that was there, and no unit that
-// is tried again.
+// TestUnitThatCannotStart: a create that fails leaves nothing: no TEAM.yaml, and no unit that is tried again.
 func TestUnitThatCannotStart(t *testing.T) {
 	t.Parallel()
 	w := newSystemdWorld(t, nil)
@@ -133,6 +167,52 @@ func TestUnitThatCannotStart(t *testing.T) {
 	w.checkUnchanged("after a failed create", before)
 	if w.hasFile("/etc/nicteam/" + teamName + ".yaml") {
 		t.Error("create left TEAM.yaml")
+	}
+}
+
+// TestUnitThatFailsEachTime: starts that fail are deaths, too, and the unit pauses.
+func TestUnitThatFailsEachTime(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, map[string]string{unitFile + ".d/fail.conf": "[Service]\nExecStartPre=/bin/false\n"})
+	w.writeConfig(plainConfig)
+	if _, err := w.sd.Systemctl("start", unit); err == nil {
+		t.Error("the unit has started")
+	}
+	labtest.Eventually(t, "the pause", func() bool { return strings.Contains(w.log(), "pause after too many deaths") })
+	if n := w.property("NRestarts"); n != "5" {
+		t.Errorf("it was started again %s times", n)
+	}
+	w.ctl("stop", unit)
+}
+
+// TestUnitMetrics: the metrics are served by a user that may only read.
+func TestUnitMetrics(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, map[string]string{
+		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
+			"nicteam:x:990:990::/:/bin/false\n",
+		"/etc/group": "root:x:0:\nnogroup:x:65534:\nnicteam:x:990:\n",
+	})
+	w.writeConfig(plainConfig)
+	w.ctl("start", unit, "nicteam-metrics")
+	client := &http.Client{Transport: &http.Transport{DialContext: w.box.Dial}}
+	defer client.CloseIdleConnections()
+	var page string
+	labtest.Eventually(t, "the metrics", func() bool {
+		r, err := client.Get("http://127.0.0.1:9779/metrics")
+		if err != nil {
+			return false
+		}
+		defer func() { _ = r.Body.Close() }()
+		b, err := io.ReadAll(r.Body)
+		page = string(b)
+		return err == nil && r.StatusCode == http.StatusOK
+	})
+	if !strings.Contains(page, `nicteam_up{team="team0"} 1`) {
+		t.Errorf("the metrics are\n%s", page)
+	}
+	if uid := w.ctl("show", "-p", "UID", "--value", "nicteam-metrics"); uid != "990" {
+		t.Errorf("they are served by uid %s", uid)
 	}
 }
 

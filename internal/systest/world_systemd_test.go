@@ -55,8 +55,7 @@ func (w *systemdWorld) boot(files map[string]string) {
 	maps.Copy(all, files)
 	w.t.Cleanup(func() {
 		if w.t.Failed() && w.sd != nil {
-			b, _ := os.ReadFile(w.sd.Path(unitLog))
-			w.t.Logf("log of the unit:\n%s", b)
+			w.t.Logf("log of the unit:\n%s", w.log())
 		}
 	})
 	w.sd = labtest.Systemd(w.t, w.box, lab.SystemdOptions{Files: all,
@@ -141,3 +140,9 @@ func (w *systemdWorld) hasFile(path string) bool {
 }
 
 const plainConfig = "team: " + teamName + "\nmembers: [eth1, eth2]\n"
+
+// log is what the commands of the unit have written.
+func (w *systemdWorld) log() string {
+	b, _ := os.ReadFile(w.sd.Path(unitLog))
+	return string(b)
+}

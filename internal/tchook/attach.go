@@ -84,6 +84,9 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 		old.close()
 		delete(h.attached, a.at)
 	}
+	if f := h.inheritedFilter(l.Index, at); f != nil {
+		return a, h.replaceFilter(f, p)
+	}
 	if h.Method != ByClsact {
 		a.link, err = h.headTCX(l, at, p)
 		// A clsact filter never sees what isolation by tcx has dropped.

@@ -78,6 +78,23 @@ func (h *Hooks) addFilter(l Link, f filter, p *ebpf.Program, intend func(qdisc b
 	return nil
 }
 
+// replaceFilter puts p in the place of the program of a filter, with no frame between the two.
+func (h *Hooks) replaceFilter(old netlink.Filter, p *ebpf.Program) error {
+	b, ok := old.(*netlink.BpfFilter)
+	if !ok {
+		return fmt.Errorf("replace filter: it is of kind %s", old.Type())
+	}
+	if err := h.conn.FaultPoint("replace filter"); err != nil {
+		return err
+	}
+	err := h.conn.Handle.FilterReplace(&netlink.BpfFilter{FilterAttrs: b.FilterAttrs, Fd: p.FD(), Name: b.Name,
+		DirectAction: true})
+	if err != nil {
+		return fmt.Errorf("replace filter: %w", err)
+	}
+	return nil
+}
+
 func clsactOf(index int) *netlink.Clsact {
 	return &netlink.Clsact{QdiscAttrs: netlink.QdiscAttrs{
 		LinkIndex: index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,

@@ -55,6 +55,8 @@ type Hooks struct {
 
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
+
+	filtersStay bool // see FiltersStay
 }
 
 // New returns Hooks with the programs that the process before left in the store.

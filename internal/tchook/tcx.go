@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/descriptors"
 )
@@ -67,6 +68,7 @@ func (l *tcxLink) replace(p *ebpf.Program) error {
 // Links that are gone from their NIC are dropped.
 func (h *Hooks) inherit() {
 	for _, name := range h.Store.Names() {
+		h.filtersStay = h.filtersStay || descriptors.IsMap(name)
 		index, at := 0, ebpf.AttachTCXIngress
 		isolates := false
 		switch i, ok := descriptors.Index(name, descriptors.Isolation); {
@@ -125,21 +127,49 @@ func (h *Hooks) inheritLink(fd int, name string, index *int, at ebpf.AttachType)
 
 // Inherited reports whether a hook has a program of the process before, which Attach replaces in place.
 func (h *Hooks) Inherited(index int, at ebpf.AttachType) bool {
-	a := h.attached[hookPoint{index, at}]
-	return a != nil && a.link != nil && a.link.inherited && a.link.on(index)
+	if a := h.attached[hookPoint{index, at}]; a != nil {
+		return a.link != nil && a.link.inherited && a.link.on(index)
+	}
+	return h.inheritedFilter(index, at) != nil
 }
 
-// DetachInherited detaches such a program, if there is one.
-func (h *Hooks) DetachInherited(index int, at ebpf.AttachType) {
-	if to := (hookPoint{index, at}); h.Inherited(index, at) {
+// inheritedFilter returns the filter of the process before that is on a hook, nil if there is none.
+func (h *Hooks) inheritedFilter(index int, at ebpf.AttachType) netlink.Filter {
+	if !h.filtersStay {
+		return nil
+	}
+	nl, err := h.conn.Handle.LinkByIndex(index)
+	if err != nil {
+		return nil
+	}
+	f, _ := h.findFilter(nl, hooks[at].filter) // what cannot be listed is not found
+	return f
+}
+
+// FiltersStay reports whether filters of the process before go on: the memory of their programs is in the store.
+func (h *Hooks) FiltersStay() bool { return h.filtersStay }
+
+// DetachInherited detaches such a program, if there is one. Only a filter needs j.
+func (h *Hooks) DetachInherited(l Link, at ebpf.AttachType, j func() (Journal, error)) error {
+	to := hookPoint{l.Index, at}
+	switch {
+	case h.attached[to] != nil && h.Inherited(l.Index, at):
 		h.attached[to].close()
 		delete(h.attached, to)
+	case h.attached[to] == nil && h.inheritedFilter(l.Index, at) != nil:
+		journal, err := j()
+		if err != nil {
+			return err
+		}
+		return h.detachFilter(l, hooks[at].name, journal)
 	}
+	return nil
 }
 
 // DropInherited detaches the data path's programs of the process before that Attach has not replaced, and with isolation
-// what Isolate has not replaced either.
+// what Isolate has not replaced either. Filters are the caller's to detach.
 func (h *Hooks) DropInherited(isolation bool) {
+	h.filtersStay = false
 	for at, a := range h.attached {
 		if a.link != nil && a.link.inherited {
 			a.close()
