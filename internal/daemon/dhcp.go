@@ -18,6 +18,7 @@ import (
 	"nicteam/internal/dhcp"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/managers"
 	"nicteam/internal/settings"
 )
 
@@ -186,12 +187,30 @@ func (d *dhcpClients) remove(c *leaseClient) {
 // apply configures a lease on the adapter.
 func (c *leaseClient) apply(l dhcp.Lease) error {
 	isNew, err := c.configure(l)
+	if c.main && len(l.DNS) > 0 {
+		err = errors.Join(err, c.d.setDNS(l))
+	}
 	if isNew {
 		c.d.s.team.Record("lease-acquired", "", describeLease(l))
 		return errors.Join(err, c.d.s.team.Announce(context.Background()))
 	}
 	return err
 }
+
+// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Without
+// it, the host's own configuration stays as it is: who owns /etc/resolv.conf is not known.
+func (d *dhcpClients) setDNS(l dhcp.Lease) error {
+	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
+	defer cancel()
+	err := d.s.managers.SetDNS(ctx, d.s.adapter.Index(), l.DNS, l.Search)
+	if errors.Is(err, managers.ErrNoResolver) {
+		return nil
+	}
+	return err
+}
+
+// dnsTimeout bounds a call of systemd-resolved.
+const dnsTimeout = 5 * time.Second
 
 // configure is apply without events. isNew: it is the client's first lease, or has another address.
 func (c *leaseClient) configure(l dhcp.Lease) (isNew bool, err error) {
@@ -463,6 +482,24 @@ func (d *dhcpClients) acquire(ctx context.Context, timeout time.Duration) bool {
 	return bound
 }
 
+// describeLeaseClients says who renews the leases.
+func (u *startup) describeLeaseClients() {
+	for _, o := range u.dhcp.others {
+		for _, nic := range u.presentMembers() {
+			switch {
+			case o.Program == "dhcpcd" && (slices.Contains(o.Args, nic) || len(o.Args) < 3):
+				u.rep.Step("dhcpcd keeps %s and its leased address; %s follows", nic, u.config.Team)
+			case slices.Contains([]string{"dhclient", "udhcpc"}, o.Program) && slices.Contains(o.Args, nic):
+				u.rep.Step("%s keeps %s; %s renews its lease when it cannot", o.Program, nic, u.config.Team)
+			}
+		}
+	}
+	leases, _, err := u.host.LeasesOn(u.adapter.Index())
+	if err == nil && u.leases.noClient && len(leases) > 0 {
+		u.rep.Step("%s is leased and no DHCP client runs: %s renews it", leases[0].Address, u.config.Team)
+	}
+}
+
 // leaseTimeout is how long a create waits for a lease. Most servers answer at once; some look for a conflict first.
 const leaseTimeout = 10 * time.Second
 
@@ -470,6 +507,7 @@ const leaseTimeout = 10 * time.Second
 func (u *startup) startDHCP(ctx context.Context) {
 	d := u.dhcp
 	d.others = u.host.LeaseClients()
+	u.describeLeaseClients()
 	d.load(u.config.Team, u.config.Address == settings.AddressDHCP)
 	if u.config.Address == settings.AddressAuto {
 		d.takeOverUnsure()
