@@ -16,9 +16,13 @@ ALONE        = ./internal/sim ./modes/... ./monitor/chart
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
 KERNELFLAGS ?=
+HOSTS       ?=
+SCENARIO    ?=
+HOSTFLAGS   ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
+# 200 kills and restarts at 20 000 frames a second each way: make soak SOAK='LoseNothing|IntoAnotherLayout' ROUNDS=1
 # Random lives of a team on a host, by itself: make soak SOAK=none LIVES=1000
 LIVES       ?= 1000
 SEEDS       ?= 1000
@@ -27,8 +31,8 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels sim soak bench fuzz lint vuln generate fmt cover \
-	tools clean
+.PHONY: help build install demo picture test test-unit test-kernels test-hosts sim soak bench fuzz lint vuln generate \
+	fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:
@@ -91,6 +95,15 @@ bench: build
 test-kernels:
 	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
+
+# docs/hosts.md says more. For example: make test-hosts HOSTS=networkd,dhclient SCENARIO=reboot
+## nicteam in machines with each network manager, under QEMU without KVM (root)
+test-hosts: build
+	@scripts/need qemu-system-x86 qemu-utils seabios mmdebstrap e2fsprogs dnsmasq-base openssh-client kmod iproute2 \
+		iputils-ping
+	$(GO) build -o bin/hosts ./internal/lab/hosts
+	bin/hosts images -hosts "$(HOSTS)"
+	bin/hosts run -hosts "$(HOSTS)" -scenarios "$(SCENARIO)" -o bin/hosts.md $(HOSTFLAGS)
 
 ## each fuzz target for FUZZTIME
 fuzz:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"nicteam/internal/lab"
+	"nicteam/internal/lab/vm"
 )
 
 // commandLine is that of the kernel. An oops ends the machine, and with it the report.
@@ -39,7 +40,7 @@ func virtioNICs() (args []string) {
 
 // boot runs a machine until it switches itself off, while r reads its report. The kernel's output goes to the console
 // file.
-func boot(ctx context.Context, k kernel, image, console string, limit time.Duration, r *reader) error {
+func boot(ctx context.Context, k vm.Kernel, image, console string, limit time.Duration, r *reader) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	args := []string{

@@ -2,11 +2,11 @@
 
 // Command kernels runs the real tests on another kernel than the machine's own: `make test-kernels`.
 //
-//	kernel.go     fetches Debian's kernel package with apt and unpacks it below the cache, nothing is installed
-//	modules.go    finds the modules that the tests need, and their dependencies
+//	../vm         fetches Debian's kernel package and finds modules in it
+//	modules.go    the modules that the tests need
 //	tools.go      finds the programs that the tests start, and their libraries
 //	suites.go     which tests run there, and which do not and why
-//	image.go      packs it all into an initramfs (cpio.go writes it)
+//	image.go      packs it all into an initramfs
 //	boot.go       starts it under QEMU, which emulates a machine, so that neither KVM nor root is needed, and connects
 //	              its virtio NICs in pairs: cables for tests that need NICs which filter
 //	guest.go      process 1 of that machine: this same program; runs the tests, reports their output, switches off

@@ -5,11 +5,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"nicteam/internal/lab/vm"
 )
 
 // usrMerged are the directories that are links into /usr on Debian.
@@ -70,8 +70,8 @@ func buildStatic(args ...string) error {
 
 // A content is the content of an image.
 type content struct {
-	Kernel  kernel
-	Modules moduleSet
+	Kernel  vm.Kernel
+	Modules vm.ModuleSet
 	Suites  []suite
 	Tests   string // the directory of the test binaries
 	Quick   bool
@@ -106,12 +106,12 @@ func (c content) build(root string) error {
 		return err
 	}
 	for _, f := range files {
-		if err := copyFile(f, filepath.Join(root, f)); err != nil {
+		if err := vm.CopyFile(f, filepath.Join(root, f)); err != nil {
 			return err
 		}
 	}
 	for _, d := range directories {
-		if err := copyTree(d, filepath.Join(root, d)); err != nil {
+		if err := vm.CopyTree(d, filepath.Join(root, d)); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (c content) build(root string) error {
 			return err
 		}
 	}
-	if err := writeModules(c.Kernel, c.Modules, root); err != nil {
+	if err := c.Modules.Write(c.Kernel, root); err != nil {
 		return err
 	}
 	return c.writeTasks(root)
@@ -133,7 +133,7 @@ func (c content) writeTasks(root string) error {
 			return err
 		}
 		for _, d := range found {
-			if err := copyTree(d, filepath.Join(root, "tests", d)); err != nil {
+			if err := vm.CopyTree(d, filepath.Join(root, "tests", d)); err != nil {
 				return err
 			}
 		}
@@ -142,7 +142,7 @@ func (c content) writeTasks(root string) error {
 	for _, s := range c.Suites {
 		// As with go test, a test runs in its package's directory and finds testdata there.
 		dir := filepath.Join("/tests", s.Package)
-		if err := copyFile(filepath.Join(c.Tests, s.name()+".test"),
+		if err := vm.CopyFile(filepath.Join(c.Tests, s.name()+".test"),
 			filepath.Join(root, dir, s.name()+".test")); err != nil {
 			return err
 		}
@@ -156,33 +156,4 @@ func (c content) writeTasks(root string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(root, taskFile), b, 0o644)
-}
-
-// copyFile copies a file's content and permissions; links on both sides are followed.
-func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(to, b, info.Mode().Perm())
-}
-
-// copyTree copies a directory, if it exists.
-func copyTree(from, to string) error {
-	if _, err := os.Stat(from); err != nil {
-		return nil
-	}
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		return copyFile(path, filepath.Join(to, strings.TrimPrefix(path, from)))
-	})
 }

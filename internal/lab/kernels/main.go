@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"nicteam/internal/lab/vm"
 )
 
 func main() {
@@ -123,7 +125,7 @@ func run(ctx context.Context, o options) error {
 	}
 	var errs []error
 	for _, name := range o.apt {
-		k, err := fetchKernel(o.kernel, o.modules, name, o.cache)
+		k, err := vm.FetchKernel(o.kernel, o.modules, name, o.cache)
 		if err == nil {
 			err = runOn(ctx, o, k, chosen, packages)
 		}
@@ -136,7 +138,7 @@ func run(ctx context.Context, o options) error {
 }
 
 // runOn runs the tests on one kernel.
-func runOn(ctx context.Context, o options, k kernel, chosen []suite, packages []string) error {
+func runOn(ctx context.Context, o options, k vm.Kernel, chosen []suite, packages []string) error {
 	dir, err := os.MkdirTemp("", "nicteam-kernels-")
 	if err != nil {
 		return err
@@ -170,7 +172,7 @@ func runOn(ctx context.Context, o options, k kernel, chosen []suite, packages []
 }
 
 // makeImage builds what runs in the guest, packs it and returns the file.
-func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) {
+func makeImage(o options, k vm.Kernel, chosen []suite, dir string) (string, error) {
 	fmt.Printf("build the tests of %d packages for %s\n", len(chosen), k.Release)
 	tests, root := filepath.Join(dir, "tests"), filepath.Join(dir, "root")
 	for _, d := range []string{tests, root} {
@@ -194,7 +196,7 @@ func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) 
 			fmt.Printf("not run, for the table of %s does not mention it: %s\n", s.Package, t)
 		}
 	}
-	modules, err := findModules(k)
+	modules, err := vm.FindModules(k, wantedModules)
 	if err != nil {
 		return "", err
 	}
@@ -208,7 +210,7 @@ func makeImage(o options, k kernel, chosen []suite, dir string) (string, error) 
 		return "", err
 	}
 	defer f.Close()
-	if err := writeCPIO(f, root); err != nil {
+	if err := vm.WriteCPIO(f, root); err != nil {
 		return "", err
 	}
 	if info, err := f.Stat(); err == nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package vm
 
 import (
 	"errors"
@@ -11,27 +11,29 @@ import (
 	"strings"
 )
 
-// A kernel is what boots: its image, its modules, and its release, such as 6.1.0-56-amd64.
-type kernel struct {
+// A Kernel is what boots: its image, its modules, and its release, such as 6.1.0-56-amd64.
+type Kernel struct {
 	Image, Modules, Release string
 }
 
-// unpacked are the parts of a kernel package that are unpacked: 150 of 400 MB.
+// unpacked are the parts of a kernel package that are unpacked: less than half of 400 MB.
 var unpacked = []string{
 	"./boot",
 	"./lib/modules/*/modules.*",
 	"./lib/modules/*/kernel/net",
 	"./lib/modules/*/kernel/lib",
 	"./lib/modules/*/kernel/crypto",
-	"./lib/modules/*/kernel/fs/overlayfs",
+	"./lib/modules/*/kernel/fs",
+	"./lib/modules/*/kernel/drivers/block",
+	"./lib/modules/*/kernel/drivers/char",
 	"./lib/modules/*/kernel/drivers/net",
 	"./lib/modules/*/kernel/drivers/virtio",
 	"./lib/modules/*/kernel/arch",
 }
 
-// fetchKernel returns the kernel to boot. given is a kernel image with its modules below modules, a file with a kernel
+// FetchKernel returns the kernel to boot. given is a kernel image with its modules below modules, a file with a kernel
 // package, or empty for apt's package of that name, or its first dependency if the package itself has no kernel.
-func fetchKernel(given, modules, name, cache string) (kernel, error) {
+func FetchKernel(given, modules, name, cache string) (Kernel, error) {
 	switch {
 	case strings.HasSuffix(given, ".deb"):
 		return unpackKernel(given, unpackedAt(given, cache))
@@ -40,7 +42,7 @@ func fetchKernel(given, modules, name, cache string) (kernel, error) {
 	}
 	deb, err := download(name, cache)
 	if err != nil {
-		return kernel{}, err
+		return Kernel{}, err
 	}
 	return unpackKernel(deb, unpackedAt(deb, cache))
 }
@@ -48,21 +50,21 @@ func fetchKernel(given, modules, name, cache string) (kernel, error) {
 // unpackedAt returns the directory of an unpacked package. Its name depends on the parts that are unpacked, so that an
 // older one does not count as complete.
 func unpackedAt(deb, cache string) string {
-	return filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")+".2")
+	return filepath.Join(cache, strings.TrimSuffix(filepath.Base(deb), ".deb")+".3")
 }
 
-func localKernel(image, modules string) (kernel, error) {
+func localKernel(image, modules string) (Kernel, error) {
 	if modules == "" {
-		return kernel{}, errors.New("a kernel image needs its modules: the directory /lib/modules/RELEASE")
+		return Kernel{}, errors.New("a kernel image needs its modules: the directory /lib/modules/RELEASE")
 	}
 	if _, err := os.Stat(image); err != nil {
-		return kernel{}, err
+		return Kernel{}, err
 	}
 	if _, err := os.Stat(filepath.Join(modules, "modules.builtin")); err != nil {
-		return kernel{}, fmt.Errorf("modules of %s: %w", image, err)
+		return Kernel{}, fmt.Errorf("modules of %s: %w", image, err)
 	}
 	modules, err := filepath.Abs(modules)
-	return kernel{Image: image, Modules: modules, Release: filepath.Base(modules)}, err
+	return Kernel{Image: image, Modules: modules, Release: filepath.Base(modules)}, err
 }
 
 // download fetches a package with apt into the cache, unless it is there, and returns the file.
@@ -136,26 +138,26 @@ func candidate(name string) (real, version string, err error) {
 }
 
 // unpackKernel unpacks the needed parts of a kernel package into dir, unless dir exists.
-func unpackKernel(deb, dir string) (kernel, error) {
+func unpackKernel(deb, dir string) (Kernel, error) {
 	if _, err := os.Stat(dir); err != nil {
 		part := dir + ".part"
 		if err := os.RemoveAll(part); err != nil {
-			return kernel{}, err
+			return Kernel{}, err
 		}
 		if err := unpack(deb, part); err != nil {
 			os.RemoveAll(part)
-			return kernel{}, fmt.Errorf("unpack %s: %w", deb, err)
+			return Kernel{}, fmt.Errorf("unpack %s: %w", deb, err)
 		}
 		if err := os.Rename(part, dir); err != nil {
-			return kernel{}, err
+			return Kernel{}, err
 		}
 	}
 	images, _ := filepath.Glob(filepath.Join(dir, "boot/vmlinuz-*"))
 	if len(images) != 1 {
-		return kernel{}, fmt.Errorf("kernel package %s: images %v, want one", deb, images)
+		return Kernel{}, fmt.Errorf("kernel package %s: images %v, want one", deb, images)
 	}
 	release := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
-	return kernel{Image: images[0], Modules: filepath.Join(dir, "lib/modules", release), Release: release}, nil
+	return Kernel{Image: images[0], Modules: filepath.Join(dir, "lib/modules", release), Release: release}, nil
 }
 
 func unpack(deb, dir string) error {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package vm
 
 import (
 	"bufio"
@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 )
 
-// writeCPIO writes the files below root as an initramfs: cpio "newc", described in the kernel's
+// WriteCPIO writes the files below root as an initramfs: cpio "newc", described in the kernel's
 // Documentation/driver-api/early-userspace/buffer-format.rst. Root owns everything.
-func writeCPIO(w io.Writer, root string) error {
+func WriteCPIO(w io.Writer, root string) error {
 	b := bufio.NewWriterSize(w, 1<<20)
 	inode := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package vm
 
 import (
 	"bytes"
@@ -69,19 +69,10 @@ func TestCPIO(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := writeCPIO(&b, root); err != nil {
+	if err := WriteCPIO(&b, root); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, readCPIO(t, b.Bytes())); d != "" {
-		t.Errorf("(-want +got)\n%s", d)
-	}
-}
-
-func TestParseLDD(t *testing.T) {
-	const out = "\tlinux-vdso.so.1 (0x00007ffc)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 " +
-		"(0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n\tlost.so => not found\n"
-	want := []string{"/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"}
-	if d := cmp.Diff(want, parseLDD(out)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 }
