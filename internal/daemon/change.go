@@ -155,7 +155,7 @@ func (s *session) addNIC(ctx context.Context, name string) error {
 
 // memberSetup is the configuration of a member NIC.
 func (s *session) memberSetup() host.MemberSetup {
-	return host.MemberSetup{MTU: s.mtu, GRO: s.team.Config().GRO}
+	return host.MemberSetup{MTU: s.mtu, GRO: s.team.Config().GRO, KeepLeases: s.moves.watched}
 }
 
 // Remove drains members and releases their NICs.
