@@ -21,7 +21,7 @@ SCENARIO    ?=
 HOSTFLAGS   ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
-SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
+SOAK        ?= FailoverGap|Kills|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
 # Random lives of a team on a host, by itself: make soak SOAK=none LIVES=1000
 LIVES       ?= 1000
 SEEDS       ?= 1000
