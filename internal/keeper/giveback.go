@@ -67,7 +67,8 @@ func (k *keeper) forgetConfig() { atomicfile.Remove(k.keptConfig()) }
 // config returns the configuration for a start: what the last process had, with every live change.
 func (k *keeper) config(first bool) string {
 	if !first {
-		for _, path := range []string{k.RunningConfig(k.Team), k.keptConfig()} {
+		// The last one: somebody removed the directory of the others.
+		for _, path := range []string{k.RunningConfig(k.Team), k.keptConfig(), k.LastConfig(k.Team)} {
 			if _, err := os.Stat(path); err == nil {
 				return path
 			}
