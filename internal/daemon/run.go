@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Supervisor == nil {
 		o.Supervisor = supervisor.InPlace()
 	}
-	raisePriority()
+	RaisePriority()
 	launch.SetSafePath()
 	served := false
 	err := run(ctx, o, rep, &served)
@@ -81,7 +81,11 @@ func (e *NotStarted) Unwrap() error { return e.error }
 
 func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) error {
 	name := o.Config.Team
-	if err := o.Dirs.Make(); err != nil {
+	prepare := o.Dirs.Make
+	if o.expectsWarmStart() {
+		prepare = o.Dirs.MakeQuickly
+	}
+	if err := prepare(); err != nil {
 		return err
 	}
 	lock, err := launch.LockTeam(o.Dirs, name)
