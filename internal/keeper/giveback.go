@@ -64,7 +64,8 @@ func (k *keeper) forgetConfig() { atomicfile.Remove(k.KeptConfig(k.Team)) }
 // config returns the configuration for a start: what the last process had, with every live change.
 func (k *keeper) config(first bool) string {
 	if !first {
-		for _, path := range []string{k.RunningConfig(k.Team), k.KeptConfig(k.Team)} {
+		// The last one: somebody removed the directory of the others.
+		for _, path := range []string{k.RunningConfig(k.Team), k.KeptConfig(k.Team), k.LastConfig(k.Team)} {
 			if _, err := os.Stat(path); err == nil {
 				return path
 			}

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,12 +19,31 @@ type Store map[string]int
 
 // Put stores a duplicate of fd. It closes an older one of that name.
 func (s *Store) Put(name string, fd int) error {
-	kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstInherited)
+	kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, lowestNumber(name))
+	if errors.Is(err, unix.EINVAL) { // beyond RLIMIT_NOFILE
+		kept, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstInherited)
+	}
 	if err != nil {
 		return fmt.Errorf("store descriptor %s: %w", name, err)
 	}
 	s.adopt(name, kept)
 	return nil
+}
+
+// lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its
+// descriptors in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames until
+// their links and the adapter's queue are closed, so these have the highest numbers.
+func lowestNumber(name string) int {
+	kind, _, _ := strings.Cut(name, "-")
+	switch kind {
+	case "isolation":
+		return 400
+	case "receive", "transmit":
+		return 500
+	case "tap":
+		return 700
+	}
+	return firstInherited
 }
 
 // adopt stores fd itself. One without a valid name is closed: nobody could ask for it.
