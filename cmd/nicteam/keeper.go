@@ -30,7 +30,7 @@ func (a *app) keeperCmd() *cobra.Command {
 			log := launch.LogWriter(a.dirs.LogFile(o.Team))
 			o.Log = slog.New(slog.NewTextHandler(log, nil)).With("team", o.Team, "process", "keeper")
 			daemon.RaisePriority() // the team's process begins with it
-			defer keeper.Detach(o.Team, o.Log)()
+			keeper.Protect()
 			return keeper.Run(a.listen(keepsTeam), o)
 		},
 	}
