@@ -224,7 +224,7 @@ func TestAdopt(t *testing.T) {
 			v := newLives(t, members, method, plan, true)
 			out, in := v.streams(4000)
 			v.flow(out, in)
-			for range 3 {
+			for range 2 {
 				v.die()
 				v.flow(out, in) // while there is no process
 				labtest.Must(t, v.begin())
@@ -261,12 +261,13 @@ func TestAdopt(t *testing.T) {
 
 // The same with the relay: what comes while there is no process waits.
 func TestAdoptRelay(t *testing.T) {
-	for name, plan := range plansOfRules {
+	for _, name := range []string{"elb", "802.3ad"} {
+		plan := plansOfRules[name]
 		t.Run(name, func(t *testing.T) {
 			v := newLives(t, 2, "", plan, false)
 			out, in := v.streams(2000)
 			v.flow(out, in)
-			for range 3 {
+			for range 2 {
 				v.die()
 				labtest.Must(t, v.begin())
 				labtest.Must(t, v.path.Apply(plan(v.rig)))
