@@ -150,7 +150,7 @@ func TestPack(t *testing.T) {
 		t.Error("the archive has no end")
 	}
 	want := map[string]string{"usr/local/sbin/nicteam": "binary", "lib/systemd/system/nicteam@.service": "unit",
-		"usr/local/lib/sysusers.d/nicteam.conf": "user"}
+		"usr/local/lib/sysusers.d/nicteam.conf": "user", patienceFile: patience}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
