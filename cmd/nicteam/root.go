@@ -59,8 +59,8 @@ and the command that makes a team of them.`,
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
-		a.runCmd, a.unitCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd, modesTopic,
-		elbTopic, lacpTopic, configTopic, settingsTopic,
+		a.runCmd, a.unitCmd, a.keeperCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd,
+		modesTopic, elbTopic, lacpTopic, configTopic, settingsTopic,
 	} {
 		c.AddCommand(verb())
 	}

@@ -16,6 +16,7 @@ import (
 //	asks         end it; a second kills          kills                                     kills
 //	changesHost  end it; a second kills          ends it, unless it was ignored (nohup)    ignored: the change is
 //	                                                                                       finished
+//	keepsTeam    end it, by a signal to its child  ignored                                 ignored
 //	runsTeam     give the host back and end it,  on a terminal as SIGINT, unless it was    ignored
 //	             exit 0, also during a start;    ignored (nohup); else reopens the log
 //	             a second changes nothing
@@ -24,6 +25,7 @@ type signalUse int
 const (
 	asks        signalUse = iota // a running team, or looks at the host
 	changesHost                  // in its own process: create, restore
+	keepsTeam                    // behind the team's process: keeper
 	runsTeam                     // as the team's process: run, create --foreground
 )
 
@@ -47,7 +49,7 @@ func (a *app) listen(use signalUse) context.Context {
 	switch {
 	case !signal.Ignored(syscall.SIGHUP) && (use == changesHost || use == runsTeam && onTerminal()):
 		ends = append(ends, syscall.SIGHUP)
-	case use == runsTeam:
+	case use == runsTeam, use == keepsTeam:
 		others = append(others, syscall.SIGHUP)
 	}
 	if use != asks {
@@ -62,7 +64,7 @@ func (a *app) listen(use signalUse) context.Context {
 			switch {
 			case slices.Contains(ends, s):
 				cancel(interrupted{s})
-				if use != runsTeam {
+				if use != runsTeam && use != keepsTeam {
 					signal.Reset(ends...)
 				}
 			case s == syscall.SIGHUP:

@@ -47,16 +47,16 @@ func loadCheckpoint(path string) (*team.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, age, err := parseCheckpoint(b, bootID(), bootTime())
+	c, at, err := parseCheckpoint(b, bootID(), bootTime())
 	if err != nil {
 		return nil, err
 	}
-	c.Rebase(time.Now().Add(-age))
+	c.Rebase(time.Now().Add(at - bootTime()))
 	return c, nil
 }
 
-// parseCheckpoint returns the Checkpoint of a document of this boot, and its age.
-func parseCheckpoint(b []byte, boot string, now time.Duration) (c *team.Checkpoint, age time.Duration, err error) {
+// parseCheckpoint returns the Checkpoint of a document of this boot, and its time since the boot.
+func parseCheckpoint(b []byte, boot string, now time.Duration) (c *team.Checkpoint, at time.Duration, err error) {
 	var d checkpointDocument
 	if err := json.Unmarshal(b, &d); err != nil {
 		return nil, 0, errors.Join(errCheckpoint, err)
@@ -69,7 +69,7 @@ func parseCheckpoint(b []byte, boot string, now time.Duration) (c *team.Checkpoi
 	case d.Checkpoint == nil || d.BootTime < 0 || time.Duration(d.BootTime) > now:
 		return nil, 0, errCheckpoint
 	}
-	return d.Checkpoint, now - time.Duration(d.BootTime), nil
+	return d.Checkpoint, time.Duration(d.BootTime), nil
 }
 
 // checkpointWriter writes Checkpoints that differ from the one before. One goroutine uses it.

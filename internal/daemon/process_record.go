@@ -34,7 +34,16 @@ type processRecord struct {
 	Starts     int    `json:"starts"`
 	Version    string `json:"version"`
 	HandedOver bool   `json:"handed_over"`
+	BootTime   int64  `json:"boottime_ns"` // of the start
+	ShortLived int    `json:"short_lived"` // processes before it, in a row, that died soon after their start
 }
+
+const (
+	// shortLife is how soon after a start a death may come from what the process began with.
+	shortLife = 3 * time.Second
+	// maxShortLives: after so many such deaths in a row the next process begins with nothing of the one before.
+	maxShortLives = 3
+)
 
 // maxProcessRecord bounds the file, in bytes.
 const maxProcessRecord = 4 << 10
@@ -42,7 +51,7 @@ const maxProcessRecord = 4 << 10
 // parseProcessRecord returns nil for what no process wrote since the boot.
 func parseProcessRecord(b []byte, boot string) *processRecord {
 	var r processRecord
-	if len(b) > maxProcessRecord || json.Unmarshal(b, &r) != nil || r.Schema != processSchema || r.Starts < 1 ||
+	if len(b) > maxProcessRecord || json.Unmarshal(b, &r) != nil || r.Schema != processSchema || r.Starts < 1 || r.ShortLived < 0 ||
 		r.Boot != boot || len(r.Version) > 256 {
 		return nil
 	}
@@ -71,8 +80,12 @@ func newLifetime(path, version string) *lifetime {
 			l.before = parseProcessRecord(b, l.record.Boot)
 		}
 	}
-	if l.before != nil {
-		l.record.Starts = l.before.Starts + 1
+	l.record.BootTime = int64(bootTime())
+	if b := l.before; b != nil {
+		l.record.Starts = b.Starts + 1
+		if !b.HandedOver && l.record.BootTime-b.BootTime < int64(shortLife) {
+			l.record.ShortLived = b.ShortLived + 1
+		}
 	}
 	return l
 }

@@ -63,6 +63,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Supervisor == nil {
 		o.Supervisor = supervisor.InPlace()
 	}
+	raisePriority()
 	launch.SetSafePath()
 	served := false
 	err := run(ctx, o, rep, &served)
@@ -99,7 +100,6 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		return &api.Problem{Kind: api.Failed, What: "start " + name, Why: err.Error(),
 			Fix: "check free space and permissions there", Err: err}
 	}
-	raisePriority()
 	s, err := start(ctx, o, rep)
 	if err != nil {
 		return err

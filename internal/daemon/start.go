@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
+	"nicteam/internal/supervisor"
 )
 
 // startup is the start of a team. On an error session.revert puts the host back.
@@ -25,8 +26,9 @@ type startup struct {
 	strict bool            // Options.Strict
 	rep    *launch.Reporter
 
-	before *settings.Config // running configuration of the process before; nil: none
-	next   settings.Config  // of a warm start: live settings that have changed since; zero: none
+	prepared *launch.Prepared // nil: this process looks itself
+	before   *settings.Config // running configuration of the process before; nil: none
+	next     settings.Config  // of a warm start: live settings that have changed since; zero: none
 }
 
 // start takes the NICs over and returns when the team forwards, or would with a link.
@@ -38,6 +40,9 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
 	s.dhcp = newDHCPClients(s)
 	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep, before: o.running}
+	if o.Supervisor.Kind() == supervisor.Systemd {
+		u.prepared = o.Prepared(o.Config.Team)
+	}
 	if err := u.openHost(); err != nil {
 		return nil, err
 	}
@@ -84,7 +89,9 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 		err = u.startDatapath(ctx)
 	}
 	if err == nil {
-		u.host.DropInherited(true)
+		err = u.host.DropInherited(true)
+	}
+	if err == nil {
 		u.recordRestart()
 	}
 	return err
@@ -94,7 +101,8 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 // NICs that were absent when an earlier team ended are given back before anything reads them.
 func (u *startup) openHost() (err error) {
 	u.host, err = host.Open(host.Options{StateDir: u.dirs.StateDir, Team: u.config.Team,
-		Members: u.config.MemberNames(), Logger: u.log, Taken: launch.TeamHolding, Store: u.supervisor})
+		Members: u.config.MemberNames(), Logger: u.log, Taken: launch.TeamHolding, Store: u.supervisor,
+		Adapter: u.adapterInAdvance()})
 	if err != nil {
 		return err
 	}
@@ -130,6 +138,9 @@ func (u *startup) claimNICs() error {
 			return err
 		}
 		warnings, problem := u.host.Check(u.config, others, consent)
+		if u.prepared != nil && u.prepared.Checked {
+			warnings = u.prepared.Warnings
+		}
 		for _, w := range warnings {
 			u.rep.Warn(w)
 		}
@@ -208,7 +219,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		}
 		u.rep.WarnOnce(why)
 	}
-	u.leases.noClient = !u.host.HasLeaseClient()
+	u.leases.noClient = !u.hasLeaseClient()
 	u.team.Record("takeover", "", "members "+strings.Join(names, ", "))
 	return ctx.Err()
 }
@@ -244,4 +255,19 @@ func (u *startup) configureAddresses(names []string) error {
 		u.rep.Step("addresses: %s", c.AddressList())
 	}
 	return nil
+}
+
+// adapterInAdvance is the ifindex of a device that UnitPrepare made, 0 for none.
+func (u *startup) adapterInAdvance() int {
+	if u.prepared == nil {
+		return 0
+	}
+	return u.prepared.Adapter
+}
+
+func (u *startup) hasLeaseClient() bool {
+	if u.prepared != nil {
+		return u.prepared.LeaseClient
+	}
+	return u.host.HasLeaseClient()
 }

@@ -99,6 +99,12 @@ func (u *startup) openAdapter(mac frame.MAC, mtu int) (made bool, err error) {
 		}
 	}
 	u.adapterName = u.config.Team
+	if index := u.adapterInAdvance(); index != 0 {
+		if a, err := u.host.NIC(u.config.Team); err == nil && a.Index == index {
+			u.adapter, err = tap.Open(tap.Options{Name: u.config.Team, MTU: mtu, MAC: mac, Store: u.supervisor})
+			return err == nil, err
+		}
+	}
 	u.adapter, err = tap.Create(tap.Options{Name: u.config.Team, MTU: mtu, MAC: mac,
 		Store: u.supervisor})
 	return err == nil, err

@@ -39,7 +39,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	_, _ = rand.Read(salt[:])
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
-		Adapter: s.adapter, Datapath: s.path, Source: s.host,
+		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team),
 		AddressSource: addressSource{s.host, s.adapter.Index()},

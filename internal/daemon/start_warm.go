@@ -62,6 +62,9 @@ func (u *startup) inheritance() (*team.Checkpoint, error) {
 	if !slices.Contains(u.supervisor.Names(), descriptors.Tap) {
 		return nil, errNothingKept
 	}
+	if n := u.life.record.ShortLived; n >= maxShortLives {
+		return nil, fmt.Errorf("%d processes in a row died soon after their start", n)
+	}
 	if u.before == nil {
 		return nil, errors.New("there is no running configuration")
 	}
@@ -181,7 +184,9 @@ func (u *startup) dropInheritance() {
 	}
 	u.path, u.adapter, u.team, u.follower, u.next = nil, nil, nil, nil, settings.Config{}
 	u.adapterName, u.mtu, u.reportedMTU = "", 0, 0
-	u.host.DropInherited(false)
+	if err := u.host.DropInherited(false); err != nil {
+		u.log.Warn("programs of the process before not detached", "team", u.config.Team, "err", err)
+	}
 	u.dirs.RemoveCheckpoint(u.config.Team)
 	// A queue that nobody reads would get a part of the frames.
 	if err := errors.Join(u.supervisor.Remove(descriptors.Tap), u.supervisor.Discard(),
@@ -201,7 +206,14 @@ func (u *startup) inheritHost(ctx context.Context) error {
 			return err
 		}
 	}
-	u.host.DropInherited(true)
+	select {
+	case <-u.path.Planned(): // until then frames may go by programs that nobody has replaced
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := u.host.DropInherited(true); err != nil {
+		u.log.Warn("programs of the process before not detached", "team", u.config.Team, "err", err)
+	}
 	if err := u.warnMissing(ctx); err != nil {
 		return err
 	}
@@ -223,7 +235,7 @@ func (u *startup) inheritHost(ctx context.Context) error {
 		return err
 	}
 	u.updateFollower()
-	u.leases.noClient = !u.host.HasLeaseClient()
+	u.leases.noClient = !u.hasLeaseClient()
 	return u.changeSettings(ctx)
 }
 

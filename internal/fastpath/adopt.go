@@ -5,6 +5,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -128,7 +129,7 @@ func (h *inheritance) fits(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	for name := range h.maps {
-		if spec.Maps[name] == nil {
+		if spec.Maps[name] == nil && name != gates && name != gateIDs {
 			return fmt.Errorf("map %s is another version's", name)
 		}
 	}
@@ -147,7 +148,10 @@ func (p *Path) adoptPrograms(h *inheritance) error {
 	if err := h.fits(spec); err != nil {
 		return err
 	}
-	k, err := loadFrom(spec, h.maps)
+	with := maps.Clone(h.maps)
+	delete(with, gates)
+	delete(with, gateIDs)
+	k, err := loadFrom(spec, with)
 	if err != nil {
 		return err
 	}
@@ -252,26 +256,21 @@ func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) er
 }
 
 // findGates finds the gates of programs that this build does not go on with.
-func (p *Path) findGates(h *inheritance) error {
-	spec, err := loadProgram()
-	if err != nil {
-		return fmt.Errorf("read programs: %w", err)
-	}
-	if _, err := setSizes(spec); err != nil {
-		return err
-	}
-	layouts := layoutsOf(spec)
-	same := func(name string) bool { return h.maps[name] != nil && h.layouts[name] == layouts[name] }
-	if !same(programMapControls) || !same(programMapMembers) {
+func (p *Path) findGates(h *inheritance) (err error) {
+	control, ids := h.maps[gates], h.maps[gateIDs]
+	if control == nil || ids == nil || h.layouts[gates] != gatesLayout || h.layouts[gateIDs] != gatesLayout {
 		return errors.New("their gates are not found")
 	}
-	size := (int(h.maps[programMapControls].ValueSize()) + 7) &^ 7
-	if h.memory, err = unix.Mmap(h.maps[programMapControls].FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_SHARED); err != nil {
+	size := (int(control.ValueSize()) + 7) &^ 7
+	if end := int(unsafe.Offsetof(programControl{}.ReceiveGate)) + 4*spread.MaxMembers; size < end {
+		return fmt.Errorf("their gates are not found: %v is too small", control)
+	}
+	if h.memory, err = unix.Mmap(control.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return fmt.Errorf("map gates: %w", err)
 	}
+	// Of its fields only the gates are known to be where this build has them.
 	h.gates = (*programControl)(unsafe.Pointer(&h.memory[0]))
-	return h.readMembers(h.maps[programMapMembers])
+	return h.readMembers(ids)
 }
 
 // takeBack makes the relay, which has a Plan now, move all frames, if the programs of the process before were not

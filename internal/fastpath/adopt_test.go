@@ -255,28 +255,19 @@ var misfits = map[string]struct {
 	lossy bool // frames are lost in a moment
 	make  func(v *lives)
 }{
-	"another version": {fast: false, make: func(v *lives) {
-		for _, name := range v.store.Stored() {
-			if layout, mapName, ok := descriptors.Layout(name); ok && mapName == programMapTxStates {
-				v.store.Rename(name, descriptors.Map(strings.Repeat("0", len(layout)), mapName))
-			}
-		}
-	}},
-	"a map is gone": {fast: false, make: func(v *lives) {
+	"another version": {make: func(v *lives) { v.otherVersion() }},
+	"a map is gone": {make: func(v *lives) {
 		for _, name := range v.store.Stored() {
 			if _, mapName, ok := descriptors.Layout(name); ok && mapName == programMapAddresses {
 				labtest.Must(v, v.store.Remove(name))
 			}
 		}
 	}},
-	"the gates are gone": {fast: false, lossy: true, make: func(v *lives) {
-		for _, name := range v.store.Stored() {
-			if _, mapName, ok := descriptors.Layout(name); ok && mapName == programMapControls {
-				labtest.Must(v, v.store.Remove(name))
-			}
-		}
+	"another version without gates": {lossy: true, make: func(v *lives) {
+		v.otherVersion()
+		labtest.Must(v, v.store.Remove(descriptors.Map(gatesLayout, gates)))
 	}},
-	"all maps are gone": {fast: false, lossy: true, make: func(v *lives) {
+	"all maps are gone": {lossy: true, make: func(v *lives) {
 		for _, name := range v.store.Stored() {
 			if descriptors.IsMap(name) {
 				labtest.Must(v, v.store.Remove(name))
@@ -291,9 +282,18 @@ var misfits = map[string]struct {
 	"a member's socket is gone": {fast: true, make: func(v *lives) {
 		labtest.Must(v, v.store.Remove(descriptors.Of(descriptors.Socket, v.links[0].Index)))
 	}},
-	"a member has another id": {fast: true, lossy: false, make: func(v *lives) {
+	"a member has another id": {fast: true, make: func(v *lives) {
 		v.links = []team.Link{{}, v.links[0]}
 	}},
+}
+
+// otherVersion makes all maps those of another version.
+func (v *lives) otherVersion() {
+	for _, name := range v.store.Stored() {
+		if layout, mapName, ok := descriptors.Layout(name); ok && layout != gatesLayout {
+			v.store.Rename(name, descriptors.Map(strings.Repeat("0", len(layout)), mapName))
+		}
+	}
 }
 
 // detach detaches a program for good, and leaves its link in the store.

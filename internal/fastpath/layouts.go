@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -14,13 +15,13 @@ import (
 )
 
 // layoutVersion is raised when the meaning of a field changes and its place does not: of spread.TxState, or of what
-// programs and Go note in maps.
-const layoutVersion = 1
+// programs and Go note in maps. Tests build another version of it.
+var layoutVersion = "1"
 
 // layoutsOf returns a fingerprint of each map: of its type, sizes and the names, places and types of all fields. A
 // program can use the map of another build if both are equal.
 func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
-	all := make(map[string]string, len(spec.Maps))
+	all := make(map[string]string, len(spec.Maps)+2)
 	for name, m := range spec.Maps {
 		h := fnv.New64a()
 		fmt.Fprintln(h, layoutVersion, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
@@ -28,8 +29,22 @@ func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 		writeLayout(h, m.Value)
 		all[name] = fmt.Sprintf("%016x", h.Sum64())
 	}
+	all[gates], all[gateIDs] = gatesLayout, gatesLayout
 	return all
 }
+
+// What any build must find of programs of another one, to take their frames back, is stored under names of its own: the
+// gates, which are in the memory of controls, and the map of members, from ifindex to gate.
+const (
+	gates   = "gates"
+	gateIDs = "gate_ids"
+)
+
+// gatesLayout says where the gates are: of transmission at 0, of what members receive at 20, each of 4 bytes. Builds with another layout are not interoperable: frames are lost when one follows the other.
+const gatesLayout = "1"
+
+var _ [0]struct{} = [unsafe.Offsetof(programControl{}.TransmitGate)]struct{}{}
+var _ [20]struct{} = [unsafe.Offsetof(programControl{}.ReceiveGate)]struct{}{}
 
 // writeLayout writes what the layout of t consists of. The types have no pointers, so that this ends.
 func writeLayout(w io.Writer, t btf.Type) {
@@ -52,7 +67,7 @@ func writeLayout(w io.Writer, t btf.Type) {
 	}
 }
 
-// maps yields the programs' maps.
+// maps yields the programs' maps by the names under which they are stored.
 func (k *kernel) maps(yield func(name string, m *ebpf.Map) bool) {
 	o := &k.programMaps
 	for _, x := range []struct {
@@ -62,7 +77,7 @@ func (k *kernel) maps(yield func(name string, m *ebpf.Map) bool) {
 		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
 		{programMapMembers, o.Members}, {programMapMoved, o.Moved}, {programMapPlans, o.Plans},
 		{programMapRecentLocal, o.RecentLocal}, {programMapRxBytes, o.RxBytes}, {programMapStations, o.Stations},
-		{programMapTxStates, o.TxStates},
+		{programMapTxStates, o.TxStates}, {gates, o.Controls}, {gateIDs, o.Members},
 	} {
 		if !yield(x.name, x.m) {
 			return

@@ -72,6 +72,8 @@ type Path struct {
 	inForce     *spread.Plan // followed by the programs; nil: none
 	unfit       error        // why the programs do not follow the Plan in force; nil: they do
 	inherited   *inheritance // until the first Plan; nil: nothing was adopted
+	planned     chan struct{}
+	firstPlan   sync.Once // closes planned
 
 	backlog backlogMonitor
 }
@@ -80,7 +82,7 @@ type Path struct {
 func New(o Options) *Path {
 	p := &Path{relay: o.Relay, o: o, log: o.Logger, plan: &spread.Plan{Active: -1, Next: -1},
 		fallenBack: make(chan error, 1)}
-	p.backlog.wakeup = make(chan struct{}, 1)
+	p.backlog.wakeup, p.planned = make(chan struct{}, 1), make(chan struct{})
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,6 +95,9 @@ func New(o Options) *Path {
 
 // Lost delivers why the Path fell back to the relay by itself.
 func (p *Path) Lost() <-chan error { return p.fallenBack }
+
+// Planned is closed once a Plan is in force: programs of the process before that do not go on move nothing any more.
+func (p *Path) Planned() <-chan struct{} { return p.planned }
 
 // Engaged reports whether the programs move frames.
 func (p *Path) Engaged() bool {
@@ -191,6 +196,7 @@ func (p *Path) Apply(pl *spread.Plan) error {
 		p.inherited = nil
 		p.takeBack(h)
 	}
+	defer p.firstPlan.Do(func() { close(p.planned) })
 	if p.kernel == nil {
 		return nil
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	// Taken returns the other team that now has a NIC which left this one, "" for none. nil: no team has.
 	Taken func(index int) string
 
+	Adapter int // ifindex of a device that was made for the team in advance; 0: none
+
 	Store descriptors.Store // keeps tcx links for the next process; nil: nothing does
 
 	NoTCX bool // tests: as on kernels before 6.6

@@ -115,7 +115,7 @@ func (c *preflight) adapterName() *api.Problem {
 				name)}
 	}
 	i := slices.IndexFunc(c.all, func(n NIC) bool { return n.Name == name })
-	if i < 0 {
+	if i < 0 || c.all[i].Index == c.h.o.Adapter {
 		return nil
 	}
 	c.h.mu.Lock()

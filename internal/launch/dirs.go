@@ -32,7 +32,11 @@ func (d Dirs) Socket(name string) string { return filepath.Join(d.RunDir, name+"
 // LogFile is the log of a detached process.
 func (d Dirs) LogFile(name string) string { return filepath.Join(d.StateDir, name+".log") }
 
-func (d Dirs) lockFile(name string) string    { return filepath.Join(d.RunDir, name+".lock") }
+func (d Dirs) lockFile(name string) string { return filepath.Join(d.RunDir, name+".lock") }
+func (d Dirs) keeperLockFile(name string) string {
+	return filepath.Join(d.RunDir, name+".keeper")
+}
+
 func (d Dirs) journalFile(name string) string { return filepath.Join(d.StateDir, name+".journal") }
 func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir, name+".yaml") }
 

@@ -24,13 +24,18 @@ type TeamLock struct{ file *os.File }
 // LockTeam takes the lock of a team. It returns Conflict if another process holds it, after waiting for one that is
 // dying.
 func LockTeam(d Dirs, name string) (*TeamLock, error) {
+	return lockFor(d.lockFile(name), name, "the team is running")
+}
+
+// lockFor takes the lock at path.
+func lockFor(path, name, held string) (*TeamLock, error) {
 	var f *os.File
 	var err error
 	for patience := 50; ; patience-- {
-		f, err = OpenOwned(d.lockFile(name), os.O_RDWR|os.O_CREATE)
+		f, err = OpenOwned(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, &api.Problem{Kind: api.Failed, What: "lock " + name, Why: err.Error(),
-				Fix: "see what is there: ls -l " + d.lockFile(name), Err: err}
+				Fix: "see what is there: ls -l " + path, Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && holderDying(f)) {
@@ -40,7 +45,7 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 			continue
 		}
 		// The holder removes the file when it ends: the locked file may no longer be the one of that name.
-		if err != nil || isFileAt(f, d.lockFile(name)) {
+		if err != nil || isFileAt(f, path) {
 			break
 		}
 		_ = f.Close()
@@ -49,7 +54,7 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 		pid := holderPID(f)
 		_ = f.Close()
 		return nil, &api.Problem{Kind: api.Conflict, What: "start " + name,
-			Why: "the team is running" + pid, Fix: "nicteam status " + name, Err: err}
+			Why: held + pid, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -65,8 +70,10 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 }
 
 // unlocked reports whether no process holds the lock of a team.
-func unlocked(d Dirs, name string) bool {
-	f, err := os.OpenFile(d.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+func unlocked(d Dirs, name string) bool { return fileUnlocked(d.lockFile(name)) }
+
+func fileUnlocked(path string) bool {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return true
 	}
@@ -144,13 +151,14 @@ func (d Dirs) Exclusive(f func() error) error {
 // exitPatience bounds the wait for a process that only has to exit.
 const exitPatience = 5 * time.Second
 
-// AwaitExit waits until the process of a deleted team has exited, so that the name can be used again.
+// AwaitExit waits until the process of a deleted team and its keeper have exited, so that the name can be used again.
 func AwaitExit(ctx context.Context, d Dirs, name string) {
 	ctx, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
 	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if unlocked(d, name) {
+		if unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) {
 			look.Stop()
+			_ = os.Remove(d.keeperLockFile(name)) // of a keeper that was killed
 			return
 		}
 		select {

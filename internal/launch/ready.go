@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"syscall"
+	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
 )
@@ -21,6 +23,7 @@ type Report struct {
 	Warning string       `json:"warning,omitempty"`
 	Ready   bool         `json:"ready,omitempty"`
 	Problem *api.Problem `json:"problem,omitempty"`
+	Died    bool         `json:"died,omitempty"` // the process ended without a report; the keeper tells of the Problem
 }
 
 // Reporter reports the start of a team to the process that waits for it, if any, and to the log.
@@ -65,13 +68,27 @@ func (r *Reporter) WarnOnce(texts ...string) {
 // readyFDEnv names the descriptor of the ready pipe in the environment of `nicteam run`.
 const readyFDEnv = "NICTEAM_READY_FD"
 
+// ReadyEnv is the variable that names the descriptor of the ready pipe to a process.
+func ReadyEnv(fd int) string { return readyFDEnv + "=" + strconv.Itoa(fd) }
+
+// InheritedReadyPipe returns the pipe on which the process that started this one waits for reports, nil if there is
+// none.
+func InheritedReadyPipe() *os.File {
+	fd, err := strconv.ParseUint(os.Getenv(readyFDEnv), 10, 31)
+	_ = os.Unsetenv(readyFDEnv)
+	var st unix.Stat_t
+	if err != nil || fd < 3 || unix.Fstat(int(fd), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return nil
+	}
+	unix.CloseOnExec(int(fd))
+	return os.NewFile(uintptr(fd), "ready")
+}
+
 // ReadyPipe returns the pipe or socket on which a create waits for reports of this process, nil if none does. byUnit:
 // systemd started this process for it.
 func ReadyPipe(d Dirs, name string) (out *os.File, byUnit bool) {
-	if os.Getenv(readyFDEnv) == "3" {
-		_ = os.Unsetenv(readyFDEnv)
-		syscall.CloseOnExec(3)
-		return os.NewFile(3, "ready"), false
+	if out := InheritedReadyPipe(); out != nil {
+		return out, false
 	}
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: d.reportSocket(name), Net: "unix"})
 	if err != nil {

@@ -37,6 +37,17 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 		}
 	}
 	for _, n := range names {
+		// Who gives the NICs back gives the team up, unless it is the keeper itself. Its next process would take them
+		// again.
+		if pid := keeperPID(d, n); pid != 0 && pid != os.Getppid() && !teamRuns(d, n) {
+			if _, err := EndKeeper(context.Background(), d, n); err != nil {
+				return steps, err
+			}
+			if !Restorable(d, n) {
+				steps = append(steps, "keeper of "+n+" ended; the host is as before the team")
+				continue
+			}
+		}
 		more, err := restoreTeam(d, n, forget, log)
 		steps = append(steps, more...)
 		if err != nil {
@@ -108,6 +119,9 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 		steps = append(steps, "warning: network managers were not told that the team has ended: "+err.Error())
 	}
 	_ = os.Remove(d.Socket(name))
+	if keeperPID(d, name) == 0 {
+		_ = os.Remove(d.keeperLockFile(name)) // of one that was killed
+	}
 	atomicfile.Remove(d.RunningConfig(name))
 	d.RemoveLACPState(name)
 	atomicfile.Remove(d.ProcessFile(name))

@@ -21,8 +21,9 @@ import (
 // errNoReport: the process ended without reporting a problem. Its log may explain it.
 var errNoReport = errors.New("no report from the process")
 
-// spawn starts the team's process, detached from this process's terminal, session and streams, and waits until it
-// reports ready. If ctx ends first, the process puts the host back and ends.
+// spawn starts a keeper (internal/keeper), detached from this process's terminal, session and streams, and waits until
+// the team's process, which is the keeper's child, reports ready. If ctx ends first, the process puts the host back and
+// both end.
 func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Level, progress func(Report)) error {
 	exe, err := os.Executable()
 	if err != nil {
@@ -38,7 +39,7 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 		_ = w.Close()
 		return err
 	}
-	args := []string{"run", name, "--config", configFile,
+	args := []string{"keeper", name, "--config", configFile,
 		"--run-dir", d.RunDir, "--state-dir", d.StateDir, "--config-dir", d.ConfigDir}
 	if level < slog.LevelInfo {
 		args = append(args, "-v")
@@ -49,7 +50,7 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 	cmd := exec.Command(exe, args...)
 	cmd.Dir = "/"
 	// The caller's environment (secrets, a PATH) is not passed on. The settings are in the file, as they were checked.
-	cmd.Env = []string{"PATH=" + safePath, readyFDEnv + "=3"}
+	cmd.Env = []string{"PATH=" + safePath, ReadyEnv(3)}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -86,6 +87,9 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 					Fix: "read " + d.LogFile(name) + ", then: nicteam restore " + name, Err: errNoReport}
 			case line.Problem != nil:
 				<-gone
+				if line.Died {
+					line.Problem.Err = errNoReport
+				}
 				if stopped != nil && line.Problem.Kind == api.Reverted {
 					return stopped
 				}
@@ -93,8 +97,10 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 			case line.Ready && stopped != nil:
 				// The signal came just after it was ready: it has stopped and left the adapter.
 				<-gone
-				if _, err := restoreTeam(d, name, nil, slog.New(slog.DiscardHandler)); err != nil {
-					return err
+				if Restorable(d, name) {
+					if _, err := restoreTeam(d, name, nil, slog.New(slog.DiscardHandler)); err != nil {
+						return err
+					}
 				}
 				return stopped
 			case line.Ready:
@@ -112,6 +118,9 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 
 // safePath is where a host's own programs are.
 const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+
+// SafePath is the PATH of every process that nicteam starts.
+const SafePath = safePath
 
 // SetSafePath makes exec find the host's programs (nft), whatever PATH the caller has.
 func SetSafePath() { _ = os.Setenv("PATH", safePath) }

@@ -81,8 +81,8 @@ func (d deaths) pause(now time.Duration) time.Duration {
 func (d deaths) forget() { _ = os.Remove(d.path) }
 
 // UnitPrepare is ExecStartPre. It makes the directories for files that the process writes for network managers, pauses
-// after too many deaths, and ends a process of the team that somebody else started, so that the unit takes the team
-// over.
+// after too many deaths, ends a process of the team that somebody else started, so that the unit takes the team over,
+// and does what the sandbox keeps from the process.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
 	if err := d.Make(); err != nil {
@@ -99,7 +99,10 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 			return context.Cause(ctx)
 		}
 	}
-	return d.endOther(ctx, name, log)
+	if err := d.endOther(ctx, name, log); err != nil {
+		return err
+	}
+	return d.prepare(name, log)
 }
 
 // takeOverTime bounds the wait for the other process of the team, which gives the host back.
@@ -174,6 +177,9 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 // EXIT_STATUS of systemd.exec(5). The NICs are given back if nobody else will go on with them.
 func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	SetSafePath()
+	if err := d.removeUnused(name); err != nil {
+		log.Warn("left behind", "team", name, "err", err)
+	}
 	job, err := jobOf(name)
 	if err != nil {
 		log.Warn("unknown whether it is stopped", "team", name, "err", err)

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,12 +19,32 @@ type Store map[string]int
 
 // Put stores a duplicate of fd. It closes an older one of that name.
 func (s *Store) Put(name string, fd int) error {
-	kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstInherited)
+	kept, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, lowestNumber(name))
+	if errors.Is(err, unix.EINVAL) { // beyond RLIMIT_NOFILE
+		kept, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, firstInherited)
+	}
 	if err != nil {
 		return fmt.Errorf("store descriptor %s: %w", name, err)
 	}
 	s.adopt(name, kept)
 	return nil
+}
+
+// lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its descriptors
+// in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames until their links
+// and the adapter's queue are closed, so these have the highest numbers. In order: members go to the host's stack, their
+// frames to nobody, the adapter has no carrier.
+func lowestNumber(name string) int {
+	kind, _, _ := strings.Cut(name, "-")
+	switch kind {
+	case "isolation":
+		return 400
+	case "receive", "transmit":
+		return 500
+	case "tap":
+		return 700
+	}
+	return firstInherited
 }
 
 // adopt stores fd itself. One without a valid name is closed: nobody could ask for it.
@@ -39,8 +60,8 @@ func (s *Store) adopt(name string, fd int) {
 	(*s)[name] = fd
 }
 
-// take removes a descriptor from the store without closing it.
-func (s Store) take(name string) (fd int, ok bool) {
+// Take removes a descriptor from the store without closing it.
+func (s Store) Take(name string) (fd int, ok bool) {
 	fd, ok = s[name]
 	delete(s, name)
 	return fd, ok
@@ -48,7 +69,7 @@ func (s Store) take(name string) (fd int, ok bool) {
 
 // Remove closes the descriptor of that name, if there is one.
 func (s Store) Remove(name string) {
-	if fd, ok := s.take(name); ok {
+	if fd, ok := s.Take(name); ok {
 		_ = unix.Close(fd)
 	}
 }
@@ -61,6 +82,17 @@ func (s Store) Names() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// ListenEnv returns the environment for a child of the keeper, and what its descriptors from 3 on must be: its socket to
+// the keeper and the stored ones.
+func ListenEnv(socket int, s Store) (env []string, fds []int) {
+	names := append([]string{keeperName}, s.Names()...)
+	fds = append(fds, socket)
+	for _, name := range names[1:] {
+		fds = append(fds, s[name])
+	}
+	return []string{"LISTEN_FDS=" + strconv.Itoa(len(fds)), "LISTEN_FDNAMES=" + strings.Join(names, ":")}, fds
 }
 
 // inPlaceEnv says which descriptors a program finds that replaced another one in the same process: NUMBER=NAME, with

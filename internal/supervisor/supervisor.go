@@ -45,7 +45,7 @@ func FromEnv() *Supervisor {
 		return nil
 	}
 	s := &Supervisor{socket: -1, watchdog: e.watchdog, inherited: e.inherited}
-	if fd, ok := s.inherited.take(keeperName); ok {
+	if fd, ok := s.inherited.Take(keeperName); ok {
 		if !isSeqpacket(fd) {
 			_ = unix.Close(fd)
 			return s
@@ -167,7 +167,7 @@ func (s *Supervisor) Take(name string) (fd int, ok bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fd, ok = s.inherited.take(name)
+	fd, ok = s.inherited.Take(name)
 	if ok && s.socket < 0 {
 		if err := s.own.Put(name, fd); err != nil { // as a supervisor keeps its duplicate
 			_ = unix.Close(fd)

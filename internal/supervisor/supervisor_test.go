@@ -375,6 +375,12 @@ func TestStore(t *testing.T) {
 	if !sameFile(t, s["tap"], w) {
 		t.Error("the older descriptor stays")
 	}
+	if err := errors.Join(s.Put("isolation-3", r), s.Put("receive-3", r)); err != nil {
+		t.Fatal(err)
+	}
+	if !(s["a"] < s["isolation-3"] && s["isolation-3"] < s["receive-3"] && s["receive-3"] < s["tap"]) {
+		t.Errorf("closed in another order: %v", s)
+	}
 	if err := s.Put("x", -1); err == nil {
 		t.Error("no error for no descriptor")
 	}

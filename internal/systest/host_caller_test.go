@@ -133,8 +133,9 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 	labtest.Must(t, err)
 	got := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 	slices.Sort(got)
-	if len(got) != 2 || got[0] != "NICTEAM_READY_FD=3" || !strings.HasPrefix(got[1], "PATH=/usr/local/sbin:") ||
-		strings.Contains(got[1], evil) {
+	want := []string{"LISTEN_FDNAMES=keeper", "LISTEN_FDS=1", "NICTEAM_READY_FD=4", "PATH=/usr/local/sbin:",
+		"WATCHDOG_USEC=2000000"}
+	if !slices.EqualFunc(got, want, strings.HasPrefix) || strings.Contains(got[3], evil) {
 		t.Errorf("environment %q", got)
 	}
 	if h := w.status().Settings.Hash; h != "layer2" {

@@ -97,8 +97,11 @@ func (w *world) killAt(n int, f func() result) (died bool, r result) {
 		}
 		count := 0
 		_ = c.each(func(uint16, []byte) bool {
-			if count++; count == n && unix.Kill(pid, unix.SIGKILL) == nil {
-				victim = pid
+			if count++; count == n {
+				w.killKeeper()
+				if unix.Kill(pid, unix.SIGKILL) == nil {
+					victim = pid
+				}
 			}
 			return count < n
 		})

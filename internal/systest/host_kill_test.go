@@ -71,11 +71,13 @@ func TestRestoreWhileItDies(t *testing.T) {
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2))
+	w.killKeeper()
 	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
 	w.nicteam("restore")
 	w.checkUnchanged("after restore", before)
 
 	w.create(nics(2))
+	w.killKeeper()
 	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
 	next := w.supervise("--release", "--config", "/etc/nicteam/"+teamName+".yaml")
 	labtest.Must(t, next.Process.Signal(unix.SIGTERM))

@@ -5,8 +5,11 @@ package systest
 import (
 	"io"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/lab"
@@ -45,6 +48,54 @@ func TestUnitFromCreateToDelete(t *testing.T) {
 	if w.hasFile("/etc/nicteam/" + teamName + ".yaml") {
 		t.Error("delete left TEAM.yaml")
 	}
+}
+
+// TestUnitSandbox: what the process may not see or do is seen and done before it starts: programs that serve a NIC are
+// named, and udev leaves the adapter's MAC alone. Changes of the running team work.
+func TestUnitSandbox(t *testing.T) {
+	t.Parallel()
+	const client = "[Service]\nExecStart=/bin/bash -c 'printf dhclient >/proc/$$$$/comm; sleep 1000; true' - eth1\n"
+	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true, NICs: 3})}
+	w.boot(map[string]string{"/etc/systemd/system/client.service": client})
+	before := w.state()
+	donor := link(t, w.box, "eth1").HardwareAddr
+	w.writeConfig(plainConfig)
+	w.ctl("start", "client")
+	labtest.Eventually(t, "the DHCP client", func() bool {
+		b, _ := w.sd.CommandContext(t.Context(), "pgrep", "dhclient").Output()
+		return len(b) > 0
+	})
+	u, err := lab.NewUdev(w.box, 5*time.Millisecond)
+	labtest.Must(t, err)
+	w.ctl("start", unit)
+	s := w.teamStatus()
+	if s == nil || !slices.ContainsFunc(s.Warnings, func(text string) bool { return strings.HasPrefix(text, "dhclient ") }) {
+		t.Errorf("the team is %+v", s)
+	}
+	if mac := link(t, w.box, teamName).HardwareAddr; mac.String() != donor.String() {
+		t.Errorf("the adapter's MAC is %v, want %v", mac, donor)
+	}
+	labtest.Must(t, u.Close())
+	w.ctl("stop", "client")
+
+	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=802.3ad"},
+		{"set", teamName, "mtu=1400"}, {"set", teamName, "datapath=relay"}, {"set", teamName, "mode=elb", "datapath=auto"},
+		{"remove", teamName, "eth1"}} {
+		w.ok(change...)
+	}
+	reach(t, w.peer, box4)
+	if log := w.log(); strings.Contains(log, "not permitted") || strings.Contains(log, "read-only") ||
+		strings.Contains(log, "confined") {
+		t.Errorf("the sandbox is in the way:\n%s", log)
+	}
+	if said := w.ok("events", teamName).Out; strings.Contains(said, "adapter-mac") {
+		t.Errorf("events\n%s", said)
+	}
+	if b, err := os.ReadFile(w.sd.Path("/etc/nicteam/" + teamName + ".yaml")); !strings.Contains(string(b), "eth3") {
+		t.Errorf("TEAM.yaml has not followed (%v):\n%s", err, b)
+	}
+	w.ok("delete", teamName)
+	w.checkUnchanged("after delete", before)
 }
 
 // TestUnitGoesOnWarm: the next process goes on with what systemd keeps, after a restart and after a death.

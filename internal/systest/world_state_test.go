@@ -183,9 +183,32 @@ func (w *world) teamProcess() int {
 	return pids[0]
 }
 
-// kill kills a process of box and waits until it is gone. Process 1 of the lab reaps orphans.
+// keeper returns the process ID of the team's keeper, 0 if there is none.
+func (w *world) keeper() int {
+	if pids := w.processes(" keeper " + teamName); len(pids) > 0 {
+		return pids[0]
+	}
+	return 0
+}
+
+// killKeeper kills the team's keeper, if there is one: nobody starts the team again when its process dies.
+func (w *world) killKeeper() {
+	w.t.Helper()
+	if pid := w.keeper(); pid != 0 {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			w.t.Fatalf("kill %d: %v", pid, err)
+		}
+		w.awaitEnd(pid)
+	}
+}
+
+// kill kills a process of box, by SIGKILL its keeper before it, and waits until it is gone. Process 1 of the lab reaps
+// orphans.
 func (w *world) kill(pid int, sig unix.Signal) {
 	w.t.Helper()
+	if sig == unix.SIGKILL {
+		w.killKeeper()
+	}
 	if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
 		w.t.Fatalf("kill %d: %v", pid, err)
 	}
@@ -218,7 +241,13 @@ func (s *supervised) ended(t testing.TB, by string) {
 // supervise starts the team's process in the foreground and waits until it answers.
 func (w *world) supervise(more ...string) *supervised {
 	w.t.Helper()
-	s := &supervised{w.box.Command(program(w.t), append([]string{"run", teamName}, more...)...), make(chan error, 1),
+	return w.superviseFile(program(w.t), more...)
+}
+
+// superviseFile is supervise of another file with the program.
+func (w *world) superviseFile(file string, more ...string) *supervised {
+	w.t.Helper()
+	s := &supervised{w.box.Command(file, append([]string{"run", teamName}, more...)...), make(chan error, 1),
 		&strings.Builder{}}
 	s.Stdout, s.Stderr = s.log, s.log
 	labtest.Must(w.t, s.Start())

@@ -21,6 +21,40 @@ import (
 // network namespace of its own and moved into the team's with an address that is set, which udev leaves alone. It then
 // has the default settings of the team's namespace, as a new device has.
 
+// Make makes the device for a later Open, with a MAC that udev leaves alone, and returns its ifindex. Another process
+// may then open it that has not the right to make a network namespace.
+func Make(name string) (index int, err error) {
+	if err := checkName(name); err != nil {
+		return 0, fmt.Errorf("make adapter: %w", err)
+	}
+	if _, err := netlink.LinkByName(name); err == nil {
+		return 0, fmt.Errorf("make adapter %s: %w", name, ErrExists)
+	}
+	if _, err := makeDevice(Options{Name: name}); err != nil {
+		if errors.Is(err, unix.EEXIST) {
+			err = ErrExists
+		}
+		return 0, fmt.Errorf("make adapter %s: %w", name, err)
+	}
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("make adapter %s: %w", name, err)
+	}
+	return l.Attrs().Index, nil
+}
+
+// Remove removes the device that Make made. Another one of that name stays.
+func Remove(name string, index int) error {
+	l, err := netlink.LinkByIndex(index)
+	if errors.As(err, new(netlink.LinkNotFoundError)) || err == nil && (l.Attrs().Name != name || l.Type() != "tuntap") {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(l)
+}
+
 // errNoNamespace says that the process may not create a network namespace.
 var errNoNamespace = errors.New("no network namespace of its own")
 

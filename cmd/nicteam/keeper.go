@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"nicteam/internal/keeper"
+	"nicteam/internal/launch"
+)
+
+func (a *app) keeperCmd() *cobra.Command {
+	var o keeper.Options
+	c := &cobra.Command{
+		Use:    "keeper TEAM --config FILE",
+		Short:  "Stand behind a team's process: started by create where systemd does not run",
+		Hidden: true,
+		Args:   args(1, 1),
+		RunE: func(_ *cobra.Command, given []string) error {
+			exe, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Team, o.Program, o.Dirs, o.Verbose, o.Ready = given[0], exe, a.dirs, a.verbose, launch.InheritedReadyPipe()
+			// Its own streams are the log of the moment of its start; the team's process rotates that.
+			log := launch.LogWriter(a.dirs.LogFile(o.Team))
+			o.Log = slog.New(slog.NewTextHandler(log, nil)).With("team", o.Team, "process", "keeper")
+			defer keeper.Detach(o.Team, o.Log)()
+			return keeper.Run(a.listen(keepsTeam), o)
+		},
+	}
+	c.Flags().StringVarP(&o.Config, "config", "c", "", "settings `file` of the first start")
+	c.Flags().IntVar(&o.Child, "child", 0, "process `ID` of the team's process, from an older version of this keeper")
+	return c
+}

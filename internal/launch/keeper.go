@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// LockKeeper takes the right to be the keeper of a team. It returns Conflict if there is one.
+func LockKeeper(d Dirs, name string) (*TeamLock, error) {
+	return lockFor(d.keeperLockFile(name), name, "a keeper of the team is running")
+}
+
+// HeldKeeperLock is a lock that LockKeeper took before the program of this process was replaced.
+func HeldKeeperLock(d Dirs, name string, fd int) *TeamLock {
+	return &TeamLock{os.NewFile(uintptr(fd), d.keeperLockFile(name))}
+}
+
+// FD returns the descriptor of the lock, for a program that replaces this one.
+func (l *TeamLock) FD() uintptr { return l.file.Fd() }
+
+// keeperPID returns the process ID of the keeper of a team, 0 if it has none.
+func keeperPID(d Dirs, name string) int {
+	f, err := os.OpenFile(d.keeperLockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = f.Close() }()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+		return 0
+	}
+	b := make([]byte, 32)
+	n, _ := f.ReadAt(b, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil || !isKeeper(pid, name) {
+		return 0
+	}
+	return pid
+}
+
+// isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of another
+// process ID namespace.
+func isKeeper(pid int, name string) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args := strings.Split(string(b), "\x00")
+	return err == nil && len(args) > 2 && args[1] == "keeper" && args[2] == name
+}
+
+// HasKeeper reports whether a keeper stands behind the team.
+func HasKeeper(d Dirs, name string) bool { return keeperPID(d, name) != 0 }
+
+// keeperPatience bounds the wait for a keeper, which waits for its child.
+const keeperPatience = 100 * time.Second
+
+// EndKeeper ends the keeper of a team, and with it the team's process, and returns when both have ended. It reports
+// whether there was one.
+func EndKeeper(ctx context.Context, d Dirs, name string) (ended bool, err error) {
+	pid := keeperPID(d, name)
+	if pid == 0 {
+		return false, nil
+	}
+	p, err := os.FindProcess(pid) // by a pidfd: no other process can have that number after the next check
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = p.Release() }()
+	if keeperPID(d, name) != pid {
+		return false, nil
+	}
+	if err := p.Signal(unix.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return false, fmt.Errorf("end the keeper of %s: %w", name, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
+	defer cancel()
+	for look := time.NewTicker(2 * time.Millisecond); ; {
+		if keeperPID(d, name) != pid {
+			look.Stop()
+			return true, nil
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			look.Stop()
+			return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
+		}
+	}
+}
+
+// LogWriter appends each line to the log at path. It opens the log for each: the team's process rotates it.
+func LogWriter(path string) io.Writer { return logWriter(path) }
+
+type logWriter string
+
+func (path logWriter) Write(line []byte) (int, error) {
+	f, err := OpenLog(string(path))
+	if err != nil {
+		return os.Stderr.Write(line)
+	}
+	defer func() { _ = f.Close() }()
+	return f.Write(line)
+}
