@@ -137,7 +137,7 @@ func (b *bench) install(ctx context.Context, binary, packaging string) error {
 	}
 	const unpack = "tar -x --no-same-owner --unlink-first -C / -f /tmp/nicteam.tar && rm /tmp/nicteam.tar && " +
 		"{ [ ! -d /usr/local/lib/sysusers.d ] || systemd-sysusers; } && systemctl daemon-reload && nicteam version"
-	out, code, err := b.machine.Run(ctx, unpack, 2*time.Minute)
+	out, code, err := b.machine.Run(ctx, unpack, createLimit)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit %d", code)
 	}

@@ -5,10 +5,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
+
+	"nicteam/internal/lab/hosts/agent"
 )
 
 // Addresses are what the machine is reached by.
@@ -62,7 +65,7 @@ type watch struct {
 const (
 	lookupInterval = time.Second
 	sampleInterval = 4 * time.Second
-	lookLimit      = 10 * time.Second
+	lookLimit      = 30 * time.Second
 )
 
 // watch begins to observe. withSession opens a login session, which the scenario must not end itself.
@@ -257,16 +260,14 @@ func (b *bench) awaitAddresses(ctx context.Context, limit time.Duration) (addres
 	var last string
 	for end := time.Now().Add(limit); ; {
 		links, err := b.links(ctx)
-		if err != nil {
+		if errors.Is(err, agent.ErrGone) {
 			return at, err
 		}
 		holder, _ := findAddress(links, at.IPv4)
 		at.IPv6 = findIPv6(links)
-		out, _, err := b.machine.Run(ctx, "timeout 5 getent ahostsv4 "+fmt.Sprintf("a%d.", time.Now().UnixMilli())+
+		// A machine that boots may be too busy to answer in time.
+		out, _, _ := b.machine.Run(ctx, "timeout 5 getent ahostsv4 "+fmt.Sprintf("a%d.", time.Now().UnixMilli())+
 			probeDomain, lookLimit)
-		if err != nil {
-			return at, err
-		}
 		dns := strings.Contains(out, outside4)
 		if holder != "" && at.IPv6 != "" && dns {
 			return at, nil
