@@ -28,7 +28,7 @@ func (a *app) keeperCmd() *cobra.Command {
 			// Its own streams are the log of the moment of its start; the team's process rotates that.
 			log := launch.LogWriter(a.dirs.LogFile(o.Team))
 			o.Log = slog.New(slog.NewTextHandler(log, nil)).With("team", o.Team, "process", "keeper")
-			defer keeper.Detach(o.Team, o.Log)()
+			keeper.Protect()
 			return keeper.Run(a.listen(keepsTeam), o)
 		},
 	}

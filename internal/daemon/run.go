@@ -190,7 +190,7 @@ func (s *session) end(err error, o Options) error {
 			s.log.Warn("not all was closed", "team", name, "err", e)
 		}
 		return ErrHandedOver
-	case err != nil && !lost && s.supervisor.Kind() != "":
+	case err != nil && !lost && s.supervisor.Kind() != "" && !s.supervisor.Lost():
 		s.log.Error("ended by a fault; the adapter stays", "team", name, "err", err)
 		return errors.Join(err, s.leave())
 	case lost:

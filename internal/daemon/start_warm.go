@@ -226,7 +226,7 @@ func (u *startup) inheritHost(ctx context.Context) error {
 			return err
 		}
 	}
-	if u.config.Address == settings.AddressAuto {
+	if u.config.Address.FromMembers() {
 		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
 			return err
 		}

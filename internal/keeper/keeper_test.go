@@ -217,7 +217,7 @@ func TestTooManyDeaths(t *testing.T) {
 	if !strings.Contains(s[8].Config, ".keeper.yaml") {
 		t.Errorf("restore removed the configuration; the next start has %q", s[8].Config)
 	}
-	b.write(b.keeperConfig(), "ready wait")
+	b.write(b.KeptConfig("team0"), "ready wait")
 	b.await("a process lives", func() bool { n := len(b.starts()); time.Sleep(4 * b.Retry); return len(b.starts()) == n })
 	if err := b.end(); err != nil {
 		t.Error(err)
@@ -227,8 +227,6 @@ func TestTooManyDeaths(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
-
-func (b *bed) keeperConfig() string { k := keeper{Options: b.Options}; return k.keptConfig() }
 
 func TestEndOnPurpose(t *testing.T) {
 	t.Parallel()

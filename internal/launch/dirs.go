@@ -33,6 +33,10 @@ func (d Dirs) Socket(name string) string { return filepath.Join(d.RunDir, name+"
 func (d Dirs) LogFile(name string) string { return filepath.Join(d.StateDir, name+".log") }
 
 func (d Dirs) lockFile(name string) string { return filepath.Join(d.RunDir, name+".lock") }
+
+// KeptConfig is the configuration that a keeper keeps while the team has no process.
+func (d Dirs) KeptConfig(name string) string { return filepath.Join(d.RunDir, "."+name+".keeper.yaml") }
+
 func (d Dirs) keeperLockFile(name string) string {
 	return filepath.Join(d.RunDir, name+".keeper")
 }
@@ -160,7 +164,12 @@ func (d Dirs) teams() ([]string, error) {
 		return nil, err
 	}
 	left = slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) })
-	names := append(running, left...)
+	kept, err := teamsWith(d.RunDir, ".keeper")
+	if err != nil {
+		return nil, err
+	}
+	kept = slices.DeleteFunc(kept, func(name string) bool { return !HasKeeper(d, name) })
+	names := slices.Concat(running, left, kept)
 	sort.Strings(names)
 	return slices.Compact(names), nil
 }

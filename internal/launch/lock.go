@@ -158,7 +158,7 @@ func AwaitExit(ctx context.Context, d Dirs, name string) {
 	for look := time.NewTicker(2 * time.Millisecond); ; {
 		if unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) {
 			look.Stop()
-			_ = os.Remove(d.keeperLockFile(name)) // of a keeper that was killed
+			d.removeKeeperRests(name)
 			return
 		}
 		select {
