@@ -62,6 +62,7 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	go func() {
 		if err := b.takeOrders(ctx); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: no orders: %v\n", r.Name, err)
+			return
 		}
 		cancel()
 	}()
