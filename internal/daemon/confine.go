@@ -82,7 +82,8 @@ func (s *session) handOverWithoutDir(ctx context.Context) error {
 
 // writable are what a running team writes to.
 func (s *session) writable() []string {
-	return []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun"}
+	return []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun",
+		"/run/systemd/network"} // internal/managers
 }
 
 // filtered reports whether a system call filter is in force.
