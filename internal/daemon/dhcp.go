@@ -18,6 +18,7 @@ import (
 	"nicteam/internal/dhcp"
 	"nicteam/internal/frame"
 	"nicteam/internal/host"
+	"nicteam/internal/managers"
 	"nicteam/internal/settings"
 )
 
@@ -31,7 +32,11 @@ type dhcpClients struct {
 	s   *session
 	log *slog.Logger
 
+	// others are the DHCP clients that ran when the team started.
+	others []host.LeaseClient
+
 	mu      sync.Mutex
+	latest  map[string]netip.Addr // by member: the lease that its client set last
 	list    []*leaseClient
 	held    bool              // the team ends: configure nothing
 	started chan *leaseClient // to be run
@@ -44,6 +49,9 @@ type leaseClient struct {
 	d    *dhcpClients
 	mac  frame.MAC
 	main bool // of address=dhcp: goes on without a lease, sets routes
+
+	// unsure: an address without a lifetime, on a NIC with a DHCP client. If no server knows it, it is no lease.
+	unsure bool
 
 	// Guarded by d.mu.
 	applied   dhcp.Lease
@@ -58,7 +66,8 @@ const absentAfter = 2 * time.Second
 const maxLeaseClients = 64
 
 func newDHCPClients(s *session) *dhcpClients {
-	return &dhcpClients{s: s, log: s.log, started: make(chan *leaseClient, 2*maxLeaseClients)}
+	return &dhcpClients{s: s, log: s.log, latest: map[string]netip.Addr{},
+		started: make(chan *leaseClient, 2*maxLeaseClients)}
 }
 
 // run runs the clients until ctx ends. The leases stay.
@@ -178,12 +187,30 @@ func (d *dhcpClients) remove(c *leaseClient) {
 // apply configures a lease on the adapter.
 func (c *leaseClient) apply(l dhcp.Lease) error {
 	isNew, err := c.configure(l)
+	if c.main && len(l.DNS) > 0 {
+		err = errors.Join(err, c.d.setDNS(l))
+	}
 	if isNew {
 		c.d.s.team.Record("lease-acquired", "", describeLease(l))
 		return errors.Join(err, c.d.s.team.Announce(context.Background()))
 	}
 	return err
 }
+
+// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Without
+// it, the host's own configuration stays as it is: who owns /etc/resolv.conf is not known.
+func (d *dhcpClients) setDNS(l dhcp.Lease) error {
+	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
+	defer cancel()
+	err := d.s.managers.SetDNS(ctx, d.s.adapter.Index(), l.DNS, l.Search)
+	if errors.Is(err, managers.ErrNoResolver) {
+		return nil
+	}
+	return err
+}
+
+// dnsTimeout bounds a call of systemd-resolved.
+const dnsTimeout = 5 * time.Second
 
 // configure is apply without events. isNew: it is the client's first lease, or has another address.
 func (c *leaseClient) configure(l dhcp.Lease) (isNew bool, err error) {
@@ -216,8 +243,16 @@ func (c *leaseClient) lost(l dhcp.Lease, why string) {
 		d.mu.Unlock()
 		return
 	}
-	if err := d.s.host.RemoveLease(d.s.adapter.Index(), l.Address, leaseRoutes(l)); err != nil {
-		d.log.Warn("lease not removed", "address", l.Address, "err", err)
+	if c.unsure && !l.Server.IsValid() {
+		d.remove(c)
+		d.mu.Unlock()
+		return
+	}
+	// Of a lease that no server has granted to this client, somebody else may know better.
+	if l.Server.IsValid() {
+		if err := d.s.host.RemoveLease(d.s.adapter.Index(), l.Address, leaseRoutes(l)); err != nil {
+			d.log.Warn("lease not removed", "address", l.Address, "err", err)
+		}
 	}
 	c.applied = dhcp.Lease{}
 	d.save()
@@ -268,11 +303,11 @@ func (d *dhcpClients) status() *api.Lease {
 
 // observe compares the adapter's leases with the clients: it takes over a lease whose renewal is overdue, and forgets
 // one that another client has renewed or that somebody has removed. atOnce: no other client runs.
-func (d *dhcpClients) observe(leases []host.Lease, atOnce bool) {
+func (d *dhcpClients) observe(a host.AdapterState, atOnce bool) {
 	d.mu.Lock()
-	now, wall := dhcp.Now(), time.Now()
+	now, wall, leases := dhcp.Now(), time.Now(), a.Leases
 	has := func(ip netip.Addr) bool {
-		return slices.ContainsFunc(leases, func(l host.Lease) bool { return l.Address.Addr() == ip })
+		return slices.ContainsFunc(a.Addresses, func(p netip.Prefix) bool { return p.Addr() == ip })
 	}
 	for _, c := range slices.Clone(d.list) {
 		st := c.Status()
@@ -280,14 +315,15 @@ func (d *dhcpClients) observe(leases []host.Lease, atOnce bool) {
 		case c.main:
 		case !ip.IsValid() && len(leases) > 0: // it has expired, and another one is there
 			d.remove(c)
-		case ip.IsValid() && !has(ip) && !st.Lease.Expires.IsZero() && wall.Sub(c.appliedAt) > absentAfter:
+		case ip.IsValid() && !has(ip) && !st.Lease.Expires.IsZero() && wall.Sub(c.appliedAt) > absentAfter,
+			ip.IsValid() && d.isSuperseded(ip):
 			d.remove(c)
 			d.save()
 		}
 	}
 	var overdue []host.Lease
 	for _, l := range leases {
-		if !l.Address.Addr().Is4() {
+		if !l.Address.Addr().Is4() || d.isSuperseded(l.Address.Addr()) {
 			continue
 		}
 		expires := now.Add(l.Left)
@@ -305,6 +341,27 @@ func (d *dhcpClients) observe(leases []host.Lease, atOnce bool) {
 	for _, l := range overdue {
 		d.takeOver(l, now)
 	}
+}
+
+// leased notes that a member's client has set a lease. One that it had before is no longer its own.
+func (d *dhcpClients) leased(nic string, ip netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.latest[nic] = ip
+}
+
+// isSuperseded reports whether the client that acquired an address has another one by now. The caller holds mu.
+func (d *dhcpClients) isSuperseded(ip netip.Addr) bool {
+	nic, _, ok := d.s.host.AddressMember(ip)
+	last := d.latest[nic]
+	return ok && last.IsValid() && last != ip
+}
+
+// superseded is isSuperseded for callers without mu.
+func (d *dhcpClients) superseded(ip netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.isSuperseded(ip)
 }
 
 // byAddress returns the client for an address, nil for none. The caller holds mu.
@@ -333,14 +390,50 @@ func takenOver(l host.Lease, now time.Time) dhcp.Lease {
 
 // configOf returns what is known of the client that acquired an address.
 func (d *dhcpClients) configOf(ip netip.Addr) dhcp.Config {
-	c := dhcp.Config{MAC: d.s.adapter.MAC()}
 	nic, mac, ok := d.s.host.AddressMember(ip)
-	if ok {
-		c.MAC = mac
+	if !ok {
+		mac = d.s.adapter.MAC()
 	}
-	c.ClientIDs = dhcp.KnownClientIDs(nic, c.MAC)
-	return c
+	return dhcp.Config{MAC: mac, ClientIDs: d.clientIDs(nic, mac)}
 }
+
+// clientIDs are the identifiers that the client of a NIC may use.
+func (d *dhcpClients) clientIDs(nic string, mac frame.MAC) [][]byte {
+	c := dhcp.OtherClient{NIC: nic, MAC: mac}
+	if n, err := d.s.host.NIC(nic); err == nil {
+		c.Index = n.Index
+	}
+	for _, o := range d.others {
+		if slices.Contains(o.Args, nic) || c.Program == "" {
+			c.Program, c.Args = o.Program, o.Args
+		}
+	}
+	return c.IDs()
+}
+
+// takeOverUnsure starts clients for addresses without a lifetime on NICs with a DHCP client: some clients set none.
+func (d *dhcpClients) takeOverUnsure() {
+	for _, o := range d.others {
+		for _, nic := range d.s.presentMembers() {
+			lent := d.s.host.LentForever(nic)
+			if !slices.Contains(o.Args, nic) || len(lent) != 1 {
+				continue
+			}
+			d.mu.Lock()
+			known := d.byAddress(lent[0].Addr()) != nil
+			d.mu.Unlock()
+			if known {
+				continue
+			}
+			now, c := dhcp.Now(), d.configOf(lent[0].Addr())
+			c.Lease = dhcp.Lease{Address: lent[0], Obtained: now, Renew: now, Rebind: now, Expires: now.Add(unsureTime)}
+			d.add(c, false).unsure = true
+		}
+	}
+}
+
+// unsureTime is how long servers are asked about an address that may not be leased.
+const unsureTime = 10 * time.Minute
 
 // renews reports whether a server has granted the address to a client of the team.
 func (d *dhcpClients) renews(ip netip.Addr) bool {
@@ -389,13 +482,36 @@ func (d *dhcpClients) acquire(ctx context.Context, timeout time.Duration) bool {
 	return bound
 }
 
+// describeLeaseClients says who renews the leases.
+func (u *startup) describeLeaseClients() {
+	for _, o := range u.dhcp.others {
+		for _, nic := range u.presentMembers() {
+			switch {
+			case o.Program == "dhcpcd" && (slices.Contains(o.Args, nic) || len(o.Args) < 3):
+				u.rep.Step("dhcpcd keeps %s and its leased address; %s follows", nic, u.config.Team)
+			case slices.Contains([]string{"dhclient", "udhcpc"}, o.Program) && slices.Contains(o.Args, nic):
+				u.rep.Step("%s keeps %s; %s renews its lease when it cannot", o.Program, nic, u.config.Team)
+			}
+		}
+	}
+	leases, _, err := u.host.LeasesOn(u.adapter.Index())
+	if err == nil && u.leases.noClient && len(leases) > 0 {
+		u.rep.Step("%s is leased and no DHCP client runs: %s renews it", leases[0].Address, u.config.Team)
+	}
+}
+
 // leaseTimeout is how long a create waits for a lease. Most servers answer at once; some look for a conflict first.
 const leaseTimeout = 10 * time.Second
 
 // startDHCP makes the clients that continue what an earlier process had, and that of address=dhcp.
 func (u *startup) startDHCP(ctx context.Context) {
 	d := u.dhcp
+	d.others = u.host.LeaseClients()
+	u.describeLeaseClients()
 	d.load(u.config.Team, u.config.Address == settings.AddressDHCP)
+	if u.config.Address == settings.AddressAuto {
+		d.takeOverUnsure()
+	}
 	if u.config.Address != settings.AddressDHCP {
 		return
 	}

@@ -111,7 +111,13 @@ func (d *dhcpClients) load(team string, always bool) {
 		c.Lease = takenOver(there[0], now)
 		d.add(c, true)
 	default:
-		d.add(dhcp.Config{}, true)
+		c := dhcp.Config{}
+		for _, nic := range d.s.presentMembers() {
+			if len(d.others) > 0 && d.s.isMACDonor(nic) {
+				c.ClientIDs = d.clientIDs(nic, d.s.adapter.MAC())
+			}
+		}
+		d.add(c, true)
 	}
 }
 

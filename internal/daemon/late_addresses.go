@@ -35,6 +35,8 @@ type moveLimiter struct {
 	history        map[string][]time.Time // by NIC and address: its moves
 	companionUntil map[string]time.Time   // by NIC: until then a route belongs to an address
 	lastLease      map[string]leaseMove   // by NIC and address
+	watched        bool                   // a DHCP client begins anew when its address is removed
+	sharedUntil    map[string]time.Time   // by NIC and leased address: it stays on the NIC too
 	damped         []host.Arrival         // not moved by the last adoptLateAddresses
 	retryTime      time.Time              // when to try these again
 }
@@ -72,6 +74,40 @@ func (m *moveLimiter) retryAt(at time.Time) {
 	if m.retryTime.IsZero() || at.Before(m.retryTime) {
 		m.retryTime = at
 	}
+}
+
+// shareAfter is how often a leased address may move in moveWindow, renewals not counted, before its NIC keeps it: the
+// DHCP client there notices that it goes, and acquires it again.
+const shareAfter = 2
+
+// decide says what becomes of an arrival.
+func (m *moveLimiter) decide(now time.Time, l host.Arrival) host.Move {
+	if l.Left > 0 && l.Address.Addr().Is4() && m.isShared(now, l) {
+		return host.Share
+	}
+	if m.allow(now, l) {
+		return host.Shift
+	}
+	return host.Stay
+}
+
+// isShared reports whether a leased address stays on its NIC.
+func (m *moveLimiter) isShared(now time.Time, l host.Arrival) bool {
+	key := l.NIC + " " + l.Address.String()
+	recent := 0
+	for _, at := range m.history[key] {
+		if now.Sub(at) < moveWindow {
+			recent++
+		}
+	}
+	if !m.watched && recent < shareAfter && !now.Before(m.sharedUntil[key]) {
+		return false
+	}
+	if m.sharedUntil == nil {
+		m.sharedUntil = map[string]time.Time{}
+	}
+	m.sharedUntil[key] = now.Add(max(l.Left, moveWindow))
+	return true
 }
 
 // allow reports whether something may move, and counts the move. A renewed lease may always move: a client that renews
@@ -125,6 +161,7 @@ func (m *moveLimiter) expire(now time.Time) {
 	maps.DeleteFunc(m.history, func(_ string, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= moveWindow })
 	maps.DeleteFunc(m.lastLease, func(_ string, l leaseMove) bool { return now.Sub(l.at) >= l.valid })
 	maps.DeleteFunc(m.companionUntil, func(_ string, until time.Time) bool { return !now.Before(until) })
+	maps.DeleteFunc(m.sharedUntil, func(_ string, until time.Time) bool { return !now.Before(until) })
 	maps.DeleteFunc(m.ipv6Since, func(_ string, since time.Time) bool { return now.Sub(since) >= moveWindow })
 }
 
@@ -136,10 +173,13 @@ func (s *session) adoptLateAddresses(ctx context.Context) error {
 	}
 	s.moves.damped, s.moves.retryTime = nil, time.Time{}
 	s.moves.expire(time.Now())
-	allow := func(l host.Arrival) bool { return s.moves.allow(time.Now(), l) }
-	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, allow)
+	decide := func(l host.Arrival) host.Move { return s.moves.decide(time.Now(), l) }
+	moved, err := s.host.AdoptArrivals(s.adapter.Index(), members, decide)
 	announce := false
 	for _, l := range moved {
+		if l.Left > 0 && l.Address.Addr().Is4() {
+			s.dhcp.leased(l.NIC, l.Address.Addr())
+		}
 		if l.New && l.Address.IsValid() {
 			s.team.Record("address-adopted", l.NIC, l.Address.String())
 			announce = true

@@ -139,3 +139,34 @@ func TestLeaseStages(t *testing.T) {
 		}
 	}
 }
+
+// TestLeaseThatComesBack: a leased address that comes again and again, and not since it is renewed, stays on its NIC
+// too.
+func TestLeaseThatComesBack(t *testing.T) {
+	lease, second := late, time.Second
+	lease.Left = 100 * second
+	for name, tt := range map[string]struct {
+		every   time.Duration
+		watched bool
+		left    time.Duration
+		want    []host.Move
+	}{
+		"acquired again": {5 * second, false, 100 * second, []host.Move{host.Shift, host.Shift, host.Share, host.Share}},
+		"renewed":        {50 * second, false, 100 * second, []host.Move{host.Shift, host.Shift, host.Shift, host.Shift}},
+		"watched":        {50 * second, true, 100 * second, []host.Move{host.Share, host.Share}},
+		"no lease":       {5 * second, true, 0, []host.Move{host.Shift, host.Shift, host.Shift, host.Shift}},
+	} {
+		m, now := moveLimiter{watched: tt.watched}, time.Unix(1000, 0)
+		lease.Left = tt.left
+		for i, want := range tt.want {
+			if got := m.decide(now, lease); got != want {
+				t.Errorf("%s: %d: %v, want %v", name, i, got, want)
+			}
+			now = now.Add(tt.every)
+		}
+		m.expire(now.Add(time.Hour))
+		if len(m.sharedUntil) > 0 {
+			t.Errorf("%s: %v", name, m.sharedUntil)
+		}
+	}
+}

@@ -75,7 +75,8 @@ func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
 	if !s.leases.started {
 		s.leases.startedAt = now
 	}
-	s.dhcp.observe(a.Leases, s.leases.noClient)
+	a.Leases = s.withoutLetGo(a.Leases)
+	s.dhcp.observe(a, s.leases.noClient)
 	was := s.leases.known
 	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}
 	if s.leases.expired == nil {
@@ -109,7 +110,7 @@ func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
 			continue
 		}
 		_ = s.team.Warn(ctx, leaseKey(p), "")
-		if d := old.expires.Sub(now); d < expiryTolerance {
+		if d := old.expires.Sub(now); d < expiryTolerance && !s.dhcp.superseded(p.Addr()) {
 			text := fmt.Sprintf("%s expired on %s: not renewed", p, s.adapterName)
 			s.team.Record("lease-warning", "", text)
 			_ = s.team.Warn(ctx, leaseKey(p), text)
@@ -137,6 +138,10 @@ func leaseKey(p netip.Prefix) string { return "lease " + p.String() }
 // warnLease warns of one lease if its stage has changed.
 func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, known bool) {
 	ends := now.expires.Format(time.TimeOnly)
+	if s.dhcp.superseded(l.Address.Addr()) {
+		_ = s.team.Advise(ctx, leaseKey(l.Address), "")
+		return
+	}
 	text, answer := "", s.dhcp.noteOf(l.Address.Addr())
 	if answer != "" {
 		answer = " (" + answer + ")"

@@ -113,7 +113,7 @@ func (s *session) returnNIC(ctx context.Context, name string, n host.NIC) error 
 		return err
 	}
 	if s.team.Config().Address.FromMembers() {
-		all := func(host.Arrival) bool { return true }
+		all := func(host.Arrival) host.Move { return host.Shift }
 		if _, err := s.host.AdoptArrivals(s.adapter.Index(), []string{name}, all); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		return nil, err
 	}
 	u.resume = s.host.HasJournal()
+	s.moves.watched = s.host.HasLeaseWatcher()
 	if o.WaitForNICs && !u.resume {
 		u.awaitNICs(ctx, o.Config.Members)
 	}
@@ -194,7 +195,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if err := u.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: u.config.GRO}); err != nil {
+		if err := u.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -271,6 +272,9 @@ func (u *startup) adapterInAdvance() int {
 }
 
 func (u *startup) hasLeaseClient() bool {
+	if manager, _ := u.managers.Serving(); manager != "" {
+		return true
+	}
 	if u.prepared != nil {
 		return u.prepared.LeaseClient
 	}

@@ -23,6 +23,20 @@ type Arrival struct {
 	New     bool          // the adapter does not have it
 }
 
+// Move says what becomes of an Arrival.
+type Move uint8
+
+// The answers about an Arrival.
+const (
+	Stay  Move = iota // it stays, for now
+	Shift             // it moves to the adapter
+	Share             // an address: the adapter gets it, and the member keeps it
+)
+
+// sharedTolerance is how much later a member's copy of an address expires than the adapter's before that is renewed. The
+// kernel counts whole seconds.
+const sharedTolerance = 2
+
 // Arrivals lists what members have that belongs on the adapter (address auto): addresses except the kernel's own, and
 // for each NIC with routes one Arrival without an address.
 func (h *Host) Arrivals(members []string) ([]Arrival, error) {
@@ -70,9 +84,9 @@ func arrivalOf(nic string, a rtnl.Object) Arrival {
 	return l
 }
 
-// AdoptArrivals moves arrivals to the adapter, as Adopt does at the start, if allow agrees. Each is journalled first,
+// AdoptArrivals moves arrivals to the adapter, as Adopt does at the start, if decide agrees. Each is journalled first,
 // so that its NIC gets it back. An address that the adapter already has gets the new lifetimes.
-func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) bool) (moved []Arrival, err error) {
+func (h *Host) AdoptArrivals(adapter int, members []string, decide func(Arrival) Move) (moved []Arrival, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
@@ -93,7 +107,7 @@ func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) 
 		if err != nil {
 			continue // gone since
 		}
-		list, err := h.adoptArrivalsOf(j, m, n, to, allow)
+		list, err := h.adoptArrivalsOf(j, m, n, to, decide)
 		moved = append(moved, list...)
 		if rtnl.IsInjectedCrash(err) {
 			return moved, err
@@ -104,7 +118,7 @@ func (h *Host) AdoptArrivals(adapter int, members []string, allow func(Arrival) 
 }
 
 func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to NIC,
-	allow func(Arrival) bool) (moved []Arrival, err error) {
+	decide func(Arrival) Move) (moved []Arrival, err error) {
 	have, err := h.rt.Addresses(n.Index)
 	if err != nil {
 		return nil, err
@@ -117,12 +131,12 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 	if err != nil {
 		return nil, err
 	}
-	arrived, moved := chooseArrivals(m, n.Name, have, there, routes, allow)
-	if err := h.moveArrivals(j, m, n, to, arrived, routes); err != nil {
+	arrived, shared, moved := chooseArrivals(m, n.Name, have, there, routes, decide)
+	if err := h.moveArrivals(j, m, n, to, arrived, shared, routes); err != nil {
 		return nil, err
 	}
 	on6 := slices.ContainsFunc(have, func(a rtnl.Object) bool { return a.Family() == unix.AF_INET6 })
-	if on6 && m.Stripped && allow(Arrival{NIC: n.Name, Address: IPv6Enabled}) {
+	if on6 && m.Stripped && decide(Arrival{NIC: n.Name, Address: IPv6Enabled}) == Shift {
 		// Somebody enabled IPv6, and the NIC would send by itself.
 		return moved, h.ignoreReadOnly(h.writeSysctl(n.Name, disableIPv6, "1"))
 	}
@@ -130,29 +144,58 @@ func (h *Host) adoptArrivalsOf(j *journal.Journal, m *journal.MemberState, n, to
 }
 
 // chooseArrivals selects the addresses and routes that move now; routes move with an address. there are the adapter's
-// addresses.
+// addresses. shared are the addresses that the member keeps, of those in arrived.
 func chooseArrivals(m *journal.MemberState, nic string, have, there, routes []rtnl.Object,
-	allow func(Arrival) bool) (arrived journal.Config, moved []Arrival) {
+	decide func(Arrival) Move) (arrived journal.Config, shared []rtnl.Object, moved []Arrival) {
 	for _, a := range have {
 		l := arrivalOf(nic, a)
 		l.New = !rtnl.HasAddress(there, a)
-		if !m.IsKernelLinkLocal(a) && allow(l) {
-			arrived.Addresses, moved = append(arrived.Addresses, a), append(moved, l)
+		if m.IsKernelLinkLocal(a) {
+			continue
 		}
+		switch decide(l) {
+		case Share:
+			if !outlives(a, there) {
+				continue // the adapter has it as long
+			}
+			shared = append(shared, a)
+		case Stay:
+			continue
+		}
+		arrived.Addresses, moved = append(arrived.Addresses, a), append(moved, l)
 	}
 	switch {
 	case len(routes) == 0:
 	case len(arrived.Addresses) > 0:
 		arrived.Routes = routes
-	case allow(Arrival{NIC: nic}):
+	case decide(Arrival{NIC: nic}) == Shift:
 		arrived.Routes, moved = routes, append(moved, Arrival{NIC: nic})
 	}
-	return arrived, moved
+	return arrived, shared, moved
 }
 
-// moveArrivals journals arrivals and moves them. routes are all of the member's.
+// outlives reports whether an address is valid for longer than in a list, or is not there.
+func outlives(a rtnl.Object, list []rtnl.Object) bool {
+	for _, o := range list {
+		if rtnl.SameAddress(a, o) {
+			_, mine := rtnl.Lifetimes(a)
+			_, its := rtnl.Lifetimes(o)
+			return int64(mine) > int64(its)+sharedTolerance
+		}
+	}
+	return true
+}
+
+// isLeased reports whether an address is IPv4's and expires.
+func isLeased(a rtnl.Object) bool {
+	_, valid := rtnl.Lifetimes(a)
+	return a.Family() == unix.AF_INET && valid != rtnl.Forever
+}
+
+// moveArrivals journals arrivals and moves them, except that the member keeps the shared addresses. routes are all of
+// the member's.
 func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NIC, arrived journal.Config,
-	routes []rtnl.Object) error {
+	shared, routes []rtnl.Object) error {
 	if arrived.Empty() {
 		return nil
 	}
@@ -190,6 +233,9 @@ func (h *Host) moveArrivals(j *journal.Journal, m *journal.MemberState, n, to NI
 		return err
 	}
 	for _, a := range slices.Backward(arrived.Addresses) {
+		if rtnl.HasAddress(shared, a) {
+			continue
+		}
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func (h *Host) renewedBefore(o rtnl.Object, left time.Duration) (total time.Dura
 				continue
 			}
 			recorded := time.Duration(rtnl.MonotonicTime()) - since
-			return then + max(0, recorded-rtnl.RenewedAt(r)), true
+			return then + recorded - rtnl.RenewedAt(r), true // one that came later was renewed after recorded
 		}
 	}
 	return 0, false

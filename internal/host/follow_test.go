@@ -333,7 +333,7 @@ func TestArrivalsAreJournalledFirst(t *testing.T) {
 			count++
 			return nil
 		})
-		_, err := h.AdoptArrivals(index, w.nics, func(Arrival) bool { return true })
+		_, err := h.AdoptArrivals(index, w.nics, func(Arrival) Move { return Shift })
 		if err == nil {
 			err = h.SyncRules(index, w.nics)
 		}

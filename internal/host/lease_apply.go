@@ -131,6 +131,25 @@ func subtract(a, b []LeaseRoute) (list []LeaseRoute) {
 	return list
 }
 
+// LentForever returns the IPv4 addresses without a lifetime that a member lent to the adapter.
+func (h *Host) LentForever(nic string) (list []netip.Prefix) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return nil
+	}
+	m := h.journal.State.ByName(nic)
+	if m == nil || !m.Adopted {
+		return nil
+	}
+	for _, a := range m.Addresses {
+		if _, valid := rtnl.Lifetimes(a); a.Family() == unix.AF_INET && valid == rtnl.Forever && !rtnl.IsLinkLocal(a) {
+			list = append(list, rtnl.AddressPrefix(a))
+		}
+	}
+	return list
+}
+
 // AddressMember returns the member that lent an address to the adapter, with its MAC; ok is false if it is no member's.
 func (h *Host) AddressMember(ip netip.Addr) (nic string, mac frame.MAC, ok bool) {
 	h.mu.Lock()

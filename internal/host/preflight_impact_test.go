@@ -197,16 +197,6 @@ func TestPoliciesOfIPsec(t *testing.T) {
 	saysOfNA(t, h, "IPsec policies apply to na, but not to team0: dir out, from 10.9.0.0/24 to 10.8.0.0/24")
 }
 
-// TestLeasedNIC: only the NIC with the lease is named.
-func TestLeasedNIC(t *testing.T) {
-	w := newWorld(t)
-	run(t, "ip addr add 10.9.0.1/24 dev na valid_lft 300 preferred_lft 200; ip addr add 10.7.0.1/24 dev nb")
-	warnings, p := w.open(nil).Check(configOf("na", "nb"), nil, ConsentAsk)
-	if text := strings.Join(warnings, "\n"); p != nil || !strings.Contains(text, "an address of na is a DHCP lease") {
-		t.Errorf("%+v, warnings %q", p, warnings)
-	}
-}
-
 // TestUppersOfOtherNamespaces: upper links in other namespaces are found, however they came there.
 func TestUppersOfOtherNamespaces(t *testing.T) {
 	w := newWorld(t)

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"nicteam/internal/rtnl"
 )
 
-// leaseClients are DHCP clients of single links, by comm.
-var leaseClients = []string{"dhclient", "udhcpc", "udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
+// leaseClients are DHCP clients of single links, by comm. What those that the team follows cannot renew, it renews.
+var leaseClients = append([]string{"udhcpc6", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"},
+	followedClients...)
+
+var followedClients = []string{"dhclient", "udhcpc"}
 
 // leaseHolders are all programs that renew leases.
 var leaseHolders = append([]string{"NetworkManager", "systemd-network", "dhcpcd", "connmand", "netifd"},
@@ -25,33 +26,22 @@ func (c *preflight) networkManagers() {
 	for _, n := range c.nics {
 		nics = append(nics, n.Name)
 	}
-	names, renewed := joinNames(nics), false
+	names := joinNames(nics)
 	for _, p := range processes() {
 		switch name := p.name(); {
 		case name == "NetworkManager":
 			c.warnf("NetworkManager may configure %s again: nmcli device set NIC managed no", names)
 		case name == "systemd-network":
 			c.warnf("systemd-networkd may configure %s again: set Unmanaged=yes for them", names)
-		case name == "dhcpcd":
-			c.warnf("dhcpcd may configure %s again: add \"denyinterfaces %s\" to dhcpcd.conf", names,
-				strings.Join(nics, " "))
 		case slices.Contains([]string{"connmand", "wickedd", "wickedd-nanny", "netifd", "ifplugd", "netplugd"}, name):
 			c.warnf("%s may configure %s again: exclude them there", name, names)
 		case name == "avahi-autoipd" || slices.Contains(leaseClients, name):
-			if !p.serves(c.nics, c.all) {
+			if !p.serves(c.nics, c.all) || slices.Contains(followedClients, name) && !slices.Contains(p.args, "-6") {
 				continue
 			}
 			c.warnf("%s renews the lease of %s there, not on %s: run it for %s instead", name, names, c.adapter,
 				c.adapter)
-		default:
-			continue
 		}
-		renewed = true
-	}
-	if leased := c.leasedNICs(); !renewed && len(leased) > 0 {
-		c.warnf(
-			"an address of %s is a DHCP lease: it moves to %s with its remaining lifetime, and no DHCP client "+
-				"renews it", joinNames(leased), c.adapter)
 	}
 }
 
@@ -87,6 +77,28 @@ func (h *Host) HasLeaseClient() bool {
 	return slices.ContainsFunc(processes(), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
 }
 
+// LeaseClient is a running DHCP client.
+type LeaseClient struct {
+	Program string
+	Args    []string
+}
+
+// LeaseClients returns the running DHCP clients of this network namespace. It needs the right to see all processes.
+func (h *Host) LeaseClients() (list []LeaseClient) {
+	for _, p := range processes() {
+		if slices.Contains(leaseHolders, p.name()) {
+			list = append(list, LeaseClient{p.name(), p.args})
+		}
+	}
+	return list
+}
+
+// HasLeaseWatcher reports whether a DHCP client in this network namespace begins anew when its address is removed. It
+// needs the right to see all processes.
+func (h *Host) HasLeaseWatcher() bool {
+	return slices.ContainsFunc(processes(), func(p process) bool { return p.name() == "dhcpcd" })
+}
+
 // processes lists the processes in this network namespace.
 func processes() (list []process) {
 	var here, there unix.Stat_t
@@ -108,23 +120,4 @@ func processes() (list []process) {
 		}
 	}
 	return list
-}
-
-// leasedNICs returns members with an IPv4 address that expires, or a route by DHCP.
-func (c *preflight) leasedNICs() (nics []string) {
-	all, err := c.h.rt.Routes()
-	if err != nil {
-		return nil
-	}
-	for _, n := range c.nics {
-		have, _ := c.h.rt.Addresses(n.Index)
-		if slices.ContainsFunc(have, func(a rtnl.Object) bool {
-			_, valid := rtnl.Lifetimes(a)
-			return a.Family() == unix.AF_INET && valid != rtnl.Forever
-		}) || slices.ContainsFunc(rtnl.RoutesVia(all, n.Index),
-			func(r rtnl.Object) bool { return rtnl.RouteProtocol(r) == unix.RTPROT_DHCP }) {
-			nics = append(nics, n.Name)
-		}
-	}
-	return nics
 }

@@ -21,6 +21,9 @@ const memberARPIgnore = "8"
 type MemberSetup struct {
 	MTU int              // 0: keep
 	GRO settings.Offload // OffloadAuto: keep
+
+	// KeepLeases leaves leased IPv4 addresses on the member: its DHCP client begins anew if they vanish.
+	KeepLeases bool
 }
 
 // Strip removes a recorded member's addresses and routes (after Adopt, or for good with --address none or CIDR), turns
@@ -73,7 +76,7 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	// front. So at any moment the old order can be completed from what is left.
 	for _, a := range slices.Backward(have) {
 		// If addresses do not move, one that came after RecordMember is somebody else's, and nobody would restore it.
-		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) {
+		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) || want.KeepLeases && m.Adopted && isLeased(a) {
 			continue
 		}
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
