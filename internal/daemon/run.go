@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Supervisor == nil {
 		o.Supervisor = supervisor.InPlace()
 	}
-	raisePriority()
+	RaisePriority()
 	launch.SetSafePath()
 	served := false
 	err := run(ctx, o, rep, &served)
@@ -87,7 +87,11 @@ func (e *NotStarted) Unwrap() error { return e.error }
 
 func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) error {
 	name := o.Config.Team
-	if err := o.Dirs.Make(); err != nil {
+	prepare := o.Dirs.Make
+	if o.expectsWarmStart() {
+		prepare = o.Dirs.MakeQuickly
+	}
+	if err := prepare(); err != nil {
 		return err
 	}
 	lock, err := launch.LockTeam(o.Dirs, name)
@@ -123,7 +127,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	if err := o.Supervisor.Notify("READY=1"); err != nil {
+	if err := o.Supervisor.Notify("READY=1", "WATCHDOG=1"); err != nil {
 		s.log.Warn("the supervisor does not hear that the team is ready", "team", name, "err", err)
 	}
 	if o.Ready != nil {
