@@ -127,7 +127,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	if err := o.Supervisor.Notify("READY=1"); err != nil {
+	if err := o.Supervisor.Notify("READY=1", "WATCHDOG=1"); err != nil {
 		s.log.Warn("the supervisor does not hear that the team is ready", "team", name, "err", err)
 	}
 	if o.Ready != nil {
