@@ -145,7 +145,8 @@ func TestReachOf(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	bad := result{Scenario: "lease", IPv4: "10.0.0.1", Notes: []string{"a|b"}, Err: errors.New("two\nlines"),
-		observation: observation{Took: time.Minute, Lookups: 3, Unresolved: 1, LookupGap: 20 * time.Second, Lifetime: -1, Absent: 2,
+		observation: observation{Took: time.Minute, Lookups: 3, Unresolved: 1, LookupGap: 20 * time.Second,
+			Lifetime: -1, Absent: 2,
 			Session: true, SessionLost: true,
 			Ping: map[string]reach{"10.0.0.1": {Answers: 5, AtEnd: true, Gap: 6 * time.Second}}}}
 	r := report{Host: "h", About: "a manager", Began: time.Unix(0, 0), Versions: []string{"v1", "v2"},
