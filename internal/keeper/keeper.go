@@ -195,8 +195,8 @@ func (k *keeper) wait(ctx context.Context, d time.Duration) bool {
 
 // Protect keeps the OOM killer away from this process and its later children: without them a host that is short of
 // memory is also unreachable. It needs CAP_SYS_RESOURCE. And it raises the priority, so that a busy host does not delay
-// a restart: of all threads, by the process group, and of the session, within which alone niceness counts with autogroup
-// (sched(7)).
+// a restart: of all threads, by the process group, and of the session, within which alone niceness counts with
+// autogroup (sched(7)).
 func Protect() {
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-900"), 0)
 	const niceness = -10

@@ -219,7 +219,11 @@ func TestTooManyDeaths(t *testing.T) {
 		t.Errorf("restore removed the configuration; the next start has %q", s[8].Config)
 	}
 	b.write(b.KeptConfig("team0"), "ready wait")
-	b.await("a process lives", func() bool { n := len(b.starts()); time.Sleep(4 * b.Retry); return len(b.starts()) == n })
+	b.await("a process lives", func() bool {
+		n := len(b.starts())
+		time.Sleep(4 * b.Retry)
+		return len(b.starts()) == n
+	})
 	if err := b.end(); err != nil {
 		t.Error(err)
 	}
@@ -381,7 +385,8 @@ func TestNewVersion(t *testing.T) {
 	}
 }
 
-// TestBrokenVersion: a new program that does not work does not take the keeper with it. The old one goes on from memory.
+// TestBrokenVersion: a new program that does not work does not take the keeper with it. The old one goes on from
+// memory.
 func TestBrokenVersion(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(path string) error{

@@ -57,8 +57,8 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 	return again
 }
 
-// holdSignals blocks the signals that end a keeper while f replaces the program: the kernel keeps them until the new one
-// handles them. f returns on an error only.
+// holdSignals blocks the signals that end a keeper while f replaces the program: the kernel keeps them until the new
+// one handles them. f returns on an error only.
 func holdSignals(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -52,8 +52,8 @@ func keeperPID(d Dirs, name string) int {
 	return pid
 }
 
-// isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of another
-// process ID namespace.
+// isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of
+// another process ID namespace.
 func isKeeper(pid int, name string) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	args := strings.Split(string(b), "\x00")
