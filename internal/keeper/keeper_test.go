@@ -313,11 +313,16 @@ func TestLogIsBounded(t *testing.T) {
 func (b *bed) keeperProcess(program string) *exec.Cmd {
 	b.Helper()
 	b.Program = program
-	cmd := exec.Command(program, b.Args()...)
-	cmd.Env = []string{}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
+	var cmd *exec.Cmd
+	b.await("the keeper starts", func() bool {
+		cmd = exec.Command(program, b.Args()...)
+		cmd.Env = []string{}
+		err := cmd.Start()
+		if err != nil && !errors.Is(err, syscall.ETXTBSY) { // a child of another test may have copyTo's descriptor
+			b.Fatal(err)
+		}
+		return err == nil
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait(); close(ended) }()
 	b.Cleanup(func() {
@@ -410,6 +415,24 @@ func TestBrokenVersion(t *testing.T) {
 				t.Errorf("start %+v", s[2])
 			}
 		})
+	}
+}
+
+// TestProgramReplacedBeforeReady: the program at the path fails, and was not the one of the child that got ready.
+func TestProgramReplacedBeforeReady(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "wait ready watchdog stop").next("ready wait")
+	program := filepath.Join(t.TempDir(), "nicteam")
+	copyTo(t, program)
+	b.keeperProcess(program)
+	s := b.awaitStarts(2)
+	b.awaitWaiting(s[1])
+	if err := replace(program, "#!/bin/sh\nexit 1\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(s[1].PID, syscall.SIGTERM)
+	if s = b.awaitStarts(3); s[2].Verb != "run" {
+		t.Errorf("start %+v", s[2])
 	}
 }
 

@@ -30,6 +30,9 @@ func HeldKeeperLock(d Dirs, name string, fd int) *TeamLock {
 	return &TeamLock{os.NewFile(uintptr(fd), d.keeperLockFile(name))}
 }
 
+// RenewKeeper takes the lock of a keeper again if its file was removed.
+func (l *TeamLock) RenewKeeper(d Dirs, name string) error { return l.renewBy(LockKeeper, d, name) }
+
 // FD returns the descriptor of the lock, for a program that replaces this one.
 func (l *TeamLock) FD() uintptr { return l.file.Fd() }
 
