@@ -79,6 +79,7 @@ func (a *app) getenv(name string) string {
 // client returns a client of a team; the caller closes it.
 func (a *app) client(name string) *control.Client {
 	c := control.NewClient(a.dirs.RunDir, name)
+	c.Supervised = func() bool { return launch.HasKeeper(a.dirs, name) }
 	if a.verbose {
 		c.Log = a.log(slog.LevelDebug)
 	}

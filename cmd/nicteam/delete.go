@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,10 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 			var p *api.Problem
 			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
 				p.Fix = "its process stopped without releasing the NICs; put the host back: nicteam restore " + given[0]
+			}
+			if ok := errors.As(err, &p); ok && (p.Kind == api.NotFound || p.Kind == api.NoAnswer) &&
+				launch.HasKeeper(a.dirs, given[0]) {
+				steps, err = launch.GiveUp(a.interruptible(), a.dirs, given[0], a.log(slog.LevelWarn))
 			}
 			if err != nil {
 				return err

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/api"
 	"nicteam/internal/launch"
+	"nicteam/internal/supervisor"
 )
 
 // restartPatience bounds the wait for the next process of a team.
@@ -48,9 +50,14 @@ func (a *app) restart(name string) error {
 		return err
 	}
 	began := time.Now()
-	if kind := was.Supervisor; kind != nil && kind.Kind == "systemd" {
+	switch behind := was.Supervisor; {
+	case behind != nil && behind.Kind == supervisor.Systemd:
 		err = launch.SystemdRestart(ctx, name)
-	} else {
+	case behind != nil && behind.Kind == supervisor.Keeper && !launch.HasKeeper(a.dirs, name):
+		if _, err = c.Stop(ctx, true); err == nil {
+			err = launch.Resume(ctx, a.dirs, name, a.log(slog.LevelInfo))
+		}
+	default:
 		_, err = c.Stop(ctx, true)
 	}
 	if err != nil {

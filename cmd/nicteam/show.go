@@ -85,6 +85,9 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 			a.say("  ip -s link show %s counts only what the relay moves; nicteam status, watch and metrics count all",
 				s.Adapter.Name)
 		}
+		for _, line := range processLines(s, now) {
+			a.say("  %s", line)
+		}
 	}
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
 		a.say("  read %s ago: another program holds the kernel's network configuration locked", ago(old))

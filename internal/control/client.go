@@ -36,6 +36,10 @@ const (
 type Client struct {
 	Log *slog.Logger // of requests, at Debug; nil: none
 
+	// Supervised reports whether somebody starts the team's process again when it dies: a request waits for the next
+	// one. nil: nobody does.
+	Supervised func() bool
+
 	team string
 	path string
 	http *http.Client
@@ -47,13 +51,33 @@ func NewClient(runDir, name string) *Client {
 	c := &Client{team: name, path: filepath.Join(runDir, name+".sock"), wait: answerTime}
 	c.http = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			d := net.Dialer{Timeout: c.wait}
-			return d.DialContext(ctx, "unix", c.path)
+			return c.dial(ctx)
 		},
 		DisableCompression: true,
 	}}
 	return c
 }
+
+// nextProcessTime bounds the wait for the next process of a supervised team.
+const nextProcessTime = 3 * time.Second
+
+// dial connects. While the process of a supervised team is being replaced, it waits.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	d := net.Dialer{Timeout: c.wait}
+	for end := time.Now().Add(nextProcessTime); ; {
+		conn, err := d.DialContext(ctx, "unix", c.path)
+		if !errors.Is(err, syscall.ECONNREFUSED) || !c.supervised() || time.Now().After(end) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Client) supervised() bool { return c.Supervised != nil && c.Supervised() }
 
 // Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
@@ -261,17 +285,24 @@ func (c *Client) problem(ctx context.Context, err error) error {
 		return p
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, fs.ErrNotExist) && c.supervised():
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team,
+			Why: "its process could not go on: the NICs were given back, and a start is tried again and again",
+			Fix: "read the team's log; nicteam delete " + c.team + " ends that", Err: err}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no team %q runs", c.team),
 			Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
 	case errors.Is(err, fs.ErrPermission):
 		return &api.Problem{Kind: api.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path,
 			Fix: "run it as root: sudo nicteam …", Err: err}
+	case c.supervised() && (errors.Is(err, syscall.ECONNREFUSED) || endedInRequest(err)):
+		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team,
+			Why: "its process ended before it answered; another one is started",
+			Fix: "see what was done: nicteam status " + c.team, Err: err}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process is gone",
 			Fix: "put the host back: nicteam restore " + c.team, Err: err}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
-		errors.Is(err, syscall.EPIPE):
+	case endedInRequest(err):
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: "its process ended before it answered",
 			Fix: "put the host back: nicteam restore " + c.team, Err: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
@@ -282,6 +313,11 @@ func (c *Client) problem(ctx context.Context, err error) error {
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team, Why: err.Error(),
 			Fix: "nicteam list shows the teams that run", Err: err}
 	}
+}
+
+func endedInRequest(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }
 
 // Running lists the teams that have a socket in runDir, sorted; their processes may not answer. Without the directory

@@ -322,10 +322,16 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 	return steps, nil
 }
 
-// saveConfig writes the configuration for the next start.
-func (s *session) saveConfig() error {
+// runningConfig is the configuration for the next start. The caller holds changeMu.
+func (s *session) runningConfig() settings.Config {
 	c := s.team.Config()
 	c.Members = append(c.Members, s.missing...)
+	return c
+}
+
+// saveConfig writes the configuration for the next start.
+func (s *session) saveConfig() error {
+	c := s.runningConfig()
 	for _, path := range s.dirs.ConfigFiles(c.Team) {
 		if err := config.Save(path, c); err != nil {
 			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,

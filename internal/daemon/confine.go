@@ -5,7 +5,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/config"
 	"nicteam/internal/sandbox"
 	"nicteam/internal/tchook"
 )
@@ -63,9 +63,27 @@ func (s *session) confine() error {
 	return nil
 }
 
+// handOverWithoutDir hands the team over. The directory that is gone may be that of the running configuration.
+func (s *session) handOverWithoutDir(ctx context.Context) error {
+	if s.supervisor.Lost() {
+		return errors.New("nobody would start the next process")
+	}
+	s.changeMu.Lock()
+	c := s.runningConfig()
+	s.changeMu.Unlock()
+	if _, err := os.Stat(s.dirs.RunningConfig(c.Team)); err != nil {
+		if err := config.Save(s.dirs.LastConfig(c.Team), c); err != nil {
+			return err
+		}
+	}
+	_, err := s.Stop(ctx, true)
+	return err
+}
+
 // writable are what a running team writes to.
 func (s *session) writable() []string {
-	return []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun"}
+	return []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun",
+		"/run/systemd/network"} // internal/managers
 }
 
 // filtered reports whether a system call filter is in force.
@@ -99,8 +117,8 @@ func (s *session) followDirs(ctx context.Context) {
 			var st unix.Stat_t
 			if err := unix.Stat(dir, &st); err != nil || st.Ino != were[i].Ino || st.Dev != were[i].Dev {
 				s.log.Warn("a directory was removed or replaced; the next process goes on", "dir", dir, "err", err)
-				if _, err := s.Stop(ctx, true); err != nil {
-					s.log.Warn("not handed over", "err", fmt.Errorf("directory %s: %w", dir, err))
+				if err := s.handOverWithoutDir(ctx); err != nil {
+					s.log.Error("the team goes on without its directory", "dir", dir, "err", err)
 				}
 				return
 			}

@@ -75,6 +75,7 @@ func (s *session) followLeases(ctx context.Context, a host.AdapterState) error {
 	if !s.leases.started {
 		s.leases.startedAt = now
 	}
+	a.Leases = s.withoutLetGo(a.Leases)
 	s.dhcp.observe(a, s.leases.noClient)
 	was := s.leases.known
 	s.leases.known, s.leases.nextStage = map[netip.Prefix]lease{}, time.Time{}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 
+	"nicteam/internal/host"
 	"nicteam/internal/managers"
 	"nicteam/internal/settings"
 )
@@ -48,4 +49,17 @@ func (s *session) untellManagers() (steps []string) {
 		steps = append(steps, "warning: network managers were not told that the team has ended: "+err.Error())
 	}
 	return steps
+}
+
+// withoutLetGo removes the leases that end: those of NICs whose manager serves the adapter in place of another one.
+// An adapter needs one lease.
+func (s *session) withoutLetGo(leases []host.Lease) []host.Lease {
+	_, served := s.managers.Serving()
+	if served == "" {
+		return leases
+	}
+	return slices.DeleteFunc(slices.Clone(leases), func(l host.Lease) bool {
+		nic, _, known := s.host.AddressMember(l.Address.Addr())
+		return known && nic != served
+	})
 }

@@ -267,6 +267,9 @@ func (u *startup) adapterInAdvance() int {
 }
 
 func (u *startup) hasLeaseClient() bool {
+	if manager, _ := u.managers.Serving(); manager != "" {
+		return true
+	}
 	if u.prepared != nil {
 		return u.prepared.LeaseClient
 	}

@@ -318,10 +318,11 @@ func (p *Path) detachInherited(index int, hook ebpf.AttachType) {
 }
 
 // settle hands to the programs what is not theirs yet, now that a Plan is in force, and starts what a Path does while it
-// is engaged.
+// is engaged. What nobody has adopted is closed.
 func (p *Path) settle(h *inheritance) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
+	p.relay.DropInherited()
 	p.mu.Lock()
 	k, links := p.kernel, p.links
 	p.mu.Unlock()

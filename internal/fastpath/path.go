@@ -197,11 +197,11 @@ func (p *Path) Apply(pl *spread.Plan) error {
 		p.takeBack(h)
 	}
 	defer p.firstPlan.Do(func() { close(p.planned) })
+	if h != nil {
+		go p.o.Panics.Do("what the process before left", func() { p.settle(h) })
+	}
 	if p.kernel == nil {
 		return nil
-	}
-	if h != nil {
-		go p.o.Panics.Do("adopted programs", func() { p.settle(h) })
 	}
 	if err := p.applyToPrograms(); err != nil && p.unfit == nil {
 		p.unfit = err

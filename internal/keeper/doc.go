@@ -14,5 +14,5 @@
 //
 //	keeper.go    the life of a keeper: Run      child.go     one child: start, watch, kill
 //	message.go   messages of the child          giveback.go  the end without a process
-//	renew.go     a new version of the keeper    cgroup.go    out of the cgroup of the creator
+//	renew.go     a new version of the keeper
 package keeper

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -46,13 +45,11 @@ func (k *keeper) giveBack() error {
 	return nil
 }
 
-// keptConfig is the configuration of the last process, for the time without one.
-func (k *keeper) keptConfig() string { return filepath.Join(k.RunDir, "."+k.Team+".keeper.yaml") }
-
+// keepConfig keeps the configuration of the last process, for the time without one.
 func (k *keeper) keepConfig() {
 	b, err := os.ReadFile(k.RunningConfig(k.Team))
 	if err == nil {
-		err = atomicfile.Write(k.keptConfig(), 0o640, func(w io.Writer) error {
+		err = atomicfile.Write(k.KeptConfig(k.Team), 0o640, func(w io.Writer) error {
 			_, err := w.Write(b)
 			return err
 		})
@@ -62,12 +59,13 @@ func (k *keeper) keepConfig() {
 	}
 }
 
-func (k *keeper) forgetConfig() { atomicfile.Remove(k.keptConfig()) }
+func (k *keeper) forgetConfig() { atomicfile.Remove(k.KeptConfig(k.Team)) }
 
 // config returns the configuration for a start: what the last process had, with every live change.
 func (k *keeper) config(first bool) string {
 	if !first {
-		for _, path := range []string{k.RunningConfig(k.Team), k.keptConfig()} {
+		// The last one: somebody removed the directory of the others.
+		for _, path := range []string{k.RunningConfig(k.Team), k.KeptConfig(k.Team), k.LastConfig(k.Team)} {
 			if _, err := os.Stat(path); err == nil {
 				return path
 			}

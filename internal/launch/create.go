@@ -165,6 +165,11 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
+	if HasKeeper(o.Dirs, c.Team) {
+		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team,
+			Why: "its process could not go on, and its keeper tries to start it again and again",
+			Fix: "read " + o.LogFile(c.Team) + ", or end that: nicteam delete " + c.Team}
+	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
 	if err != nil {
 		return c, nil, err

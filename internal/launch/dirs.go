@@ -33,6 +33,10 @@ func (d Dirs) Socket(name string) string { return filepath.Join(d.RunDir, name+"
 func (d Dirs) LogFile(name string) string { return filepath.Join(d.StateDir, name+".log") }
 
 func (d Dirs) lockFile(name string) string { return filepath.Join(d.RunDir, name+".lock") }
+
+// KeptConfig is the configuration that a keeper keeps while the team has no process.
+func (d Dirs) KeptConfig(name string) string { return filepath.Join(d.RunDir, "."+name+".keeper.yaml") }
+
 func (d Dirs) keeperLockFile(name string) string {
 	return filepath.Join(d.RunDir, name+".keeper")
 }
@@ -77,7 +81,12 @@ func (d Dirs) check() error {
 
 // Make creates the directories, 0750, and verifies that only root and this user can write to them and that there is
 // room.
-func (d Dirs) Make() error {
+func (d Dirs) Make() error { return d.make(true) }
+
+// MakeQuickly is Make without looking for room, which takes a write to each disk.
+func (d Dirs) MakeQuickly() error { return d.make(false) }
+
+func (d Dirs) make(room bool) error {
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -86,7 +95,7 @@ func (d Dirs) Make() error {
 		if err == nil {
 			err = closeToOthers(e.dir)
 		}
-		if err == nil {
+		if err == nil && room {
 			err = writable(e.dir)
 		}
 		if err != nil {
@@ -160,7 +169,12 @@ func (d Dirs) teams() ([]string, error) {
 		return nil, err
 	}
 	left = slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) })
-	names := append(running, left...)
+	kept, err := teamsWith(d.RunDir, ".keeper")
+	if err != nil {
+		return nil, err
+	}
+	kept = slices.DeleteFunc(kept, func(name string) bool { return !HasKeeper(d, name) })
+	names := slices.Concat(running, left, kept)
 	sort.Strings(names)
 	return slices.Compact(names), nil
 }

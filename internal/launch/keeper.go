@@ -7,12 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
+	"nicteam/internal/atomicfile"
+	"nicteam/internal/logs"
 )
 
 // LockKeeper takes the right to be the keeper of a team. It returns Conflict if there is one.
@@ -93,6 +98,46 @@ func EndKeeper(ctx context.Context, d Dirs, name string) (ended bool, err error)
 			return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
 		}
 	}
+}
+
+// removeKeeperRests removes what a keeper cannot remove itself, or left when it was killed.
+func (d Dirs) removeKeeperRests(name string) {
+	_ = os.Remove(d.keeperLockFile(name))
+	atomicfile.Remove(d.KeptConfig(name))
+	removeCgroups(name)
+}
+
+// GiveUp ends a team whose process does not answer: its keeper, then what is left.
+func GiveUp(ctx context.Context, d Dirs, name string, log *slog.Logger) (steps []string, err error) {
+	if _, err := EndKeeper(ctx, d, name); err != nil {
+		return nil, err
+	}
+	steps = []string{"the keeper of " + name + " has ended"}
+	if Restorable(d, name) {
+		more, err := restoreTeam(d, name, nil, log)
+		steps = append(steps, more...)
+		if err != nil {
+			return steps, err
+		}
+	}
+	for _, path := range d.ConfigFiles(name) {
+		atomicfile.Remove(path)
+	}
+	_ = os.Remove(d.LogFile(name))
+	_ = os.Remove(logs.Old(d.LogFile(name)))
+	d.RemoveHistory(name)
+	return steps, nil
+}
+
+// Resume starts a keeper and a process for a team whose process has handed over to nobody, because its keeper had died.
+func Resume(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
+	AwaitExit(ctx, d, name)
+	err := spawn(ctx, d, name, d.RunningConfig(name), logLevel(log), func(Report) {})
+	if err != nil && Restorable(d, name) {
+		return &api.Problem{Kind: api.Failed, What: "restart " + name, Why: err.Error(),
+			Fix: "nicteam restore " + name + " puts the host back; " + d.LogFile(name) + " tells the cause", Err: err}
+	}
+	return err
 }
 
 // LogWriter appends each line to the log at path. It opens the log for each: the team's process rotates it.

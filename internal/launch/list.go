@@ -44,6 +44,8 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 			return nil, err
 		case err != nil && !unlocked(d, name):
 			t.Running, t.State = true, "no answer"
+		case err != nil && HasKeeper(d, name):
+			t.State = "not running, is tried again"
 		case err == nil:
 			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
 			adapter[st.Adapter.Name] = true

@@ -44,6 +44,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 				return steps, err
 			}
 			if !Restorable(d, n) {
+				d.removeKeeperRests(n)
 				steps = append(steps, "keeper of "+n+" ended; the host is as before the team")
 				continue
 			}
@@ -120,7 +121,7 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	}
 	_ = os.Remove(d.Socket(name))
 	if keeperPID(d, name) == 0 {
-		_ = os.Remove(d.keeperLockFile(name)) // of one that was killed
+		d.removeKeeperRests(name)
 	}
 	atomicfile.Remove(d.RunningConfig(name))
 	d.RemoveLACPState(name)

@@ -54,7 +54,7 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
+	err = startDetached(cmd, name)
 	_ = w.Close()
 	_ = log.Close()
 	if err != nil {
@@ -114,6 +114,25 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 			_ = cmd.Process.Signal(syscall.SIGINT)
 		}
 	}
+}
+
+// startDetached starts a keeper in a cgroup of its own, where that is permitted.
+func startDetached(cmd *exec.Cmd, team string) error {
+	c, err := newCgroup(team)
+	if err != nil {
+		return cmd.Start()
+	}
+	defer c.close()
+	again := *cmd
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: c.dir}
+	if err = cmd.Start(); err == nil {
+		return nil
+	}
+	*cmd = again // not permitted there, or a kernel before 5.7
+	if err = cmd.Start(); err == nil {
+		_ = c.join(cmd.Process.Pid)
+	}
+	return err
 }
 
 // safePath is where a host's own programs are.

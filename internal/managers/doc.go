@@ -7,6 +7,8 @@
 //	resolved    systemd-resolved: DNS servers of a link
 //	networkd    systemd-networkd: its files and its state (networkd.go), a file for the adapter (networkfile.go), and
 //	            what is done with them (networkd_serve.go)
+//	networkmanager  NetworkManager's devices and profiles (networkmanager.go), and what is done with them
+//	            (networkmanager_serve.go)
 //	guard       keeps addresses while a manager takes a link
 //	team        what is done for one team, in order
 //	record      what the next process of a team must know

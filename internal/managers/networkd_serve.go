@@ -101,7 +101,7 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 		if f.from, f.texts, err = n.sources(p.served.File); err != nil {
 			return nil, err
 		}
-		if err := t.save(record{Networkd: p.served}); err != nil {
+		if err := t.saveNetworkd(p.served); err != nil {
 			return nil, err
 		}
 		if changed, err = n.write(n.adapterFile(), f.String()); err != nil {
@@ -167,9 +167,17 @@ func (n networkd) leftNames() []string {
 // leftAlone are the links in membersFile that are there.
 func (n networkd) leftAlone() (nics []NIC) {
 	for _, name := range n.leftNames() {
-		if i, err := net.InterfaceByName(name); err == nil {
-			nics = append(nics, NIC{name, i.Index})
+		if nic, err := nicNamed(name); err == nil {
+			nics = append(nics, nic)
 		}
 	}
 	return nics
+}
+
+func nicNamed(name string) (NIC, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return NIC{}, err
+	}
+	return NIC{name, i.Index}, nil
 }

@@ -16,6 +16,19 @@ import (
 // how it was served. It is a hint: without it members are served as the manager then says.
 type record struct {
 	Networkd networkdRecord `json:"networkd,omitzero"`
+	NM       nmRecord       `json:"networkmanager,omitzero"`
+}
+
+// nmRecord is what NetworkManager was told.
+type nmRecord struct {
+	NIC     string     `json:"nic"`     // in whose place it serves the adapter
+	Members []nmMember `json:"members"` // that it leaves alone
+}
+
+// nmMember is a NIC with the profile by which it was served.
+type nmMember struct {
+	Name string `json:"name"`
+	UUID string `json:"uuid"`
 }
 
 // networkdRecord is how the adapter is served.
@@ -42,6 +55,12 @@ func (t *Team) save(r record) error {
 		return nil
 	}
 	return atomicfile.Write(t.recordPath(), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(r) })
+}
+
+func (t *Team) saveNetworkd(n networkdRecord) error {
+	r := t.load()
+	r.Networkd = n
+	return t.save(r)
 }
 
 // Forget removes what the team's next process would use.

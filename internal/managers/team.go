@@ -70,6 +70,21 @@ func (t *Team) Changed() {
 
 func (t *Team) networkd() networkd { return networkd{t.o.Root, t.o.Team} }
 
+// Serving returns the manager that serves the adapter, and the NIC in whose place; "" for none.
+func (t *Team) Serving() (manager, nic string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch r := t.load(); {
+	case t.ended:
+		return "", ""
+	case r.Networkd.NIC != "":
+		return "systemd-networkd", r.Networkd.NIC
+	case r.NM.NIC != "":
+		return "NetworkManager", r.NM.NIC
+	}
+	return "", ""
+}
+
 // TakeOver makes the managers serve the adapter in place of the members. Steps say what was done, warnings what was
 // not.
 func (t *Team) TakeOver(ctx context.Context, l Links) (steps, warnings []string) {
@@ -112,6 +127,14 @@ func (t *Team) sync(ctx context.Context, b *bus, l Links) (steps []string, faile
 		}
 		steps = append(steps, more...)
 	}
+	if on := b.whose(ctx, nmName); on != nil {
+		more, err := t.serveNM(ctx, on, l)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("NetworkManager does not know that %s is in place of its NICs, "+
+				"and may configure them: %w", l.Adapter.Name, err))
+		}
+		steps = append(steps, more...)
+	}
 	return steps, failed
 }
 
@@ -128,7 +151,9 @@ func (t *Team) GiveBack(ctx context.Context) (steps []string, err error) {
 	if b != nil {
 		defer b.close()
 	}
-	return t.releaseNetworkd(ctx, b.whose(ctx, networkdName))
+	steps, err = t.releaseNetworkd(ctx, b.whose(ctx, networkdName))
+	more, failed := t.releaseNM(ctx, b.whose(ctx, nmName))
+	return append(steps, more...), errors.Join(err, failed)
 }
 
 // followEvery is how often the DNS servers of the members are read without a signal: systemd-resolved sends none when
@@ -159,6 +184,9 @@ func (t *Team) follow(ctx context.Context, b *bus, links func() Links) {
 			dbus.WithMatchArg(0, resolvedName)},
 		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
 			dbus.WithMatchArg(0, networkdName)},
+		{dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"),
+			dbus.WithMatchArg(0, nmName)},
+		{dbus.WithMatchSender(nmName), dbus.WithMatchInterface(nmDevice), dbus.WithMatchMember("StateChanged")},
 		{dbus.WithMatchSender(networkdName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
 			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchPathNamespace(networkdPath + "/link")},
 		{dbus.WithMatchSender(resolvedName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
@@ -247,12 +275,5 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	}
 	t.applied = source
 	return fmt.Sprintf("names: systemd-resolved asks %s through %s, as it did through %s",
-		or(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
+		orElse(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
 }

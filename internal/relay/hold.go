@@ -3,6 +3,8 @@
 package relay
 
 import (
+	"golang.org/x/sys/unix"
+
 	"nicteam/internal/descriptors"
 	"nicteam/internal/nic"
 	"nicteam/modes/spread"
@@ -60,6 +62,21 @@ func (r *Relay) AdoptPicker(s *spread.TxState, rule spread.Rule, distributing sp
 		p.Adopt(s, rule, distributing)
 		r.tx.yielded = yielded
 	})
+}
+
+// DropInherited closes the sockets that the process before left and no member has. No member joins meanwhile.
+func (r *Relay) DropInherited() {
+	for _, name := range r.store.Names() {
+		_, isSocket := descriptors.Index(name, descriptors.Socket)
+		_, isFilter := descriptors.Index(name, descriptors.Groups)
+		if !isSocket && !isFilter {
+			continue
+		}
+		if fd, ok := r.store.Take(name); ok {
+			_ = unix.Close(fd)
+			_ = r.store.Remove(name)
+		}
+	}
 }
 
 // openSocket opens a NIC's socket: that of the process before, if it left one that is usable.

@@ -78,6 +78,7 @@ type Options struct {
 type Relay struct {
 	adapter        *tap.Adapter
 	open           func(id int, l team.Link, filter int) (*nic.Socket, error)
+	store          descriptors.Store
 	log            *slog.Logger
 	clock          clock
 	held           atomic.Bool // no goroutine moves frames
@@ -118,13 +119,13 @@ func New(o Options) (*Relay, error) {
 	if r.panics = o.Panics; r.panics == nil {
 		r.panics = panics.New(r.log)
 	}
-	store := descriptors.Or(o.Store)
+	r.store = descriptors.Or(o.Store)
 	r.open = func(id int, l team.Link, filter int) (*nic.Socket, error) {
 		if o.Open != nil {
 			return o.Open(id, l)
 		}
 		return r.openSocket(nic.Options{Name: l.Name, Index: l.Index, MAC: l.MAC, TSO: nic.Offload(o.TSO),
-			USO: nic.Offload(o.USO), Store: store, SocketFilter: filter})
+			USO: nic.Offload(o.USO), Store: r.store, SocketFilter: filter})
 	}
 	r.active.Store(NewActivePlan(&spread.Plan{}))
 	r.tx = newTransmitter(r, o.Adapter.Queues()[0])

@@ -30,10 +30,9 @@ func (s *Store) Put(name string, fd int) error {
 	return nil
 }
 
-// lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its descriptors
-// in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames until their links
-// and the adapter's queue are closed, so these have the highest numbers. In order: members go to the host's stack, their
-// frames to nobody, the adapter has no carrier.
+// lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its
+// descriptors in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames until
+// their links and the adapter's queue are closed, so these have the highest numbers.
 func lowestNumber(name string) int {
 	kind, _, _ := strings.Cut(name, "-")
 	switch kind {

@@ -53,8 +53,8 @@ func (a *Adapter) ResolveAgain() error {
 	return nil
 }
 
-// askAgain takes a neighbour back to NUD_NONE, with the packets that wait for it, and uses it (NTF_USE): the kernel asks
-// as for a new one. A neighbour that answered or vanished meanwhile is no error.
+// askAgain takes a neighbour back to NUD_NONE, with the packets that wait for it, and uses it (NTF_USE): the kernel
+// asks as for a new one. A neighbour that answered or vanished meanwhile is no error.
 func askAgain(n netlink.Neigh) error {
 	ask := netlink.Neigh{LinkIndex: n.LinkIndex, Family: n.Family, IP: n.IP, State: netlink.NUD_NONE}
 	for _, flags := range []int{0, netlink.NTF_USE} {
