@@ -34,8 +34,8 @@ func ip4(s string) net.IP { return net.ParseIP(s).To4() }
 func TestLeaseOf(t *testing.T) {
 	now := time.Unix(1000, 0)
 	at := func(seconds float64) time.Time { return now.Add(time.Duration(seconds * float64(time.Second))) }
-	base := Lease{Address: netip.MustParsePrefix(prefix), Server: serverIP, Obtained: now, Renew: at(50), Rebind: at(87.5),
-		Expires: at(100)}
+	base := Lease{Address: netip.MustParsePrefix(prefix), Server: serverIP, Obtained: now, Renew: at(50),
+		Rebind: at(87.5), Expires: at(100)}
 	route := func(to string, router string) *dhcpv4.Route {
 		_, n, err := net.ParseCIDR(to)
 		if err != nil {
@@ -56,7 +56,8 @@ func TestLeaseOf(t *testing.T) {
 		}},
 		"classless routes replace routers": {ack(dhcpv4.OptRouter(ip4("10.9.0.253")), dhcpv4.OptClasslessStaticRoute(
 			route("10.50.0.0/16", "10.9.0.254"), route("10.60.0.0/16", "0.0.0.0"))), func(l *Lease) {
-			l.Routes = []Route{{netip.MustParsePrefix("10.50.0.0/16"), serverIP}, {To: netip.MustParsePrefix("10.60.0.0/16")}}
+			l.Routes = []Route{{netip.MustParsePrefix("10.50.0.0/16"), serverIP},
+				{To: netip.MustParsePrefix("10.60.0.0/16")}}
 		}},
 		"times": {ack(seconds(dhcpv4.OptionRenewTimeValue, 10), seconds(dhcpv4.OptionRebindingTimeValue, 20)),
 			func(l *Lease) { l.Renew, l.Rebind = at(10), at(20) }},
@@ -87,7 +88,8 @@ func TestLeaseOf(t *testing.T) {
 			}
 			want := base
 			tt.want(&want)
-			if d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); err != nil || d != "" {
+			d := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}))
+			if err != nil || d != "" {
 				t.Error(err, d)
 			}
 		})
@@ -111,7 +113,8 @@ func TestAnswersOnly(t *testing.T) {
 		want string
 	}{
 		"answer": {good, "message"}, "IP options": {long, "message"}, "TCP": {change(9, 6), ""},
-		"fragment": {change(7, 1), ""}, "first fragment": {change(6, 0x20), ""}, "other port": {change(ipLen+3, 67), ""},
+		"fragment": {change(7, 1), ""}, "first fragment": {change(6, 0x20), ""},
+		"other port":   {change(ipLen+3, 67), ""},
 		"UDP too long": {change(ipLen+5, 100), ""}, "cut": {good[:len(good)-1], ""}, "IPv6": {change(0, 0x65), ""},
 		"padded": {append(append([]byte(nil), good...), 0, 0), "message"}, "empty": {nil, ""},
 	} {
