@@ -234,7 +234,8 @@ func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
 	}
 	names := []string{descriptors.Tap, descriptors.Transmit}
 	for _, m := range left.Members {
-		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups, descriptors.Socket} {
+		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups,
+			descriptors.Socket} {
 			names = append(names, descriptors.Of(kind, m.Index))
 		}
 	}
