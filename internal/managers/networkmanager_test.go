@@ -116,6 +116,10 @@ func startNM(t *testing.T) (*fakeBus, *fakeNM, func() *Team) {
 func TestNMServesTheAdapter(t *testing.T) {
 	b, f, team := startNM(t)
 	first := team()
+	preview := "would tell NetworkManager to leave eth1, eth2 alone and to serve team0 in place of eth1"
+	if diff := cmp.Diff([]string{preview}, first.Preview(t.Context(), links)); diff != "" {
+		t.Errorf("preview (-want +got):\n%s", diff)
+	}
 	steps, warnings := first.TakeOver(t.Context(), links)
 	want := []string{"NetworkManager serves team0 in place of eth1", "NetworkManager leaves eth1, eth2 alone"}
 	if diff := cmp.Diff(want, steps); diff != "" || warnings != nil {
