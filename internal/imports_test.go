@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"internal/limit":           {},
 	"internal/dhcp":            {"internal/frame"},
 	"internal/supervisor":      {},
-	"internal/keeper":          {"internal/api", "internal/atomicfile", "internal/launch", "internal/supervisor"},
+	"internal/keeper":          {"internal/api", "internal/atomicfile", "internal/launch", "internal/logs", "internal/supervisor"},
 	"internal/panics":          {"internal/api"},
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
 		"internal/tap", "internal/nic", "internal/frame", "internal/descriptors"},

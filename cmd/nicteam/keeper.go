@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/daemon"
 	"nicteam/internal/keeper"
 	"nicteam/internal/launch"
 )
@@ -28,6 +29,7 @@ func (a *app) keeperCmd() *cobra.Command {
 			// Its own streams are the log of the moment of its start; the team's process rotates that.
 			log := launch.LogWriter(a.dirs.LogFile(o.Team))
 			o.Log = slog.New(slog.NewTextHandler(log, nil)).With("team", o.Team, "process", "keeper")
+			daemon.RaisePriority() // the team's process begins with it
 			keeper.Protect()
 			return keeper.Run(a.listen(keepsTeam), o)
 		},

@@ -101,6 +101,9 @@ func (a *app) runTeam(o daemon.Options) error {
 	switch {
 	case errors.Is(err, daemon.ErrHandedOver) && o.Supervisor.Kind() != "":
 		return exitCode(daemon.HandOverExit)
+	case errors.As(err, new(*daemon.GivenBack)) && o.Supervisor.Kind() == supervisor.Systemd:
+		_ = a.fail(err)
+		return exitCode(launch.ExitConfig) // its unit does not start it again
 	case errors.Is(err, daemon.ErrHandedOver):
 		return launch.BecomeNext(o.Supervisor, a.dirs, o.Config.Team, a.verbose)
 	}

@@ -20,9 +20,9 @@ func TestProcessLines(t *testing.T) {
 	}{
 		{"first", api.Supervisor{Kind: "keeper", WatchdogNS: 2e9, Starts: 1, LastStart: "new"}, []string{
 			"process 7, 2.0, under its keeper, watchdog 2s", "started 3s ago"}},
-		{"upgrade", api.Supervisor{Kind: "systemd", Starts: 4, LastStart: "warm", After: "handover", FromVersion: "1.0"},
-			[]string{"process 7, 2.0, under systemd",
-				"started 3s ago: warm start after a restart of 1.0, start 4 of the team"}},
+		{"upgrade", api.Supervisor{Kind: "systemd", Starts: 4, LastStart: "warm", After: "handover",
+			FromVersion: "1.0"}, []string{"process 7, 2.0, under systemd",
+			"started 3s ago: warm start after a restart of 1.0, start 4 of the team"}},
 		{"killed", api.Supervisor{Kind: "none", Starts: 2, LastStart: "cold", After: "death", FromVersion: "2.0",
 			Reason: "nobody kept the descriptors", Unconfined: "it may write to files"}, []string{
 			"process 7, 2.0, unsupervised: if it is killed, the host has no network until it is started again",

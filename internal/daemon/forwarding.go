@@ -42,13 +42,15 @@ func unreachableFix(st *api.Status) string {
 }
 
 const (
-	forwardTimeout  = time.Second            // until a team with a link forwards …
+	forwardTimeout  = time.Second            // until a team has a link and forwards …
+	bootLinkTime    = 5 * time.Second        // … at boot, when NICs still negotiate their links …
 	lacpTimeout     = 8 * time.Second        // … or, in 802.3ad, has agreed with a partner or given up
 	aggregatorGrace = 300 * time.Millisecond // from the first port of an aggregator that distributes to the others
 )
 
-// awaitForwarding waits until a member distributes, or a timeout. It returns why none does, "" if one does.
-func (s *session) awaitForwarding(ctx context.Context) (why string) {
+// awaitForwarding waits until a member distributes, or a timeout: linkTime if no member has a link. It returns why none
+// does, "" if one does.
+func (s *session) awaitForwarding(ctx context.Context, linkTime time.Duration) (why string) {
 	begun, first := time.Now(), time.Time{}
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
@@ -64,9 +66,9 @@ func (s *session) awaitForwarding(ctx context.Context) (why string) {
 		}
 		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
-		case !linked && waited > forwardTimeout:
+		case !linked && waited > linkTime:
 			return "no member has a link: the team forwards as soon as one has"
-		case linked && waited > forwardTimeout && (st.LACP == nil || waited > lacpTimeout):
+		case linked && waited > max(forwardTimeout, linkTime) && (st.LACP == nil || waited > lacpTimeout):
 			return "the team does not forward yet: " + st.Reason
 		}
 		select {

@@ -12,9 +12,9 @@ import (
 // niceness of a team's process: a busy host must not delay its network or a failover.
 const niceness = -10
 
-// raisePriority raises the priority of all threads; later ones inherit it. Without the permission the team works with
+// RaisePriority raises the priority of all threads; later ones inherit it. Without the permission the team works with
 // normal priority.
-func raisePriority() {
+func RaisePriority() {
 	raiseSessionPriority()
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Supervisor == nil {
 		o.Supervisor = supervisor.InPlace()
 	}
-	raisePriority()
+	RaisePriority()
 	launch.SetSafePath()
 	served := false
 	err := run(ctx, o, rep, &served)
@@ -74,6 +74,12 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
+// GivenBack is an error of a team whose host was given back. Nobody is to start it again: who took its adapter would
+// have to do it again.
+type GivenBack struct{ error }
+
+func (e *GivenBack) Unwrap() error { return e.error }
+
 // NotStarted is an error of a team that never served: the host is as it was before the start.
 type NotStarted struct{ error }
 
@@ -81,7 +87,11 @@ func (e *NotStarted) Unwrap() error { return e.error }
 
 func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) error {
 	name := o.Config.Team
-	if err := o.Dirs.Make(); err != nil {
+	prepare := o.Dirs.Make
+	if o.expectsWarmStart() {
+		prepare = o.Dirs.MakeQuickly
+	}
+	if err := prepare(); err != nil {
 		return err
 	}
 	lock, err := launch.LockTeam(o.Dirs, name)
@@ -117,7 +127,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		return s.revert(name, err)
 	}
 	rep.Send(launch.Report{Ready: true})
-	if err := o.Supervisor.Notify("READY=1"); err != nil {
+	if err := o.Supervisor.Notify("READY=1", "WATCHDOG=1"); err != nil {
 		s.log.Warn("the supervisor does not hear that the team is ready", "team", name, "err", err)
 	}
 	if o.Ready != nil {
@@ -197,6 +207,13 @@ func (s *session) end(err error, o Options) error {
 		_ = s.adapter.SetPersist(false) // whichever network namespace it is in
 	}
 	_, e := s.giveBackAndStop()
+	switch {
+	case lost && e == nil && s.supervisor.Kind() == supervisor.Keeper:
+		s.log.Error("ended", "team", name, "err", err)
+		return nil
+	case lost && e == nil:
+		return &GivenBack{err}
+	}
 	return errors.Join(err, e)
 }
 

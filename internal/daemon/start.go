@@ -24,6 +24,7 @@ type startup struct {
 	config settings.Config // Members: those that are present
 	resume bool            // the process before this one left its journal, and maybe its adapter
 	strict bool            // Options.Strict
+	boot   bool            // Options.WaitForNICs
 	rep    *launch.Reporter
 
 	prepared *launch.Prepared // nil: this process looks itself
@@ -39,7 +40,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
 	s.dhcp = newDHCPClients(s)
-	u := &startup{session: s, config: o.Config, strict: o.Strict, rep: rep, before: o.running}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}
@@ -214,7 +215,11 @@ func (u *startup) takeOver(ctx context.Context) error {
 		return err
 	}
 	u.tellManagers(ctx)
-	if why := u.awaitForwarding(ctx); why != "" {
+	linkTime := forwardTimeout
+	if u.boot {
+		linkTime = bootLinkTime
+	}
+	if why := u.awaitForwarding(ctx, linkTime); why != "" {
 		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
 			return p
 		}

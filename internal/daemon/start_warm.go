@@ -57,6 +57,11 @@ func (u *startup) warmStart(ctx context.Context) (warm bool, err error) {
 	return true, nil
 }
 
+// expectsWarmStart reports whether the process before left an adapter that somebody has kept.
+func (o *Options) expectsWarmStart() bool {
+	return slices.Contains(o.Supervisor.Names(), descriptors.Tap)
+}
+
 // inheritance returns the Checkpoint of the process before, if everything that it names was kept.
 func (u *startup) inheritance() (*team.Checkpoint, error) {
 	if !slices.Contains(u.supervisor.Names(), descriptors.Tap) {

@@ -14,7 +14,8 @@ import (
 //
 //	delete, stop, SIGTERM, SIGINT  the host is given back           exit 0: it was meant
 //	hand over                      everything stays on the host     exit 75: start the next process at once
-//	the adapter is gone            the host is given back           an error
+//	the adapter is gone            the host is given back           as if it was meant: who took the adapter would
+//	                                                                have to do it again. An error in the log
 //	three panics, the loop ended   everything stays on the host     an error: start the next process;
 //	                               without a supervisor given back  nobody would start one
 

@@ -26,3 +26,20 @@ func TestMapName(t *testing.T) {
 		}
 	}
 }
+
+// A name that is taken for one of ours is exactly that.
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{"socket-7", "map-0123-plans", "map-1-gates", "tap", "receive-", "map--"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		for _, kind := range []string{Socket, Groups, Isolation, Receive} {
+			if index, ok := Index(name, kind); ok && (Of(kind, index) != name || index <= 0) {
+				t.Errorf("%q has index %d", name, index)
+			}
+		}
+		if layout, mapName, ok := Layout(name); ok && (Map(layout, mapName) != name || !IsMap(name)) {
+			t.Errorf("%q is of map %q, layout %q", name, mapName, layout)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -35,6 +36,7 @@ type lives struct {
 	method tchook.Method // of attaching; "": the best
 	clsact journal
 	conns  []*rtnl.Conn
+	mu     sync.Mutex // of hooks
 }
 
 // journal implements tchook.Journal for all NICs of a rig.
@@ -61,10 +63,14 @@ func (j nicJournal) Detached(string) error {
 type tcHooks struct{ *lives }
 
 func (h tcHooks) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (c io.Closer, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	err = h.host.Do(func() error {
 		l, j := tchook.Link{Name: fmt.Sprint(index), Index: index}, nicJournal{h.clsact, index}
 		a, err := h.hooks.Attach(l, at, p, j)
 		c = detacher(func() error {
+			h.mu.Lock()
+			defer h.mu.Unlock()
 			_, gone := h.host.Handle().LinkByIndex(index)
 			return h.hooks.Detach(a, l, gone != nil, j)
 		})
@@ -77,8 +83,15 @@ type detacher func() error
 
 func (d detacher) Close() error { return d() }
 
-func (h tcHooks) Inherited(index int, at ebpf.AttachType) bool { return h.hooks.Inherited(index, at) }
+func (h tcHooks) Inherited(index int, at ebpf.AttachType) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hooks.Inherited(index, at)
+}
+
 func (h tcHooks) DetachInherited(index int, at ebpf.AttachType) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.hooks.DetachInherited(tchook.Link{Index: index}, at,
 		func() (tchook.Journal, error) { return nicJournal{h.clsact, index}, nil })
 }
@@ -224,7 +237,7 @@ func TestAdopt(t *testing.T) {
 			v := newLives(t, members, method, plan, true)
 			out, in := v.streams(4000)
 			v.flow(out, in)
-			for range 3 {
+			for range 2 {
 				v.die()
 				v.flow(out, in) // while there is no process
 				labtest.Must(t, v.begin())
@@ -261,12 +274,13 @@ func TestAdopt(t *testing.T) {
 
 // The same with the relay: what comes while there is no process waits.
 func TestAdoptRelay(t *testing.T) {
-	for name, plan := range plansOfRules {
+	for _, name := range []string{"elb", "802.3ad"} {
+		plan := plansOfRules[name]
 		t.Run(name, func(t *testing.T) {
 			v := newLives(t, 2, "", plan, false)
 			out, in := v.streams(2000)
 			v.flow(out, in)
-			for range 3 {
+			for range 2 {
 				v.die()
 				labtest.Must(t, v.begin())
 				labtest.Must(t, v.path.Apply(plan(v.rig)))

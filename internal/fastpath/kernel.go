@@ -50,7 +50,11 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (*kernel, er
 	}
 	k := &kernel{layouts: layoutsOf(spec)}
 	o := &ebpf.CollectionOptions{MapReplacements: with}
-	if err := lowPriority(func() error { return spec.LoadAndAssign(&k.programObjects, o) }); err != nil {
+	priority := lowPriority
+	if with != nil { // the control loop waits: partners and neighbours get no answers meanwhile
+		priority = func(f func() error) error { return f() }
+	}
+	if err := priority(func() error { return spec.LoadAndAssign(&k.programObjects, o) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations

@@ -14,7 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/api"
 	"nicteam/internal/launch"
+	"nicteam/internal/logs"
 	"nicteam/internal/supervisor"
 )
 
@@ -40,6 +42,11 @@ func (e exit) onPurpose() bool { return e.state != nil && e.killed == "" && e.st
 
 func (e exit) handOver() bool {
 	return e.state != nil && e.killed == "" && e.state.ExitCode() == launch.ExitHandOver
+}
+
+// conflict: the child says that the team, or one of its NICs, belongs to another process.
+func (e exit) conflict() bool {
+	return e.state != nil && e.killed == "" && !e.ready && e.state.ExitCode() == int(api.Conflict)
 }
 
 func (e exit) String() string {
@@ -239,8 +246,9 @@ func (k *keeper) handle(c *child, m message) {
 	}
 }
 
-// openLog opens the log of the team for the streams of a child.
+// openLog opens the log of the team for the streams of a child. A child that lives long enough rotates it itself.
 func (k *keeper) openLog() *os.File {
+	logs.RotateLarge(k.LogFile(k.Team))
 	if f, err := launch.OpenLog(k.LogFile(k.Team)); err == nil {
 		return f
 	}

@@ -21,6 +21,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/launch"
+	"nicteam/internal/logs"
 )
 
 // TestStartsAgain kills the child in six ways: the next one starts at once, with the descriptors of the one before.
@@ -271,6 +272,36 @@ func TestTwoKeepers(t *testing.T) {
 	}
 	if n := len(b.starts()); n != 1 {
 		t.Errorf("%d starts", n)
+	}
+}
+
+// TestAnotherProcess: the keeper leaves a team to the process that somebody else started while it had none.
+func TestAnotherProcess(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ready wait exit:1").next("exit:5")
+	b.run()
+	s := b.awaitStarts(1)
+	b.awaitWaiting(s[0])
+	lock, err := launch.LockTeam(b.Dirs, "team0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	_ = syscall.Kill(s[0].PID, syscall.SIGTERM)
+	if err := b.ended(); err != nil || len(b.starts()) != 2 {
+		t.Errorf("%v, starts %+v", err, b.starts())
+	}
+}
+
+// TestLogIsBounded: a process that dies at once cannot rotate its log.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ready die").next("ready wait")
+	b.write(b.LogFile("team0"), strings.Repeat("a line of the log of nicteam\n", logs.MaxSize/20))
+	b.run()
+	b.awaitWaiting(b.awaitStarts(2)[1])
+	if st, err := os.Stat(b.LogFile("team0")); err != nil || st.Size() > 10_000 {
+		t.Errorf("log %v, %v", st, err)
 	}
 }
 

@@ -81,7 +81,12 @@ func (d Dirs) check() error {
 
 // Make creates the directories, 0750, and verifies that only root and this user can write to them and that there is
 // room.
-func (d Dirs) Make() error {
+func (d Dirs) Make() error { return d.make(true) }
+
+// MakeQuickly is Make without looking for room, which takes a write to each disk.
+func (d Dirs) MakeQuickly() error { return d.make(false) }
+
+func (d Dirs) make(room bool) error {
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -90,7 +95,7 @@ func (d Dirs) Make() error {
 		if err == nil {
 			err = closeToOthers(e.dir)
 		}
-		if err == nil {
+		if err == nil && room {
 			err = writable(e.dir)
 		}
 		if err != nil {

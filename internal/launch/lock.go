@@ -100,6 +100,9 @@ func teamRuns(d Dirs, name string) bool {
 	}
 }
 
+// Runs reports whether a process of the team runs.
+func Runs(d Dirs, name string) bool { return teamRuns(d, name) }
+
 // holderDying reports whether the holder of a lock was killed or has exited and only has to close its descriptors.
 func holderDying(f *os.File) bool {
 	b := make([]byte, 32)

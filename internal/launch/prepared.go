@@ -19,8 +19,8 @@ import (
 
 // Prepared is what UnitPrepare does and sees for the team's process, which the unit's sandbox keeps from it.
 type Prepared struct {
-	// Adapter is the ifindex of a device that was made for the team, 0 for none. It is made in a network namespace of its
-	// own, so that udev leaves its MAC alone.
+	// Adapter is the ifindex of a device that was made for the team, 0 for none. It is made in a network namespace of
+	// its own, so that udev leaves its MAC alone.
 	Adapter int `json:"adapter,omitempty"`
 	// LeaseClient: a program that could renew leases runs.
 	LeaseClient bool `json:"lease_client"`

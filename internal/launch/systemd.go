@@ -192,12 +192,18 @@ func parseJob(text, unit string) string {
 	return ""
 }
 
-// DisableUnit makes systemd not start a deleted team at boot. It returns what it did, "" if there was nothing to do.
+// DisableUnit waits until the unit of a deleted team has ended, and makes systemd not start it at boot. It returns what
+// it did, "" if there was nothing to do.
 func DisableUnit(d Dirs, team string) (step string, err error) {
 	if d != Standard || unitNeedsEscape.MatchString(team) || !systemdRuns() {
 		return "", nil
 	}
 	u, err := readUnit(team)
+	if err == nil && u.Active != "inactive" && u.Active != "failed" {
+		ctx, cancel := context.WithTimeout(context.Background(), takeOverTime)
+		defer cancel()
+		_, err = systemctl(ctx, "stop", unitName(team))
+	}
 	if err != nil || !u.enabled() {
 		return "", err
 	}

@@ -110,6 +110,15 @@ const takeOverTime = 30 * time.Second
 
 // endOther ends a running process of the team: of a create without systemd, or by hand.
 func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error {
+	if HasKeeper(d, name) { // also while it has no process
+		log.Info("the team's keeper is ended, the unit takes over", "team", name)
+		ctx, cancel := context.WithTimeout(ctx, takeOverTime)
+		defer cancel()
+		if _, err := EndKeeper(ctx, d, name); err != nil {
+			return fmt.Errorf("take over %s: %w", name, err)
+		}
+		d.removeKeeperRests(name)
+	}
 	if !teamRuns(d, name) {
 		return nil
 	}
@@ -225,7 +234,8 @@ func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
 	}
 	names := []string{descriptors.Tap, descriptors.Transmit}
 	for _, m := range left.Members {
-		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups, descriptors.Socket} {
+		for _, kind := range []string{descriptors.Receive, descriptors.Isolation, descriptors.Groups,
+			descriptors.Socket} {
 			names = append(names, descriptors.Of(kind, m.Index))
 		}
 	}

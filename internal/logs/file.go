@@ -70,6 +70,13 @@ func (f *File) rotate() error {
 	return f.reopen()
 }
 
+// RotateLarge renames the log at path if it is too large, for who opens it next.
+func RotateLarge(path string) {
+	if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() && st.Size() >= MaxSize {
+		_ = os.Rename(path, Old(path))
+	}
+}
+
 // reopen redirects stdout and stderr to the file at path.
 func (f *File) reopen() error {
 	file, err := f.open()

@@ -133,10 +133,10 @@ func (w *world) countChanges(f func() result) int {
 	return n
 }
 
-// killPoints returns some of the changes from first to last.
+// killPoints returns some of the changes from first to last; without -soak half as many.
 func killPoints(t testing.TB, last, some int) []int {
-	if testing.Short() {
-		some = min(some, 3)
+	if !*soak {
+		some = (some + 1) / 2
 	}
 	var list []int
 	for i := range some {

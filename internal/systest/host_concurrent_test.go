@@ -47,7 +47,10 @@ func TestRivals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	before := w.state()
-	rounds := 4
+	rounds := 2
+	if *soak {
+		rounds = 20
+	}
 	t.Run("one name", func(t *testing.T) {
 		for range rounds {
 			want := [][]string{{"eth1", "eth2"}, {"eth3"}}

@@ -124,3 +124,46 @@ func TestKeeperDies(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 	w.checkNoFiles("after delete")
 }
+
+// TestKeeperAndNewProgram replaces the program twice: by a new one, which keeper and process become while the team goes
+// on, and by one that does not work, after which both go on as they are.
+func TestKeeperAndNewProgram(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	path := t.TempDir() + "/nicteam"
+	install := func() { w.sh(fmt.Sprintf("cp %s %s.new && mv %s.new %s", program(t), path, path, path)) }
+	exe := func(pid int) string {
+		name, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		labtest.Must(t, err)
+		return name
+	}
+	install()
+	w.sh(path + " create " + teamName + " eth1 eth2")
+	keeper := w.keeper()
+	install()
+	if !strings.HasSuffix(exe(keeper), " (deleted)") {
+		t.Fatalf("the keeper runs %s", exe(keeper))
+	}
+	w.nicteam("restart", teamName)
+	labtest.Eventually(t, "the keeper is the new program", func() bool { return exe(keeper) == path })
+	if got := exe(w.teamProcess()); got != path {
+		t.Errorf("the team's process runs %s", got)
+	}
+	if s := w.status(); s.State != "up" || s.Supervisor.Kind != "keeper" || s.Supervisor.Lost ||
+		s.Supervisor.LastStart != "warm" {
+		t.Errorf("%s, supervisor %+v", s.State, s.Supervisor)
+	}
+	w.sh(fmt.Sprintf("printf '#!/bin/sh\\nexit 1\\n' >%s.new && chmod +x %s.new && mv %s.new %s", path, path, path,
+		path))
+	w.nicteam("restart", teamName)
+	if s := w.status(); s.State != "up" || s.Supervisor.Lost || !strings.HasSuffix(exe(w.teamProcess()), " (deleted)") {
+		t.Errorf("%s, supervisor %+v, program %s", s.State, s.Supervisor, exe(w.teamProcess()))
+	}
+	if now := w.keeper(); now != keeper {
+		t.Errorf("keeper %d, was %d", now, keeper)
+	}
+	w.nicteam("delete", teamName)
+	w.checkUnchanged("after delete", before)
+	w.checkNoFiles("after delete")
+}

@@ -141,7 +141,11 @@ func TestInterruptedCreate(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
-	for _, at := range []int{1, 20, 50, 80, 90, 97} {
+	moments := []int{1, 50, 90, 97}
+	if *soak {
+		moments = []int{1, 10, 20, 35, 50, 65, 80, 85, 90, 94, 97}
+	}
+	for _, at := range moments {
 		c := w.changes(changeGroups)
 		cmd := w.box.Command(program(t), "create", teamName, "eth1", "eth2", "eth3", "--mode", "active-backup")
 		var stderr bytes.Buffer

@@ -69,7 +69,8 @@ func TestUnitSandbox(t *testing.T) {
 	labtest.Must(t, err)
 	w.ctl("start", unit)
 	s := w.teamStatus()
-	if s == nil || !slices.ContainsFunc(s.Warnings, func(text string) bool { return strings.HasPrefix(text, "dhclient ") }) {
+	names := func(text string) bool { return strings.HasPrefix(text, "dhclient ") }
+	if s == nil || !slices.ContainsFunc(s.Warnings, names) {
 		t.Errorf("the team is %+v", s)
 	}
 	if mac := link(t, w.box, teamName).HardwareAddr; mac.String() != donor.String() {
@@ -79,8 +80,8 @@ func TestUnitSandbox(t *testing.T) {
 	w.ctl("stop", "client")
 
 	for _, change := range [][]string{{"add", teamName, "eth3"}, {"set", teamName, "mode=802.3ad"},
-		{"set", teamName, "mtu=1400"}, {"set", teamName, "datapath=relay"}, {"set", teamName, "mode=elb", "datapath=auto"},
-		{"remove", teamName, "eth1"}} {
+		{"set", teamName, "mtu=1400"}, {"set", teamName, "datapath=relay"},
+		{"set", teamName, "mode=elb", "datapath=auto"}, {"remove", teamName, "eth1"}} {
 		w.ok(change...)
 	}
 	reach(t, w.peer, box4)
@@ -137,15 +138,13 @@ func TestUnitAfterDeaths(t *testing.T) {
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	w.ok("create", teamName, "eth1", "eth2")
-	for i := range 4 {
-		w.kill()
-		labtest.Eventually(t, "the next process", func() bool { return w.property("ActiveState") == "active" })
-		if i == 0 {
-			reach(t, w.peer, box4)
-		}
-	}
 	w.kill()
-	labtest.Eventually(t, "the pause", func() bool { return w.property("SubState") == "start-pre" })
+	labtest.Eventually(t, "the next process", func() bool { return w.property("ActiveState") == "active" })
+	reach(t, w.peer, box4)
+	labtest.Eventually(t, "the pause", func() bool {
+		_, _ = w.sd.Systemctl("kill", "--kill-who=main", "-s", "KILL", unit)
+		return strings.Contains(w.log(), "pause after too many deaths")
+	})
 	w.checkUnchanged("after five deaths", before)
 	w.ctl("stop", unit)
 
@@ -307,4 +306,67 @@ func TestUnitMasked(t *testing.T) {
 	}
 	reach(t, w.peer, box4)
 	w.ok("delete", teamName)
+}
+
+// TestUnitOrderAtBoot: the team starts after firewalls and network managers, and ends before managers do. network-online
+// waits for the link, which is late.
+func TestUnitOrderAtBoot(t *testing.T) {
+	t.Parallel()
+	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
+	for _, nic := range nics(2) {
+		labtest.Must(t, w.cables[nic].Cut())
+	}
+	const says = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo NAME >>/var/log/order'\n" +
+		"ExecStop=/bin/sh -c 'echo NAME ends >>/var/log/order'\n"
+	files := map[string]string{
+		"/etc/nicteam/" + teamName + ".yaml": plainConfig,
+		unitFile + ".d/order.conf": "[Service]\nExecStartPost=+/bin/sh -c 'echo team >>/var/log/order'\n" +
+			"ExecStopPost=+/bin/sh -c 'echo team ends >>/var/log/order'\n",
+		"/etc/systemd/system/multi-user.target.d/wants.conf": "[Unit]\n",
+		"/etc/systemd/system/online.service.d/carrier.conf": "[Service]\nExecStart=/bin/sh -c " +
+			"'echo carrier $(cat /sys/class/net/" + teamName + "/carrier) >>/var/log/order'\n",
+	}
+	for name, order := range map[string]string{
+		"firewall":         "Before=network-pre.target\nWants=network-pre.target",
+		"systemd-networkd": "After=network-pre.target\nBefore=network.target",
+		"NetworkManager":   "After=network-pre.target\nBefore=network.target",
+		"networking":       "After=network-pre.target\nBefore=network.target network-online.target",
+		"server":           "After=network.target",
+		"online":           "After=network-online.target\nWants=network-online.target",
+		unit:               "",
+	} {
+		files["/etc/systemd/system/multi-user.target.d/wants.conf"] += "Wants=" + name + ".service\n"
+		if name != unit {
+			says := strings.ReplaceAll(says, "NAME", name)
+			files["/etc/systemd/system/"+name+".service"] = "[Unit]\n" + order + "\n" + says
+		}
+	}
+	plugged := make(chan error, 1)
+	time.AfterFunc(1500*time.Millisecond, func() { plugged <- w.cables["eth1"].Mend() })
+	w.boot(files)
+	labtest.Must(t, <-plugged)
+	order := func() []string {
+		b, _ := os.ReadFile(w.sd.Path("/var/log/order"))
+		return strings.Split(strings.TrimSpace(string(b)), "\n")
+	}
+	labtest.Eventually(t, "all have started", func() bool { return len(order()) == 8 })
+	before := func(list []string, a, b string) {
+		t.Helper()
+		if i, j := slices.Index(list, a), slices.Index(list, b); i < 0 || j < 0 || i > j {
+			t.Errorf("%q is not before %q: %q", a, b, list)
+		}
+	}
+	list := order()
+	for _, manager := range []string{"systemd-networkd", "NetworkManager", "networking"} {
+		before(list, manager, "team")
+	}
+	before(list, "firewall", "team")
+	before(list, "team", "server")
+	before(list, "team", "online")
+	before(list, "online", "carrier 1")
+	labtest.Must(t, w.sd.Shutdown())
+	list = order()
+	before(list, "team ends", "systemd-networkd ends")
+	before(list, "team ends", "networking ends")
+	before(list, "server ends", "team ends")
 }

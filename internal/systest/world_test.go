@@ -49,8 +49,8 @@ func parallelWithTraffic(t *testing.T) {
 }
 
 // soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share
-// of lost frames. See make soak.
-var soak = flag.Bool("soak", false, "judge gaps and shares of lost frames, too")
+// of lost frames. It makes long series longer. See make soak.
+var soak = flag.Bool("soak", false, "judge gaps and shares of lost frames, too; longer series")
 
 const teamName = "team0"
 

@@ -46,7 +46,10 @@ func Make(name string) (index int, err error) {
 // Remove removes the device that Make made. Another one of that name stays.
 func Remove(name string, index int) error {
 	l, err := netlink.LinkByIndex(index)
-	if errors.As(err, new(netlink.LinkNotFoundError)) || err == nil && (l.Attrs().Name != name || l.Type() != "tuntap") {
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err == nil && (l.Attrs().Name != name || l.Type() != "tuntap") {
 		return nil
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -136,7 +137,7 @@ func (b *bench) install(ctx context.Context, binary, packaging string) error {
 	}
 	const unpack = "tar -x --no-same-owner --unlink-first -C / -f /tmp/nicteam.tar && rm /tmp/nicteam.tar && " +
 		"{ [ ! -d /usr/local/lib/sysusers.d ] || systemd-sysusers; } && systemctl daemon-reload && nicteam version"
-	out, code, err := b.machine.Run(ctx, unpack, 2*time.Minute)
+	out, code, err := b.machine.Run(ctx, unpack, createLimit)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit %d", code)
 	}
@@ -150,12 +151,18 @@ func (b *bench) install(ctx context.Context, binary, packaging string) error {
 var places = map[string]string{"systemd": "lib/systemd/system", "sysusers": "usr/local/lib/sysusers.d",
 	"tmpfiles": "usr/local/lib/tmpfiles.d"}
 
+// patience is a drop-in of the unit: two seconds of a real processor are many of an emulated one.
+const (
+	patienceFile = "etc/systemd/system/nicteam@.service.d/emulated.conf"
+	patience     = "[Service]\nWatchdogSec=60s\n"
+)
+
 // pack makes an archive of what is installed.
 func pack(binary, packaging string) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	add := func(from, to string, mode int64) error {
-		content, err := os.ReadFile(from)
+	add := func(from io.Reader, to string, mode int64) error {
+		content, err := io.ReadAll(from)
 		if err != nil {
 			return err
 		}
@@ -166,7 +173,15 @@ func pack(binary, packaging string) ([]byte, error) {
 		_, err = w.Write(content)
 		return err
 	}
-	if err := add(binary, "usr/local/sbin/nicteam", 0o755); err != nil {
+	addFile := func(from, to string, mode int64) error {
+		f, err := os.Open(from)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return add(f, to, mode)
+	}
+	if err := addFile(binary, "usr/local/sbin/nicteam", 0o755); err != nil {
 		return nil, err
 	}
 	for from, to := range places {
@@ -179,11 +194,14 @@ func pack(binary, packaging string) ([]byte, error) {
 			if err != nil {
 				return err
 			}
-			return add(path, filepath.Join(to, rel), 0o644)
+			return addFile(path, filepath.Join(to, rel), 0o644)
 		})
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
+	}
+	if err := add(strings.NewReader(patience), patienceFile, 0o644); err != nil {
+		return nil, err
 	}
 	err := w.Close()
 	return b.Bytes(), err

@@ -92,9 +92,9 @@ func (s store) prepare(ctx context.Context, chosen []recipe) error {
 	return nil
 }
 
-// discard removes the images that an older recipe made.
+// discard removes the image that an older recipe made, and its snapshot.
 func (s store) discard(r recipe, keep string) {
-	all, _ := filepath.Glob(filepath.Join(s.dir, r.Name+"-*.ext4"))
+	all, _ := filepath.Glob(filepath.Join(s.dir, r.Name+"-*"))
 	for _, f := range all {
 		if f != keep {
 			_ = os.Remove(f)

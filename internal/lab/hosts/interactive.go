@@ -41,14 +41,6 @@ func start(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(socketOf(r.Name))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { <-ctx.Done(); l.Close() }()
 	began := time.Now()
 	b, err := newBench(ctx, o, r)
 	if err != nil {
@@ -56,6 +48,19 @@ func start(ctx context.Context, o options) error {
 	}
 	defer b.close()
 	fmt.Printf("%s: ready after %v\n", r.Name, time.Since(began).Round(time.Second))
+	return b.takeOrders(ctx)
+}
+
+// takeOrders obeys until it is told to stop.
+func (b *bench) takeOrders(ctx context.Context) error {
+	l, err := listen(socketOf(b.Name))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { <-ctx.Done(); l.Close() }()
 	for {
 		conn, err := l.Accept()
 		if err != nil {

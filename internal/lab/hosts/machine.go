@@ -30,7 +30,7 @@ type network interface {
 	// Login runs a command in a login session over the network.
 	Login(ctx context.Context, address, command string, limit time.Duration) (out string, code int, err error)
 	// Session opens a login session that echoes a line each sessionInterval, and returns when it does. stop returns
-	// the times of the answers, and whether it lived to the end.
+	// the times of the answers, and whether it lived to the end. It is an error if nobody answers.
 	Session(address string) (stop func() (answers []time.Time, alive bool), err error)
 	// Acknowledged returns when the DHCP server acknowledged a lease of the address since it was asked last.
 	Acknowledged(address string) []time.Time

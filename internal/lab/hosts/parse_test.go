@@ -114,6 +114,27 @@ func TestImageName(t *testing.T) {
 	}
 }
 
+func TestDiscard(t *testing.T) {
+	s := store{dir: t.TempDir()}
+	for _, name := range []string{"nm-1.ext4", "nm-1-a.qcow2", "nm-2.ext4", "netplan-1.ext4", "id_ed25519"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.discard(recipe{Name: "nm"}, filepath.Join(s.dir, "nm-2.ext4"))
+	left, err := filepath.Glob(filepath.Join(s.dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range left {
+		names = append(names, filepath.Base(f))
+	}
+	if d := cmp.Diff([]string{"id_ed25519", "netplan-1.ext4", "nm-2.ext4"}, names); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
 func TestPack(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"nicteam": "binary", "p/systemd/nicteam@.service": "unit",
@@ -150,7 +171,7 @@ func TestPack(t *testing.T) {
 		t.Error("the archive has no end")
 	}
 	want := map[string]string{"usr/local/sbin/nicteam": "binary", "lib/systemd/system/nicteam@.service": "unit",
-		"usr/local/lib/sysusers.d/nicteam.conf": "user"}
+		"usr/local/lib/sysusers.d/nicteam.conf": "user", patienceFile: patience}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"nicteam/internal/lab"
@@ -38,7 +39,7 @@ type qemu struct {
 	ended   chan struct{} // closed when QEMU ended
 	monitor net.Conn
 	replies *bufio.Reader
-	agent   *agent.Client
+	agent   atomic.Pointer[agent.Client]
 	line    net.Conn
 }
 
@@ -138,9 +139,9 @@ func (q *qemu) connect(ctx context.Context, qmp, port string) (err error) {
 	if q.line, err = q.dial(ctx, port); err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}
-	q.agent = agent.NewClient(q.line)
+	q.agent.Store(agent.NewClient(q.line))
 	// A request waits in the port until the agent reads it.
-	_, err = q.agent.Do(ctx, agent.Request{Command: "true"})
+	_, err = q.agent.Load().Do(ctx, agent.Request{Command: "true"})
 	return err
 }
 
@@ -202,11 +203,11 @@ func (q *qemu) control(name string, arguments map[string]any) error {
 }
 
 func (q *qemu) Run(ctx context.Context, command string, limit time.Duration) (string, int, error) {
-	return q.agent.Run(ctx, command, limit)
+	return q.agent.Load().Run(ctx, command, limit)
 }
 
 func (q *qemu) Put(ctx context.Context, path string, data []byte, mode uint32) error {
-	return q.agent.Put(ctx, path, data, mode)
+	return q.agent.Load().Put(ctx, path, data, mode)
 }
 
 func (q *qemu) SetLink(_ context.Context, nic int, in bool) error {

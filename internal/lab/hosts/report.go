@@ -76,6 +76,8 @@ func (r result) session() string {
 	switch {
 	case !r.Session:
 		return "–"
+	case r.NoLogin:
+		return "**no login**"
 	case r.SessionLost:
 		return "**lost**"
 	case r.SessionGap > tolerance:

@@ -147,6 +147,9 @@ func (r *router) Login(ctx context.Context, address, command string, limit time.
 	return text, 0, err
 }
 
+// sessionLimit is how long a login may take on an emulated processor.
+const sessionLimit = 45 * time.Second
+
 func (r *router) Session(address string) (func() ([]time.Time, bool), error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := r.ssh(ctx, address, "cat")
@@ -212,7 +215,7 @@ func (r *router) Session(address string) (func() ([]time.Time, bool), error) {
 	case <-open:
 		return stop, nil
 	case <-over:
-	case <-time.After(commandLimit):
+	case <-time.After(sessionLimit):
 	}
 	stop()
 	return nil, fmt.Errorf("login session to %s: none", address)

@@ -58,6 +58,14 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	if rep.Err = b.install(ctx, o.binary, o.packaging); rep.Err != nil {
 		return rep
 	}
+	// Whoever wants to look into the machine meanwhile may: hosts do HOST exec.
+	go func() {
+		if err := b.takeOrders(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: no orders: %v\n", r.Name, err)
+			return
+		}
+		cancel()
+	}()
 	l := &life{bench: b, pause: pause}
 	rep.Results, rep.Err = l.live(ctx, chosen, func(text string) { fmt.Printf("%s: %s\n", r.Name, text) })
 	rep.Versions = b.versions(ctx)

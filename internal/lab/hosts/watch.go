@@ -5,10 +5,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
+
+	"nicteam/internal/lab/hosts/agent"
 )
 
 // Addresses are what the machine is reached by.
@@ -22,8 +25,10 @@ type observation struct {
 	Ping map[string]reach // by address
 	// Names that were looked up in the machine, and those that did not resolve.
 	Lookups, Unresolved int
-	// SessionGap is the longest time without an echo of the login session, if there was one; SessionLost: it ended.
+	// SessionGap is the longest time without an echo of the login session, if there is to be one; NoLogin: it did not
+	// begin; SessionLost: it ended.
 	Session     bool
+	NoLogin     bool
 	SessionGap  time.Duration
 	SessionLost bool
 	// Renewals are the server's acknowledgements of the lease.
@@ -60,20 +65,13 @@ type watch struct {
 const (
 	lookupInterval = time.Second
 	sampleInterval = 4 * time.Second
-	lookLimit      = 10 * time.Second
+	lookLimit      = 30 * time.Second
 )
 
 // watch begins to observe. withSession opens a login session, which the scenario must not end itself.
 func (b *bench) watch(ctx context.Context, at addresses, withSession bool) (*watch, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watch{b: b, at: at, cancel: cancel, pings: map[string]func() []time.Time{}, o: observation{Lifetime: -1}}
-	if withSession {
-		var err error
-		if w.session, err = b.network.Session(at.IPv4); err != nil {
-			cancel()
-			return nil, err
-		}
-	}
 	b.network.Acknowledged(at.IPv4)
 	w.began = time.Now()
 	for _, a := range []string{at.IPv4, at.IPv6} {
@@ -89,6 +87,12 @@ func (b *bench) watch(ctx context.Context, at addresses, withSession bool) (*wat
 	}
 	w.every(ctx, lookupInterval, w.lookUp)
 	w.every(ctx, sampleInterval, w.sample)
+	if withSession {
+		var err error
+		if w.session, err = b.network.Session(at.IPv4); err != nil {
+			w.o.Session, w.o.NoLogin = true, true
+		}
+	}
 	return w, nil
 }
 
@@ -152,17 +156,17 @@ func (w *watch) stop() observation {
 	for a, stop := range w.pings {
 		out[a] = reachOf(stop(), w.began, now, pingInterval)
 	}
-	var gap time.Duration
-	lost := false
-	if w.session != nil {
-		answers, alive := w.session()
-		gap, lost = reachOf(answers, w.began, now, sessionInterval).Gap, !alive
-	}
 	w.cancel()
 	w.done.Wait()
 	o := w.o
 	o.Took, o.Ping = now.Sub(w.began), out
-	o.Session, o.SessionGap, o.SessionLost = w.session != nil, gap, lost
+	if w.session != nil {
+		answers, alive := w.session()
+		o.Session, o.SessionLost = true, !alive
+		if len(answers) > 0 {
+			o.SessionGap = reachOf(answers, answers[0], now, sessionInterval).Gap
+		}
+	}
 	for _, t := range w.b.network.Acknowledged(w.at.IPv4) {
 		// The log's times are whole seconds.
 		if !t.Before(w.began.Truncate(time.Second)) {
@@ -256,16 +260,14 @@ func (b *bench) awaitAddresses(ctx context.Context, limit time.Duration) (addres
 	var last string
 	for end := time.Now().Add(limit); ; {
 		links, err := b.links(ctx)
-		if err != nil {
+		if errors.Is(err, agent.ErrGone) {
 			return at, err
 		}
 		holder, _ := findAddress(links, at.IPv4)
 		at.IPv6 = findIPv6(links)
-		out, _, err := b.machine.Run(ctx, "timeout 5 getent ahostsv4 "+fmt.Sprintf("a%d.", time.Now().UnixMilli())+
+		// A machine that boots may be too busy to answer in time.
+		out, _, _ := b.machine.Run(ctx, "timeout 5 getent ahostsv4 "+fmt.Sprintf("a%d.", time.Now().UnixMilli())+
 			probeDomain, lookLimit)
-		if err != nil {
-			return at, err
-		}
 		dns := strings.Contains(out, outside4)
 		if holder != "" && at.IPv6 != "" && dns {
 			return at, nil
