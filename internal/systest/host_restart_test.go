@@ -42,7 +42,7 @@ func TestRestartInPlace(t *testing.T) {
 		t.Errorf("restarted %+v\nwas %+v\nis %+v", r, was, is)
 	}
 	if x := is.Supervisor; x == nil || x.Kind != "none" || x.Starts != 2 || x.After != "handover" ||
-		x.FromVersion != was.Version || x.LastStart != r.LastStart {
+		x.FromVersion != was.Version || x.LastStart != "warm" || r.LastStart != "warm" {
 		t.Errorf("the status has %+v", x)
 	}
 	c.check("after the restart")
