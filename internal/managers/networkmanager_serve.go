@@ -16,7 +16,7 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 	r := t.load()
 	var from device
 	var alone []device
-	var names []string
+	var names, kept []string
 	for _, m := range l.Members {
 		d, err := b.device(ctx, m.Name)
 		if err != nil || !d.served() {
@@ -24,6 +24,10 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		}
 		uuid := b.connection(ctx, d)
 		if uuid == "" {
+			continue
+		}
+		if b.needsNM(ctx, d) {
+			kept = append(kept, m.Name)
 			continue
 		}
 		if from.path == "" {
@@ -35,8 +39,12 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		r.NM.Members = slices.DeleteFunc(r.NM.Members, func(known nmMember) bool { return known.Name == m.Name })
 		r.NM.Members = append(r.NM.Members, nmMember{m.Name, uuid})
 	}
+	var failed error
+	if len(kept) > 0 {
+		failed = fmt.Errorf("%s would lose the link without it (Wi-Fi, 802.1X)", strings.Join(kept, ", "))
+	}
 	if len(alone) == 0 {
-		return nil, nil // NetworkManager has nothing to do with the members, or leaves them alone
+		return nil, failed // NetworkManager has nothing to do with the members, or leaves them alone
 	}
 	if err := t.save(r); err != nil { // before the first change: GiveBack undoes it
 		return nil, err
@@ -50,14 +58,22 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 			steps = append(steps, step)
 		}
 	}
-	var failed error
 	for _, d := range alone {
 		failed = errors.Join(failed, b.setManaged(ctx, d, false))
 	}
-	if failed == nil {
+	if failed == nil || len(kept) > 0 {
 		steps = append(steps, "NetworkManager leaves "+strings.Join(names, ", ")+" alone")
 	}
 	return steps, failed
+}
+
+// needsNM reports whether a NIC has a link only by NetworkManager: it starts the supplicant.
+func (b *bus) needsNM(ctx context.Context, d device) bool {
+	if d.kind == nmWiFi {
+		return true
+	}
+	s, err := b.applied(ctx, d)
+	return err == nil && len(s["802-1x"]) > 0
 }
 
 // serveAdapterNM makes NetworkManager serve the adapter as it does a NIC, unless it serves it already.

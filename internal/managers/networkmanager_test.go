@@ -23,6 +23,7 @@ type fakeDevice struct {
 	state    uint32
 	uuid     string // of its profile, "" for none
 	external bool
+	kind     uint32
 }
 
 func (f *fakeNM) call(path dbus.ObjectPath, member string, in []any) ([]any, *dbus.Error) {
@@ -81,7 +82,7 @@ func (f *fakeNM) properties(iface, name string, d *fakeDevice) map[string]dbus.V
 			active = "/active/" + name
 		}
 		return map[string]dbus.Variant{"Managed": v(d.managed), "State": v(d.state),
-			"DeviceType": v(uint32(nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)),
+			"DeviceType": v(max(d.kind, nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)),
 			"Dhcp4Config": v(dbus.ObjectPath("/dhcp4/" + name)),
 			"Dhcp6Config": v(dbus.ObjectPath("/dhcp6/" + name))}
 	case nmActive:
@@ -190,6 +191,8 @@ func TestWhatNMLeavesAlone(t *testing.T) {
 			false},
 		{"somebody's profile for the adapter", func(f *fakeNM, _ *Links) { f.devices["team0"].external = false },
 			[]string{"Set", "Set"}, false},
+		{"Wi-Fi", func(f *fakeNM, _ *Links) { f.devices["eth1"].kind, f.devices["eth2"].managed = nmWiFi, false }, nil,
+			true},
 		{"a profile that is refused", func(f *fakeNM, _ *Links) { f.refuse = "AddAndActivateConnection2" },
 			[]string{"AddAndActivateConnection2"}, true},
 	} {
