@@ -13,7 +13,10 @@ import (
 // serveNM makes NetworkManager serve the adapter in place of the members: first the adapter, so that there is no moment
 // without DNS servers.
 func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, err error) {
-	r := t.load()
+	r, err := t.returnNM(ctx, b, l)
+	if err != nil {
+		return nil, err
+	}
 	var from device
 	var alone []device
 	var names, kept []string
@@ -50,7 +53,7 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		return nil, err
 	}
 	if !l.Own {
-		step, err := t.serveAdapterNM(ctx, b, l.Adapter, from, r.NM.NIC)
+		step, err := t.serveAdapterNM(ctx, b, l, from, r.NM.NIC)
 		if err != nil {
 			return nil, err // better a fight than NICs and an adapter that nobody serves
 		}
@@ -67,6 +70,33 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 	return steps, failed
 }
 
+// returnNM makes NetworkManager serve members again that have left the team, all but the one in whose place it serves
+// the adapter: two links with one client identifier would fight.
+func (t *Team) returnNM(ctx context.Context, b *bus, l Links) (record, error) {
+	r := t.load()
+	var failed error
+	r.NM.Members = slices.DeleteFunc(slices.Clone(r.NM.Members), func(m nmMember) bool {
+		member := slices.ContainsFunc(l.Members, func(nic NIC) bool { return nic.Name == m.Name })
+		if member || m.Name == r.NM.NIC {
+			return false
+		}
+		if d, err := b.device(ctx, m.Name); err == nil && !d.managed {
+			failed = errors.Join(failed, b.serveAgain(ctx, d, m.UUID))
+		}
+		return true
+	})
+	return r, errors.Join(failed, t.save(r))
+}
+
+// serveAgain makes NetworkManager serve a NIC by its profile. By itself it would only look on at one that has
+// addresses.
+func (b *bus) serveAgain(ctx context.Context, d device, uuid string) error {
+	if err := b.setManaged(ctx, d, true); err != nil {
+		return err
+	}
+	return b.reactivate(ctx, d, uuid)
+}
+
 // needsNM reports whether a NIC has a link only by NetworkManager: it starts the supplicant.
 func (b *bus) needsNM(ctx context.Context, d device) bool {
 	if d.kind == nmWiFi {
@@ -77,7 +107,8 @@ func (b *bus) needsNM(ctx context.Context, d device) bool {
 }
 
 // serveAdapterNM makes NetworkManager serve the adapter as it does a NIC, unless it serves it already.
-func (t *Team) serveAdapterNM(ctx context.Context, b *bus, adapter NIC, from device, nic string) (string, error) {
+func (t *Team) serveAdapterNM(ctx context.Context, b *bus, l Links, from device, nic string) (string, error) {
+	adapter := l.Adapter
 	d, err := b.awaitDevice(ctx, adapter.Name)
 	if err != nil {
 		return "", err
@@ -91,6 +122,7 @@ func (t *Team) serveAdapterNM(ctx context.Context, b *bus, adapter NIC, from dev
 	}
 	p := profile(t.o.Team, adapter.Name, s, from.kind)
 	p.setClientIDs(b.clientIDs(ctx, from))
+	p.setToken(l.token(nic))
 	if p["tun"], err = b.tunSettings(ctx, d); err != nil {
 		return "", err
 	}
@@ -128,12 +160,7 @@ func (t *Team) releaseNM(ctx context.Context, b *bus) (steps []string, err error
 	err = t.guarded(ctx, nics, func(ctx context.Context) error {
 		var failed error
 		for uuid, d := range back {
-			err := b.setManaged(ctx, d, true)
-			if err == nil {
-				// By itself it would only look on at a NIC that has addresses.
-				err = b.reactivate(ctx, d, uuid)
-			}
-			failed = errors.Join(failed, err)
+			failed = errors.Join(failed, b.serveAgain(ctx, d, uuid))
 		}
 		return failed
 	}, b.activated(ctx))

@@ -153,6 +153,18 @@ func TestNMServesTheAdapter(t *testing.T) {
 			t.Errorf("again: steps %q, warnings %q", steps, warnings)
 		}
 	}
+	// A member leaves and comes back, then the one in whose place the adapter is served.
+	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[:1]})
+	if d := f.devices["eth2"]; !d.managed || d.uuid != "u_2" || d.state != nmActivated {
+		t.Errorf("eth2 after it left: %+v", d)
+	}
+	if first.TakeOver(t.Context(), links); f.devices["eth2"].managed {
+		t.Error("eth2 is not left alone when it is back")
+	}
+	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[1:]})
+	if f.devices["eth1"].managed {
+		t.Error("eth1 is served besides the adapter")
+	}
 	// The adapter goes before NICs are given back.
 	delete(f.devices, "team0")
 	steps, err := team().GiveBack(t.Context())
