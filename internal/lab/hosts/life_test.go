@@ -67,7 +67,7 @@ func TestLife(t *testing.T) {
 				"**not renewed**, ≥ 0 s left | **waits 30.0 s** | ",
 		}},
 		{"stray address", "delete", func(f *fakeHost) { f.stray = true }, []string{
-			"delete" + good + "renewed 7×, ≥ 101 s left | lives | deleted, differs: +addr eth1 inet 10.77.0.99/24",
+			"delete" + good + "renewed 7×, ≥ 101 s left | lives | deleted, **differs**: +addr eth1 inet 10.77.0.99/24",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
