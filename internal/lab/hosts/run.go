@@ -58,6 +58,7 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	if rep.Err = b.install(ctx, o.binary, o.packaging); rep.Err != nil {
 		return rep
 	}
+	rep.Versions = b.versions(ctx)
 	// Whoever wants to look into the machine meanwhile may: hosts do HOST exec.
 	go func() {
 		if err := b.takeOrders(ctx); err != nil {
@@ -68,7 +69,6 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	}()
 	l := &life{bench: b, pause: pause}
 	rep.Results, rep.Err = l.live(ctx, chosen, func(text string) { fmt.Printf("%s: %s\n", r.Name, text) })
-	rep.Versions = b.versions(ctx)
 	return rep
 }
 
