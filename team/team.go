@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Options struct {
 	// nothing to go on with. nil: not stored.
 	Checkpoint     *Checkpoint
 	SaveCheckpoint func(*Checkpoint)
+
+	Warnings map[string]string // that stand from the start, as Warn sets them
 
 	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
@@ -116,6 +119,7 @@ func New(o Options) (*Team, error) {
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
 		panics: o.Panics, wake: make(chan struct{}, 1)}
+	maps.Copy(loop.warnings, o.Warnings)
 	if o.SaveCheckpoint != nil {
 		t.saver = checkpointSaver{save: o.SaveCheckpoint, box: newMailbox[*Checkpoint]()}
 	}

@@ -34,6 +34,9 @@ them, or use -y.
 The fast path (eBPF) moves the frames where the kernel can run it, otherwise the relay in
 user space does; nicteam status shows which. --datapath fastpath fails instead of falling back.
 
+Where systemd runs, the team is started as nicteam@TEAM.service, which is enabled: it is back
+after a reboot. --no-persist makes a team that ends with the reboot.
+
 Flags override NICTEAM_ variables, variables override the file, and the file overrides
 defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
@@ -65,7 +68,7 @@ defaults: nicteam help config`,
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the steps, change nothing")
-	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "do not write TEAM.yaml to the configuration directory")
+	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, and no systemd unit is enabled")
 	return c
 }
 

@@ -25,7 +25,8 @@ func (a *app) keeperCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Team, o.Program, o.Dirs, o.Verbose, o.Ready = given[0], exe, a.dirs, a.verbose, launch.InheritedReadyPipe()
+			o.Team, o.Program, o.Dirs, o.Verbose = given[0], exe, a.dirs, a.verbose
+			o.Ready = launch.InheritedReadyPipe()
 			// Its own streams are the log of the moment of its start; the team's process rotates that.
 			log := launch.LogWriter(a.dirs.LogFile(o.Team))
 			o.Log = slog.New(slog.NewTextHandler(log, nil)).With("team", o.Team, "process", "keeper")

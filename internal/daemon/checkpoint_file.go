@@ -59,7 +59,7 @@ func loadCheckpoint(path string) (*team.Checkpoint, error) {
 func parseCheckpoint(b []byte, boot string, now time.Duration) (c *team.Checkpoint, at time.Duration, err error) {
 	var d checkpointDocument
 	if err := json.Unmarshal(b, &d); err != nil {
-		return nil, 0, errors.Join(errCheckpoint, err)
+		return nil, 0, fmt.Errorf("%w: %w", errCheckpoint, err)
 	}
 	switch {
 	case d.Schema != checkpointSchema:

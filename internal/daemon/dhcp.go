@@ -197,8 +197,8 @@ func (c *leaseClient) apply(l dhcp.Lease) error {
 	return err
 }
 
-// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Without
-// it, the host's own configuration stays as it is: who owns /etc/resolv.conf is not known.
+// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Where it
+// does not run, nothing is changed: nobody knows who owns /etc/resolv.conf.
 func (d *dhcpClients) setDNS(l dhcp.Lease) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
 	defer cancel()

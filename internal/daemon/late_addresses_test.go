@@ -144,17 +144,18 @@ func TestLeaseStages(t *testing.T) {
 // too.
 func TestLeaseThatComesBack(t *testing.T) {
 	lease, second := late, time.Second
-	lease.Left = 100 * second
+	four := []host.Move{host.Shift, host.Shift, host.Shift, host.Shift}
 	for name, tt := range map[string]struct {
 		every   time.Duration
 		watched bool
 		left    time.Duration
 		want    []host.Move
 	}{
-		"acquired again": {5 * second, false, 100 * second, []host.Move{host.Shift, host.Shift, host.Share, host.Share}},
-		"renewed":        {50 * second, false, 100 * second, []host.Move{host.Shift, host.Shift, host.Shift, host.Shift}},
-		"watched":        {50 * second, true, 100 * second, []host.Move{host.Share, host.Share}},
-		"no lease":       {5 * second, true, 0, []host.Move{host.Shift, host.Shift, host.Shift, host.Shift}},
+		"acquired again": {5 * second, false, 100 * second,
+			[]host.Move{host.Shift, host.Shift, host.Share, host.Share}},
+		"renewed":  {50 * second, false, 100 * second, four},
+		"watched":  {50 * second, true, 100 * second, []host.Move{host.Share, host.Share}},
+		"no lease": {5 * second, true, 0, four},
 	} {
 		m, now := moveLimiter{watched: tt.watched}, time.Unix(1000, 0)
 		lease.Left = tt.left

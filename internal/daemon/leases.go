@@ -153,6 +153,9 @@ func (s *session) warnLease(ctx context.Context, l host.Lease, now, was lease, k
 	case now.stage == leaseOverdue:
 		text = fmt.Sprintf("%s on %s expires at %s: renewal of its lease of %v is due%s",
 			l.Address, s.adapterName, ends, l.Total.Round(time.Second), answer)
+	case now.told && l.Address.Addr().Is6():
+		text = fmt.Sprintf("%s on %s expires at %s: it is leased, and no DHCP client ran that could renew it",
+			l.Address, s.adapterName, ends)
 	case now.told:
 		text = fmt.Sprintf("%s on %s expires at %s: no DHCP client runs, and nicteam could not renew its lease%s",
 			l.Address, s.adapterName, ends, answer)

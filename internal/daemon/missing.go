@@ -69,13 +69,21 @@ func (u *startup) awaitNICs(ctx context.Context, all []settings.MemberConfig) {
 	}
 }
 
+// missingWarnings returns the warnings of missing NICs by key.
+func (s *session) missingWarnings() map[string]string {
+	warnings := map[string]string{}
+	for _, m := range s.missing {
+		warnings[missingKey(m.Name)] = m.Name + " is configured but absent; it joins when it appears"
+	}
+	return warnings
+}
+
 func missingKey(name string) string { return "missing " + name }
 
 // warnMissing warns of each missing NIC as long as it is missing.
 func (s *session) warnMissing(ctx context.Context) error {
-	for _, m := range s.missing {
-		text := m.Name + " is configured but absent; it joins when it appears"
-		if err := s.team.Warn(ctx, missingKey(m.Name), text); err != nil {
+	for key, text := range s.missingWarnings() {
+		if err := s.team.Warn(ctx, key, text); err != nil {
 			return err
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// programsLook is how often the programs are looked for. A member without its program is silent while the relay believes
-// that the program moves its frames.
+// programsLook is how often the programs are looked for. A member without its program is silent while the relay
+// believes that the program moves its frames.
 const programsLook = time.Second
 
 // followPrograms attaches programs again that another program has detached, until ctx ends. The kernel tells nobody.

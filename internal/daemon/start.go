@@ -29,7 +29,10 @@ type startup struct {
 
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
-	next     settings.Config  // of a warm start: live settings that have changed since; zero: none
+
+	// Of a warm start.
+	next    settings.Config // live settings that have changed since; zero: none
+	renamed []host.Renamed  // members whose name or MAC has changed
 }
 
 // start takes the NICs over and returns when the team forwards, or would with a link.

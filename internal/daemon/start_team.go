@@ -41,7 +41,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
-		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team),
+		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
 		AdapterInfo:   newAdapterReader(s.readAdapter, s.panics).status,
 		DatapathName:  pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,

@@ -97,8 +97,11 @@ func (u *startup) inheritance() (*team.Checkpoint, error) {
 			return nil, fmt.Errorf("%s is no member any more", m.Link.Name)
 		}
 		u.missing = slices.DeleteFunc(u.missing, func(o settings.MemberConfig) bool { return o.Name == m.Link.Name })
-		if _, err := u.host.ReadLink(m.Link.Index); err != nil {
+		switch l, err := u.host.ReadLink(m.Link.Index); {
+		case err != nil:
 			m.Absent = true
+		case l.Name != m.Link.Name || l.MAC != m.Link.MAC:
+			u.renamed = append(u.renamed, host.Renamed{Was: m.Link.Name, Name: l.Name, MAC: l.MAC})
 		}
 	}
 	u.config.Members = slices.DeleteFunc(slices.Clone(u.config.Members), func(m settings.MemberConfig) bool {
@@ -156,7 +159,8 @@ func (u *startup) inheritTeam(c *team.Checkpoint) error {
 	if index := u.host.AdapterIndex(); index != adapter.Index() {
 		return fmt.Errorf("the adapter has ifindex %d, in the journal %d", adapter.Index(), index)
 	}
-	u.adapterName, u.adapterUp, u.mtu, u.reportedMTU = a.Name, a.Up, a.MTU, c.MTU
+	// As they were: followHost handles what has changed.
+	u.adapterName, u.adapterUp, u.mtu, u.reportedMTU = u.host.AdapterName(), !c.AdapterDown, a.MTU, c.MTU
 	indices := []int{adapter.Index()}
 	for _, m := range c.Present() {
 		indices = append(indices, m.Link.Index)
@@ -171,6 +175,10 @@ func (u *startup) inheritTeam(c *team.Checkpoint) error {
 		}
 	}
 	if err := u.host.Begin(); err != nil {
+		return err
+	}
+	// The control loop follows renames once it runs; programs are attached by the journal's names before.
+	if err := u.host.RecordRenames(u.renamed); err != nil {
 		return err
 	}
 	if u.follower, err = u.host.Follow(adapter.Index()); err != nil {
@@ -202,6 +210,9 @@ func (u *startup) dropInheritance() {
 
 // inheritHost brings the rest in line, now that frames move. What is as the journal says stays untouched.
 func (u *startup) inheritHost(ctx context.Context) error {
+	if err := u.syncLinks(ctx); err != nil { // renames come first: the rest goes by names
+		return err
+	}
 	names := u.presentMembers()
 	for _, m := range u.team.Members() {
 		if m.State == "absent" {
@@ -223,8 +234,10 @@ func (u *startup) inheritHost(ctx context.Context) error {
 		return err
 	}
 	u.datapath.inherit(u.config.Datapath)
-	if err := u.configureAddresses(names); err != nil {
-		return err
+	if u.adapterIsUp() { // else the follower restores them when it is
+		if err := u.configureAddresses(names); err != nil {
+			return err
+		}
 	}
 	for _, name := range names {
 		if err := u.host.Strip(name, u.memberSetup()); err != nil && !errors.Is(err, host.ErrNoNIC) {
@@ -236,12 +249,15 @@ func (u *startup) inheritHost(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := u.syncLinks(ctx); err != nil {
-		return err
-	}
 	u.updateFollower()
 	u.leases.noClient = !u.hasLeaseClient()
 	return u.changeSettings(ctx)
+}
+
+// adapterIsUp reports whether the adapter is administratively up: routes need that, and it has lost some if it is not.
+func (u *startup) adapterIsUp() bool {
+	a, err := u.host.ReadLink(u.adapter.Index())
+	return err == nil && a.Up
 }
 
 // changeSettings adopts live settings that were changed since the process before ended.

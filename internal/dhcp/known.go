@@ -96,13 +96,61 @@ func (o OtherClient) udhcpc() []byte {
 	return MACClientID(o.MAC)
 }
 
-// dhclient sends what its configuration says: send dhcp-client-identifier = hardware, or octets in hex, or text.
+// dhclient sends its DUID with -i, as Debian's ifupdown starts it, else what its configuration says: send
+// dhcp-client-identifier = hardware, or octets in hex, or text.
 func (o OtherClient) dhclient() []byte {
+	if slices.Contains(o.Args, "-i") {
+		for _, path := range []string{o.after("-lf"), o.after("-df"), "/var/lib/dhcp/dhclient.leases"} {
+			if path != "" {
+				if duid := dhclientDUID(o.read(path)); duid != nil {
+					return o.duidID(duid)
+				}
+			}
+		}
+	}
 	path := o.after("-cf")
 	if path == "" {
 		path = "/etc/dhcp/dhclient.conf"
 	}
 	return dhclientID(o.read(path), o.MAC)
+}
+
+// dhclientDUID returns the DUID of a lease file: default-duid "text";, with octets that are no text as \ooo.
+func dhclientDUID(leases []byte) (duid []byte) {
+	for s := bufio.NewScanner(bytes.NewReader(leases)); s.Scan(); {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), `default-duid "`)
+		text, ended := strings.CutSuffix(rest, `";`)
+		if !ok || !ended {
+			continue
+		}
+		duid = nil
+		for i := 0; i < len(text); i++ {
+			if text[i] != '\\' || i+1 == len(text) {
+				duid = append(duid, text[i])
+				continue
+			}
+			if i+3 < len(text) {
+				if n, err := strconv.ParseUint(text[i+1:i+4], 8, 8); err == nil {
+					duid = append(duid, byte(n))
+					i += 3
+					continue
+				}
+			}
+			i++
+			duid = append(duid, text[i])
+		}
+	}
+	if len(duid) < 3 {
+		return nil
+	}
+	return duid
+}
+
+// duidID returns 255, an IAID from the end of the MAC, and a DUID (RFC 4361).
+func (o OtherClient) duidID(duid []byte) []byte {
+	var mac [6]byte
+	o.MAC.Put(mac[:], 0)
+	return slices.Concat([]byte{255}, mac[2:], duid)
 }
 
 func dhclientID(conf []byte, mac frame.MAC) (id []byte) {
@@ -134,16 +182,14 @@ func dhclientID(conf []byte, mac frame.MAC) (id []byte) {
 	return id
 }
 
-// dhcpcd sends 255, an IAID from the end of the MAC, and its DUID (RFC 4361).
+// dhcpcd sends its DUID.
 func (o OtherClient) dhcpcd() []byte {
 	text := strings.TrimSpace(string(o.read("/var/lib/dhcpcd/duid")))
 	duid, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 	if err != nil || len(duid) < 3 {
 		return nil
 	}
-	var mac [6]byte
-	o.MAC.Put(mac[:], 0)
-	return slices.Concat([]byte{255}, mac[2:], duid)
+	return o.duidID(duid)
 }
 
 // networkd keeps what it sends with the lease.

@@ -27,6 +27,7 @@ type PacketLink struct {
 	received chan Event
 
 	mu     sync.Mutex
+	server net.HardwareAddr // of the server that answered last, or of the router before it; nil: none did
 	dhcp   *packet.Conn
 	arp    *packet.Conn
 	probed netip.Addr
@@ -69,8 +70,13 @@ func (l *PacketLink) Open() error {
 	}
 	l.dhcp = c
 	l.done.Go(func() {
-		l.read(c, func(b []byte) (Event, bool) {
+		l.read(c, func(b []byte, from net.HardwareAddr) (Event, bool) {
 			m, ok := bootpReply(b)
+			if ok {
+				l.mu.Lock()
+				l.server = from
+				l.mu.Unlock()
+			}
 			return Event{Message: m}, ok
 		})
 	})
@@ -78,17 +84,21 @@ func (l *PacketLink) Open() error {
 }
 
 // read passes on what parse accepts, until the socket is closed.
-func (l *PacketLink) read(c *packet.Conn, parse func([]byte) (Event, bool)) {
+func (l *PacketLink) read(c *packet.Conn, parse func(b []byte, from net.HardwareAddr) (Event, bool)) {
 	b := make([]byte, 2048)
 	for {
-		n, _, err := c.ReadFrom(b)
+		n, from, err := c.ReadFrom(b)
 		if err != nil {
 			if errors.Is(err, unix.ENETDOWN) {
 				continue // the interface went down; the socket stays
 			}
 			return
 		}
-		e, ok := parse(b[:n])
+		var mac net.HardwareAddr
+		if a, ok := from.(*packet.Addr); ok {
+			mac = a.HardwareAddr
+		}
+		e, ok := parse(b[:n], mac)
 		if !ok {
 			continue
 		}
@@ -116,10 +126,11 @@ func (l *PacketLink) Close() {
 // Received has answers and conflicts.
 func (l *PacketLink) Received() <-chan Event { return l.received }
 
-// Send sends a message. By unicast it takes the way that the host has to the server, also by a router.
+// Send sends a message. By unicast it takes the way that the host has to the server, also by a router; where filters
+// forbid that (a unit's IPAddressDeny), a frame goes to whoever has answered last.
 func (l *PacketLink) Send(msg []byte, from, to netip.Addr) error {
-	if to.IsValid() {
-		return l.sendUnicast(msg, from, to)
+	if to.IsValid() && l.sendUnicast(msg, from, to) == nil {
+		return nil
 	}
 	if !from.IsValid() {
 		from = netip.IPv4Unspecified()
@@ -129,8 +140,14 @@ func (l *PacketLink) Send(msg []byte, from, to netip.Addr) error {
 	if l.dhcp == nil {
 		return net.ErrClosed
 	}
-	_, err := l.dhcp.WriteTo(udpPacket(msg, from, netip.AddrFrom4([4]byte{255, 255, 255, 255})),
-		&packet.Addr{HardwareAddr: frame.Broadcast.HardwareAddr()})
+	mac := frame.Broadcast.HardwareAddr()
+	switch {
+	case !to.IsValid():
+		to = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	case l.server != nil:
+		mac = l.server
+	}
+	_, err := l.dhcp.WriteTo(udpPacket(msg, from, to), &packet.Addr{HardwareAddr: mac})
 	return err
 }
 
@@ -165,7 +182,7 @@ func (l *PacketLink) Probe(ip netip.Addr) error {
 		}
 		l.arp = c
 		l.done.Go(func() {
-			l.read(c, func(b []byte) (Event, bool) {
+			l.read(c, func(b []byte, _ net.HardwareAddr) (Event, bool) {
 				l.mu.Lock()
 				probed := l.probed
 				l.mu.Unlock()

@@ -5,7 +5,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
-	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -47,7 +47,8 @@ import (
 // first Apply on the relay moves the frames, until Engage.
 func Adopt(o Options) (*Path, error) {
 	p := New(o)
-	h := &inheritance{maps: map[string]*ebpf.Map{}, layouts: map[string]string{}, ids: map[int]int{}}
+	h := &inheritance{maps: map[string]*ebpf.Map{}, layouts: map[string]string{}, gatesAt: map[string]string{},
+		ids: map[int]int{}}
 	defer h.closeUnused()
 	err := h.take(p.o.Store)
 	if err == nil && len(h.maps) == 0 && !p.o.Hooks.Inherited(o.Adapter.Index(), ebpf.AttachTCXEgress) {
@@ -72,6 +73,7 @@ func Adopt(o Options) (*Path, error) {
 type inheritance struct {
 	maps     map[string]*ebpf.Map // by name, closed when Adopt returns
 	layouts  map[string]string    // of maps
+	gatesAt  map[string]string    // of maps: their gatesLayout
 	names    []string             // in the store
 	ids      map[int]int          // member ids by ifindex
 	adapter  int                  // ifindex
@@ -94,6 +96,7 @@ func (h *inheritance) take(s descriptors.Store) error {
 			continue
 		}
 		layout, mapName, ok := descriptors.Layout(name)
+		mapName, at, _ := strings.Cut(mapName, ".")
 		if !ok || h.maps[mapName] != nil {
 			unix.Close(fd)
 			errs = append(errs, fmt.Errorf("descriptor %s is not known", name))
@@ -104,7 +107,7 @@ func (h *inheritance) take(s descriptors.Store) error {
 			errs = append(errs, fmt.Errorf("map %s: %w", mapName, err))
 			continue
 		}
-		h.maps[mapName], h.layouts[mapName] = m, layout
+		h.maps[mapName], h.layouts[mapName], h.gatesAt[mapName] = m, layout, at
 	}
 	return errors.Join(errs...)
 }
@@ -129,7 +132,7 @@ func (h *inheritance) fits(spec *ebpf.CollectionSpec) error {
 		}
 	}
 	for name := range h.maps {
-		if spec.Maps[name] == nil && name != gates && name != gateIDs {
+		if spec.Maps[name] == nil {
 			return fmt.Errorf("map %s is another version's", name)
 		}
 	}
@@ -148,10 +151,7 @@ func (p *Path) adoptPrograms(h *inheritance) error {
 	if err := h.fits(spec); err != nil {
 		return err
 	}
-	with := maps.Clone(h.maps)
-	delete(with, gates)
-	delete(with, gateIDs)
-	k, err := loadFrom(spec, with)
+	k, err := loadFrom(spec, h.maps)
 	if err != nil {
 		return err
 	}
@@ -257,8 +257,8 @@ func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) er
 
 // findGates finds the gates of programs that this build does not go on with.
 func (p *Path) findGates(h *inheritance) (err error) {
-	control, ids := h.maps[gates], h.maps[gateIDs]
-	if control == nil || ids == nil || h.layouts[gates] != gatesLayout || h.layouts[gateIDs] != gatesLayout {
+	control, ids := h.maps[programMapControls], h.maps[programMapMembers]
+	if h.gatesAt[programMapControls] != gatesLayout || h.gatesAt[programMapMembers] != gatesLayout {
 		return errors.New("their gates are not found")
 	}
 	size := (int(control.ValueSize()) + 7) &^ 7

@@ -21,7 +21,7 @@ var layoutVersion = "1"
 // layoutsOf returns a fingerprint of each map: of its type, sizes and the names, places and types of all fields. A
 // program can use the map of another build if both are equal.
 func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
-	all := make(map[string]string, len(spec.Maps)+2)
+	all := make(map[string]string, len(spec.Maps))
 	for name, m := range spec.Maps {
 		h := fnv.New64a()
 		fmt.Fprintln(h, layoutVersion, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
@@ -29,18 +29,12 @@ func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 		writeLayout(h, m.Value)
 		all[name] = fmt.Sprintf("%016x", h.Sum64())
 	}
-	all[gates], all[gateIDs] = gatesLayout, gatesLayout
 	return all
 }
 
-// What any build must find of programs of another one, to take their frames back, is stored under names of its own: the
-// gates, which are in the memory of controls, and the map of members, from ifindex to gate.
-const (
-	gates   = "gates"
-	gateIDs = "gate_ids"
-)
-
-// gatesLayout says where the gates are: of transmission at 0, of what members receive at 20, each of 4 bytes. Builds with another layout are not interoperable: frames are lost when one follows the other.
+// gatesLayout is part of the stored names of controls and members. It says where any build finds the gates of programs
+// of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at 20,
+// each of 4 bytes; in members, from ifindex to gate. A build with another one cannot, and loses frames.
 const gatesLayout = "1"
 
 var _ [0]struct{} = [unsafe.Offsetof(programControl{}.TransmitGate)]struct{}{}
@@ -67,8 +61,8 @@ func writeLayout(w io.Writer, t btf.Type) {
 	}
 }
 
-// maps yields the programs' maps by the names under which they are stored.
-func (k *kernel) maps(yield func(name string, m *ebpf.Map) bool) {
+// maps yields the programs' maps, with the names under which they are stored.
+func (k *kernel) maps(yield func(stored string, m *ebpf.Map) bool) {
 	o := &k.programMaps
 	for _, x := range []struct {
 		name string
@@ -77,23 +71,31 @@ func (k *kernel) maps(yield func(name string, m *ebpf.Map) bool) {
 		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
 		{programMapMembers, o.Members}, {programMapMoved, o.Moved}, {programMapPlans, o.Plans},
 		{programMapRecentLocal, o.RecentLocal}, {programMapRxBytes, o.RxBytes}, {programMapStations, o.Stations},
-		{programMapTxStates, o.TxStates}, {gates, o.Controls}, {gateIDs, o.Members},
+		{programMapTxStates, o.TxStates},
 	} {
-		if !yield(x.name, x.m) {
+		if !yield(descriptors.Map(k.layouts[x.name], withGates(x.name)), x.m) {
 			return
 		}
 	}
 }
 
+// withGates returns the name of a map, with gatesLayout if any build must find it.
+func withGates(name string) string {
+	if name == programMapControls || name == programMapMembers {
+		return name + "." + gatesLayout
+	}
+	return name
+}
+
 // store keeps all maps for the next process. If the store is full, that process takes the frames back to the relay.
 func (k *kernel) store(s descriptors.Store) {
 	for name, m := range k.maps {
-		_ = s.Put(descriptors.Map(k.layouts[name], name), m.FD())
+		_ = s.Put(name, m.FD())
 	}
 }
 
 func (k *kernel) unstore(s descriptors.Store) {
 	for name := range k.maps {
-		_ = s.Remove(descriptors.Map(k.layouts[name], name))
+		_ = s.Remove(name)
 	}
 }

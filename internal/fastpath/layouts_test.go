@@ -54,8 +54,8 @@ func TestLayouts(t *testing.T) {
 	layoutVersion += "'"
 	defer func() { layoutVersion = layoutVersion[:len(layoutVersion)-1] }()
 	for m, layout := range layoutsOf(load()) {
-		if isGates := m == gates || m == gateIDs; (layout == want[m]) != isGates {
-			t.Errorf("another version's map %s has %s, had %s", m, layout, want[m])
+		if layout == want[m] {
+			t.Errorf("another version's map %s has %s, too", m, layout)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (h *Host) ApplyLease(adapter int, address netip.Prefix, left time.Duration,
 	}
 	seconds := rtnl.Forever
 	if left > 0 {
-		seconds = uint32(min(max(left/time.Second, 1), math.MaxUint32-1))
+		seconds = uint32(min(max((left+time.Second-1)/time.Second, 1), math.MaxUint32-1))
 	}
 	what := fmt.Sprintf("lease %s on %s", address, to.Name)
 	if err := h.rt.Change(what, unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE,

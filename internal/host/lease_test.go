@@ -92,7 +92,8 @@ func TestApplyLease(t *testing.T) {
 			}
 		}
 	}
-	check("granted", "10.9.0.50/24", "valid_lft 100sec", "default via 10.9.0.254 proto dhcp", "10.50.0.0/16", "10.60.0.0/16")
+	check("granted", "10.9.0.50/24", "valid_lft 100sec", "default via 10.9.0.254 proto dhcp", "10.50.0.0/16",
+		"10.60.0.0/16")
 	must(t, h.ApplyLease(index, address, 200*time.Second, first[:1], first))
 	check("renewed", "valid_lft 200sec", "default via", "!10.50.0.0/16", "10.60.0.0/16")
 	must(t, h.ApplyLease(index, address, 0, first[:1], first[:1]))

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -83,9 +84,9 @@ type LeaseClient struct {
 	Args    []string
 }
 
-// LeaseClients returns the running DHCP clients of this network namespace. It needs the right to see all processes.
+// LeaseClients returns the running DHCP clients of this network namespace, and those whose namespace it may not see.
 func (h *Host) LeaseClients() (list []LeaseClient) {
-	for _, p := range processes() {
+	for _, p := range processesOf(true) {
 		if slices.Contains(leaseHolders, p.name()) {
 			list = append(list, LeaseClient{p.name(), p.args})
 		}
@@ -93,14 +94,16 @@ func (h *Host) LeaseClients() (list []LeaseClient) {
 	return list
 }
 
-// HasLeaseWatcher reports whether a DHCP client in this network namespace begins anew when its address is removed. It
-// needs the right to see all processes.
+// HasLeaseWatcher reports whether there is a DHCP client that begins anew when its address is removed.
 func (h *Host) HasLeaseWatcher() bool {
-	return slices.ContainsFunc(processes(), func(p process) bool { return p.name() == "dhcpcd" })
+	return slices.ContainsFunc(h.LeaseClients(), func(c LeaseClient) bool { return c.Program == "dhcpcd" })
 }
 
-// processes lists the processes in this network namespace.
-func processes() (list []process) {
+// processes lists the processes in this network namespace. It needs the right to see all.
+func processes() []process { return processesOf(false) }
+
+// processesOf lists the processes in this network namespace. doubtful: also those whose namespace it may not see.
+func processesOf(doubtful bool) (list []process) {
 	var here, there unix.Stat_t
 	if unix.Stat("/proc/thread-self/ns/net", &here) != nil {
 		return nil
@@ -111,7 +114,11 @@ func processes() (list []process) {
 	}
 	for _, e := range entries {
 		dir := "/proc/" + e.Name()
-		if e.Name()[0] < '1' || e.Name()[0] > '9' || unix.Stat(dir+"/ns/net", &there) != nil || there.Ino != here.Ino {
+		if e.Name()[0] < '1' || e.Name()[0] > '9' {
+			continue
+		}
+		if err := unix.Stat(dir+"/ns/net", &there); err != nil && !(doubtful && errors.Is(err, unix.EACCES)) ||
+			err == nil && there.Ino != here.Ino {
 			continue
 		}
 		if comm, err := os.ReadFile(dir + "/comm"); err == nil {

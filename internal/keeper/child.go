@@ -66,6 +66,9 @@ const ownExecutable = "/proc/self/exe"
 
 // start starts a child with every stored descriptor.
 func (k *keeper) start(first bool) (*child, error) {
+	if err := k.lock.RenewKeeper(k.Dirs, k.Team); err != nil { // somebody emptied the directory
+		k.Log.Warn("lock of the keeper removed and not taken again", "err", err)
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket for the team's process: %w", err)
@@ -189,7 +192,7 @@ func (k *keeper) watch(ctx context.Context, c *child) exit {
 				watchdog.Reset(k.Watchdog)
 				overdue = false
 			}
-			if m.ready && k.newVersion() {
+			if m.ready && newVersion(c) {
 				messages = k.renew(c, messages)
 			}
 		case <-limit.C:

@@ -9,11 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
 	"nicteam/internal/launch"
@@ -194,15 +191,8 @@ func (k *keeper) wait(ctx context.Context, d time.Duration) bool {
 }
 
 // Protect keeps the OOM killer away from this process and its later children: without them a host that is short of
-// memory is also unreachable. It needs CAP_SYS_RESOURCE. And it raises the priority, so that a busy host does not delay
-// a restart: of all threads, by the process group, and of the session, within which alone niceness counts with autogroup
-// (sched(7)).
-func Protect() {
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-900"), 0)
-	const niceness = -10
-	_ = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
-	_ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(niceness)), 0)
-}
+// memory is also unreachable. It needs CAP_SYS_RESOURCE.
+func Protect() { _ = os.WriteFile("/proc/self/oom_score_adj", []byte("-900"), 0) }
 
 func problemOf(team string, err error) *api.Problem {
 	if p, ok := errors.AsType[*api.Problem](err); ok {

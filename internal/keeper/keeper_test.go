@@ -219,7 +219,11 @@ func TestTooManyDeaths(t *testing.T) {
 		t.Errorf("restore removed the configuration; the next start has %q", s[8].Config)
 	}
 	b.write(b.KeptConfig("team0"), "ready wait")
-	b.await("a process lives", func() bool { n := len(b.starts()); time.Sleep(4 * b.Retry); return len(b.starts()) == n })
+	b.await("a process lives", func() bool {
+		n := len(b.starts())
+		time.Sleep(4 * b.Retry)
+		return len(b.starts()) == n
+	})
 	if err := b.end(); err != nil {
 		t.Error(err)
 	}
@@ -309,11 +313,16 @@ func TestLogIsBounded(t *testing.T) {
 func (b *bed) keeperProcess(program string) *exec.Cmd {
 	b.Helper()
 	b.Program = program
-	cmd := exec.Command(program, b.Args()...)
-	cmd.Env = []string{}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
+	var cmd *exec.Cmd
+	b.await("the keeper starts", func() bool {
+		cmd = exec.Command(program, b.Args()...)
+		cmd.Env = []string{}
+		err := cmd.Start()
+		if err != nil && !errors.Is(err, syscall.ETXTBSY) { // a child of another test may have copyTo's descriptor
+			b.Fatal(err)
+		}
+		return err == nil
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait(); close(ended) }()
 	b.Cleanup(func() {
@@ -381,7 +390,8 @@ func TestNewVersion(t *testing.T) {
 	}
 }
 
-// TestBrokenVersion: a new program that does not work does not take the keeper with it. The old one goes on from memory.
+// TestBrokenVersion: a new program that does not work does not take the keeper with it. The old one goes on from
+// memory.
 func TestBrokenVersion(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(path string) error{
@@ -405,6 +415,24 @@ func TestBrokenVersion(t *testing.T) {
 				t.Errorf("start %+v", s[2])
 			}
 		})
+	}
+}
+
+// TestProgramReplacedBeforeReady: the program at the path fails, and was not the one of the child that got ready.
+func TestProgramReplacedBeforeReady(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "wait ready watchdog stop").next("ready wait")
+	program := filepath.Join(t.TempDir(), "nicteam")
+	copyTo(t, program)
+	b.keeperProcess(program)
+	s := b.awaitStarts(2)
+	b.awaitWaiting(s[1])
+	if err := replace(program, "#!/bin/sh\nexit 1\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(s[1].PID, syscall.SIGTERM)
+	if s = b.awaitStarts(3); s[2].Verb != "run" {
+		t.Errorf("start %+v", s[2])
 	}
 }
 

@@ -23,11 +23,14 @@ const (
 	childName = ".child"
 )
 
-// newVersion reports whether the program at the path is another one than that of this process.
-func (k *keeper) newVersion() bool {
+// executable is the program of a child. What is at the path may be another one by now, and not proved.
+func (c *child) executable() string { return fmt.Sprintf("/proc/%d/exe", c.Pid) }
+
+// newVersion reports whether a child runs another program than this process.
+func newVersion(c *child) bool {
 	a, err := os.Stat(ownExecutable)
-	b, err2 := os.Stat(k.Program)
-	return err == nil && err2 == nil && !k.ownProgram && !os.SameFile(a, b)
+	b, err2 := os.Stat(c.executable())
+	return err == nil && err2 == nil && !os.SameFile(a, b)
 }
 
 // renew replaces the program of this process, after the new one has proved itself: its child is ready. Process ID,
@@ -45,7 +48,7 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 		argv := append([]string{k.Program}, append(o.Args(), childFlag(c.Pid)...)...)
 		k.Log.Info("the keeper becomes the new version", "program", k.Program)
 		err = holdSignals(func() error {
-			return k.store.Exec(k.Program, argv, []string{"PATH=" + launch.SafePath})
+			return k.store.Exec(c.executable(), argv, []string{"PATH=" + launch.SafePath})
 		})
 	}
 	k.Log.Warn("the keeper stays the old version", "err", err)
@@ -57,8 +60,8 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 	return again
 }
 
-// holdSignals blocks the signals that end a keeper while f replaces the program: the kernel keeps them until the new one
-// handles them. f returns on an error only.
+// holdSignals blocks the signals that end a keeper while f replaces the program: the kernel keeps them until the new
+// one handles them. f returns on an error only.
 func holdSignals(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -110,6 +110,9 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 	if why != "" {
 		o.warn(made, why)
 	}
+	if o.NoPersist && systemdRuns() {
+		o.step(made, "the team ends with a reboot (--no-persist)")
+	}
 	// A name of its own: another create of the same team may run at this moment.
 	path := filepath.Join(o.RunDir, fmt.Sprintf(".%s.%d.yaml", c.Team, os.Getpid()))
 	defer atomicfile.Remove(path)
@@ -126,6 +129,11 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 		}
 	}
 	return nil
+}
+
+func (o CreateOptions) step(made *api.Created, text string) {
+	made.Steps = append(made.Steps, text)
+	o.Progress(text)
 }
 
 func (o CreateOptions) warn(made *api.Created, text string) {

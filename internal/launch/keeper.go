@@ -30,6 +30,9 @@ func HeldKeeperLock(d Dirs, name string, fd int) *TeamLock {
 	return &TeamLock{os.NewFile(uintptr(fd), d.keeperLockFile(name))}
 }
 
+// RenewKeeper takes the lock of a keeper again if its file was removed.
+func (l *TeamLock) RenewKeeper(d Dirs, name string) error { return l.renewBy(LockKeeper, d, name) }
+
 // FD returns the descriptor of the lock, for a program that replaces this one.
 func (l *TeamLock) FD() uintptr { return l.file.Fd() }
 
@@ -52,8 +55,8 @@ func keeperPID(d Dirs, name string) int {
 	return pid
 }
 
-// isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of another
-// process ID namespace.
+// isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of
+// another process ID namespace.
 func isKeeper(pid int, name string) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	args := strings.Split(string(b), "\x00")

@@ -192,14 +192,16 @@ func holderPID(f *os.File) string {
 
 // renew takes the lock again if its file was removed: without the file other processes would believe that the team does
 // not run.
-func (l *TeamLock) renew(d Dirs, name string) error {
-	if isFileAt(l.file, d.lockFile(name)) {
+func (l *TeamLock) renew(d Dirs, name string) error { return l.renewBy(LockTeam, d, name) }
+
+func (l *TeamLock) renewBy(lock func(Dirs, string) (*TeamLock, error), d Dirs, name string) error {
+	if isFileAt(l.file, l.file.Name()) {
 		return nil
 	}
 	if err := d.Make(); err != nil {
 		return err
 	}
-	fresh, err := LockTeam(d, name)
+	fresh, err := lock(d, name)
 	if err != nil {
 		return err
 	}

@@ -78,9 +78,7 @@ func (o CreateOptions) enableUnit(made *api.Created) {
 		o.warn(made, notAtBoot+err.Error())
 		return
 	}
-	step := strings.TrimSuffix(unit, ".service") + " is enabled: the team comes back after a reboot"
-	made.Steps = append(made.Steps, step)
-	o.Progress(step)
+	o.step(made, strings.TrimSuffix(unit, ".service")+" is enabled: the team comes back after a reboot")
 }
 
 // runUnit starts a team's unit and returns when the team forwards. After an error the host is as before.

@@ -29,7 +29,9 @@ func Adopt(fd, filter int, o Options) (_ *Socket, err error) {
 		if err = unix.SetNonblock(fd, true); err == nil {
 			if err = s.own(fd); err == nil {
 				if err = s.openOthers(); err == nil {
-					s.store()
+					if s.filter.inherited == nil {
+						s.storeFilter() // the store has the rest
+					}
 					return s, nil
 				}
 			}
@@ -80,9 +82,7 @@ func checkSocket(fd, index int) error {
 // store keeps the descriptors for the next process. A store that is full costs that process a moment, not this one.
 func (s *Socket) store() {
 	_ = s.withFD(func(fd int) error { return s.opt.Store.Put(descriptors.Of(descriptors.Socket, s.opt.Index), fd) })
-	if s.filter.inherited == nil {
-		s.storeFilter()
-	}
+	s.storeFilter()
 }
 
 func (s *Socket) storeFilter() {

@@ -9,7 +9,7 @@
 // descriptor 3 on, named in LISTEN_FDNAMES.
 //
 //	systemd      a unixgram socket named in NOTIFY_SOCKET
-//	the keeper   a SOCK_SEQPACKET pair, inherited under the name "keeper": no other process can write to it, what a dead
-//	             process wrote is read to its end, and both sides notice when the other one is gone
+//	the keeper   a SOCK_SEQPACKET pair, inherited under the name "keeper": no other process can write to it, what a
+//	             dead process wrote is read to its end, and both sides notice when the other one is gone
 //	nobody       the process keeps the duplicates itself, for a program that it executes in its own place (InPlace)
 package supervisor

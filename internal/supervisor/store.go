@@ -31,8 +31,8 @@ func (s *Store) Put(name string, fd int) error {
 }
 
 // lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its
-// descriptors in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames until
-// their links and the adapter's queue are closed, so these have the highest numbers.
+// descriptors in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames
+// until their links and the adapter's queue are closed, so these have the highest numbers.
 func lowestNumber(name string) int {
 	kind, _, _ := strings.Cut(name, "-")
 	switch kind {
@@ -83,8 +83,8 @@ func (s Store) Names() []string {
 	return names
 }
 
-// ListenEnv returns the environment for a child of the keeper, and what its descriptors from 3 on must be: its socket to
-// the keeper and the stored ones.
+// ListenEnv returns the environment for a child of the keeper, and what its descriptors from 3 on must be: its socket
+// to the keeper and the stored ones.
 func ListenEnv(socket int, s Store) (env []string, fds []int) {
 	names := append([]string{keeperName}, s.Names()...)
 	fds = append(fds, socket)

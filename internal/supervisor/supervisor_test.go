@@ -131,7 +131,8 @@ func TestMessages(t *testing.T) {
 		withFD   bool // the last message carries fd
 		wantFail bool
 	}{
-		{name: "one line", call: func(s *Supervisor) error { return s.Notify("READY=1") }, systemd: []string{"READY=1"}},
+		{name: "one line", call: func(s *Supervisor) error { return s.Notify("READY=1") },
+			systemd: []string{"READY=1"}},
 		{name: "lines", call: func(s *Supervisor) error { return s.Notify("READY=1", "STATUS=2/2 up, elb") },
 			systemd: []string{"READY=1\nSTATUS=2/2 up, elb"}},
 		{name: "put", call: func(s *Supervisor) error { return s.Put("socket-3", fd) }, systemd: replace,
@@ -141,7 +142,8 @@ func TestMessages(t *testing.T) {
 		{name: "no name", call: func(s *Supervisor) error { return s.Put("", fd) }, wantFail: true},
 		{name: "colon", call: func(s *Supervisor) error { return s.Put("a:b", fd) }, wantFail: true},
 		{name: "line feed", call: func(s *Supervisor) error { return s.Put("a\nREADY=1", fd) }, wantFail: true},
-		{name: "too long", call: func(s *Supervisor) error { return s.Put(strings.Repeat("n", 256), fd) }, wantFail: true},
+		{name: "too long", call: func(s *Supervisor) error { return s.Put(strings.Repeat("n", 256), fd) },
+			wantFail: true},
 		{name: "remove no name", call: func(s *Supervisor) error { return s.Remove("a\nb") }},
 	}
 	for _, c := range calls {
@@ -272,13 +274,14 @@ func TestEnvironment(t *testing.T) {
 		notify   string
 	}{
 		{"nothing", nil, 0, ""},
-		{"all", map[string]string{"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": pid}, 2 * time.Second,
-			"@x"},
+		{"all", map[string]string{"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "2000000", "WATCHDOG_PID": pid},
+			2 * time.Second, "@x"},
 		{"watchdog of another", map[string]string{"WATCHDOG_USEC": "2000000", "WATCHDOG_PID": "1"}, 0, ""},
 		{"watchdog of anybody", map[string]string{"WATCHDOG_USEC": "500000"}, 500 * time.Millisecond, ""},
 		{"no number", map[string]string{"WATCHDOG_USEC": "2s", "LISTEN_FDS": "many", "LISTEN_PID": pid}, 0, ""},
 		{"vsock", map[string]string{"NOTIFY_SOCKET": "vsock:2:1"}, 0, ""},
-		{"descriptors of another", map[string]string{"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "tap"}, 0, ""},
+		{"descriptors of another", map[string]string{"LISTEN_FDS": "1", "LISTEN_PID": "1", "LISTEN_FDNAMES": "tap"},
+			0, ""},
 		{"descriptors of nobody", map[string]string{"LISTEN_FDS": "1", "LISTEN_FDNAMES": "tap"}, 0, ""},
 		{"negative", map[string]string{"LISTEN_FDS": "-1", "LISTEN_PID": pid, "LISTEN_FDNAMES": "tap"}, 0, ""},
 		{"too many", map[string]string{"LISTEN_FDS": "4097", "LISTEN_PID": pid, "LISTEN_FDNAMES": "tap"}, 0, ""},

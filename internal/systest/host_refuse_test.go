@@ -233,11 +233,12 @@ func TestBadPlace(t *testing.T) {
 	}
 }
 
-// TestSilentTeam asks a team whose process is stopped (SIGSTOP).
+// TestSilentTeam asks a team whose process is stopped (SIGSTOP), and nobody replaces it.
 func TestSilentTeam(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
+	w.killKeeper()
 	pid := w.teamProcess()
 	labtest.Must(t, unix.Kill(pid, unix.SIGSTOP))
 	begin := time.Now()

@@ -308,8 +308,8 @@ func TestUnitMasked(t *testing.T) {
 	w.ok("delete", teamName)
 }
 
-// TestUnitOrderAtBoot: the team starts after firewalls and network managers, and ends before managers do. network-online
-// waits for the link, which is late.
+// TestUnitOrderAtBoot: the team starts after firewalls and network managers, and ends before managers do.
+// network-online waits for the link, which is late.
 func TestUnitOrderAtBoot(t *testing.T) {
 	t.Parallel()
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}

@@ -27,8 +27,7 @@ func Adopt(fd int, o Options) (*Adapter, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("adopt adapter: %w", err)
 	}
-	a.store = descriptors.Or(o.Store)
-	a.keep()
+	a.store = descriptors.Or(o.Store) // which keeps the queue already
 	return a, nil
 }
 

@@ -136,7 +136,8 @@ func (b *bench) install(ctx context.Context, binary, packaging string) error {
 		return err
 	}
 	const unpack = "tar -x --no-same-owner --unlink-first -C / -f /tmp/nicteam.tar && rm /tmp/nicteam.tar && " +
-		"{ [ ! -d /usr/local/lib/sysusers.d ] || systemd-sysusers; } && systemctl daemon-reload && nicteam version"
+		"{ [ ! -d /usr/local/lib/sysusers.d ] || systemd-sysusers; } && systemctl daemon-reload && " +
+		"systemctl --quiet enable hosts-online && nicteam version"
 	out, code, err := b.machine.Run(ctx, unpack, createLimit)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit %d", code)
@@ -151,11 +152,18 @@ func (b *bench) install(ctx context.Context, binary, packaging string) error {
 var places = map[string]string{"systemd": "lib/systemd/system", "sysusers": "usr/local/lib/sysusers.d",
 	"tmpfiles": "usr/local/lib/tmpfiles.d"}
 
-// patience is a drop-in of the unit: two seconds of a real processor are many of an emulated one.
-const (
-	patienceFile = "etc/systemd/system/nicteam@.service.d/emulated.conf"
-	patience     = "[Service]\nWatchdogSec=60s\n"
-)
+// extras are installed besides.
+var extras = map[string]string{
+	// Two seconds of a real processor are many of an emulated one.
+	"etc/systemd/system/nicteam@.service.d/emulated.conf": "[Service]\nWatchdogSec=60s\n",
+	// A service that waits for the network finds it there, if network-online.target is honest.
+	"etc/systemd/system/hosts-online.service": "[Unit]\nWants=network-online.target\nAfter=network-online.target\n\n" +
+		"[Service]\nType=oneshot\nExecStart=-/bin/sh -c 'ping -n -q -c 1 -W 5 " + outside4 + " && touch " + onlineFile +
+		"'\n\n[Install]\nWantedBy=multi-user.target\n",
+}
+
+// onlineFile exists if the network was there when systemd said so.
+const onlineFile = "/run/hosts-online"
 
 // pack makes an archive of what is installed.
 func pack(binary, packaging string) ([]byte, error) {
@@ -200,8 +208,10 @@ func pack(binary, packaging string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := add(strings.NewReader(patience), patienceFile, 0o644); err != nil {
-		return nil, err
+	for to, text := range extras {
+		if err := add(strings.NewReader(text), to, 0o644); err != nil {
+			return nil, err
+		}
 	}
 	err := w.Close()
 	return b.Bytes(), err

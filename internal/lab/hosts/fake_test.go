@@ -118,7 +118,7 @@ func (f *fakeHost) Run(_ context.Context, command string, _ time.Duration) (stri
 	case strings.HasPrefix(command, "systemctl is-system-running"):
 		return "running", 0, nil
 	case strings.HasPrefix(command, "for u in nicteam@"):
-		return "12300000\n12400000\n", 0, nil
+		return "12300000\n12400000\n" + onlineFile + "\n", 0, nil
 	case strings.HasPrefix(command, "nicteam delete"):
 		f.team, f.process, f.unit = false, false, false
 		return "", 0, nil

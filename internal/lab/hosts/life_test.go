@@ -29,7 +29,7 @@ func liveFake(t *testing.T, names string, faults func(*fakeHost)) (rows []string
 		results, err = l.live(t.Context(), chosen, func(string) {})
 		for _, r := range results {
 			// How often the machine was asked depends on the order of goroutines at the same moment.
-			r.Lookups = min(r.Lookups, 1) + min(r.Unresolved, 1)
+			r.Lookups = min(r.Lookups-r.Unresolved, 1) + min(r.Unresolved, 1)
 			r.Unresolved = min(r.Unresolved, 1)
 			rows = append(rows, r.row())
 		}
@@ -38,7 +38,7 @@ func liveFake(t *testing.T, names string, faults func(*fakeHost)) (rows []string
 }
 
 func TestLife(t *testing.T) {
-	const good = " | yes | yes | yes (1) | "
+	const good = " | yes | yes | yes (1 of 1) | "
 	for _, tt := range []struct {
 		name, scenarios string
 		faults          func(*fakeHost)
@@ -57,13 +57,13 @@ func TestLife(t *testing.T) {
 			"after" + good + "renewed 3×, ≥ 104 s left | – | after reboot: as before",
 		}},
 		{"no supervisor", "kill,reboot", func(f *fakeHost) { f.noUnit, f.noRestart = true, true }, []string{
-			"kill | yes | yes | yes (1) | renewed 4×, ≥ 101 s left | lives | not back by itself: " +
+			"kill | yes | yes | yes (1 of 1) | renewed 4×, ≥ 101 s left | lives | not back by itself: " +
 				"the team is not up after 1m0s: error: no team team0",
 			"reboot" + good + "renewed 7×, ≥ 101 s left | – | team ready at 12.3 s, network-online at 12.4 s",
 		}},
 		{"lease and DNS lost", "lease", func(f *fakeHost) { f.noRenewal, f.losesDNS = true, true }, []string{
-			"create | yes | yes | **1 of 2 not** | renewed 1×, ≥ 104 s left | lives | create took 20 s",
-			"lease | **dark at the end**, 30.0 s | **dark at the end**, 30.0 s | **1 of 2 not** | " +
+			"create | yes | yes | yes (1 of 2) | renewed 1×, ≥ 104 s left | lives | create took 20 s",
+			"lease | **dark at the end**, 30.0 s | **dark at the end**, 30.0 s | **1 of 1 not, gap 134.0 s** | " +
 				"**not renewed**, ≥ 0 s left | **waits 30.0 s** | ",
 		}},
 		{"stray address", "delete", func(f *fakeHost) { f.stray = true }, []string{
@@ -145,9 +145,10 @@ func TestReachOf(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	bad := result{Scenario: "lease", IPv4: "10.0.0.1", Notes: []string{"a|b"}, Err: errors.New("two\nlines"),
-		observation: observation{Took: time.Minute, Lookups: 3, Unresolved: 1, Lifetime: -1, Absent: 2,
+		observation: observation{Took: time.Minute, Lookups: 3, Unresolved: 1, LookupGap: 20 * time.Second,
+			Lifetime: -1, Absent: 2,
 			Session: true, SessionLost: true,
-			Ping: map[string]reach{"10.0.0.1": {Answers: 5, AtEnd: true, Gap: 4 * time.Second}}}}
+			Ping: map[string]reach{"10.0.0.1": {Answers: 5, AtEnd: true, Gap: 6 * time.Second}}}}
 	r := report{Host: "h", About: "a manager", Began: time.Unix(0, 0), Versions: []string{"v1", "v2"},
 		Results: []result{bad}, Err: errors.New("ended early")}
 	const want = `### h: a manager
@@ -156,7 +157,7 @@ func TestReport(t *testing.T) {
 
 | scenario | IPv4 reached | IPv6 reached | DNS | lease | session | |
 |---|---|---|---|---|---|---|
-| lease | **gap 4.0 s** | **no address** | **1 of 3 not** | **address missing** | **lost** | a\|b; **two lines** |
+| lease | **gap 6.0 s** | **no address** | **1 of 3 not, gap 20.0 s** | **address missing** | **lost** | a\|b; **two lines** |
 
 **Not finished: ended early**
 

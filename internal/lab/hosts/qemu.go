@@ -121,7 +121,7 @@ func (q *qemu) Start(ctx context.Context) error {
 }
 
 // bootLimit is how long a boot may take until the agent answers; tests shorten it.
-var bootLimit = 4 * time.Minute
+var bootLimit = 8 * time.Minute
 
 func (q *qemu) connect(ctx context.Context, qmp, port string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)

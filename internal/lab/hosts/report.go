@@ -19,7 +19,10 @@ type report struct {
 }
 
 // tolerance is a gap that an emulated processor has without any fault.
-const tolerance = 3 * time.Second
+const tolerance = 5 * time.Second
+
+// lookupTolerance is how long no name may resolve: a resolver asks again after 5 s.
+const lookupTolerance = 15 * time.Second
 
 // word says how an address was reached.
 func (r reach) word() string {
@@ -48,10 +51,10 @@ func (r result) dns() string {
 	switch {
 	case r.Lookups == 0:
 		return "not asked"
-	case r.Unresolved == 0:
-		return fmt.Sprintf("yes (%d)", r.Lookups)
+	case r.LookupGap > lookupTolerance:
+		return fmt.Sprintf("**%d of %d not, gap %s**", r.Unresolved, r.Lookups, seconds(r.LookupGap))
 	}
-	return fmt.Sprintf("**%d of %d not**", r.Unresolved, r.Lookups)
+	return fmt.Sprintf("yes (%d of %d)", r.Lookups-r.Unresolved, r.Lookups)
 }
 
 func (r result) lease() string {

@@ -296,9 +296,12 @@ func (l *life) boot(ctx context.Context) error {
 // bootTimes notes when the network was said to be there, and when the team was.
 func (l *life) bootTimes(ctx context.Context) {
 	out, _, err := l.machine.Run(ctx, "for u in nicteam@"+team+".service network-online.target; do "+
-		"systemctl show -P ActiveEnterTimestampMonotonic $u; done", commandLimit)
-	if f := strings.Fields(out); err == nil && len(f) == 2 {
+		"systemctl show -P ActiveEnterTimestampMonotonic $u; done; ls "+onlineFile, commandLimit)
+	if f := strings.Fields(out); err == nil && len(f) >= 2 {
 		l.note("team ready %s, network-online %s", sinceBoot(f[0]), sinceBoot(f[1]))
+		if len(f) == 2 {
+			l.note("**the network was not there when network-online.target was reached**")
+		}
 	}
 }
 

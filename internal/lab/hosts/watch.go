@@ -23,8 +23,9 @@ type addresses struct {
 type observation struct {
 	Took time.Duration
 	Ping map[string]reach // by address
-	// Names that were looked up in the machine, and those that did not resolve.
+	// Names that were looked up in the machine, those that did not resolve, and the longest time without one that did.
 	Lookups, Unresolved int
+	LookupGap           time.Duration
 	// SessionGap is the longest time without an echo of the login session, if there is to be one; NoLogin: it did not
 	// begin; SessionLost: it ended.
 	Session     bool
@@ -57,8 +58,9 @@ type watch struct {
 	pings   map[string]func() []time.Time
 	session func() ([]time.Time, bool)
 
-	mu sync.Mutex
-	o  observation
+	mu       sync.Mutex
+	o        observation
+	resolved []time.Time
 }
 
 // lookupInterval and sampleInterval are the times between two looks into the machine.
@@ -123,7 +125,9 @@ func (w *watch) lookUp(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.o.Lookups++
-	if !strings.Contains(out, outside4) {
+	if strings.Contains(out, outside4) {
+		w.resolved = append(w.resolved, time.Now())
+	} else {
 		w.o.Unresolved++
 	}
 }
@@ -160,6 +164,7 @@ func (w *watch) stop() observation {
 	w.done.Wait()
 	o := w.o
 	o.Took, o.Ping = now.Sub(w.began), out
+	o.LookupGap = reachOf(w.resolved, w.began, now, lookupInterval).Gap
 	if w.session != nil {
 		answers, alive := w.session()
 		o.Session, o.SessionLost = true, !alive

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+
+package systest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/api"
+	"nicteam/internal/lab/labtest"
+)
+
+// TestDHCP has a team acquire its address, renew it, and go on with it after its process was killed.
+func TestDHCP(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true, NoAddress: true})
+	server := w.startDHCP(4 * time.Second)
+	w.create(nics(2), "--address", "dhcp", "--datapath", "relay")
+	w.awaitShown("addr show dev "+teamName, "inet 10.9.0.50/24")
+	w.awaitShown("route show dev "+teamName, "default via 10.9.0.2 proto dhcp")
+	renewals := func(more int) {
+		t.Helper()
+		n := len(server.requests())
+		labtest.Eventually(t, "renewed", func() bool { return len(server.requests()) >= n+more })
+	}
+	renewals(1)
+	st := w.status()
+	if l := st.Adapter.Lease; l == nil || l.State != "bound" || l.Address != "10.9.0.50/24" || l.Server != "10.9.0.2" ||
+		st.State != "up" || len(st.Warnings) > 0 {
+		t.Errorf("lease %+v, %s %q", l, st.State, st.Warnings)
+	}
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL))
+	renewals(1)
+	for i, got := range server.requests() {
+		want := []string{"DISCOVER ", "REQUEST ", "REQUEST renewing "}[min(i, 2)] + "01"
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("message %d is %q, want %q …", i, got, want)
+		}
+	}
+	w.nicteam("delete", teamName)
+	if out := w.sh("ip -4 -o addr"); strings.Count(out, "10.9.0.50/24") != 1 {
+		t.Errorf("after delete:\n%s", out)
+	}
+	w.checkNoFiles("after delete")
+}
+
+// TestLeaseOfOthers has a team renew a lease whose client is gone. It does not know what the client called itself.
+func TestLeaseOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, worldOptions{Cables: true, NoAddress: true})
+	server := w.startDHCP(60 * time.Second)
+	w.ip("addr add 10.9.0.50/24 dev eth2 valid_lft 20 preferred_lft 20")
+	w.create(nics(2), "--datapath", "relay")
+	w.await("renewed", func(s *api.Status) bool { return s.Adapter.Lease != nil && s.Adapter.Lease.State == "bound" })
+	if got := server.requests(); len(got) != 1 || got[0] != "REQUEST renewing " {
+		t.Errorf("heard %q", got)
+	}
+	for _, l := range w.addresses4(teamName) {
+		if l.ValidLft < 50 {
+			t.Errorf("%v is valid for %d s", l.IPNet, l.ValidLft)
+		}
+	}
+	w.nicteam("delete", teamName)
+	w.awaitShown("addr show dev eth2", "10.9.0.50/24")
+}
