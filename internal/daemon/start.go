@@ -111,7 +111,11 @@ func (u *startup) openHost() (err error) {
 	if err != nil {
 		return err
 	}
-	if u.host.JournalDamaged() {
+	// Of an adapter that was deleted while nobody looked, nobody else has the addresses.
+	if gone := u.host.AdapterGone(); gone || u.host.JournalDamaged() {
+		if gone {
+			u.rep.Warn("the adapter was deleted while no process ran: the NICs were released and taken over anew")
+		}
 		back, err := u.host.Restore()
 		u.rep.Warn(back.Notes...)
 		if err != nil {

@@ -109,6 +109,17 @@ func (h *Host) AdapterIndex() int {
 	return a.Index
 }
 
+// AdapterGone reports whether the adapter that the journal records is not there any more.
+func (h *Host) AdapterGone() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil || h.journal.State.Ended || h.journal.State.Adapter == nil {
+		return false
+	}
+	_, found := h.adapter()
+	return !found
+}
+
 // RestoreMAC restores the adapter's MAC after somebody changed it. IPv6 addresses that the kernel formed of the other
 // MAC are removed, and the link-local address is added, because the kernel forms one only when a link comes up.
 func (h *Host) RestoreMAC(adapter int, mac, wrong frame.MAC) error {

@@ -4,6 +4,8 @@ package managers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
@@ -101,10 +103,19 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 		if f.from, f.texts, err = n.sources(p.served.File); err != nil {
 			return nil, err
 		}
+		text := f.String()
+		if n.edited(t.load().Networkd.Wrote) {
+			p.served.Wrote = t.load().Networkd.Wrote
+		} else {
+			p.served.Wrote = hashOf(text)
+		}
 		if err := t.saveNetworkd(p.served); err != nil {
 			return nil, err
 		}
-		if changed, err = n.write(n.adapterFile(), f.String()); err != nil {
+		if p.served.Wrote == hashOf(text) {
+			changed, err = n.write(n.adapterFile(), text)
+		}
+		if err != nil {
 			return nil, err
 		}
 	} else if err := os.Remove(n.adapterFile()); err == nil {
@@ -122,6 +133,17 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 	}
 	steps = append(steps, "systemd-networkd leaves "+strings.Join(p.alone, ", ")+" alone")
 	return steps, t.guarded(ctx, guarded, b.reloadNetworkd, n.begun)
+}
+
+// edited reports whether somebody has changed the adapter's file since it was written.
+func (n networkd) edited(wrote string) bool {
+	have, err := os.ReadFile(n.adapterFile())
+	return err == nil && wrote != "" && hashOf(string(have)) != wrote
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // begun reports whether systemd-networkd serves all links, or has begun to.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,9 @@ type Links struct {
 	Adapter NIC
 	Members []NIC
 	Own     bool // the adapter's addresses are the team's: managers leave it alone
+
+	// Origin returns the member that lent an address to the adapter, "" for none. nil: unknown.
+	Origin func(netip.Addr) string
 }
 
 // Team tells the managers of a host about one team. Its methods may be called by any goroutine.
