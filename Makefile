@@ -22,7 +22,7 @@ HOSTFLAGS   ?=
 ROUNDS      ?= 5
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
-# 200 kills and restarts at 20 000 frames a second each way: make soak SOAK='Kills|LoseNothing|IntoAnotherLayout' ROUNDS=1
+# 200 kills and restarts at 20 000 frames a second: make soak SOAK='Kills|LoseNothing|IntoAnotherLayout' ROUNDS=1
 # Random lives of a team on a host, by itself: make soak SOAK=none LIVES=1000
 LIVES       ?= 1000
 SEEDS       ?= 1000

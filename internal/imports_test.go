@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/export":  {"internal/api", "monitor/chart", "internal/units"},
 	"internal/host": {"internal/api", "team", "monitor", "modes/spread", "internal/rtnl",
 		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",
-		"internal/nearest", "internal/settings", "internal/atomicfile", "internal/descriptors"},
+		"internal/nearest", "internal/settings", "internal/atomicfile", "internal/descriptors", "internal/managers"},
 	"internal/host/journal":    {"internal/rtnl", "internal/tchook", "internal/frame", "internal/atomicfile"},
 	"internal/host/masquerade": {"internal/rtnl", "internal/nfnl"},
 	"internal/tchook":          {"internal/rtnl", "internal/nfnl", "internal/descriptors"},

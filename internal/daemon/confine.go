@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/config"
+	"nicteam/internal/managers"
 	"nicteam/internal/sandbox"
 	"nicteam/internal/tchook"
 )
@@ -82,8 +83,11 @@ func (s *session) handOverWithoutDir(ctx context.Context) error {
 
 // writable are what a running team writes to.
 func (s *session) writable() []string {
-	return []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun",
-		"/run/systemd/network"} // internal/managers
+	paths := []string{s.dirs.RunDir, s.dirs.StateDir, s.dirs.ConfigDir, "/proc/sys/net", "/dev/null", "/dev/net/tun"}
+	if err := managers.MakeDirs(); err != nil {
+		s.log.Warn("network managers that start later will not be told", "err", err)
+	}
+	return append(paths, managers.Dirs...)
 }
 
 // filtered reports whether a system call filter is in force.

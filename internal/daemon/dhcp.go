@@ -197,8 +197,8 @@ func (c *leaseClient) apply(l dhcp.Lease) error {
 	return err
 }
 
-// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Where it
-// does not run, nothing is changed: nobody knows who owns /etc/resolv.conf.
+// setDNS makes systemd-resolved ask the servers of the lease, at each renewal again: it may have been restarted. Where
+// it does not run, nothing is changed: nobody knows who owns /etc/resolv.conf.
 func (d *dhcpClients) setDNS(l dhcp.Lease) error {
 	ctx, cancel := context.WithTimeout(context.Background(), dnsTimeout)
 	defer cancel()
@@ -484,13 +484,19 @@ func (d *dhcpClients) acquire(ctx context.Context, timeout time.Duration) bool {
 
 // describeLeaseClients says who renews the leases.
 func (u *startup) describeLeaseClients() {
+	said := map[string]bool{} // dhcpcd has several processes
 	for _, o := range u.dhcp.others {
 		for _, nic := range u.presentMembers() {
+			text := ""
 			switch {
-			case o.Program == "dhcpcd" && (slices.Contains(o.Args, nic) || len(o.Args) < 3):
-				u.rep.Step("dhcpcd keeps %s and its leased address; %s follows", nic, u.config.Team)
+			case o.Program == "dhcpcd" && u.hasLease(nic):
+				text = fmt.Sprintf("dhcpcd keeps %s and its leased address; %s follows", nic, u.config.Team)
 			case slices.Contains([]string{"dhclient", "udhcpc"}, o.Program) && slices.Contains(o.Args, nic):
-				u.rep.Step("%s keeps %s; %s renews its lease when it cannot", o.Program, nic, u.config.Team)
+				text = fmt.Sprintf("%s keeps %s; %s renews its lease when it cannot", o.Program, nic, u.config.Team)
+			}
+			if text != "" && !said[text] {
+				u.rep.Step("%s", text)
+				said[text] = true
 			}
 		}
 	}
@@ -498,6 +504,16 @@ func (u *startup) describeLeaseClients() {
 	if err == nil && u.leases.noClient && len(leases) > 0 {
 		u.rep.Step("%s is leased and no DHCP client runs: %s renews it", leases[0].Address, u.config.Team)
 	}
+}
+
+// hasLease reports whether a member still has a leased address.
+func (s *session) hasLease(nic string) bool {
+	n, err := s.host.NIC(nic)
+	if err != nil {
+		return false
+	}
+	list, _, err := s.host.LeasesOn(n.Index)
+	return err == nil && len(list) > 0
 }
 
 // leaseTimeout is how long a create waits for a lease. Most servers answer at once; some look for a conflict first.

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"nicteam/internal/host"
@@ -15,6 +16,10 @@ import (
 func (s *session) managedLinks() (l managers.Links) {
 	st := s.team.Status()
 	l.Own = s.team.Config().Address != settings.AddressAuto
+	l.Origin = func(ip netip.Addr) string {
+		nic, _, _ := s.host.AddressMember(ip)
+		return nic
+	}
 	l.Adapter = managers.NIC{Name: st.Adapter.Name, Index: s.adapter.Index()}
 	for _, m := range s.team.Members() {
 		if m.State == "absent" {

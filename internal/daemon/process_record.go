@@ -51,8 +51,8 @@ const maxProcessRecord = 4 << 10
 // parseProcessRecord returns nil for what no process wrote since the boot.
 func parseProcessRecord(b []byte, boot string) *processRecord {
 	var r processRecord
-	if len(b) > maxProcessRecord || json.Unmarshal(b, &r) != nil || r.Schema != processSchema || r.Starts < 1 || r.ShortLived < 0 ||
-		r.Boot != boot || len(r.Version) > 256 {
+	if len(b) > maxProcessRecord || json.Unmarshal(b, &r) != nil || r.Schema != processSchema || r.Starts < 1 ||
+		r.ShortLived < 0 || r.Boot != boot || len(r.Version) > 256 {
 		return nil
 	}
 	return &r

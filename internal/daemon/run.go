@@ -151,6 +151,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"lock":      func(ctx context.Context) { lock.Maintain(ctx, o.Dirs, name, s.log) },
 		"host":      s.followHost,
 		"dirs":      s.followDirs,
+		"programs":  s.followPrograms,
 		"filters":   s.followFilters,
 		"dhcp":      s.dhcp.run,
 		"history":   s.saveHistoryPeriodically,

@@ -20,8 +20,8 @@ import (
 )
 
 // A warm start goes on where the process before ended, by its Checkpoint and its descriptors, which somebody has kept
-// (package supervisor). Programs have moved frames all the time, the adapter has its carrier, and nothing on the host is
-// touched before the control loop runs again:
+// (package supervisor). Programs have moved frames all the time, the adapter has its carrier, and nothing on the host
+// is touched before the control loop runs again:
 //
 //	Checkpoint and descriptors fit → adapter, data path, members → control loop → its Plan → the rest of the host
 //

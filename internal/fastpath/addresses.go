@@ -54,8 +54,8 @@ func entries(pl *spread.Plan) map[frame.MAC]entry {
 	return all
 }
 
-// adopt takes the table of the process before, of which a view is in force. That process may have ended in the middle of
-// a change: the other view becomes equal.
+// adopt takes the table of the process before, of which a view is in force. That process may have ended in the middle
+// of a change: the other view becomes equal.
 func (a *addresses) adopt(view uint8) error {
 	a.view, a.current = view, map[frame.MAC]entry{}
 	unequal := map[frame.MAC]entry{}

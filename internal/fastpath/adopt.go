@@ -30,10 +30,10 @@ import (
 //  3. The first Apply puts a Plan in force by which both go on. From here on the relay moves what is for it. Directions
 //     that are not the programs' are handed over in the background.
 //
-// The programs of this build cannot use maps of another layout. Then step 1 only finds the gates, the programs of before
-// go on until the first Apply, and that takes all directions back to the relay, which has a Plan then. Engage loads new
-// programs later. If not even the gates are found, their programs are detached at that moment, and what is received in
-// between is lost.
+// The programs of this build cannot use maps of another layout. Then step 1 only finds the gates, the programs of
+// before go on until the first Apply, and that takes all directions back to the relay, which has a Plan then. Engage
+// loads new programs later. If not even the gates are found, their programs are detached at that moment, and what is
+// received in between is lost.
 
 // Adopt returns a Path that goes on where the process before this one ended without Close: killed, or after HandOver.
 // o.Relay was made with Hold, o.Store has what that process left, and o.Hooks have its programs. If it left nothing, it
@@ -317,8 +317,8 @@ func (p *Path) detachInherited(index int, hook ebpf.AttachType) {
 	}
 }
 
-// settle hands to the programs what is not theirs yet, now that a Plan is in force, and starts what a Path does while it
-// is engaged. What nobody has adopted is closed.
+// settle hands to the programs what is not theirs yet, now that a Plan is in force, and starts what a Path does while
+// it is engaged. What nobody has adopted is closed.
 func (p *Path) settle(h *inheritance) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
@@ -387,8 +387,8 @@ func (p *Path) yieldRest(k *kernel, links *[spread.MaxMembers]*team.Link) error 
 	return errors.Join(errs...)
 }
 
-// HandOver ends the moving of frames by this process, for the next one to go on with Adopt: the relay has passed on each
-// frame that it read, and programs go on by the Plan in force. After it this process ends, without Close.
+// HandOver ends the moving of frames by this process, for the next one to go on with Adopt: the relay has passed on
+// each frame that it read, and programs go on by the Plan in force. After it this process ends, without Close.
 func (p *Path) HandOver() {
 	p.changing.Lock()
 	defer p.changing.Unlock()

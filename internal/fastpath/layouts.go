@@ -33,8 +33,8 @@ func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 }
 
 // gatesLayout is part of the stored names of controls and members. It says where any build finds the gates of programs
-// of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at 20,
-// each of 4 bytes; in members, from ifindex to gate. A build with another one cannot, and loses frames.
+// of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at
+// 20, each of 4 bytes; in members, from ifindex to gate. A build with another one cannot, and loses frames.
 const gatesLayout = "1"
 
 var _ [0]struct{} = [unsafe.Offsetof(programControl{}.TransmitGate)]struct{}{}

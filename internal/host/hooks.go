@@ -190,8 +190,8 @@ func (h *Host) DetachInherited(index int, at ebpf.AttachType) error {
 
 // DropInherited detaches what the process before left attached and Attach has not replaced: the programs of the data
 // path, and with isolation also those that isolate NICs and Isolate has not replaced. A start that does not go on with
-// what that process left begins with DropInherited(false), for nobody updates what these programs read: frames go to the
-// relay. Each start ends with DropInherited(true): NICs that did not become members receive for themselves again.
+// what that process left begins with DropInherited(false), for nobody updates what these programs read: frames go to
+// the relay. Each start ends with DropInherited(true): NICs that did not become members receive for themselves again.
 func (h *Host) DropInherited(isolation bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

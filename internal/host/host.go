@@ -102,8 +102,8 @@ func (h *Host) HandOver() error {
 	return h.Close()
 }
 
-// Close closes the handles and detaches all tcx links. Everything else stays for the next process, or for Restore. A second
-// Close is fine.
+// Close closes the handles and detaches all tcx links. Everything else stays for the next process, or for Restore. A
+// second Close is fine.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

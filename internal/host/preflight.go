@@ -101,6 +101,7 @@ type preflight struct {
 	warnings []string
 	risks    []risk
 	sockets  []boundSocket // packet sockets; nil: not read yet
+	told     []string      // see toldOnce; nil: not read yet
 }
 
 func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }

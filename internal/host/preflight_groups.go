@@ -34,8 +34,11 @@ func (c *preflight) multicastGroups() {
 			}) {
 				continue
 			}
-			text := g.String()
-			if name := groupNames[text]; name != "" {
+			text, name := g.String(), groupNames[g.String()]
+			if name == "LLMNR" && slices.Contains(c.toldOnce(), "systemd-resolve") {
+				continue // it joins on the adapter
+			}
+			if name != "" {
 				text += " (" + name + ")"
 			}
 			names = append(names, text)

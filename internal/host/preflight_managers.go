@@ -3,12 +3,15 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/managers"
 )
 
 // leaseClients are DHCP clients of single links, by comm. What those that the team follows cannot renew, it renews.
@@ -30,6 +33,7 @@ func (c *preflight) networkManagers() {
 	names := joinNames(nics)
 	for _, p := range processes() {
 		switch name := p.name(); {
+		case slices.Contains(c.toldOnce(), name):
 		case name == "NetworkManager":
 			c.warnf("NetworkManager may configure %s again: nmcli device set NIC managed no", names)
 		case name == "systemd-network":
@@ -44,6 +48,14 @@ func (c *preflight) networkManagers() {
 				c.adapter)
 		}
 	}
+}
+
+// toldOnce returns the managers that will be told of the adapter, so that they need no warnings.
+func (c *preflight) toldOnce() []string {
+	if c.told == nil {
+		c.told = append([]string{}, managers.Told(context.Background())...)
+	}
+	return c.told
 }
 
 // serves reports whether a client of single links was started for one of chosen, or for no link of all.
@@ -70,7 +82,7 @@ func (p process) name() string {
 
 // HasLeaseClient reports whether a program in this network namespace could renew leases. A process without the right to
 // see all others believes that there is one.
-func (h *Host) HasLeaseClient() bool {
+func HasLeaseClient() bool {
 	var st unix.Stat_t
 	if unix.Stat("/proc/1/ns/net", &st) != nil {
 		return true

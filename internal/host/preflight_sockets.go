@@ -298,6 +298,9 @@ func (c *preflight) boundSockets() {
 				continue
 			}
 			who := cmp.Or(of[s.inode], someProgram)
+			if program, _, _ := strings.Cut(who, " ("); slices.Contains(c.toldOnce(), program) {
+				continue
+			}
 			text := strings.TrimSpace(who + ": " + s.kind + " " + s.what)
 			switch {
 			case s.kind != "packet" && !slices.Contains(ip, text):

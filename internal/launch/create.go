@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
+	"nicteam/internal/managers"
 	"nicteam/internal/settings"
 )
 
@@ -64,7 +66,7 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 		o.Warn(w)
 	}
 	if o.DryRun {
-		made.Steps = dryRunSteps(c)
+		made.Steps = append(dryRunSteps(c), managerSteps(ctx, o.Dirs, c)...)
 		return made, nil
 	}
 	if err := o.Dirs.Make(); err != nil {
@@ -261,6 +263,17 @@ func dryRunSteps(c settings.Config) []string {
 		steps = append(steps, fmt.Sprintf("would remove the addresses of %s until the team ends", names))
 	}
 	return steps
+}
+
+// managerSteps returns what create would tell the host's network managers.
+func managerSteps(ctx context.Context, d Dirs, c settings.Config) []string {
+	l := managers.Links{Adapter: managers.NIC{Name: c.Team}, Own: c.Address != settings.AddressAuto}
+	for _, name := range c.MemberNames() {
+		if i, err := net.InterfaceByName(name); err == nil {
+			l.Members = append(l.Members, managers.NIC{Name: name, Index: i.Index})
+		}
+	}
+	return managers.New(managers.Options{Team: c.Team, StateDir: d.StateDir}).Preview(ctx, l)
 }
 
 func logLevel(l *slog.Logger) slog.Level {

@@ -9,6 +9,7 @@
 //	            what is done with them (networkd_serve.go)
 //	networkmanager  NetworkManager's devices and profiles (networkmanager.go), and what is done with them
 //	            (networkmanager_serve.go)
+//	token       keeps an address that comes from router advertisements
 //	guard       keeps addresses while a manager takes a link
 //	team        what is done for one team, in order
 //	record      what the next process of a team must know

@@ -120,8 +120,8 @@ func (g *guard) restore(l guardedLink) {
 			continue
 		}
 		err := g.rt.AddAddress(rtnl.AddressRequest(later, l.nic.Index, unix.IFA_F_NODAD), l.nic.Name)
-		if err != nil {
-			g.log.Warn("not kept", "nic", l.nic.Name, "address", rtnl.AddressPrefix(a).String(), "err", err)
+		if err != nil { // such as: IPv6 is disabled for a moment
+			g.log.Debug("not kept", "nic", l.nic.Name, "address", rtnl.AddressPrefix(a).String(), "err", err)
 			continue
 		}
 		g.log.Info("kept", "nic", l.nic.Name, "address", rtnl.AddressPrefix(a).String())

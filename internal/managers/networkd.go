@@ -135,8 +135,10 @@ func (n networkd) makeDir() error {
 	return os.Chmod(dir, 0o755)
 }
 
-// MakeDirs makes the directories in which a team's process writes files for managers, where a service manager lets it
-// write to those that exist.
+// Dirs are the directories in which a team's process writes files for managers.
+var Dirs = []string{"/run/systemd/network"}
+
+// MakeDirs makes Dirs, on hosts that use them. A process that is confined may write to those that exist.
 func MakeDirs() error {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return nil

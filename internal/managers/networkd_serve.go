@@ -4,12 +4,15 @@ package managers
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // networkdPlan is what systemd-networkd shall do for a team.
@@ -101,27 +104,65 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 		if f.from, f.texts, err = n.sources(p.served.File); err != nil {
 			return nil, err
 		}
+		text := f.String()
+		if n.edited(t.load().Networkd.Wrote) {
+			p.served.Wrote = t.load().Networkd.Wrote
+		} else {
+			p.served.Wrote = hashOf(text)
+		}
 		if err := t.saveNetworkd(p.served); err != nil {
 			return nil, err
 		}
-		if changed, err = n.write(n.adapterFile(), f.String()); err != nil {
+		if p.served.Wrote == hashOf(text) {
+			changed, err = n.write(n.adapterFile(), text)
+		}
+		if err != nil {
 			return nil, err
 		}
 	} else if err := os.Remove(n.adapterFile()); err == nil {
 		changed = true
 	}
 	more, err := n.write(n.membersFile(), unmanagedFile(t.o.Team, p.alone))
-	if err != nil || !changed && !more || b == nil {
+	if err != nil || b == nil {
 		return nil, err
 	}
+	stale := n.stale(p, l.Adapter) && time.Since(t.reloaded) > reloadGap
+	if !changed && !more && !stale {
+		return nil, nil
+	}
+	t.reloaded = time.Now()
 	var guarded []NIC
-	if p.served.NIC != "" && changed {
+	if p.served.NIC != "" && (changed || stale) {
 		guarded = []NIC{l.Adapter}
 		steps = append(steps, fmt.Sprintf("systemd-networkd serves %s in place of %s, by %s", l.Adapter.Name,
 			p.served.NIC, p.served.File))
 	}
 	steps = append(steps, "systemd-networkd leaves "+strings.Join(p.alone, ", ")+" alone")
 	return steps, t.guarded(ctx, guarded, b.reloadNetworkd, n.begun)
+}
+
+// reloadGap bounds how often systemd-networkd is told of files that it does not follow.
+const reloadGap = 30 * time.Second
+
+// stale reports whether systemd-networkd has not read our files: they were there before it was on the bus.
+func (n networkd) stale(p networkdPlan, adapter NIC) bool {
+	for _, name := range p.members {
+		if nic, err := nicNamed(name); err == nil && n.link(nic.Index).managed() {
+			return true
+		}
+	}
+	return p.served.NIC != "" && n.link(adapter.Index).admin == "unmanaged"
+}
+
+// edited reports whether somebody has changed the adapter's file since it was written.
+func (n networkd) edited(wrote string) bool {
+	have, err := os.ReadFile(n.adapterFile())
+	return err == nil && wrote != "" && hashOf(string(have)) != wrote
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // begun reports whether systemd-networkd serves all links, or has begun to.

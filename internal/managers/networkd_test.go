@@ -166,6 +166,10 @@ func (f *fakeNetworkd) call(dbus.ObjectPath, string, []any) ([]any, *dbus.Error)
 
 func TestNetworkdServesTheAdapter(t *testing.T) {
 	f, team := startNetworkd(t)
+	preview := "would tell systemd-networkd to leave eth1, eth2 alone and to serve team0 in place of eth1"
+	if diff := cmp.Diff([]string{preview}, team.Preview(t.Context(), links)); diff != "" || f.reloads != 0 {
+		t.Errorf("preview, %d reloads (-want +got):\n%s", f.reloads, diff)
+	}
 	steps, warnings := team.TakeOver(t.Context(), links)
 	want := []string{"systemd-networkd serves team0 in place of eth1, by /etc/systemd/network/10-eth.network",
 		"systemd-networkd leaves eth1, eth2 alone"}
@@ -186,6 +190,17 @@ func TestNetworkdServesTheAdapter(t *testing.T) {
 			t.Errorf("again: steps %q, warnings %q, %d reloads", steps, warnings, f.reloads)
 		}
 	}
+	// A change of the NIC's file, and one of ours.
+	f.put("/etc/systemd/network/10-eth.network", "[Match]\nName=eth*\n[Network]\nDHCP=ipv4\n")
+	if team.TakeOver(t.Context(), links); !strings.Contains(f.get(ourAdapter), "DHCP=ipv4\n") || f.reloads != 2 {
+		t.Errorf("after a change of the NIC's file, with %d reloads:\n%s", f.reloads, f.get(ourAdapter))
+	}
+	was := f.get(ourAdapter)
+	f.put("/run/systemd/network/"+ourAdapter, was+"# mine\n")
+	f.put("/etc/systemd/network/10-eth.network", "[Match]\nName=eth*\n[Network]\nDHCP=no\n")
+	if f.team().TakeOver(t.Context(), links); f.get(ourAdapter) != was+"# mine\n" || f.reloads != 2 {
+		t.Errorf("an edited file, with %d reloads:\n%s", f.reloads, f.get(ourAdapter))
+	}
 	// The NIC that the adapter is served for leaves.
 	team.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[1:]})
 	if got := f.get(ourMembers); !strings.Contains(got, "Name=eth2 eth1\n") {
@@ -195,10 +210,10 @@ func TestNetworkdServesTheAdapter(t *testing.T) {
 	if err != nil || f.get(ourAdapter)+f.get(ourMembers) != "" {
 		t.Errorf("given back: %v, files %q %q", err, f.get(ourAdapter), f.get(ourMembers))
 	}
-	if f.reloads != 3 {
+	if f.reloads != 4 {
 		t.Errorf("given back: %d reloads, steps %q", f.reloads, steps)
 	}
-	if steps, err := f.team().GiveBack(t.Context()); steps != nil || err != nil || f.reloads != 3 {
+	if steps, err := f.team().GiveBack(t.Context()); steps != nil || err != nil || f.reloads != 4 {
 		t.Errorf("given back twice: steps %q, %v, %d reloads", steps, err, f.reloads)
 	}
 }
@@ -218,6 +233,17 @@ func TestNetworkdStartsLater(t *testing.T) {
 	if got := f.get(ourAdapter); got != was || !strings.Contains(f.get(ourMembers), "Name=eth1 eth2\n") {
 		t.Errorf("files at a boot:\n%s\n%s", got, f.get(ourMembers))
 	}
+	// It was there already, but not on the bus.
+	f.bus.provide(networkdName, f.call)
+	f.put("/run/systemd/netif/links/9", "ADMIN_STATE=unmanaged\n")
+	reloads, later := f.reloads, f.team()
+	for range 2 { // it is told once
+		later.TakeOver(t.Context(), links)
+	}
+	if f.reloads != reloads+1 || !(networkd{root: f.root}).link(9).managed() {
+		t.Errorf("on the bus later: %d reloads, the adapter is %+v", f.reloads-reloads, networkd{root: f.root}.link(9))
+	}
+	f.bus.provide(networkdName, nil)
 	// A host that networkd has never served has no files.
 	next := f.team()
 	next.Forget()

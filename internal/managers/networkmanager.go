@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -199,6 +200,17 @@ func (b *bus) tunSettings(ctx context.Context, d device) (map[string]dbus.Varian
 		}
 	}
 	return s, nil
+}
+
+// setToken pins the last 64 bits of addresses from router advertisements, which NetworkManager derives from the names
+// of profile and link.
+func (s nmSettings) setToken(token netip.Addr) {
+	v := s["ipv6"]
+	if !token.IsValid() || v == nil || v["token"].Value() != nil {
+		return
+	}
+	v["addr-gen-mode"] = dbus.MakeVariant(int32(0)) // EUI64: the only one with a token
+	v["token"] = dbus.MakeVariant(token.String())
 }
 
 // setClientIDs pins the identifiers by which DHCP servers know the NIC.

@@ -13,10 +13,13 @@ import (
 // serveNM makes NetworkManager serve the adapter in place of the members: first the adapter, so that there is no moment
 // without DNS servers.
 func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, err error) {
-	r := t.load()
+	r, err := t.returnNM(ctx, b, l)
+	if err != nil {
+		return nil, err
+	}
 	var from device
 	var alone []device
-	var names []string
+	var names, kept []string
 	for _, m := range l.Members {
 		d, err := b.device(ctx, m.Name)
 		if err != nil || !d.served() {
@@ -24,6 +27,10 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		}
 		uuid := b.connection(ctx, d)
 		if uuid == "" {
+			continue
+		}
+		if b.needsNM(ctx, d) {
+			kept = append(kept, m.Name)
 			continue
 		}
 		if from.path == "" {
@@ -35,14 +42,18 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		r.NM.Members = slices.DeleteFunc(r.NM.Members, func(known nmMember) bool { return known.Name == m.Name })
 		r.NM.Members = append(r.NM.Members, nmMember{m.Name, uuid})
 	}
+	var failed error
+	if len(kept) > 0 {
+		failed = fmt.Errorf("%s would lose the link without it (Wi-Fi, 802.1X)", strings.Join(kept, ", "))
+	}
 	if len(alone) == 0 {
-		return nil, nil // NetworkManager has nothing to do with the members, or leaves them alone
+		return nil, failed // NetworkManager has nothing to do with the members, or leaves them alone
 	}
 	if err := t.save(r); err != nil { // before the first change: GiveBack undoes it
 		return nil, err
 	}
 	if !l.Own {
-		step, err := t.serveAdapterNM(ctx, b, l.Adapter, from, r.NM.NIC)
+		step, err := t.serveAdapterNM(ctx, b, l, from, r.NM.NIC)
 		if err != nil {
 			return nil, err // better a fight than NICs and an adapter that nobody serves
 		}
@@ -50,18 +61,54 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 			steps = append(steps, step)
 		}
 	}
-	var failed error
 	for _, d := range alone {
 		failed = errors.Join(failed, b.setManaged(ctx, d, false))
 	}
-	if failed == nil {
+	if failed == nil || len(kept) > 0 {
 		steps = append(steps, "NetworkManager leaves "+strings.Join(names, ", ")+" alone")
 	}
 	return steps, failed
 }
 
+// returnNM makes NetworkManager serve members again that have left the team, all but the one in whose place it serves
+// the adapter: two links with one client identifier would fight.
+func (t *Team) returnNM(ctx context.Context, b *bus, l Links) (record, error) {
+	r := t.load()
+	var failed error
+	r.NM.Members = slices.DeleteFunc(slices.Clone(r.NM.Members), func(m nmMember) bool {
+		member := slices.ContainsFunc(l.Members, func(nic NIC) bool { return nic.Name == m.Name })
+		if member || m.Name == r.NM.NIC {
+			return false
+		}
+		if d, err := b.device(ctx, m.Name); err == nil && !d.managed {
+			failed = errors.Join(failed, b.serveAgain(ctx, d, m.UUID))
+		}
+		return true
+	})
+	return r, errors.Join(failed, t.save(r))
+}
+
+// serveAgain makes NetworkManager serve a NIC by its profile. By itself it would only look on at one that has
+// addresses.
+func (b *bus) serveAgain(ctx context.Context, d device, uuid string) error {
+	if err := b.setManaged(ctx, d, true); err != nil {
+		return err
+	}
+	return b.reactivate(ctx, d, uuid)
+}
+
+// needsNM reports whether a NIC has a link only by NetworkManager: it starts the supplicant.
+func (b *bus) needsNM(ctx context.Context, d device) bool {
+	if d.kind == nmWiFi {
+		return true
+	}
+	s, err := b.applied(ctx, d)
+	return err == nil && len(s["802-1x"]) > 0
+}
+
 // serveAdapterNM makes NetworkManager serve the adapter as it does a NIC, unless it serves it already.
-func (t *Team) serveAdapterNM(ctx context.Context, b *bus, adapter NIC, from device, nic string) (string, error) {
+func (t *Team) serveAdapterNM(ctx context.Context, b *bus, l Links, from device, nic string) (string, error) {
+	adapter := l.Adapter
 	d, err := b.awaitDevice(ctx, adapter.Name)
 	if err != nil {
 		return "", err
@@ -75,6 +122,7 @@ func (t *Team) serveAdapterNM(ctx context.Context, b *bus, adapter NIC, from dev
 	}
 	p := profile(t.o.Team, adapter.Name, s, from.kind)
 	p.setClientIDs(b.clientIDs(ctx, from))
+	p.setToken(l.token(nic))
 	if p["tun"], err = b.tunSettings(ctx, d); err != nil {
 		return "", err
 	}
@@ -112,12 +160,7 @@ func (t *Team) releaseNM(ctx context.Context, b *bus) (steps []string, err error
 	err = t.guarded(ctx, nics, func(ctx context.Context) error {
 		var failed error
 		for uuid, d := range back {
-			err := b.setManaged(ctx, d, true)
-			if err == nil {
-				// By itself it would only look on at a NIC that has addresses.
-				err = b.reactivate(ctx, d, uuid)
-			}
-			failed = errors.Join(failed, err)
+			failed = errors.Join(failed, b.serveAgain(ctx, d, uuid))
 		}
 		return failed
 	}, b.activated(ctx))

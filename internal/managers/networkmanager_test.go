@@ -23,6 +23,7 @@ type fakeDevice struct {
 	state    uint32
 	uuid     string // of its profile, "" for none
 	external bool
+	kind     uint32
 }
 
 func (f *fakeNM) call(path dbus.ObjectPath, member string, in []any) ([]any, *dbus.Error) {
@@ -81,7 +82,7 @@ func (f *fakeNM) properties(iface, name string, d *fakeDevice) map[string]dbus.V
 			active = "/active/" + name
 		}
 		return map[string]dbus.Variant{"Managed": v(d.managed), "State": v(d.state),
-			"DeviceType": v(uint32(nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)),
+			"DeviceType": v(max(d.kind, nmEthernet)), "ActiveConnection": v(dbus.ObjectPath(active)),
 			"Dhcp4Config": v(dbus.ObjectPath("/dhcp4/" + name)),
 			"Dhcp6Config": v(dbus.ObjectPath("/dhcp6/" + name))}
 	case nmActive:
@@ -116,6 +117,10 @@ func startNM(t *testing.T) (*fakeBus, *fakeNM, func() *Team) {
 func TestNMServesTheAdapter(t *testing.T) {
 	b, f, team := startNM(t)
 	first := team()
+	preview := "would tell NetworkManager to leave eth1, eth2 alone and to serve team0 in place of eth1"
+	if diff := cmp.Diff([]string{preview}, first.Preview(t.Context(), links)); diff != "" {
+		t.Errorf("preview (-want +got):\n%s", diff)
+	}
 	steps, warnings := first.TakeOver(t.Context(), links)
 	want := []string{"NetworkManager serves team0 in place of eth1", "NetworkManager leaves eth1, eth2 alone"}
 	if diff := cmp.Diff(want, steps); diff != "" || warnings != nil {
@@ -147,6 +152,18 @@ func TestNMServesTheAdapter(t *testing.T) {
 		if steps, warnings := next.TakeOver(t.Context(), links); steps != nil || warnings != nil {
 			t.Errorf("again: steps %q, warnings %q", steps, warnings)
 		}
+	}
+	// A member leaves and comes back, then the one in whose place the adapter is served.
+	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[:1]})
+	if d := f.devices["eth2"]; !d.managed || d.uuid != "u_2" || d.state != nmActivated {
+		t.Errorf("eth2 after it left: %+v", d)
+	}
+	if first.TakeOver(t.Context(), links); f.devices["eth2"].managed {
+		t.Error("eth2 is not left alone when it is back")
+	}
+	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[1:]})
+	if f.devices["eth1"].managed {
+		t.Error("eth1 is served besides the adapter")
 	}
 	// The adapter goes before NICs are given back.
 	delete(f.devices, "team0")
@@ -186,6 +203,8 @@ func TestWhatNMLeavesAlone(t *testing.T) {
 			false},
 		{"somebody's profile for the adapter", func(f *fakeNM, _ *Links) { f.devices["team0"].external = false },
 			[]string{"Set", "Set"}, false},
+		{"Wi-Fi", func(f *fakeNM, _ *Links) { f.devices["eth1"].kind, f.devices["eth2"].managed = nmWiFi, false }, nil,
+			true},
 		{"a profile that is refused", func(f *fakeNM, _ *Links) { f.refuse = "AddAndActivateConnection2" },
 			[]string{"AddAndActivateConnection2"}, true},
 	} {

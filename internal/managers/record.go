@@ -38,6 +38,8 @@ type networkdRecord struct {
 	IAID uint32 `json:"iaid,omitempty"` // of its DHCP client
 
 	Members []string `json:"members"` // that systemd-networkd served
+
+	Wrote string `json:"wrote,omitempty"` // SHA-256 of the adapter's file as it was written
 }
 
 func (t *Team) recordPath() string { return filepath.Join(t.o.StateDir, t.o.Team+".managers") }

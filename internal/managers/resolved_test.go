@@ -99,6 +99,11 @@ func startResolved(t *testing.T) (*fakeBus, *fakeResolved, *Team) {
 
 func TestNamesAreAskedThroughTheAdapter(t *testing.T) {
 	b, r, team := startResolved(t)
+	preview := "would tell systemd-resolved to ask 10.9.0.254 through team0"
+	if diff := cmp.Diff([]string{preview}, team.Preview(t.Context(), links)); diff != "" {
+		t.Errorf("preview (-want +got):\n%s", diff)
+	}
+	b.seen()
 	steps, warnings := team.TakeOver(t.Context(), links)
 	want := []string{"names: systemd-resolved asks 10.9.0.254 through team0, as it did through eth1"}
 	if diff := cmp.Diff(want, steps); diff != "" || warnings != nil {

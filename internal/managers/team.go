@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,9 @@ type Links struct {
 	Adapter NIC
 	Members []NIC
 	Own     bool // the adapter's addresses are the team's: managers leave it alone
+
+	// Origin returns the member that lent an address to the adapter, "" for none. nil: unknown.
+	Origin func(netip.Addr) string
 }
 
 // Team tells the managers of a host about one team. Its methods may be called by any goroutine.
@@ -44,9 +48,10 @@ type Team struct {
 
 	changed chan struct{} // see Changed
 
-	mu      sync.Mutex
-	ended   bool          // GiveBack was called
-	applied *resolverLink // what the members had when it was copied to the adapter
+	mu       sync.Mutex
+	reloaded time.Time     // when systemd-networkd was last told to read its files
+	ended    bool          // GiveBack was called
+	applied  *resolverLink // what the members had when it was copied to the adapter
 }
 
 // New makes a Team. It changes nothing.
@@ -163,14 +168,14 @@ const followEvery = 20 * time.Second
 // Run keeps what TakeOver did: after a manager has restarted, or has changed the members, until ctx ends. links returns
 // the present ones.
 func (t *Team) Run(ctx context.Context, links func() Links) {
-	for ctx.Err() == nil {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, followEvery) { // at a boot the bus comes late
 		if b, err := dial(ctx, t.o.Bus); err == nil {
 			t.follow(ctx, b, links)
 			b.close()
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(followEvery):
+		case <-time.After(wait):
 		}
 	}
 }

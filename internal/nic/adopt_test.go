@@ -43,7 +43,8 @@ func adopt(t *testing.T, p *pair, store *descriptorstest.Store, o Options) (s *S
 	return s, err
 }
 
-// What comes while no process has the socket open is received by the next one, in order, by the socket filter of before.
+// What comes while no process has the socket open is received by the next one, in order, by the socket filter of
+// before.
 func TestAdoptReceivesOn(t *testing.T) {
 	store := descriptorstest.New(t)
 	p := newPair(t, Options{Store: store})
@@ -160,7 +161,8 @@ func TestAdoptRefuses(t *testing.T) {
 				}
 				defer unix.Close(fd)
 				all := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: w.a.opt.Index}
-				return errors.Join(unix.Bind(fd, all), w.store.Put(descriptors.Of(descriptors.Socket, w.a.opt.Index), fd))
+				name := descriptors.Of(descriptors.Socket, w.a.opt.Index)
+				return errors.Join(unix.Bind(fd, all), w.store.Put(name, fd))
 			}))
 			return w.a.opt
 		}, ErrForeign},

@@ -13,10 +13,10 @@ import (
 	"nicteam/internal/frame"
 )
 
-// receiveFilter is what the team adds to the NIC's receive filter. The kernel removes the memberships of a packet socket
-// with it. They are those of a socket that receives nothing, because the main one may belong to one process after the
-// other: the next process makes a filter with all that its Plan has, then lets this one go, and never has to know what
-// is in it.
+// receiveFilter is what the team adds to the NIC's receive filter. The kernel removes the memberships of a packet
+// socket with it. They are those of a socket that receives nothing, because the main one may belong to one process
+// after the other: the next process makes a filter with all that its Plan has, then lets this one go, and never has to
+// know what is in it.
 type receiveFilter struct {
 	file            *os.File // closed by Close only
 	inherited       *os.File // of the process before; nil: there is none

@@ -93,10 +93,11 @@ func TestRunDirectoryEmptied(t *testing.T) {
 		return w.box.Command("sh", "-c",
 			"cd /run/nicteam/r && test -S team0.sock -a -s team0.lock -a -s team0.keeper").Run() == nil
 	})
-	if s := w.sh(program(t) + " status team0 --json" + otherDirs); !strings.Contains(s,
-		fmt.Sprintf(`"pid":%d,`, w.teamProcess())) {
-		t.Errorf("status %s", s)
-	}
+	labtest.Eventually(t, "the next process answers", func() bool {
+		out, err := w.box.Command("sh", "-c", program(t)+" status team0 --json"+otherDirs).Output()
+		return err == nil && bytes.Contains(out, []byte(`"state":"up"`)) &&
+			bytes.Contains(out, fmt.Appendf(nil, `"pid":%d,`, w.teamProcess()))
+	})
 	for _, args := range []string{"create team0 eth1 eth3", "run team0", "restore team0"} {
 		if out, err := w.box.Command("sh", "-c", program(t)+" "+args+otherDirs).CombinedOutput(); err == nil ||
 			!bytes.Contains(out, []byte("run")) {

@@ -27,9 +27,9 @@ var (
 )
 
 // DefaultTxQueueLen is how many frames the device holds for the relay. The relay drains it at once, so the length adds
-// no delay; a standstill of the machine, or the time between two processes of the team, loses no frames: it holds 20 000
-// a second for 250 ms. Full frames of 1500 bytes then take 12 MB of memory. Super-frames take up to 68 KB each, but what
-// TCP has under way is bounded by its windows.
+// no delay; a standstill of the machine, or the time between two processes of the team, loses no frames: it holds 20
+// 000 a second for 250 ms. Full frames of 1500 bytes then take 12 MB of memory. Super-frames take up to 68 KB each, but
+// what TCP has under way is bounded by its windows.
 const DefaultTxQueueLen = 5000
 
 // Options describe an adapter. Zero values leave the choice to the kernel, except TxQueueLen.

@@ -18,9 +18,9 @@ import (
 var ErrGone = errors.New("the device is gone")
 
 // Adopt goes on with the queue that the process before this one left: what waits in it is read next. The device stays
-// as it is, with its carrier, whatever its name is by then; of o only Store is used. ErrForeign: the descriptor is not a
-// queue as Open attaches it, for example because its frames have no virtio header. Adopt owns fd, and on an error closes
-// it.
+// as it is, with its carrier, whatever its name is by then; of o only Store is used. ErrForeign: the descriptor is not
+// a queue as Open attaches it, for example because its frames have no virtio header. Adopt owns fd, and on an error
+// closes it.
 func Adopt(fd int, o Options) (*Adapter, error) {
 	a, err := adopt(fd)
 	if err != nil {

@@ -87,12 +87,13 @@ func sendBy(t *testing.T, index int) []byte {
 
 func TestAdoptRefuses(t *testing.T) {
 	labtest.Root(t)
+	const multi, header = unix.IFF_MULTI_QUEUE, unix.IFF_VNET_HDR
 	queue := func(flags uint16) int {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 		labtest.Must(t, err)
 		req, err := unix.NewIfreq("other0")
 		labtest.Must(t, err)
-		req.SetUint16(flags)
+		req.SetUint16(flags | unix.IFF_NO_PI)
 		labtest.Must(t, unix.IoctlIfreq(fd, unix.TUNSETIFF, req))
 		return fd
 	}
@@ -100,10 +101,10 @@ func TestAdoptRefuses(t *testing.T) {
 		fd   func() int
 		want error
 	}{
-		"no virtio header": {func() int { return queue(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE) }, ErrForeign},
-		"one queue only":   {func() int { return queue(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR) }, ErrForeign},
+		"no virtio header": {func() int { return queue(unix.IFF_TAP | multi) }, ErrForeign},
+		"one queue only":   {func() int { return queue(unix.IFF_TAP | header) }, ErrForeign},
 		"a TUN": {func() int {
-			return queue(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE | unix.IFF_VNET_HDR)
+			return queue(unix.IFF_TUN | multi | header)
 		}, ErrForeign},
 		"no queue": {func() int {
 			f, err := os.Open("/dev/null")

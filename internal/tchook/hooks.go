@@ -79,7 +79,8 @@ func (h *Hooks) Close() {
 	clear(h.attached)
 }
 
-// HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next one.
+// HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next
+// one.
 func (h *Hooks) HandOver() {
 	for _, i := range h.isolated {
 		i.link.handOver()

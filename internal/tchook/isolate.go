@@ -113,7 +113,8 @@ func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*is
 	return &isolation{method: by}, err
 }
 
-// Isolated reports whether a program of this process isolates a link by tcx. For the other methods Isolate is the check.
+// Isolated reports whether a program of this process isolates a link by tcx. For the other methods Isolate is the
+// check.
 func (h *Hooks) Isolated(index int) bool {
 	i := h.isolated[index]
 	return i != nil && i.holds(index) && !i.link.inherited

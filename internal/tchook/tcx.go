@@ -13,8 +13,8 @@ import (
 	"nicteam/internal/descriptors"
 )
 
-// tcxLink is a program attached by tcx. It ends with the last descriptor of its link, and the store has one too: so that
-// it ends for good, it is detached.
+// tcxLink is a program attached by tcx. It ends with the last descriptor of its link, and the store has one too: so
+// that it ends for good, it is detached.
 type tcxLink struct {
 	link.Link
 	store     descriptors.Store
@@ -166,8 +166,8 @@ func (h *Hooks) DetachInherited(l Link, at ebpf.AttachType, j func() (Journal, e
 	return nil
 }
 
-// DropInherited detaches the data path's programs of the process before that Attach has not replaced, and with isolation
-// what Isolate has not replaced either. Filters are the caller's to detach.
+// DropInherited detaches the data path's programs of the process before that Attach has not replaced, and with
+// isolation what Isolate has not replaced either. Filters are the caller's to detach.
 func (h *Hooks) DropInherited(isolation bool) {
 	h.filtersStay = false
 	for at, a := range h.attached {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+
+package systest
+
+import (
+	"testing"
+
+	"github.com/cilium/ebpf"
+	bpflink "github.com/cilium/ebpf/link"
+
+	"nicteam/internal/lab/labtest"
+)
+
+// detachAll detaches every tcx program at a hook of a NIC of box, as `bpftool link detach` does, and returns how many.
+func (w *world) detachAll(nic string, hook ebpf.AttachType) (n int) {
+	w.t.Helper()
+	index := link(w.t, w.box, nic).Index
+	labtest.Must(w.t, w.box.Do(func() error {
+		it := &bpflink.Iterator{}
+		defer it.Close()
+		for it.Next() {
+			info, err := it.Link.Info()
+			if err != nil || info.TCX() == nil || int(info.TCX().Ifindex) != index ||
+				ebpf.AttachType(info.TCX().AttachType) != hook {
+				continue
+			}
+			if err := it.Link.Detach(); err != nil {
+				return err
+			}
+			n++
+		}
+		return it.Err()
+	}))
+	return n
+}
+
+// TestDetachedPrograms: programs that somebody detaches come back, and connections go on.
+func TestDetachedPrograms(t *testing.T) {
+	t.Parallel()
+	if !hasTCX(t) {
+		t.Skip("needs Linux 6.6 for tcx")
+	}
+	w := newWorld(t, worldOptions{Cables: true})
+	w.create(nics(2), "--mode", "active-backup")
+	w.awaitDatapath("fastpath")
+	conn := w.startEcho()
+	for _, at := range []struct {
+		nic  string
+		hook ebpf.AttachType
+	}{{"eth1", ebpf.AttachTCXIngress}, {teamName, ebpf.AttachTCXEgress}} {
+		n := len(w.programs(at.nic, at.hook))
+		if d := w.detachAll(at.nic, at.hook); d != n || n == 0 {
+			t.Fatalf("%s: detached %d of %d programs", at.nic, d, n)
+		}
+		labtest.Eventually(t, "the programs are back", func() bool { return len(w.programs(at.nic, at.hook)) == n })
+		w.awaitDatapath("fastpath")
+		conn.check(at.nic)
+	}
+	w.nicteam("delete", teamName)
+}
