@@ -286,5 +286,5 @@ func (u *startup) hasLeaseClient() bool {
 	if u.prepared != nil {
 		return u.prepared.LeaseClient
 	}
-	return u.host.HasLeaseClient()
+	return host.HasLeaseClient()
 }

@@ -86,7 +86,7 @@ func (b *bench) begin(ctx context.Context, q *qemu, image string) error {
 		if err := q.Start(ctx); err != nil {
 			return err
 		}
-		if _, err := b.awaitAddresses(ctx, settleLimit); err != nil {
+		if _, err := b.awaitAddresses(ctx, bootLimit); err != nil {
 			return fmt.Errorf("first boot: %w", err)
 		}
 		if _, _, err := b.machine.Run(ctx, "systemctl is-system-running --wait; sync", settleLimit); err != nil {

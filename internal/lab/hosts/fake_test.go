@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type fakeHost struct {
 	losesDNS  bool   // from create on
 	noRenewal bool   // from create on: dark when the lease ends
 	stray     bool   // delete leaves an address
+	movesIPv6 bool   // create changes the IPv6 address
 	failsTo   string // the command that contains it fails
 	deaf      bool   // no session, no login
 }
@@ -149,9 +151,13 @@ func (f *fakeHost) addresses() string {
 	if f.team && f.noRenewal {
 		left = max(0, leaseTime-time.Since(f.since))
 	}
+	ipv6 := "fd77::10"
+	if f.movesIPv6 && f.team {
+		ipv6 = "fd77::11"
+	}
 	return fmt.Sprintf(`[{"ifname":%q,"addr_info":[{"family":"inet","local":%q,"scope":"global","valid_life_time":%d},
-		{"family":"inet6","local":"fd77::10","scope":"global","valid_life_time":100}]}]`, holder, lease(0),
-		int(left.Seconds()))
+		{"family":"inet6","local":%q,"scope":"global","valid_life_time":100}]}]`, holder, lease(0),
+		int(left.Seconds()), ipv6)
 }
 
 func (f *fakeHost) Login(_ context.Context, _, command string, _ time.Duration) (string, int, error) {
@@ -180,9 +186,15 @@ func (f *fakeHost) answers(from time.Time, interval time.Duration) (answers []ti
 	return answers
 }
 
-func (f *fakeHost) Ping(string) (func() []time.Time, error) {
+func (f *fakeHost) Ping(address string) (func() []time.Time, error) {
 	from := time.Now()
-	return func() []time.Time { return f.answers(from, pingInterval) }, nil
+	return func() (answers []time.Time) {
+		answers = f.answers(from, pingInterval)
+		if address == "fd77::10" && f.movesIPv6 && f.team {
+			return slices.DeleteFunc(answers, f.since.Before)
+		}
+		return answers
+	}, nil
 }
 
 func (f *fakeHost) Session(string) (func() ([]time.Time, bool), error) {

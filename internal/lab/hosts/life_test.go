@@ -66,8 +66,13 @@ func TestLife(t *testing.T) {
 			"lease | **dark at the end**, 30.0 s | **dark at the end**, 30.0 s | **1 of 1 not, gap 134.0 s** | " +
 				"**not renewed**, ≥ 0 s left | **waits 30.0 s** | ",
 		}},
+		{"another IPv6 address", "lease", func(f *fakeHost) { f.movesIPv6 = true }, []string{
+			"create | yes | **dark at the end**, 14.8 s | yes (1 of 1) | renewed 2×, ≥ 104 s left | lives | " +
+				"create took 20 s",
+			"lease" + good + "renewed 7×, ≥ 101 s left | lives | IPv6 address is another one",
+		}},
 		{"stray address", "delete", func(f *fakeHost) { f.stray = true }, []string{
-			"delete" + good + "renewed 7×, ≥ 101 s left | lives | deleted, differs: +addr eth1 inet 10.77.0.99/24",
+			"delete" + good + "renewed 7×, ≥ 101 s left | lives | deleted, **differs**: +addr eth1 inet 10.77.0.99/24",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

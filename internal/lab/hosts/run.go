@@ -58,6 +58,7 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	if rep.Err = b.install(ctx, o.binary, o.packaging); rep.Err != nil {
 		return rep
 	}
+	rep.Versions = b.versions(ctx)
 	// Whoever wants to look into the machine meanwhile may: hosts do HOST exec.
 	go func() {
 		if err := b.takeOrders(ctx); err != nil {
@@ -68,7 +69,6 @@ func runHost(ctx context.Context, o options, r recipe, chosen []scenario) report
 	}()
 	l := &life{bench: b, pause: pause}
 	rep.Results, rep.Err = l.live(ctx, chosen, func(text string) { fmt.Printf("%s: %s\n", r.Name, text) })
-	rep.Versions = b.versions(ctx)
 	return rep
 }
 
@@ -100,6 +100,7 @@ func (l *life) live(ctx context.Context, chosen []scenario, say func(string)) (r
 // play runs one scenario.
 func (l *life) play(ctx context.Context, s scenario) result {
 	l.notes = nil
+	l.followIPv6(ctx)
 	r := result{Scenario: s.Name, IPv4: l.at.IPv4, IPv6: l.at.IPv6}
 	w, err := l.bench.watch(ctx, l.at, s.Session)
 	if err != nil {
@@ -112,6 +113,22 @@ func (l *life) play(ctx context.Context, s scenario) result {
 	r.observation = l.watch.stop()
 	r.IPv4, r.IPv6, r.Notes = l.at.IPv4, l.at.IPv6, l.notes
 	return r
+}
+
+// followIPv6 goes on with another address if the one that was pinged is gone: the scenario in which that happened says
+// so, and the later ones show whether the new one is reached.
+func (l *life) followIPv6(ctx context.Context) {
+	links, err := l.links(ctx)
+	if err != nil {
+		return
+	}
+	if holder, _ := findAddress(links, l.at.IPv6); holder != "" {
+		return
+	}
+	if found := findIPv6(links); found != "" {
+		l.note("IPv6 address is another one")
+		l.at.IPv6 = found
+	}
 }
 
 // record returns the machine's own view, for who reads about a failure.

@@ -348,7 +348,8 @@ func (l *life) stopAndStart(ctx context.Context) error {
 	if err := l.wait(ctx, quiet); err != nil {
 		return err
 	}
-	if err := l.compare(ctx, "stopped"); err != nil {
+	// It keeps its configuration.
+	if err := l.compare(ctx, "stopped", "file /etc/nicteam/"); err != nil {
 		return err
 	}
 	if err := l.command(ctx, "systemctl start nicteam@"+team, createLimit); err != nil {
@@ -381,7 +382,8 @@ func (l *life) after(ctx context.Context) error {
 }
 
 // compare notes what differs from the machine before it had a team.
-func (l *life) compare(ctx context.Context, when string) error {
+// Lines with one of the prefixes do not count.
+func (l *life) compare(ctx context.Context, when string, ignored ...string) error {
 	got, err := l.state(ctx)
 	if err != nil {
 		return err
@@ -389,8 +391,11 @@ func (l *life) compare(ctx context.Context, when string) error {
 	if l.initial == nil {
 		return errors.New("no state before the team is known")
 	}
+	got = slices.DeleteFunc(got, func(line string) bool {
+		return slices.ContainsFunc(ignored, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
+	})
 	if d := got.diff(l.initial); len(d) > 0 {
-		l.note("%s, differs: %s", when, strings.Join(d, "; "))
+		l.note("%s, **differs**: %s", when, strings.Join(d, "; "))
 	} else {
 		l.note("%s: as before", when)
 	}
