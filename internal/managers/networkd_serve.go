@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // networkdPlan is what systemd-networkd shall do for a team.
@@ -122,17 +123,35 @@ func (t *Team) serveNetworkd(ctx context.Context, b *bus, l Links) (steps []stri
 		changed = true
 	}
 	more, err := n.write(n.membersFile(), unmanagedFile(t.o.Team, p.alone))
-	if err != nil || !changed && !more || b == nil {
+	if err != nil || b == nil {
 		return nil, err
 	}
+	stale := n.stale(p, l.Adapter) && time.Since(t.reloaded) > reloadGap
+	if !changed && !more && !stale {
+		return nil, nil
+	}
+	t.reloaded = time.Now()
 	var guarded []NIC
-	if p.served.NIC != "" && changed {
+	if p.served.NIC != "" && (changed || stale) {
 		guarded = []NIC{l.Adapter}
 		steps = append(steps, fmt.Sprintf("systemd-networkd serves %s in place of %s, by %s", l.Adapter.Name,
 			p.served.NIC, p.served.File))
 	}
 	steps = append(steps, "systemd-networkd leaves "+strings.Join(p.alone, ", ")+" alone")
 	return steps, t.guarded(ctx, guarded, b.reloadNetworkd, n.begun)
+}
+
+// reloadGap bounds how often systemd-networkd is told of files that it does not follow.
+const reloadGap = 30 * time.Second
+
+// stale reports whether systemd-networkd has not read our files: they were there before it was on the bus.
+func (n networkd) stale(p networkdPlan, adapter NIC) bool {
+	for _, name := range p.members {
+		if nic, err := nicNamed(name); err == nil && n.link(nic.Index).managed() {
+			return true
+		}
+	}
+	return p.served.NIC != "" && n.link(adapter.Index).admin == "unmanaged"
 }
 
 // edited reports whether somebody has changed the adapter's file since it was written.

@@ -233,6 +233,17 @@ func TestNetworkdStartsLater(t *testing.T) {
 	if got := f.get(ourAdapter); got != was || !strings.Contains(f.get(ourMembers), "Name=eth1 eth2\n") {
 		t.Errorf("files at a boot:\n%s\n%s", got, f.get(ourMembers))
 	}
+	// It was there already, but not on the bus.
+	f.bus.provide(networkdName, f.call)
+	f.put("/run/systemd/netif/links/9", "ADMIN_STATE=unmanaged\n")
+	reloads, later := f.reloads, f.team()
+	for range 2 { // it is told once
+		later.TakeOver(t.Context(), links)
+	}
+	if f.reloads != reloads+1 || !(networkd{root: f.root}).link(9).managed() {
+		t.Errorf("on the bus later: %d reloads, the adapter is %+v", f.reloads-reloads, networkd{root: f.root}.link(9))
+	}
+	f.bus.provide(networkdName, nil)
 	// A host that networkd has never served has no files.
 	next := f.team()
 	next.Forget()

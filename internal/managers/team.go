@@ -48,9 +48,10 @@ type Team struct {
 
 	changed chan struct{} // see Changed
 
-	mu      sync.Mutex
-	ended   bool          // GiveBack was called
-	applied *resolverLink // what the members had when it was copied to the adapter
+	mu       sync.Mutex
+	reloaded time.Time     // when systemd-networkd was last told to read its files
+	ended    bool          // GiveBack was called
+	applied  *resolverLink // what the members had when it was copied to the adapter
 }
 
 // New makes a Team. It changes nothing.
@@ -167,14 +168,14 @@ const followEvery = 20 * time.Second
 // Run keeps what TakeOver did: after a manager has restarted, or has changed the members, until ctx ends. links returns
 // the present ones.
 func (t *Team) Run(ctx context.Context, links func() Links) {
-	for ctx.Err() == nil {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, followEvery) { // at a boot the bus comes late
 		if b, err := dial(ctx, t.o.Bus); err == nil {
 			t.follow(ctx, b, links)
 			b.close()
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(followEvery):
+		case <-time.After(wait):
 		}
 	}
 }
