@@ -14,6 +14,7 @@ import (
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/internal/host"
+	"nicteam/internal/host/journal"
 	"nicteam/internal/tap"
 )
 
@@ -42,15 +43,10 @@ func (d Dirs) Prepared(name string) *Prepared {
 }
 
 // prepare looks at the host for the next process, and makes the adapter of a team that does not resume.
-func (d Dirs) prepare(name string, log *slog.Logger) error {
-	h, err := host.Open(host.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = h.Close() }()
-	p := &Prepared{LeaseClient: h.HasLeaseClient()}
-	if _, err := os.Stat(d.journalFile(name)); errors.Is(err, os.ErrNotExist) {
-		p.check(d, h, name)
+func (d Dirs) prepare(name string, resumes bool, log *slog.Logger) error {
+	p := &Prepared{LeaseClient: host.HasLeaseClient()}
+	if !resumes {
+		p.check(d, name)
 		index, err := tap.Make(name)
 		switch {
 		case err == nil:
@@ -59,7 +55,9 @@ func (d Dirs) prepare(name string, log *slog.Logger) error {
 			log.Warn("adapter not made in advance: udev may change its MAC", "team", name, "err", err)
 		}
 	}
-	err = atomicfile.Write(d.preparedFile(name), 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
+	err := atomicfile.Write(d.preparedFile(name), 0o640, func(w io.Writer) error {
+		return json.NewEncoder(w).Encode(p)
+	})
 	if err != nil && p.Adapter != 0 {
 		err = errors.Join(err, tap.Remove(name, p.Adapter))
 	}
@@ -67,7 +65,12 @@ func (d Dirs) prepare(name string, log *slog.Logger) error {
 }
 
 // check looks for what a start would warn of.
-func (p *Prepared) check(d Dirs, h *host.Host, name string) {
+func (p *Prepared) check(d Dirs, name string) {
+	h, err := host.Open(host.Options{})
+	if err != nil {
+		return
+	}
+	defer func() { _ = h.Close() }()
 	l, err := config.Load(config.Options{Team: name, Path: d.configFile(name), RealName: RealNames()})
 	if err != nil {
 		return
@@ -87,7 +90,7 @@ func (d Dirs) removeUnused(name string) error {
 	if p == nil || p.Adapter == 0 {
 		return nil
 	}
-	if _, err := os.Stat(d.journalFile(name)); err == nil {
+	if journal.ReadHere(d.journalFile(name)) != nil {
 		return nil
 	}
 	if err := tap.Remove(name, p.Adapter); err != nil {

@@ -74,8 +74,8 @@ func ask(args ...string) (string, error) {
 type unitState struct {
 	Load, File     string // LoadState: loaded, not-found, masked, …; UnitFileState: enabled, disabled, …
 	Active, Result string
-	Program        string // of ExecStart
-	weak           []string
+	Program        string   // of ExecStart
+	weak           []string // settings that a team's unit should not have
 }
 
 const unitProperties = "LoadState,UnitFileState,ActiveState,Result,ExecStart,Type,Restart,FileDescriptorStoreMax"
@@ -173,23 +173,34 @@ func sameProgram(path string) (bool, error) {
 	}
 }
 
-// jobOf returns the type of the job that systemd has for a team's unit (stop, restart, start, …), "" for none.
-func jobOf(team string) (string, error) {
-	out, err := ask("list-jobs", "--no-legend", "--full", unitName(team))
-	if err != nil {
-		return "", err
-	}
-	return parseJob(out, unitName(team)), nil
+// plan is what systemd is about to do with a unit.
+type plan struct {
+	job     string // start, stop, restart, …; "" for none
+	restart string // Restart= of systemd.service(5)
 }
 
-// parseJob finds a unit in the lines of systemctl list-jobs: number, unit, type, state.
-func parseJob(text, unit string) string {
-	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) >= 4 && f[1] == unit {
-			return f[2]
+// planOf asks once if there is no job: after a death each start of systemctl delays the next process.
+func planOf(team string) (p plan, err error) {
+	out, err := ask("show", "-p", "Job,Restart", unitName(team))
+	if err != nil {
+		return p, err
+	}
+	known := map[string]string{}
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		known[key] = value
+	}
+	p.restart = known["Restart"]
+	if known["Job"] == "" || known["Job"] == "0" {
+		return p, nil
+	}
+	out, err = ask("list-jobs", "--no-legend", "--full", unitName(team))
+	for line := range strings.Lines(out) { // number, unit, type, state
+		if f := strings.Fields(line); len(f) >= 4 && f[1] == unitName(team) {
+			p.job = f[2]
 		}
 	}
-	return ""
+	return p, err
 }
 
 // DisableUnit waits until the unit of a deleted team has ended, and makes systemd not start it at boot. It returns what

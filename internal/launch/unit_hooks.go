@@ -85,11 +85,14 @@ func (d deaths) forget() { _ = os.Remove(d.path) }
 // and does what the sandbox keeps from the process.
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
-	if err := d.Make(); err != nil {
-		return err
-	}
-	if err := managers.MakeDirs(); err != nil {
-		log.Warn("network managers will not be told", "team", name, "err", err)
+	resumes := journal.ReadHere(d.journalFile(name)) != nil
+	if !resumes { // else a process has died, each moment counts, and the directories are there
+		if err := d.Make(); err != nil {
+			return err
+		}
+		if err := managers.MakeDirs(); err != nil {
+			log.Warn("network managers will not be told", "team", name, "err", err)
+		}
 	}
 	if wait := d.deaths(name).pause(sinceBoot()); wait > 0 {
 		log.Info("pause after too many deaths", "team", name, "wait", wait)
@@ -102,7 +105,7 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 	if err := d.endOther(ctx, name, log); err != nil {
 		return err
 	}
-	return d.prepare(name, log)
+	return d.prepare(name, resumes, log)
 }
 
 // takeOverTime bounds the wait for the other process of the team, which gives the host back.
@@ -151,11 +154,11 @@ const handOverTime = 20 * time.Second
 // signal follows, at which the process gives the NICs back.
 func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logger) error {
 	SetSafePath()
-	job, err := jobOf(name)
+	u, err := planOf(name)
 	if err != nil {
 		return err
 	}
-	if job != "restart" || pid <= 1 {
+	if u.job != "restart" || pid <= 1 {
 		return nil
 	}
 	process, err := unix.PidfdOpen(pid, 0)
@@ -189,15 +192,15 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	if err := d.removeUnused(name); err != nil {
 		log.Warn("left behind", "team", name, "err", err)
 	}
-	job, err := jobOf(name)
+	u, err := planOf(name)
 	if err != nil {
 		log.Warn("unknown whether it is stopped", "team", name, "err", err)
 	}
 	// A start that fails is still the unit's job.
-	goesOn := job == "restart" || job == "start" && result == "success"
+	goesOn := u.job == "restart" || u.job == "start" && result == "success"
 	final := result == "success" && status != strconv.Itoa(ExitHandOver) || status == strconv.Itoa(ExitConfig)
 	switch {
-	case job == "stop", final && !goesOn:
+	case u.job == "stop", final && !goesOn:
 		d.deaths(name).forget()
 	case goesOn, result == "success":
 		return nil
@@ -206,8 +209,13 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 		if err != nil {
 			log.Warn("death not noted", "team", name, "err", err)
 		}
-		if n < deathLimit {
+		if n < deathLimit && startsAgain(u.restart, result) {
 			return nil
+		}
+		if n < deathLimit {
+			log.Error("the process died, and the unit has been changed so that it is not started again: the NICs are "+
+				"given back", "team", name)
+			break
 		}
 		log.Error("the process died too often: the NICs are given back", "team", name, "deaths", n,
 			"within", deathWindow, "retry", deathWindow)
@@ -223,6 +231,21 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 		log.Info("released", "team", name, "what", s)
 	}
 	return err
+}
+
+// startsAgain reports whether systemd starts a unit again that ended with that result: its file may have been changed.
+func startsAgain(restart, result string) bool {
+	switch restart {
+	case "no", "on-success":
+		return false
+	case "on-abnormal":
+		return result != "exit-code"
+	case "on-abort":
+		return result == "signal" || result == "core-dump"
+	case "on-watchdog":
+		return result == "watchdog"
+	}
+	return true
 }
 
 // dropStored has systemd close what a process left in its store and what acts on the NICs: programs that take their

@@ -54,22 +54,22 @@ func TestUnitFromCreateToDelete(t *testing.T) {
 // named, and udev leaves the adapter's MAC alone. Changes of the running team work.
 func TestUnitSandbox(t *testing.T) {
 	t.Parallel()
-	const client = "[Service]\nExecStart=/bin/bash -c 'printf dhclient >/proc/$$$$/comm; sleep 1000; true' - eth1\n"
+	const client = "[Service]\nExecStart=/bin/bash -c 'printf wickedd >/proc/$$$$/comm; sleep 1000; true' - eth1\n"
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true, NICs: 3})}
 	w.boot(map[string]string{"/etc/systemd/system/client.service": client})
 	before := w.state()
 	donor := link(t, w.box, "eth1").HardwareAddr
 	w.writeConfig(plainConfig)
 	w.ctl("start", "client")
-	labtest.Eventually(t, "the DHCP client", func() bool {
-		b, _ := w.sd.CommandContext(t.Context(), "pgrep", "dhclient").Output()
+	labtest.Eventually(t, "the network manager", func() bool {
+		b, _ := w.sd.CommandContext(t.Context(), "pgrep", "wickedd").Output()
 		return len(b) > 0
 	})
 	u, err := lab.NewUdev(w.box, 5*time.Millisecond)
 	labtest.Must(t, err)
 	w.ctl("start", unit)
 	s := w.teamStatus()
-	names := func(text string) bool { return strings.HasPrefix(text, "dhclient ") }
+	names := func(text string) bool { return strings.HasPrefix(text, "wickedd ") }
 	if s == nil || !slices.ContainsFunc(s.Warnings, names) {
 		t.Errorf("the team is %+v", s)
 	}
@@ -306,6 +306,22 @@ func TestUnitMasked(t *testing.T) {
 	}
 	reach(t, w.peer, box4)
 	w.ok("delete", teamName)
+}
+
+// TestUnitChanged: of a unit that does not start the process again, create warns, and a death gives the NICs back.
+func TestUnitChanged(t *testing.T) {
+	t.Parallel()
+	w := newSystemdWorld(t, map[string]string{
+		unitFile + ".d/changed.conf": "[Service]\nType=simple\nRestart=no\nFileDescriptorStoreMax=0\n"})
+	before := w.state()
+	r := w.ok("create", teamName, "eth1", "eth2")
+	if !strings.Contains(r.Err, "has been changed (Type=simple, Restart=no, FileDescriptorStoreMax=0)") {
+		t.Errorf("create says %s%s", r.Out, r.Err)
+	}
+	reach(t, w.peer, box4)
+	w.kill()
+	labtest.Eventually(t, "the unit has failed", func() bool { return w.property("ActiveState") == "failed" })
+	w.checkUnchanged("after a death", before)
 }
 
 // TestUnitOrderAtBoot: the team starts after firewalls and network managers, and ends before managers do.
