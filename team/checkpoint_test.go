@@ -16,8 +16,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// nextProcess returns the loop of a process that takes over from that of l, nil if there is nothing to go on with. by is
-// how much later its clock is.
+// nextProcess returns the loop of a process that takes over from that of l, nil if there is nothing to go on with. by
+// is how much later its clock is.
 func nextProcess(t failer, l *Loop, now time.Time, by time.Duration) *Loop {
 	t.Helper()
 	c := l.Checkpoint(now)
