@@ -68,7 +68,7 @@ defaults: nicteam help config`,
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the steps, change nothing")
-	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, and no systemd unit is enabled")
+	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, no systemd unit")
 	return c
 }
 

@@ -33,8 +33,8 @@ const (
 	Share             // an address: the adapter gets it, and the member keeps it
 )
 
-// sharedTolerance is how much later a member's copy of an address expires than the adapter's before that is renewed. The
-// kernel counts whole seconds.
+// sharedTolerance is how much later a member's copy of an address expires than the adapter's before that is renewed.
+// The kernel counts whole seconds.
 const sharedTolerance = 2
 
 // Arrivals lists what members have that belongs on the adapter (address auto): addresses except the kernel's own, and
