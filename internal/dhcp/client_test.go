@@ -37,28 +37,30 @@ func TestLife(t *testing.T) {
 		if got := f.heard(); !slices.Equal(got, []string{"DISCOVER", "REQUEST", "PROBE", "PROBE"}) {
 			t.Fatalf("heard %q", got)
 		}
-		if f.open {
-			t.Error("the link stays open without a question")
-		}
+		f.change(func() {
+			if f.open {
+				t.Error("the link stays open without a question")
+			}
+		})
 		time.Sleep(200 * time.Second)
 		h.want(t, prefix, "renewed")
 		if got := f.heard()[4:]; len(got) != 4 || got[0] != "REQUEST renewing" || got[3] != "REQUEST renewing" {
 			t.Fatalf("in 200 s of leases of 100 s heard %q", got)
 		}
-		f.deaf = true
+		f.change(func() { f.deaf = true })
 		n := len(f.heard())
 		time.Sleep(95 * time.Second)
 		h.want(t, prefix, "by all servers")
 		if got := f.heard()[n:]; got[len(got)-1] != "REQUEST rebinding" && !slices.Contains(got, "REQUEST rebinding") {
 			t.Fatalf("heard %q", got)
 		}
-		f.silent = true
+		f.change(func() { f.silent = true })
 		time.Sleep(200 * time.Second)
 		h.want(t, "", "expired")
 		if len(h.lost) != 1 || !strings.Contains(h.lost[0], "expired") {
 			t.Errorf("lost %q", h.lost)
 		}
-		f.silent, f.deaf = false, false
+		f.change(func() { f.silent, f.deaf = false, false })
 		time.Sleep(90 * time.Second)
 		h.want(t, prefix, "acquired again")
 	})
@@ -69,7 +71,7 @@ func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(100 * time.Second)
 		h := runClient(t, f, Config{Lease: leased(100 * time.Second)})
-		f.ip = netip.MustParseAddr("10.9.0.51")
+		f.change(func() { f.ip = netip.MustParseAddr("10.9.0.51") })
 		time.Sleep(49 * time.Second)
 		h.want(t, prefix, "before")
 		time.Sleep(4 * time.Second)
@@ -111,7 +113,7 @@ func TestOthersLease(t *testing.T) {
 func TestSilentToStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(100 * time.Second)
-		f.silent = true
+		f.change(func() { f.silent = true })
 		m := NewMachine(time.Now(), Config{MAC: testMAC, Lease: unknownLease(50 * time.Second),
 			ClientIDs: [][]byte{{0xff, 1, 2}, nil}})
 		var ids []int
@@ -132,14 +134,14 @@ func TestSilentToStrangers(t *testing.T) {
 func TestConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(100 * time.Second)
-		f.taken = leaseIP
+		f.change(func() { f.taken = leaseIP })
 		h := runClient(t, f, Config{})
 		time.Sleep(5 * time.Second)
 		h.want(t, "", "declined")
 		if !slices.Contains(f.heard(), "DECLINE") {
 			t.Errorf("heard %q", f.heard())
 		}
-		f.taken, f.ip = netip.Addr{}, netip.MustParseAddr("10.9.0.51")
+		f.change(func() { f.taken, f.ip = netip.Addr{}, netip.MustParseAddr("10.9.0.51") })
 		time.Sleep(conflictWait)
 		h.want(t, "10.9.0.51/24", "another one")
 	})
@@ -209,9 +211,9 @@ func TestLinkUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(time.Hour)
 		h := runClient(t, f, Config{Lease: leased(time.Hour)})
-		f.silent = true
+		f.change(func() { f.silent = true })
 		time.Sleep(58 * time.Minute)
-		f.silent = false
+		f.change(func() { f.silent = false })
 		n := len(f.heard())
 		h.LinkUp()
 		time.Sleep(100 * time.Millisecond)

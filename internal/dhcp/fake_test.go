@@ -44,12 +44,14 @@ func newFakeServer(length time.Duration) *fakeServer {
 	return &fakeServer{length: length, ip: leaseIP, received: make(chan Event, 16), began: time.Now()}
 }
 
-func (f *fakeServer) Open() error            { f.open = true; return nil }
-func (f *fakeServer) Close()                 { f.open = false }
+func (f *fakeServer) Open() error            { f.change(func() { f.open = true }); return nil }
+func (f *fakeServer) Close()                 { f.change(func() { f.open = false }) }
 func (f *fakeServer) Received() <-chan Event { return f.received }
 
 func (f *fakeServer) Probe(ip netip.Addr) error {
 	f.note("PROBE")
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if ip == f.taken {
 		f.deliver(Event{Conflict: ip})
 	}
@@ -76,6 +78,13 @@ func (f *fakeServer) deliver(e Event) {
 	}()
 }
 
+// change changes how the server behaves.
+func (f *fakeServer) change(how func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how()
+}
+
 // Send answers as a server that knows one lease.
 func (f *fakeServer) Send(b []byte, from, to netip.Addr) error {
 	m, err := dhcpv4.FromBytes(b)
@@ -93,6 +102,8 @@ func (f *fakeServer) Send(b []byte, from, to netip.Addr) error {
 		kind += " rebooting"
 	}
 	f.note(kind)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.silent || f.deaf && to.IsValid() {
 		return nil
 	}

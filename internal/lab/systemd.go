@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,9 +131,7 @@ func (s *Systemd) install(o SystemdOptions) error {
 	for _, t := range systemdTargets {
 		files[systemdUnits+t+".target"] = "[Unit]\nDefaultDependencies=no\n"
 	}
-	for path, text := range o.Files {
-		files[path] = text
-	}
+	maps.Copy(files, o.Files)
 	for path, text := range files {
 		if err := s.Write(path, text); err != nil {
 			return err
