@@ -138,9 +138,9 @@ func fill(v reflect.Value, f func(reflect.Value)) {
 		}
 		fill(v.Elem(), f)
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				fill(v.Field(i), f)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				fill(field, f)
 			}
 		}
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
