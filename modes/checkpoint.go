@@ -14,9 +14,9 @@ import (
 	"nicteam/modes/steer"
 )
 
-// Checkpoint is what a mode knows that does not follow from the State. A process that takes over from another one, while
-// the data path goes on, resumes the mode from it: its first Plan is the one in force, and neighbours are told nothing.
-// It is plain data for a file; its times are those of the process that wrote it.
+// Checkpoint is what a mode knows that does not follow from the State. A process that takes over from another one,
+// while the data path goes on, resumes the mode from it: its first Plan is the one in force, and neighbours are told
+// nothing. It is plain data for a file; its times are those of the process that wrote it.
 type Checkpoint struct {
 	Single      *SingleCheckpoint      `json:"single,omitempty"`
 	Slots       *SlotsCheckpoint       `json:"slots,omitempty"`

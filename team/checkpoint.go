@@ -20,8 +20,8 @@ const CheckpointSchema = "nicteam.checkpoint/v1"
 
 // Checkpoint is what the control loop of the next process needs to go on where this one ended, while the data path and
 // the adapter's carrier stay as they are: its first Plan is the one in force, members keep ids and verdicts, partners
-// and neighbours are told nothing. Settings are not part of it; they are those of the running configuration. It is plain
-// data, immutable once published.
+// and neighbours are told nothing. Settings are not part of it; they are those of the running configuration. It is
+// plain data, immutable once published.
 type Checkpoint struct {
 	Schema  string    `json:"schema"`
 	Team    string    `json:"team"`
@@ -98,7 +98,8 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		Balance: l.cfg.Balance, Adapter: l.adapter, MTU: l.mtu, AdapterDown: l.adapterDown, Salt: l.salt,
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
-		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves, ModeState: state}
+		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves,
+		ModeState: state}
 	for _, m := range l.members {
 		c.Members = append(c.Members, MemberCheckpoint{ID: m.id, Link: m.link, Weight: m.weight, Priority: m.priority,
 			Info: m.info, LinkState: m.linkState, LinkKnown: m.linkKnown, JustJoined: m.justJoined,
@@ -121,7 +122,8 @@ func (c *Checkpoint) check() error {
 	}
 	if len(c.Stations) > maxStations || !slices.IsSorted(c.Stations) || !slices.IsSorted(c.Ageing) ||
 		len(c.Ageing) > len(c.Stations) || len(c.RxMode.Groups) > maxCheckpointGroups ||
-		len(c.Floods) > len(c.Members) || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() || len(c.Members) > spread.MaxMembers {
+		len(c.Floods) > len(c.Members) || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() ||
+		len(c.Members) > spread.MaxMembers {
 		return errCheckpoint
 	}
 	switch c.State {

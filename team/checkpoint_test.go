@@ -16,8 +16,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// nextProcess returns the loop of a process that takes over from that of l, nil if there is nothing to go on with. by is
-// how much later its clock is.
+// nextProcess returns the loop of a process that takes over from that of l, nil if there is nothing to go on with. by
+// is how much later its clock is.
 func nextProcess(t failer, l *Loop, now time.Time, by time.Duration) *Loop {
 	t.Helper()
 	c := l.Checkpoint(now)
@@ -138,9 +138,9 @@ func fill(v reflect.Value, f func(reflect.Value)) {
 		}
 		fill(v.Elem(), f)
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				fill(v.Field(i), f)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				fill(field, f)
 			}
 		}
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:

@@ -89,8 +89,8 @@ type LoopOptions struct {
 	Datapath, DatapathReason string // at the start
 }
 
-// NewLoop returns the loop of a team, without members or with those of o.Checkpoint. cfg.Members give weights and port priorities to NICs that join.
-// The error is an *api.Problem.
+// NewLoop returns the loop of a team, without members or with those of o.Checkpoint. cfg.Members give weights and port
+// priorities to NICs that join. The error is an *api.Problem, or says what is wrong with the Checkpoint.
 func NewLoop(cfg settings.Config, o LoopOptions) (*Loop, error) {
 	if o.NewMode == nil {
 		o.NewMode = modes.New

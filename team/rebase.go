@@ -35,9 +35,9 @@ func rebase(v reflect.Value, move func(time.Time) time.Time) {
 			rebase(v.Elem(), move)
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if f := v.Field(i); f.CanSet() {
-				rebase(f, move)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				rebase(field, move)
 			}
 		}
 	case reflect.Slice, reflect.Array:

@@ -90,7 +90,8 @@ func TestCheckpointFileRefused(t *testing.T) {
 		"no time":   {whole(func(d *checkpointDocument) { d.BootTime = -1 }), "inconsistent"},
 		"wrong key": {strings.Replace(whole(func(*checkpointDocument) {}), `"at"`, `"at":7,"x"`, 1), "inconsistent"},
 	} {
-		if _, _, err := parseCheckpoint([]byte(tt.text), "boot", 7); err == nil || !strings.Contains(err.Error(), tt.why) {
+		_, _, err := parseCheckpoint([]byte(tt.text), "boot", 7)
+		if err == nil || !strings.Contains(err.Error(), tt.why) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

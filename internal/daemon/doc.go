@@ -10,7 +10,8 @@
 //	          leases.go, filters.go, rxmode.go)
 //	managers  who configures NICs, and names' servers (managers.go)
 //	rejoin    a NIC that was gone and is back (rejoin.go), or was missing at the start (missing.go)
-//	restart   what the next process needs: history.go, lacp_state.go, checkpoint_file.go; how it goes on: start_warm.go
+//	restart   what the next process needs: history.go, lacp_state.go, checkpoint_file.go; how it goes on:
+//	          start_warm.go
 //
 // Everything a session does to the host is idempotent and journalled by package host. A process that starts where
 // another one died resumes with the same adapter; one that fails puts everything back. Package launch starts this

@@ -202,7 +202,8 @@ func (u *startup) takeOver(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if err := u.host.Strip(name, host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}); err != nil {
+		setup := host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}
+		if err := u.host.Strip(name, setup); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

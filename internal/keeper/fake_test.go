@@ -101,7 +101,7 @@ func fakeProcess(d launch.Dirs, config string) int {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	script, _ := os.ReadFile(config)
-	for _, line := range strings.Fields(string(script)) {
+	for line := range strings.FieldsSeq(string(script)) {
 		word, arg, _ := strings.Cut(line, ":")
 		switch n, _ := strconv.Atoi(arg); word {
 		case "ready":

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,9 @@ const (
 	systemdTime = 20 * time.Second
 )
 
+// ErrNoControlGroups: the machine lets nobody mount control groups v2.
+var ErrNoControlGroups = errors.New("no control groups v2 in /sys/fs/cgroup")
+
 // HasSystemd returns an error that says what is missing and where it comes from.
 func HasSystemd() error {
 	if _, err := os.Stat(systemdBinary); err != nil {
@@ -58,7 +62,7 @@ func HasSystemd() error {
 		}
 	}
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err != nil {
-		return fmt.Errorf("systemd needs control groups v2 in /sys/fs/cgroup: %w", err)
+		return fmt.Errorf("systemd: %w: %w", ErrNoControlGroups, err)
 	}
 	return nil
 }
@@ -127,9 +131,7 @@ func (s *Systemd) install(o SystemdOptions) error {
 	for _, t := range systemdTargets {
 		files[systemdUnits+t+".target"] = "[Unit]\nDefaultDependencies=no\n"
 	}
-	for path, text := range o.Files {
-		files[path] = text
-	}
+	maps.Copy(files, o.Files)
 	for path, text := range files {
 		if err := s.Write(path, text); err != nil {
 			return err

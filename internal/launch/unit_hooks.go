@@ -50,7 +50,7 @@ func sinceBoot() time.Duration {
 // recent returns the deaths of the last deathWindow.
 func (d deaths) recent(now time.Duration) (list []time.Duration) {
 	b, _ := os.ReadFile(d.path)
-	for _, f := range strings.Fields(string(b)) {
+	for f := range strings.FieldsSeq(string(b)) {
 		ns, err := strconv.ParseInt(f, 10, 64)
 		if at := time.Duration(ns); err == nil && at <= now && now-at < deathWindow {
 			list = append(list, at)

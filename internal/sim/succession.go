@@ -43,8 +43,8 @@ func (t *Team) hold(in team.Input) {
 	}
 }
 
-// Replace kills the team's process. Another one goes on from its Checkpoint after some time, in which only the data path
-// works.
+// Replace kills the team's process. Another one goes on from its Checkpoint after some time, in which only the data
+// path works.
 func (t *Team) Replace(after time.Duration) {
 	if t.dead || t.saved == nil || t.ended {
 		return

@@ -20,7 +20,7 @@ import (
 var kills = flag.Int("kills", 200, "with -soak: how often TestKills kills the process")
 
 // TestKills kills the process again and again, under 20 000 frames a second and four TCP connections each way, and
-// prints what that costs. It judges only with -soak: on a machine that does other things frames are lost without a kill.
+// prints what that costs. It judges only with -soak: on a busy machine frames are lost without a kill.
 func TestKills(t *testing.T) {
 	if !*soak {
 		t.Skip("takes minutes: make soak SOAK=Kills")

@@ -5,6 +5,7 @@ package steer
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"math"
 	"net/netip"
 	"slices"
@@ -70,9 +71,7 @@ func (s *Balancer) Checkpoint() Checkpoint {
 	c := Checkpoint{On: s.on, Rates: s.load.rate, Mean: s.load.mean}
 	if len(s.routers) > 0 {
 		c.Routers = map[uint16]bool{}
-		for vlan, router := range s.routers {
-			c.Routers[vlan] = router
-		}
+		maps.Copy(c.Routers, s.routers)
 	}
 	if n := s.table.len(); n > 0 {
 		c.Bindings = make([]BindingCheckpoint, 0, n)

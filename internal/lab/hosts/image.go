@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -161,9 +162,7 @@ func (s store) furnish(ctx context.Context, r recipe, root string) error {
 	}
 	files := map[string]string{"/root/.ssh/authorized_keys": string(key), "/etc/hostname": r.Name + "\n"}
 	for _, m := range []map[string]string{baseFiles, r.Files} {
-		for name, text := range m {
-			files[name] = text
-		}
+		maps.Copy(files, m)
 	}
 	for name, text := range files {
 		to := filepath.Join(root, name)

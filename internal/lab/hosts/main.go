@@ -113,7 +113,7 @@ func chooseRecipes(list string) ([]recipe, error) {
 		return recipes, nil
 	}
 	var chosen []recipe
-	for _, name := range strings.Split(list, ",") {
+	for name := range strings.SplitSeq(list, ",") {
 		r, err := findRecipe(name)
 		if err != nil {
 			return nil, err

@@ -76,7 +76,7 @@ func loadModules() error {
 	if err != nil {
 		return err
 	}
-	for _, file := range strings.Fields(string(b)) {
+	for file := range strings.FieldsSeq(string(b)) {
 		f, err := os.Open(file)
 		if err != nil {
 			return err
