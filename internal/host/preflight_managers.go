@@ -86,7 +86,9 @@ func HasLeaseClient() bool {
 	if _, err := os.ReadFile("/proc/1/comm"); err != nil {
 		return true
 	}
-	return slices.ContainsFunc(processesOf(true), func(p process) bool { return slices.Contains(leaseHolders, p.name()) })
+	return slices.ContainsFunc(processesOf(true), func(p process) bool {
+		return slices.Contains(leaseHolders, p.name())
+	})
 }
 
 // LeaseClient is a running DHCP client.
