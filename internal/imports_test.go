@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"internal/managers":        {"internal/atomicfile", "internal/rtnl"},
 	"internal/limit":           {},
 	"internal/dhcp":            {"internal/frame"},
-	"internal/supervisor":      {},
+	"internal/supervisor":      {"internal/descriptors"},
 	"internal/keeper": {"internal/api", "internal/atomicfile", "internal/launch", "internal/logs",
 		"internal/supervisor"},
 	"internal/panics": {"internal/api"},

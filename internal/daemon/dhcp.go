@@ -40,7 +40,6 @@ type dhcpClients struct {
 	list    []*leaseClient
 	held    bool              // the team ends: configure nothing
 	started chan *leaseClient // to be run
-	cancels map[*leaseClient]context.CancelFunc
 }
 
 // leaseClient is a client for one lease.
@@ -282,23 +281,23 @@ func describeLease(l dhcp.Lease) string {
 func (d *dhcpClients) status() *api.Lease {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, c := range d.list {
-		st := c.Status()
-		a := &api.Lease{State: st.State.String(), Reason: st.Why}
-		if st.Lease.Address.IsValid() {
-			a.Address = st.Lease.Address.String()
-			if st.Lease.Server.IsValid() {
-				a.Server = st.Lease.Server.String()
-			}
-			a.Obtained, a.RenewAt, a.Expires = st.Lease.Obtained, st.Lease.Renew, st.Lease.Expires
-			for _, ip := range st.Lease.DNS {
-				a.DNS = append(a.DNS, ip.String())
-			}
-			a.Search = st.Lease.Search
-		}
-		return a
+	if len(d.list) == 0 {
+		return nil
 	}
-	return nil
+	st := d.list[0].Status()
+	a := &api.Lease{State: st.State.String(), Reason: st.Why}
+	if st.Lease.Address.IsValid() {
+		a.Address = st.Lease.Address.String()
+		if st.Lease.Server.IsValid() {
+			a.Server = st.Lease.Server.String()
+		}
+		a.Obtained, a.RenewAt, a.Expires = st.Lease.Obtained, st.Lease.Renew, st.Lease.Expires
+		for _, ip := range st.Lease.DNS {
+			a.DNS = append(a.DNS, ip.String())
+		}
+		a.Search = st.Lease.Search
+	}
+	return a
 }
 
 // observe compares the adapter's leases with the clients: it takes over a lease whose renewal is overdue, and forgets

@@ -76,7 +76,6 @@ type inheritance struct {
 	gatesAt  map[string]string    // of maps: their gatesLayout
 	names    []string             // in the store
 	ids      map[int]int          // member ids by ifindex
-	adapter  int                  // ifindex
 	programs bool                 // this build's, adopted
 
 	gates  *programControl // of programs that were not adopted; nil: none, or not found

@@ -77,6 +77,8 @@ type Socket struct {
 	mu     sync.Mutex // guards filter
 	filter receiveFilter
 
+	early []int // duplicates, descriptors.CloseFirst
+
 	drops atomic.Uint64 // from PACKET_STATISTICS, which a reading resets
 }
 
@@ -122,6 +124,7 @@ func (s *Socket) openOthers() error {
 	if err == nil {
 		if err = s.ctl.open(s.opt); err == nil {
 			if err = s.slow.open(s.opt); err == nil {
+				s.closeFirst(s.ctl.raw, s.slow.raw)
 				return nil
 			}
 			s.ctl.conn.Close()
@@ -131,6 +134,17 @@ func (s *Socket) openOthers() error {
 	s.waiter.Close()
 	s.file.Close()
 	return err
+}
+
+// closeFirst has sockets closed before links when the process is killed. The store does that with the others.
+func (s *Socket) closeFirst(sockets ...syscall.RawConn) {
+	for _, raw := range sockets {
+		_ = raw.Control(func(fd uintptr) {
+			if early := descriptors.CloseFirst(int(fd)); early >= 0 {
+				s.early = append(s.early, early)
+			}
+		})
+	}
 }
 
 // duplicate makes a duplicate of its descriptor that of s.
@@ -300,6 +314,9 @@ func (s *Socket) Close() error {
 		return nil
 	}
 	s.unstore()
+	for _, early := range s.early {
+		_ = unix.Close(early)
+	}
 	// Closing waits some ms for an RCU grace period: all at once.
 	others := make(chan error, 3)
 	go func() { others <- s.ctl.conn.Close() }()

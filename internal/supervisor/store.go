@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/descriptors"
 )
 
 // Store is a set of open descriptors with unique names, all close-on-exec. The zero value is empty.
@@ -30,18 +32,11 @@ func (s *Store) Put(name string, fd int) error {
 	return nil
 }
 
-// lowestNumber is where the search for a free number begins. When a process is killed, the kernel closes its
-// descriptors in ascending order, and at each socket it waits for all CPUs. The programs in the kernel move frames
-// until their links and the adapter's queue are closed, so these have the highest numbers.
+// lowestNumber is where the search for a free number begins. The programs in the kernel move frames until their links
+// and the adapter's queue are closed; what they do not need is closed before (descriptors.ClosedFirst).
 func lowestNumber(name string) int {
-	kind, _, _ := strings.Cut(name, "-")
-	switch kind {
-	case "isolation":
-		return 400
-	case "receive", "transmit":
-		return 500
-	case "tap":
-		return 700
+	if descriptors.ClosesFirst(name) {
+		return descriptors.ClosedFirst
 	}
 	return firstInherited
 }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+package descriptors
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestCloseFirst kills a process that has CloseFirst of one pipe of two, and between them a file that takes long to
+// close.
+func TestCloseFirst(t *testing.T) {
+	const child = "NICTEAM_TEST_CLOSE_FIRST"
+	if os.Getenv(child) != "" {
+		// 3 is the pipe that stays longer, 4 the other one.
+		if early := CloseFirst(4); early < ClosedFirst {
+			os.Exit(1)
+		}
+		for range 3 {
+			s, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, 0x0300) // closing it waits for all CPUs
+			if err != nil {
+				os.Exit(2)
+			}
+			CloseFirst(s)
+		}
+		_, _ = os.Stdout.WriteString("ready")
+		time.Sleep(time.Hour)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("packet sockets need root: sudo go test")
+	}
+	var readers, writers [2]*os.File
+	for i := range readers {
+		var err error
+		if readers[i], writers[i], err = os.Pipe(); err != nil {
+			t.Fatal(err)
+		}
+		defer readers[i].Close()
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestCloseFirst$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	cmd.ExtraFiles = writers[:]
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writers[0].Close()
+	writers[1].Close()
+	if _, err := io.ReadFull(out, make([]byte, len("ready"))); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan int, 2)
+	for i, r := range readers {
+		go func() {
+			_, _ = r.Read(make([]byte, 1))
+			closed <- i
+		}()
+	}
+	_ = cmd.Process.Kill()
+	if first := <-closed; first != 1 {
+		t.Error("the kernel closes in another order")
+	}
+	<-closed
+	_ = cmd.Wait()
+}
