@@ -10,8 +10,8 @@ import (
 
 // ClosedFirst is the least number of the descriptors that go first when the process is killed. The kernel closes from
 // the highest number to the lowest (__fput_deferred and task_work_run: the last one queued runs first), and at each
-// packet socket and tcx link it waits some milliseconds for all CPUs. The programs in the kernel move frames until their links and
-// the adapter's queue are closed, which have low numbers.
+// packet socket and tcx link it waits some milliseconds for all CPUs. The programs in the kernel move frames until
+// their links and the adapter's queue are closed, which have low numbers.
 const ClosedFirst = 600
 
 // ClosesFirst reports whether what is stored under a name goes first: sockets, and the isolation, which sees only what
