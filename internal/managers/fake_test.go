@@ -141,6 +141,12 @@ func (b *fakeBus) dispatch(m *dbus.Message) ([]any, *dbus.Error) {
 	return serve(path, member, m.Body)
 }
 
+// settle waits until the bus has finished its last call. A test calls it before and after it looks at a service itself.
+func (b *fakeBus) settle() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+}
+
 // provide makes a service appear, or disappear (nil), and says so to all clients.
 func (b *fakeBus) provide(name string, s service) {
 	b.mu.Lock()

@@ -129,6 +129,7 @@ func TestNMServesTheAdapter(t *testing.T) {
 	if manager, nic := first.Serving(); manager != "NetworkManager" || nic != "eth1" {
 		t.Errorf("serving: %q, %q", manager, nic)
 	}
+	b.settle()
 	got := map[string]string{}
 	for section, keys := range f.settled {
 		for key, v := range keys {
@@ -155,22 +156,28 @@ func TestNMServesTheAdapter(t *testing.T) {
 	}
 	// A member leaves and comes back, then the one in whose place the adapter is served.
 	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[:1]})
+	b.settle()
 	if d := f.devices["eth2"]; !d.managed || d.uuid != "u_2" || d.state != nmActivated {
 		t.Errorf("eth2 after it left: %+v", d)
 	}
-	if first.TakeOver(t.Context(), links); f.devices["eth2"].managed {
+	first.TakeOver(t.Context(), links)
+	b.settle()
+	if f.devices["eth2"].managed {
 		t.Error("eth2 is not left alone when it is back")
 	}
 	first.TakeOver(t.Context(), Links{Adapter: links.Adapter, Members: links.Members[1:]})
+	b.settle()
 	if f.devices["eth1"].managed {
 		t.Error("eth1 is served besides the adapter")
 	}
 	// The adapter goes before NICs are given back.
 	delete(f.devices, "team0")
+	b.settle()
 	steps, err := team().GiveBack(t.Context())
 	if want := []string{"NetworkManager serves eth1, eth2 again"}; err != nil || !slices.Equal(steps, want) {
 		t.Errorf("given back: %q, %v", steps, err)
 	}
+	b.settle()
 	for name, d := range f.devices {
 		if !d.managed || d.uuid != "u_"+name[3:] {
 			t.Errorf("%s after the end: %+v", name, d)
@@ -211,7 +218,9 @@ func TestWhatNMLeavesAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b, f, team := startNM(t)
 			l := links
+			b.settle()
 			tt.change(f, &l)
+			b.settle()
 			_, warnings := team().TakeOver(t.Context(), l)
 			if (warnings != nil) != tt.fails {
 				t.Errorf("warnings %q", warnings)

@@ -161,11 +161,13 @@ func TestWhatNamesDoNotNeed(t *testing.T) {
 }
 
 func TestServersOfTwoNICs(t *testing.T) {
-	_, r, team := startResolved(t)
+	b, r, team := startResolved(t)
 	r.links[3] = leased("10.9.0.253")
+	b.settle()
 	if _, warnings := team.TakeOver(t.Context(), links); warnings != nil {
 		t.Fatal(warnings)
 	}
+	b.settle()
 	if got, want := r.links[9].addresses(), "10.9.0.254, 10.9.0.253"; got != want {
 		t.Errorf("the adapter asks %s, want %s", got, want)
 	}
@@ -175,11 +177,13 @@ func TestServersOfTwoNICs(t *testing.T) {
 }
 
 func TestOldResolved(t *testing.T) {
-	_, r, team := startResolved(t)
+	b, r, team := startResolved(t)
 	r.old = true
+	b.settle()
 	if _, warnings := team.TakeOver(t.Context(), links); warnings != nil {
 		t.Fatal(warnings)
 	}
+	b.settle()
 	if got := r.links[9].addresses(); got != "10.9.0.254" {
 		t.Errorf("the adapter asks %q", got)
 	}
@@ -236,6 +240,7 @@ func TestSetDNS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.settle()
 	if diff := cmp.Diff([]resolverDomain{{"lan", false}, {".", true}}, r.links[9].Domains); diff != "" ||
 		r.links[9].addresses() != "fd00::53" {
 		t.Errorf("the adapter has %+v\n%s", r.links[9], diff)
