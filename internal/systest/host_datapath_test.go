@@ -86,6 +86,9 @@ func (w *world) programs(nic string, hook ebpf.AttachType) (ids []ebpf.ProgramID
 	}
 	labtest.Must(w.t, w.box.Do(func() error {
 		got, err := tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: hook})
+		for errors.Is(err, unix.ENOSPC) { // one was attached between counting and listing
+			got, err = tc.QueryPrograms(tc.QueryOptions{Target: index, Attach: hook})
+		}
 		if err == nil {
 			for _, p := range got.Programs {
 				ids = append(ids, p.ID)

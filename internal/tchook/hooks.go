@@ -152,6 +152,10 @@ func (h *Hooks) attachTCX(l Link, hook ebpf.AttachType, p *ebpf.Program, where l
 // queryTCX lists all tcx programs on a hook; kernels before 6.6 have none.
 func queryTCX(index int, hook ebpf.AttachType) (*link.QueryResult, error) {
 	got, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: hook})
+	for tries := 10; tries > 0 && errors.Is(err, unix.ENOSPC); tries-- {
+		// Another program was attached between counting and listing.
+		got, err = link.QueryPrograms(link.QueryOptions{Target: index, Attach: hook})
+	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.ENOENT) {
 		return &link.QueryResult{}, nil
 	}
