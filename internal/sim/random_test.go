@@ -25,7 +25,7 @@ func TestRandomWorlds(t *testing.T) {
 // runSeeds runs some worlds of a kind.
 func runSeeds(t *testing.T, n uint64, run func(uint64) error) {
 	if testing.Short() {
-		n = min(n, 10)
+		n = min(n, 4)
 	}
 	first := *start
 	if first == 0 {
