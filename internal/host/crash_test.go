@@ -67,7 +67,7 @@ func by(m tchook.Method) func(*world, *Host) error {
 	return func(_ *world, h *Host) error { h.hooks.Method = m; return nil }
 }
 
-var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every 13th (minutes)")
+var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every 29th (minutes)")
 
 // TestDeathAnywhere dies at fault points (with -everywhere at every one), and once more in Restore. After another
 // Restore the host is as before.
@@ -78,7 +78,7 @@ func TestDeathAnywhere(t *testing.T) {
 			w.configure()
 			before := snapshot(t)
 			last := len(life.steps) - 1
-			stride := 13
+			stride := 29
 			if *everywhere {
 				stride = 1
 			}
