@@ -100,7 +100,7 @@ func (a *app) runTeam(o daemon.Options) error {
 	err := daemon.Run(ctx, o)
 	switch {
 	case errors.Is(err, daemon.ErrHandedOver) && o.Supervisor.Kind() != "":
-		return exitCode(daemon.HandOverExit)
+		return exitCode(launch.ExitHandOver)
 	case errors.As(err, new(*daemon.GivenBack)) && o.Supervisor.Kind() == supervisor.Systemd:
 		_ = a.fail(err)
 		return exitCode(launch.ExitConfig) // its unit does not start it again

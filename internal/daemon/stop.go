@@ -22,9 +22,6 @@ import (
 // ErrHandedOver is returned by Run when another process is to go on with the team.
 var ErrHandedOver = errors.New("the team was handed over to the next process")
 
-// HandOverExit is the exit code of a process that has handed its team over (EX_TEMPFAIL of sysexits.h).
-const HandOverExit = 75
-
 // Stop ends the process. With handover the next process goes on where it ended; else the host is given back, and
 // TEAM.yaml stays for a later start. The first end wins: a stop during a hand over changes nothing.
 func (s *session) Stop(ctx context.Context, handover bool) (steps []string, err error) {
