@@ -50,6 +50,17 @@ type Datapath interface {
 	Close() error
 }
 
+// MemberFrames are totals of frames by member id.
+type MemberFrames [spread.MaxMembers]struct {
+	TX uint64 // sent for the adapter, to single hosts where they are told apart
+	RX uint64 // received, whatever became of them
+}
+
+// FrameCounter is a Datapath that reads totals of frames at little cost: it is called up to 200 times a second.
+type FrameCounter interface {
+	MemberFrames(*MemberFrames)
+}
+
 // Control is a report of the data path to the control loop.
 type Control struct {
 	Kind    ControlKind

@@ -31,6 +31,7 @@ type kernel struct {
 	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
 	counters Counters
+	frames   MemberFrames
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
@@ -131,6 +132,12 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
+func (k *kernel) MemberFrames(f *MemberFrames) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*f = k.frames
+}
+
 func (k *kernel) Flows(f *spread.FlowTable) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -226,7 +233,7 @@ func (a *fakeAddresses) Announcement(ctx context.Context) (Announcement, error) 
 // activeBackup is the configuration of most tests here: the loop is what they are about, and no mode is simpler.
 func activeBackup() settings.Config {
 	c := settings.DefaultConfig()
-	c.Team, c.Mode = "team0", modes.ActiveBackup
+	c.Team, c.Mode, c.LinkWatch = "team0", modes.ActiveBackup, []string{"carrier"}
 	return c
 }
 

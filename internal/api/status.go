@@ -136,7 +136,9 @@ type Member struct {
 	TX           MemberCount `json:"tx"`
 	// DropReasons counts drops by reason, expected ones (standby, reflected, …) included; only non-zero ones.
 	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
-	LACP        *MemberLACP       `json:"lacp,omitempty"` // 802.3ad
+	LACP        *MemberLACP       `json:"lacp,omitempty"`   // 802.3ad
+	Watch       *LinkWatch        `json:"watch,omitempty"`  // left out where only the carrier is watched
+	Damped      *Damped           `json:"damped,omitempty"` // it flapped, and waits
 }
 
 // MemberCount is a member's traffic in one direction.
