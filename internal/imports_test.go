@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
 	"modes/spread":             {"internal/frame", "internal/nearest"},
 	"internal/frame/frametest": {"internal/frame"},
-	"monitor":                  {"internal/panics"},
+	"monitor":                  {"internal/panics", "internal/frame"},
 	"monitor/traffic":          {"internal/frame"},
 	"internal/frame":           {},
 	"internal/api":             {"internal/frame"},

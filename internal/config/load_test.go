@@ -92,6 +92,7 @@ func TestExamplesLoad(t *testing.T) {
 		"broadcast.json": with(func(c *settings.Config) {
 			c.Mode, c.Members = modes.Broadcast, members("eth1", "eth2")
 			c.Address, c.MACPolicy, c.MAC = settings.AddressNone, settings.MACGiven, frame.MAC(0x020000000001)
+			c.LinkWatch = []string{"carrier"}
 		}),
 	}
 	for name, want := range want {
@@ -167,7 +168,7 @@ func TestPrecedence(t *testing.T) {
 		Env: []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_TEST_X=1",
 			"HOME=/", "NICTEAM_BALANCE=off"},
 		Flags: []Flag{
-			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "carrier"},
+			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "auto"},
 		},
 		Team: "team0", Members: []string{"eth0.100", "eth9", "eth1"},
 	})

@@ -55,7 +55,7 @@ func TestSet(t *testing.T) {
 		{"rebalance", "100ms", func(c *settings.Config) { c.Rebalance = 100 * time.Millisecond }},
 		{"up_delay", "1.5s", func(c *settings.Config) { c.UpDelay = 1500 * time.Millisecond }},
 		{"packets_per_member", "0", func(c *settings.Config) { c.PacketsPerMember = 0 }},
-		{"link_watch", "carrier", func(c *settings.Config) {}},
+		{"link_watch", "carrier", func(c *settings.Config) { c.LinkWatch = []string{"carrier"} }},
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			want := base
@@ -105,7 +105,7 @@ func TestSetRefuses(t *testing.T) {
 		{"address", "none", api.Usage, "while the team runs"},
 		{"team", "x", api.Usage, "while the team runs"},
 		{"balance", "1", api.Usage, "on or off"},
-		{"link_watch", "probe", api.Usage, "use carrier"},
+		{"link_watch", "probe", api.Usage, "use auto or carrier"},
 		{"lacp_rate", "fast", api.Usage, "is not for mode elb"},
 		{"lacp_fallback", "on", api.Usage, "is not for mode elb"},
 		{"ad_actor_sys_prio", "1", api.Usage, "lacp_system_priority: is not for mode elb"},

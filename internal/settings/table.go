@@ -144,7 +144,7 @@ var mode = func() value {
 }()
 
 // linkWatches are the link watches there are.
-var linkWatches = []string{"carrier"}
+var linkWatches = []string{"auto", "carrier"}
 
 var linkWatch = value{Type: List, Values: OneOf(linkWatches), Words: linkWatches,
 	get:  func(c *Config) any { return c.LinkWatch },

@@ -104,7 +104,8 @@ func TestRows(t *testing.T) {
 		Address: AddressGiven, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"),
 			netip.MustParsePrefix("fd00::1/64")}, Gateway: netip.MustParseAddr("10.0.0.254"),
 		MACPolicy: MACNew, MTU: 9000, Datapath: "relay", TSO: OffloadOn, USO: OffloadOff, GRO: OffloadOn}
-	opts := cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+	opts := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
+		cmpopts.IgnoreFields(Config{}, "WatchPolicy", "ProbeInterval", "ProbeMisses", "AdmissionWait", "Damping")}
 	if d := cmp.Diff(want, c, opts); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
