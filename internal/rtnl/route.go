@@ -214,25 +214,11 @@ func RouteText(r Object) string {
 // RoutesOfSameKey returns the IPv4 routes of all links that share a key with one of mine, in the kernel's order, for
 // keys of more than one route.
 func RoutesOfSameKey(all, mine []Object) []Object {
-	count := map[RouteKey]int{}
-	for _, r := range all {
-		count[RouteKeyOf(r)]++
-	}
+	index, own := IndexRoutes(all), IndexRoutes(mine)
 	var out []Object
 	for _, r := range all {
-		shares := func(m Object) bool { return RouteKeyOf(m) == RouteKeyOf(r) }
-		if r.Family() == unix.AF_INET && count[RouteKeyOf(r)] > 1 && slices.ContainsFunc(mine, shares) {
+		if r.Family() == unix.AF_INET && len(index.SameKey(r)) > 1 && len(own.SameKey(r)) > 0 {
 			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func RoutesWithKey(list []Object, key RouteKey) []Object {
-	var out []Object
-	for _, r := range list {
-		if RouteKeyOf(r) == key {
-			out = append(out, RouteRequest(r, nil))
 		}
 	}
 	return out

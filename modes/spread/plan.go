@@ -63,6 +63,7 @@ type Plan struct {
 	Rule Rule
 
 	Distributing MemberSet // may send
+	Suspect      MemberSet // RuleShortest: gets no flow while another member distributes
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
