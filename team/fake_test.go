@@ -31,12 +31,12 @@ type kernel struct {
 	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
 	counters Counters
-	frames   MemberFrames
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
 	fail     map[string]error
 	flows    *spread.FlowTable // nil: the Plan has none
 	rxBytes  spread.RxBytes
+	moved    Moved
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -132,12 +132,6 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
-func (k *kernel) MemberFrames(f *MemberFrames) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	*f = k.frames
-}
-
 func (k *kernel) Flows(f *spread.FlowTable) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -147,6 +141,12 @@ func (k *kernel) Flows(f *spread.FlowTable) bool {
 	}
 	*f = *k.flows
 	return true
+}
+
+func (k *kernel) Moved(m *Moved) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*m = k.moved
 }
 
 func (k *kernel) RxBytes(h *spread.RxBytes) {

@@ -31,9 +31,9 @@ const (
 
 // sampler takes samples of the counters.
 type sampler struct {
-	read     func(*MemberFrames)
+	read     func(*Moved)
 	resent   func() uint64 // nil: unknown
-	frames   MemberFrames
+	moved    Moved
 	traffic  monitor.Traffic
 	total    uint64 // of frames
 	quiet    int    // samples since a frame moved
@@ -42,23 +42,7 @@ type sampler struct {
 
 // newSampler returns a sampler of the data path.
 func (t *Team) newSampler() *sampler {
-	s := &sampler{read: func(f *MemberFrames) { readFrames(f, t.counters()) }, resent: t.o.Retransmits,
-		quiet: sampleQuietRounds}
-	if c, ok := t.o.Datapath.(FrameCounter); ok {
-		s.read = c.MemberFrames
-	}
-	return s
-}
-
-// readFrames fills f from all counters.
-func readFrames(f *MemberFrames, c *Counters) {
-	for id := range c.Members {
-		f[id].TX, f[id].RX = 0, 0
-		for p := range c.Members[id].RX {
-			f[id].TX += c.Members[id].TX[p].Frames
-			f[id].RX += c.Members[id].RX[p].Frames
-		}
-	}
+	return &sampler{read: t.o.Datapath.Moved, resent: t.o.Retransmits, quiet: sampleQuietRounds}
 }
 
 // runSampling samples the counters until ctx ends.
@@ -89,11 +73,11 @@ func (t *Team) runSampling(ctx context.Context) {
 
 // sample reads the counters of members, and returns the time to the next sample.
 func (s *sampler) sample(now time.Time, ids []int) time.Duration {
-	s.read(&s.frames)
+	s.read(&s.moved)
 	s.traffic.Members = s.traffic.Members[:0]
 	var total uint64
 	for _, id := range ids {
-		f := &s.frames[id]
+		f := &s.moved[id]
 		s.traffic.Members = append(s.traffic.Members, monitor.Moved{ID: id, TX: f.TX, RX: f.RX})
 		total += f.TX + f.RX
 	}

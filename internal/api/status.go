@@ -102,6 +102,11 @@ type Settings struct {
 	AnnounceCount    int    `json:"announce_count"`
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
+	WatchPolicy      string `json:"watch_policy"`
+	ProbeInterval    int64  `json:"probe_interval_ns"`
+	ProbeMisses      int    `json:"probe_misses"`
+	AdmissionWait    int64  `json:"admission_wait_ns"`
+	Damping          bool   `json:"damping"`
 	Datapath         string `json:"datapath"` // the setting: auto, relay, fastpath
 
 	// Of 802.3ad.
