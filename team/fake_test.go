@@ -36,6 +36,7 @@ type kernel struct {
 	fail     map[string]error
 	flows    *spread.FlowTable // nil: the Plan has none
 	rxBytes  spread.RxBytes
+	moved    Moved
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -140,6 +141,12 @@ func (k *kernel) Flows(f *spread.FlowTable) bool {
 	}
 	*f = *k.flows
 	return true
+}
+
+func (k *kernel) Moved(m *Moved) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*m = k.moved
 }
 
 func (k *kernel) RxBytes(h *spread.RxBytes) {

@@ -60,6 +60,9 @@ func addSince(to, now, base *team.MemberCounters) {
 	to.Flooded += now.Flooded - base.Flooded
 }
 
+// Moved fills m with the totals of unicast frames of relay and programs.
+func (p *Path) Moved(m *team.Moved) { p.relay.Moved(m) }
+
 // RxBytes fills h with the totals of what was received.
 func (p *Path) RxBytes(h *spread.RxBytes) {
 	p.relay.RxBytes(h)
