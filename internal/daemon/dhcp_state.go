@@ -39,14 +39,8 @@ func parseLeaseState(b []byte) ([]savedLease, error) {
 		return nil, errLeaseState
 	}
 	for _, l := range d.Leases {
-		if !l.Address.IsValid() || !l.Address.Addr().Is4() || l.MAC == 0 || l.MAC.Multicast() ||
-			l.Server.IsValid() && !l.Server.Is4() || l.Rebind.Before(l.Renew) || l.Expires.Before(l.Rebind) {
+		if l.MAC == 0 || l.MAC.Multicast() || !l.Valid() {
 			return nil, errLeaseState
-		}
-		for _, r := range l.Routes {
-			if !r.To.IsValid() || !r.To.Addr().Is4() || r.Via.IsValid() && !r.Via.Is4() {
-				return nil, errLeaseState
-			}
 		}
 	}
 	return d.Leases, nil
@@ -108,7 +102,7 @@ func (d *dhcpClients) load(team string, always bool) {
 	case !needMain:
 	case len(there) > 0: // the lease that a member's client acquired
 		c := d.configOf(there[0].Address.Addr())
-		c.Lease = takenOver(there[0], now)
+		c.Lease = dhcp.TakenOver(now, there[0].Address, there[0].Left, there[0].Total)
 		d.add(c, true)
 	default:
 		c := dhcp.Config{}

@@ -98,7 +98,14 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
+	left := false // adapter, programs and sockets are left to the next process
+	defer func() {
+		if left {
+			lock.Leave()
+		} else {
+			lock.Release()
+		}
+	}()
 	for _, note := range o.Notes {
 		rep.Warn(note)
 	}
@@ -135,7 +142,9 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	}
 	s.keepLastConfig(o)
 	*served = true
-	return s.serve(ctx, server, lock, &failovers, o)
+	err = s.serve(ctx, server, lock, &failovers, o)
+	left = s.left
+	return err
 }
 
 // serve runs until the team is deleted, fails, or ctx ends.

@@ -63,6 +63,7 @@ type session struct {
 	deleted    chan struct{}               // closed by Delete, and by Stop when the host is given back
 	checkNext  func(context.Context) error // Options.CheckNext
 	handedOver chan struct{}               // closed by Stop when the next process goes on
+	left       bool                        // adapter, programs and sockets stay for the next process
 	endOnce    sync.Once                   // for both
 
 	historyMu      sync.Mutex // guards the history files and historyDropped

@@ -73,6 +73,7 @@ func (s *session) giveBackAndStop() (steps []string, err error) {
 // control loop remembers may be the cause. The caller holds changeMu.
 func (s *session) leave() error {
 	name := s.team.Config().Team
+	s.left = true
 	s.stopLoop()
 	if isClosed(s.handedOver) {
 		if err := s.life.save(true); err != nil {

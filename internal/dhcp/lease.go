@@ -36,7 +36,24 @@ type Route struct {
 	Via netip.Addr   `json:"via,omitzero"` // zero: on the link
 }
 
-// Forever is the lease time that never ends (RFC 2131, section 3.3).
+// TakenOver is a lease of which another client has told no more than address and lifetime: all servers are asked at
+// once. left of the total lifetime remains.
+func TakenOver(now time.Time, address netip.Prefix, left, total time.Duration) Lease {
+	return Lease{Address: address, Obtained: now.Add(left - total), Renew: now, Rebind: now, Expires: now.Add(left)}
+}
+
+// Valid reports whether a Machine can have the lease: IPv4, and its times in order.
+func (l *Lease) Valid() bool {
+	if !l.Address.IsValid() || !l.Address.Addr().Is4() || l.Server.IsValid() && !l.Server.Is4() ||
+		l.Rebind.Before(l.Renew) || l.Expires.Before(l.Rebind) {
+		return false
+	}
+	return !slices.ContainsFunc(l.Routes, func(r Route) bool {
+		return !r.To.IsValid() || !r.To.Addr().Is4() || r.Via.IsValid() && !r.Via.Is4()
+	})
+}
+
+// forever is the lease time that never ends (RFC 2131, section 3.3).
 const forever = math.MaxUint32 * time.Second
 
 // Bounds of what an ACK may have. Servers send a few entries; more would only load the host.

@@ -231,3 +231,9 @@ func (l *TeamLock) Release() {
 	_ = os.Remove(l.file.Name())
 	_ = l.file.Close()
 }
+
+// Leave keeps the lock until the process has ended: the kernel closes descriptors from the highest number down, so who
+// gets the lock then finds the adapter without a queue and the NICs without sockets of this process.
+func (l *TeamLock) Leave() {
+	_, _ = unix.FcntlInt(l.file.Fd(), unix.F_DUPFD_CLOEXEC, 0) // never closed: it outlives the file
+}

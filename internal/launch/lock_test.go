@@ -2,7 +2,12 @@
 
 package launch
 
-import "testing"
+import (
+	"errors"
+	"testing"
+
+	"nicteam/internal/api"
+)
 
 // TestExiting parses lines of /proc/PID/stat.
 func TestExiting(t *testing.T) {
@@ -27,5 +32,20 @@ func TestExiting(t *testing.T) {
 		if got := exiting(tt.stat); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+// TestLeave: the lock of a process that leaves the adapter to the next one is held until the process has ended.
+func TestLeave(t *testing.T) {
+	d := Dirs{RunDir: t.TempDir(), StateDir: t.TempDir(), ConfigDir: t.TempDir()}
+	l, err := LockTeam(d, "team0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Leave()
+	_ = l.file.Close() // as the garbage collector may
+	_, err = LockTeam(d, "team0")
+	if p := (*api.Problem)(nil); !errors.As(err, &p) || p.Kind != api.Conflict {
+		t.Errorf("a second lock: %v, want a conflict", err)
 	}
 }
