@@ -32,6 +32,7 @@ type Watches struct {
 	stale bool      // due is to be computed
 	due   time.Time // of the next Tick
 
+	headers   frame.Headers   // scratch
 	neighbour frame.Neighbour // scratch
 	probe     frame.Probe     // scratch
 	asked     []Asked         // scratch
@@ -143,7 +144,7 @@ func (w *Watches) forgetRounds(now time.Time) {
 // Receive handles a frame that a member received; f is borrowed. It returns true if the frame is for the watches alone:
 // an answer to an ARP probe, or a probe frame. A neighbour advertisement is read, and returns false.
 func (w *Watches) Receive(now time.Time, member int, f []byte) bool {
-	if frame.IsProbe(f) {
+	if frame.Parse(f, &w.headers) && frame.IsProbe(&w.headers, f) {
 		w.prober.receive(now, w, member, f)
 		w.settle(now)
 		return true
