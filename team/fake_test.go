@@ -233,7 +233,7 @@ func (a *fakeAddresses) Announcement(ctx context.Context) (Announcement, error) 
 // activeBackup is the configuration of most tests here: the loop is what they are about, and no mode is simpler.
 func activeBackup() settings.Config {
 	c := settings.DefaultConfig()
-	c.Team, c.Mode = "team0", modes.ActiveBackup
+	c.Team, c.Mode, c.LinkWatch = "team0", modes.ActiveBackup, []string{"carrier"}
 	return c
 }
 
