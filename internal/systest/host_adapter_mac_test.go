@@ -119,6 +119,7 @@ func TestUdevIsUndone(t *testing.T) {
 
 // TestAdapterMACByHand changes the adapter's MAC under traffic.
 func TestAdapterMACByHand(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"fastpath", "relay"} {
 		for _, mode := range []string{"elb", "active-backup", "broadcast", "802.3ad"} {
 			t.Run(path+"/"+mode, func(t *testing.T) {

@@ -66,6 +66,7 @@ func (w *world) awaitMTU(mtu int, members ...string) *api.Status {
 // TestMTUByHand changes the adapter's MTU, as one does with a bond: the members follow, connections go on, and a
 // restarted process keeps it. A NIC that cannot have it is not used.
 func TestMTUByHand(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		before := w.state()
@@ -253,6 +254,7 @@ func (tr *traffic) stopBoth() []lab.Report {
 // nothing is duplicated, peers are told, and the NICs are restored with the MAC they had. A filtering NIC drops frames
 // to its old MAC until its filter has that.
 func TestMACByHand(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
 			eachPathWithTraffic(t, func(t *testing.T, path string) {

@@ -13,6 +13,7 @@ import (
 // TestOddNICs runs elb on NICs with the weaknesses of real ones: a host resolves box by IPv6 and IPv4, and connections
 // go on, also when a cable is pulled and plugged in.
 func TestOddNICs(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name string
@@ -54,6 +55,7 @@ func TestOddNICs(t *testing.T) {
 // TestTaggedFramesPastAVLANFilter: NICs that filter VLANs pass tagged frames while the adapter is promiscuous, as with
 // a VLAN-aware bridge on it.
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		t.Parallel()
 		w := newWorld(t, worldOptions{Hardware: lab.Hardware{FilterVLANs: true}}.on(path))

@@ -36,6 +36,7 @@ func (w *world) awaitGone(args, word string) {
 // TestLate has addresses, routes and more come to members of a running team as programs set them: all of it works by
 // the adapter at once, survives a death of the process, and belongs to the NIC in the end.
 func TestLate(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, add string
 		show      string // what ip shows of the adapter, and of the NIC in the end
@@ -103,6 +104,7 @@ func TestLate(t *testing.T) {
 
 // TestLateIsLeft has addresses come to members of teams with configured addresses.
 func TestLateIsLeft(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"none", "10.9.0.5/24"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()
@@ -255,6 +257,7 @@ func TestAdapterDownAndUp(t *testing.T) {
 
 // TestAdapterTaken deletes the adapter: the host gets what the adapter had last, and the process ends with an error.
 func TestAdapterTaken(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()

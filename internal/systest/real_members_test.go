@@ -45,6 +45,7 @@ func (w *world) awaitMigration() {
 // TestAddAndRemoveUnderTraffic adds and removes NICs, the active one too, with 5000 frames/s each way in 8 flows: none
 // is lost or duplicated. TestFlowsThatStayKeepTheirOrder checks the order.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		mode  string
@@ -122,6 +123,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
 // reordered, and these are about the new member's share.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
