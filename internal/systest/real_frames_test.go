@@ -133,7 +133,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 		{"elb, flooding switch", "elb", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3), "--mode", tt.mode)
 			l, err := w.box.Handle().LinkByName(teamName)

@@ -34,7 +34,7 @@ func TestIPv6Alone(t *testing.T) {
 			{"802.3ad", worldOptions{}}, // on a switch without LACP one works alone
 		} {
 			t.Run(tt.mode, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				tt.world.NoAddress = true
 				w := newWorld(t, tt.world.on(path))
 				labtest.Must(t, w.box.SetAddr("eth1", box6.String()+"/64"))
@@ -116,7 +116,7 @@ func TestSilentGuest(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
 			t.Run(mode, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				w := newWorld(t, worldOptions{}.on(path))
 				w.create(nics(2), "--mode", mode)
 				hold := w.box.Handle()

@@ -26,7 +26,7 @@ func TestOddNICs(t *testing.T) {
 			{"no offloads", lab.Hardware{NoSegmentation: true, NoCoalescing: true, NoTagInsertion: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
 				w.create(nics(3))
 				open := w.startEcho()
@@ -57,7 +57,7 @@ func TestOddNICs(t *testing.T) {
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
 	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
-		t.Parallel()
+		parallel(t)
 		w := newWorld(t, worldOptions{Hardware: lab.Hardware{FilterVLANs: true}}.on(path))
 		w.create(nics(2))
 		inside, outside := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
