@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
 		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
-		"internal/managers", "internal/supervisor", "internal/descriptors", "internal/sandbox"},
+		"internal/managers", "internal/supervisor", "internal/descriptors", "internal/sandbox", "monitor"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook", "internal/supervisor", "internal/managers", "internal/descriptors",
