@@ -15,6 +15,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
+	"nicteam/internal/tick"
 )
 
 const (
@@ -70,14 +71,8 @@ func parseEvents(b []byte) (list []api.Event) {
 
 // saveHistoryPeriodically saves the history until ctx ends.
 func (s *session) saveHistoryPeriodically(ctx context.Context) {
-	for tick := time.NewTicker(historySaveInterval); ; {
-		select {
-		case <-tick.C:
-			s.saveHistory()
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		}
+	for range tick.Every(ctx, historySaveInterval) {
+		s.saveHistory()
 	}
 }
 

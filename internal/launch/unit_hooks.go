@@ -19,6 +19,7 @@ import (
 	"nicteam/internal/host/journal"
 	"nicteam/internal/managers"
 	"nicteam/internal/supervisor"
+	"nicteam/internal/tick"
 )
 
 // What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
@@ -137,12 +138,8 @@ func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
-	for !unlocked(d, name) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
-		case <-time.After(2 * time.Millisecond):
-		}
+	if !tick.Until(ctx, exitLook, func() bool { return unlocked(d, name) }) {
+		return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
 	}
 	return nil
 }
