@@ -12,6 +12,7 @@ import (
 func TestEvery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		begun, passes := time.Now(), 0
 		for now := range Every(ctx, time.Second) {
 			passes++
