@@ -72,7 +72,7 @@ type nic struct {
 	reported LinkState // as last reported
 }
 
-// NewCarrier regeneration a watch on no NIC. k keeps the panics of readings, which are given up.
+// NewCarrier returns a watch on no NIC. k keeps the panics of readings, which are given up.
 func NewCarrier(src Source, k *panics.Keeper) *Carrier {
 	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), describeWanted: make(chan struct{}, 1),
 		describeDone: make(chan struct{}, 1)}
@@ -203,7 +203,7 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 	}
 }
 
-// readAll reads every carrier and regeneration whether one changed.
+// readAll reads every carrier and reports whether one changed.
 func (c *Carrier) readAll() (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

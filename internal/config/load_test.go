@@ -92,6 +92,7 @@ func TestExamplesLoad(t *testing.T) {
 		"broadcast.json": with(func(c *settings.Config) {
 			c.Mode, c.Members = modes.Broadcast, members("eth1", "eth2")
 			c.Address, c.MACPolicy, c.MAC = settings.AddressNone, settings.MACGiven, frame.MAC(0x020000000001)
+			c.LinkWatch = []string{"carrier"}
 		}),
 	}
 	for name, want := range want {
@@ -167,7 +168,7 @@ func TestPrecedence(t *testing.T) {
 		Env: []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_TEST_X=1",
 			"HOME=/", "NICTEAM_BALANCE=off"},
 		Flags: []Flag{
-			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "carrier"},
+			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "auto"},
 		},
 		Team: "team0", Members: []string{"eth0.100", "eth9", "eth1"},
 	})
@@ -265,8 +266,12 @@ func TestFaultsNameTheirSource(t *testing.T) {
 			api.Usage, "--mtu: 97 is out of range"},
 		{"flag mistyped", Options{Flags: []Flag{{"up_delay", "100"}}}, api.Usage, "--up-delay: 100 has no unit"},
 		{"flag toggle", Options{Flags: []Flag{{"balance", "maybe"}}}, api.Usage, `--balance: "maybe" is not on or off`},
-		{"link watch", Options{Flags: []Flag{{"link_watch", "probe"}}}, api.Usage,
-			`--link-watch: unknown value "probe"`},
+		{"link watch", Options{Flags: []Flag{{"link_watch", "carrier,prob"}}}, api.Usage,
+			`--link-watch: unknown value "prob"`},
+		{"link watch of the adapter itself", Options{Flags: []Flag{{"address", "10.0.0.1/24"},
+			{"link_watch", "arp:10.0.0.1"}}}, api.Usage, `--link-watch: "arp:10.0.0.1" asks nobody`},
+		{"link watch of everybody", Options{Flags: []Flag{{"address", "10.0.0.1/24"},
+			{"link_watch", "arp:10.0.0.255"}}}, api.Usage, `--link-watch: "arp:10.0.0.255" asks nobody`},
 		{"lacp by flag", Options{Flags: []Flag{{"mode", "xor"}, {"lacp_rate", "fast"}}}, api.Usage,
 			"--lacp-rate: is not for mode xor"},
 		{"lacp by flag, no mode", Options{Flags: []Flag{{"lacp_active", "on"}}}, api.Usage,

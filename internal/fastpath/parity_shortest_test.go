@@ -107,7 +107,8 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 			}
 		}
 	})
-	for _, what := range []string{"shortest", "rank", "forced", "only", "stays", "paused", "late", "fixed"} {
+	for _, what := range []string{"shortest", "rank", "forced", "only", "stays", "paused", "late", "fixed",
+		"around a suspect"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
 		}
@@ -147,6 +148,9 @@ func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, for
 	}
 	if slot.Since == s.now {
 		seen[[]string{"shortest", "rank", "forced", "only"}[slot.Why]]++
+		if pl.FlowTargets() != pl.Distributing {
+			seen["around a suspect"]++
+		}
 	} else {
 		seen["stays"]++
 	}

@@ -33,7 +33,7 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
-		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
+		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
 		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
 		Single:    spread.NoMember,
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
@@ -77,7 +77,11 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 			p.AcceptsAdapter |= 1 << id
 		}
 	}
-	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
+	ids := pl.Distributing
+	if pl.Rule == spread.RuleShortest {
+		ids = pl.FlowTargets()
+	}
+	for left := ids; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
 		if pl.Rule == spread.RuleRoundRobin {
 			if share == 0 {

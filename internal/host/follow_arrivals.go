@@ -261,8 +261,9 @@ func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journ
 	if err != nil {
 		return err
 	}
+	recorded := rtnl.IndexRoutes(m.Routes)
 	for _, r := range b.Routes {
-		if r = rtnl.RouteRequest(r, map[int]int{n.Index: m.Index}); !rtnl.HasRoute(m.Routes, r) {
+		if r = rtnl.RouteRequest(r, map[int]int{n.Index: m.Index}); !recorded.Has(r) {
 			new.Routes = append(new.Routes, r)
 		}
 	}
@@ -393,6 +394,7 @@ func (h *Host) journalLost(adapter int, gone journal.Config) error {
 	if err != nil {
 		return err
 	}
+	goneRoutes := rtnl.IndexRoutes(gone.Routes)
 	for _, m := range j.State.Members {
 		var b journal.Config
 		for _, a := range m.Addresses {
@@ -400,9 +402,9 @@ func (h *Host) journalLost(adapter int, gone journal.Config) error {
 				b.Addresses = append(b.Addresses, a)
 			}
 		}
-		for _, r := range m.Routes {
-			if rtnl.HasRoute(gone.Routes, j.State.OnAdapter(r, adapter)) {
-				b.Routes = append(b.Routes, r)
+		for i, r := range j.State.OnAdapter(m.Routes, adapter) {
+			if goneRoutes.Has(r) {
+				b.Routes = append(b.Routes, m.Routes[i])
 			}
 		}
 		if b.Empty() {

@@ -238,8 +238,9 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 			new.AddInherited(inheritor, o, at)
 		}
 	}
+	known := j.State.RoutesOnAdapter(adapter)
 	for _, r := range b.Routes {
-		if !j.State.HasRoute(r, adapter) && !j.State.IsAssignedRoute(r, adapter) {
+		if !known.Has(r) && !j.State.IsAssignedRoute(r, adapter) {
 			new.Routes = append(new.Routes, rtnl.RouteRequest(r, map[int]int{adapter: inheritor.Index}))
 		}
 	}

@@ -166,17 +166,17 @@ func (r *member) usesAddress(o rtnl.Object, have []rtnl.Object) bool {
 
 // restoreAbsentRoutes adds the members' routes that the host lacks.
 func (b *giveBack) restoreAbsentRoutes() error {
-	all, err := b.h.rt.Routes()
+	routes, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
+	all := rtnl.IndexRoutes(routes)
 	for _, r := range b.members {
 		list := slices.Clone(r.was.Routes)
 		rtnl.SortByDependence(list)
 		for _, o := range list {
 			o = rtnl.RouteRequest(o, b.indexNow)
-			if !r.was.Up || rtnl.HasRoute(all, o) ||
-				slices.ContainsFunc(all, func(p rtnl.Object) bool { return rtnl.RouteKeyOf(p) == rtnl.RouteKeyOf(o) }) {
+			if !r.was.Up || len(all.SameKey(o)) > 0 {
 				continue
 			}
 			if err := b.noteUnlessFatal(b.h.rt.AddRoute(o)); err != nil {

@@ -13,24 +13,34 @@ import (
 // reorderRoutes restores the order of members' routes among routes of the same key. Routes of other links are never
 // touched, so a place between two of them cannot be restored.
 func (b *giveBack) reorderRoutes() error {
-	all, err := b.h.rt.Routes()
+	routes, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
+	all := rtnl.IndexRoutes(routes)
 	done := map[rtnl.RouteKey]bool{}
 	for _, r := range b.members {
+		order := rtnl.IndexRoutes(r.was.Order)
 		for _, first := range r.was.Order {
 			key := rtnl.RouteKeyOf(first)
 			if done[key] {
 				continue
 			}
 			done[key] = true
-			if err := b.reorderSameKey(rtnl.RoutesWithKey(all, key), rtnl.RoutesWithKey(r.was.Order, key)); err != nil {
+			if err := b.reorderSameKey(routeRequests(all[key]), order[key]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func routeRequests(list []rtnl.Object) []rtnl.Object {
+	var out []rtnl.Object
+	for _, r := range list {
+		out = append(out, rtnl.RouteRequest(r, nil))
+	}
+	return out
 }
 
 // reorderSameKey moves members' routes to the front or the end if the order differs.

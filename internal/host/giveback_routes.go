@@ -31,6 +31,7 @@ func (b *giveBack) originalRoutes(family byte) []rtnl.Object {
 
 func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState) bool) []rtnl.Object {
 	var list []rtnl.Object
+	listed := rtnl.RouteIndex{}
 	for _, m := range b.j.State.Members {
 		r, instead := b.memberOf(m), b.standInFor(m, family)
 		if !m.Up || m.Away || r == nil && instead == nil || !which(m) {
@@ -49,8 +50,9 @@ func (b *giveBack) originalRoutesOf(family byte, which func(*journal.MemberState
 				continue
 			}
 			o = rtnl.RouteRequest(o, by)
-			if !rtnl.HasRoute(list, o) {
+			if !listed.Has(o) {
 				list = append(list, o)
+				listed.Add(o)
 			}
 		}
 	}
@@ -110,22 +112,23 @@ func (b *giveBack) moveRoutes(family byte, early bool) error {
 	if b.adapter == nil {
 		return nil
 	}
-	all, err := b.h.rt.Routes()
+	routes, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
+	all := rtnl.IndexRoutes(routes)
 	list := b.originalRoutes(family)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
 		now := b.onAdapter(o)
-		if !rtnl.HasRoute(all, now) {
+		if !all.Has(now) {
 			continue
 		}
 		if live := b.withoutDeadHops(o); !live.Equal(o) {
 			b.notef("a next hop of the %s is not restored: its NIC is down", rtnl.RouteText(o))
 			o = live
 		}
-		if rtnl.HasRoute(all, o) {
+		if all.Has(o) {
 			err = b.h.rt.DeleteRoute(rtnl.RouteRequest(now, nil))
 		} else {
 			err = b.h.rt.MoveRoute(all, now, o)
@@ -142,7 +145,7 @@ func (b *giveBack) moveRoutes(family byte, early bool) error {
 
 // removedRoutes returns original routes that somebody removed from the adapter while others remained. If all are gone,
 // the adapter lost them by going down.
-func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
+func (b *giveBack) removedRoutes(all rtnl.RouteIndex) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
@@ -152,7 +155,7 @@ func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
 		for _, o := range b.originalRoutesOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
 			switch {
 			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
-			case rtnl.HasRoute(all, o) || rtnl.HasRoute(all, b.withoutDeadHops(o)):
+			case all.Has(o) || all.Has(b.withoutDeadHops(o)):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -168,7 +171,7 @@ func (b *giveBack) removedRoutes(all []rtnl.Object) (gone []rtnl.Object) {
 // restoreRoutes adds original routes that are missing, and deletes connected routes that the kernel added and that were
 // not there. It skips a route whose key another one has taken, and one whose source address is gone.
 func (b *giveBack) restoreRoutes() error {
-	all, err := b.h.rt.Routes()
+	routes, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
@@ -178,24 +181,25 @@ func (b *giveBack) restoreRoutes() error {
 	}
 	list := append(b.originalRoutes(unix.AF_INET), b.originalRoutes(unix.AF_INET6)...)
 	rtnl.SortByDependence(list)
-	gone := b.removedRoutes(all)
+	all, listed := rtnl.IndexRoutes(routes), rtnl.IndexRoutes(list)
+	gone := rtnl.IndexRoutes(b.removedRoutes(all))
 	for _, o := range list {
-		if rtnl.HasRoute(gone, o) {
+		if gone.Has(o) {
 			b.notef("the %s is no longer on %s: not restored", rtnl.RouteText(o), b.adapter.Name)
 			continue
 		}
 		taken := func(r rtnl.Object) bool {
-			return rtnl.RouteKeyOf(r) == rtnl.RouteKeyOf(o) && b.adapter != nil &&
-				slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) && !b.j.State.IsAssignedRoute(r, b.adapter.Index)
+			return b.adapter != nil && slices.Contains(rtnl.RouteLinks(r), b.adapter.Index) &&
+				!b.j.State.IsAssignedRoute(r, b.adapter.Index)
 		}
 		o = b.withoutDeadHops(o)
-		if rtnl.HasRoute(all, o) || slices.ContainsFunc(all, taken) || !rtnl.HasSource(addresses, o) ||
+		if all.Has(o) || slices.ContainsFunc(all.SameKey(o), taken) || !rtnl.HasSource(addresses, o) ||
 			o.Get(rtnl.RTANexthopID) != nil {
 			continue
 		}
 		// If a source address is removed, the kernel keeps an IPv6 route without it, which is in the way.
-		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && rtnl.HasRoute(all, bare) &&
-			!rtnl.HasRoute(list, bare) {
+		if bare := rtnl.WithoutSource(o); o.Family() == unix.AF_INET6 && all.Has(bare) &&
+			!listed.Has(bare) {
 			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(bare)); err != nil {
 				return err
 			}
@@ -205,9 +209,9 @@ func (b *giveBack) restoreRoutes() error {
 		}
 	}
 	for _, r := range b.members {
-		for _, o := range rtnl.RoutesVia(all, r.nic.Index) {
+		for _, o := range rtnl.RoutesVia(routes, r.nic.Index) {
 			if !r.was.NeedsRestore() || r.was.Guessed || rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL ||
-				rtnl.HasRoute(list, o) || r.inheritedSubnet(addresses, o) {
+				listed.Has(o) || r.inheritedSubnet(addresses, o) {
 				continue
 			}
 			if err := b.noteUnlessFatal(b.h.rt.DeleteRoute(rtnl.RouteRequest(o, nil))); err != nil {
@@ -243,7 +247,7 @@ func (b *giveBack) giveInheritedRoutes() error {
 	if err != nil {
 		return err
 	}
-	list := rtnl.RoutesVia(all, b.adapter.Index)
+	list, index := rtnl.RoutesVia(all, b.adapter.Index), rtnl.IndexRoutes(all)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
 		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsAssignedRoute(o, b.adapter.Index) {
@@ -253,7 +257,7 @@ func (b *giveBack) giveInheritedRoutes() error {
 		if to == nil {
 			continue
 		}
-		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(all, o,
+		if err := b.noteUnlessFatal(b.h.rt.MoveRoute(index, o,
 			rtnl.RouteRequest(o, map[int]int{b.adapter.Index: to.nic.Index}))); err != nil {
 			return err
 		}

@@ -95,10 +95,11 @@ type memberFamily struct {
 // follows.
 func (b *giveBack) findStarted() error {
 	b.started = map[memberFamily]*member{}
-	all, err := b.h.rt.Routes()
+	routes, err := b.h.rt.Routes()
 	if err != nil {
 		return err
 	}
+	all := rtnl.IndexRoutes(routes)
 	for _, r := range b.members {
 		have, err := b.h.rt.Addresses(r.nic.Index)
 		if err != nil {
@@ -109,14 +110,18 @@ func (b *giveBack) findStarted() error {
 				b.started[memberFamily{m, a.Family()}] = r
 			}
 		}
-		own := map[int]int{r.was.Index: r.nic.Index}
+		own := rtnl.RouteIndex{}
+		for _, o := range r.was.Routes {
+			own.Add(rtnl.RouteRequest(o, map[int]int{r.was.Index: r.nic.Index}))
+		}
 		for _, m := range b.j.State.Members {
+			if m == r.was || m.Away {
+				continue
+			}
+			to := map[int]int{m.Index: r.nic.Index}
 			for _, o := range m.Routes {
-				there := rtnl.RouteRequest(o, map[int]int{m.Index: r.nic.Index})
-				was := slices.ContainsFunc(r.was.Routes,
-					func(p rtnl.Object) bool { return rtnl.SameRoute(rtnl.RouteRequest(p, own), there) })
-				if m != r.was && !m.Away && rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && rtnl.HasRoute(all, there) &&
-					!was {
+				there := rtnl.RouteRequest(o, to)
+				if rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && all.Has(there) && !own.Has(there) {
 					b.started[memberFamily{m, o.Family()}] = r
 				}
 			}

@@ -225,8 +225,9 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 		}
 	}
 	rtnl.SortByDependence(mine)
+	index := rtnl.IndexRoutes(all)
 	for _, r := range mine {
-		if err := h.rt.MoveRoute(all, r, rtnl.RouteRequest(r, by)); err != nil {
+		if err := h.rt.MoveRoute(index, r, rtnl.RouteRequest(r, by)); err != nil {
 			return err
 		}
 	}

@@ -148,8 +148,9 @@ func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 	}
 	mine := rtnl.RoutesVia(all, index)
 	if !m.Adopted {
+		recorded := rtnl.IndexRoutes(m.Routes)
 		mine = slices.DeleteFunc(mine, func(r rtnl.Object) bool {
-			return !rtnl.HasRoute(m.Routes, rtnl.RouteRequest(r, map[int]int{index: m.Index}))
+			return !recorded.Has(rtnl.RouteRequest(r, map[int]int{index: m.Index}))
 		})
 	}
 	for _, r := range append(mine, rtnl.RoutesVia(advertised, index)...) {

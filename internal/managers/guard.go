@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -131,8 +130,9 @@ func (g *guard) restore(l guardedLink) {
 	if err != nil {
 		return
 	}
+	there := rtnl.IndexRoutes(routes)
 	for _, r := range l.routes {
-		if slices.ContainsFunc(routes, func(o rtnl.Object) bool { return rtnl.RouteKeyOf(o) == rtnl.RouteKeyOf(r) }) {
+		if len(there.SameKey(r)) > 0 {
 			continue // there, or replaced by the manager's own
 		}
 		if err := g.rt.AddRoute(rtnl.RouteRequest(r, nil)); err != nil {

@@ -175,7 +175,8 @@ func (m *member) choose(u *ActivePlan) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel,
+			unicast: !h.Dst.Multicast()}
 		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow,
 			h.Station(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
@@ -239,15 +240,8 @@ func (m *member) deliver() {
 			m.tally.drops[drop] += uint64(f.frames)
 			continue
 		}
-		m.moved(f)
+		m.tally.count(f)
 	}
-}
-
-// moved counts a delivered frame.
-func (m *member) moved(f *frameMeta) {
-	c := &m.tally.moved[f.protocol]
-	c.Frames += uint64(f.frames)
-	c.Bytes += uint64(f.bytes)
 }
 
 // recovered recovers a panic over the frame at m.at, which is lost.

@@ -3,10 +3,12 @@
 package rtnl
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,6 +60,67 @@ func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
 		}
 	}
 	return list, nil
+}
+
+// ConfirmedNeighbours lists the link's neighbours that are reachable, or were confirmed at most within ago; the last
+// confirmed first. The kernel filters the dump, as tables may be large.
+func (c *Conn) ConfirmedNeighbours(index int, within time.Duration) ([]Object, error) {
+	var list []Object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		all, err := c.neighboursOf(index, family)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range all {
+			age, ok := ConfirmedAgo(n)
+			reachable := neighbourState(n)&unix.NUD_REACHABLE != 0
+			if mac := n.Get(unix.NDA_LLADDR); len(mac) == 6 && isResolved(n) && ok && (reachable || age <= within) {
+				list = append(list, n)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Object) int {
+		x, _ := ConfirmedAgo(a)
+		y, _ := ConfirmedAgo(b)
+		return cmp.Compare(x, y)
+	})
+	return list, nil
+}
+
+// neighboursOf lists the neighbours of a link, for AF_BRIDGE what the bridge has learned at that port.
+func (c *Conn) neighboursOf(index int, family byte) ([]Object, error) {
+	ask := Object{Head: make([]byte, HeaderLen)}
+	ask.Head[0] = family
+	ask.Set32(unix.NDA_IFINDEX, uint32(index))
+	all, err := dumpLike(c.strict, unix.RTM_GETNEIGH, ask, HeaderLen)
+	return slices.DeleteFunc(all, func(n Object) bool { return n.Family() != family || n.Index() != index }), err
+}
+
+// ConfirmedAgo returns how long ago a neighbour was confirmed; false: not known.
+func ConfirmedAgo(n Object) (time.Duration, bool) {
+	info := n.Get(unix.NDA_CACHEINFO) // struct nda_cacheinfo: confirmed, used, updated, references
+	if len(info) < 4 {
+		return 0, false
+	}
+	return time.Duration(binary.NativeEndian.Uint32(info)) * time.Second / UserHZ, true
+}
+
+// NeighbourMAC returns the neighbour's MAC, 0 for none.
+func NeighbourMAC(n Object) frame.MAC { return frame.MACFrom(n.Get(unix.NDA_LLADDR)) }
+
+// LearnedAtPort lists the MACs that a bridge has learned at a port.
+func (c *Conn) LearnedAtPort(port int) (map[frame.MAC]bool, error) {
+	all, err := c.neighboursOf(port, unix.AF_BRIDGE)
+	if err != nil {
+		return nil, err
+	}
+	macs := map[frame.MAC]bool{}
+	for _, n := range all {
+		if mac := NeighbourMAC(n); mac != 0 && neighbourState(n)&unix.NUD_PERMANENT == 0 { // those are its own
+			macs[mac] = true
+		}
+	}
+	return macs, nil
 }
 
 func NeighbourAddr(n Object) netip.Addr {

@@ -237,12 +237,24 @@ func Except(list, gone []Object, id func(Object) string) []Object {
 	return slices.DeleteFunc(slices.Clone(list), func(o Object) bool { return ids[id(o)] })
 }
 
-// Replace returns list with o in place of the object of the same id, or at the end.
-func Replace(list []Object, o Object, id func(Object) string) []Object {
-	list = slices.Clone(list)
-	if i := slices.IndexFunc(list, func(p Object) bool { return id(p) == id(o) }); i >= 0 {
-		list[i] = o
+// Replace returns list with each object of with in place of the object of the same id, or at the end.
+func Replace(list, with []Object, id func(Object) string) []Object {
+	if len(with) == 0 {
 		return list
 	}
-	return append(list, o)
+	list = slices.Clone(list)
+	at := make(map[string]int, len(list))
+	for i, o := range slices.Backward(list) {
+		at[id(o)] = i // the first one's
+	}
+	for _, o := range with {
+		i, ok := at[id(o)]
+		if ok {
+			list[i] = o
+			continue
+		}
+		at[id(o)] = len(list)
+		list = append(list, o)
+	}
+	return list
 }

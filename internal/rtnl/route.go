@@ -138,23 +138,27 @@ func NextHops(b []byte) [][]byte {
 
 func NextHopLink(n []byte) int { return int(int32(binary.NativeEndian.Uint32(n[4:]))) }
 
-// Gateways returns the gateways that a route reaches over the link.
+// Gateways returns the gateways that a route reaches over the link. One of IPv4 may be an IPv6 address.
 func Gateways(r Object, index int) []netip.Addr {
 	var list []netip.Addr
-	add := func(b []byte) {
+	add := func(hop Object) {
+		b := hop.Get(unix.RTA_GATEWAY)
+		if via := hop.Get(unix.RTA_VIA); len(via) >= 2 { // struct rtvia: family, then an address
+			b = via[2:]
+		}
 		if a, ok := netip.AddrFromSlice(b); ok {
 			list = append(list, a)
 		}
 	}
 	if v := r.Get(unix.RTA_OIF); len(v) >= 4 && int(binary.NativeEndian.Uint32(v)) == index {
-		add(r.Get(unix.RTA_GATEWAY))
+		add(r)
 	}
 	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
 		if NextHopLink(n) != index {
 			continue
 		}
 		if attrs, err := parseAttributes(n[nextHopLen:]); err == nil {
-			add(Object{Attrs: attrs}.Get(unix.RTA_GATEWAY))
+			add(Object{Attrs: attrs})
 		}
 	}
 	return list
@@ -210,25 +214,11 @@ func RouteText(r Object) string {
 // RoutesOfSameKey returns the IPv4 routes of all links that share a key with one of mine, in the kernel's order, for
 // keys of more than one route.
 func RoutesOfSameKey(all, mine []Object) []Object {
-	count := map[RouteKey]int{}
-	for _, r := range all {
-		count[RouteKeyOf(r)]++
-	}
+	index, own := IndexRoutes(all), IndexRoutes(mine)
 	var out []Object
 	for _, r := range all {
-		shares := func(m Object) bool { return RouteKeyOf(m) == RouteKeyOf(r) }
-		if r.Family() == unix.AF_INET && count[RouteKeyOf(r)] > 1 && slices.ContainsFunc(mine, shares) {
+		if r.Family() == unix.AF_INET && len(index.SameKey(r)) > 1 && len(own.SameKey(r)) > 0 {
 			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func RoutesWithKey(list []Object, key RouteKey) []Object {
-	var out []Object
-	for _, r := range list {
-		if RouteKeyOf(r) == key {
-			out = append(out, RouteRequest(r, nil))
 		}
 	}
 	return out

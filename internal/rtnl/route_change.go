@@ -65,16 +65,17 @@ func rehop(family byte, b []byte, by map[int]int) []byte {
 
 // MoveRoute replaces old by next without a gap. all are the routes as they were when the move began; next may be among
 // them if the kernel made it with an address.
-func (c *Conn) MoveRoute(all []Object, old, next Object) error {
+func (c *Conn) MoveRoute(all RouteIndex, old, next Object) error {
 	alone, last := true, true
-	for i, r := range all {
-		if RouteKeyOf(r) != RouteKeyOf(old) || SameRoute(r, old) || SameRoute(r, next) {
+	rivals := all.SameKey(old)
+	for i, r := range rivals {
+		if SameRoute(r, old) || SameRoute(r, next) {
 			continue
 		}
 		alone = false
-		last = last && !HasRoute(all[:i], old)
+		last = last && !HasRoute(rivals[:i], old)
 	}
-	if HasRoute(all, next) {
+	if all.Has(next) {
 		// The kernel has appended it.
 		if alone || last || old.Family() == unix.AF_INET6 {
 			return c.DeleteRoute(RouteRequest(old, nil))

@@ -34,7 +34,13 @@ type Config struct {
 
 	UpDelay          time.Duration
 	DownDelay        time.Duration
-	LinkWatch        []string // their names
+	LinkWatch        []string      // monitor.Specs as text: auto, carrier, gateway, arp:IP, nd:IP, probe
+	WatchPolicy      WatchPolicy   // how several link watches combine
+	ProbeInterval    time.Duration // between two asks of a target while all is well
+	ProbeMisses      int           // asks without an answer after which a member is down
+	AdmissionWait    time.Duration // how long a member that comes waits for its first answer
+	Damping          bool          // a member that fails again and again waits before it is used
+	Undamp           string        // member whose wait ends now: an action, never kept
 	AnnounceCount    int
 	AnnounceInterval time.Duration
 
@@ -90,6 +96,22 @@ func (m MatchPolicy) String() string {
 	return "name"
 }
 
+// WatchPolicy says how the link watches of a member combine.
+type WatchPolicy uint8
+
+// The policies of --watch-policy.
+const (
+	WatchAll WatchPolicy = iota // a member that any watch says is down is down
+	WatchAny                    // a member that any watch says is up is up
+)
+
+func (p WatchPolicy) String() string {
+	if p == WatchAny {
+		return "any"
+	}
+	return "all"
+}
+
 // AddressPolicy says where the adapter's addresses come from.
 type AddressPolicy uint8
 
@@ -132,7 +154,8 @@ func DefaultConfig() Config {
 		Mode: modes.ELB, Balance: true, ReceiveBalance: true,
 		Gain: spread.DefaultGain, Skew: spread.DefaultSkew, Rebalance: modes.DefaultRebalance,
 		PacketsPerMember: 1, MinMembers: 1, LACP: modes.DefaultLACP(),
-		LinkWatch: []string{"carrier"}, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
+		LinkWatch: []string{"auto"}, ProbeInterval: time.Second, ProbeMisses: 3, AdmissionWait: 3 * time.Second,
+		Damping: true, AnnounceCount: 1, AnnounceInterval: 100 * time.Millisecond,
 		Datapath: "auto",
 	}
 }

@@ -64,7 +64,7 @@ func (r *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
 			delete(r.holds, slot)
 		}
 	}
-	s := r.snapshot(f, pl.Distributing)
+	s := r.snapshot(f, pl.FlowTargets()) // a suspect member's flows leave it by themselves when they pause
 	before := s.imbalance()
 	var moves []Move
 	for len(moves) < maxMoves {

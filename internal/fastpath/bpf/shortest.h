@@ -47,12 +47,11 @@ static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
 }
 
 /* Rule 2. */
-static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, const struct queue *q, __s64 until,
-				 __s64 now)
+static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, __u32 had, __s64 until, __s64 now)
 {
-	if (now >= until + FLOW_IDLE)
+	if (now >= until + FLOW_IDLE || !in_set(pl->targets, had))
 		return 0;
-	__s64 clock = q->clock, earliest = clock;
+	__s64 clock = fl->members[had & 63].clock, earliest = clock;
 	if (clock < now + pl->gain)
 		return 1;
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
@@ -187,7 +186,7 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 		__s64 until = drained_at(q, f);
 		__u32 to = (__u32)f->to - 1;
 		paused = now >= until + pl->skew; /* rule 1 */
-		if (f->to != 0 && in_set(pl->distributing, to)) {
+		if (f->to != 0 && in_set(pl->targets, to)) {
 			stay = 1;
 			if (!paused && now < fl->force_by) {
 				paused = 0;
@@ -196,7 +195,7 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 				why = WHY_FORCED;
 			}
 		} else {
-			stay = !paused || stays(pl, fl, q, until, now);
+			stay = !paused || stays(pl, fl, had, until, now);
 		}
 	}
 	if (!stay)

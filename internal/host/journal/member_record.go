@@ -97,9 +97,9 @@ func (m *Member) Inherit(known *MemberState) {
 	if known.ConfigOnAdapter {
 		m.At = known.At
 		m.Addresses = rtnl.Union(known.Addresses, m.Addresses, rtnl.SameAddress)
-		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Routes = rtnl.UnionRoutes(known.Routes, m.Routes)
 		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
-		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Order = rtnl.UnionRoutes(known.Order, m.Order)
 		m.Rules = rtnl.Union(known.Rules, m.Rules, rtnl.Object.Equal)
 		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
 		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
@@ -135,9 +135,9 @@ func (m *Member) inheritDown(known *MemberState) {
 		of6 := slices.DeleteFunc(slices.Clone(known.Addresses),
 			func(a rtnl.Object) bool { return a.Family() != unix.AF_INET6 })
 		m.Addresses = rtnl.Union(of6, m.Addresses, rtnl.SameAddress)
-		m.Routes = rtnl.Union(known.Routes, m.Routes, rtnl.SameRoute)
+		m.Routes = rtnl.UnionRoutes(known.Routes, m.Routes)
 		m.Advertised = rtnl.Union(known.Advertised, m.Advertised, rtnl.SameAdvertised)
-		m.Order = rtnl.Union(known.Order, m.Order, rtnl.SameRoute)
+		m.Order = rtnl.UnionRoutes(known.Order, m.Order)
 		m.Neighbours = rtnl.Union(known.Neighbours, m.Neighbours, rtnl.SameNeighbour)
 		m.Proxies = rtnl.Union(known.Proxies, m.Proxies, rtnl.SameNeighbour)
 	}
@@ -211,7 +211,7 @@ func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
 	one := []rtnl.Object{o}
 	switch m.Kind {
 	case unix.RTM_NEWADDR:
-		b.Addresses = rtnl.Replace(b.Addresses, rtnl.LifetimesAt(o, rtnl.BootTime(), at), id)
+		b.Addresses = rtnl.Replace(b.Addresses, []rtnl.Object{rtnl.LifetimesAt(o, rtnl.BootTime(), at)}, id)
 	case unix.RTM_DELADDR:
 		b.Addresses = rtnl.Except(b.Addresses, one, id)
 	case unix.RTM_NEWROUTE:
@@ -222,13 +222,13 @@ func (b *Config) ApplyEvent(m rtnl.Message, index int, at int64) {
 			}
 		}
 		if rtnl.IsStatic(o) && slices.Contains(rtnl.RouteLinks(o), index) {
-			b.Routes = rtnl.Replace(b.Routes, o, id)
+			b.Routes = rtnl.Replace(b.Routes, one, id)
 		}
 	case unix.RTM_DELROUTE:
 		b.Routes = rtnl.Except(b.Routes, one, id)
 	case unix.RTM_NEWNEIGH:
 		if rtnl.IsPermanent(o) {
-			b.Neighbours = rtnl.Replace(b.Neighbours, o, id)
+			b.Neighbours = rtnl.Replace(b.Neighbours, one, id)
 		}
 	case unix.RTM_DELNEIGH:
 		b.Neighbours = rtnl.Except(b.Neighbours, one, id)

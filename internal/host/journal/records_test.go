@@ -303,7 +303,7 @@ func exercise(s *State) {
 			_ = m.UsesFamily(a.Family()) || m.HadAddress(a) || s.HasAddress(a)
 		}
 		for _, r := range m.Routes {
-			_ = s.HasRoute(r, 4) || s.IsAssignedRoute(r, 4)
+			_ = s.RoutesOnAdapter(4).Has(r) || s.IsAssignedRoute(r, 4)
 		}
 	}
 }

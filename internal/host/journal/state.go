@@ -302,21 +302,28 @@ func (s *State) ByIdentity(id Identity) (found *MemberState) {
 	return found
 }
 
-// OnAdapter returns the form that a member's route has on the adapter.
-func (s *State) OnAdapter(r rtnl.Object, adapter int) rtnl.Object {
+// OnAdapter returns the forms that members' routes have on the adapter.
+func (s *State) OnAdapter(routes []rtnl.Object, adapter int) []rtnl.Object {
 	to := map[int]int{}
 	for _, m := range s.Members {
 		to[m.Index] = adapter
 	}
-	return rtnl.RouteRequest(r, to)
+	var out []rtnl.Object
+	for _, r := range routes {
+		out = append(out, rtnl.RouteRequest(r, to))
+	}
+	return out
 }
 
-// HasRoute reports whether a route of the adapter is a member's.
-func (s *State) HasRoute(r rtnl.Object, adapter int) bool {
-	return slices.ContainsFunc(s.Members, func(m *MemberState) bool {
-		return slices.ContainsFunc(m.Routes,
-			func(o rtnl.Object) bool { return rtnl.SameRoute(s.OnAdapter(o, adapter), r) })
-	})
+// RoutesOnAdapter returns the members' routes in their forms on the adapter.
+func (s *State) RoutesOnAdapter(adapter int) rtnl.RouteIndex {
+	x := rtnl.RouteIndex{}
+	for _, m := range s.Members {
+		for _, r := range s.OnAdapter(m.Routes, adapter) {
+			x.Add(r)
+		}
+	}
+	return x
 }
 
 // HasAddress reports whether an address is a member's.
@@ -331,21 +338,11 @@ func (s *State) gained(to *MemberState, b *Config) {
 			m.Addresses = rtnl.Except(m.Addresses, b.Addresses, rtnl.AddressID)
 		}
 	}
-	for _, a := range b.Addresses {
-		to.Addresses = rtnl.Replace(to.Addresses, a, rtnl.AddressID)
-	}
-	for _, r := range b.Routes {
-		to.Routes = rtnl.Replace(to.Routes, r, rtnl.RouteID)
-	}
-	for _, r := range b.Rules {
-		to.Rules = rtnl.Replace(to.Rules, r, rtnl.RuleID)
-	}
-	for _, n := range b.Neighbours {
-		to.Neighbours = rtnl.Replace(to.Neighbours, n, rtnl.NeighbourID)
-	}
-	for _, n := range b.Proxies {
-		to.Proxies = rtnl.Replace(to.Proxies, n, rtnl.NeighbourID)
-	}
+	to.Addresses = rtnl.Replace(to.Addresses, b.Addresses, rtnl.AddressID)
+	to.Routes = rtnl.Replace(to.Routes, b.Routes, rtnl.RouteID)
+	to.Rules = rtnl.Replace(to.Rules, b.Rules, rtnl.RuleID)
+	to.Neighbours = rtnl.Replace(to.Neighbours, b.Neighbours, rtnl.NeighbourID)
+	to.Proxies = rtnl.Replace(to.Proxies, b.Proxies, rtnl.NeighbourID)
 }
 
 // lost removes config from a member.
