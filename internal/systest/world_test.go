@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,14 +26,12 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// parallelWorlds is the number of tests without traffic that run at a time. Mostly they wait for the kernel or a
-// process.
-const parallelWorlds = 4
+// parallelWorlds is the number of tests that run at a time, those that wait for a traffic slot among them. Mostly they
+// wait for the kernel or a process.
+const parallelWorlds = 7
 
 func TestMain(m *testing.M) {
-	if f := flag.Lookup("test.parallel"); f != nil {
-		_ = f.Value.Set(strconv.Itoa(parallelWorlds))
-	}
+	labtest.Parallel(parallelWorlds)
 	labtest.Main(m)
 }
 
