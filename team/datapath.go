@@ -67,7 +67,9 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	// a frame for the link watches, which each open member passes on whatever the Plan says of it, or for the mode; of
+	// Member -1 one that is the control loop's to send
+	ControlFrame ControlKind = iota
 	// the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
 	ControlStation
 	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it

@@ -45,6 +45,7 @@ type member struct {
 	recentNow      int64 // recentLocal.lookupTime
 	moveCandidates MoveCandidates
 	slowLimit      limit.Bucket
+	answers        answerLimits
 	tally          tally
 	rxBytes        *spread.RxBytes // of the account; atomic
 
@@ -171,12 +172,20 @@ func (m *member) choose(u *ActivePlan) {
 			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
+		if u.isOurProbe(&h, b[frame.VnetLen:]) {
+			m.passProbe(&h, b)
+			continue
+		}
 		if u.IsOwn(h.Src) || m.reflected(u, h.Station(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
+		answer := u.isAnswer(&h, b[frame.VnetLen:])
+		if answer {
+			m.passAnswer(&h, b)
+		}
 		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel,
-			unicast: !h.Dst.Multicast()}
+			unicast: !answer && !h.Dst.Multicast()}
 		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow,
 			h.Station(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
@@ -190,7 +199,7 @@ func (m *member) choose(u *ActivePlan) {
 			continue
 		}
 		if whose == ForUs && u.PerMember {
-			if isARPorND(&h) {
+			if isARPorND(&h) && !answer {
 				m.r.control.passFrame(m.id, b)
 			}
 			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
