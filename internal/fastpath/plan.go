@@ -49,7 +49,7 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 		copy(p.Slots[:], pl.Slots.Members)
 	}
 	if s := pl.Shortest; s != nil {
-		p.Gain, p.Skew, p.Closed, p.Closing = int64(s.Gain), int64(s.Skew), s.Closed, boolByte(pl.Returning())
+		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
 	}
 	if m := pl.Migration(); m != nil {
 		p.Migrating, p.Migration, p.Mark, p.Cleared, p.Skew = 1, m.ID, m.Mark, m.Cleared, int64(m.Pause)

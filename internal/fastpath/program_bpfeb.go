@@ -88,7 +88,6 @@ type programPlan struct {
 	Ids              [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
-	Closed           [64]uint8
 	Rule             uint8
 	Hash             uint8
 	Single           uint8
@@ -97,8 +96,6 @@ type programPlan struct {
 	Promiscuous      uint8
 	View             uint8
 	Migrating        uint8
-	Closing          uint8
-	Unused           [7]uint8
 }
 
 type programStation struct {

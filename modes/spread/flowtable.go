@@ -17,8 +17,6 @@ import "time"
 //
 // No slot goes to a suspect member (Plan.Suspect) while another one may send, and rule 2 keeps none with one.
 //
-// A member that returns after a failure gets new slots only of the part that is open to it (Shortest.Open).
-//
 // A slot that never pauses is moved by force (rebalance.go). Such a move waits a moment for a gap, in which it reorders
 // nothing.
 //
@@ -100,5 +98,5 @@ const (
 	FlowShortest FlowReason = iota // its queue was the shortest
 	FlowRank                       // several were equally short, and this one ranks first for the slot
 	FlowForced                     // by force, to rebalance flows that never pause
-	FlowOnly                       // no other member may send, or all others are suspect, or return
+	FlowOnly                       // no other member may send, or all others are suspect
 )

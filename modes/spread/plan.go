@@ -127,7 +127,7 @@ type Migration struct {
 type Shortest struct {
 	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
 	SpeedKnown MemberSet          // members whose link says a speed
-	Closed     [MaxMembers]uint8  // of 256 parts of the slots, those that the member gets no flow of yet: see Open
+	Closed     [MaxMembers]uint8  // of 256 parts of the slots, those that the member gets no flow of yet: it returns
 	Gain       time.Duration      // least advantage that moves a flow
 	Skew       time.Duration      // largest difference of path delay between two members
 	Moves      []Move             // slots to move whatever is under way
@@ -147,20 +147,6 @@ func (pl *Plan) FlowTargets() MemberSet {
 		return sound
 	}
 	return pl.Distributing
-}
-
-// Open reports whether a member may get the flows of a slot. One that returns after a failure first gets those for
-// which it ranks highest.
-func (s *Shortest) Open(slot, id int) bool { return uint8(flowRank(slot, id)>>56) >= s.Closed[id] }
-
-// Returning reports whether any target of flows is closed to some slots.
-func (pl *Plan) Returning() bool {
-	for left := pl.FlowTargets(); left != 0; left = left.Without(left.First()) {
-		if pl.Shortest.Closed[left.First()] != 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // Migration returns the migration of a Plan, nil where no slot migrates.

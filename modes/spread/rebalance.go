@@ -64,7 +64,7 @@ func (r *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
 			delete(r.holds, slot)
 		}
 	}
-	s := r.snapshot(f, pl)
+	s := r.snapshot(f, pl.FlowTargets()) // a suspect member's flows leave it by themselves when they pause
 	before := s.imbalance()
 	var moves []Move
 	for len(moves) < maxMoves {
@@ -133,7 +133,6 @@ type loadSnapshot struct {
 	utilisation [MaxMembers]float64
 	movable     [MaxMembers][]movableSlot
 	ids         []int // the busiest first
-	plan        *Plan
 }
 
 type movableSlot struct {
@@ -141,9 +140,9 @@ type movableSlot struct {
 	bps  float64
 }
 
-// snapshot adds up what members carry. Flows of a suspect one leave it by themselves when they pause.
-func (r *Rebalancer) snapshot(f *FlowTable, pl *Plan) *loadSnapshot {
-	s, set := &loadSnapshot{plan: pl}, pl.FlowTargets()
+// snapshot adds up what the members of the set carry.
+func (r *Rebalancer) snapshot(f *FlowTable, set MemberSet) *loadSnapshot {
+	s := &loadSnapshot{}
 	for left := set; left != 0; left = left.Without(left.First()) {
 		id := left.First()
 		s.ids = append(s.ids, id)
@@ -194,9 +193,6 @@ func (s *loadSnapshot) move() (Move, bool) {
 		}
 		best, least := -1, difference
 		for i, m := range s.movable[from] {
-			if !s.plan.Shortest.Open(int(m.slot), to) {
-				continue
-			}
 			change := m.bps/s.rate[from] + m.bps/s.rate[to]
 			after := max(difference-change, change-difference)
 			if after < least && (change <= difference || after <= difference*(1-minMoveGain)) {

@@ -41,8 +41,6 @@ type shortest struct {
 	targets    MemberSet         // Plan.FlowTargets
 	targetIDs  [MaxMembers]uint8 // the same
 	targetN    int               // how many of targetIDs
-	closing    bool              // some are closed to some slots: see Shortest.Open
-	openIDs    [MaxMembers]uint8 // of open
 	gain, skew int64
 	adopted    bool // flows and set are those of the process before, until the first Plan
 }
@@ -138,7 +136,7 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 			}
 			return to, FlowForced, paused
 		}
-		if !paused || s.stays(slot, until, now) {
+		if !paused || s.stays(f, until, now) {
 			return int(f.Member), f.Why, paused
 		}
 	}
@@ -146,28 +144,8 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 	return id, why, paused
 }
 
-// open returns the targets that may get a slot's flows: all if there would be none.
-func (s *shortest) open(slot int) []uint8 {
-	ids := s.targetIDs[:s.targetN]
-	if !s.closing {
-		return ids
-	}
-	n := 0
-	for _, id := range ids {
-		if s.plan.Shortest.Open(slot, int(id)) {
-			s.openIDs[n] = id
-			n++
-		}
-	}
-	if n == 0 {
-		return ids
-	}
-	return s.openIDs[:n]
-}
-
 // stays is rule 2.
-func (s *shortest) stays(slot int, until, now int64) bool {
-	f := &s.flows.Slots[slot]
+func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 	q := &s.flows.Members[f.Member]
 	if now >= until+flowIdle || !s.targets.Has(int(f.Member)) {
 		return false
@@ -175,7 +153,7 @@ func (s *shortest) stays(slot int, until, now int64) bool {
 	if q.Clock < now+s.gain {
 		return true // no clock is earlier than now
 	}
-	for _, id := range s.open(slot) {
+	for _, id := range s.targetIDs[:s.targetN] {
 		if q.Clock-max(s.flows.Members[id].Clock, now) >= s.gain {
 			return false
 		}
@@ -186,19 +164,18 @@ func (s *shortest) stays(slot int, until, now int64) bool {
 // shortestQueue is rule 3. Members are equal if they differ by less than gain and by less than an eighth of the time
 // that the frame takes, for measured rates of equal NICs are never quite equal.
 func (s *shortest) shortestQueue(slot int, bytes uint64, now int64) (int, FlowReason) {
-	ids := s.open(slot)
-	best, least := int(ids[0]), int64(math.MaxInt64)
-	if len(ids) == 1 {
+	best, least := int(s.targetIDs[0]), int64(math.MaxInt64)
+	if s.targetN == 1 {
 		return best, FlowOnly
 	}
-	for _, id := range ids {
+	for _, id := range s.targetIDs[:s.targetN] {
 		if t := s.flows.Members[id].finish(bytes, now); t < least {
 			best, least = int(id), t
 		}
 	}
 	near := least + min(s.gain, ns(bytes, s.flows.Members[best].cost)/8)
 	several, most := 0, uint64(0)
-	for _, id := range ids {
+	for _, id := range s.targetIDs[:s.targetN] {
 		if s.flows.Members[id].finish(bytes, now) > near {
 			continue
 		}
@@ -305,7 +282,7 @@ func (s *shortest) setPlan(pl *Plan) {
 		s.ids[s.n] = uint8(left.First())
 		s.n++
 	}
-	s.targets, s.targetN, s.closing = pl.FlowTargets(), 0, pl.Returning()
+	s.targets, s.targetN = pl.FlowTargets(), 0
 	for left := s.targets; left != 0; left = left.Without(left.First()) {
 		s.targetIDs[s.targetN] = uint8(left.First())
 		s.targetN++

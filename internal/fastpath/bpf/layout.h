@@ -103,7 +103,6 @@ struct plan {
 	__u8 ids[MAX_MEMBERS]; /* that distribute; if flows go to the shortest queue, those of targets */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
-	__u8 closed[MAX_MEMBERS]; /* of 256 parts of the flow table, those that a member gets no flow of */
 	__u8 rule;
 	__u8 hash;
 	__u8 single; /* NO_MEMBER: none */
@@ -112,8 +111,6 @@ struct plan {
 	__u8 promiscuous;
 	__u8 view; /* of addresses */
 	__u8 migrating; /* slots migrate from from to slots */
-	__u8 closing; /* some of closed is not 0 */
-	__u8 unused[7];
 };
 
 struct control {

@@ -6,7 +6,6 @@
 
 #define COST_BITS 16
 #define FARTHEST 3600000000000LL
-#define NEVER 0x7fffffffffffffffLL
 #define FLOW_IDLE 1000000000LL
 #define FRESH_FOR 1000000LL
 #define LOCK_TRIES 64
@@ -47,27 +46,8 @@ static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
 	return finish(mix(HASH_START, (__u64)slot << 8 | id));
 }
 
-/* All ones if a member is in a set, else 0. */
-static __always_inline __s64 within_set(__u64 set, __u64 id) { return -(__s64)(set >> (id & 63) & 1); }
-
-/* spread.Shortest.Open: the members that may get a slot's flows, all targets if there would be none. */
-static __always_inline __u64 open_members(const struct plan *pl, __u32 slot)
-{
-	__u64 open = 0;
-
-	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
-		if (i >= pl->n)
-			break;
-		__u64 id = pl->ids[i] & 63;
-		__s64 closed = earlier(flow_rank(slot, id) >> 56, pl->closed[id]);
-		open |= 1ULL << id & ~closed;
-	}
-	return open ?: pl->targets;
-}
-
 /* Rule 2. */
-static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, __u64 open, __u32 had, __s64 until,
-				 __s64 now)
+static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, __u32 had, __s64 until, __s64 now)
 {
 	if (now >= until + FLOW_IDLE || !in_set(pl->targets, had))
 		return 0;
@@ -77,24 +57,27 @@ static __always_inline int stays(const struct plan *pl, const struct flow_table 
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
-		__u64 id = pl->ids[i] & 63;
-		earliest = select(within_set(open, id), min_time(earliest, fl->members[id].clock), earliest);
+		earliest = min_time(earliest, fl->members[pl->ids[i] & 63].clock);
 	}
 	return clock - max_time(earliest, now) < pl->gain;
 }
 
 /* Rule 3. */
-static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u64 open, __u32 slot,
-					   __u64 bytes, __s64 now, __u8 *why)
+static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
+					   __s64 now, __u8 *why)
 {
 	__u64 best = pl->ids[0] & 63, most = 0;
-	__s64 least = NEVER, one = 0, tied = 0;
+	__s64 least = finish_time(&fl->members[best], bytes, now), one = 0, tied = 0;
 
-	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
+	if (pl->n == 1) {
+		*why = WHY_ONLY;
+		return best;
+	}
+	for (__u32 i = 1; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 t = finish_time(&fl->members[id], bytes, now), first = earlier(t, least) & within_set(open, id);
+		__s64 t = finish_time(&fl->members[id], bytes, now), first = earlier(t, least);
 		least = select(first, t, least);
 		best = select(first, id, best);
 	}
@@ -103,7 +86,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now)) & within_set(open, id);
+		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now));
 		__u64 r = flow_rank(slot, id);
 		/* r > most, unsigned, by halves. */
 		__s64 high = earlier(most >> 32, r >> 32), equal = ~high & ~earlier(r >> 32, most >> 32);
@@ -114,10 +97,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		best = select(takes, id, best);
 		most = select(takes, r, most);
 	}
-	if ((open & (open - 1)) == 0)
-		*why = WHY_ONLY;
-	else
-		*why = tied ? WHY_RANK : WHY_SHORTEST;
+	*why = tied ? WHY_RANK : WHY_SHORTEST;
 	return best & 63;
 }
 
@@ -188,7 +168,6 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 	struct flow_slot *f = &fl->slots[slot & (FLOW_COUNT - 1)];
 	__u32 had = f->member & 63, id = had;
 	__u8 why = f->why;
-	__u64 open = pl->closing ? open_members(pl, slot & (FLOW_COUNT - 1)) : pl->targets;
 	int paused = 0, stay = 0, locked = lock_slot(f);
 
 	if (!locked) {
@@ -216,11 +195,11 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 				why = WHY_FORCED;
 			}
 		} else {
-			stay = !paused || stays(pl, fl, open, had, until, now);
+			stay = !paused || stays(pl, fl, had, until, now);
 		}
 	}
 	if (!stay)
-		id = choose_member(pl, fl, open, slot, bytes, now, &why);
+		id = choose_member(pl, fl, slot, bytes, now, &why);
 	int moves = f->until == 0 || f->member != id;
 	if (paused)
 		f->pauses++;
