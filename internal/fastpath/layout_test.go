@@ -234,7 +234,12 @@ func TestPlanOf(t *testing.T) {
 	}
 	// Flows go to no suspect member.
 	pl.Rule, pl.Weights[1] = spread.RuleShortest, 1
+	pl.Shortest = &spread.Shortest{}
+	pl.Shortest.Closed[1], pl.Shortest.Closed[2], pl.Shortest.Closed[3] = 5, 6, 7
 	if got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{}, entries(pl)); got.N != 2 || got.Ids[1] != 3 {
 		t.Errorf("flows go to %d members of %v", got.N, got.Ids[:4])
+	}
+	if got.Returning != 0b1000 || got.Closed != pl.Shortest.Closed {
+		t.Errorf("%b return: %v", got.Returning, got.Closed)
 	}
 }

@@ -50,6 +50,7 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 	}
 	if s := pl.Shortest; s != nil {
 		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
+		p.Closed, p.Returning = s.Closed, uint64(pl.Returning()&pl.FlowTargets())
 	}
 	if m := pl.Migration(); m != nil {
 		p.Migrating, p.Migration, p.Mark, p.Cleared, p.Skew = 1, m.ID, m.Mark, m.Cleared, int64(m.Pause)

@@ -69,6 +69,7 @@ type programPlan struct {
 	Salt             uint64
 	Distributing     uint64
 	Targets          uint64
+	Returning        uint64
 	Collecting       uint64
 	Multicast        uint64
 	AcceptsOwn       uint64
@@ -86,6 +87,7 @@ type programPlan struct {
 	Mark             uint32
 	Cleared          [64]uint32
 	Ids              [64]uint8
+	Closed           [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
 	Rule             uint8

@@ -15,7 +15,8 @@ import "time"
 //     that an idle team spreads its flows.
 //  4. The member's clock advances by the time that the frame takes, and the slot notes it.
 //
-// No slot goes to a suspect member (Plan.Suspect) while another one may send, and rule 2 keeps none with one.
+// No slot goes to a suspect member (Plan.Suspect) while another one may send, and rule 2 keeps none with one. To a
+// member that returns only some slots go (returning.go).
 //
 // A slot that never pauses is moved by force (rebalance.go). Such a move waits a moment for a gap, in which it reorders
 // nothing.

@@ -127,7 +127,7 @@ type Migration struct {
 type Shortest struct {
 	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
 	SpeedKnown MemberSet          // members whose link says a speed
-	Closed     [MaxMembers]uint8  // of 256 parts of the slots, those that the member gets no flow of yet: it returns
+	Closed     [MaxMembers]uint8  // 256ths of the slots that the member, which returns, does not get yet
 	Gain       time.Duration      // least advantage that moves a flow
 	Skew       time.Duration      // largest difference of path delay between two members
 	Moves      []Move             // slots to move whatever is under way

@@ -41,6 +41,7 @@ type shortest struct {
 	targets    MemberSet         // Plan.FlowTargets
 	targetIDs  [MaxMembers]uint8 // the same
 	targetN    int               // how many of targetIDs
+	returning  bool              // a target does
 	gain, skew int64
 	adopted    bool // flows and set are those of the process before, until the first Plan
 }
@@ -168,15 +169,16 @@ func (s *shortest) shortestQueue(slot int, bytes uint64, now int64) (int, FlowRe
 	if s.targetN == 1 {
 		return best, FlowOnly
 	}
+	shut := s.shut(slot)
 	for _, id := range s.targetIDs[:s.targetN] {
-		if t := s.flows.Members[id].finish(bytes, now); t < least {
+		if t := s.flows.Members[id].finish(bytes, now) + shut.delay(id); t < least {
 			best, least = int(id), t
 		}
 	}
 	near := least + min(s.gain, ns(bytes, s.flows.Members[best].cost)/8)
 	several, most := 0, uint64(0)
 	for _, id := range s.targetIDs[:s.targetN] {
-		if s.flows.Members[id].finish(bytes, now) > near {
+		if s.flows.Members[id].finish(bytes, now)+shut.delay(id) > near {
 			continue
 		}
 		several++
@@ -287,6 +289,7 @@ func (s *shortest) setPlan(pl *Plan) {
 		s.targetIDs[s.targetN] = uint8(left.First())
 		s.targetN++
 	}
+	s.returning = pl.Returning()&s.targets != 0
 }
 
 // force notes a forced move for the slot's next frame.

@@ -62,12 +62,32 @@ static __always_inline int stays(const struct plan *pl, const struct flow_table 
 	return clock - max_time(earliest, now) < pl->gain;
 }
 
+/* spread.shortest.shut: the targets that a slot goes to only if there is no other. */
+__noinline __u64 shut_for(const struct plan *pl, __u32 slot)
+{
+	__u64 set = 0;
+
+	if (!pl)
+		return 0;
+	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__u64 id = pl->ids[i] & 63;
+		set |= (__u64)earlier(flow_rank(slot, id) & 0xff, pl->closed[id]) & 1ULL << id;
+	}
+	return set;
+}
+
+/* Makes the queue of a member in the set longer than any other. */
+static __always_inline __s64 shut_delay(__u64 shut, __u64 id) { return (__s64)(shut >> (id & 63) & 1) * FARTHEST; }
+
 /* Rule 3. */
 static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
 					   __s64 now, __u8 *why)
 {
 	__u64 best = pl->ids[0] & 63, most = 0;
-	__s64 least = finish_time(&fl->members[best], bytes, now), one = 0, tied = 0;
+	__u64 shut = pl->returning ? shut_for(pl, slot) : 0;
+	__s64 least = finish_time(&fl->members[best], bytes, now) + shut_delay(shut, best), one = 0, tied = 0;
 
 	if (pl->n == 1) {
 		*why = WHY_ONLY;
@@ -77,7 +97,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 t = finish_time(&fl->members[id], bytes, now), first = earlier(t, least);
+		__s64 t = finish_time(&fl->members[id], bytes, now) + shut_delay(shut, id), first = earlier(t, least);
 		least = select(first, t, least);
 		best = select(first, id, best);
 	}
@@ -86,7 +106,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now));
+		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now) + shut_delay(shut, id));
 		__u64 r = flow_rank(slot, id);
 		/* r > most, unsigned, by halves. */
 		__s64 high = earlier(most >> 32, r >> 32), equal = ~high & ~earlier(r >> 32, most >> 32);
