@@ -182,15 +182,26 @@ func (m *slotMigration) restore(st *State, k *SlotsCheckpoint) error {
 		return errCheckpoint
 	}
 	for id, share := range k.Shares {
-		if share > spread.MaxShare || share > 0 && find(st, id) == nil {
+		if share > spread.MaxShare || share > 0 && find(st, id) == nil || k.Cleared[id] > k.Mark ||
+			k.Markers[id] > k.Mark && k.Markers[id] != noAnswer {
 			return errCheckpoint
 		}
+	}
+	if slices.ContainsFunc(k.Members, func(id byte) bool { return k.Shares[id] == 0 }) ||
+		k.From != nil && k.ID == 0 || k.ID > maxMigrationID || k.Mark > maxMark {
+		return errCheckpoint
 	}
 	*m = slotMigration{shares: k.Shares, slots: k.Members, from: k.From, id: k.ID, forcedAt: k.ForcedAt,
 		mark: k.Mark, cleared: k.Cleared, markers: k.Markers, markerAt: k.MarkerAt}
 	m.updateSets()
 	return nil
 }
+
+// Numbers that no migration reaches by counting, and that leave room to count on.
+const (
+	maxMigrationID = 1 << 63
+	maxMark        = 1 << 30
+)
 
 // isSlotTable reports whether b gives each slot to a member of st. No table is one, too.
 func isSlotTable(st *State, b []byte) bool {

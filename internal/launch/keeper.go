@@ -18,6 +18,7 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
+	"nicteam/internal/tick"
 )
 
 // LockKeeper takes the right to be the keeper of a team. It returns Conflict if there is one.
@@ -89,18 +90,10 @@ func EndKeeper(ctx context.Context, d Dirs, name string) (ended bool, err error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
 	defer cancel()
-	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if keeperPID(d, name) != pid {
-			look.Stop()
-			return true, nil
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			look.Stop()
-			return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
-		}
+	if !tick.Until(ctx, exitLook, func() bool { return keeperPID(d, name) != pid }) {
+		return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
 	}
+	return true, nil
 }
 
 // removeKeeperRests removes what a keeper cannot remove itself, or left when it was killed.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
+	"nicteam/internal/tick"
 )
 
 // TeamLock is the right to be the process of a team: an flock(2), which ends with the process however that ends. A
@@ -154,22 +155,16 @@ func (d Dirs) Exclusive(f func() error) error {
 // exitPatience bounds the wait for a process that only has to exit.
 const exitPatience = 5 * time.Second
 
+// exitLook is how often somebody who waits for the end of a process looks.
+const exitLook = 2 * time.Millisecond
+
 // AwaitExit waits until the process of a deleted team and its keeper have exited, so that the name can be used again.
 func AwaitExit(ctx context.Context, d Dirs, name string) {
 	ctx, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
-	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) {
-			look.Stop()
-			d.removeKeeperRests(name)
-			return
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			look.Stop()
-			return
-		}
+	ended := func() bool { return unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) }
+	if tick.Until(ctx, exitLook, ended) {
+		d.removeKeeperRests(name)
 	}
 }
 
@@ -212,14 +207,7 @@ func (l *TeamLock) renewBy(lock func(Dirs, string) (*TeamLock, error), d Dirs, n
 
 // Maintain renews the lock every second until ctx ends.
 func (l *TeamLock) Maintain(ctx context.Context, d Dirs, name string, log *slog.Logger) {
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
+	for range tick.Every(ctx, time.Second) {
 		if err := l.renew(d, name); err != nil {
 			log.Warn("lock of the team removed and not taken again", "err", err)
 		}
