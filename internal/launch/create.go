@@ -212,6 +212,10 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	}
 	more, problem := h.Check(c, others, consentOf(o.Accept))
 	warnings = append(warnings, more...)
+	if problem == nil {
+		more, problem = h.CheckNewWatches(c)
+		warnings = append(warnings, more...)
+	}
 	if problem != nil {
 		return c, warnings, problem
 	}
