@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
 		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
 		"internal/managers", "internal/supervisor", "internal/descriptors", "internal/sandbox",
-		"internal/tick", "internal/boot"},
+		"internal/tick", "internal/boot", "monitor"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook", "internal/supervisor", "internal/managers", "internal/descriptors",

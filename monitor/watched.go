@@ -62,6 +62,20 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
 }
 
+// macChanged handles another address to ask by: what was asked by the old one is answered there. A member that cannot
+// ask is not judged.
+func (m *watched) macChanged(now time.Time) {
+	for _, p := range m.paths {
+		if m.MAC == 0 {
+			p.reset()
+		}
+		p.pending, p.open, p.nextAsk = false, 0, now
+	}
+	if m.MAC == 0 {
+		m.admitted, m.held, m.judging, m.probed = true, "", false, probed{}
+	}
+}
+
 // mustAnswer reports whether m has somebody to ask before it is used.
 func (w *Watches) mustAnswer(m *watched) bool {
 	for _, t := range w.targets {

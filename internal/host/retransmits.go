@@ -11,46 +11,40 @@ import (
 	"sync"
 )
 
-// Retransmits reads how many TCP segments the stack of a namespace has sent again. A file that stays open makes a
-// reading cheap: it is read every few milliseconds.
-type Retransmits struct {
+// tcpCounters are the counters of a namespace's TCP. A file that stays open makes a reading cheap: it is read every few
+// milliseconds.
+type tcpCounters struct {
 	mu   sync.Mutex
 	file *os.File
 	buf  [4096]byte
 }
 
-// OpenRetransmits opens the counters of the calling thread's namespace.
-func OpenRetransmits() (*Retransmits, error) {
+// openTCPCounters opens the counters of the calling thread's namespace.
+func openTCPCounters() (*tcpCounters, error) {
 	f, err := os.Open("/proc/thread-self/net/snmp")
 	if err != nil {
 		return nil, fmt.Errorf("open TCP counters: %w", err)
 	}
-	return &Retransmits{file: f}, nil
+	return &tcpCounters{file: f}, nil
 }
 
-// Read returns the total of both families, 0 when it cannot be read.
-func (r *Retransmits) Read() uint64 {
-	if r == nil {
+// Retransmits returns how many TCP segments the stack has sent again, 0 when that is not known.
+func (h *Host) Retransmits() uint64 {
+	t := h.tcp
+	if t == nil {
 		return 0
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n, err := r.file.ReadAt(r.buf[:], 0)
-	if n == 0 && err != nil {
-		return 0
-	}
-	v, _ := retransSegs(r.buf[:n])
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, _ := t.file.ReadAt(t.buf[:], 0) // it ends before the buffer
+	v, _ := retransSegs(t.buf[:n])
 	return v
 }
 
-// Close closes the counters.
-func (r *Retransmits) Close() error {
-	if r == nil {
-		return nil
+func (t *tcpCounters) close() {
+	if t != nil {
+		_ = t.file.Close()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.file.Close()
 }
 
 var errNoCounter = errors.New("no such counter")

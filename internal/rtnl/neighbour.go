@@ -3,9 +3,9 @@
 package rtnl
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,9 +62,9 @@ func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
 	return list, nil
 }
 
-// ConfirmedNeighbours lists the link's neighbours that are reachable, or were confirmed at most within ago; the last
-// confirmed first. The kernel filters the dump, as tables may be large.
-func (c *Conn) ConfirmedNeighbours(index int, within time.Duration) ([]Object, error) {
+// HeardNeighbours lists the link's resolved neighbours that the kernel itself verifies. The kernel filters the dump, as
+// tables may be large.
+func (c *Conn) HeardNeighbours(index int) ([]Object, error) {
 	var list []Object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		all, err := c.neighboursOf(index, family)
@@ -72,18 +72,11 @@ func (c *Conn) ConfirmedNeighbours(index int, within time.Duration) ([]Object, e
 			return nil, err
 		}
 		for _, n := range all {
-			age, ok := ConfirmedAgo(n)
-			reachable := neighbourState(n)&unix.NUD_REACHABLE != 0
-			if mac := n.Get(unix.NDA_LLADDR); len(mac) == 6 && isResolved(n) && ok && (reachable || age <= within) {
+			if isResolved(n) && NeighbourMAC(n) != 0 {
 				list = append(list, n)
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Object) int {
-		x, _ := ConfirmedAgo(a)
-		y, _ := ConfirmedAgo(b)
-		return cmp.Compare(x, y)
-	})
 	return list, nil
 }
 
@@ -96,13 +89,16 @@ func (c *Conn) neighboursOf(index int, family byte) ([]Object, error) {
 	return slices.DeleteFunc(all, func(n Object) bool { return n.Family() != family || n.Index() != index }), err
 }
 
-// ConfirmedAgo returns how long ago a neighbour was confirmed; false: not known.
-func ConfirmedAgo(n Object) (time.Duration, bool) {
+// IsReachable reports whether a neighbour was confirmed within the time that the kernel trusts it.
+func IsReachable(n Object) bool { return neighbourState(n)&unix.NUD_REACHABLE != 0 }
+
+// ConfirmedAgo returns how long ago a neighbour was confirmed.
+func ConfirmedAgo(n Object) time.Duration {
 	info := n.Get(unix.NDA_CACHEINFO) // struct nda_cacheinfo: confirmed, used, updated, references
 	if len(info) < 4 {
-		return 0, false
+		return math.MaxInt64
 	}
-	return time.Duration(binary.NativeEndian.Uint32(info)) * time.Second / UserHZ, true
+	return time.Duration(binary.NativeEndian.Uint32(info)) * time.Second / UserHZ
 }
 
 // NeighbourMAC returns the neighbour's MAC, 0 for none.

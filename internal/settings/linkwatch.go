@@ -109,19 +109,26 @@ func badWatch(c *Config, s string) *Fault {
 	case c.Address != AddressGiven || !w.IP.IsValid():
 		return nil
 	}
-	for _, p := range c.Addresses {
-		why := ""
-		switch a := w.IP; {
-		case p.Addr() == a:
-			why = "it is the adapter's own address, which no member has to answer for"
-		case a.Is4() && p.Contains(a) && p.Bits() < 31 && (a == p.Masked().Addr() || a == broadcast(p)):
-			why = fmt.Sprintf("in %v it is the address of no single host", p.Masked())
-		}
-		if why != "" {
-			return &Fault{What: fmt.Sprintf("%q asks nobody", s), Why: why, Fix: "name a router, or a host that is always on"}
-		}
+	if why := NobodyAt(w.IP, c.Addresses); why != "" {
+		return &Fault{What: fmt.Sprintf("%q asks nobody", s), Why: why, Fix: WatchFix}
 	}
 	return nil
+}
+
+// WatchFix is the fix of a target that cannot answer.
+const WatchFix = "name a router, or a host that is always on"
+
+// NobodyAt says why no other host can answer for an address, on an adapter that has these addresses; "": one can.
+func NobodyAt(ip netip.Addr, own []netip.Prefix) string {
+	for _, p := range own {
+		switch {
+		case p.Addr() == ip:
+			return "it is the adapter's own address"
+		case ip.Is4() && p.Contains(ip) && p.Bits() < 31 && (ip == p.Masked().Addr() || ip == broadcast(p)):
+			return fmt.Sprintf("in %v it is the address of no single host", p.Masked())
+		}
+	}
+	return ""
 }
 
 // Watches returns the link watches; those that are none are left out.
