@@ -40,7 +40,7 @@ type prober struct {
 	round   probeRound
 	foreign *target
 
-	broken    bool // no member hears another one
+	broken    bool // no member hears another one, or of two one does not
 	answers   int  // to other teams since answersAt
 	answersAt time.Time
 }
@@ -202,7 +202,13 @@ func (p *prober) run(now time.Time, w *Watches) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
-			from.probed.heards, to.probed.hears = 0, 0
+			// That nobody hears of a member which is down says nothing about the other end.
+			if to.probed.down == "" {
+				from.probed.heards = 0
+			}
+			if from.probed.down == "" {
+				to.probed.hears = 0
+			}
 			if pr.works {
 				pr.works, pr.failed = false, true
 				failed = append(failed, pr)
@@ -305,7 +311,10 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 	}
 	from.probed.heards++
 	to.probed.hears++
-	p.broken = false
+	back := p.pairs[pairKey{to.ID, from.ID}]
+	if w.askers() > 2 || pr.works && back != nil && back.works {
+		p.broken = false
+	}
 	for _, m := range []*watched{from, to} {
 		if m.probed.down != "" && m.probed.heards >= needHits && m.probed.hears >= needHits {
 			m.probed.down = ""
@@ -386,4 +395,14 @@ func (p *prober) quality(w *Watches, m *watched) (rtt time.Duration, loss float6
 func (pr *pair) loss() float64 {
 	p := path{asks: pr.sent, answers: pr.history, pending: !pr.open.IsZero()}
 	return p.loss()
+}
+
+// Skew returns how much longer a frame from one member to another takes than one back; half of that is the difference
+// between the two paths at least. False: not known.
+func (w *Watches) Skew(from, to int) (time.Duration, bool) {
+	out, back := w.prober.pairs[pairKey{from, to}], w.prober.pairs[pairKey{to, from}]
+	if out == nil || back == nil || !out.works || !back.works {
+		return 0, false
+	}
+	return out.delay - back.delay, true
 }
