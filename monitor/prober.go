@@ -126,17 +126,18 @@ func (p *prober) forget(id int) {
 	}
 }
 
+// inRing reports whether m's probes count for others.
+func (m *watched) inRing() bool { return m.asks() && m.admitted && m.probed.down == "" }
+
 // ring calls f for each pair that has probes while all is well: every member sends to the next one. A member that is
-// down is no part of it, but exchanges probes with the next that is not.
+// down, or waits, is no part of it, but exchanges probes with the next that is not.
 func (p *prober) ring(w *Watches, f func(pr *pair, from, to *watched)) {
 	var well, down []*watched
 	for _, m := range w.members {
-		switch {
-		case !m.asks():
-		case m.probed.down != "":
-			down = append(down, m)
-		default:
+		if m.inRing() {
 			well = append(well, m)
+		} else if m.asks() {
+			down = append(down, m)
 		}
 	}
 	if len(well) > 1 {
@@ -202,11 +203,11 @@ func (p *prober) run(now time.Time, w *Watches) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
-			// That nobody hears of a member which is down says nothing about the other end.
-			if to.probed.down == "" {
+			// What passes not to or from a member that is down says nothing about the other end.
+			if to.inRing() {
 				from.probed.heards = 0
 			}
-			if from.probed.down == "" {
+			if from.inRing() {
 				to.probed.hears = 0
 			}
 			if pr.works {
