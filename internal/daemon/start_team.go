@@ -37,13 +37,14 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	}
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
+	s.adapterReader = newAdapterReader(s.readAdapter, s.panics)
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
-		AdapterInfo:   newAdapterReader(s.readAdapter, s.panics).status,
+		AdapterInfo:   s.adapterReader.status,
 		DatapathName:  pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
