@@ -30,6 +30,9 @@ func TestActiveBackupChooses(t *testing.T) {
 	usable := func(id int, up bool) func(*State) {
 		return func(st *State) { *st = change(*st, func(m []Member) { m[id].Usable = up }) }
 	}
+	doubt := func(id int, suspect bool) func(*State) {
+		return func(st *State) { *st = change(*st, func(m []Member) { m[id].Suspect = suspect }) }
+	}
 	set := func(f func(*Settings)) func(*State) { return func(st *State) { f(&st.Settings) } }
 	drain := func(id int) func(*State) {
 		return func(st *State) { *st = change(*st, func(m []Member) { m[id].Draining = true }) }
@@ -91,6 +94,25 @@ func TestActiveBackupChooses(t *testing.T) {
 		{"renamed", nil, []step{
 			{nil, 0, "first"},
 			{func(st *State) { *st = change(*st, func(m []Member) { m[0].Name = "eth7" }) }, 0, ""},
+		}},
+		{"suspect", primary(ReselectAlways), []step{
+			{doubt(1, true), 0, "eth0 is the first usable member"},
+			{doubt(0, true), 0, ""},
+			{doubt(2, true), 0, ""},
+			{doubt(1, false), 1, "the primary eth1 is usable"},
+			{doubt(1, true), 1, ""},
+			{usable(1, false), 0, "eth1 is not usable, eth0 is the first usable member"},
+			{doubt(0, false), 0, ""},
+			{set(func(s *Settings) { s.Active = "eth2" }), 0, ""},
+			{doubt(2, false), 2, "by hand"},
+			{doubt(2, true), 2, ""},
+			{doubt(0, true), 2, ""},
+			{usable(1, true), 2, ""},
+			{usable(2, false), 1, "eth2 is not usable, eth1 is the primary"},
+		}},
+		{"suspect first", nil, []step{
+			{doubt(0, true), 1, "eth1 is the first usable member that is not suspect"},
+			{doubt(0, false), 1, ""},
 		}},
 		{"min_members", func(s *Settings) { s.MinMembers = 2 }, []step{
 			{nil, 0, "first"},
@@ -317,10 +339,19 @@ func slowActive(st State, before int) int {
 	if len(may) == 0 || len(may) < st.Settings.MinMembers {
 		return -1
 	}
-	if m, ok := may[st.Settings.Active]; ok {
+	trusted := map[string]Member{}
+	for name, m := range may {
+		if !m.Suspect || m.ID == before {
+			trusted[name] = m
+		}
+	}
+	if len(trusted) == 0 {
+		trusted = may
+	}
+	if m, ok := trusted[st.Settings.Active]; ok {
 		return m.ID
 	}
-	p, primary := may[st.Settings.Primary]
+	p, primary := trusted[st.Settings.Primary]
 	for _, m := range may {
 		if m.ID == before {
 			if primary && (st.Settings.PrimaryReselect == ReselectAlways ||
@@ -334,7 +365,7 @@ func slowActive(st State, before int) int {
 		return p.ID
 	}
 	first := spread.MaxMembers
-	for _, m := range may {
+	for _, m := range trusted {
 		first = min(first, m.ID)
 	}
 	return first

@@ -59,6 +59,8 @@ type ELBCheckpoint struct {
 	Relearn        []frame.MAC                    `json:"relearn,omitempty"`
 	RelearnSince   time.Time                      `json:"relearn_since,omitzero"`
 	RelearnAt      time.Time                      `json:"relearn_at,omitzero"`
+	Failed         []string                       `json:"failed,omitempty"`  // members that are not back
+	Returns        map[string]time.Time           `json:"returns,omitempty"` // members that are, and since when
 	Moves          []spread.Move                  `json:"moves,omitempty"`
 	Generation     uint64                         `json:"generation,omitempty"`
 	Steering       steer.Checkpoint               `json:"steering"`
@@ -180,15 +182,26 @@ func (m *slotMigration) restore(st *State, k *SlotsCheckpoint) error {
 		return errCheckpoint
 	}
 	for id, share := range k.Shares {
-		if share > spread.MaxShare || share > 0 && find(st, id) == nil {
+		if share > spread.MaxShare || share > 0 && find(st, id) == nil || k.Cleared[id] > k.Mark ||
+			k.Markers[id] > k.Mark && k.Markers[id] != noAnswer {
 			return errCheckpoint
 		}
+	}
+	if slices.ContainsFunc(k.Members, func(id byte) bool { return k.Shares[id] == 0 }) ||
+		k.From != nil && k.ID == 0 || k.ID > maxMigrationID || k.Mark > maxMark {
+		return errCheckpoint
 	}
 	*m = slotMigration{shares: k.Shares, slots: k.Members, from: k.From, id: k.ID, forcedAt: k.ForcedAt,
 		mark: k.Mark, cleared: k.Cleared, markers: k.Markers, markerAt: k.MarkerAt}
 	m.updateSets()
 	return nil
 }
+
+// Numbers that no migration reaches by counting, and that leave room to count on.
+const (
+	maxMigrationID = 1 << 63
+	maxMark        = 1 << 30
+)
 
 // isSlotTable reports whether b gives each slot to a member of st. No table is one, too.
 func isSlotTable(st *State, b []byte) bool {
@@ -217,6 +230,7 @@ func (e *elb) checkpoint() *Checkpoint {
 	k := &ELBCheckpoint{Active: e.active, MACOwner: maps.Clone(e.macOwner),
 		PreviousOwners: maps.Clone(e.previousOwners), OverlapUntil: e.overlapUntil,
 		Relearn: slices.Sorted(maps.Keys(e.relearn.macs)), RelearnSince: e.relearn.since, RelearnAt: e.relearn.at,
+		Failed: slices.Sorted(maps.Keys(e.returns.failed)), Returns: maps.Clone(e.returns.since),
 		Moves: slices.Clone(e.moves), Generation: e.generation, Steering: e.steering.Checkpoint()}
 	for m, used := range e.inUse {
 		if used {
@@ -233,7 +247,7 @@ func (e *elb) checkpoint() *Checkpoint {
 	return &Checkpoint{ELB: k}
 }
 
-func (e *elb) resume(_ time.Time, st State, c *Checkpoint) error {
+func (e *elb) resume(now time.Time, st State, c *Checkpoint) error {
 	k := c.ELB
 	if k == nil || !st.isMember(k.Active) {
 		return errCheckpoint
@@ -268,6 +282,13 @@ func (e *elb) resume(_ time.Time, st State, c *Checkpoint) error {
 			e.relearn.macs[m] = true
 		}
 	}
+	for _, name := range k.Failed {
+		e.returns.fails(name)
+	}
+	for name, since := range k.Returns {
+		e.returns.comesBack(earlier(since, now), name)
+	}
+	e.returns.step(now)
 	e.moves, e.generation = k.Moves, k.Generation
 	e.publish(e.draft())
 	// The data path may have carried out moves that were decided after the Checkpoint.

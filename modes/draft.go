@@ -61,7 +61,8 @@ func receive(pl *spread.Plan, st *State) {
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)
 	pl.GroupMembers = pl.Multicast
-	for _, id := range []int{successor(st, active), preferred(st, active)} {
+	calm := trusting(st)
+	for _, id := range []int{successor(calm, active), preferred(calm, active)} {
 		if id >= 0 {
 			pl.GroupMembers = pl.GroupMembers.With(id)
 		}

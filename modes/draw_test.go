@@ -72,6 +72,7 @@ func drawMembers(t *rapid.T, st *State) {
 	for _, id := range rapid.SliceOfNDistinct(rapid.IntRange(0, spread.MaxMembers-1), 0, 6, rapid.ID).Draw(t, "ids") {
 		m := member(id)
 		m.Usable = rapid.IntRange(0, 3).Draw(t, "usable") > 0
+		m.Suspect = rapid.IntRange(0, 3).Draw(t, "suspect") == 0
 		m.Draining = rapid.IntRange(0, 5).Draw(t, "draining") == 0
 		m.Weight = rapid.Float64Range(0.01, 100).Draw(t, "weight")
 		m.SpeedBps = rapid.SampledFrom([]uint64{0, 1e9, 1e10}).Draw(t, "speed")

@@ -32,6 +32,7 @@ type elb struct {
 	overlapUntil   time.Time                      // when previousOwners end
 	former         formerMACs
 
+	returns  returns
 	relearn  relearn
 	silence  silence
 	steering steer.Balancer
@@ -78,6 +79,12 @@ func (e *elb) update(now time.Time, st State) (eff Effects) {
 	was, wasActive, wasPins := e.st, e.active, e.plan.Pins
 	e.st = st
 	e.elect(&was, &eff)
+	if e.active >= 0 && e.active == wasActive && differInSuspicion(&was, &e.st) {
+		e.plan = doubting(e.plan, doubted(&e.st, e.plan.Distributing))
+		eff.Send = e.steer(now)
+		return eff
+	}
+	e.returns.follow(now, &was, &e.st)
 	readdressed := e.former.update(now, &was, &e.st)
 
 	pl := e.draft()
@@ -102,9 +109,14 @@ func (e *elb) update(now time.Time, st State) (eff Effects) {
 		// Hosts with open connections send no requests and get none, so steering would never learn them.
 		eff.Tell |= TellAsk
 	}
-	eff.Send = append(eff.Send,
-		e.steering.Apply(now, e.plan, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})...)
+	eff.Send = append(eff.Send, e.steer(now)...)
 	return eff
+}
+
+// steer lets steering follow the Plan in force.
+func (e *elb) steer(now time.Time) []spread.Send {
+	set := &e.st.Settings
+	return e.steering.Apply(now, e.plan, steer.Settings{Balance: set.ReceiveBalance, Rebalance: set.Rebalance})
 }
 
 // elect chooses the active member after a State.
@@ -127,8 +139,11 @@ func (e *elb) elect(was *State, eff *Effects) {
 	}
 }
 
-// tick ends overlaps and former MACs, repeats learning frames and notifies peers.
+// tick ends overlaps and former MACs, repeats learning frames, notifies peers and gives returning members more.
 func (e *elb) tick(now time.Time) (eff Effects) {
+	if e.returns.due(now) {
+		eff = e.update(now, e.st)
+	}
 	replan := len(e.previousOwners) > 0 && !now.Before(e.overlapUntil)
 	if replan {
 		e.previousOwners = nil
@@ -142,10 +157,10 @@ func (e *elb) tick(now time.Time) (eff Effects) {
 		e.publish(e.draft())
 	}
 	again := e.relearn.due(now, e.macOwner)
-	if len(again) > 0 && len(e.st.Behind) > 0 {
-		eff.Tell = TellBehind // MACs that are pinned to a member that is back
+	if len(again) > 0 && len(e.st.Behind) > 0 && len(e.returns.since) == 0 {
+		eff.Tell |= TellBehind // MACs that are pinned to a member that is back; while it returns none is
 	}
-	eff.Send = append(e.learningFrames(again), e.steering.Tick(now)...)
+	eff.Send = append(append(eff.Send, e.learningFrames(again)...), e.steering.Tick(now)...)
 	return eff
 }
 
@@ -176,6 +191,7 @@ func (e *elb) Plan() *spread.Plan { return e.plan }
 // Deadline returns when the next Tick is due.
 func (e *elb) Deadline() time.Time {
 	d := earlier(e.steering.Deadline(), earlier(e.relearn.at, e.former.deadline(e.st.Adapter)))
+	d = earlier(d, e.returns.at)
 	if len(e.previousOwners) > 0 {
 		d = earlier(d, e.overlapUntil)
 	}

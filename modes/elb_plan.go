@@ -24,13 +24,19 @@ func (e *elb) draft() *spread.Plan {
 	pl.Rule = spread.RuleShortest
 	pl.Active = e.active
 	pl.Distributing = staying
+	pl.Suspect = doubted(&e.st, staying)
 	pl.Collecting = usable
 	receiveGroupsBy(pl, e.active, &e.st)
-	watchEachOther(pl, &e.st, e.active, successor(&e.st, e.active))
+	watchEachOther(pl, &e.st, e.active, successor(trusting(&e.st), e.active))
 	share(pl, &e.st, staying)
 	pl.Shortest = &spread.Shortest{Gain: e.st.Settings.Gain, Skew: e.st.Settings.Skew, Moves: e.moves,
 		Generation: e.generation}
 	setRates(pl, &e.st)
+	for _, m := range e.st.Members {
+		if staying.Has(m.ID) {
+			pl.Shortest.Closed[m.ID] = e.returns.closed[m.Name]
+		}
+	}
 	pl.Pins = spread.AssignSlots(pinShares(pl, &e.st))
 	return pl
 }
@@ -73,6 +79,14 @@ func watchEachOther(pl *spread.Plan, st *State, a, b int) {
 	pl.Watched[a], pl.Watched[b] = n.MAC, m.MAC
 }
 
+// doubted returns those of a set of members that are suspect; none if all are, for they have to do.
+func doubted(st *State, set spread.MemberSet) spread.MemberSet {
+	if d := suspects(st) & set; d != set {
+		return d
+	}
+	return 0
+}
+
 // setRates sets what links say they carry.
 func setRates(pl *spread.Plan, st *State) {
 	for _, m := range st.Members {
@@ -88,7 +102,7 @@ func setRates(pl *spread.Plan, st *State) {
 }
 
 // pinShares returns the members' shares of the MACs that are not their own: of those that accept such, if there are
-// any.
+// any. A member that returns gets its share last.
 func pinShares(pl *spread.Plan, st *State) *[spread.MaxMembers]uint32 {
 	w := pl.Weights
 	none := true
@@ -100,6 +114,15 @@ func pinShares(pl *spread.Plan, st *State) *[spread.MaxMembers]uint32 {
 	}
 	if none {
 		w = pl.Weights
+	}
+	settled := w
+	for id, closed := range pl.Shortest.Closed {
+		if closed > 0 {
+			settled[id] = 0
+		}
+	}
+	if settled != [spread.MaxMembers]uint32{} {
+		return &settled
 	}
 	return &w
 }

@@ -16,7 +16,8 @@ import (
 //  3. the member that is active, as long as it is usable
 //  4. the first usable member in the order of ids, which is the order in which they joined
 //
-// A member in a drain counts as not usable here.
+// A member in a drain counts as not usable here. A suspect one is not chosen while another is usable, and stays active
+// if it was: most suspicions prove wrong within some 50 ms, and if this one does not, the member is down then.
 
 // elect returns the member that follows the active one (-1 none), and why; "" if it stays.
 func elect(st *State, active int) (int, string) {
@@ -28,11 +29,15 @@ func elect(st *State, active int) (int, string) {
 		}
 		return -1, fmt.Sprintf("%d usable, min_members is %d", staying.Len(), s.MinMembers)
 	}
-	if m := named(st, s.Active); m != nil && staying.Has(m.ID) {
+	trusted := staying &^ suspects(st).Without(active)
+	if trusted == 0 {
+		trusted = staying
+	}
+	if m := named(st, s.Active); m != nil && trusted.Has(m.ID) {
 		return m.ID, fmt.Sprintf("%s was chosen by hand", m.Name)
 	}
 	current := find(st, active)
-	if m := named(st, s.Primary); m != nil && staying.Has(m.ID) {
+	if m := named(st, s.Primary); m != nil && trusted.Has(m.ID) {
 		switch {
 		case current == nil:
 			return m.ID, fmt.Sprintf("%s is the primary", m.Name)
@@ -47,7 +52,10 @@ func elect(st *State, active int) (int, string) {
 	if current != nil {
 		return current.ID, ""
 	}
-	m := find(st, staying.First())
+	m := find(st, trusted.First())
+	if trusted.First() != staying.First() {
+		return m.ID, fmt.Sprintf("%s is the first usable member that is not suspect", m.Name)
+	}
 	return m.ID, fmt.Sprintf("%s is the first usable member", m.Name)
 }
 
@@ -71,6 +79,26 @@ func successor(st *State, active int) int {
 	after.Members = slices.DeleteFunc(slices.Clone(st.Members), func(m Member) bool { return m.ID == active })
 	id, _ := elect(&after, -1)
 	return id
+}
+
+// trusting returns a State without suspicion. Filters of NICs follow from it: they do not change for a moment's doubt.
+func trusting(st *State) *State {
+	calm := *st
+	calm.Members = slices.Clone(st.Members)
+	for i := range calm.Members {
+		calm.Members[i].Suspect = false
+	}
+	return &calm
+}
+
+// suspects returns the members that are suspect.
+func suspects(st *State) (set spread.MemberSet) {
+	for _, m := range st.Members {
+		if m.Suspect {
+			set = set.With(m.ID)
+		}
+	}
+	return set
 }
 
 // preferred returns the member that would be elected if all were usable, -1 if none would.

@@ -3,129 +3,360 @@
 package monitor
 
 import (
-	"net/netip"
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"nicteam/internal/frame"
 )
 
-// WatchConfig is what a team configures of its link watches.
-type WatchConfig struct {
-	Specs    []Spec
-	Any      bool          // one watch that is satisfied is enough
-	Interval time.Duration // between two asks of a target by a member
-	Misses   int           // asks without an answer until a member is down
-
-	AdmissionWait time.Duration // how long a member whose link came waits for its first answer
-
-	// Team tells this team's probe frames from those of others.
-	Team uint64
-
-	// Aggregated: the members are one link for the switch (802.3ad). Answers may arrive by any member, and members do
-	// not hear each other.
-	Aggregated bool
-}
-
-// Target is an address that can be asked.
-type Target struct {
-	IP   netip.Addr
-	VLAN uint16 // 0 untagged
-}
-
-// Targets are the addresses that the adapter knows at a moment.
-type Targets struct {
-	Gateways []Target // of its default routes
-	Hosts    []Target // heard from lately, best first, at most 8
-}
-
-// WatchedMember is a member as the watches see it.
-type WatchedMember struct {
-	ID    int
-	Name  string
-	MAC   frame.MAC // its own
-	Link  bool      // it has carrier and is open
-	Since time.Time // since when
-	Sends bool      // it distributes in the Plan
-}
-
-// Moved is what a member has moved: totals of frames.
-type Moved struct {
-	ID     int
-	TX, RX uint64
-}
-
-// Traffic is one sample of the data path's counters.
-type Traffic struct {
-	Members     []Moved
-	Retransmits uint64 // total of TCP segments that this host sent again
-	Late        bool   // the sample was taken late: this process stood still, and the sample says nothing
-}
-
-// Send is a frame to be sent by a member.
-type Send struct {
-	Member int
-	Frame  []byte // the receiver owns it
-}
-
 // Watches are the link watches of all members of a team, carrier aside. It does no I/O: it is told of time, frames and
 // counters, and says what to send ([Watches.Sends]), when to wake it ([Watches.Deadline]), and what it thinks of each
 // member ([Watches.Verdict]). One goroutine calls it; time never goes back.
 type Watches struct {
-	cfg WatchConfig
+	cfg         WatchConfig
+	known       Targets
+	watches     []watch
+	targets     []*target  // that are asked
+	members     []*watched // by id
+	silentHosts map[Target]time.Time
+	retargetDue bool
+	prober      prober
+	resends     resends
+	sends       []Send
+	sampledAt   time.Time // of the last Traffic
+	resumed     map[int]WatchedCheckpoint
+
+	stale bool      // due is to be computed
+	due   time.Time // of the next Tick
+
+	headers   frame.Headers   // scratch
+	neighbour frame.Neighbour // scratch
+	probe     frame.Probe     // scratch
+	asked     []Asked         // scratch
+	warnings  []string
 }
 
 // NewWatches returns the link watches of a team without members.
-func NewWatches(now time.Time, c WatchConfig) *Watches { return &Watches{cfg: c} }
+func NewWatches(now time.Time, c WatchConfig) *Watches {
+	w := &Watches{silentHosts: map[Target]time.Time{}, prober: newProber(now)}
+	w.Configure(now, c)
+	return w
+}
 
 // Configure replaces the configuration.
-func (w *Watches) Configure(now time.Time, c WatchConfig) { w.cfg = c }
+func (w *Watches) Configure(now time.Time, c WatchConfig) {
+	c = c.withDefaults()
+	if !slices.Equal(c.Specs, w.cfg.Specs) {
+		w.watches = nil
+		for _, s := range c.Specs {
+			if v := newWatch(s); v != nil {
+				w.watches = append(w.watches, watch{Watch: v, spec: s})
+			}
+		}
+	}
+	shorter := c.Interval < w.cfg.Interval
+	w.cfg = c
+	for i, m := range w.members {
+		for _, p := range m.paths {
+			if shorter {
+				p.nextAsk = now.Add(c.Interval * time.Duration(i) / time.Duration(len(w.members)))
+			}
+		}
+	}
+	w.retarget(now)
+	w.update(now)
+}
 
 // SetTargets replaces the addresses that the adapter knows.
-func (w *Watches) SetTargets(now time.Time, t Targets) {}
+func (w *Watches) SetTargets(now time.Time, t Targets) {
+	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) {
+		return
+	}
+	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts)}
+	w.retarget(now)
+	w.update(now)
+}
 
 // SetMembers replaces the members, by id. It costs little if nothing changed.
-func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {}
+func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
+	if slices.EqualFunc(ms, w.members, func(a WatchedMember, b *watched) bool { return a == b.WatchedMember }) {
+		return
+	}
+	members := make([]*watched, 0, len(ms))
+	var linked []*watched
+	for _, n := range ms {
+		m := w.member(n.ID)
+		if m == nil || m.Name != n.Name {
+			m = &watched{since: now}
+		}
+		was := m.WatchedMember
+		m.WatchedMember = n
+		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
+			linked = append(linked, m)
+		} else if n.MAC != was.MAC {
+			m.macChanged(now)
+		}
+		members = append(members, m)
+	}
+	slices.SortFunc(members, func(a, b *watched) int { return cmp.Compare(a.ID, b.ID) })
+	for _, m := range w.members {
+		if !slices.Contains(members, m) {
+			w.prober.forget(m.ID)
+		}
+	}
+	w.members = members
+	w.forgetRounds(now)
+	for i, m := range members {
+		if len(m.paths) != len(w.targets) {
+			w.repath(now, i, m)
+		}
+	}
+	for _, m := range linked {
+		w.linkChanged(now, m)
+		w.resumeMember(now, m)
+	}
+	w.update(now)
+}
+
+// forgetRounds ends rounds that have lost their suspects.
+func (w *Watches) forgetRounds(now time.Time) {
+	gone := func(id int) bool { m := w.member(id); return m == nil || !m.asks() }
+	for _, t := range w.targets {
+		if t.round.on {
+			if t.round.suspects = slices.DeleteFunc(t.round.suspects, gone); len(t.round.suspects) == 0 {
+				w.endRound(now, t)
+			}
+		}
+	}
+	if r := &w.prober.round; r.on {
+		if r.suspects = slices.DeleteFunc(r.suspects, gone); len(r.suspects) == 0 || w.askers() < 2 {
+			w.prober.endRound(now, w)
+		}
+	}
+}
 
 // Receive handles a frame that a member received; f is borrowed. It returns true if the frame is for the watches alone:
 // an answer to an ARP probe, or a probe frame. A neighbour advertisement is read, and returns false.
-func (w *Watches) Receive(now time.Time, member int, f []byte) bool { return false }
+func (w *Watches) Receive(now time.Time, member int, f []byte) bool {
+	if frame.Parse(f, &w.headers) && frame.IsProbe(&w.headers, f) {
+		w.prober.receive(now, w, member, f)
+		w.settle(now)
+		return true
+	}
+	mine := w.receiveNeighbour(now, member, f)
+	w.settle(now)
+	return mine
+}
 
-// Traffic handles a sample of the counters; t is borrowed.
-func (w *Watches) Traffic(now time.Time, t *Traffic) {}
+// settle asks the watches again if what they depend on has changed.
+func (w *Watches) settle(now time.Time) {
+	if w.retargetDue {
+		w.retargetDue = false
+		w.retarget(now)
+		w.update(now)
+	}
+}
 
 // Tick does what is due at now.
-func (w *Watches) Tick(now time.Time) {}
+func (w *Watches) Tick(now time.Time) {
+	if due := w.Deadline(); due.IsZero() || now.Before(due) {
+		return
+	} else if now.Sub(due) > lateLimit {
+		w.stoodStill(now)
+	}
+	w.stale = true
+	w.forgetSilent(now)
+	if now.Sub(w.sampledAt) > sampleAge {
+		for _, m := range w.members {
+			m.traffic.rate = 0
+		}
+	}
+	for _, t := range w.targets {
+		w.runRound(now, t)
+		w.runSilent(now, t)
+	}
+	for _, m := range w.members {
+		if m.asks() {
+			for _, p := range m.paths {
+				if w.askable(p.t) {
+					w.runPath(now, p)
+				}
+			}
+		}
+	}
+	w.prober.run(now, w)
+	w.settle(now)
+	w.update(now)
+}
+
+// stoodStill notes that this process did not run for a while: who has not answered meanwhile is asked again.
+func (w *Watches) stoodStill(now time.Time) {
+	for _, t := range w.targets {
+		if t.round.on {
+			w.voidRound(now, t)
+		}
+	}
+	for _, m := range w.members {
+		m.traffic.heard, m.traffic.sent = now, 0
+		for _, p := range m.paths {
+			if p.pending && !p.t.round.on {
+				p.pending, p.nextAsk = false, now
+			}
+		}
+	}
+	w.prober.stoodStill(now, w)
+	w.stale = true
+}
 
 // Deadline is when the next Tick is due; zero for never.
-func (w *Watches) Deadline() time.Time { return time.Time{} }
+func (w *Watches) Deadline() time.Time {
+	if w.stale {
+		w.due, w.stale = w.nextDue(), false
+	}
+	return w.due
+}
+
+func (w *Watches) nextDue() (due time.Time) {
+	at := func(t time.Time) {
+		if due.IsZero() || t.Before(due) {
+			due = t
+		}
+	}
+	for _, t := range w.targets {
+		switch {
+		case t.round.on:
+			at(t.round.due)
+		case t.silent:
+			at(t.retry)
+		}
+	}
+	for _, m := range w.members {
+		if !m.Link {
+			continue
+		}
+		if !m.admitted && !m.judging {
+			at(m.waitsFrom.Add(w.cfg.AdmissionWait))
+		}
+		for _, p := range m.paths {
+			switch {
+			case !m.asks() || p.t.round.on || !w.askable(p.t):
+			case p.pending:
+				at(p.lastAsk.Add(p.timeout(w.cfg.Interval)))
+			case !p.t.silent || !m.admitted:
+				at(p.nextAsk)
+			}
+		}
+	}
+	w.prober.nextDue(w, at)
+	return due
+}
 
 // Sends returns the frames to send since the last call.
-func (w *Watches) Sends() []Send { return nil }
+func (w *Watches) Sends() []Send {
+	s := w.sends
+	w.sends = nil
+	return s
+}
+
+// member returns a member by id, nil for none.
+func (w *Watches) member(id int) *watched {
+	for _, m := range w.members {
+		if m.ID == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// askers is the number of members that can ask.
+func (w *Watches) askers() (n int) {
+	for _, m := range w.members {
+		if m.asks() {
+			n++
+		}
+	}
+	return n
+}
 
 // Verdict returns what the watches say about a member. Asked is borrowed until the next call of any method.
-func (w *Watches) Verdict(id int) Verdict { return Verdict{} }
-
-// Warnings returns what an operator should know, one sentence each.
-func (w *Watches) Warnings() []string { return nil }
-
-// Skew returns the difference in one-way delay between two members, from to less from. False: not known.
-func (w *Watches) Skew(from, to int) (time.Duration, bool) { return 0, false }
-
-// WatchesCheckpoint is the state of Watches for a process that takes over from another one: verdicts, not rounds.
-type WatchesCheckpoint struct {
-	Members []WatchedCheckpoint `json:"members,omitempty"` // by id
+func (w *Watches) Verdict(id int) Verdict {
+	m := w.member(id)
+	if m == nil {
+		return Verdict{}
+	}
+	v := Verdict{State: m.state, Reason: m.reason, Since: m.since}
+	w.asked = w.asked[:0]
+	for _, p := range m.paths {
+		if p.t.foreign {
+			continue
+		}
+		w.asked = append(w.asked, Asked{Spec: p.t.spec, IP: p.t.IP, Answers: p.answering(), RTT: p.rtt,
+			Loss: p.loss(), Last: p.lastAnswer})
+		if !p.lastAnswer.IsZero() && (v.RTT == 0 || p.rtt < v.RTT) {
+			v.RTT = p.rtt
+		}
+		v.Loss = max(v.Loss, w.lossOf(p))
+	}
+	if w.prober.deciding() {
+		if rtt, loss, last := w.prober.quality(w, m); !last.IsZero() {
+			w.asked = append(w.asked, Asked{Spec: Spec{Kind: KindProbe}, Answers: m.probed.bothWays(), RTT: rtt,
+				Loss: loss, Last: last})
+			if v.RTT == 0 {
+				v.RTT = rtt
+			}
+			v.Loss = max(v.Loss, loss)
+		}
+	}
+	v.Asked = w.asked
+	return v
 }
 
-// WatchedCheckpoint is that of one member.
-type WatchedCheckpoint struct {
-	ID     int       `json:"id"`
-	State  State     `json:"state"`
-	Reason string    `json:"reason,omitempty"`
-	Since  time.Time `json:"since"`
+// lossOf is a path's loss unless its target answers nobody, which is no loss of the member.
+func (w *Watches) lossOf(p *path) float64 {
+	if p.t.silent {
+		return 0
+	}
+	return p.loss()
 }
 
-// Checkpoint returns the state of w.
-func (w *Watches) Checkpoint() WatchesCheckpoint { return WatchesCheckpoint{} }
+// Warnings returns what an operator should know, one sentence each. It is borrowed.
+func (w *Watches) Warnings() []string { return w.warnings }
 
-// Resume gives w, which must be new, the verdicts of a checkpoint. It comes before the first SetMembers.
-func (w *Watches) Resume(now time.Time, c *WatchesCheckpoint) {}
+// warn returns the warnings.
+func (w *Watches) warn() (all []string) {
+	for _, v := range w.watches {
+		switch {
+		case v.spec.Kind == KindGateway && len(v.targets) == 0:
+			all = append(all, "link watch gateway: the adapter has no default gateway, so carrier alone decides")
+		case v.spec.Kind == KindProbe && w.cfg.Aggregated:
+			all = append(all, "link watch probe: members of an 802.3ad link do not hear each other, LACP watches them")
+		}
+	}
+	var ms []*watched
+	for _, m := range w.members {
+		if m.asks() {
+			ms = append(ms, m)
+		}
+	}
+	if len(ms) == 0 {
+		return all
+	}
+	for _, t := range w.targets {
+		if t.silent && !t.foreign {
+			all = append(all, fmt.Sprintf("%s answers by no member: it says nothing about %s", t, names(ms)))
+		}
+	}
+	if w.prober.deciding() && w.prober.broken && len(ms) > 1 {
+		s := "the members do not hear each other"
+		if len(ms) == 2 {
+			s += ", and no other nicteam on the LAN answers"
+		}
+		if !strings.HasSuffix(s, "answers") || w.prober.foreign.silent {
+			all = append(all, s+": a link that is silently dead is not noticed")
+		}
+	}
+	return all
+}

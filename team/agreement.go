@@ -157,7 +157,7 @@ func (l *Loop) portOf(m *member) *lacp.PortStatus {
 // portState returns the state of a usable member with a port, and the reason.
 func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	why := p.Why
-	if d := m.downDelayNote(); d != "" {
+	if d := m.usableNote(); d != "" {
 		why = d
 	}
 	switch {

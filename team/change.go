@@ -31,6 +31,9 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	if next.Active == l.cfg.Active && !single(next) {
 		next.Active = ""
 	}
+	if next.Undamp != "" && l.byName(next.Undamp) == nil {
+		return noMember(next.Undamp, l.memberNames())
+	}
 	was := l.cfg
 	// 802.3ad adopts balance without a new mode: partners must not notice.
 	if next.Mode != was.Mode || next.Balance != was.Balance && !next.Mode.LiveBalance() {
@@ -45,6 +48,11 @@ func (l *Loop) change(now time.Time, next settings.Config, out *Output) *api.Pro
 	// Team and Members are not live.
 	next.Team, next.Members = was.Team, was.Members
 	l.cfg, l.dirty = next, true
+	l.configureWatches(now)
+	if next.Undamp != "" {
+		_ = l.undamp(next.Undamp)
+		l.cfg.Undamp = ""
+	}
 	for _, m := range l.members {
 		m.debounce.UpDelay, m.debounce.DownDelay = next.UpDelay, next.DownDelay
 	}

@@ -53,7 +53,8 @@ type Checkpoint struct {
 	Since       time.Time `json:"since"`
 	ForcedMoves uint64    `json:"forced_moves,omitempty"`
 
-	ModeState *modes.Checkpoint `json:"mode_state"`
+	Watches   *monitor.WatchesCheckpoint `json:"watches,omitempty"` // nil: written before there were any
+	ModeState *modes.Checkpoint          `json:"mode_state"`
 }
 
 // Flood is what a member received of the frames for others, in a Checkpoint.
@@ -81,7 +82,17 @@ type MemberCheckpoint struct {
 	Debounce      monitor.DebounceAt `json:"debounce"`
 	FilterRefusal string             `json:"filter_refusal,omitempty"`
 	Usable        bool               `json:"usable"`
+	EverUsed      bool               `json:"ever_used,omitempty"`
 	Failures      uint64             `json:"failures"`
+
+	LinkSince      time.Time         `json:"link_since,omitzero"`
+	Forced         bool              `json:"forced,omitempty"`
+	SuspectSince   time.Time         `json:"suspect_since,omitzero"`
+	SuspectTold    bool              `json:"suspect_told,omitempty"`
+	SuspectEventAt time.Time         `json:"suspect_event_at,omitzero"`
+	Damping        monitor.DampingAt `json:"damping,omitzero"`
+	DampedTold     bool              `json:"damped_told,omitempty"`
+	DampingSkipped time.Time         `json:"damping_skipped,omitzero"`
 }
 
 // Checkpoint returns the state of the loop for the next process, nil while there is nothing to go on with: no Plan is
@@ -99,12 +110,20 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
 		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves,
-		ModeState: state}
+		Watches: l.earlierWatches, ModeState: state}
+	if l.watches != nil {
+		w := l.watches.Checkpoint()
+		c.Watches = &w
+	}
 	for _, m := range l.members {
 		c.Members = append(c.Members, MemberCheckpoint{ID: m.id, Link: m.link, Weight: m.weight, Priority: m.priority,
 			Info: m.info, LinkState: m.linkState, LinkKnown: m.linkKnown, JustJoined: m.justJoined,
 			LinkLostAt: m.linkLostAt, Absent: m.absent, Reopening: m.reopening, Draining: m.draining,
-			Debounce: m.debounce.At(), FilterRefusal: m.filterRefusal, Usable: m.usable, Failures: m.failures})
+			Debounce: m.debounce.At(), FilterRefusal: m.filterRefusal, Usable: m.usable,
+			EverUsed: m.everUsed, Failures: m.failures,
+			LinkSince: m.linkSince, Forced: m.forced, SuspectSince: m.suspectSince, SuspectTold: m.suspectTold,
+			SuspectEventAt: m.suspectEventAt, Damping: m.damping.At(), DampedTold: m.dampedTold,
+			DampingSkipped: m.dampingSkipped})
 		if f := l.floods[m.id]; f != nil {
 			c.Floods = append(c.Floods, Flood{m.id, f.since, f.frames, f.answeredAt})
 		}
@@ -140,6 +159,13 @@ func (c *Checkpoint) check() error {
 		}
 		last, names[m.Link.Name] = m.ID, true
 	}
+	if c.Watches != nil {
+		for _, w := range c.Watches.Members {
+			if w.ID < 0 || w.ID >= spread.MaxMembers || w.State > monitor.Down {
+				return errCheckpoint
+			}
+		}
+	}
 	return nil
 }
 
@@ -167,6 +193,7 @@ func (l *Loop) resume(c *Checkpoint) error {
 		l.members = append(l.members, resumedMember(&c.Members[i], l))
 		l.takenIDs = l.takenIDs.With(c.Members[i].ID)
 	}
+	l.resumeWatches(c)
 	m, err := l.newMode(l.settings())
 	if err != nil {
 		return err
@@ -194,10 +221,28 @@ func resumedMember(c *MemberCheckpoint, l *Loop) *member {
 	m := &member{id: c.ID, link: c.Link, weight: c.Weight, priority: c.Priority, info: c.Info,
 		linkState: c.LinkState, linkKnown: c.LinkKnown, justJoined: c.JustJoined, linkLostAt: c.LinkLostAt,
 		absent: c.Absent, reopening: c.Reopening, draining: c.Draining, filterRefusal: c.FilterRefusal,
-		usable: c.Usable, failures: c.Failures}
+		usable: c.Usable, everUsed: c.EverUsed || c.Usable, failures: c.Failures,
+		linkSince: c.LinkSince, forced: c.Forced, suspectSince: c.SuspectSince, suspectTold: c.SuspectTold,
+		suspectEventAt: c.SuspectEventAt, damping: c.Damping.Damping(), dampedTold: c.DampedTold,
+		dampingSkipped: c.DampingSkipped}
 	m.debounce = c.Debounce.Debounce()
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
+	m.worked = m.works()
 	return m
+}
+
+// resumeWatches restores the verdicts of link watches. In a Checkpoint that has none all members keep their use.
+func (l *Loop) resumeWatches(c *Checkpoint) {
+	if c.Watches == nil {
+		l.replaceWatches()
+		return
+	}
+	l.earlierWatches = c.Watches
+	for _, w := range c.Watches.Members {
+		if m := l.byID(w.ID); m != nil {
+			m.watch = monitor.Verdict{State: w.State, Reason: w.Reason, Since: w.Since}
+		}
+	}
 }
 
 // resume restores the stations of the Plan in force. Others are reported anew.
@@ -242,8 +287,11 @@ func changesCheckpoint(in Input, out *Output) (changes, urgent bool) {
 	if out.Plan != nil || out.Memory != nil {
 		return true, true
 	}
+	if out.unchanged {
+		return false, false
+	}
 	switch in.(type) {
-	case Tick, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed:
+	case Tick, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed, Traffic, WatchTargets:
 		return true, false
 	case ListPeers, Warn, StartNotes, DatapathChanged, Announce:
 		return false, false

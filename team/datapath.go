@@ -36,6 +36,9 @@ type Datapath interface {
 	Backlog(id int) int
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
+	// Moved fills m with the unicast frames of each member since the data path began. It costs little enough to be
+	// called every few milliseconds.
+	Moved(m *Moved)
 	// Flows copies the flow table of spread.RuleShortest to f. It returns false where the Plan in force
 	// has none.
 	Flows(f *spread.FlowTable) bool
@@ -64,7 +67,9 @@ type ControlKind uint8
 
 // The kinds of Control.
 const (
-	ControlFrame ControlKind = iota // a frame for the mode; of Member -1 one that is the control loop's to send
+	// a frame for the link watches, which each open member passes on whatever the Plan says of it, or for the mode; of
+	// Member -1 one that is the control loop's to send
+	ControlFrame ControlKind = iota
 	// the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
 	ControlStation
 	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it
@@ -109,6 +114,10 @@ type MemberCounters struct {
 	// rx: unicast frames for a MAC of ours that another member owns: the switch floods them
 	Flooded uint64
 }
+
+// Moved are totals of unicast frames of each member, which never fall, not even when another NIC takes an id: of those
+// that the adapter sent by it (TX), and of those from it for the adapter (RX), except what only link watches ask for.
+type Moved [spread.MaxMembers]struct{ TX, RX uint64 }
 
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
 type Counters struct {

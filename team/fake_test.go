@@ -36,6 +36,7 @@ type kernel struct {
 	fail     map[string]error
 	flows    *spread.FlowTable // nil: the Plan has none
 	rxBytes  spread.RxBytes
+	moved    Moved
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -142,6 +143,12 @@ func (k *kernel) Flows(f *spread.FlowTable) bool {
 	return true
 }
 
+func (k *kernel) Moved(m *Moved) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*m = k.moved
+}
+
 func (k *kernel) RxBytes(h *spread.RxBytes) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -226,7 +233,7 @@ func (a *fakeAddresses) Announcement(ctx context.Context) (Announcement, error) 
 // activeBackup is the configuration of most tests here: the loop is what they are about, and no mode is simpler.
 func activeBackup() settings.Config {
 	c := settings.DefaultConfig()
-	c.Team, c.Mode = "team0", modes.ActiveBackup
+	c.Team, c.Mode, c.LinkWatch = "team0", modes.ActiveBackup, []string{"carrier"}
 	return c
 }
 

@@ -29,6 +29,7 @@ type Loop struct {
 
 	mode        modes.Mode
 	plan        *spread.Plan
+	modePlan    *spread.Plan     // the mode's, without the MACs by which members ask
 	planPending bool             // plan is resumed, and not given to the data path yet
 	members     []*member        // by id
 	takenIDs    spread.MemberSet // of members, present, joining or leaving
@@ -47,6 +48,16 @@ type Loop struct {
 	strayCount       uint64       // frames for the adapter received by a member that does not collect
 	previousPlan     *spread.Plan // of the previous mode, until the new one has seen it
 	collectingGrewAt time.Time    // when a Plan last added a collecting member
+
+	watches         *monitor.Watches // nil until the first input
+	watchesConfig   monitor.WatchConfig
+	earlierWatches  *monitor.WatchesCheckpoint // verdicts with which watches begin; nil: none
+	targets         monitor.Targets            // whom watches may ask
+	watched         []monitor.WatchedMember    // as last told to watches
+	watchWarnings   []string
+	frameForWatches bool      // the input was a frame for the link watches alone
+	verdictDue      time.Time // when a verdict may change by time alone, besides debouncing
+	now             time.Time // of the last input
 
 	lastMeasured time.Time // when the mode last got a measurement
 	forcedMoves  uint64    // of flows that did not pause
@@ -136,8 +147,15 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 	if !l.started {
 		l.started, l.since, l.startedAt = true, now, now
 	}
+	l.now, l.frameForWatches = now, false
+	if l.watches == nil {
+		l.startWatches(now)
+	}
 	if p := l.applyInput(now, in, out); p != nil {
 		*out = Output{Err: p, Carrier: l.carrier, Speed: l.speed()}
+		return
+	}
+	if !l.resumed && l.handledByWatches(now, in, out) {
 		return
 	}
 	if l.resumed {
@@ -149,7 +167,15 @@ func (l *Loop) handle(now time.Time, in Input, out *Output) {
 
 // Deadline is when the Loop wants the next Tick; zero for never.
 func (l *Loop) Deadline() time.Time {
-	d := l.fdb.deadline()
+	d := l.deadlineButWatches()
+	if l.watches != nil && !l.ended {
+		d = earlier(d, l.watches.Deadline())
+	}
+	return d
+}
+
+func (l *Loop) deadlineButWatches() time.Time {
+	d := earlier(l.fdb.deadline(), l.verdictDue)
 	if !l.ended {
 		d = earlier(d, l.mode.Deadline())
 	}
@@ -253,6 +279,15 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 		l.adapterDown = !in.Up
 	case AddressesLeft:
 		l.addressesLeft(now, in, out)
+	case WatchTargets:
+		l.targets = in.Targets
+		l.watches.SetTargets(now, in.Targets)
+	case Traffic:
+		if !l.ended {
+			l.watches.Traffic(now, &in.Traffic)
+		}
+	case Undamp:
+		return l.undamp(in.Name)
 	case AdapterMAC:
 		l.adapterMAC(now, in.MAC, out)
 	case Tick:
@@ -282,8 +317,10 @@ func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 		if m.linkState.Up && !s.Up {
 			m.linkLostAt = s.At
 		}
+		if s.Up && !m.linkState.Up {
+			m.linkSince = now
+		}
 		m.linkState, m.linkKnown, m.justJoined = s, true, false
-		m.debounce.Handle(now, s.Up)
 		if !s.Up && s.Reason == monitor.ReasonGone {
 			m.absent = true
 		}
@@ -407,6 +444,8 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
+		case c.Member >= 0 && l.byID(c.Member) != nil && l.watches.Receive(now, c.Member, c.Frame):
+			l.frameForWatches = true
 		case c.Member < 0 || l.byID(c.Member) != nil:
 			l.addEffects(now, l.mode.Handle(now, modes.Received{Member: c.Member, Frame: c.Frame}), out)
 		}

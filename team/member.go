@@ -3,6 +3,7 @@
 package team
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,25 +21,45 @@ type member struct {
 	info     MemberInfo
 	openedAt time.Time // by the data path; earlier reports are about another socket
 
-	debounce     monitor.Debounce
+	debounce     monitor.Debounce  // of link and watches together
 	linkState    monitor.LinkState // as last reported
 	linkKnown    bool              // linkState was reported since openedAt
 	justJoined   bool              // its link is not read yet, which is no fault
-	linkLostAt   time.Time         // when its link was last lost
+	linkLostAt   time.Time         // when its link was last lost, or its watches began to doubt it
+	linkSince    time.Time         // since when its link is up
 	absent       bool              // its NIC is gone; the socket is dead even if the NIC returns
 	reopening    bool              // the data path opens it again: no Plan may name it
 	draining     bool
 	measuredRate rate // as last measured
 
+	watch          monitor.Verdict // of the watches that ask; Asked is left out
+	suspectSince   time.Time       // when they last began to doubt it
+	suspectTold    bool            // that is an event, or was too soon after another one
+	suspectEventAt time.Time       // the last such event
+
+	worked         bool // works at the last input
+	damping        monitor.Damping
+	dampedUntil    time.Time // zero: it does not wait
+	dampedTold     bool      // that is an event
+	dampingSkipped time.Time // the end of a wait that was cut short, because no other member was usable
+
+	forced, wasForced bool // used, now and before, because no other is usable, although its watches forbid it
+
 	unfit         string // why it is not used although its link is up, "" it is fit
 	filterRefusal string // why its NIC accepts no other addresses, "" not refused
 
 	usable   bool // as in the mode's State
+	everUsed bool
 	failures uint64
 }
 
-// linkUp reports whether the link watches allow m, after its delays.
-func (m *member) linkUp() bool { return m.linkKnown && !m.absent && !m.reopening && m.debounce.Up() }
+// linkUp reports whether link and watches allow m, or nothing better is left.
+func (m *member) linkUp() bool { return m.works() && !m.damped() || m.forced }
+
+// joining reports whether nothing can be said yet about m, which has joined: that is no fault.
+func (m *member) joining() bool {
+	return m.justJoined || m.watch.State == monitor.Waiting && !m.everUsed
+}
 
 // verdict reports whether m may be used.
 func (m *member) verdict() bool { return m.linkUp() && m.unfit == "" }
@@ -52,8 +73,8 @@ func (m *member) resetLink(now time.Time) {
 
 // modeMember returns m as modes see it.
 func (m *member) modeMember() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Draining: m.draining,
-		OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(),
+		Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half",
 		PortPriority: m.priority}
 }
@@ -68,9 +89,9 @@ func (m *member) state(p *spread.Plan) (state, reason string) {
 	case !m.usable:
 		return "down", m.whyDown()
 	case p == nil || !p.Distributing.Has(m.id):
-		return "standby", m.downDelayNote()
+		return "standby", m.usableNote()
 	}
-	return "up", m.downDelayNote()
+	return "up", m.usableNote()
 }
 
 // whyDown says why m is not usable.
@@ -82,16 +103,30 @@ func (m *member) whyDown() string {
 		return "link not read yet"
 	case m.unfit != "":
 		return m.unfit
-	case m.linkState.Up:
-		return fmt.Sprintf("link is up, waits for up_delay of %v", m.debounce.UpDelay)
+	case !m.linkState.Up:
+		return m.linkState.Reason
+	case !m.watch.State.Usable():
+		return m.watchReason()
+	case m.damped():
+		return m.whyDamped()
 	}
-	return m.linkState.Reason
+	return fmt.Sprintf("link is up, waits for up_delay of %v", m.debounce.UpDelay)
 }
 
-// downDelayNote says that m is usable only because of its down-delay, "" otherwise.
-func (m *member) downDelayNote() string {
-	if m.linkState.Up {
-		return ""
+// usableNote says why m, which is usable, may not be for long, "" if nothing is wrong.
+func (m *member) usableNote() string {
+	switch {
+	case m.forced:
+		return "no other member is usable; " + m.watchReason()
+	case !m.linkState.Up:
+		return fmt.Sprintf("%s, waits for down_delay of %v", m.linkState.Reason, m.debounce.DownDelay)
+	case !m.watch.State.Usable():
+		return fmt.Sprintf("%s, waits for down_delay of %v", m.watchReason(), m.debounce.DownDelay)
+	case m.suspect():
+		return "suspect: " + m.watchReason()
 	}
-	return fmt.Sprintf("%s, waits for down_delay of %v", m.linkState.Reason, m.debounce.DownDelay)
+	return ""
 }
+
+// watchReason says in words what the watches say about m.
+func (m *member) watchReason() string { return cmp.Or(m.watch.Reason, m.watch.State.String()) }

@@ -10,6 +10,7 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/settings"
 	"nicteam/modes/spread"
+	"nicteam/monitor"
 )
 
 // Any goroutine may call the methods here. They wait until Run runs. What takes long (the data path opens a NIC) runs
@@ -159,6 +160,18 @@ func (t *Team) End(ctx context.Context) error {
 // Resume takes an End back: the Plan is applied again. Without an End it does nothing.
 func (t *Team) Resume(ctx context.Context) error {
 	_, err := t.post(ctx, request{in: Resume{}})
+	return err
+}
+
+// SetWatchTargets says whom the link watches may ask from now on.
+func (t *Team) SetWatchTargets(ctx context.Context, targets monitor.Targets) error {
+	_, err := t.post(ctx, request{in: WatchTargets{targets}})
+	return err
+}
+
+// Undamp lets a member be used again that waits because it failed too often. The error is an *api.Problem.
+func (t *Team) Undamp(ctx context.Context, name string) error {
+	_, err := t.post(ctx, request{in: Undamp{Name: name}})
 	return err
 }
 

@@ -25,6 +25,7 @@ const (
 	panicSaver     = "checkpoint"
 	panicCounters  = "counters"
 	panicMeasuring = "measuring"
+	panicSampling  = "sampling"
 )
 
 // handleRequest handles one input, and returns how long the control loop may sleep. It recovers from a panic.
@@ -53,7 +54,9 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 			rest = time.Second
 		}
 	}()
-	t.loop.handle(time.Now(), r.in, &out)
+	now := time.Now()
+	r.markLate(now)
+	t.loop.handle(now, r.in, &out)
 	changes, urgent := changesCheckpoint(r.in, &out)
 	t.execute(&out, r.base)
 	t.updateCheckpoint(changes, urgent)
@@ -72,6 +75,7 @@ func (t *Team) recoverFromPanic(plan *spread.Plan) {
 // never have been applied.
 func (l *Loop) recoverMode(plan *spread.Plan) {
 	l.plan, l.dirty = plan, true
+	l.replaceWatches()
 	m, err := l.newMode(l.settings())
 	if err != nil {
 		return // the old mode goes on

@@ -17,6 +17,7 @@ import (
 // reconcile derives everything from the state: verdicts, the mode, the Plan, the team's state. Events are in the order
 // of cause and effect.
 func (l *Loop) reconcile(now time.Time, out *Output) {
+	l.runWatches(now)
 	l.updateVerdicts(now, out)
 	if l.fdb.age(now) {
 		l.dirty = true
@@ -24,6 +25,9 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	if !l.ended {
 		l.runMode(now, out)
 	}
+	l.syncWatchedMembers(now) // who distributes
+	l.addWatchSends(out)
+	l.updateWatchWarnings()
 	l.syncFilterWarnings()
 	l.updateAgreement(now, out)
 	l.updateState(now, out)
@@ -44,8 +48,9 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 		l.addEffects(now, l.mode.Handle(now, l.modeState(now)), out)
 		l.previousPlan, l.modeMemory = nil, nil
 	}
-	if p := l.mode.Plan(); p != l.plan || l.planPending {
-		l.planPending = false
+	if p := l.mode.Plan(); p != l.modePlan || l.plan == nil || l.planPending {
+		l.planPending, l.modePlan = false, p
+		p = l.withAskMACs(p)
 		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now
@@ -56,21 +61,16 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 
 // updateVerdicts decides which members are usable.
 func (l *Loop) updateVerdicts(now time.Time, out *Output) {
-	others := 0 // usable members without an up-delay
+	l.verdictDue = time.Time{}
 	for _, m := range l.members {
-		m.debounce.Tick(now)
+		m.wasForced, m.forced = m.forced, false
 	}
+	l.updateWatchVerdicts(now, out)
+	l.updateDamping(now)
 	l.updateFitness()
+	l.override(now)
 	for _, m := range l.members {
-		if m.verdict() && !m.draining {
-			others++
-		}
-	}
-	if others == 0 {
-		l.skipUpDelay()
-		l.updateFitness()
-	}
-	for _, m := range l.members {
+		m.worked = m.works()
 		was := m.usable
 		m.usable = m.verdict()
 		if m.usable == was {
@@ -78,10 +78,11 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 		}
 		l.dirty = true
 		if m.usable {
-			l.addEvent(out, now, "member-up", m.link.Name, "")
+			m.everUsed = true
+			l.addEvent(out, now, "member-up", m.link.Name, m.usableNote())
 			continue
 		}
-		if !m.reopening {
+		if !m.reopening && !(m.wasForced && m.hasLink()) {
 			m.failures++
 		}
 		if m.unfit != "" {
@@ -92,23 +93,8 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 			out.Cause = m.linkLostAt
 		}
 	}
-}
-
-// skipUpDelay ends the up-delay of the member that has waited longest, because no other is usable.
-func (l *Loop) skipUpDelay() {
-	var first *member
-	for _, m := range l.members {
-		d := m.debounce.Deadline()
-		if !m.linkKnown || m.absent || m.reopening || m.draining || m.debounce.Up() || d.IsZero() {
-			continue
-		}
-		if first == nil || d.Before(first.debounce.Deadline()) {
-			first = m
-		}
-	}
-	if first != nil {
-		first.debounce.SkipUpDelay()
-	}
+	l.tellDamping(now, out)
+	l.tellSuspicions(now, out)
 }
 
 // modeState returns the State for the mode.
@@ -164,7 +150,7 @@ func (l *Loop) teamState() (state, reason string) {
 			usable++
 			continue
 		}
-		if !m.justJoined || m.absent || m.reopening {
+		if !m.joining() || m.absent || m.reopening {
 			not = append(not, m.link.Name)
 		}
 		reasons = append(reasons, m.link.Name+": "+m.whyDown())

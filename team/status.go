@@ -30,6 +30,7 @@ func (l *Loop) Status() *api.Status {
 			MTU:    m.info.MTU, Weight: m.weight, Failures: m.failures}
 		st.RateBps, st.RateSource = l.rateOf(m)
 		st.State, st.Reason = m.state(l.plan)
+		st.Watch, st.Damped = l.watchStatus(m), l.dampedStatus(m)
 		if p := l.portOf(m); p != nil {
 			st.LACP = memberLACP(p)
 			if m.usable && !m.draining && !m.absent && !m.reopening {

@@ -217,7 +217,7 @@ func TestStatusHasTheLiveSettings(t *testing.T) {
 		t.Errorf("%d rows for %d fields", len(statusRows), len(fields))
 	}
 	elsewhere := map[string]bool{"mode": true, "balance": true, "active": true, "mtu": true, "weight": true,
-		"port_priority": true}
+		"port_priority": true, "undamp": true}
 	for i := range settings.Table {
 		if s := &settings.Table[i]; s.Live && fields[s.JSONKey()] == elsewhere[s.Key] {
 			t.Errorf("%s: in settings %v, elsewhere %v", s.Key, fields[s.JSONKey()], elsewhere[s.Key])

@@ -44,6 +44,9 @@ type Options struct {
 
 	Warnings map[string]string // that stand from the start, as Warn sets them
 
+	WatchTargets monitor.Targets // whom link watches may ask from the start; SetWatchTargets replaces them
+	Retransmits  func() uint64   // total of TCP segments that the adapter's stack sent again; nil: unknown
+
 	AddressSource AddressSource      // nil: only stations are announced
 	AdapterInfo   func() api.Adapter // index, MTU, addresses; read when a Status is asked for
 
@@ -80,6 +83,8 @@ type Team struct {
 	lastAdapterLink adapterLink   // last put to adapter
 	pendingPlan     *spread.Plan  // refused by the data path
 	retryAfter      time.Duration // of pendingPlan
+	publishedAt     time.Time     // when snapshot was last replaced
+	publishPending  bool          // figures of link watches are newer than snapshot
 }
 
 // snapshot is what other goroutines see of the Loop.
@@ -96,6 +101,8 @@ type request struct {
 	in    Input
 	base  *MemberCounters // Joined: what the data path had counted for the id before
 	reply chan Output
+
+	sampledAt time.Time // Traffic: when the counters were read
 }
 
 // New returns a team, without members or with those of the Checkpoint. The error is an *api.Problem, or says what is
@@ -117,6 +124,7 @@ func New(o Options) (*Team, error) {
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
 		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
+	loop.targets = o.WatchTargets
 	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
 		panics: o.Panics, wake: make(chan struct{}, 1)}
 	maps.Copy(loop.warnings, o.Warnings)
@@ -158,6 +166,7 @@ func (t *Team) Run(ctx context.Context) error {
 	done.Go(t.runCheckpointSaver)
 	done.Go(func() { t.watchCounters(ctx) })
 	done.Go(func() { t.runMeasuring(ctx) })
+	done.Go(func() { t.runSampling(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {
@@ -197,6 +206,7 @@ func (t *Team) runLoop(ctx context.Context) {
 			}
 			in = FromDatapath{c}
 		case <-timer.C:
+			t.handleControl(control)
 		}
 		r.in = in
 		out, rest := t.handleRequest(r)
@@ -204,6 +214,22 @@ func (t *Team) runLoop(ctx context.Context) {
 			r.reply <- out
 		}
 		timer.Reset(rest)
+	}
+}
+
+// handleControl handles what the data path has already delivered, so that an answer that is there counts before the time
+// for it is over.
+func (t *Team) handleControl(control <-chan Control) {
+	for range cap(control) {
+		select {
+		case c, ok := <-control:
+			if !ok {
+				return
+			}
+			t.handleRequest(request{in: FromDatapath{c}})
+		default:
+			return
+		}
 	}
 }
 
@@ -216,6 +242,9 @@ func (t *Team) untilDeadline() time.Duration {
 	if t.pendingPlan != nil {
 		wait = min(wait, t.retryAfter)
 	}
+	if t.publishPending {
+		wait = min(wait, max(0, time.Until(t.publishedAt.Add(publishGap))))
+	}
 	if d := t.saver.deadline(); !d.IsZero() {
 		wait = min(wait, max(0, time.Until(d)))
 	}
@@ -224,6 +253,11 @@ func (t *Team) untilDeadline() time.Duration {
 
 // execute does what the Loop wants, the Plan first: until it is in force, frames go to a dead member.
 func (t *Team) execute(out *Output, base *MemberCounters) {
+	if out.unchanged {
+		t.send(out.Send)
+		t.publishFigures()
+		return
+	}
 	if out.Plan != nil {
 		t.pendingPlan = out.Plan
 		t.announcer.plan.Store(out.Plan)
@@ -235,11 +269,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	if !out.Cause.IsZero() {
 		took = time.Since(out.Cause)
 	}
-	for _, s := range out.Send {
-		if err := t.o.Datapath.Send(s.Member, s.Frame); err != nil {
-			t.log.Debug("control frame not sent", "member", s.Member, "err", err)
-		}
-	}
+	t.send(out.Send)
 	if out.Memory != nil {
 		t.memory.put(out.Memory)
 	}
@@ -261,6 +291,15 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 	}
 	t.publishAfter(out, base)
 	t.publishEvents(out)
+}
+
+// send sends frames of the control loop.
+func (t *Team) send(frames []spread.Send) {
+	for _, s := range frames {
+		if err := t.o.Datapath.Send(s.Member, s.Frame); err != nil {
+			t.log.Debug("control frame not sent", "member", s.Member, "err", err)
+		}
+	}
 }
 
 // publishEvents adds the events of an Output to the log, once.
@@ -344,6 +383,18 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 	}
 	v.status.PID = os.Getpid()
 	t.snapshot.Store(v)
+	t.publishedAt, t.publishPending = time.Now(), false
+}
+
+// publishGap is the least time between two snapshots that differ in figures of link watches only: those change with
+// every answer.
+const publishGap = 250 * time.Millisecond
+
+// publishFigures publishes new figures of link watches, unless it is too soon.
+func (t *Team) publishFigures() {
+	if t.publishPending = time.Since(t.publishedAt) < publishGap; !t.publishPending {
+		t.publish(t.snapshot.Load().base)
+	}
 }
 
 func (t *Team) logEvent(e api.Event) {

@@ -7,17 +7,19 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/api"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
+	"nicteam/monitor"
 )
 
 func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND|modes|elb|802.3ad|config|settings|SETTING]",
+		Use:   "help [COMMAND|modes|elb|802.3ad|watches|config|settings|SETTING]",
 		Short: "Explain a command, a topic or a setting",
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
@@ -154,6 +156,42 @@ Examples:
   nicteam set team0 mode=802.3ad lacp_system=random
   nicteam status team0 -v
   nicteam events team0 --follow`,
+	}
+}
+
+// watchesTopic is the topic of link watches.
+func watchesTopic() *cobra.Command {
+	var kinds strings.Builder
+	w := tabwriter.NewWriter(&kinds, 0, 0, 2, ' ', 0)
+	for _, k := range monitor.WatchKinds() {
+		fmt.Fprintf(w, "  %s\t%s\n", k.Usage(), k.Help)
+	}
+	_ = w.Flush() // a strings.Builder cannot fail
+	watch := []string{"link_watch", "watch_policy", "probe_interval", "probe_misses", "admission_wait", "damping", "undamp",
+		"up_delay", "down_delay"}
+	return &cobra.Command{
+		Use:   "watches",
+		Short: "Link watches: what tells whether a NIC works",
+		Long: `A NIC with a link may still lead nowhere: a port in the wrong VLAN, a switch that reboots, a broken fibre of a
+pair. Link watches ask: from each NIC, with its own MAC. A NIC is down if a target answers another NIC and not this
+one. If it answers nobody, the target is the problem, and no NIC goes down.
+
+link_watch is a list of:
+
+` + kinds.String() + `
+An address alone stands for arp or nd. In 802.3ad, auto leaves it to LACP.
+
+A NIC that sends and hears nothing while another NIC hears is suspect: it is asked at once and gets no new flows. A NIC
+whose link comes is used after its first answer. A NIC that fails again and again waits longer each time.
+
+` + settingsTable(func(s *settings.Setting) bool { return slices.Contains(watch, s.Key) }) + `
+
+Examples:
+  nicteam create team0 eth1 eth2 --link-watch arp:10.0.0.254,nd:fd00::fe --watch-policy any
+  nicteam set team0 link_watch=carrier           # the link alone
+  nicteam set team0 link_watch=auto probe_interval=200ms
+  nicteam set team0 undamp=eth2
+  nicteam set team0 arp_ip_target=10.0.0.254 arp_interval=100     # as bonding has it`,
 	}
 }
 

@@ -37,7 +37,13 @@ func settingFlags(cmd *cobra.Command) {
 			usage += " (default " + d + ")"
 		}
 		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
-		if len(s.Words) > 0 {
+		switch {
+		case s.Type == settings.List:
+			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
+				func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+					return completeValue(s, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+				})
+		case len(s.Words) > 0:
 			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
 				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
@@ -81,6 +87,8 @@ func flagValue(s *settings.Setting) string {
 		return "NIC"
 	case s.Type == settings.Duration:
 		return "duration"
+	case len(s.Stems) > 0:
+		return "SPEC"
 	case s.Values == settings.OneOf(s.Words) && len(choice) <= longest:
 		return choice
 	}
@@ -192,16 +200,30 @@ func completeSetting(_ *cobra.Command, given []string, typed string) ([]string, 
 	var list []string
 	for i := range settings.Table {
 		s := &settings.Table[i]
-		key, _, valued := strings.Cut(typed, "=")
+		key, value, valued := strings.Cut(typed, "=")
 		switch {
 		case !s.Live || s.PerNIC:
 		case !valued:
 			list = append(list, s.Key+"=")
 		case s.Key == key:
-			for _, w := range s.Words {
-				list = append(list, key+"="+w)
+			for _, v := range completeValue(s, value) {
+				list = append(list, key+"="+v)
 			}
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeValue completes the value of a setting; of a list, its last entry.
+func completeValue(s *settings.Setting, typed string) (list []string) {
+	before := ""
+	if i := strings.LastIndexByte(typed, ','); i >= 0 && s.Type == settings.List {
+		before = typed[:i+1]
+	}
+	for _, w := range slices.Concat(s.Words, s.Stems) {
+		if v := before + w; strings.HasPrefix(v, typed) {
+			list = append(list, v)
+		}
+	}
+	return list
 }

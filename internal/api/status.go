@@ -102,6 +102,11 @@ type Settings struct {
 	AnnounceCount    int    `json:"announce_count"`
 	AnnounceInterval int64  `json:"announce_interval_ns"`
 	LinkWatch        string `json:"link_watch"`
+	WatchPolicy      string `json:"watch_policy"`
+	ProbeInterval    int64  `json:"probe_interval_ns"`
+	ProbeMisses      int    `json:"probe_misses"`
+	AdmissionWait    int64  `json:"admission_wait_ns"`
+	Damping          bool   `json:"damping"`
 	Datapath         string `json:"datapath"` // the setting: auto, relay, fastpath
 
 	// Of 802.3ad.
@@ -136,7 +141,9 @@ type Member struct {
 	TX           MemberCount `json:"tx"`
 	// DropReasons counts drops by reason, expected ones (standby, reflected, …) included; only non-zero ones.
 	DropReasons map[string]uint64 `json:"drop_reasons,omitempty"`
-	LACP        *MemberLACP       `json:"lacp,omitempty"` // 802.3ad
+	LACP        *MemberLACP       `json:"lacp,omitempty"`   // 802.3ad
+	Watch       *LinkWatch        `json:"watch,omitempty"`  // left out where only the carrier is watched
+	Damped      *Damped           `json:"damped,omitempty"` // it flapped, and waits
 }
 
 // MemberCount is a member's traffic in one direction.

@@ -25,6 +25,13 @@ func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	return WriteVia(temp, path, mode, write, func(f *os.File) error { return f.Chmod(mode) })
 }
 
+// Replace is Write of a file that must survive this process, not the host: nothing waits for the disk.
+func Replace(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	temp := path + unfinished
+	_ = os.Remove(temp)
+	return replace(temp, path, mode, write, func(f *os.File) error { return f.Chmod(mode) })
+}
+
 // Remove removes the file at path, and what a Write that was killed left of it.
 func Remove(path string) {
 	_ = os.Remove(path)
@@ -34,6 +41,22 @@ func Remove(path string) {
 // WriteVia replaces the file at path by way of temp, in the same directory, which must not exist. mode is less the
 // umask; finish, if not nil, is called before the file takes its place.
 func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, finish func(*os.File) error) error {
+	err := replace(temp, path, mode, write, func(f *os.File) error {
+		if finish != nil {
+			if err := finish(f); err != nil {
+				return err
+			}
+		}
+		return f.Sync()
+	})
+	if err != nil {
+		return err
+	}
+	return SyncDir(path)
+}
+
+// replace is WriteVia without a sync.
+func replace(temp, path string, mode fs.FileMode, write func(io.Writer) error, finish func(*os.File) error) error {
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -43,11 +66,8 @@ func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, 
 	if err == nil {
 		err = b.Flush()
 	}
-	if err == nil && finish != nil {
-		err = finish(f)
-	}
 	if err == nil {
-		err = f.Sync()
+		err = finish(f)
 	}
 	if e := f.Close(); err == nil {
 		err = e
@@ -59,7 +79,7 @@ func WriteVia(temp, path string, mode fs.FileMode, write func(io.Writer) error, 
 		_ = os.Remove(temp)
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return SyncDir(path)
+	return nil
 }
 
 // SyncDir makes the entry of path in its directory durable (fsync(2): a file's own sync does not), where the file

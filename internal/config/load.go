@@ -188,7 +188,7 @@ func (l *loader) members(c *settings.Config, o Options) {
 }
 
 func (l *loader) notes(o Options, c *settings.Config) []string {
-	notes := slices.Clone(l.foreign)
+	notes := slices.Concat(l.foreign, c.Costs())
 	if o.New && len(c.Members) == 1 {
 		notes = append(notes, "one NIC only: nothing takes over when it fails; add another: nicteam add "+c.Team+" NIC")
 	}

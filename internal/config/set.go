@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,7 +14,8 @@ import (
 )
 
 // Set returns c with one live setting changed, validated. Keys are those of settings.LiveKeys, and bonding's names of
-// them. c itself is not changed. An empty value or none clears primary and active. Its errors are *api.Problem.
+// them with bonding's values. c itself is not changed. An empty value or none clears primary and active. Its errors are
+// *api.Problem.
 func Set(c settings.Config, key, value string) (settings.Config, error) {
 	next := c
 	next.Members = slices.Clone(c.Members)
@@ -28,23 +30,38 @@ func Set(c settings.Config, key, value string) (settings.Config, error) {
 }
 
 // SetAll is Set of several settings, all or none of them. The mode is changed first, for what else is allowed depends
-// on it. It returns what was set, in order, as KEY=VALUE.
+// on it. It returns what was set, in order, as KEY=VALUE, and warnings.
 func SetAll(c settings.Config, changes map[string]string) (next settings.Config, done []string, err error) {
+	if len(changes) == 0 {
+		return c, nil, nil
+	}
 	keys := slices.SortedFunc(maps.Keys(changes), func(a, b string) int {
-		if am, bm := settings.Canonical(a) == "mode", settings.Canonical(b) == "mode"; am != bm {
+		x, y := settings.Canonical(a), settings.Canonical(b)
+		if am, bm := x == "mode", y == "mode"; am != bm {
 			if am {
 				return -1
 			}
 			return 1
 		}
-		return strings.Compare(a, b)
+		return cmp.Or(strings.Compare(x, y), strings.Compare(a, b))
 	})
+	for i, k := range keys[1:] {
+		if was := keys[i]; settings.Canonical(k) == settings.Canonical(was) && !settings.OneKey(k, was) {
+			return c, nil, problem(&settings.Fault{Key: settings.Canonical(k), What: "given twice",
+				Why: fmt.Sprintf("%s and %s are one setting", was, k), Fix: "give it once"}, "")
+		}
+	}
 	next = c
 	for _, k := range keys {
 		if next, err = Set(next, k, changes[k]); err != nil {
 			return c, nil, err
 		}
 		done = append(done, k+"="+changes[k])
+	}
+	for _, cost := range next.Costs() {
+		if !slices.Contains(c.Costs(), cost) {
+			done = append(done, "warning: "+cost)
+		}
 	}
 	return next, done, nil
 }
@@ -71,7 +88,7 @@ func set(c *settings.Config, typed, value string) *settings.Fault {
 	if perNIC {
 		return setMember(c, s, typed, nic, value)
 	}
-	if f := s.Set(c, value); f != nil {
+	if f := s.Set(c, settings.FromBonding(typed, value, s.Text(c))); f != nil {
 		return f
 	}
 	return s.Foreign(c)

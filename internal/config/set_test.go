@@ -105,7 +105,30 @@ func TestSetRefuses(t *testing.T) {
 		{"address", "none", api.Usage, "while the team runs"},
 		{"team", "x", api.Usage, "while the team runs"},
 		{"balance", "1", api.Usage, "on or off"},
-		{"link_watch", "probe", api.Usage, "use auto or carrier"},
+		{"link_watch", "prob", api.Usage, `did you mean "probe"`},
+		{"link_watch", "ping:10.0.0.254", api.Usage, "use auto, carrier, gateway, arp:IP, nd:IP or probe"},
+		{"link_watch", "", api.Usage, "use auto, carrier"},
+		{"link_watch", "auto,arp", api.Usage, `link_watch[1]: "arp" is not a link watch`},
+		{"link_watch", "gateway:10.0.0.254", api.Usage, "gateway has no address"},
+		{"link_watch", "arp:fd00::1", api.Usage, "nd:fd00::1 asks this one"},
+		{"link_watch", "nd:10.0.0.254", api.Usage, "arp:10.0.0.254 asks this one"},
+		{"link_watch", "arp:224.0.0.1", api.Usage, "not the address of one host"},
+		{"link_watch", "arp:0.0.0.0", api.Usage, "not the address of one host"},
+		{"link_watch", "nd:ff02::1", api.Usage, "not the address of one host"},
+		{"link_watch", "nd:fe80::1%eth1", api.Usage, "not an IPv6 address"},
+		{"link_watch", "arp:10.0.0.300", api.Usage, "not an IPv4 address"},
+		{"link_watch", "1.0.0.1,1.0.0.2,1.0.0.3,1.0.0.4,1.0.0.5,1.0.0.6,1.0.0.7,1.0.0.8,1.0.0.9,1.0.0.10,1.0.0.11," +
+			"1.0.0.12,1.0.0.13,1.0.0.14,1.0.0.15,1.0.0.16,1.0.0.17", api.Usage, "17 link watches are too many"},
+		{"watch_policy", "some", api.Usage, "use all or any"},
+		{"probe_interval", "9ms", api.Usage, "want 10ms to 1m"},
+		{"probe_interval", "61s", api.Usage, "want 10ms to 1m"},
+		{"probe_interval", "100", api.Usage, "no unit"},
+		{"arp_interval", "0", api.Usage, "probe_interval: 0s is out of range"},
+		{"probe_misses", "1", api.Usage, "want 2 to 20"},
+		{"probe_misses", "21", api.Usage, "want 2 to 20"},
+		{"admission_wait", "61s", api.Usage, "want 0s to 1m"},
+		{"miimon", "0", api.Usage, "use auto"},
+		{"undamp", "eth3", api.NotFound, "not a member"},
 		{"lacp_rate", "fast", api.Usage, "is not for mode elb"},
 		{"lacp_fallback", "on", api.Usage, "is not for mode elb"},
 		{"ad_actor_sys_prio", "1", api.Usage, "lacp_system_priority: is not for mode elb"},
@@ -125,6 +148,47 @@ func TestSetRefuses(t *testing.T) {
 				t.Errorf("changed (-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// TestSetBondingOptions: bonding's names with bonding's values.
+func TestSetBondingOptions(t *testing.T) {
+	watch := func(list ...string) func(*settings.Config) { return func(c *settings.Config) { c.LinkWatch = list } }
+	for _, tt := range []struct {
+		name    string
+		changes map[string]string
+		want    func(*settings.Config)
+	}{
+		{"ARP monitor", map[string]string{"arp_interval": "100", "arp_ip_target": "10.0.0.254,10.0.0.253",
+			"arp_missed_max": "2", "arp_all_targets": "any"}, func(c *settings.Config) {
+			c.LinkWatch = []string{"arp:10.0.0.254", "arp:10.0.0.253"}
+			c.ProbeInterval, c.ProbeMisses, c.WatchPolicy = 100*time.Millisecond, 2, settings.WatchAny
+		}},
+		{"both protocols", map[string]string{"arp_ip_target": "10.0.0.254", "ns_ip6_target": "fd00::fe"},
+			watch("arp:10.0.0.254", "nd:fd00::fe")},
+		{"MII monitor", map[string]string{"miimon": "100"}, watch("carrier")},
+		{"a unit is as good", map[string]string{"ARP-interval": "2s"}, func(c *settings.Config) { c.ProbeInterval = 2 * time.Second }},
+		{"delays", map[string]string{"updelay": "200", "downdelay": "0"},
+			func(c *settings.Config) { c.UpDelay = 200 * time.Millisecond }},
+	} {
+		base := with(func(*settings.Config) {})
+		got, _, err := SetAll(base, tt.changes)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if d := cmp.Diff(with(tt.want), got, same); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
+		}
+	}
+	c := with(func(c *settings.Config) { c.LinkWatch = []string{"auto", "nd:fd00::fe"} })
+	next, err := Set(c, "arp_ip_target", "10.0.0.254")
+	if d := cmp.Diff([]string{"nd:fd00::fe", "arp:10.0.0.254"}, next.LinkWatch); err != nil || d != "" {
+		t.Errorf("%v; targets of the other protocol (-want +got):\n%s", err, d)
+	}
+	_, _, err = SetAll(c, map[string]string{"arp_ip_target": "10.0.0.254", "miimon": "100"})
+	if p := problemOf(t, err); !strings.Contains(p.What, "link_watch: given twice") {
+		t.Errorf("%v", p)
 	}
 }
 

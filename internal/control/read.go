@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nicteam/internal/api"
+	"nicteam/internal/tick"
 )
 
 // The bounds of the interval of rates.
@@ -58,19 +59,13 @@ func (s *Server) rates(w http.ResponseWriter, r *http.Request, q url.Values) (an
 	}
 	defer leave()
 	out := s.stream(w)
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
 	moved := s.b.Meter()
-	for {
-		select {
-		case <-r.Context().Done():
-			return nil, nil
-		case <-tick.C:
-		}
+	for range tick.Every(r.Context(), interval) {
 		if out(moved()) != nil {
-			return nil, nil
+			break
 		}
 	}
+	return nil, nil
 }
 
 func (s *Server) name() string {

@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
 	"nicteam/internal/settings"
+	"nicteam/monitor"
 )
 
 var _ control.Backend = (*session)(nil)
@@ -260,6 +261,11 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 	if err != nil {
 		return nil, err
 	}
+	warnings, err := s.checkNewWatches(&was, &next)
+	if err != nil {
+		return nil, err
+	}
+	steps = append(steps, warnings...)
 	named := func(key string) bool {
 		for k := range settings {
 			if strings.EqualFold(k, key) {
@@ -280,7 +286,24 @@ func (s *session) Set(ctx context.Context, settings map[string]string) ([]string
 		}
 		return nil, err
 	}
+	s.watchTargets.wakeUp()
 	return steps, s.saveConfig()
+}
+
+// checkNewWatches checks those link watches that are new. It returns warnings as steps.
+func (s *session) checkNewWatches(was, next *settings.Config) (steps []string, err error) {
+	added := slices.DeleteFunc(next.Watches(), func(w monitor.Spec) bool {
+		return slices.Contains(was.LinkWatch, w.String())
+	})
+	warnings, problem := s.host.CheckWatches(s.adapter.Index(), added)
+	if problem != nil {
+		problem.What = "set " + was.Team + ": " + problem.What
+		return nil, problem
+	}
+	for _, w := range warnings {
+		steps = append(steps, "warning: "+w)
+	}
+	return steps, nil
 }
 
 // applySettings changes the MTU, if it is named, and the settings of the control loop.

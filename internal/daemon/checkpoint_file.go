@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
+	"io"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"nicteam/internal/atomicfile"
+	"nicteam/internal/boot"
 	"nicteam/team"
 )
 
@@ -36,22 +34,15 @@ var errCheckpoint = errors.New("inconsistent checkpoint file")
 
 // loadCheckpoint returns the Checkpoint of the process before this one, with its times by the clock of this one.
 func loadCheckpoint(path string) (*team.Checkpoint, error) {
-	st, err := os.Lstat(path)
+	b, err := readState(path, maxCheckpoint)
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() || st.Size() > maxCheckpoint {
-		return nil, errCheckpoint
-	}
-	b, err := os.ReadFile(path)
+	c, at, err := parseCheckpoint(b, bootID(), boot.Time())
 	if err != nil {
 		return nil, err
 	}
-	c, at, err := parseCheckpoint(b, bootID(), bootTime())
-	if err != nil {
-		return nil, err
-	}
-	c.Rebase(time.Now().Add(at - bootTime()))
+	c.Rebase(time.Now().Add(at - boot.Time()))
 	return c, nil
 }
 
@@ -95,10 +86,13 @@ func (w *checkpointWriter) write(c *team.Checkpoint) {
 	var b []byte
 	if err == nil {
 		b, err = json.Marshal(checkpointDocument{checkpointSchema, bootID(),
-			int64(bootTime() - time.Since(c.At)), c})
+			int64(boot.Time() - time.Since(c.At)), c})
 	}
 	if err == nil {
-		err = replaceFile(w.path, b)
+		err = atomicfile.Replace(w.path, stateMode, func(f io.Writer) error {
+			_, err := f.Write(b)
+			return err
+		})
 	}
 	if err != nil {
 		w.last = nil
@@ -111,39 +105,4 @@ func withoutTime(c *team.Checkpoint) *team.Checkpoint {
 	d := *c
 	d.At = time.Time{}
 	return &d
-}
-
-// replaceFile replaces a file that needs no sync.
-func replaceFile(path string, b []byte) error {
-	temp := path + ".new"
-	_ = os.Remove(temp)
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		_ = os.Remove(temp)
-	}
-	return err
-}
-
-func bootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(b))
-}
-
-// bootTime is the time since the boot, suspends included.
-func bootTime() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }

@@ -3,14 +3,19 @@
 package daemon
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nicteam/team"
 )
@@ -102,6 +107,36 @@ func TestCheckpointFileRefused(t *testing.T) {
 	if _, err := loadCheckpoint(path); err == nil {
 		t.Error("a symbolic link is followed")
 	}
+}
+
+// FuzzCheckpointFile: what is read, written again, is read as the same.
+func FuzzCheckpointFile(f *testing.F) {
+	b, err := json.Marshal(checkpointDocument{checkpointSchema, "boot", 5, someCheckpoint()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(bytes.Replace(b, []byte(`"state":"up"`), []byte(`"mode_state":{"single":{"active":1}}`), 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, at, err := parseCheckpoint(b, "boot", time.Hour)
+		if err != nil {
+			return
+		}
+		if c == nil || at < 0 || at > time.Hour {
+			t.Fatalf("%v at %v", c, at)
+		}
+		again, err := json.Marshal(checkpointDocument{checkpointSchema, "boot", int64(at), c})
+		if err != nil {
+			return // a time or an address that JSON cannot have: no loop writes such
+		}
+		d, then, err := parseCheckpoint(again, "boot", time.Hour)
+		if err != nil || then != at {
+			t.Fatalf("at %v, %v, want %v", then, err, at)
+		}
+		if diff := cmp.Diff(c, d, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Fatalf("-read +read again\n%s", diff)
+		}
+	})
 }
 
 // Processes that die soon after their start are counted, so that what they begin with is not tried for ever.

@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/managers"
 	"nicteam/internal/sandbox"
 	"nicteam/internal/tchook"
+	"nicteam/internal/tick"
 )
 
 // keptCapabilities are for links, packet sockets, and the programs that hide later members from the host.
@@ -109,14 +110,7 @@ func (s *session) followDirs(ctx context.Context) {
 		_ = unix.Stat(dir, &st)
 		were = append(were, st)
 	}
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
+	for range tick.Every(ctx, time.Second) {
 		for i, dir := range dirs {
 			var st unix.Stat_t
 			if err := unix.Stat(dir, &st); err != nil || st.Ino != were[i].Ino || st.Dev != were[i].Dev {

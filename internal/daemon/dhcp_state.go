@@ -5,7 +5,7 @@ package daemon
 import (
 	"encoding/json"
 	"errors"
-	"io"
+	"io/fs"
 	"slices"
 
 	"nicteam/internal/atomicfile"
@@ -16,6 +16,9 @@ import (
 
 // leaseStateSchema names the document in the lease file. It lies in the state directory: a lease outlives a boot.
 const leaseStateSchema = "nicteam.leases/v1"
+
+// maxLeaseState bounds the file, in bytes: maxLeaseClients leases with all that a server may send are some 3 MB.
+const maxLeaseState = 16 << 20
 
 type leaseStateDocument struct {
 	Schema string       `json:"schema"`
@@ -59,8 +62,7 @@ func (d *dhcpClients) save() {
 		atomicfile.Remove(path)
 		return
 	}
-	err := atomicfile.Write(path, 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(doc) })
-	if err != nil {
+	if err := writeState(path, doc); err != nil {
 		d.log.Warn("leases not saved: the next start may get another address", "err", err)
 	}
 }
@@ -116,8 +118,11 @@ func (d *dhcpClients) load(team string, always bool) {
 }
 
 func (d *dhcpClients) read(team string) ([]savedLease, error) {
-	b, err := readBounded(d.s.dirs.LeaseFile(team))
-	if b == nil || err != nil {
+	b, err := readState(d.s.dirs.LeaseFile(team), maxLeaseState)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return parseLeaseState(b)

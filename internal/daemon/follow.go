@@ -44,7 +44,7 @@ func (s *session) followHost(ctx context.Context) {
 	// Link changes do not wait: frames of a NIC that has returned must not reach the host beside the team.
 	const links = host.AdapterLink | host.MemberLink | host.OtherLink | host.UpperLink
 	urgent, other := s.follower.Subscribe(links),
-		s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig))
+		s.follower.Subscribe(host.AnyChange&^(links|host.AdapterGroups|host.OtherConfig|host.UpperRoutes))
 	changed, looked, rest := host.AnyChange, time.Time{}, time.Time{}
 	for {
 		began := time.Now()

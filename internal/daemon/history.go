@@ -7,14 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
+	"nicteam/internal/tick"
 )
 
 const (
@@ -25,31 +24,17 @@ const (
 // loadHistory gives the team the traffic history and the events of earlier processes. What cannot be read is logged and
 // ignored.
 func (s *session) loadHistory(name string) {
-	history, err := readBounded(s.dirs.HistoryFile(name))
-	if err != nil {
+	history, err := readState(s.dirs.HistoryFile(name), maxHistoryFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("traffic history not loaded", "team", name, "err", err)
 	}
-	b, err := readBounded(s.dirs.EventsFile(name))
-	if err != nil {
+	b, err := readState(s.dirs.EventsFile(name), maxHistoryFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.log.Warn("earlier events not loaded", "team", name, "err", err)
 	}
 	if err := s.team.RestoreHistory(history, parseEvents(b)); err != nil {
 		s.log.Warn("traffic history not loaded", "team", name, "err", err)
 	}
-}
-
-// readBounded reads a regular file of at most maxHistoryFile bytes; it returns nil if there is none.
-func readBounded(path string) ([]byte, error) {
-	st, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case !st.Mode().IsRegular() || st.Size() > maxHistoryFile:
-		return nil, fmt.Errorf("%s: not a regular file of at most %d bytes", path, maxHistoryFile)
-	}
-	return os.ReadFile(path)
 }
 
 // parseEvents parses events, one a line, and ignores other lines.
@@ -70,14 +55,8 @@ func parseEvents(b []byte) (list []api.Event) {
 
 // saveHistoryPeriodically saves the history until ctx ends.
 func (s *session) saveHistoryPeriodically(ctx context.Context) {
-	for tick := time.NewTicker(historySaveInterval); ; {
-		select {
-		case <-tick.C:
-			s.saveHistory()
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		}
+	for range tick.Every(ctx, historySaveInterval) {
+		s.saveHistory()
 	}
 }
 
@@ -89,8 +68,8 @@ func (s *session) saveHistory() {
 		return
 	}
 	name := s.team.Config().Team
-	err := atomicfile.Write(s.dirs.HistoryFile(name), 0o640, s.team.WriteHistory)
-	if e := atomicfile.Write(s.dirs.EventsFile(name), 0o640, s.writeEvents); err == nil {
+	err := atomicfile.Write(s.dirs.HistoryFile(name), stateMode, s.team.WriteHistory)
+	if e := atomicfile.Write(s.dirs.EventsFile(name), stateMode, s.writeEvents); err == nil {
 		err = e
 	}
 	if err != nil {

@@ -4,8 +4,6 @@ package daemon
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,26 +11,6 @@ import (
 
 	"nicteam/internal/api"
 )
-
-func TestReadBounded(t *testing.T) {
-	dir := t.TempDir()
-	if b, err := readBounded(filepath.Join(dir, "nothing")); b != nil || err != nil {
-		t.Errorf("nothing is there: %v, %v", b, err)
-	}
-	if _, err := readBounded(dir); err == nil {
-		t.Error("a directory is no past")
-	}
-	large := filepath.Join(dir, "large")
-	if err := os.WriteFile(large, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(large, maxHistoryFile+1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readBounded(large); err == nil {
-		t.Error("a file without end is no past")
-	}
-}
 
 func TestParseEvents(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)

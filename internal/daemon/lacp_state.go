@@ -5,9 +5,8 @@ package daemon
 import (
 	"encoding/json"
 	"errors"
-	"io"
+	"io/fs"
 
-	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
@@ -15,6 +14,9 @@ import (
 
 // lacpStateSchema names the document in the LACP state file.
 const lacpStateSchema = "nicteam.lacp-memory/v1"
+
+// maxLACPState bounds the file, in bytes: 64 ports are some 20 KB.
+const maxLACPState = 1 << 20
 
 type lacpStateDocument struct {
 	Schema string `json:"schema"`
@@ -28,8 +30,8 @@ func (s *session) loadLACPState(name string, resume bool) *lacp.Memory {
 		s.dirs.RemoveLACPState(name)
 		return nil
 	}
-	b, err := readBounded(s.dirs.LACPStateFile(name))
-	if b == nil && err == nil {
+	b, err := readState(s.dirs.LACPStateFile(name), maxLACPState)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	m := &lacp.Memory{}
@@ -69,9 +71,7 @@ func parseLACPState(b []byte) (*lacp.Memory, error) {
 // saveLACPState returns a function that stores the LACP state, so that partners do not notice a restart.
 func (s *session) saveLACPState(name string) func(*lacp.Memory) {
 	return func(m *lacp.Memory) {
-		err := atomicfile.Write(s.dirs.LACPStateFile(name), 0o640, func(w io.Writer) error {
-			return json.NewEncoder(w).Encode(lacpStateDocument{lacpStateSchema, *m})
-		})
+		err := writeState(s.dirs.LACPStateFile(name), lacpStateDocument{lacpStateSchema, *m})
 		if err != nil {
 			s.log.Warn("LACP state not saved: partners will notice a restart", "team", name, "err", err)
 		}

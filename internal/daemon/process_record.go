@@ -4,12 +4,10 @@ package daemon
 
 import (
 	"encoding/json"
-	"io"
-	"os"
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/internal/atomicfile"
+	"nicteam/internal/boot"
 )
 
 // How a process began, in the status.
@@ -75,12 +73,10 @@ type lifetime struct {
 func newLifetime(path, version string) *lifetime {
 	l := &lifetime{started: time.Now(), path: path, start: startNew}
 	l.record = processRecord{Schema: processSchema, Boot: bootID(), Starts: 1, Version: version}
-	if st, err := os.Lstat(path); err == nil && st.Mode().IsRegular() && st.Size() <= maxProcessRecord {
-		if b, err := os.ReadFile(path); err == nil {
-			l.before = parseProcessRecord(b, l.record.Boot)
-		}
+	if b, err := readState(path, maxProcessRecord); err == nil {
+		l.before = parseProcessRecord(b, l.record.Boot)
 	}
-	l.record.BootTime = int64(bootTime())
+	l.record.BootTime = int64(boot.Time())
 	if b := l.before; b != nil {
 		l.record.Starts = b.Starts + 1
 		if !b.HandedOver && l.record.BootTime-b.BootTime < int64(shortLife) {
@@ -93,7 +89,7 @@ func newLifetime(path, version string) *lifetime {
 // save writes the record for the next process.
 func (l *lifetime) save(handedOver bool) error {
 	l.record.HandedOver = handedOver
-	return atomicfile.Write(l.path, 0o640, func(w io.Writer) error { return json.NewEncoder(w).Encode(l.record) })
+	return writeState(l.path, l.record)
 }
 
 // after is how the process before ended, "" if there was none.

@@ -5,6 +5,8 @@ package daemon
 import (
 	"context"
 	"time"
+
+	"nicteam/internal/tick"
 )
 
 // programsLook is how often the programs are looked for. A member without its program is silent while the relay
@@ -13,14 +15,7 @@ const programsLook = time.Second
 
 // followPrograms attaches programs again that another program has detached, until ctx ends. The kernel tells nobody.
 func (s *session) followPrograms(ctx context.Context) {
-	look := time.NewTicker(programsLook)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
+	for range tick.Every(ctx, programsLook) {
 		s.attachAgain()
 	}
 }

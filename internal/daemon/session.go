@@ -45,7 +45,8 @@ type session struct {
 	teamDone chan struct{} // closed when the control loop and the goroutines that feed it have ended
 	failed   chan error    // the control loop ended by itself, or the adapter is gone
 
-	filters filterWarnings
+	filters      filterWarnings
+	watchTargets *watchTargets
 
 	changeMu   sync.Mutex                  // held while members or settings change; guards what follows
 	missing    []settings.MemberConfig     // configured members that are absent since the start

@@ -41,7 +41,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		managers:   managers.New(managers.Options{Team: o.Config.Team, StateDir: o.StateDir, Log: o.Log}),
 		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
 		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
-		nics: launch.NewNICLocks(o.Config.Team, o.RunDir)}
+		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
 	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
 	if o.Supervisor.Kind() == supervisor.Systemd {
@@ -210,6 +210,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.watchTargets.settle()
 	if u.resume && !made && u.config.Address.FromMembers() {
 		if err := u.host.JournalRemoved(u.adapter.Index()); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/relay"
+	"nicteam/monitor"
 	"nicteam/team"
 )
 
@@ -38,14 +39,21 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
 	s.adapterReader = newAdapterReader(s.readAdapter, s.panics)
+	var targets monitor.Targets
+	if checkpoint == nil {
+		targets = u.firstWatchTargets()
+	} else {
+		s.watchTargets.settle()
+	}
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
-		AdapterInfo:   s.adapterReader.status,
-		DatapathName:  pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
+		WatchTargets: targets, Retransmits: s.host.Retransmits,
+		AdapterInfo:  s.adapterReader.status,
+		DatapathName: pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {
 		return err
@@ -66,7 +74,8 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	})
 	for where, follow := range map[string]func(context.Context){
 		"host's events": s.follower.Run, "adapter's MAC": s.followAdapterMAC, "adapter's receive mode": s.followRxMode,
-		"routers": func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
+		"targets of link watches": s.followWatchTargets,
+		"routers":                 func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
 	} {
 		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}

@@ -65,6 +65,7 @@ type outcome struct {
 	Counts  counts
 	Octets  [spread.MaxMembers]uint64 // that members were given, a super-frame as it is
 	Heard   map[int]uint64            // bytes, by slot
+	Unicast team.Moved
 
 	Elsewhere frame.Station // that receive reports as moved
 }
@@ -74,7 +75,7 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	b.txState.Flows.Now = b.now
 	var before counts
 	before.read(b.kernel, ^spread.MemberSet(0))
-	heard, octets := *b.rxBytes, b.octets()
+	heard, octets, unicast := *b.rxBytes, b.octets(), b.unicast()
 	opts := ebpf.RunOptions{Data: f, DataOut: make([]byte, len(f)+64),
 		Context: skBuff{Ifindex: loopback, GSOSize: uint32(gso)}}
 	code, err := p.Run(&opts)
@@ -88,8 +89,11 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 	var after counts
 	after.read(b.kernel, ^spread.MemberSet(0))
 	o.Counts, o.Octets = since(&after, &before), b.octets()
+	o.Unicast = b.unicast()
 	for id, n := range octets {
 		o.Octets[id] -= n
+		o.Unicast[id].TX -= unicast[id].TX
+		o.Unicast[id].RX -= unicast[id].RX
 	}
 	for slot, n := range b.rxBytes {
 		if n != heard[slot] {
@@ -100,6 +104,11 @@ func (b *bed) run(p *ebpf.Program, f []byte, gso uint16) (o outcome, err error) 
 		}
 	}
 	return o, nil
+}
+
+func (b *bed) unicast() (all team.Moved) {
+	b.addMoved(&all, ^spread.MemberSet(0))
+	return all
 }
 
 func (b *bed) octets() (all [spread.MaxMembers]uint64) {
@@ -220,6 +229,7 @@ func drawPlan(t *rapid.T, c *cast, spreads ...spread.Rule) *spread.Plan {
 		Shortest:     &spread.Shortest{},
 		Distributing: drawSet(t, c.members, "distributing"), Collecting: drawSet(t, c.members, "collecting"),
 		Multicast: drawSet(t, c.members, "multicast"),
+		Suspect:   c.members &^ drawSet(t, c.members, "sound"),
 		Active:    -1, Next: -1, PerMember: rapid.Bool().Draw(t, "per member"),
 		Promiscuous: rapid.Bool().Draw(t, "promiscuous"),
 		Adapter:     adapterMAC, Behind: c.behind, PacketsPerMember: rapid.IntRange(0, 3).Draw(t, "packets per member"),

@@ -59,7 +59,7 @@ func BenchmarkPrograms(b *testing.B) {
 		{"receive/own", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp4)},
 		{"receive/own6", k.Receive, spread.RuleShortest, in(memberMAC(2), tcp6)},
 		{"receive/refused", k.Receive, spread.RuleSlots, in(0x0200000000ee, tcp4)},
-		{"relay_filter", k.RelayFilter, spread.RuleSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b5))},
+		{"relay_filter", k.RelayFilter, spread.RuleSlots, stack(in(adapterMAC, tcp4), ether(0, 0, 0x88b6))},
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			pl := *pl

@@ -60,6 +60,32 @@ func addSince(to, now, base *team.MemberCounters) {
 	to.Flooded += now.Flooded - base.Flooded
 }
 
+// Moved fills m with the totals of unicast frames of relay and programs.
+func (p *Path) Moved(m *team.Moved) {
+	p.relay.Moved(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range m {
+		m[id].TX += p.pastMoved[id].TX
+		m[id].RX += p.pastMoved[id].RX
+	}
+	if p.kernel != nil {
+		p.kernel.addMoved(m, p.everJoined)
+	}
+}
+
+// addMoved adds what the programs have counted of these members.
+func (k *kernel) addMoved(m *team.Moved, of spread.MemberSet) {
+	for i := range k.cpus {
+		cpu := &k.cpus[i]
+		for left := of; left != 0; left = left.Without(left.First()) {
+			id := left.First()
+			m[id].TX += atomic.LoadUint64(&cpu.Members[id].TxUnicast)
+			m[id].RX += atomic.LoadUint64(&cpu.Members[id].RxUnicast)
+		}
+	}
+}
+
 // RxBytes fills h with the totals of what was received.
 func (p *Path) RxBytes(h *spread.RxBytes) {
 	p.relay.RxBytes(h)

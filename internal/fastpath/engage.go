@@ -198,6 +198,7 @@ func (p *Path) disengage() error {
 	p.mu.Lock()
 	p.pastCounts.read(k, p.everJoined)
 	p.keepRxBytes(k)
+	k.addMoved(&p.pastMoved, p.everJoined)
 	p.kernel, p.inForce, p.unfit = nil, nil, nil
 	p.mu.Unlock()
 	return errors.Join(append(errs, k.close())...)

@@ -145,6 +145,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"TYPE_IPV4": frame.TypeIPv4, "TYPE_ARP": frame.TypeARP, "TYPE_VLAN": frame.TypeVLAN,
 		"TYPE_IPV6": frame.TypeIPv6, "TYPE_QINQ": frame.TypeQinQ, "TYPE_SLOW": frame.TypeSlow,
+		"TYPE_PROBE": frame.TypeProbe,
 		"PROTO_ICMP": frame.ProtoICMP, "PROTO_IGMP": frame.ProtoIGMP, "PROTO_TCP": frame.ProtoTCP,
 		"PROTO_UDP": frame.ProtoUDP, "PROTO_ICMPV6": frame.ProtoICMPv6,
 
@@ -196,14 +197,15 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Collecting: 2, Multicast: 3, Active: 64,
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Suspect: 0b110, Collecting: 2, Multicast: 3,
+		Active:           64,
 		Hash:             spread.Hash{Policy: spread.Layer23, Salt: 9},
 		PacketsPerMember: 4, Shortest: &spread.Shortest{Gain: 5, Skew: 6}, PerMember: true, Adapter: adapterMAC,
 		Pins: []uint8{3, 1}}
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
-	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Collecting: 2, Multicast: 3,
+	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Targets: 0b1001, Collecting: 2, Multicast: 3,
 		Gain: 5, Skew: 6,
 		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin),
 		Hash:   uint8(spread.Layer23),
@@ -229,5 +231,15 @@ func TestPlanOf(t *testing.T) {
 	got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that migrate (-want +got):\n%s", diff)
+	}
+	// Flows go to no suspect member.
+	pl.Rule, pl.Weights[1] = spread.RuleShortest, 1
+	pl.Shortest = &spread.Shortest{}
+	pl.Shortest.Closed[1], pl.Shortest.Closed[2], pl.Shortest.Closed[3] = 5, 6, 7
+	if got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{}, entries(pl)); got.N != 2 || got.Ids[1] != 3 {
+		t.Errorf("flows go to %d members of %v", got.N, got.Ids[:4])
+	}
+	if got.Returning != 0b1000 || got.Closed != pl.Shortest.Closed {
+		t.Errorf("%b return: %v", got.Returning, got.Closed)
 	}
 }

@@ -69,6 +69,7 @@ func TestBroadcastCopies(t *testing.T) {
 			continue
 		}
 		want.Octets[id] = uint64(len(f))
+		want.Unicast[id].TX = 1
 		want.Counts.members[id].TX[frame.TCP] = frame.Count{Bytes: uint64(len(f)), Frames: 1}
 	}
 	if diff := compareOutcomes(want, o); diff != "" {

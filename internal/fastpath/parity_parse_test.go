@@ -61,7 +61,8 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	f.Heard = spread.RxClass(&h, b)
 	f.VLAN = h.Station(h.Src, b).VLAN()
 	f.Report = spread.GroupReport(&h, b)
-	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow
+	f.Relays = h.Protocol == frame.ARP || h.Protocol == frame.ND || h.EtherType == frame.TypeSlow ||
+		h.EtherType == frame.TypeProbe
 	ip := h.EtherType == frame.TypeIPv4 || h.EtherType == frame.TypeIPv6
 	f.NICs = h.VLANs <= 1 && f.VLAN&0xfff == 0 &&
 		(!ip || h.Protocol == frame.UDP && h.L4 != 0 &&

@@ -71,12 +71,15 @@ func goReceives(
 		}
 	}
 	m.RX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+	if !f.Dst.Multicast() {
+		o.Unicast[id].RX = uint64(f.Frames)
+	}
 	return o
 }
 
 func compareOutcomes(want, got outcome) string {
 	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Elsewhere == got.Elsewhere &&
-		want.Octets == got.Octets && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+		want.Octets == got.Octets && want.Unicast == got.Unicast && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
 		return "" // most of the time, and much faster
 	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))

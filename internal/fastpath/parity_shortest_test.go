@@ -37,6 +37,11 @@ func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan 
 	if s.plan != nil {
 		pl.Shortest.Generation = s.plan.Shortest.Generation
 	}
+	for set := c.members; set != 0; set = set.Without(set.First()) {
+		if rapid.IntRange(0, 3).Draw(t, "returns") == 0 {
+			pl.Shortest.Closed[set.First()] = rapid.SampledFrom([]uint8{1, 26, 128, 231, 255}).Draw(t, "closed")
+		}
+	}
 	if rapid.Bool().Draw(t, "orders") {
 		pl.Shortest.Generation++
 		var to []uint8
@@ -107,7 +112,8 @@ func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
 			}
 		}
 	})
-	for _, what := range []string{"shortest", "rank", "forced", "only", "stays", "paused", "late", "fixed"} {
+	for _, what := range []string{"shortest", "rank", "forced", "only", "stays", "paused", "late", "fixed",
+		"around a suspect", "around one that returns"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
 		}
@@ -147,6 +153,12 @@ func (s *sender) noteSlot(seen map[string]uint64, pl *spread.Plan, f []byte, for
 	}
 	if slot.Since == s.now {
 		seen[[]string{"shortest", "rank", "forced", "only"}[slot.Why]]++
+		if pl.FlowTargets() != pl.Distributing {
+			seen["around a suspect"]++
+		}
+		if pl.ClosedTo(int(pl.Hash.Of(&h, f)%spread.FlowCount)) != 0 {
+			seen["around one that returns"]++
+		}
 	} else {
 		seen["stays"]++
 	}

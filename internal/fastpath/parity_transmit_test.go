@@ -82,6 +82,9 @@ func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 		}
 		o.Octets[id] = uint64(len(b))
 		o.Counts.members[id].TX[f.Protocol] = frame.Count{Bytes: uint64(f.Bytes), Frames: uint64(f.Frames)}
+		if !f.Dst.Multicast() {
+			o.Unicast[id].TX = uint64(f.Frames)
+		}
 	}
 	return o
 }

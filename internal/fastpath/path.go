@@ -65,6 +65,7 @@ type Path struct {
 	moved       *moveReader
 	pastCounts  counts // of unloaded programs
 	pastRxBytes spread.RxBytes
+	pastMoved   team.Moved
 	base        counts // when the counted NIC joined
 	names       [spread.MaxMembers]string
 	pending     atomic.Pointer[spread.Plan] // of the last applyToPrograms

@@ -33,7 +33,7 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
-		Distributing: uint64(pl.Distributing), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
+		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
 		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
 		Single:    spread.NoMember,
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
@@ -50,6 +50,7 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 	}
 	if s := pl.Shortest; s != nil {
 		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
+		p.Closed, p.Returning = s.Closed, uint64(pl.Returning()&pl.FlowTargets())
 	}
 	if m := pl.Migration(); m != nil {
 		p.Migrating, p.Migration, p.Mark, p.Cleared, p.Skew = 1, m.ID, m.Mark, m.Cleared, int64(m.Pause)
@@ -77,7 +78,11 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 			p.AcceptsAdapter |= 1 << id
 		}
 	}
-	for left := pl.Distributing; left != 0; left = left.Without(left.First()) {
+	ids := pl.Distributing
+	if pl.Rule == spread.RuleShortest {
+		ids = pl.FlowTargets()
+	}
+	for left := ids; left != 0; left = left.Without(left.First()) {
 		id, share := left.First(), pl.Weights[left.First()]
 		if pl.Rule == spread.RuleRoundRobin {
 			if share == 0 {

@@ -57,6 +57,8 @@ type programCpuState struct {
 		TxDrop     [9]uint64
 		Flooded    uint64
 		TxSkbBytes uint64
+		RxUnicast  uint64
+		TxUnicast  uint64
 	}
 	NoMember [9]uint64
 }
@@ -66,6 +68,8 @@ type programPlan struct {
 	Adapter          uint64
 	Salt             uint64
 	Distributing     uint64
+	Targets          uint64
+	Returning        uint64
 	Collecting       uint64
 	Multicast        uint64
 	AcceptsOwn       uint64
@@ -83,6 +87,7 @@ type programPlan struct {
 	Mark             uint32
 	Cleared          [64]uint32
 	Ids              [64]uint8
+	Closed           [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
 	Rule             uint8

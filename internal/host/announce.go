@@ -109,6 +109,7 @@ type upperLink struct {
 	name  string
 	mac   frame.MAC // zero: the adapter's MAC, which a member may replace
 	vlan  uint16
+	port  int // ifindex of the bridge port below it; 0: no bridge is
 }
 
 // uppersOf lists the adapter and all links on top of it. A VLAN in a VLAN is left out, because an announcement carries
@@ -117,8 +118,8 @@ func uppersOf(links []netlink.Link, adapter int) []upperLink {
 	var out []upperLink
 	var own frame.MAC
 	seen := map[int]bool{}
-	var visit func(index int, vlan uint16)
-	visit = func(index int, vlan uint16) {
+	var visit func(index int, vlan uint16, port int)
+	visit = func(index int, vlan uint16, port int) {
 		i := slices.IndexFunc(links, func(l netlink.Link) bool { return l.Attrs().Index == index })
 		if i < 0 || seen[index] {
 			return
@@ -132,9 +133,9 @@ func uppersOf(links []netlink.Link, adapter int) []upperLink {
 		if mac == own {
 			mac = 0
 		}
-		out = append(out, upperLink{index, a.Name, mac, vlan})
+		out = append(out, upperLink{index, a.Name, mac, vlan, port})
 		if a.MasterIndex != 0 {
-			visit(a.MasterIndex, vlan)
+			visit(a.MasterIndex, vlan, portOf(links, a, port))
 		}
 		for _, l := range links {
 			if l.Attrs().ParentIndex != index || !hasLower(l) {
@@ -147,9 +148,19 @@ func uppersOf(links []netlink.Link, adapter int) []upperLink {
 				}
 				tag = uint16(v.VlanId)
 			}
-			visit(l.Attrs().Index, tag)
+			visit(l.Attrs().Index, tag, port)
 		}
 	}
-	visit(adapter, 0)
+	visit(adapter, 0, 0)
 	return out
+}
+
+// portOf returns the bridge port below the master of a link: the link itself if that is a bridge, else the one below.
+func portOf(links []netlink.Link, a *netlink.LinkAttrs, below int) int {
+	for _, l := range links {
+		if _, bridge := l.(*netlink.Bridge); bridge && l.Attrs().Index == a.MasterIndex {
+			return a.Index
+		}
+	}
+	return below
 }

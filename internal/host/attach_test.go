@@ -57,6 +57,9 @@ var attachMethods = []tchook.Method{tchook.ByTCX, tchook.ByClsact}
 // TestAttachBeforeIsolation attaches before and after isolation: what our program passes is received, what it leaves to
 // the next is dropped, and without it everything is dropped. Nothing is left behind.
 func TestAttachBeforeIsolation(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	labtest.Tool(t, "ping", "iputils-ping")
 	for _, m := range attachMethods {
 		for _, first := range []string{"attached", "isolated"} {
@@ -190,6 +193,9 @@ const foreign = "protocol ip u32 match u32 0 0 flowid 1:1"
 
 // TestHookHeld: a hook with a foreign program is refused by name, and nothing changes.
 func TestHookHeld(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	tests := []struct {
 		name, script string
 		tcx          ebpf.AttachType // a program of somebody else
@@ -387,6 +393,9 @@ func TestReleaseDetaches(t *testing.T) {
 // TestKilledWithPrograms kills a process with attached programs. tcx leaves nothing on a hook; the next process, or
 // Restore, removes clsact filters.
 func TestKilledWithPrograms(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	self, err := os.Executable()
 	must(t, err)
 	for _, m := range attachMethods {

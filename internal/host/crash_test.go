@@ -11,6 +11,8 @@ import (
 
 	"nicteam/internal/rtnl"
 	"nicteam/internal/tchook"
+
+	"nicteam/internal/lab/labtest"
 )
 
 // crashAt returns a fault-point function that dies at the nth point, and where it did.
@@ -74,6 +76,9 @@ var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every
 func TestDeathAnywhere(t *testing.T) {
 	for i, life := range crashScenarios {
 		t.Run(life.name, func(t *testing.T) {
+			if !labtest.Apart(t) {
+				return
+			}
 			w := newWorld(t)
 			w.configure()
 			before := snapshot(t)
@@ -124,6 +129,9 @@ func TestDeathAnywhere(t *testing.T) {
 // TestAddressesNeverAbsent checks before every change of takeover and give-back that each address, and the default
 // route, is on some link.
 func TestAddressesNeverAbsent(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	w.configure()
 	watcher := w.open(nil)

@@ -32,6 +32,7 @@ const (
 	OtherConfig                      // addresses of another link
 	UpperLink                        // a link on top of the adapter, or the bridge that it is a port of
 	UpperConfig                      // addresses of such a link
+	UpperRoutes                      // routes of such a link
 	Rules                            // policy rules of any link
 	AdapterGroups                    // multicast groups of the adapter's stack
 	AnyChange     Change = 1<<iota - 1
@@ -341,6 +342,9 @@ func (f *Follower) handleRoute(m rtnl.Message) {
 	adapter, member := false, false
 	rtnl.EventLinks(m.Body, func(index int) {
 		adapter = adapter || index == f.adapter
+		if f.uppers[index].index != 0 {
+			f.notify(UpperRoutes)
+		}
 		member = member || f.members[index]
 	})
 	if adapter || m.Flags&unix.NLM_F_REPLACE != 0 {

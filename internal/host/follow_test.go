@@ -314,6 +314,9 @@ func TestCameWhileDown(t *testing.T) {
 // TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to
 // that.
 func TestArrivalsAreJournalledFirst(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for n := 0; ; n++ {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")

@@ -53,6 +53,9 @@ func reach(t *testing.T, address string) (nic string) {
 // TestDonorWithoutLink ends teams whose MAC donor has lost its NIC or cable, by delete and by Restore: addresses,
 // routes and what depends on them are on the other NIC.
 func TestDonorWithoutLink(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	ends := map[string]func(*world, *Host) (Restored, error){
 		"delete": func(_ *world, h *Host) (Restored, error) {
 			out, err := h.ReleaseAll(nil)
@@ -136,6 +139,9 @@ func TestDonorWithoutLink(t *testing.T) {
 // TestNoNICIsThere ends a team without any of its NICs. Their config stays in the journal, and a team may be made
 // meanwhile.
 func TestNoNICIsThere(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, then := range []string{"restore", "next team", "forget"} {
 		t.Run(then, func(t *testing.T) {
 			w := newWorld(t)
@@ -223,6 +229,9 @@ func TestDamagedJournal(t *testing.T) {
 	for _, m := range []tchook.Method{tchook.ByTCX, tchook.ByClsact} {
 		for _, d := range damages {
 			t.Run(string(m)+", "+d.name, func(t *testing.T) {
+				if !labtest.Apart(t) {
+					return
+				}
 				kernelHas(t, m)
 				restored, kept := 0, 0
 				for at := 0; ; {
@@ -287,6 +296,9 @@ func TestDamagedJournal(t *testing.T) {
 
 // TestNewerJournal leaves a newer program's journal alone, in each way that it may be newer.
 func TestNewerJournal(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	line := func(body string) []byte {
 		return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum([]byte(body), castagnoli), body)
@@ -333,6 +345,9 @@ func TestNewerJournal(t *testing.T) {
 
 // TestOlderJournal restores from a journal of version 1.
 func TestOlderJournal(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	w.configure()
 	before := snapshot(t)
@@ -358,6 +373,9 @@ func TestOlderJournal(t *testing.T) {
 // TestJournalFillsUp fills the disk before each write of the journal while a team is made and ended: an error, and
 // Restore puts the host back.
 func TestJournalFillsUp(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for n := 1; ; n += 3 {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na; ip route add default via 10.9.0.254")
@@ -395,6 +413,9 @@ func TestJournalFillsUp(t *testing.T) {
 // TestDeathWhileAnotherInherits kills a delete that moves addresses of a NIC without link to another, at each change;
 // the cable returns before Restore: every address is on one NIC.
 func TestDeathWhileAnotherInherits(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	stride := 4
 	if *everywhere {
 		stride = 1
@@ -432,6 +453,9 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 
 // TestDeathWhileAddressesWait dies while an address that came to the adapter is journalled for an absent NIC.
 func TestDeathWhileAddressesWait(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for n := 1; ; n++ {
 		w := newWorld(t)
 		run(t, "ip addr add 10.9.0.1/24 dev na")
@@ -511,6 +535,9 @@ func TestLostWhileDown(t *testing.T) {
 // TestInheritorChanges kills a Restore after it gave later config to one NIC; the cable moves to the other one: it ends
 // on one NIC.
 func TestInheritorChanges(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for n := 1; ; n += 2 {
 		w := newWorld(t)
 		h := w.open(nil)

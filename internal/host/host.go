@@ -50,6 +50,7 @@ type Host struct {
 	rt    *rtnl.Conn
 	tool  *ethtool.Ethtool
 	probe *prober
+	tcp   *tcpCounters // nil: not known
 
 	mu          sync.Mutex       // held by methods that change the host
 	journal     *journal.Journal // nil: none
@@ -91,6 +92,9 @@ func (h *Host) open() (err error) {
 	if h.o.StateDir == "" || h.o.Team == "" {
 		return nil
 	}
+	if h.tcp, err = openTCPCounters(); err != nil {
+		h.log.Debug("retransmissions are not seen", "err", err)
+	}
 	return h.openJournal()
 }
 
@@ -119,6 +123,7 @@ func (h *Host) Close() error {
 		if h.probe != nil {
 			h.probe.close()
 		}
+		h.tcp.close()
 		if h.tool != nil {
 			h.tool.Close()
 		}

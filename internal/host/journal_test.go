@@ -125,6 +125,9 @@ func TestOtherBoot(t *testing.T) {
 // TestOtherNamespace: a journal of another, existing network namespace is refused and stays. One of a namespace that is
 // gone is renamed, even if this one has its inode.
 func TestOtherNamespace(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	labtest.Root(t)
 	run(t, "ip netns add other")
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", "other").Run() })

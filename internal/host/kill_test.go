@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"nicteam/internal/tchook"
+
+	"nicteam/internal/lab/labtest"
 )
 
 // crashVariable makes a copy of the test binary take NICs over and kill itself at a fault point.
@@ -55,6 +57,9 @@ func crashProcess(spec string) {
 // TestKilled is TestDeathAnywhere with a process that is really killed, at a few points: what its descriptors hold must
 // vanish.
 func TestKilled(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	w.configure()
 	before := snapshot(t)

@@ -116,6 +116,9 @@ var nftForms = []struct{ name, ruleset, says string }{
 }
 
 func TestRulesOfNft(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	labtest.Tool(t, "nft", "nftables")
 	run(t, "ip link set na group 7; ip addr add 10.9.0.1/24 dev na")
@@ -159,6 +162,9 @@ func saysOfNA(t *testing.T, h *Host, says string) {
 }
 
 func TestRulesOfIptables(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)

@@ -199,6 +199,9 @@ func TestPoliciesOfIPsec(t *testing.T) {
 
 // TestUppersOfOtherNamespaces: upper links in other namespaces are found, however they came there.
 func TestUppersOfOtherNamespaces(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	run(t, "ip addr add 10.9.0.1/24 dev na")
 	h := w.open(nil)

@@ -25,6 +25,9 @@ func configOf(nics ...string) settings.Config {
 }
 
 func TestCheckRefuses(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	clean := func() {
 		for _, l := range []string{"br9", "mv9", "tun9", "nh9"} {

@@ -14,6 +14,8 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
+
+	"nicteam/internal/lab/labtest"
 )
 
 // router sends router advertisements to a NIC.
@@ -146,6 +148,9 @@ func TestRouterSpeaksOn(t *testing.T) {
 
 // TestLyingRouter takes over a NIC that learned nonsense. It is copied, and nothing else breaks.
 func TestLyingRouter(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, c := range []struct {
 		name string
 		say  func(*frame.RouterAdvert)

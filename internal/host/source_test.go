@@ -87,6 +87,9 @@ func BenchmarkCarrier(b *testing.B) {
 }
 
 func TestChanges(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	_, carrier := tapNIC(t, "ta")
 	h, err := Open(Options{})
 	must(t, err)

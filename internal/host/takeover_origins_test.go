@@ -7,11 +7,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"nicteam/internal/lab/labtest"
 )
 
 // TestAddressOrigins takes over and restores each kind of address. On the adapter it is the same, with its connected
 // route, and both return when the adapter goes down and up, as on a NIC.
 func TestAddressOrigins(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, c := range []struct {
 		name, script string
 		shown        string // by ip -o addr, on the adapter
@@ -131,6 +136,9 @@ func words(s string) string { return regexp.MustCompile(`[ \t]+`).ReplaceAllStri
 
 // TestRouteOrigins takes over and restores routes of each protocol, which they keep on the adapter.
 func TestRouteOrigins(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, proto := range []string{"kernel", "boot", "static", "redirect", "ra", "dhcp", "gated", "mrt", "zebra",
 		"bird", "keepalived", "babel", "bgp", "ospf", "199"} {
 		t.Run(proto, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/lab/labtest"
 )
 
 // TestSettingsAreDecided: every per-link sysctl of this kernel is in the table.
@@ -88,6 +90,9 @@ func allSettings(nic string, carriedOnly bool) map[string]string {
 // TestCopySettings changes every sysctl of the MAC donor: the adapter has all before it comes up, and the NIC after the
 // give-back, even if it lost them in between.
 func TestCopySettings(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, c := range []struct{ name, meanwhile string }{
 		{"", "true"},
 		{"too small an MTU for IPv6", "ip link set na mtu 1000; ip link set na mtu 1400"},
@@ -150,6 +155,9 @@ func TestCopySettings(t *testing.T) {
 
 // TestWhoseIPv6: the adapter has IPv6 if its members had.
 func TestWhoseIPv6(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, c := range []struct {
 		name, script string
 		given        bool // an IPv6 address

@@ -126,6 +126,9 @@ func finish(_ *world, h *Host) error {
 }
 
 func TestTakeoverAndBack(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, policy := range []string{"auto", "none", "given"} {
 		t.Run(policy, func(t *testing.T) {
 			w := newWorld(t)
@@ -249,6 +252,9 @@ func TestChangesSince(t *testing.T) {
 // TestAdapterWentDown ends a team whose adapter went down and up, before any Sync: the NICs get their IPv6 addresses
 // and routes back, except one that somebody removed.
 func TestAdapterWentDown(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for name, how := range map[string]string{"down": "ip link set team0 down",
 		"down and up": "ip link set team0 down; ip link set team0 up"} {
 		t.Run(name, func(t *testing.T) {
@@ -310,6 +316,9 @@ func TestStripLeavesWhatCameLater(t *testing.T) {
 // TestRecordedBeforeAnythingWasDone continues with a team whose process died before it changed a NIC: what others added
 // since is there in the end.
 func TestRecordedBeforeAnythingWasDone(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	for _, policy := range []string{"auto", "none"} {
 		w := newWorld(t)
 		w.configure()
@@ -409,6 +418,9 @@ func TestCableCameLater(t *testing.T) {
 // TestSettingsOfAReturnedNIC: a member that returned as a new device gets its settings in the end, except one that was
 // changed since.
 func TestSettingsOfAReturnedNIC(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	run(t, `ip addr add 10.9.0.1/24 dev na; cd /proc/sys/net
 		for key in ipv4/conf/na/medium_id ipv4/neigh/na/proxy_qlen ipv6/conf/na/dad_transmits ipv6/conf/na/hop_limit; do echo 3 >$key; done`)
@@ -428,6 +440,9 @@ func TestSettingsOfAReturnedNIC(t *testing.T) {
 
 // TestRelease releases one member while the team goes on: it gets its settings, and not the addresses.
 func TestRelease(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	w.configure()
 	before := snapshot(t)
@@ -463,6 +478,9 @@ func TestRelease(t *testing.T) {
 
 // TestRecordOnce: RecordMember after a restart does not replace the original record.
 func TestRecordOnce(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
 	w := newWorld(t)
 	w.configure()
 	before := snapshot(t)

@@ -310,5 +310,6 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(crashVariable); spec != "" {
 		crashProcess(spec)
 	}
+	labtest.Parallel(3) // they mostly wait, for the kernel and for programs
 	labtest.Main(m)
 }

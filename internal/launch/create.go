@@ -171,7 +171,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if err := o.Dirs.check(); err != nil {
 		return c, nil, err
 	}
-	if teamRuns(o.Dirs, c.Team) {
+	if Runs(o.Dirs, c.Team) {
 		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}
@@ -212,6 +212,10 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	}
 	more, problem := h.Check(c, others, consentOf(o.Accept))
 	warnings = append(warnings, more...)
+	if problem == nil {
+		more, problem = h.CheckNewWatches(c)
+		warnings = append(warnings, more...)
+	}
 	if problem != nil {
 		return c, warnings, problem
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/logs"
+	"nicteam/internal/tick"
 )
 
 // LockKeeper takes the right to be the keeper of a team. It returns Conflict if there is one.
@@ -46,13 +46,10 @@ func keeperPID(d Dirs, name string) int {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 		return 0
 	}
-	b := make([]byte, 32)
-	n, _ := f.ReadAt(b, 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	if err != nil || !isKeeper(pid, name) {
-		return 0
+	if pid := holderPID(f); pid != 0 && isKeeper(pid, name) {
+		return pid
 	}
-	return pid
+	return 0
 }
 
 // isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of
@@ -89,18 +86,10 @@ func EndKeeper(ctx context.Context, d Dirs, name string) (ended bool, err error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, keeperPatience)
 	defer cancel()
-	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if keeperPID(d, name) != pid {
-			look.Stop()
-			return true, nil
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			look.Stop()
-			return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
-		}
+	if !tick.Until(ctx, exitLook, func() bool { return keeperPID(d, name) != pid }) {
+		return false, fmt.Errorf("end the keeper of %s (process %d): %w", name, pid, ctx.Err())
 	}
+	return true, nil
 }
 
 // removeKeeperRests removes what a keeper cannot remove itself, or left when it was killed.

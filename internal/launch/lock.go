@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
+	"nicteam/internal/tick"
 )
 
 // TeamLock is the right to be the process of a team: an flock(2), which ends with the process however that ends. A
@@ -51,10 +52,12 @@ func lockFor(path, name, held string) (*TeamLock, error) {
 		_ = f.Close()
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid := holderPID(f)
+		if pid := holderPID(f); pid != 0 {
+			held += fmt.Sprintf(" (process %d)", pid)
+		}
 		_ = f.Close()
 		return nil, &api.Problem{Kind: api.Conflict, What: "start " + name,
-			Why: held + pid, Fix: "nicteam status " + name, Err: err}
+			Why: held, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -81,9 +84,9 @@ func fileUnlocked(path string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
-// teamRuns reports whether a process of the team runs. It waits for one that was killed: the kernel takes up to a tenth
+// Runs reports whether a process of the team runs. It waits for one that was killed: the kernel takes up to a tenth
 // of a second to close its sockets and programs.
-func teamRuns(d Dirs, name string) bool {
+func Runs(d Dirs, name string) bool {
 	for end := time.Now().Add(exitPatience); ; time.Sleep(2 * time.Millisecond) {
 		if unlocked(d, name) {
 			return false
@@ -100,18 +103,9 @@ func teamRuns(d Dirs, name string) bool {
 	}
 }
 
-// Runs reports whether a process of the team runs.
-func Runs(d Dirs, name string) bool { return teamRuns(d, name) }
-
 // holderDying reports whether the holder of a lock was killed or has exited and only has to close its descriptors.
 func holderDying(f *os.File) bool {
-	b := make([]byte, 32)
-	n, _ := f.ReadAt(b, 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	if err != nil {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", holderPID(f)))
 	return err == nil && exiting(string(stat))
 }
 
@@ -154,22 +148,16 @@ func (d Dirs) Exclusive(f func() error) error {
 // exitPatience bounds the wait for a process that only has to exit.
 const exitPatience = 5 * time.Second
 
+// exitLook is how often somebody who waits for the end of a process looks.
+const exitLook = 2 * time.Millisecond
+
 // AwaitExit waits until the process of a deleted team and its keeper have exited, so that the name can be used again.
 func AwaitExit(ctx context.Context, d Dirs, name string) {
 	ctx, cancel := context.WithTimeout(ctx, exitPatience)
 	defer cancel()
-	for look := time.NewTicker(2 * time.Millisecond); ; {
-		if unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) {
-			look.Stop()
-			d.removeKeeperRests(name)
-			return
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			look.Stop()
-			return
-		}
+	ended := func() bool { return unlocked(d, name) && fileUnlocked(d.keeperLockFile(name)) }
+	if tick.Until(ctx, exitLook, ended) {
+		d.removeKeeperRests(name)
 	}
 }
 
@@ -180,14 +168,15 @@ func isFileAt(f *os.File, path string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// holderPID returns " (process PID)" of a lock file, "" if it has none.
-func holderPID(f *os.File) string {
+// holderPID returns the process ID in a lock file, 0 if it has none.
+func holderPID(f *os.File) int {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
-	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
-		return " (process " + pid + ")"
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil {
+		return 0
 	}
-	return ""
+	return pid
 }
 
 // renew takes the lock again if its file was removed: without the file other processes would believe that the team does
@@ -212,14 +201,7 @@ func (l *TeamLock) renewBy(lock func(Dirs, string) (*TeamLock, error), d Dirs, n
 
 // Maintain renews the lock every second until ctx ends.
 func (l *TeamLock) Maintain(ctx context.Context, d Dirs, name string, log *slog.Logger) {
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
+	for range tick.Every(ctx, time.Second) {
 		if err := l.renew(d, name); err != nil {
 			log.Warn("lock of the team removed and not taken again", "err", err)
 		}

@@ -14,11 +14,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/boot"
 	"nicteam/internal/control"
 	"nicteam/internal/descriptors"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/managers"
 	"nicteam/internal/supervisor"
+	"nicteam/internal/tick"
 )
 
 // What the unit nicteam@.service runs before, at the end of and after a team's process, as root without the sandbox of
@@ -40,12 +42,6 @@ const (
 type deaths struct{ path string }
 
 func (d Dirs) deaths(name string) deaths { return deaths{d.RunDir + "/" + name + ".deaths"} }
-
-func sinceBoot() time.Duration {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // fails for no clock of Linux
-	return time.Duration(t.Nano())
-}
 
 // recent returns the deaths of the last deathWindow.
 func (d deaths) recent(now time.Duration) (list []time.Duration) {
@@ -94,7 +90,7 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 			log.Warn("network managers will not be told", "team", name, "err", err)
 		}
 	}
-	if wait := d.deaths(name).pause(sinceBoot()); wait > 0 {
+	if wait := d.deaths(name).pause(boot.Time()); wait > 0 {
 		log.Info("pause after too many deaths", "team", name, "wait", wait)
 		select {
 		case <-time.After(wait):
@@ -122,7 +118,7 @@ func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error
 		}
 		d.removeKeeperRests(name)
 	}
-	if !teamRuns(d, name) {
+	if !Runs(d, name) {
 		return nil
 	}
 	client := control.NewClient(d.RunDir, name)
@@ -137,12 +133,8 @@ func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
-	for !unlocked(d, name) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
-		case <-time.After(2 * time.Millisecond):
-		}
+	if !tick.Until(ctx, exitLook, func() bool { return unlocked(d, name) }) {
+		return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
 	}
 	return nil
 }
@@ -205,7 +197,7 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	case goesOn, result == "success":
 		return nil
 	default:
-		n, err := d.deaths(name).add(sinceBoot())
+		n, err := d.deaths(name).add(boot.Time())
 		if err != nil {
 			log.Warn("death not noted", "team", name, "err", err)
 		}
@@ -272,7 +264,7 @@ func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
 
 // tellManagersOfEnd does what a process that has given the NICs back could not.
 func tellManagersOfEnd(d Dirs, name string, log *slog.Logger) error {
-	if teamRuns(d, name) {
+	if Runs(d, name) {
 		return nil
 	}
 	told := managers.New(managers.Options{Team: name, StateDir: d.StateDir, Log: log})

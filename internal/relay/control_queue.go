@@ -76,6 +76,15 @@ func (n *controlQueue) passFrame(id int, b []byte) bool {
 	if id >= 0 {
 		most /= 2
 	}
+	return n.passWithin(most, id, b)
+}
+
+// passAnswer is passFrame of a frame for the link watches, whose number is bounded: other frames of members leave room
+// for it.
+func (n *controlQueue) passAnswer(id int, b []byte) bool { return n.passWithin(cap(n.frames)/2, id, b) }
+
+// passWithin is passFrame while less than so many are queued.
+func (n *controlQueue) passWithin(most, id int, b []byte) bool {
 	if len(n.frames) >= most {
 		return false
 	}

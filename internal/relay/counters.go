@@ -16,7 +16,29 @@ type tally struct {
 	drops  [team.Drops]uint64
 	errors uint64
 	other  uint64 // transmit: resent; receive: flooded
-	charge uint64 // transmit: truesize of what was moved; not added to the totals
+	// unicast frames of moved
+	unicast uint64
+	charge  uint64 // transmit: truesize of what was moved; not added to the totals
+}
+
+// count counts a frame, or what was joined to one, that was moved.
+func (l *tally) count(f *frameMeta) {
+	c := &l.moved[f.protocol]
+	c.Frames += uint64(f.frames)
+	c.Bytes += uint64(f.bytes)
+	if f.unicast {
+		l.unicast += uint64(f.frames)
+	}
+}
+
+// uncount takes back what count has counted.
+func (l *tally) uncount(f *frameMeta) {
+	c := &l.moved[f.protocol]
+	c.Frames -= uint64(f.frames)
+	c.Bytes -= uint64(f.bytes)
+	if f.unicast {
+		l.unicast -= uint64(f.frames)
+	}
 }
 
 // bytes returns the bytes moved.
@@ -33,7 +55,9 @@ type totals struct {
 	drops  [team.Drops]atomic.Uint64
 	errors atomic.Uint64
 	other  atomic.Uint64
-	_      [64]byte
+	// unicast frames, of team.Moved: never reset
+	unicast atomic.Uint64
+	_       [64]byte
 }
 
 // add adds l and empties it.
@@ -58,6 +82,10 @@ func (t *totals) add(l *tally) {
 	if l.other != 0 {
 		t.other.Add(l.other)
 		l.other = 0
+	}
+	if l.unicast != 0 {
+		t.unicast.Add(l.unicast)
+		l.unicast = 0
 	}
 }
 
@@ -97,6 +125,14 @@ func (a *account) rxByClass() *spread.RxBytes {
 		a.rxBytes = new(spread.RxBytes)
 	}
 	return a.rxBytes
+}
+
+// Moved fills m with the totals of unicast frames.
+func (r *Relay) Moved(m *team.Moved) {
+	for id := range r.accounts {
+		a := &r.accounts[id]
+		m[id].TX, m[id].RX = a.tx.unicast.Load(), a.rx.unicast.Load()
+	}
 }
 
 // RxBytes fills h with the totals of what was received.

@@ -45,6 +45,7 @@ type member struct {
 	recentNow      int64 // recentLocal.lookupTime
 	moveCandidates MoveCandidates
 	slowLimit      limit.Bucket
+	answers        answerLimits
 	tally          tally
 	rxBytes        *spread.RxBytes // of the account; atomic
 
@@ -171,11 +172,20 @@ func (m *member) choose(u *ActivePlan) {
 			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
+		if u.isOurProbe(&h, b[frame.VnetLen:]) {
+			m.passProbe(&h, b)
+			continue
+		}
 		if u.IsOwn(h.Src) || m.reflected(u, h.Station(h.Src, b[frame.VnetLen:])) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
-		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel}
+		answer := u.isAnswer(&h, b[frame.VnetLen:])
+		if answer {
+			m.passAnswer(&h, b)
+		}
+		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel,
+			unicast: !answer && !h.Dst.Multicast()}
 		whose, drop := u.Accept(m.id, h.Dst, m.r.recentLocal.sentRecently(m.recentNow,
 			h.Station(h.Dst, b[frame.VnetLen:])))
 		if whose == ForNobody && u.IsFlooded(m.id, h.Dst) {
@@ -189,7 +199,7 @@ func (m *member) choose(u *ActivePlan) {
 			continue
 		}
 		if whose == ForUs && u.PerMember {
-			if isARPorND(&h) {
+			if isARPorND(&h) && !answer {
 				m.r.control.passFrame(m.id, b)
 			}
 			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
@@ -239,15 +249,8 @@ func (m *member) deliver() {
 			m.tally.drops[drop] += uint64(f.frames)
 			continue
 		}
-		m.moved(f)
+		m.tally.count(f)
 	}
-}
-
-// moved counts a delivered frame.
-func (m *member) moved(f *frameMeta) {
-	c := &m.tally.moved[f.protocol]
-	c.Frames += uint64(f.frames)
-	c.Bytes += uint64(f.bytes)
 }
 
 // recovered recovers a panic over the frame at m.at, which is lost.

@@ -21,9 +21,10 @@ package relay
 //     VLAN tags back in place.
 //  2. It takes the Plan in force, once for the batch.
 //  3. Each frame is parsed once. Slow protocol frames go to the control loop in their order, at a bounded rate
-//     (slow.go). Of the others these are not accepted (ActivePlan.Accept): frames of ours, reflected (ActivePlan.IsOwn,
-//     recentLocal), frames of members that do not collect, addresses of others. If the Plan is PerMember, the control
-//     loop gets a copy of ARP and ND that is for us alone.
+//     (slow.go). So do probe frames, and copies of what answers link watches (answers.go). Of the others these are not
+//     accepted (ActivePlan.Accept): frames of ours, reflected (ActivePlan.IsOwn, recentLocal), frames of members that
+//     do not collect, addresses of others. If the Plan is PerMember, the control loop gets a copy of ARP and ND that is
+//     for us alone.
 //  4. A frame to the member's own address, or to one that it inherited, gets the adapter's. Datagrams of a flow are
 //     joined to a super-frame in place (choose).
 //  5. One write into the adapter's queue (deliver): the kernel takes it through its stack within the call. Super-frames

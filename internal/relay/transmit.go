@@ -68,6 +68,7 @@ type frameMeta struct {
 	setSource bool // transmit: the member's address replaces the adapter's
 	slow      bool // receive: for the control loop, after all frames before it were delivered
 	tunnel    bool // receive: a super-frame of a tunnel
+	unicast   bool
 }
 
 type refusal struct{ frame, member uint8 }
@@ -247,6 +248,7 @@ func (t *transmitter) pick(u *ActivePlan) {
 			continue // the control loop sends it by Send
 		}
 		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes),
+			unicast:   !h.Dst.Multicast(),
 			setSource: ours || u.PerMember && spread.GroupReport(&h, b[frame.VnetLen:])}
 		t.metas[t.at] = f
 		set := t.picker.Pick(u.Plan, &h, b[frame.VnetLen:], bytes)
@@ -324,9 +326,7 @@ func (t *transmitter) put(u *ActivePlan, i, id int, first bool) {
 	charge := truesizeOf(m.socket, t.frame(i), f)
 	t.charges[id][index] = uint32(charge)
 	l.charge += uint64(charge)
-	c := &l.moved[f.protocol]
-	c.Frames += uint64(f.frames)
-	c.Bytes += uint64(f.bytes)
+	l.count(f)
 }
 
 // refuse handles frame i that member id refused. It is resent by another member once, and lost the second time. A copy
@@ -353,8 +353,7 @@ func (t *transmitter) flush(u *ActivePlan, first bool) {
 		for _, f := range t.with[id].socket.Flush() {
 			i := int(t.order[id][f.Index])
 			meta := &t.metas[i]
-			l.moved[meta.protocol].Frames -= uint64(meta.frames)
-			l.moved[meta.protocol].Bytes -= uint64(meta.bytes)
+			l.uncount(meta)
 			l.charge -= uint64(t.charges[id][f.Index])
 			switch f.Reason {
 			case nic.Backlog:

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/boot"
 	"nicteam/internal/frame"
 )
 
@@ -363,11 +364,5 @@ func MonotonicTime() int64 {
 	return ts.Nano()
 }
 
-// BootTime returns the time since boot with suspend in ns (CLOCK_BOOTTIME): address lifetimes go on during suspend.
-func BootTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}
+// BootTime returns boot.Time in ns: address lifetimes go on during suspend.
+func BootTime() int64 { return int64(boot.Time()) }

@@ -5,8 +5,10 @@ package rtnl
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,6 +60,63 @@ func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
 		}
 	}
 	return list, nil
+}
+
+// HeardNeighbours lists the link's resolved neighbours that the kernel itself verifies. The kernel filters the dump, as
+// tables may be large.
+func (c *Conn) HeardNeighbours(index int) ([]Object, error) {
+	var list []Object
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		all, err := c.neighboursOf(index, family)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range all {
+			if isResolved(n) && NeighbourMAC(n) != 0 {
+				list = append(list, n)
+			}
+		}
+	}
+	return list, nil
+}
+
+// neighboursOf lists the neighbours of a link, for AF_BRIDGE what the bridge has learned at that port.
+func (c *Conn) neighboursOf(index int, family byte) ([]Object, error) {
+	ask := Object{Head: make([]byte, HeaderLen)}
+	ask.Head[0] = family
+	ask.Set32(unix.NDA_IFINDEX, uint32(index))
+	all, err := dumpLike(c.strict, unix.RTM_GETNEIGH, ask, HeaderLen)
+	return slices.DeleteFunc(all, func(n Object) bool { return n.Family() != family || n.Index() != index }), err
+}
+
+// IsReachable reports whether a neighbour was confirmed within the time that the kernel trusts it.
+func IsReachable(n Object) bool { return neighbourState(n)&unix.NUD_REACHABLE != 0 }
+
+// ConfirmedAgo returns how long ago a neighbour was confirmed.
+func ConfirmedAgo(n Object) time.Duration {
+	info := n.Get(unix.NDA_CACHEINFO) // struct nda_cacheinfo: confirmed, used, updated, references
+	if len(info) < 4 {
+		return math.MaxInt64
+	}
+	return time.Duration(binary.NativeEndian.Uint32(info)) * time.Second / UserHZ
+}
+
+// NeighbourMAC returns the neighbour's MAC, 0 for none.
+func NeighbourMAC(n Object) frame.MAC { return frame.MACFrom(n.Get(unix.NDA_LLADDR)) }
+
+// LearnedAtPort lists the MACs that a bridge has learned at a port.
+func (c *Conn) LearnedAtPort(port int) (map[frame.MAC]bool, error) {
+	all, err := c.neighboursOf(port, unix.AF_BRIDGE)
+	if err != nil {
+		return nil, err
+	}
+	macs := map[frame.MAC]bool{}
+	for _, n := range all {
+		if mac := NeighbourMAC(n); mac != 0 && neighbourState(n)&unix.NUD_PERMANENT == 0 { // those are its own
+			macs[mac] = true
+		}
+	}
+	return macs, nil
 }
 
 func NeighbourAddr(n Object) netip.Addr {

@@ -138,23 +138,27 @@ func NextHops(b []byte) [][]byte {
 
 func NextHopLink(n []byte) int { return int(int32(binary.NativeEndian.Uint32(n[4:]))) }
 
-// Gateways returns the gateways that a route reaches over the link.
+// Gateways returns the gateways that a route reaches over the link. One of IPv4 may be an IPv6 address.
 func Gateways(r Object, index int) []netip.Addr {
 	var list []netip.Addr
-	add := func(b []byte) {
+	add := func(hop Object) {
+		b := hop.Get(unix.RTA_GATEWAY)
+		if via := hop.Get(unix.RTA_VIA); len(via) >= 2 { // struct rtvia: family, then an address
+			b = via[2:]
+		}
 		if a, ok := netip.AddrFromSlice(b); ok {
 			list = append(list, a)
 		}
 	}
 	if v := r.Get(unix.RTA_OIF); len(v) >= 4 && int(binary.NativeEndian.Uint32(v)) == index {
-		add(r.Get(unix.RTA_GATEWAY))
+		add(r)
 	}
 	for _, n := range NextHops(r.Get(unix.RTA_MULTIPATH)) {
 		if NextHopLink(n) != index {
 			continue
 		}
 		if attrs, err := parseAttributes(n[nextHopLen:]); err == nil {
-			add(Object{Attrs: attrs}.Get(unix.RTA_GATEWAY))
+			add(Object{Attrs: attrs})
 		}
 	}
 	return list

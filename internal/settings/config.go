@@ -40,6 +40,7 @@ type Config struct {
 	ProbeMisses      int           // asks without an answer after which a member is down
 	AdmissionWait    time.Duration // how long a member that comes waits for its first answer
 	Damping          bool          // a member that fails again and again waits before it is used
+	Undamp           string        // member whose wait ends now: an action, never kept
 	AnnounceCount    int
 	AnnounceInterval time.Duration
 

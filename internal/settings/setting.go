@@ -18,7 +18,7 @@ import (
 type Setting struct {
 	// in files; a flag with dashes, a variable in capitals after NICTEAM_; in JSON durations end with _ns
 	Key    string
-	Kernel string     // bonding's name of it, accepted where people type
+	Kernel string     // bonding's names of it, with commas; accepted where people type
 	Help   string     // what it is for, in one line
 	Mode   modes.Kind // the only mode that uses it; 0: every mode
 	Strict bool       // refused in other modes than Mode, and not in their files
@@ -35,6 +35,7 @@ type value struct {
 	Type   Type
 	Values string                    // what is allowed, for help: "0s to 1s", "on or off"
 	Words  []string                  // the same where it is a choice, for completion
+	Stems  []string                  // how further values begin, for completion: arp:
 	get    func(*Config) any         // string, bool, int, float64 or a list, as files have it; nil: not set
 	set    func(*Config, any) *Fault // any as a file has it, or text; bounds are not looked at
 	check  func(*Config) *Fault      // the bounds; nil: all values of the type
@@ -163,7 +164,7 @@ func Canonical(typed string) string {
 	name, nic, perNIC := strings.Cut(typed, ".")
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	for i := range Table {
-		if s := &Table[i]; s.Kernel != "" && s.Kernel == name && s.PerNIC == (perNIC || s.PerNIC) {
+		if s := &Table[i]; s.hasKernelName(name) && s.PerNIC == (perNIC || s.PerNIC) {
 			name = s.Key
 			break
 		}

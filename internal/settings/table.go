@@ -69,7 +69,28 @@ var Table = []Setting{
 		value: duration(func(c *Config) *time.Duration { return &c.UpDelay }, 0, time.Hour, "")},
 	{Key: "down_delay", Kernel: "downdelay", Live: true, Help: "how long a NIC without link is still used",
 		value: duration(func(c *Config) *time.Duration { return &c.DownDelay }, 0, time.Hour, "")},
-	{Key: "link_watch", Live: true, Help: "what tells whether a NIC works", value: linkWatch},
+	{Key: "link_watch", Kernel: "arp_ip_target, ns_ip6_target, miimon", Live: true,
+		Help: "what tells whether a NIC works, besides its carrier: nicteam help watches", value: linkWatch},
+	{Key: "watch_policy", Kernel: "arp_all_targets", Live: true,
+		Help: "whether a NIC has to satisfy all link watches, or any",
+		value: choice(func(c *Config) *WatchPolicy {
+			return &c.WatchPolicy
+		}, []WatchPolicy{WatchAll, WatchAny}, named[WatchPolicy]([]string{"all", "any"}, false))},
+	{Key: "probe_interval", Kernel: "arp_interval", Live: true,
+		Help: "how often a NIC asks a target while all is well",
+		value: duration(func(c *Config) *time.Duration {
+			return &c.ProbeInterval
+		}, 10*time.Millisecond, time.Minute, "")},
+	{Key: "probe_misses", Kernel: "arp_missed_max", Live: true,
+		Help:  "asks without an answer after which a NIC is down, if another NIC gets answers",
+		value: whole(func(c *Config) *int { return &c.ProbeMisses }, 2, 20)},
+	{Key: "admission_wait", Live: true,
+		Help:  "how long a NIC whose link comes waits for its first answer before it is used",
+		value: duration(func(c *Config) *time.Duration { return &c.AdmissionWait }, 0, time.Minute, "")},
+	{Key: "damping", Live: true, Help: "on: a NIC that fails again and again waits before it is used again",
+		value: toggle(func(c *Config) *bool { return &c.Damping })},
+	{Key: "undamp", Live: true, NoFile: true, Help: "NIC whose wait for its failures ends now",
+		value: nicName(func(c *Config) *string { return &c.Undamp })},
 	{Key: "announce_count", Kernel: "num_grat_arp", Live: true,
 		Help:  "announcements of the adapter's addresses after a change, 0 for none",
 		value: whole(func(c *Config) *int { return &c.AnnounceCount }, 0, 255)},
@@ -142,27 +163,6 @@ var mode = func() value {
 	}
 	return v
 }()
-
-// linkWatches are the link watches there are.
-var linkWatches = []string{"auto", "carrier"}
-
-var linkWatch = value{Type: List, Values: OneOf(linkWatches), Words: linkWatches,
-	get:  func(c *Config) any { return c.LinkWatch },
-	json: func(c *Config) any { return strings.Join(c.LinkWatch, ",") },
-	set:  func(c *Config, v any) *Fault { c.LinkWatch = asList(v); return nil },
-	check: func(c *Config) *Fault {
-		if len(c.LinkWatch) == 0 {
-			return &Fault{What: "no link watch given", Why: "without one the team does not know which members work",
-				Fix: "write carrier"}
-		}
-		for _, w := range c.LinkWatch {
-			if !slices.Contains(linkWatches, w) {
-				return unknownWord(w, linkWatches)
-			}
-		}
-		return nil
-	},
-}
 
 var lacpRate = value{Type: Word, Values: "slow or fast", Words: []string{"slow", "fast"},
 	get: func(c *Config) any {

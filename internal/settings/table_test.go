@@ -70,8 +70,9 @@ var values = map[string]any{
 	"match": "MAC", "mode": "lacp", "balance": false,
 	"hash": "layer2", "primary": "eth1", "primary_reselect": "better", "active": "eth2", "packets_per_member": 0,
 	"receive_balance": "no", "gain": "1ms", "skew": "0",
-	"rebalance": 0, "min_members": float64(2), "up_delay": "1m", "down_delay": "1.5s", "link_watch": "carrier",
-	"announce_count": 3, "announce_interval": "10ms",
+	"rebalance": 0, "min_members": float64(2), "up_delay": "1m", "down_delay": "1.5s", "link_watch": "Gateway, 10.0.0.254, nd:FD00::00fe, gateway",
+	"watch_policy": "Any", "probe_interval": "20ms", "probe_misses": 2, "admission_wait": "0", "damping": "off",
+	"undamp": "eth1", "announce_count": 3, "announce_interval": "10ms",
 	"lacp_rate": "1", "lacp_active": "off", "lacp_fallback": false, "ad_select": "port_priority",
 	"lacp_system": "02:00:00:00:00:07", "lacp_system_priority": 1, "lacp_key": 1023,
 	"address": "10.0.0.1/24, fd00::1/64", "gateway": "10.0.0.254", "mac": "new", "mtu": 9000, "datapath": "Relay",
@@ -98,14 +99,15 @@ func TestRows(t *testing.T) {
 		{Name: "eth2", Weight: 2, PortPriority: 7}}, Match: MatchMAC, Mode: modes.LACP, Hash: 1,
 		Primary: "eth1", PrimaryReselect: modes.ReselectBetter, Active: "eth2", Gain: time.Millisecond, MinMembers: 2,
 		UpDelay: time.Minute, DownDelay: 1500 * time.Millisecond,
-		LinkWatch: []string{"carrier"}, AnnounceCount: 3, AnnounceInterval: 10 * time.Millisecond,
+		LinkWatch: []string{"gateway", "arp:10.0.0.254", "nd:fd00::fe"}, WatchPolicy: WatchAny,
+		ProbeInterval: 20 * time.Millisecond, ProbeMisses: 2, Undamp: "eth1",
+		AnnounceCount: 3, AnnounceInterval: 10 * time.Millisecond,
 		LACP: modes.LACPSettings{Fast: true, Select: lacp.PortPriority, System: 0x020000000007, SystemPriority: 1,
 			Key: 1023},
 		Address: AddressGiven, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"),
 			netip.MustParsePrefix("fd00::1/64")}, Gateway: netip.MustParseAddr("10.0.0.254"),
 		MACPolicy: MACNew, MTU: 9000, Datapath: "relay", TSO: OffloadOn, USO: OffloadOff, GRO: OffloadOn}
-	opts := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
-		cmpopts.IgnoreFields(Config{}, "WatchPolicy", "ProbeInterval", "ProbeMisses", "AdmissionWait", "Damping")}
+	opts := cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 	if d := cmp.Diff(want, c, opts); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -116,7 +118,7 @@ func TestRows(t *testing.T) {
 	for i := range Table {
 		s := &Table[i]
 		if v := s.Get(&c); !s.PerNIC && s.Type != NICs && v != nil {
-			if s.Key == "primary" {
+			if s.Key == "primary" || s.Key == "undamp" {
 				again.Members = c.Members
 			}
 			if f := s.Set(&again, v); f != nil {
@@ -138,8 +140,8 @@ func TestDefaults(t *testing.T) {
 	}
 	keys := map[string]bool{}
 	for i := range Table {
-		for _, k := range []string{Table[i].Key, Table[i].Kernel} {
-			if k != "" && keys[k] {
+		for _, k := range append(Table[i].KernelNames(), Table[i].Key) {
+			if keys[k] {
 				t.Errorf("%s has two rows", k)
 			}
 			keys[k] = true

@@ -15,6 +15,9 @@ import "time"
 //     that an idle team spreads its flows.
 //  4. The member's clock advances by the time that the frame takes, and the slot notes it.
 //
+// No slot goes to a suspect member (Plan.Suspect) while another one may send, and rule 2 keeps none with one. To a
+// member that returns only some slots go (returning.go).
+//
 // A slot that never pauses is moved by force (rebalance.go). Such a move waits a moment for a gap, in which it reorders
 // nothing.
 //
@@ -96,5 +99,5 @@ const (
 	FlowShortest FlowReason = iota // its queue was the shortest
 	FlowRank                       // several were equally short, and this one ranks first for the slot
 	FlowForced                     // by force, to rebalance flows that never pause
-	FlowOnly                       // no other member may send
+	FlowOnly                       // no other member may send, or all others are suspect
 )

@@ -76,14 +76,17 @@ func (p *Picker) Flows() *FlowTable {
 	return p.shortest.flows
 }
 
-// Other returns a member for a frame that the members in tried have refused, -1 for none: one that distributes; under
-// RuleSingle the next active one.
+// Other returns a member for a frame that the members in tried have refused, -1 for none: one that distributes, and is
+// not suspect if there is one; under RuleSingle the next active one.
 func Other(pl *Plan, tried MemberSet) int {
 	switch {
 	case pl.Rule == RuleNone:
 		return -1
 	case pl.Rule == RuleSingle && tried.Has(pl.Active) && pl.Next >= 0 && !tried.Has(pl.Next):
 		return pl.Next
+	}
+	if sound := pl.FlowTargets() &^ tried; sound != 0 {
+		return sound.First()
 	}
 	return (pl.Distributing &^ tried).First()
 }

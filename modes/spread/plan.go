@@ -63,7 +63,7 @@ type Plan struct {
 	Rule Rule
 
 	Distributing MemberSet // may send
-	Suspect      MemberSet // RuleShortest: gets no flow while another member distributes
+	Suspect      MemberSet // RuleShortest: gets no flow while another member distributes; see FlowTargets
 	Collecting   MemberSet // frames received here go to the adapter …
 	Multicast    MemberSet // … group-addressed ones only where this has the member too
 
@@ -127,6 +127,7 @@ type Migration struct {
 type Shortest struct {
 	Rates      [MaxMembers]uint64 // bit/s, as the link says or as assumed
 	SpeedKnown MemberSet          // members whose link says a speed
+	Closed     [MaxMembers]uint8  // 256ths of the slots that the member, which returns, does not get yet
 	Gain       time.Duration      // least advantage that moves a flow
 	Skew       time.Duration      // largest difference of path delay between two members
 	Moves      []Move             // slots to move whatever is under way
@@ -137,6 +138,15 @@ type Shortest struct {
 type Move struct {
 	Slot uint16 // of the flow table
 	To   uint8  // member
+}
+
+// FlowTargets returns the members that flows may go to: those that distribute, without those that are suspect unless all
+// are. Flows that a suspect member has stay until they pause, so that nothing is reordered.
+func (pl *Plan) FlowTargets() MemberSet {
+	if sound := pl.Distributing &^ pl.Suspect; sound != 0 {
+		return sound
+	}
+	return pl.Distributing
 }
 
 // Migration returns the migration of a Plan, nil where no slot migrates.

@@ -64,7 +64,7 @@ func (r *Rebalancer) Moves(f *FlowTable, pl *Plan) []Move {
 			delete(r.holds, slot)
 		}
 	}
-	s := r.snapshot(f, pl.Distributing)
+	s := r.snapshot(f, pl) // a suspect member's flows leave it by themselves when they pause
 	before := s.imbalance()
 	var moves []Move
 	for len(moves) < maxMoves {
@@ -129,6 +129,7 @@ func smooth(was, is float64, samples uint64) float64 {
 
 // loadSnapshot is the load of the members, with the moves that were chosen so far.
 type loadSnapshot struct {
+	closed      *[MaxMembers]uint8
 	rate        [MaxMembers]float64
 	utilisation [MaxMembers]float64
 	movable     [MaxMembers][]movableSlot
@@ -140,9 +141,9 @@ type movableSlot struct {
 	bps  float64
 }
 
-// snapshot adds up what the members of the set carry.
-func (r *Rebalancer) snapshot(f *FlowTable, set MemberSet) *loadSnapshot {
-	s := &loadSnapshot{}
+// snapshot adds up what the members carry that flows may go to.
+func (r *Rebalancer) snapshot(f *FlowTable, pl *Plan) *loadSnapshot {
+	s, set := &loadSnapshot{closed: &pl.Shortest.Closed}, pl.FlowTargets()
 	for left := set; left != 0; left = left.Without(left.First()) {
 		id := left.First()
 		s.ids = append(s.ids, id)
@@ -195,7 +196,7 @@ func (s *loadSnapshot) move() (Move, bool) {
 		for i, m := range s.movable[from] {
 			change := m.bps/s.rate[from] + m.bps/s.rate[to]
 			after := max(difference-change, change-difference)
-			if after < least && (change <= difference || after <= difference*(1-minMoveGain)) {
+			if !isClosed(int(m.slot), to, s.closed[to]) && after < least && (change <= difference || after <= difference*(1-minMoveGain)) {
 				best, least = i, after
 			}
 		}

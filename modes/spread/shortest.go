@@ -38,6 +38,10 @@ type shortest struct {
 	set        MemberSet         // that distribute in plan
 	ids        [MaxMembers]uint8 // the same
 	n          int               // how many of ids
+	targets    MemberSet         // Plan.FlowTargets
+	targetIDs  [MaxMembers]uint8 // the same
+	targetN    int               // how many of targetIDs
+	returning  bool              // a target does
 	gain, skew int64
 	adopted    bool // flows and set are those of the process before, until the first Plan
 }
@@ -127,7 +131,7 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 	if f.Until != 0 && s.set.Has(int(f.Member)) {
 		until := s.flows.Members[f.Member].leaves(f)
 		paused = now >= until+s.skew // rule 1
-		if to := int(f.to) - 1; to >= 0 && s.set.Has(to) {
+		if to := int(f.to) - 1; to >= 0 && s.targets.Has(to) {
 			if !paused && now < s.flows.ForceBy {
 				return int(f.Member), f.Why, false
 			}
@@ -144,13 +148,13 @@ func (s *shortest) decide(slot int, bytes uint64, now int64) (id int, why FlowRe
 // stays is rule 2.
 func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 	q := &s.flows.Members[f.Member]
-	if now >= until+flowIdle {
+	if now >= until+flowIdle || !s.targets.Has(int(f.Member)) {
 		return false
 	}
 	if q.Clock < now+s.gain {
 		return true // no clock is earlier than now
 	}
-	for _, id := range s.ids[:s.n] {
+	for _, id := range s.targetIDs[:s.targetN] {
 		if q.Clock-max(s.flows.Members[id].Clock, now) >= s.gain {
 			return false
 		}
@@ -161,19 +165,20 @@ func (s *shortest) stays(f *FlowSlot, until, now int64) bool {
 // shortestQueue is rule 3. Members are equal if they differ by less than gain and by less than an eighth of the time
 // that the frame takes, for measured rates of equal NICs are never quite equal.
 func (s *shortest) shortestQueue(slot int, bytes uint64, now int64) (int, FlowReason) {
-	best, least := int(s.ids[0]), int64(math.MaxInt64)
-	if s.n == 1 {
+	best, least := int(s.targetIDs[0]), int64(math.MaxInt64)
+	if s.targetN == 1 {
 		return best, FlowOnly
 	}
-	for _, id := range s.ids[:s.n] {
-		if t := s.flows.Members[id].finish(bytes, now); t < least {
+	shut := s.shut(slot)
+	for _, id := range s.targetIDs[:s.targetN] {
+		if t := s.flows.Members[id].finish(bytes, now) + shut.delay(id); t < least {
 			best, least = int(id), t
 		}
 	}
 	near := least + min(s.gain, ns(bytes, s.flows.Members[best].cost)/8)
 	several, most := 0, uint64(0)
-	for _, id := range s.ids[:s.n] {
-		if s.flows.Members[id].finish(bytes, now) > near {
+	for _, id := range s.targetIDs[:s.targetN] {
+		if s.flows.Members[id].finish(bytes, now)+shut.delay(id) > near {
 			continue
 		}
 		several++
@@ -271,7 +276,7 @@ func (s *shortest) adoptPlan(old MemberSet, now int64) {
 	}
 }
 
-// setPlan takes from pl who may send and when slots stay.
+// setPlan takes from pl who may send, where slots may go and when they stay.
 func (s *shortest) setPlan(pl *Plan) {
 	s.plan, s.set, s.n = pl, pl.Distributing, 0
 	s.gain, s.skew = int64(pl.Shortest.Gain), int64(pl.Shortest.Skew)
@@ -279,6 +284,12 @@ func (s *shortest) setPlan(pl *Plan) {
 		s.ids[s.n] = uint8(left.First())
 		s.n++
 	}
+	s.targets, s.targetN = pl.FlowTargets(), 0
+	for left := s.targets; left != 0; left = left.Without(left.First()) {
+		s.targetIDs[s.targetN] = uint8(left.First())
+		s.targetN++
+	}
+	s.returning = pl.Returning()&s.targets != 0
 }
 
 // force notes a forced move for the slot's next frame.

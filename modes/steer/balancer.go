@@ -18,6 +18,9 @@ type Balancer struct {
 	members  spread.MemberSet
 	holdTime time.Duration // a binding that moved stays so long
 
+	// members that have joined and do not have their share of the bindings yet
+	unfilled spread.MemberSet
+
 	table    peerTable
 	schedule schedule
 	requests pendingRequests
@@ -52,7 +55,8 @@ const (
 )
 
 // Apply follows a Plan: its Active member answers for all that are not steered, its Distributing members are given to
-// peers. It returns the notifications that are due.
+// peers. A suspect member keeps its peers and gets no other ones; one that returns gets its share step by step. It
+// returns the notifications that are due.
 func (s *Balancer) Apply(now time.Time, pl *spread.Plan, set Settings) []spread.Send {
 	var readdressed spread.MemberSet // whose MAC has changed
 	joined := pl.Distributing &^ s.members
@@ -70,6 +74,7 @@ func (s *Balancer) Apply(now time.Time, pl *spread.Plan, set Settings) []spread.
 	}
 	switched := s.on != set.Balance
 	s.on = set.Balance
+	s.unfilled = (s.unfilled | joined) & s.members
 	if !s.on {
 		s.assignAllTo(now, pl.Active, switched)
 		return s.runSchedule(now)
@@ -85,10 +90,11 @@ func (s *Balancer) Apply(now time.Time, pl *spread.Plan, set Settings) []spread.
 		s.reassignOrphans(now)
 	}
 	if switched {
-		joined = s.members.Without(pl.Active)
+		s.unfilled = s.members.Without(pl.Active)
 	}
-	if joined != 0 {
-		s.fillNewMembers(now, joined)
+	if fill := s.unfilled &^ pl.Suspect; fill != 0 {
+		s.fillNewMembers(now, fill)
+		s.unfilled &^= fill &^ s.returning()
 	}
 	return s.runSchedule(now)
 }

@@ -150,6 +150,7 @@ func (s *Balancer) Resume(pl *spread.Plan, set Settings, c *Checkpoint) error {
 		return err
 	}
 	s.on, s.pl, s.members, s.holdTime = c.On, pl, pl.Distributing, holdIntervals*set.Rebalance
+	s.unfilled = s.returning()
 	s.routers = c.Routers
 	s.load.setPlan(pl)
 	for id, r := range c.Rates {

@@ -157,15 +157,20 @@ func (s *Balancer) reassignOrphans(now time.Time) {
 	}
 	slices.SortStableFunc(orphans, func(a, b *binding) int { return cmp.Compare(b.weight, a.weight) })
 	for _, b := range orphans {
-		s.assign(now, b, s.load.leastUsed(s.members))
+		s.assign(now, b, s.load.leastUsed(s.open()))
 		s.notifyTwice(now, b)
 	}
 }
 
 // fillNewMembers gives members that joined their share of the bindings: only the surplus of the others moves.
 func (s *Balancer) fillNewMembers(now time.Time, joined spread.MemberSet) {
+	others := s.members &^ joined
 	for {
-		from, to := s.load.mostBindings(s.members&^joined), s.load.fewestBindings(joined)
+		open := joined & s.withRoom()
+		if open == 0 {
+			return
+		}
+		from, to := s.load.mostBindings(others), s.load.fewestBindings(open)
 		if from < 0 || float64(s.load.bindings[from])/s.load.rate[from] <= s.load.bindingsPerRate(to) {
 			return
 		}

@@ -81,6 +81,7 @@ func (s *Balancer) rebalance(now time.Time) bool {
 		ids = append(ids, left.First())
 	}
 	slices.SortStableFunc(ids, func(a, b int) int { return cmp.Compare(s.load.utilisation(b), s.load.utilisation(a)) })
+	open := s.open() &^ s.returning()
 	for _, from := range ids {
 		utilisation := s.load.utilisation(from)
 		if utilisation < minUtilisation {
@@ -93,7 +94,7 @@ func (s *Balancer) rebalance(now time.Time) bool {
 				continue
 			}
 			for _, id := range ids {
-				if after := s.load.afterMove(b, id); id != from && after < lowest {
+				if after := s.load.afterMove(b, id); id != from && open.Has(id) && after < lowest {
 					best, to, lowest = b, id, after
 				}
 			}

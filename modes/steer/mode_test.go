@@ -36,6 +36,8 @@ type Member struct {
 	MAC      frame.MAC
 	Usable   bool
 	Draining bool
+	Suspect  bool
+	Closed   uint8
 	Weight   float64
 	SpeedBps uint64
 }
@@ -135,6 +137,10 @@ func (m *mode) replan(st *State) {
 		if mem.Name == st.Settings.Active {
 			m.active = mem.ID
 		}
+		if mem.Suspect {
+			pl.Suspect = pl.Suspect.With(mem.ID)
+		}
+		pl.Shortest.Closed[mem.ID] = mem.Closed
 		pl.Weights[mem.ID] = uint32(math.Round(mem.Weight / most * spread.MaxShare))
 		if pl.Shortest.Rates[mem.ID] = mem.SpeedBps; mem.SpeedBps == 0 {
 			pl.Shortest.Rates[mem.ID] = 1e9

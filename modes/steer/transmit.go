@@ -171,7 +171,7 @@ func (s *Balancer) learn(now time.Time, k addressKey, peer netip.Addr, mac frame
 	s.table.rename(b, peer, mac)
 	b.warmup = warmupSamples
 	if s.on {
-		s.assign(now, b, s.load.leastUsed(s.members))
+		s.assign(now, b, s.load.leastUsed(s.open()))
 	} else {
 		s.assign(now, b, s.active())
 	}

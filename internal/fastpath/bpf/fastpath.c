@@ -43,6 +43,8 @@ static __always_inline void count_tx(struct member_counters *t, __u64 skb_bytes,
 {
 	count(t->tx, h);
 	t->tx_skb_bytes += skb_bytes;
+	if (!multicast(h->dst))
+		t->tx_unicast += h->frames;
 }
 
 static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
@@ -241,6 +243,8 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 			__sync_fetch_and_add(sum, h.bytes);
 	}
 	count(t->rx, &h);
+	if (!multicast(h.dst))
+		t->rx_unicast += h.frames;
 	if (nics)
 		return deliver_both(skb, c->adapter, verdict == FOR_US ? pl->adapter : h.dst, h.dst);
 	if (verdict == FOR_US && h.dst != pl->adapter)

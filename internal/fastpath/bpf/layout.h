@@ -83,6 +83,8 @@ struct plan {
 	__u64 adapter;
 	__u64 salt;
 	__u64 distributing;
+	__u64 targets;   /* that flows may go to: spread.Plan.FlowTargets */
+	__u64 returning; /* of targets: spread.Plan.Returning */
 	__u64 collecting;
 	__u64 multicast;
 	__u64 accepts_own;    /* members that accept their own address: it is not a station's behind the adapter */
@@ -99,7 +101,8 @@ struct plan {
 	__u32 packets_per_member;
 	__u32 mark;
 	__u32 cleared[MAX_MEMBERS];
-	__u8 ids[MAX_MEMBERS]; /* that distribute */
+	__u8 ids[MAX_MEMBERS]; /* that distribute; if flows go to the shortest queue, those of targets */
+	__u8 closed[MAX_MEMBERS]; /* spread.Shortest.Closed */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
 	__u8 rule;
@@ -132,6 +135,8 @@ struct member_counters {
 	__u64 tx_drop[DROPS];
 	__u64 flooded;
 	__u64 tx_skb_bytes; /* a super-frame is one frame, with one header */
+	__u64 rx_unicast; /* frames of rx */
+	__u64 tx_unicast;
 };
 
 /* State of one processor. The programs run with softirqs off, so none interrupts another on one processor. */

@@ -12,6 +12,7 @@ enum { TCP, UDP, ICMP, ARP, ND, LACP, OTHER };
 #define TYPE_VLAN 0x8100
 #define TYPE_IPV6 0x86dd
 #define TYPE_QINQ 0x88a8
+#define TYPE_PROBE 0x88b5
 #define TYPE_SLOW 0x8809
 
 #define PROTO_ICMP 1
@@ -338,10 +339,11 @@ __noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
 	return h->l3 != 0;
 }
 
-/* relay.isARPorND and the slow protocols: frames that the relay moves even while the programs move the others. */
+/* relay.isARPorND, the slow protocols and probe frames, of which other users of their EtherType are few: frames that the
+ * relay moves even while the programs move the others. */
 static __always_inline int for_the_relay(const struct headers *h)
 {
-	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW;
+	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW || h->ethertype == TYPE_PROBE;
 }
 
 #define CLIENT4 68

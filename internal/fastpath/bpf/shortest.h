@@ -47,12 +47,11 @@ static __always_inline __u64 flow_rank(__u32 slot, __u32 id)
 }
 
 /* Rule 2. */
-static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, const struct queue *q, __s64 until,
-				 __s64 now)
+static __always_inline int stays(const struct plan *pl, const struct flow_table *fl, __u32 had, __s64 until, __s64 now)
 {
-	if (now >= until + FLOW_IDLE)
+	if (now >= until + FLOW_IDLE || !in_set(pl->targets, had))
 		return 0;
-	__s64 clock = q->clock, earliest = clock;
+	__s64 clock = fl->members[had & 63].clock, earliest = clock;
 	if (clock < now + pl->gain)
 		return 1;
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
@@ -63,31 +62,65 @@ static __always_inline int stays(const struct plan *pl, const struct flow_table 
 	return clock - max_time(earliest, now) < pl->gain;
 }
 
-/* Rule 3. */
-static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
-					   __s64 now, __u8 *why)
+/* spread.shortest.shut: the targets that a slot goes to only if there is no other. */
+__noinline __u64 shut_for(const struct plan *pl, __u32 slot)
 {
-	__u64 best = pl->ids[0] & 63, most = 0;
-	__s64 least = finish_time(&fl->members[best], bytes, now), one = 0, tied = 0;
+	__u64 set = 0;
 
-	if (pl->n == 1) {
-		*why = WHY_ONLY;
-		return best;
-	}
-	for (__u32 i = 1; i < MAX_MEMBERS; i++) {
-		if (i >= pl->n)
-			break;
-		__u64 id = pl->ids[i] & 63;
-		__s64 t = finish_time(&fl->members[id], bytes, now), first = earlier(t, least);
-		least = select(first, t, least);
-		best = select(first, id, best);
-	}
-	__s64 near = least + min_time(pl->gain, ns(bytes, fl->members[best & 63].cost) / 8);
+	if (!pl || !pl->returning)
+		return 0;
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
 		__u64 id = pl->ids[i] & 63;
-		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now));
+		set |= (__u64)earlier(flow_rank(slot, id) & 0xff, pl->closed[id]) & 1ULL << id;
+	}
+	return set;
+}
+
+/* Makes the queue of a member in the set longer than any other. */
+static __always_inline __s64 shut_delay(__u64 shut, __u64 id) { return (__s64)(shut >> (id & 63) & 1) * FARTHEST; }
+
+/* The member by which a frame leaves first. The verifier checks it and choose_member by themselves, once each: it follows
+ * every length of a loop through those after it. */
+__noinline __u32 earliest_member(const struct plan *pl, const struct flow_table *fl, __u64 shut, __u64 bytes, __s64 now)
+{
+	if (!pl || !fl)
+		return 0;
+	__u64 best = pl->ids[0] & 63;
+	__s64 least = finish_time(&fl->members[best], bytes, now) + shut_delay(shut, best);
+
+	for (__u32 i = 1; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__u64 id = pl->ids[i] & 63;
+		__s64 t = finish_time(&fl->members[id], bytes, now) + shut_delay(shut, id), first = earlier(t, least);
+		least = select(first, t, least);
+		best = select(first, id, best);
+	}
+	return best & 63;
+}
+
+#define WHY_SHIFT 8
+
+/* Rule 3. Returns the member, and why in the octet above. */
+__noinline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes, __s64 now)
+{
+	if (!pl || !fl)
+		return 0;
+	if (pl->n == 1)
+		return (pl->ids[0] & 63) | WHY_ONLY << WHY_SHIFT;
+	__u64 shut = shut_for(pl, slot), most = 0;
+	__u64 best = earliest_member(pl, fl, shut, bytes, now) & 63;
+	const struct queue *q = &fl->members[best];
+	__s64 near = finish_time(q, bytes, now) + shut_delay(shut, best) + min_time(pl->gain, ns(bytes, q->cost) / 8);
+	__s64 one = 0, tied = 0;
+
+	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
+		if (i >= pl->n)
+			break;
+		__u64 id = pl->ids[i] & 63;
+		__s64 same = ~earlier(near, finish_time(&fl->members[id], bytes, now) + shut_delay(shut, id));
 		__u64 r = flow_rank(slot, id);
 		/* r > most, unsigned, by halves. */
 		__s64 high = earlier(most >> 32, r >> 32), equal = ~high & ~earlier(r >> 32, most >> 32);
@@ -98,8 +131,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		best = select(takes, id, best);
 		most = select(takes, r, most);
 	}
-	*why = tied ? WHY_RANK : WHY_SHORTEST;
-	return best & 63;
+	return (best & 63) | (tied ? WHY_RANK : WHY_SHORTEST) << WHY_SHIFT;
 }
 
 /* Rule 4. Returns the clock. Several processors may charge one member at once. */
@@ -187,7 +219,7 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 		__s64 until = drained_at(q, f);
 		__u32 to = (__u32)f->to - 1;
 		paused = now >= until + pl->skew; /* rule 1 */
-		if (f->to != 0 && in_set(pl->distributing, to)) {
+		if (f->to != 0 && in_set(pl->targets, to)) {
 			stay = 1;
 			if (!paused && now < fl->force_by) {
 				paused = 0;
@@ -196,11 +228,14 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 				why = WHY_FORCED;
 			}
 		} else {
-			stay = !paused || stays(pl, fl, q, until, now);
+			stay = !paused || stays(pl, fl, had, until, now);
 		}
 	}
-	if (!stay)
-		id = choose_member(pl, fl, slot, bytes, now, &why);
+	if (!stay) {
+		__u32 chosen = choose_member(pl, fl, slot, bytes, now);
+		id = chosen & 63;
+		why = chosen >> WHY_SHIFT;
+	}
 	int moves = f->until == 0 || f->member != id;
 	if (paused)
 		f->pauses++;

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/boot"
 	"nicteam/internal/rtnl"
 )
 
@@ -33,15 +34,15 @@ func (w Location) Same(o Location) bool {
 
 // Here returns the location of the calling thread.
 func Here() (Location, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	id, err := boot.ID()
 	if err != nil {
-		return Location{}, fmt.Errorf("read boot id: %w", err)
+		return Location{}, err
 	}
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &st); err != nil {
 		return Location{}, fmt.Errorf("read network namespace: %w", err)
 	}
-	return Location{strings.TrimSpace(string(b)), st.Ino, netnsCookie()}, nil
+	return Location{id, st.Ino, netnsCookie()}, nil
 }
 
 // netnsCookie returns a number that no other network namespace of this boot has, 0 before Linux 5.14.

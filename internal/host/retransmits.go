@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+)
+
+// tcpCounters are the counters of a namespace's TCP. A file that stays open makes a reading cheap: it is read every few
+// milliseconds.
+type tcpCounters struct {
+	mu   sync.Mutex
+	file *os.File
+	buf  [4096]byte
+}
+
+// openTCPCounters opens the counters of the calling thread's namespace.
+func openTCPCounters() (*tcpCounters, error) {
+	f, err := os.Open("/proc/thread-self/net/snmp")
+	if err != nil {
+		return nil, fmt.Errorf("open TCP counters: %w", err)
+	}
+	return &tcpCounters{file: f}, nil
+}
+
+// Retransmits returns how many TCP segments the stack has sent again, 0 when that is not known.
+func (h *Host) Retransmits() uint64 {
+	t := h.tcp
+	if t == nil {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, _ := t.file.ReadAt(t.buf[:], 0) // it ends before the buffer
+	v, _ := retransSegs(t.buf[:n])
+	return v
+}
+
+func (t *tcpCounters) close() {
+	if t != nil {
+		_ = t.file.Close()
+	}
+}
+
+var errNoCounter = errors.New("no such counter")
+
+// retransSegs finds Tcp RetransSegs: a line of names, then a line of values (RFC 4022 tcpRetransSegs).
+func retransSegs(b []byte) (uint64, error) {
+	var names []byte
+	for line := range bytes.Lines(b) {
+		if !bytes.HasPrefix(line, []byte("Tcp:")) {
+			continue
+		}
+		if names == nil {
+			names = line
+			continue
+		}
+		for values := line; ; {
+			var name, value []byte
+			if name, names = field(names); name == nil {
+				return 0, errNoCounter
+			}
+			if value, values = field(values); value == nil {
+				return 0, errNoCounter
+			}
+			if string(name) == "RetransSegs" {
+				return strconv.ParseUint(string(value), 10, 64)
+			}
+		}
+	}
+	return 0, errNoCounter
+}
+
+// field cuts the first field off; nil: there is none.
+func field(b []byte) (first, rest []byte) {
+	b = bytes.TrimLeft(b, " ")
+	if i := bytes.IndexAny(b, " \n"); i > 0 {
+		return b[:i], b[i:]
+	}
+	return nil, nil
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+
+package monitor
+
+import (
+	"math/bits"
+	"time"
+)
+
+// Times of asks while all is well.
+const (
+	// leastTimeout is the shortest wait for an answer: a host that is busy, or a process of ours that waits for a CPU,
+	// takes milliseconds.
+	leastTimeout = 10 * time.Millisecond
+	// firstGap and mostGap are the times between asks of a member that waits for its first answer: twice as long each.
+	firstGap = 20 * time.Millisecond
+	mostGap  = 250 * time.Millisecond
+	// downShare is how much more often than others a member that is down asks.
+	downShare = 4
+)
+
+// needHits is how many answers in a row a path that is down needs.
+const needHits = 2
+
+// maxAsks is how many asks are remembered.
+const maxAsks = 32
+
+// pathState is what is known of a target by a member.
+type pathState uint8
+
+const (
+	pathNew  pathState = iota // it has not answered since the link came
+	pathUp                    // it answered
+	pathDown                  // it does not answer, and does by another member
+)
+
+// path is how a target answers by a member.
+type path struct {
+	t *target
+	m *watched
+
+	state pathState
+	why   string // of pathDown
+	hits  int    // answers in a row while down
+
+	nextAsk time.Time
+	lastAsk time.Time
+	pending bool // the last ask has no answer, and its time is not over
+	open    int  // asks without an answer since the last one that had
+	missed  int  // misses in a row
+	gap     time.Duration
+
+	asks       int    // asks remembered
+	answers    uint32 // of the last asks, a bit each, the latest lowest
+	lastAnswer time.Time
+	via        int // the member by which the last answer arrived
+	rtt        time.Duration
+
+	roundAsks, roundAnswers int // in the target's round
+}
+
+// reset forgets what was observed, except for the round-trip time: the link went.
+func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, via: p.via} }
+
+// noteAsk notes an ask that is sent at now.
+func (p *path) noteAsk(now time.Time) {
+	p.lastAsk, p.pending = now, true
+	p.open = min(p.open+1, maxAsks)
+	p.asks = min(p.asks+1, maxAsks)
+	p.answers <<= 1
+}
+
+// noteAnswer notes an answer that arrived at now. It returns false if none was open.
+func (p *path) noteAnswer(now time.Time) bool {
+	if p.open == 0 {
+		return false
+	}
+	// Answers do not say which ask they are for. Of several the last one is assumed, so the time may be too short, and
+	// only a longer one than known is believed.
+	if s := now.Sub(p.lastAsk); p.open == 1 || s > p.rtt {
+		if p.rtt == 0 {
+			p.rtt = max(s, 1)
+		} else {
+			p.rtt = max(p.rtt+(s-p.rtt)/8, 1)
+		}
+	}
+	p.open--
+	p.answers |= 1 << min(bits.TrailingZeros32(^p.answers), maxAsks-1)
+	p.lastAnswer, p.pending, p.missed = now, false, 0
+	return true
+}
+
+// timeout is how long an answer may take.
+func (p *path) timeout(interval time.Duration) time.Duration {
+	return max(min(max(leastTimeout, 4*p.rtt), interval), leastTimeout/2)
+}
+
+// answering reports whether the last ask whose time is over had an answer.
+func (p *path) answering() bool {
+	return p.state != pathDown && !p.lastAnswer.IsZero() && p.missed == 0
+}
+
+// loss is the share of the remembered asks without an answer; one whose time is not over does not count.
+func (p *path) loss() float64 {
+	n, answers := p.asks, p.answers
+	if p.pending {
+		n, answers = n-1, answers>>1
+	}
+	if n <= 0 {
+		return 0
+	}
+	return 1 - float64(bits.OnesCount32(answers&(1<<n-1)))/float64(n)
+}

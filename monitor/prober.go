@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nicteam/internal/frame"
+)
+
+// Times and limits of probes.
+const (
+	// busyStep is the time between two probes of a pair that moves frames, and busyRate how many a second that are.
+	busyStep = 10 * time.Millisecond
+	busyRate = 200
+	// helloTimeout is how long a probe may take.
+	helloTimeout = 8 * time.Millisecond
+	// mostDelay bounds the delay that is believed.
+	mostDelay = 50 * time.Millisecond
+	// provenHellos are needed before a pair counts as one that works, provenAgain after it failed.
+	provenHellos = 2
+	provenAgain  = 10
+	// firstHellos is how many probes a pair gets at the fast rate before the first arrives.
+	firstHellos = 10
+	// mostPeers bounds to how many others a member sends in a round.
+	mostPeers = 8
+	// seqWindow is how old a probe's number may be.
+	seqWindow = 64
+	// answerRate bounds the answers to other teams in a second.
+	answerRate = 50
+)
+
+// prober lets the members of a team send probes to each other.
+type prober struct {
+	use     ProbeUse
+	epoch   time.Time // of the clock in frames
+	pairs   map[pairKey]*pair
+	round   probeRound
+	foreign *target
+
+	broken    bool // no member hears another one
+	answers   int  // to other teams since answersAt
+	answersAt time.Time
+}
+
+type pairKey struct{ from, to int }
+
+// pair is one direction between two members.
+type pair struct {
+	pairKey
+	seq     uint32
+	sentAt  time.Time
+	open    time.Time // when the first probe was sent that has not arrived since the last one that did; zero: none
+	unheard int       // in a row
+	streak  int       // arrived in a row
+	failed  bool      // it worked, and stopped
+	works   bool
+	heardAt time.Time
+	heard   uint32 // number of the last one that arrived
+	delay   time.Duration
+	history uint32 // a bit each, the latest lowest
+	sent    int    // of history
+
+	roundFrom  uint32 // number before the round's first
+	roundHeard int
+}
+
+// probed is what probes say about a member.
+type probed struct {
+	down          string // why it is down
+	heards, hears int    // probes in a row that others heard of it, and that it heard, since its link came or it went down
+	broadcastAt   time.Time
+	seq           uint32 // of asks to other teams
+}
+
+// bothWays reports whether others hear it and it hears them.
+func (p *probed) bothWays() bool {
+	return p.down == "" && p.heards > 0 && p.hears > 0
+}
+
+// probeRound lets every member send to every other one at the same times.
+type probeRound struct {
+	on       bool
+	fast     bool
+	cause    string
+	suspects []int
+	asks     int
+	voids    int
+	step     time.Duration
+	due      time.Time
+	quiet    time.Time // until then none begins, unless it is fast
+}
+
+func newProber(now time.Time) prober {
+	return prober{epoch: now, pairs: map[pairKey]*pair{}, foreign: &target{foreign: true, spec: Spec{Kind: KindProbe}}}
+}
+
+func (p *prober) deciding() bool         { return p.use == ProbeDecides }
+func (p *prober) foreignTarget() *target { return p.foreign }
+
+// setUse begins anew with another use.
+func (p *prober) setUse(now time.Time, use ProbeUse) {
+	p.use, p.round, p.broken = use, probeRound{}, false
+	for _, pr := range p.pairs {
+		pr.open = time.Time{}
+	}
+}
+
+// pair returns the pair of two members.
+func (p *prober) pair(from, to int) *pair {
+	k := pairKey{from, to}
+	if p.pairs[k] == nil {
+		p.pairs[k] = &pair{pairKey: k}
+	}
+	return p.pairs[k]
+}
+
+// forget forgets the pairs of a member.
+func (p *prober) forget(id int) {
+	for k := range p.pairs {
+		if k.from == id || k.to == id {
+			delete(p.pairs, k)
+		}
+	}
+}
+
+// ring calls f for each pair that has probes while all is well: every member sends to the next one. A member that is
+// down is no part of it, but exchanges probes with the next that is not.
+func (p *prober) ring(w *Watches, f func(pr *pair, from, to *watched)) {
+	var well, down []*watched
+	for _, m := range w.members {
+		switch {
+		case !m.asks():
+		case m.probed.down != "":
+			down = append(down, m)
+		default:
+			well = append(well, m)
+		}
+	}
+	if len(well) > 1 {
+		for i, m := range well {
+			to := well[(i+1)%len(well)]
+			f(p.pair(m.ID, to.ID), m, to)
+		}
+	}
+	for _, m := range down {
+		if len(well) == 0 {
+			return
+		}
+		i := max(slices.IndexFunc(well, func(o *watched) bool { return o.ID > m.ID }), 0)
+		f(p.pair(m.ID, well[i].ID), m, well[i])
+		f(p.pair(well[i].ID, m.ID), well[i], m)
+	}
+}
+
+// period is the time between two probes of a pair, 0 for none.
+func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
+	busy := from.traffic.rate >= busyRate || to.traffic.rate >= busyRate
+	switch {
+	case p.use == ProbeNone:
+		return 0
+	case busy && (pr.works || !pr.failed && pr.unheard < firstHellos):
+		return min(busyStep, w.cfg.Interval)
+	case p.use == ProbeSenses && !busy:
+		return 0
+	case p.deciding() && (from.probed.down != "" || to.probed.down != "" || !from.admitted || !to.admitted ||
+		p.foreignDown(from) || p.foreignDown(to)):
+		return w.downInterval()
+	}
+	return w.cfg.Interval
+}
+
+// timeout is how long a probe of pr may take.
+func (pr *pair) timeout() time.Duration { return max(helloTimeout, 4*pr.delay) }
+
+// hello sends a probe.
+func (p *prober) hello(now time.Time, w *Watches, pr *pair, from, to *watched) {
+	pr.seq++
+	f := frame.Probe{Op: frame.ProbeHello, Dst: to.MAC, Src: from.MAC, Team: w.cfg.Team, From: uint16(from.ID),
+		To: uint16(to.ID), Seq: pr.seq, Sent: int64(now.Sub(p.epoch))}
+	w.send(from, f.Frame())
+	from.traffic.ownFrames++
+	pr.sentAt = now
+	if pr.open.IsZero() {
+		pr.open = now
+	}
+	pr.history, pr.sent = pr.history<<1, min(pr.sent+1, maxAsks)
+	w.stale = true
+}
+
+// run does what is due at now.
+func (p *prober) run(now time.Time, w *Watches) {
+	if p.use == ProbeNone {
+		return
+	}
+	p.runRound(now, w)
+	var failed []*pair
+	p.ring(w, func(pr *pair, from, to *watched) {
+		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout())) {
+			pr.open = time.Time{}
+			pr.unheard++
+			pr.streak = 0
+			from.probed.heards, to.probed.hears = 0, 0
+			if pr.works {
+				pr.works, pr.failed = false, true
+				failed = append(failed, pr)
+			}
+		}
+		if d := p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d)) {
+			p.hello(now, w, pr, from, to)
+		}
+	})
+	for _, pr := range failed {
+		p.pairFailed(now, w, pr)
+	}
+}
+
+// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive.
+func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
+	from, to := w.member(pr.from), w.member(pr.to)
+	cause := fmt.Sprintf("probes from %s do not arrive at %s", from.Name, to.Name)
+	if p.deciding() {
+		fast := max(from.traffic.rate, to.traffic.rate) >= busyRate
+		p.startRound(now, w, from, fast, cause)
+		p.startRound(now, w, to, fast, cause)
+		return
+	}
+	for _, m := range []*watched{from, to} {
+		if m.backoff.allows(now) && m.admitted {
+			w.suspect(now, m, cause)
+		}
+	}
+}
+
+// load begins or ends probes at the fast rate, after the rates have changed.
+func (p *prober) load(now time.Time, w *Watches) {
+	if p.use == ProbeNone {
+		return
+	}
+	p.ring(w, func(pr *pair, from, to *watched) {
+		switch d := p.period(w, pr, from, to); {
+		case d == 0 && !p.round.on:
+			pr.open = time.Time{}
+		case d > 0 && now.Sub(pr.sentAt) >= d:
+			w.stale = true
+		}
+	})
+}
+
+// receive handles a probe frame.
+func (p *prober) receive(now time.Time, w *Watches, member int, f []byte) {
+	b := &w.probe
+	if !frame.ParseProbe(f, b) {
+		return
+	}
+	m := w.member(member)
+	if m == nil || !m.asks() {
+		return
+	}
+	m.traffic.ownFrames++
+	switch {
+	case b.Op == frame.ProbeHello && b.Team == w.cfg.Team && int(b.To) == member:
+		if from := w.member(int(b.From)); from != nil && from != m {
+			p.arrived(now, w, from, m, b)
+		}
+	case b.Op == frame.ProbeAsk && b.Team != w.cfg.Team:
+		p.answerForeign(now, w, m, b)
+	case b.Op == frame.ProbeAnswer && b.Team == w.cfg.Team:
+		asker := w.member(int(b.From))
+		if asker != nil && b.Dst == asker.MAC && asker.probed.seq-b.Seq < seqWindow && w.byMAC(b.Src, -1) == nil &&
+			!b.Src.Multicast() && b.Src != 0 {
+			w.answered(now, asker.path(p.foreign), member, b.Src)
+		}
+	}
+}
+
+// arrived handles a probe of from that arrived at to.
+func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.Probe) {
+	pr := p.pairs[pairKey{from.ID, to.ID}]
+	if pr == nil || pr.seq-b.Seq >= seqWindow || b.Seq == 0 || b.Seq <= pr.heard {
+		return
+	}
+	delay := now.Sub(p.epoch.Add(time.Duration(b.Sent)))
+	if delay < 0 {
+		return
+	}
+	delay = min(delay, mostDelay)
+	if pr.heardAt.IsZero() {
+		pr.delay = delay
+	}
+	pr.delay += (delay - pr.delay) / 8
+	pr.heard, pr.heardAt, pr.unheard, pr.open = b.Seq, now, 0, time.Time{}
+	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
+	need := provenHellos
+	if pr.failed {
+		need = provenAgain
+	}
+	if pr.streak++; pr.streak >= need || p.deciding() && pr.streak >= provenHellos {
+		pr.works, pr.failed = true, false
+	}
+	if b.Seq > pr.roundFrom {
+		pr.roundHeard++
+	}
+	from.probed.heards++
+	to.probed.hears++
+	p.broken = false
+	for _, m := range []*watched{from, to} {
+		if m.probed.down != "" && m.probed.heards >= needHits && m.probed.hears >= needHits {
+			m.probed.down = ""
+		}
+	}
+	p.clearForeign(w, pr)
+	p.clearRound(now, w)
+	w.stale = true
+	if p.deciding() {
+		w.update(now)
+	}
+}
+
+// state is what probes say about m.
+func (p *prober) state(w *Watches, m *watched) (State, string) {
+	if m.probed.down != "" {
+		return Down, m.probed.down
+	}
+	if f := m.path(p.foreign); f != nil && f.state == pathDown {
+		return Down, f.why
+	}
+	if m.probed.heards > 0 && m.probed.hears > 0 {
+		return Up, ""
+	}
+	if f := m.path(p.foreign); f != nil && f.answering() && p.wantsForeign(w) {
+		return Up, ""
+	}
+	return Unknown, ""
+}
+
+// othersHear reports whether a pair works of which neither end is the member id.
+func (p *prober) othersHear(id int) bool {
+	if !p.deciding() {
+		return false
+	}
+	for k, pr := range p.pairs {
+		if pr.works && k.from != id && k.to != id {
+			return true
+		}
+	}
+	return false
+}
+
+// whyUnknown says why probes say nothing about m.
+func (p *prober) whyUnknown(w *Watches, m *watched) string {
+	switch {
+	case w.askers() < 2:
+		return "no other member to hear it"
+	case p.broken && p.foreign.silent:
+		return "the members do not hear each other, and no other nicteam answers"
+	}
+	return ""
+}
+
+// rtt returns the time to another member and back from one, 0 if unknown, the share of probes lost, and when the last
+// one arrived.
+func (p *prober) quality(w *Watches, m *watched) (rtt time.Duration, loss float64, last time.Time) {
+	var out, in *pair
+	for _, o := range w.members {
+		if pr := p.pairs[pairKey{m.ID, o.ID}]; pr != nil && (out == nil || pr.heardAt.After(out.heardAt)) {
+			out = pr
+		}
+		if pr := p.pairs[pairKey{o.ID, m.ID}]; pr != nil && (in == nil || pr.heardAt.After(in.heardAt)) {
+			in = pr
+		}
+	}
+	if out == nil || in == nil || out.heardAt.IsZero() || in.heardAt.IsZero() {
+		return 0, 0, time.Time{}
+	}
+	last = out.heardAt
+	if in.heardAt.Before(last) {
+		last = in.heardAt
+	}
+	return out.delay + in.delay, max(out.loss(), in.loss()), last
+}
+
+// loss is the share of the last probes that did not arrive.
+func (pr *pair) loss() float64 {
+	p := path{asks: pr.sent, answers: pr.history, pending: !pr.open.IsZero()}
+	return p.loss()
+}

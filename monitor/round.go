@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+
+package monitor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Times of rounds.
+const (
+	// fastStep is the shortest time between two asks of a round that a suspicion began: three of them, and a suspicion
+	// within 20 ms, are a verdict within 45 ms.
+	fastStep = 8 * time.Millisecond
+	// slowStep is that of a round that a miss began, at most: nothing urges, and a queue in front of the NIC that is a
+	// tenth of a second long passes for no loss.
+	slowStep = 100 * time.Millisecond
+	// lateLimit is how late a Tick may be: beyond, this process stood still, and whoever did not answer may have.
+	lateLimit = 10 * time.Millisecond
+	// maxVoids ends a round of a process that stands still again and again.
+	maxVoids = 5
+	// leastBackoff and mostBackoff are the times between two rounds that decided nothing.
+	leastBackoff = time.Second
+	mostBackoff  = 10 * time.Second
+)
+
+// round asks one target by all members at the same times, so that they can be compared.
+type round struct {
+	on       bool
+	fast     bool
+	cause    string // in words
+	suspects []int  // ids of members for whose sake it is, sorted
+	asks     int    // so far
+	want     int    // asks until it is judged
+	voids    int
+	step     time.Duration
+	due      time.Time // of the next ask, or of the end
+	lastAsk  time.Time
+}
+
+func (r *round) isFor(id int) bool { return slices.Contains(r.suspects, id) }
+
+// startRound asks t by all members because of a suspicion against m. A round that runs is made faster if need be.
+func (w *Watches) startRound(now time.Time, t *target, m *watched, fast bool, cause string) {
+	r := &t.round
+	if r.on {
+		if !r.isFor(m.ID) {
+			r.suspects = append(r.suspects, m.ID)
+			slices.Sort(r.suspects)
+		}
+		if r.fast || !fast {
+			return
+		}
+	} else {
+		*r = round{on: true, suspects: []int{m.ID}}
+	}
+	r.fast, r.cause = fast, cause
+	w.beginAsks(now, t)
+}
+
+// beginAsks lets a round begin with its first ask.
+func (w *Watches) beginAsks(now time.Time, t *target) {
+	r := &t.round
+	r.asks, r.want = 0, w.cfg.Misses
+	r.step = fastStep
+	for _, m := range w.members {
+		if p := m.path(t); p != nil && m.asks() {
+			r.step = max(r.step, 2*p.rtt)
+			p.roundAsks, p.roundAnswers = 0, 0
+		}
+	}
+	if !r.fast {
+		r.step = max(r.step, min(w.cfg.Interval/8, slowStep))
+	}
+	r.step = min(r.step, max(w.cfg.Interval, fastStep))
+	w.askAll(now, t)
+}
+
+// askAll sends one ask of a round by every member.
+func (w *Watches) askAll(now time.Time, t *target) {
+	r := &t.round
+	for _, m := range w.members {
+		if p := m.path(t); p != nil && m.asks() {
+			p.roundAsks++
+			// In turn: a MAC that has moved to another host answers no unicast, and some switches limit broadcasts.
+			w.ask(now, p, r.asks%2 == 1)
+		}
+	}
+	r.asks++
+	r.lastAsk, r.due = now, now.Add(r.step)
+}
+
+// runRound does what is due in the round of t.
+func (w *Watches) runRound(now time.Time, t *target) {
+	r := &t.round
+	switch {
+	case !r.on || now.Before(r.due):
+	case now.Sub(r.due) > lateLimit:
+		w.voidRound(now, t)
+	case r.asks < r.want:
+		w.askAll(now, t)
+	default:
+		w.judgeRound(now, t)
+	}
+}
+
+// voidRound begins a round anew: this process stood still.
+func (w *Watches) voidRound(now time.Time, t *target) {
+	r := &t.round
+	if r.voids++; r.voids > maxVoids {
+		w.endRound(now, t)
+		w.postpone(now, t)
+		return
+	}
+	w.beginAsks(now, t)
+}
+
+// clearRound ends a round early once all its suspects have answered.
+func (w *Watches) clearRound(now time.Time, t *target) {
+	r := &t.round
+	for _, id := range r.suspects {
+		if m := w.member(id); m != nil && m.asks() {
+			if p := m.path(t); p != nil && p.roundAnswers == 0 {
+				return
+			}
+		}
+	}
+	for _, id := range r.suspects {
+		if m := w.member(id); m != nil && r.fast {
+			m.backoff.cleared(now)
+		}
+	}
+	t.postponed = 0
+	w.endRound(now, t)
+}
+
+// judgeRound ends a round by its answers. Who got none is down if the target answered another member at the same time:
+// as late as the last ask, and before.
+func (w *Watches) judgeRound(now time.Time, t *target) {
+	r := &t.round
+	var silent, witnesses []*watched
+	partly := false
+	for _, m := range w.members {
+		p := m.path(t)
+		if p == nil || !m.asks() || p.roundAsks < w.cfg.Misses {
+			continue
+		}
+		switch {
+		case p.roundAnswers == 0:
+			silent = append(silent, m)
+		case p.roundAnswers >= w.cfg.Misses-1 && !p.lastAnswer.Before(r.lastAsk):
+			witnesses = append(witnesses, m)
+		default:
+			partly = true
+		}
+	}
+	switch {
+	case len(silent) == 0:
+		t.postponed = 0
+		w.endRound(now, t)
+	case len(witnesses) > 0:
+		t.postponed = 0
+		w.endRound(now, t)
+		for _, m := range silent {
+			w.blame(now, t, m, witnesses[0])
+		}
+	case partly && r.want < 2*w.cfg.Misses:
+		// It answered somebody, but not to the end: it may have gone, or come, meanwhile.
+		r.want++
+		w.askAll(now, t)
+	default:
+		if !partly {
+			w.setSilent(now, t, true)
+		}
+		for _, id := range r.suspects {
+			if m := w.member(id); m != nil {
+				m.backoff.cleared(now)
+			}
+		}
+		w.endRound(now, t)
+		w.postpone(now, t)
+	}
+}
+
+// blame makes m down, which got no answer from t while the witness did.
+func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
+	p := m.path(t)
+	if p.state != pathDown {
+		p.state, p.hits = pathDown, 0
+		p.why = fmt.Sprintf("%s does not answer by %s (%d of %d asks), it does by %s", t, m.Name, p.roundAsks,
+			p.roundAsks, witness.Name)
+	}
+	p.nextAsk = now.Add(w.downInterval())
+}
+
+// endRound returns to asking now and then.
+func (w *Watches) endRound(now time.Time, t *target) {
+	t.round = round{}
+	t.quiet = now
+	n := len(w.members)
+	for i, m := range w.members {
+		if p := m.path(t); p != nil && m.asks() {
+			p.pending = false
+			p.nextAsk = now.Add(w.cfg.Interval * time.Duration(i+1) / time.Duration(n))
+		}
+	}
+	w.stale = true
+}
+
+// postpone lets no miss of t begin a round for a while, twice as long each time.
+func (w *Watches) postpone(now time.Time, t *target) {
+	t.postponed = min(max(2*t.postponed, leastBackoff), mostBackoff)
+	t.quiet = now.Add(t.postponed)
+	if t.silent {
+		t.retry = t.quiet
+	}
+}
+
+// downInterval is the time between two asks by a member that is down.
+func (w *Watches) downInterval() time.Duration { return min(w.cfg.Interval, time.Second) / downShare }
+
+// names lists members: "eth0, eth1 and eth2".
+func names(ms []*watched) string {
+	var all []string
+	for _, m := range ms {
+		all = append(all, m.Name)
+	}
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}
