@@ -51,7 +51,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
-		WatchTargets: targets, Retransmits: s.host.Retransmits,
+		WatchTargets:  targets, Retransmits: s.host.Retransmits,
 		AdapterInfo:  s.adapterReader.status,
 		DatapathName: pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
