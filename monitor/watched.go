@@ -17,8 +17,9 @@ type watched struct {
 	// admitted: it has answered, or waited for admission_wait, since its link came.
 	admitted  bool
 	waitsFrom time.Time
-	judging   bool   // admission_wait is over, and rounds find out why
-	held      string // why it was down before, and stays so until it answers
+	judging   bool      // admission_wait is over, and rounds find out why
+	held      string    // why it was down before, and stays so until it answers
+	wasUp     time.Time // until then it counts as up, as another process judged
 
 	state  State
 	reason string
@@ -58,8 +59,22 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.backoff = backoff{}
 	m.probed = probed{}
 	w.prober.forget(m.ID)
-	m.held, m.judging = "", false
+	m.held, m.judging, m.wasUp = "", false, time.Time{}
 	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
+}
+
+// macChanged handles another address to ask by: what was asked by the old one is answered there. A member that cannot
+// ask is not judged.
+func (m *watched) macChanged(now time.Time) {
+	for _, p := range m.paths {
+		if m.MAC == 0 {
+			p.reset()
+		}
+		p.pending, p.open, p.nextAsk = false, 0, now
+	}
+	if m.MAC == 0 {
+		m.admitted, m.held, m.judging, m.probed = true, "", false, probed{}
+	}
 }
 
 // mustAnswer reports whether m has somebody to ask before it is used.
@@ -142,7 +157,7 @@ func (w *Watches) update(now time.Time) {
 	w.stale = true
 	for _, m := range w.members {
 		w.admit(now, m)
-		state, reason := w.judge(m)
+		state, reason := w.judge(now, m)
 		if state != m.state {
 			m.state, m.since = state, now
 		}
@@ -152,7 +167,7 @@ func (w *Watches) update(now time.Time) {
 }
 
 // judge returns m's state by its paths.
-func (w *Watches) judge(m *watched) (State, string) {
+func (w *Watches) judge(now time.Time, m *watched) (State, string) {
 	if !m.Link {
 		return Unknown, ""
 	}
@@ -181,7 +196,7 @@ func (w *Watches) judge(m *watched) (State, string) {
 	if cause := w.suspicionOf(m); cause != "" {
 		return Suspect, cause
 	}
-	if up {
+	if up || now.Before(m.wasUp) {
 		return Up, ""
 	}
 	return Unknown, w.whyUnknown(m)

@@ -89,18 +89,15 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 	var linked []*watched
 	for _, n := range ms {
 		m := w.member(n.ID)
-		if m == nil || m.Name != n.Name {
+		if m == nil {
 			m = &watched{since: now}
 		}
 		was := m.WatchedMember
 		m.WatchedMember = n
-		if n.Link != was.Link || n.Link && (!n.Since.Equal(was.Since) || n.MAC != 0 && was.MAC == 0) {
+		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
 			linked = append(linked, m)
 		} else if n.MAC != was.MAC {
-			// What was asked by the old address is answered there.
-			for _, p := range m.paths {
-				p.pending, p.open, p.nextAsk = false, 0, now
-			}
+			m.macChanged(now)
 		}
 		members = append(members, m)
 	}

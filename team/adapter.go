@@ -66,6 +66,7 @@ func (l *Loop) adapterMAC(now time.Time, mac frame.MAC, out *Output) {
 	}
 	l.addEvent(out, now, "adapter-mac-changed", "", fmt.Sprintf("%v, was %v", mac, l.adapter))
 	l.adapter, l.dirty = mac, true
+	l.configureWatches(now)
 	l.fdb.removeMAC(mac) // the adapter may have sent with it already
 	l.announceAll(out)
 }

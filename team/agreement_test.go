@@ -57,7 +57,7 @@ type lacpRig struct {
 func newLACPRig(t testing.TB, memory *lacp.Memory, change func(*settings.Config)) *lacpRig {
 	t.Helper()
 	c := settings.DefaultConfig()
-	c.Team, c.Mode = "team0", modes.LACP
+	c.Team, c.Mode, c.LinkWatch = "team0", modes.LACP, []string{"carrier"}
 	if change != nil {
 		change(&c)
 	}

@@ -29,6 +29,7 @@ type Loop struct {
 
 	mode        modes.Mode
 	plan        *spread.Plan
+	modePlan    *spread.Plan     // the mode's, without the MACs by which members ask
 	planPending bool             // plan is resumed, and not given to the data path yet
 	members     []*member        // by id
 	takenIDs    spread.MemberSet // of members, present, joining or leaving

@@ -18,6 +18,7 @@ import (
 
 func elb() settings.Config {
 	c := settings.DefaultConfig()
+	c.LinkWatch = []string{"carrier"}
 	c.Team = "team0"
 	return c
 }

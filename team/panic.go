@@ -55,10 +55,7 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 		}
 	}()
 	now := time.Now()
-	if in, is := r.in.(Traffic); is && now.Sub(r.sampledAt) > sampleLate {
-		in.Late = true
-		r.in = in
-	}
+	r.markLate(now)
 	t.loop.handle(now, r.in, &out)
 	changes, urgent := changesCheckpoint(r.in, &out)
 	t.execute(&out, r.base)

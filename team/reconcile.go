@@ -25,7 +25,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	if !l.ended {
 		l.runMode(now, out)
 	}
-	l.syncWatchedMembers(now) // who distributes
+	l.runWatches(now) // again: who distributes, and by which MAC each asks
 	l.addWatchSends(out)
 	l.updateWatchWarnings()
 	l.syncFilterWarnings()
@@ -48,8 +48,9 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 		l.addEffects(now, l.mode.Handle(now, l.modeState(now)), out)
 		l.previousPlan, l.modeMemory = nil, nil
 	}
-	if p := l.mode.Plan(); p != l.plan || l.planPending {
-		l.planPending = false
+	if p := l.mode.Plan(); p != l.modePlan || l.plan == nil || l.planPending {
+		l.planPending, l.modePlan = false, p
+		p = l.withAskMACs(p)
 		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now

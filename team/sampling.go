@@ -19,10 +19,10 @@ const (
 	sampleIdle   = 50 * time.Millisecond
 	sampleMoving = 10 * time.Millisecond
 	sampleBusy   = 5 * time.Millisecond
-	// sampleBusyFrames between two samples are 1000 a second.
-	sampleBusyFrames = 10
-	// sampleQuietRounds is how many samples without a frame follow the last one with: until then silence may be news.
-	sampleQuietRounds = 10
+	// busyRate is sampleBusy's, in frames per second.
+	busyRate = 500
+	// sampleQuietFor is how long samples go on at their rate after the last frame: until then silence may be news.
+	sampleQuietFor = 100 * time.Millisecond
 	// sampleLate is how late a sample may be taken or handled.
 	sampleLate = 5 * time.Millisecond
 	// retransmitsGap is the time between two readings of the retransmissions, which are a file of the kernel.
@@ -34,23 +34,24 @@ type sampler struct {
 	read     func(*Moved)
 	resent   func() uint64 // nil: unknown
 	moved    Moved
-	traffic  monitor.Traffic
-	total    uint64 // of frames
-	quiet    int    // samples since a frame moved
+	traffic  monitor.Traffic // the last sample
+	at       time.Time       // when it was taken
+	total    uint64          // of frames
+	movedAt  time.Time       // when they last rose
+	every    time.Duration   // to the next sample
 	resentAt time.Time
 }
 
 // newSampler returns a sampler of the data path.
 func (t *Team) newSampler() *sampler {
-	return &sampler{read: t.o.Datapath.Moved, resent: t.o.Retransmits, quiet: sampleQuietRounds}
+	return &sampler{read: t.o.Datapath.Moved, resent: t.o.Retransmits, every: sampleIdle}
 }
 
 // runSampling samples the counters until ctx ends.
 func (t *Team) runSampling(ctx context.Context) {
 	s := t.newSampler()
-	every := sampleIdle
-	due := time.Now().Add(every)
-	timer := time.NewTimer(every)
+	due := time.Now().Add(s.every)
+	timer := time.NewTimer(s.every)
 	defer timer.Stop()
 	for {
 		select {
@@ -60,42 +61,48 @@ func (t *Team) runSampling(ctx context.Context) {
 		}
 		t.o.Panics.Do(panicSampling, func() {
 			began := time.Now()
-			every = s.sample(began, t.snapshot.Load().ids)
-			s.traffic.Late = began.Sub(due) > sampleLate
-			if s.quiet <= sampleQuietRounds {
+			if s.sample(began, t.snapshot.Load().ids) {
+				s.traffic.Late = began.Sub(due) > sampleLate
 				_, _ = t.post(ctx, request{in: Traffic{s.traffic}, sampledAt: began})
 			}
 		})
-		due = time.Now().Add(every)
-		timer.Reset(every)
+		due = time.Now().Add(s.every)
+		timer.Reset(s.every)
 	}
 }
 
-// sample reads the counters of members, and returns the time to the next sample.
-func (s *sampler) sample(now time.Time, ids []int) time.Duration {
+// sample reads the counters of members, and reports whether they are news.
+func (s *sampler) sample(now time.Time, ids []int) bool {
 	s.read(&s.moved)
 	s.traffic.Members = s.traffic.Members[:0]
 	var total uint64
 	for _, id := range ids {
-		f := &s.moved[id]
-		s.traffic.Members = append(s.traffic.Members, monitor.Moved{ID: id, TX: f.TX, RX: f.RX})
-		total += f.TX + f.RX
+		m := &s.moved[id]
+		s.traffic.Members = append(s.traffic.Members, monitor.Moved{ID: id, TX: m.TX, RX: m.RX})
+		total += m.TX + m.RX
 	}
-	moved := counterDiff(total, s.total)
-	s.total = total
-	if moved > 0 {
-		s.quiet = 0
-	} else if s.quiet <= sampleQuietRounds {
-		s.quiet++
+	frames, span := counterDiff(total, s.total), now.Sub(s.at)
+	s.total, s.at = total, now
+	switch {
+	case frames == 0 && now.Sub(s.movedAt) > sampleQuietFor:
+		s.every = sampleIdle
+		return false
+	case frames == 0:
+	case frames*uint64(time.Second) >= busyRate*uint64(span):
+		s.movedAt, s.every = now, sampleBusy
+	default:
+		s.movedAt, s.every = now, sampleMoving
 	}
-	if s.resent != nil && s.quiet <= sampleQuietRounds && now.Sub(s.resentAt) >= retransmitsGap {
+	if s.resent != nil && now.Sub(s.resentAt) >= retransmitsGap {
 		s.traffic.Retransmits, s.resentAt = s.resent(), now
 	}
-	switch {
-	case s.quiet > sampleQuietRounds:
-		return sampleIdle
-	case moved >= sampleBusyFrames:
-		return sampleBusy
+	return true
+}
+
+// markLate marks a sample that the control loop handles too long after it was taken.
+func (r *request) markLate(now time.Time) {
+	if in, is := r.in.(Traffic); is && now.Sub(r.sampledAt) > sampleLate {
+		in.Late = true
+		r.in = in
 	}
-	return sampleMoving
 }

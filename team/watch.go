@@ -50,7 +50,7 @@ const (
 // watchConfig returns what the settings say about link watches.
 func (l *Loop) watchConfig() monitor.WatchConfig {
 	c := monitor.WatchConfig{Any: l.cfg.WatchPolicy == settings.WatchAny, Interval: l.cfg.ProbeInterval,
-		Misses: l.cfg.ProbeMisses, AdmissionWait: l.cfg.AdmissionWait, Team: probeID(l.salt),
+		Misses: l.cfg.ProbeMisses, AdmissionWait: l.cfg.AdmissionWait, Team: probeID(l.salt), Adapter: l.adapter,
 		Aggregated: l.cfg.Mode.HasPartner()}
 	for _, text := range l.cfg.LinkWatch {
 		if s, err := monitor.ParseSpec(text); err == nil { // settings were checked
@@ -83,6 +83,7 @@ func (l *Loop) configureWatches(now time.Time) {
 	if c := l.watchConfig(); !reflect.DeepEqual(c, l.watchesConfig) {
 		l.watchesConfig = c
 		l.watches.Configure(now, c)
+		l.planPending = l.plan != nil // who asks, asks by MACs that its NIC must accept
 	}
 	if !l.cfg.Damping {
 		for _, m := range l.members {
@@ -95,7 +96,7 @@ func (l *Loop) configureWatches(now time.Time) {
 func (l *Loop) replaceWatches() {
 	c := &monitor.WatchesCheckpoint{}
 	for _, m := range l.members {
-		c.Members = append(c.Members, monitor.WatchedCheckpoint{ID: m.id, State: m.watch.State, Reason: m.watch.Reason,
+		c.Members = append(c.Members, monitor.WatchedCheckpoint{ID: m.id, Name: m.link.Name, State: m.watch.State, Reason: m.watch.Reason,
 			Since: m.watch.Since})
 	}
 	l.watches, l.earlierWatches = nil, c
@@ -116,7 +117,7 @@ func (l *Loop) runWatches(now time.Time) {
 func (l *Loop) syncWatchedMembers(now time.Time) {
 	l.watched = l.watched[:0]
 	for _, m := range l.members {
-		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Link: m.hasLink(), Since: m.linkSince,
+		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(), Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
 		l.watched = append(l.watched, w)
 	}

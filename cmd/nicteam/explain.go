@@ -42,6 +42,9 @@ layer 2), "from MAC" (a guest behind the adapter), "vlan ID".`,
 			case e.NextWhy != "":
 				a.say("  without %s: %s", e.Member, e.NextWhy)
 			}
+			for _, n := range e.Not {
+				a.say("  not %s: %s: %s", n.Member, n.State, n.Reason)
+			}
 			return nil
 		},
 	}

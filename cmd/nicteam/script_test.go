@@ -256,7 +256,8 @@ func (p *fakeTeam) Explain(flow string) (*api.Explanation, error) {
 			Fix: "tcp 10.0.0.1:5000 10.0.0.2:80"}
 	}
 	return &api.Explanation{Team: p.name, Flow: flow, Slot: -1, Member: "eth1",
-		Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active"}, nil
+		Why: "eth1 is the active member and carries everything", Next: "eth2", NextWhy: "eth2 would become active",
+		Not: []api.Excluded{{Member: "eth3", State: "damped", Reason: "flapped 4 times in 60 s, back in 5 s"}}}, nil
 }
 
 func (p *fakeTeam) Add(_ context.Context, names []string, _ bool) ([]string, error) {

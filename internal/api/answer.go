@@ -19,6 +19,15 @@ type Explanation struct {
 	// Next is the member that would carry the flow without Member, "" for none; NextWhy is the reason.
 	Next    string `json:"next,omitempty"`
 	NextWhy string `json:"next_why,omitempty"`
+	// Not are the other members that the flow cannot take now.
+	Not []Excluded `json:"not,omitempty"`
+}
+
+// Excluded is a member that a flow cannot take, and why.
+type Excluded struct {
+	Member string `json:"member"`
+	State  string `json:"state"` // down, waits, damped, suspect, returns, draining, absent
+	Reason string `json:"reason"`
 }
 
 // Peers is the document nicteam.peers/v1.

@@ -65,6 +65,7 @@ func (s *session) Explain(flow string) (*api.Explanation, error) {
 	if x.Age > 0 {
 		e.Since = time.Now().Add(-x.Age)
 	}
+	e.Not = excluded(st, &x, s.team.MemberName)
 	return e, nil
 }
 

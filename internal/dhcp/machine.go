@@ -132,6 +132,7 @@ func MACClientID(mac frame.MAC) []byte {
 	return b
 }
 
+// State returns the state in which the Machine is.
 func (m *Machine) State() State { return m.state }
 
 // Lease returns the lease that is in use.

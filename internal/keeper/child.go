@@ -95,11 +95,7 @@ func (k *keeper) start(first bool) (*child, error) {
 		env = append(env, launch.ReadyEnv(len(files)))
 		files = append(files, k.Ready.Fd())
 	}
-	argv := []string{k.Program, "run", k.Team, "--config", k.config(first),
-		"--run-dir", k.RunDir, "--state-dir", k.StateDir, "--config-dir", k.ConfigDir}
-	if k.Verbose {
-		argv = append(argv, "-v")
-	}
+	argv := append([]string{k.Program}, k.Dirs.Args("run", k.Team, k.config(first), k.Verbose)...)
 	attr := &syscall.ProcAttr{Dir: "/", Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}}
 	pid, err := k.fork(argv, attr)
 	if err != nil {
@@ -263,11 +259,4 @@ func (k *keeper) openLog() *os.File {
 func childFlag(pid int) []string { return []string{"--child", strconv.Itoa(pid)} }
 
 // Args are the arguments of `nicteam` for a keeper.
-func (o Options) Args() []string {
-	args := []string{"keeper", o.Team, "--config", o.Config,
-		"--run-dir", o.RunDir, "--state-dir", o.StateDir, "--config-dir", o.ConfigDir}
-	if o.Verbose {
-		args = append(args, "-v")
-	}
-	return args
-}
+func (o Options) Args() []string { return o.Dirs.Args("keeper", o.Team, o.Config, o.Verbose) }

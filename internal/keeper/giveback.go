@@ -30,8 +30,7 @@ func (k *keeper) giveBack() error {
 	k.keepConfig() // restore removes the running one
 	ctx, cancel := context.WithTimeout(context.Background(), restoreTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, ownExecutable, "restore", k.Team,
-		"--run-dir", k.RunDir, "--state-dir", k.StateDir, "--config-dir", k.ConfigDir)
+	cmd := exec.CommandContext(ctx, ownExecutable, append([]string{"restore", k.Team}, k.Flags()...)...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=" + launch.SafePath}
 	out, err := cmd.CombinedOutput()
 	text := strings.TrimSpace(string(out))

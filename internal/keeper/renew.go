@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/launch"
 	"nicteam/internal/supervisor"
@@ -47,9 +44,7 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 		o.Config = k.config(false)
 		argv := append([]string{k.Program}, append(o.Args(), childFlag(c.Pid)...)...)
 		k.Log.Info("the keeper becomes the new version", "program", k.Program)
-		err = holdSignals(func() error {
-			return k.store.Exec(c.executable(), argv, []string{"PATH=" + launch.SafePath})
-		})
+		err = k.store.Exec(c.executable(), argv, []string{"PATH=" + launch.SafePath})
 	}
 	k.Log.Warn("the keeper stays the old version", "err", err)
 	k.store.Remove(lockName)
@@ -58,21 +53,6 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 	again := make(chan message)
 	go receive(c.conn, again)
 	return again
-}
-
-// holdSignals blocks the signals that end a keeper while f replaces the program: the kernel keeps them until the new
-// one handles them. f returns on an error only.
-func holdSignals(f func() error) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var block, was unix.Sigset_t
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
-		block.Val[0] |= 1 << (sig - 1)
-	}
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &was); err != nil {
-		return fmt.Errorf("block signals: %w", err)
-	}
-	return errors.Join(f(), unix.PthreadSigmask(unix.SIG_SETMASK, &was, nil))
 }
 
 func (k *keeper) putConn(c *net.UnixConn) error {

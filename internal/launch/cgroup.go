@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A cgroup of the keeper's own, below the root of the unified hierarchy (cgroups(7)): that of the caller may be killed
+// cgroup is one of the keeper's own, below the root of the unified hierarchy (cgroups(7)): that of the caller may be killed
 // as a whole when a session, a job or a unit ends.
 //
 // The keeper is made in it (CLONE_INTO_CGROUP). To move a process that lives waits for every CPU, on a busy host for

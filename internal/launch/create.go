@@ -171,7 +171,7 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if err := o.Dirs.check(); err != nil {
 		return c, nil, err
 	}
-	if teamRuns(o.Dirs, c.Team) {
+	if Runs(o.Dirs, c.Team) {
 		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
 			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
 	}

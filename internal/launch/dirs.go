@@ -69,6 +69,23 @@ func (d Dirs) all() []flagDir {
 	return []flagDir{{"run-dir", d.RunDir}, {"state-dir", d.StateDir}, {"config-dir", d.ConfigDir}}
 }
 
+// Flags are the flags of `nicteam` that set the directories.
+func (d Dirs) Flags() (args []string) {
+	for _, e := range d.all() {
+		args = append(args, "--"+e.flag, e.dir)
+	}
+	return args
+}
+
+// Args are the arguments of `nicteam` for a process of a team: run or keeper, with the team's configuration.
+func (d Dirs) Args(command, team, config string, verbose bool) []string {
+	args := append([]string{command, team, "--config", config}, d.Flags()...)
+	if verbose {
+		args = append(args, "-v")
+	}
+	return args
+}
+
 // check refuses directories that other users could have written to. It changes nothing.
 func (d Dirs) check() error {
 	for _, e := range d.all() {

@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
 	"nicteam/internal/supervisor"
@@ -35,7 +32,7 @@ func CheckNextProgram(ctx context.Context, name string) error {
 		ctx, cancel := context.WithTimeout(ctx, versionPatience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, path, "version")
-		cmd.Dir, cmd.Env = "/", []string{"PATH=" + safePath}
+		cmd.Dir, cmd.Env = "/", []string{"PATH=" + SafePath}
 		err = cmd.Run()
 	}
 	if err == nil {
@@ -54,11 +51,7 @@ func BecomeNext(s *supervisor.Supervisor, d Dirs, name string, verbose bool) err
 	if err != nil {
 		return err
 	}
-	argv := []string{path, "run", name, "--config", d.RunningConfig(name),
-		"--run-dir", d.RunDir, "--state-dir", d.StateDir, "--config-dir", d.ConfigDir}
-	if verbose {
-		argv = append(argv, "-v")
-	}
+	argv := append([]string{path}, d.Args("run", name, d.RunningConfig(name), verbose)...)
 	// The settings are in the file, with every live change.
 	var env []string
 	for _, v := range os.Environ() {
@@ -66,17 +59,6 @@ func BecomeNext(s *supervisor.Supervisor, d Dirs, name string, verbose bool) err
 			env = append(env, v)
 		}
 	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	// A signal must not end the process before it handles signals: the kernel keeps it until then.
-	var block, was unix.Sigset_t
-	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
-		block.Val[0] |= 1 << (sig - 1)
-	}
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &was); err != nil {
-		return fmt.Errorf("block signals: %w", err)
-	}
 	err = s.Exec(path, argv, env)
-	err = errors.Join(err, s.Exec("/proc/self/exe", argv, env))
-	return errors.Join(err, unix.PthreadSigmask(unix.SIG_SETMASK, &was, nil))
+	return errors.Join(err, s.Exec("/proc/self/exe", argv, env))
 }

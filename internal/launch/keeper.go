@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,13 +46,10 @@ func keeperPID(d Dirs, name string) int {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 		return 0
 	}
-	b := make([]byte, 32)
-	n, _ := f.ReadAt(b, 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	if err != nil || !isKeeper(pid, name) {
-		return 0
+	if pid := holderPID(f); pid != 0 && isKeeper(pid, name) {
+		return pid
 	}
-	return pid
+	return 0
 }
 
 // isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of

@@ -28,19 +28,22 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	return lockFor(d.lockFile(name), name, "the team is running")
 }
 
+// askPatience bounds the wait for a holder that may only ask whether the team runs (unlocked).
+const askPatience = 50 * time.Millisecond
+
 // lockFor takes the lock at path.
 func lockFor(path, name, held string) (*TeamLock, error) {
 	var f *os.File
 	var err error
-	for patience := 50; ; patience-- {
+	for begun := time.Now(); ; {
 		f, err = OpenOwned(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, &api.Problem{Kind: api.Failed, What: "lock " + name, Why: err.Error(),
 				Fix: "see what is there: ls -l " + path, Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && holderDying(f)) {
-			// Maybe only a process that asks whether the team runs (unlocked).
+		waited := time.Since(begun)
+		if errors.Is(err, unix.EWOULDBLOCK) && (waited < askPatience || waited < exitPatience && holderDying(f)) {
 			_ = f.Close()
 			time.Sleep(time.Millisecond)
 			continue
@@ -52,10 +55,12 @@ func lockFor(path, name, held string) (*TeamLock, error) {
 		_ = f.Close()
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid := holderPID(f)
+		if pid := holderPID(f); pid != 0 {
+			held += fmt.Sprintf(" (process %d)", pid)
+		}
 		_ = f.Close()
 		return nil, &api.Problem{Kind: api.Conflict, What: "start " + name,
-			Why: held + pid, Fix: "nicteam status " + name, Err: err}
+			Why: held, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -82,9 +87,9 @@ func fileUnlocked(path string) bool {
 	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
-// teamRuns reports whether a process of the team runs. It waits for one that was killed: the kernel takes up to a tenth
+// Runs reports whether a process of the team runs. It waits for one that was killed: the kernel takes up to a tenth
 // of a second to close its sockets and programs.
-func teamRuns(d Dirs, name string) bool {
+func Runs(d Dirs, name string) bool {
 	for end := time.Now().Add(exitPatience); ; time.Sleep(2 * time.Millisecond) {
 		if unlocked(d, name) {
 			return false
@@ -101,18 +106,9 @@ func teamRuns(d Dirs, name string) bool {
 	}
 }
 
-// Runs reports whether a process of the team runs.
-func Runs(d Dirs, name string) bool { return teamRuns(d, name) }
-
 // holderDying reports whether the holder of a lock was killed or has exited and only has to close its descriptors.
 func holderDying(f *os.File) bool {
-	b := make([]byte, 32)
-	n, _ := f.ReadAt(b, 0)
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	if err != nil {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", holderPID(f)))
 	return err == nil && exiting(string(stat))
 }
 
@@ -175,14 +171,15 @@ func isFileAt(f *os.File, path string) bool {
 	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
-// holderPID returns " (process PID)" of a lock file, "" if it has none.
-func holderPID(f *os.File) string {
+// holderPID returns the process ID in a lock file, 0 if it has none.
+func holderPID(f *os.File) int {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
-	if pid := strings.TrimSpace(string(b[:n])); pid != "" {
-		return " (process " + pid + ")"
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil {
+		return 0
 	}
-	return ""
+	return pid
 }
 
 // renew takes the lock again if its file was removed: without the file other processes would believe that the team does

@@ -28,7 +28,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 			return nil, err
 		}
 		for _, n := range left {
-			if !teamRuns(d, n) {
+			if !Runs(d, n) {
 				names = append(names, n)
 			}
 		}
@@ -39,7 +39,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 	for _, n := range names {
 		// Who gives the NICs back gives the team up, unless it is the keeper itself. Its next process would take them
 		// again.
-		if pid := keeperPID(d, n); pid != 0 && pid != os.Getppid() && !teamRuns(d, n) {
+		if pid := keeperPID(d, n); pid != 0 && pid != os.Getppid() && !Runs(d, n) {
 			if _, err := EndKeeper(context.Background(), d, n); err != nil {
 				return steps, err
 			}
@@ -61,11 +61,11 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 // Restorable reports whether a team left a journal to restore and its process does not run.
 func Restorable(d Dirs, name string) bool {
 	_, err := os.Stat(d.journalFile(name))
-	return err == nil && !teamRuns(d, name) && !journal.Ended(d.StateDir, name)
+	return err == nil && !Runs(d, name) && !journal.Ended(d.StateDir, name)
 }
 
 func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
-	if teamRuns(d, name) {
+	if Runs(d, name) {
 		return nil, &api.Problem{Kind: api.Conflict, What: "restore " + name, Why: "the team's process runs",
 			Fix: "nicteam delete " + name + " ends it and puts the host back"}
 	}

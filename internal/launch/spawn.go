@@ -39,18 +39,13 @@ func spawn(ctx context.Context, d Dirs, name, configFile string, level slog.Leve
 		_ = w.Close()
 		return err
 	}
-	args := []string{"keeper", name, "--config", configFile,
-		"--run-dir", d.RunDir, "--state-dir", d.StateDir, "--config-dir", d.ConfigDir}
-	if level < slog.LevelInfo {
-		args = append(args, "-v")
-	}
 	// Descriptors that the caller leaked must not stay open in a process that stays. Kernels before 5.11 cannot do
 	// this.
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
-	cmd := exec.Command(exe, args...)
+	cmd := exec.Command(exe, d.Args("keeper", name, configFile, level < slog.LevelInfo)...)
 	cmd.Dir = "/"
 	// The caller's environment (secrets, a PATH) is not passed on. The settings are in the file, as they were checked.
-	cmd.Env = []string{"PATH=" + safePath, ReadyEnv(3)}
+	cmd.Env = []string{"PATH=" + SafePath, ReadyEnv(3)}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -135,14 +130,11 @@ func startDetached(cmd *exec.Cmd, team string) error {
 	return err
 }
 
-// safePath is where a host's own programs are.
-const safePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
-
-// SafePath is the PATH of every process that nicteam starts.
-const SafePath = safePath
+// SafePath is the PATH of every process that nicteam starts: where a host's own programs are.
+const SafePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
 // SetSafePath makes exec find the host's programs (nft), whatever PATH the caller has.
-func SetSafePath() { _ = os.Setenv("PATH", safePath) }
+func SetSafePath() { _ = os.Setenv("PATH", SafePath) }
 
 // OpenLog opens the log of a detached process for appending.
 func OpenLog(path string) (*os.File, error) {

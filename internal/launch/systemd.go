@@ -50,7 +50,7 @@ func systemdRuns() bool {
 func systemctl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "systemctl", append([]string{"--no-pager", "--no-ask-password"}, args...)...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + safePath, "LC_ALL=C", "SYSTEMD_COLORS=0"}
+	cmd.Env = []string{"PATH=" + SafePath, "LC_ALL=C", "SYSTEMD_COLORS=0"}
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
@@ -90,14 +90,20 @@ func readUnit(team string) (unitState, error) {
 
 var execPath = regexp.MustCompile(`path=(\S+) ;`)
 
-// parseUnit parses the properties that systemctl show prints, one a line.
-func parseUnit(text string) (u unitState) {
+// properties parses what systemctl show prints: KEY=VALUE, one a line.
+func properties(text string) map[string]string {
 	p := map[string]string{}
 	for line := range strings.Lines(text) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
 			p[key] = value
 		}
 	}
+	return p
+}
+
+// parseUnit parses unitProperties.
+func parseUnit(text string) (u unitState) {
+	p := properties(text)
 	u = unitState{Load: p["LoadState"], File: p["UnitFileState"], Active: p["ActiveState"], Result: p["Result"]}
 	if m := execPath.FindStringSubmatch(p["ExecStart"]); m != nil {
 		u.Program = m[1]
@@ -185,11 +191,7 @@ func planOf(team string) (p plan, err error) {
 	if err != nil {
 		return p, err
 	}
-	known := map[string]string{}
-	for line := range strings.Lines(out) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		known[key] = value
-	}
+	known := properties(out)
 	p.restart = known["Restart"]
 	if known["Job"] == "" || known["Job"] == "0" {
 		return p, nil

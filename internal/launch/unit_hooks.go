@@ -118,7 +118,7 @@ func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error
 		}
 		d.removeKeeperRests(name)
 	}
-	if !teamRuns(d, name) {
+	if !Runs(d, name) {
 		return nil
 	}
 	client := control.NewClient(d.RunDir, name)
@@ -264,7 +264,7 @@ func (d Dirs) dropStored(name string, store *supervisor.Supervisor) error {
 
 // tellManagersOfEnd does what a process that has given the NICs back could not.
 func tellManagersOfEnd(d Dirs, name string, log *slog.Logger) error {
-	if teamRuns(d, name) {
+	if Runs(d, name) {
 		return nil
 	}
 	told := managers.New(managers.Options{Team: name, StateDir: d.StateDir, Log: log})

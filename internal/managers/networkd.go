@@ -159,7 +159,7 @@ func (n networkd) remove() (removed bool, err error) {
 	return removed, err
 }
 
-// reload makes systemd-networkd read its files. It reconfigures links whose file has changed, and no others.
+// reloadNetworkd makes systemd-networkd read its files. It reconfigures links whose file has changed, and no others.
 func (b *bus) reloadNetworkd(ctx context.Context) error {
 	return b.call(ctx, networkdName, networkdPath, networkdManager+".Reload", nil)
 }

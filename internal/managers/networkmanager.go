@@ -29,7 +29,7 @@ const (
 	nmExternal = 0x80 // NM_ACTIVATION_STATE_FLAG_EXTERNAL: NetworkManager only looks on
 )
 
-// settings are a connection profile: section, key, value.
+// nmSettings are a connection profile: section, key, value.
 type nmSettings map[string]map[string]dbus.Variant
 
 // device is what NetworkManager knows of a link.

@@ -3,6 +3,7 @@
 package managers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (t *Team) serveNM(ctx context.Context, b *bus, l Links) (steps []string, er
 		}
 		if from.path == "" {
 			if from = d; !l.Own {
-				r.NM.NIC = orElse(r.NM.NIC, m.Name)
+				r.NM.NIC = cmp.Or(r.NM.NIC, m.Name)
 			}
 		}
 		alone, names = append(alone, d), append(names, m.Name)
@@ -180,11 +181,4 @@ func (b *bus) activated(ctx context.Context) func([]NIC) bool {
 		}
 		return true
 	}
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -3,6 +3,7 @@
 package managers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -280,5 +281,5 @@ func (t *Team) copyDNS(ctx context.Context, b *bus, l Links) (step string, err e
 	}
 	t.applied = source
 	return fmt.Sprintf("names: systemd-resolved asks %s through %s, as it did through %s",
-		orElse(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
+		cmp.Or(source.addresses(), "no server"), l.Adapter.Name, strings.Join(from, ", ")), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,7 +125,8 @@ func (s *Store) adoptKept(list string) {
 func Inherited() Store { return takeEnv().inherited }
 
 // Exec replaces the program of this process by another one, which finds the stored descriptors by FromEnv. It returns
-// only on an error, and then nothing has changed. Goroutines end without notice.
+// only on an error, and then nothing has changed. Goroutines end without notice. A signal that ends a process waits
+// until the other program handles signals.
 func (s Store) Exec(path string, argv, environ []string) error {
 	var list []string
 	for _, name := range s.Names() {
@@ -135,7 +137,24 @@ func (s Store) Exec(path string, argv, environ []string) error {
 		}
 	}
 	environ = append(slices.Clip(environ), inPlaceEnv+"="+strings.Join(list, ":"))
-	return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, argv, environ)}
+	return holdSignals(func() error {
+		return &os.PathError{Op: "exec", Path: path, Err: syscall.Exec(path, argv, environ)}
+	})
+}
+
+// holdSignals blocks the signals that end a process while f runs. The mask outlives an execve(2); the kernel keeps
+// what comes until somebody unblocks it, as os/signal does with what it is to notify of.
+func holdSignals(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var block, was unix.Sigset_t
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
+		block.Val[0] |= 1 << (sig - 1)
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &was); err != nil {
+		return fmt.Errorf("block signals: %w", err)
+	}
+	return errors.Join(f(), unix.PthreadSigmask(unix.SIG_SETMASK, &was, nil))
 }
 
 // Exec replaces the program of this process by another one, with every descriptor that was Put. Only for a Supervisor

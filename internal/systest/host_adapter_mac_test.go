@@ -41,7 +41,7 @@ func (w *world) adapterIs(mac net.HardwareAddr) {
 
 // TestUdevLeavesTheAdapterAlone creates teams beside a udev that sets MACs of new devices.
 func TestUdevLeavesTheAdapterAlone(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{})
 	donor := link(t, w.box, "eth1").HardwareAddr
 	for _, delay := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond,
@@ -70,7 +70,7 @@ func TestUdevLeavesTheAdapterAlone(t *testing.T) {
 // TestUdevIsUndone starts a team as the service does, by a process that cannot make its adapter in a private namespace.
 // udev changes the MAC of the adapter before it is up, and again.
 func TestUdevIsUndone(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{})
 	donor := link(t, w.box, "eth1").HardwareAddr
@@ -119,10 +119,11 @@ func TestUdevIsUndone(t *testing.T) {
 
 // TestAdapterMACByHand changes the adapter's MAC under traffic.
 func TestAdapterMACByHand(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"fastpath", "relay"} {
 		for _, mode := range []string{"elb", "active-backup", "broadcast", "802.3ad"} {
 			t.Run(path+"/"+mode, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				w := newWorld(t, worldOptions{Datapath: path, Cables: true})
 				w.create(nics(2), "--mode", mode)
 				ping(t, w.peer, box4, 100)

@@ -19,7 +19,7 @@ import (
 // TestAddressesNeverAbsent reads the rtnetlink events while a team is created and deleted: every address is on a NIC or
 // the adapter at any moment, and there always is a default route.
 func TestAddressesNeverAbsent(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()

@@ -13,7 +13,7 @@ import (
 
 // TestAltnames: an altname is accepted wherever a NIC is named, and a team cannot have one as its name.
 func TestAltnames(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
 	const first, second = "enp99s0f0np0", "an-altname-that-is-longer-than-a-name"
 	w.sh(`

@@ -19,7 +19,7 @@ import (
 
 // TestCreateOutlivesItsReader: `nicteam create … | head -1` creates the whole team though nobody reads its output.
 func TestCreateOutlivesItsReader(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	for _, reader := range []string{"head -1", "true", "dd bs=1 count=1 status=none"} {
 		before := w.state()
@@ -38,7 +38,7 @@ func TestCreateOutlivesItsReader(t *testing.T) {
 
 // TestHangupOfTheCaller closes the terminal of a create: either the NICs are released, or the whole team exists.
 func TestHangupOfTheCaller(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	for said := range 4 { // the hangup comes after so many steps
@@ -75,7 +75,7 @@ func TestHangupOfTheCaller(t *testing.T) {
 
 // TestHangupOfTheProcess: a detached process reopens its log and goes on.
 func TestHangupOfTheProcess(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
 	pid := w.teamProcess()
@@ -99,7 +99,7 @@ func TestHangupOfTheProcess(t *testing.T) {
 
 // TestLogReaderGoes: a team in the foreground goes on when its log is closed.
 func TestLogReaderGoes(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	cmd := w.box.Command("sh", "-c",
 		program(t)+" create "+teamName+" eth1 eth2 --mode active-backup --foreground -v 2>&1 | head -1")
@@ -113,7 +113,7 @@ func TestLogReaderGoes(t *testing.T) {
 
 // TestEnvironmentOfTheProcess: the process has nothing of the caller's environment and runs nothing from its PATH.
 func TestEnvironmentOfTheProcess(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	evil := t.TempDir()
 	ran := filepath.Join(evil, "ran")
@@ -152,7 +152,7 @@ func TestEnvironmentOfTheProcess(t *testing.T) {
 // TestNICThatLeftIsFree removes a member whose NIC is absent. When it returns with its old ifindex, another team may
 // have it.
 func TestNICThatLeftIsFree(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
 	index := link(t, w.box, "eth2").Index
@@ -172,7 +172,7 @@ func TestNICThatLeftIsFree(t *testing.T) {
 
 // TestTeamElsewhere: a team with other directories can take neither a NIC of a team nor its adapter.
 func TestTeamElsewhere(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
 	before := w.state()
 	w.create([]string{"eth1", "eth2"}, "--mode", "active-backup")
@@ -213,7 +213,7 @@ func TestTeamElsewhere(t *testing.T) {
 
 // TestPlacesOfOthers: a directory of another user is refused before anything is changed.
 func TestPlacesOfOthers(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	theirs := w.box.Path("/var/lib/theirs")
@@ -234,7 +234,7 @@ func isUp(s *api.Status) bool { return s.State == "up" }
 // TestWarningsThatNobodyWaitsFor: warnings of a team that a service manager starts are in its log and status, and do
 // not degrade it.
 func TestWarningsThatNobodyWaitsFor(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"),
 		[]byte("team: "+teamName+"\nmembers: [eth1]\nmode: active-backup\n"), 0o640))

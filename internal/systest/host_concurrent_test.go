@@ -44,7 +44,7 @@ func checkOneWins(t testing.TB, r []result) int {
 
 // TestRivals runs two commands concurrently that want what only one can have.
 func TestRivals(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	before := w.state()
 	rounds := 2
@@ -110,7 +110,7 @@ func TestRivals(t *testing.T) {
 
 // TestForeground creates a team in the foreground; it ends with its process.
 func TestForeground(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -132,7 +132,7 @@ func TestForeground(t *testing.T) {
 
 // TestSignalsReleaseTheNICs: whoever started the process, SIGTERM and SIGINT to it put the host back.
 func TestSignalsReleaseTheNICs(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -153,7 +153,7 @@ func TestSignalsReleaseTheNICs(t *testing.T) {
 
 // TestSignalDuringTheStart: SIGTERM to a starting process puts the host back, and is no failure.
 func TestSignalDuringTheStart(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -177,7 +177,7 @@ func TestSignalDuringTheStart(t *testing.T) {
 
 // TestDeleteWithoutANIC deletes a team while one of its NICs is absent, and plugs that in later.
 func TestDeleteWithoutANIC(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	before := w.sh("ip -br addr show dev eth1; ip route; ip -6 route show default")
 	w.create(nics(3), "--mode", "active-backup")

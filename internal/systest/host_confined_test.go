@@ -15,7 +15,7 @@ import (
 // TestConfinedProcess: a team's process has only the rights that a running team needs, which is enough for all changes,
 // and somebody who removes its directory gets it again.
 func TestConfinedProcess(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	before := w.state()
 	dirs := []string{"--run-dir", "/run/other", "--state-dir", "/run/other-state"}

@@ -53,7 +53,7 @@ func TestContainers(t *testing.T) {
 		{"without /proc/sys/net", "mount -t tmpfs -o ro none /proc/sys/net", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			if strings.Contains(c.caps, "net_admin") {
 				labtest.Tool(t, "nft", "nftables")
 			}
@@ -94,7 +94,7 @@ func TestContainers(t *testing.T) {
 
 // TestContainersThatLack: what a team cannot do without is reported before anything is changed.
 func TestContainersThatLack(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()

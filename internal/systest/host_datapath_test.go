@@ -114,7 +114,7 @@ func (w *world) awaitDatapath(path string, words ...string) *api.Status {
 // TestProgramsOfOthers: with another user's program on a member, auto stays with the relay and names it, fastpath is
 // refused, and that program is untouched. When it is gone the fast path works.
 func TestProgramsOfOthers(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	other := w.attachForeignProgram("eth2")
 	before := w.state()
@@ -182,7 +182,7 @@ func TestProgramsOfOthers(t *testing.T) {
 
 // TestWithoutCapability: a process that may not load programs uses the relay and says why.
 func TestWithoutCapability(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "setpriv", "util-linux")
 	labtest.Tool(t, "nft", "nftables") // what hides the members then
 	w := newWorld(t, worldOptions{Cables: true})
@@ -219,7 +219,7 @@ func TestWithoutCapability(t *testing.T) {
 // TestProgramsEndWithTheProcess kills the process in the fast path: tcx programs end with it, tc filters are removed by
 // restore. The next process loads its own.
 func TestProgramsEndWithTheProcess(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--datapath", "fastpath")
@@ -305,7 +305,7 @@ func mapsOf(t testing.TB, id ebpf.ProgramID) []ebpf.MapID {
 
 // TestDatapathWithoutANIC changes the data path while a member's NIC is absent.
 func TestDatapathWithoutANIC(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup")
 	conn := w.startEcho()
@@ -328,7 +328,7 @@ func TestDatapathWithoutANIC(t *testing.T) {
 // TestNICLeavesNamespace moves a member's NIC to another network namespace, where it has none of the programs. When it
 // is back, with another ifindex, the fast path works again.
 func TestNICLeavesNamespace(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	if !hasTCX(t) {
 		t.Skip("needs Linux 6.6: filters stay behind by themselves")
 	}

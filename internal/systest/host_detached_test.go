@@ -45,7 +45,7 @@ func (w *world) detachAll(nic string, hook ebpf.AttachType) (n int) {
 
 // TestDetachedPrograms: programs that somebody detaches come back, and connections go on.
 func TestDetachedPrograms(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	if !hasTCX(t) {
 		t.Skip("needs Linux 6.6 for tcx")
 	}

@@ -21,7 +21,7 @@ func (w *world) peers() (p api.Peers) {
 
 // TestELBIsShown creates a team without --mode and checks what peers, watch and explain show of it.
 func TestELBIsShown(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3))
 	if s := w.status(); s.Mode != "elb" || s.State != "up" || s.Active == "" || s.FlowMoves == nil {

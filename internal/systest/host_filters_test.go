@@ -17,7 +17,7 @@ import (
 // TestRulesAreAskedFor: rules that name a NIC need -y before anything is changed, at create and at add. With -y, and in
 // a dry run, they are warnings before the first step.
 func TestRulesAreAskedFor(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; policy drop; ct state established,related accept; meta l4proto { icmp, ipv6-icmp } accept; iifname { "lo", "eth1" } accept; iifname "eth3" drop; }; }'`)
@@ -70,7 +70,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 
 // TestWhatStandsOnTheAdapter: interfaces on the adapter end with it only with --force.
 func TestWhatStandsOnTheAdapter(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{})
 	other := labtest.Host(t, "other")
 	w.create(nics(2))
@@ -112,7 +112,7 @@ func TestWhatStandsOnTheAdapter(t *testing.T) {
 // TestFilterThatComes: a filter that comes to a member does not see frames of the team, and the status warns of it
 // until it is gone. One that was accepted is no warning.
 func TestFilterThatComes(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "tc", "iproute2")
 	labtest.Tool(t, "nft", "nftables")
 	w := newWorld(t, worldOptions{})
@@ -166,7 +166,7 @@ func TestFilterThatComes(t *testing.T) {
 
 // TestLinkThatComes: a device that somebody puts on a member, or a master of a member, is a warning until it is gone.
 func TestLinkThatComes(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{})
 	w.create(nics(2))
 	for _, test := range []struct{ name, come, goes, says string }{
@@ -194,7 +194,7 @@ func TestLinkThatComes(t *testing.T) {
 // TestProgramsOfOthersAtAdd: add, as create, reports programs that only root can see, though the process of the team
 // cannot.
 func TestProgramsOfOthersAtAdd(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	sleep, err := w.box.Command("sh", "-c", "command -v sleep").Output()
 	labtest.Must(t, err)

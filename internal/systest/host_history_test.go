@@ -24,7 +24,7 @@ func received(d *api.History) (bytes uint64) {
 
 // TestPastIsKept stops a team and starts it again: it has its history and events. Delete removes them.
 func TestPastIsKept(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	c := w.startEcho()

@@ -24,7 +24,7 @@ func (w *world) awaitNext(pid int) *api.Status {
 // TestKeeper: the team's process is killed and stopped; the keeper starts the next one, which goes on. No command fails
 // meanwhile.
 func TestKeeper(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2))
@@ -66,7 +66,7 @@ func TestKeeper(t *testing.T) {
 // TestProcessCannotLive: after five deaths the NICs are given back while the keeper goes on trying; delete and restore
 // end that.
 func TestProcessCannotLive(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	for _, end := range []string{"delete", "restore"} {
@@ -106,7 +106,7 @@ func (w *world) killUntilGivenBack() {
 
 // TestKeeperDies: the team goes on without its keeper, says so, and gets another one by restart.
 func TestKeeperDies(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2))
@@ -128,7 +128,7 @@ func TestKeeperDies(t *testing.T) {
 // TestKeeperAndNewProgram replaces the program twice: by a new one, which keeper and process become while the team goes
 // on, and by one that does not work, after which both go on as they are.
 func TestKeeperAndNewProgram(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	path := t.TempDir() + "/nicteam"

@@ -35,7 +35,7 @@ func TestKilledAndRestored(t *testing.T) {
 	for _, options := range [][]string{nil, {"--address", "none"},
 		{"--address", "10.6.0.1/24,fd06::1/64", "--gateway", "10.6.0.254"}, {"--mac", "new"}} {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 			w.configureHost()
 			before := w.state()
@@ -67,7 +67,7 @@ func TestKilledAndRestored(t *testing.T) {
 // TestRestoreWhileItDies: a killed process takes a while to close its descriptors. Neither a restore nor the next
 // process takes it for a running one.
 func TestRestoreWhileItDies(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2))
@@ -108,7 +108,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 			w.configureHost()
 			before := w.state()
@@ -149,7 +149,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // TestKilledWhileRestoring kills the process, kills restore, then restores.
 func TestKilledWhileRestoring(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -174,7 +174,7 @@ func TestKilledWhileRestoring(t *testing.T) {
 
 // TestRunGoesOnAfterDeathInCreate resumes a team whose process died in create, then deletes it.
 func TestRunGoesOnAfterDeathInCreate(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -215,7 +215,7 @@ func sameMembers(a, b []string) bool {
 
 // TestKilledWhileGoingOn kills the process, kills the next one while it resumes, then restores.
 func TestKilledWhileGoingOn(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -252,7 +252,7 @@ func TestKilledWhileGoingOn(t *testing.T) {
 // TestRunWithoutANIC starts a team while one of its NICs is absent: it works with the others, warns of the missing one,
 // and joins it when it appears or forgets it on remove.
 func TestRunWithoutANIC(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.create(nics(3), "--mode", "active-backup", "--weight", "eth2=3")
 	was := w.status().Adapter.Index
@@ -294,7 +294,7 @@ func TestRunWithoutANIC(t *testing.T) {
 
 // TestRunGoesOn restarts the process in every way: adapter, addresses and connections stay.
 func TestRunGoesOn(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -353,7 +353,7 @@ func TestRunGoesOn(t *testing.T) {
 // TestForgetWhatIsNotKept: --forget of a NIC that is not in the journal is refused before anything is restored; one
 // that is present is restored, and there is nothing to forget.
 func TestForgetWhatIsNotKept(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")

@@ -32,7 +32,7 @@ func processStatus(t testing.TB, pid int) map[string]string {
 // TestMetricsServerHasNoRights: a server that anybody may talk to does not run with root's rights, and shows teams that
 // come later.
 func TestMetricsServerHasNoRights(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	for _, user := range []bool{false, true} {
 		want := map[string]string{"Uid": "0\t0\t0\t0", "CapEff": "0000000000000000", "CapPrm": "0000000000000000",

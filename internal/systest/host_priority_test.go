@@ -20,7 +20,7 @@ import (
 // TestNetworkComesFirst: the process runs before ordinary programs, also with autogroup, which compares sessions. The
 // session of a foreground process stays unchanged.
 func TestNetworkComesFirst(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	created := w.teamProcess()

@@ -24,7 +24,7 @@ const otherDirs = " --run-dir /run/nicteam/r --state-dir /var/lib/nicteam/s --co
 
 // TestProcessIsDetached creates a team from a shell whose streams are pipes, and ends the shell.
 func TestProcessIsDetached(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	nicteam := program(t)
 	in, callerIn, err := os.Pipe()
@@ -85,7 +85,7 @@ func TestProcessIsDetached(t *testing.T) {
 // TestRunDirectoryEmptied removes socket and locks of a running team, as cleaners of temporary files do: it is found
 // again, maybe in its next process, and neither it nor its keeper can be started twice.
 func TestRunDirectoryEmptied(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3})
 	w.sh("umask 777; " + program(t) + " create team0 eth1 eth2" + otherDirs)
 	w.sh("rm -r /run/nicteam/r")
@@ -112,7 +112,7 @@ func TestRunDirectoryEmptied(t *testing.T) {
 
 // TestCreateKilled kills the caller of create: the team exists or not, and restore or delete puts everything back.
 func TestCreateKilled(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -138,7 +138,7 @@ func TestCreateKilled(t *testing.T) {
 
 // TestInterruptedCreate sends SIGINT to create: nothing of the team is left.
 func TestInterruptedCreate(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	before := w.state()
@@ -172,7 +172,7 @@ func TestInterruptedCreate(t *testing.T) {
 
 // TestOneProcessATeam: a second process is refused, and a lock file that nobody holds is ignored.
 func TestOneProcessATeam(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	labtest.Must(t, os.WriteFile(w.box.Path("/run/nicteam/team0.lock"), []byte("99999\n"), 0o640))
 	labtest.Must(t, os.WriteFile(w.box.Path("/run/nicteam/team0.yaml"), []byte("what is this"), 0o640))
@@ -194,7 +194,7 @@ func TestOneProcessATeam(t *testing.T) {
 
 // TestPrivileges reads the capabilities of each thread of a running team, and the modes of its files.
 func TestPrivileges(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	old := unix.Umask(0) // of this process, and so of the program
 	defer unix.Umask(old)
@@ -258,7 +258,7 @@ func TestPrivileges(t *testing.T) {
 
 // TestOthersReadOnly connects as a user who is neither root nor the user of the team.
 func TestOthersReadOnly(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
@@ -336,7 +336,7 @@ func cpuTime(t testing.TB, pid int) (sum time.Duration) {
 
 // TestTwoTeams runs two teams in a host. They share only the knowledge of whose NIC is whose.
 func TestTwoTeams(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	w.sh("ip addr add 10.8.0.1/24 dev eth3")
 	before := w.state()
@@ -366,7 +366,7 @@ func TestTwoTeams(t *testing.T) {
 
 // TestNICsOfADeadTeam: NICs of a team whose process is dead belong to it until restore.
 func TestNICsOfADeadTeam(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")

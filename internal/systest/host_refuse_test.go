@@ -44,7 +44,7 @@ func (w *world) checkUnchangedSnapshot(before lab.Snapshot) {
 // TestBadInput tries all bad input. Each is refused in three lines, in an object with --json, with its exit code, and
 // changes nothing.
 func TestBadInput(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 5, Cables: true})
 	w.sh(`
 		ip link add br0 type bridge; ip link set eth3 master br0
@@ -187,7 +187,7 @@ func TestBadInput(t *testing.T) {
 
 // TestBadPlace runs the binary where the machine lacks something.
 func TestBadPlace(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "unshare", "util-linux")
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
@@ -237,7 +237,7 @@ func TestBadPlace(t *testing.T) {
 
 // TestSilentTeam asks a team whose process is stopped (SIGSTOP), and nobody replaces it.
 func TestSilentTeam(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	w.killKeeper()
@@ -262,7 +262,7 @@ func TestSilentTeam(t *testing.T) {
 
 // TestCheck: --check exits with 7 while a team is degraded or down.
 func TestCheck(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	if r := w.try("status", teamName, "--check"); r.Code != 0 {
@@ -286,7 +286,7 @@ func TestCheck(t *testing.T) {
 
 // TestDryRun: a dry run prints the steps and changes nothing.
 func TestDryRun(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	for _, options := range [][]string{{"--mode", "active-backup"}, {"--mode", "xor", "--address", "none"},
@@ -315,7 +315,7 @@ func TestDryRun(t *testing.T) {
 
 // TestDocuments reads every document of --json of a running team.
 func TestDocuments(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	read := func(schema string, args ...string) map[string]any {
 		t.Helper()

@@ -26,7 +26,7 @@ func (w *world) restart() *api.Restarted {
 // TestRestartInPlace restarts a team that nobody stands behind: the process becomes the next one, with its PID, and
 // adapter and connections stay.
 func TestRestartInPlace(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"),
@@ -55,7 +55,7 @@ func TestRestartInPlace(t *testing.T) {
 
 // TestRestartWithoutAProgram: a restart that could only fail is refused, and the team goes on.
 func TestRestartWithoutAProgram(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.sh("cp " + program(t) + " /run/nicteam-copy")
@@ -76,7 +76,7 @@ func TestRestartWithoutAProgram(t *testing.T) {
 // TestStopRequest: a stop by the control socket puts the host back and keeps TEAM.yaml; who may not change the team may
 // not stop it.
 func TestStopRequest(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
 	w.create(nics(2), "--mode", "active-backup")

@@ -17,7 +17,7 @@ import (
 // TestRouters: a host lives on router advertisements before, with and after a team. The kernel learns what it uses at
 // each moment, so the next advertisement is accepted. At the end the process is killed and the host restored.
 func TestRouters(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "ip", "iproute2")
 	for _, end := range []string{"delete", "kill and restore"} {
 		t.Run(end, func(t *testing.T) {

@@ -37,7 +37,7 @@ func withSharedWorld(parent *testing.T) func(t *testing.T, alone bool, o worldOp
 
 // TestHostIsAsBefore creates and deletes teams of every kind on a host that has much to lose.
 func TestHostIsAsBefore(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	tests := []struct {
 		name    string
 		nics    int
@@ -120,7 +120,7 @@ func TestHostIsAsBefore(t *testing.T) {
 
 // TestHostIsAsBeforeAfterChanges deletes a team after adds and removes.
 func TestHostIsAsBeforeAfterChanges(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	tests := []struct {
 		name    string
 		options []string
@@ -159,7 +159,7 @@ func TestHostIsAsBeforeAfterChanges(t *testing.T) {
 
 // TestRemovedNICHasWhatItHad checks a removed NIC while the team goes on.
 func TestRemovedNICHasWhatItHad(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	show := func(nic string) string {

@@ -35,7 +35,7 @@ func (w *world) betweenProcesses(change func()) (is *api.Status) {
 // TestWhatDoesNotFitTheNextProcess changes what a process has left before the next one looks: that one says why it does
 // not go on with it, and the host is reachable.
 func TestWhatDoesNotFitTheNextProcess(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2), "--mode", "active-backup")
 	state := w.box.Path("/run/nicteam/" + teamName + ".state")

@@ -19,7 +19,7 @@ import (
 // TestUnitFromCreateToDelete: create enables and starts the unit, a reboot brings the team back, a stop gives the NICs
 // back, and delete disables it.
 func TestUnitFromCreateToDelete(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	r := w.ok("create", teamName, "eth1", "eth2")
@@ -53,7 +53,7 @@ func TestUnitFromCreateToDelete(t *testing.T) {
 // TestUnitSandbox: what the process may not see or do is seen and done before it starts: programs that serve a NIC are
 // named, and udev leaves the adapter's MAC alone. Changes of the running team work.
 func TestUnitSandbox(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	const client = "[Service]\nExecStart=/bin/bash -c 'printf wickedd >/proc/$$$$/comm; sleep 1000; true' - eth1\n"
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true, NICs: 3})}
 	w.boot(map[string]string{"/etc/systemd/system/client.service": client})
@@ -101,7 +101,7 @@ func TestUnitSandbox(t *testing.T) {
 
 // TestUnitGoesOnWarm: the next process goes on with what systemd keeps, after a restart and after a death.
 func TestUnitGoesOnWarm(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	w.ok("create", teamName, "eth1", "eth2")
 	c := w.startEcho()
@@ -134,7 +134,7 @@ func TestUnitGoesOnWarm(t *testing.T) {
 // TestUnitAfterDeaths: a process that dies is replaced; after five deaths in ten seconds the NICs are given back, and a
 // stop need not wait for the end of the pause. A stop right after a death gives back, too.
 func TestUnitAfterDeaths(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	w.ok("create", teamName, "eth1", "eth2")
@@ -156,7 +156,7 @@ func TestUnitAfterDeaths(t *testing.T) {
 
 // TestUnitTakesOver: the unit ends a process of the team that somebody else started.
 func TestUnitTakesOver(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	if r := w.ok("create", teamName, "eth1", "eth2", "--no-persist"); strings.Contains(r.Out, "enabled") {
@@ -178,7 +178,7 @@ func TestUnitTakesOver(t *testing.T) {
 // TestUnitWithAnInvalidConfig: the team has the configuration of its last start; without one the unit fails, once, and
 // the NICs stay as they are.
 func TestUnitWithAnInvalidConfig(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	w.writeConfig("team: " + teamName + "\nmembers: eth1, and eth2\n\tmode: elb\n")
@@ -205,7 +205,7 @@ func TestUnitWithAnInvalidConfig(t *testing.T) {
 
 // TestUnitThatCannotStart: a create that fails leaves nothing: no TEAM.yaml, and no unit that is tried again.
 func TestUnitThatCannotStart(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	before := w.state()
 	lacp := []string{"create", teamName, "eth1", "eth2", "--mode", "802.3ad", "--lacp-fallback", "off"}
@@ -222,7 +222,7 @@ func TestUnitThatCannotStart(t *testing.T) {
 
 // TestUnitThatFailsEachTime: starts that fail are deaths, too, and the unit pauses.
 func TestUnitThatFailsEachTime(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, map[string]string{unitFile + ".d/fail.conf": "[Service]\nExecStartPre=/bin/false\n"})
 	w.writeConfig(plainConfig)
 	if _, err := w.sd.Systemctl("start", unit); err == nil {
@@ -237,7 +237,7 @@ func TestUnitThatFailsEachTime(t *testing.T) {
 
 // TestUnitMetrics: the metrics are served by a user that may only read.
 func TestUnitMetrics(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, map[string]string{
 		"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" +
 			"nicteam:x:990:990::/:/bin/false\n",
@@ -268,7 +268,7 @@ func TestUnitMetrics(t *testing.T) {
 
 // TestUnitWaitsForNICs: at boot no NIC is there. One comes and the team starts with it, then the other one.
 func TestUnitWaitsForNICs(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
 	w.box.Handle()
 	for _, nic := range nics(2) {
@@ -297,7 +297,7 @@ func TestUnitWaitsForNICs(t *testing.T) {
 
 // TestUnitMasked: systemd is told not to run it, so create starts the team without it and says what that means.
 func TestUnitMasked(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, nil)
 	w.ctl("mask", unit)
 	r := w.ok("create", teamName, "eth1", "eth2")
@@ -310,7 +310,7 @@ func TestUnitMasked(t *testing.T) {
 
 // TestUnitChanged: of a unit that does not start the process again, create warns, and a death gives the NICs back.
 func TestUnitChanged(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newSystemdWorld(t, map[string]string{
 		unitFile + ".d/changed.conf": "[Service]\nType=simple\nRestart=no\nFileDescriptorStoreMax=0\n"})
 	before := w.state()
@@ -327,7 +327,7 @@ func TestUnitChanged(t *testing.T) {
 // TestUnitOrderAtBoot: the team starts after firewalls and network managers, and ends before managers do.
 // network-online waits for the link, which is late.
 func TestUnitOrderAtBoot(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
 	for _, nic := range nics(2) {
 		labtest.Must(t, w.cables[nic].Cut())

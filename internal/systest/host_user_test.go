@@ -14,7 +14,7 @@ import (
 
 // TestOrdinaryUser: every verb tells a user without the permission to look so: never "no team", never exit 0.
 func TestOrdinaryUser(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	labtest.Tool(t, "setpriv", "util-linux")
 	w := newWorld(t, worldOptions{Cables: true})
 	// A copy that every user may run.

@@ -42,7 +42,7 @@ func TestRandomLives(t *testing.T) {
 	}
 	for _, s := range seeds {
 		t.Run(fmt.Sprintf("seed %d", s), func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			newLife(t, s).run()
 		})
 	}

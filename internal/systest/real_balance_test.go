@@ -32,6 +32,7 @@ func inOctets(c frame.Count) uint64 { return c.Bytes }
 
 // TestRoundRobinSurvivorsShareEvenly: one of six members is dead, and no neighbour of it gets its share.
 func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 6, LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(6), "--mode", "round-robin")
@@ -57,6 +58,7 @@ func TestRoundRobinSurvivorsShareEvenly(t *testing.T) {
 
 // TestRoundRobinByWeight sends large and small frames alternately: weights count bytes, not frames.
 func TestRoundRobinByWeight(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{LAG: true, Spread: lab.SpreadFrames}.on(path))
 		w.create(nics(2), "--mode", "round-robin", "--weight", "eth2=3")
@@ -98,6 +100,7 @@ func TestOneConnectionOverTwoNICs(t *testing.T) {
 
 // TestExplainNamesTheMember compares `explain` with what the NICs of box send.
 func TestExplainNamesTheMember(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that the kernel's counters count frames on the wire.
@@ -152,6 +155,7 @@ func TestExplainNamesTheMember(t *testing.T) {
 
 // TestXORSharesEvenly has flows such as clients make: even source ports in sequence.
 func TestXORSharesEvenly(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows, members = 512, 4
 		w := newWorld(t, worldOptions{NICs: members, LAG: true}.on(path))

@@ -15,7 +15,7 @@ import (
 
 // TestDHCP has a team acquire its address, renew it, and go on with it after its process was killed.
 func TestDHCP(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, NoAddress: true})
 	server := w.startDHCP(6 * time.Second)
 	w.create(nics(2), "--address", "dhcp", "--datapath", "relay")
@@ -48,7 +48,7 @@ func TestDHCP(t *testing.T) {
 
 // TestLeaseOfOthers has a team renew a lease whose client is gone. It does not know what the client called itself.
 func TestLeaseOfOthers(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, NoAddress: true})
 	server := w.startDHCP(60 * time.Second)
 	w.ip("addr add 10.9.0.50/24 dev eth2 valid_lft 20 preferred_lft 20")

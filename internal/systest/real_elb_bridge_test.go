@@ -58,6 +58,7 @@ func (w *world) bridgeGuests(guests int) (all []*simulatedPeer) {
 // TestELBWithABridge has three guests behind the adapter, on switches that send own frames of box to all its other
 // NICs: none comes back in, nothing is duplicated, each guest sends by one member.
 func TestELBWithABridge(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		members  int
 		flooding bool

@@ -27,6 +27,7 @@ func setNeighbour(t testing.TB, h *lab.Host, address netip.Addr, at net.Hardware
 // TestELBAdoptsADeadMembersAddress has peers that know box by one MAC for good. The member with that MAC dies, then the
 // one that took it over: what the peers send arrives nevertheless, and by the member itself once it is back.
 func TestELBAdoptsADeadMembersAddress(t *testing.T) {
+	t.Parallel()
 	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -122,6 +123,7 @@ func distinct(list []string) int {
 // TestELBWithoutTheMACDonor removes, under traffic, the member whose MAC the adapter has, and adds it again. A peer
 // knows box by that MAC for good.
 func TestELBWithoutTheMACDonor(t *testing.T) {
+	t.Parallel()
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)

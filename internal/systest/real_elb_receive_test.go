@@ -20,6 +20,7 @@ const repair = 5 * time.Second
 // TestELBSpreadsWhatItReceives has eight hosts send at once: two come by each of four members, and again so after a
 // broadcast of box, which gives all of them one MAC.
 func TestELBSpreadsWhatItReceives(t *testing.T) {
+	t.Parallel()
 	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -80,6 +81,7 @@ func TestELBSpreadsWhatItReceives(t *testing.T) {
 // TestTwoELBHosts puts two elb hosts on one switch: they reach each other, nothing is duplicated, and their
 // announcements to each other end.
 func TestTwoELBHosts(t *testing.T) {
+	t.Parallel()
 	const silence = 2 * time.Second
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {

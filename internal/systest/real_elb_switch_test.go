@@ -11,6 +11,7 @@ import (
 // TestELBSwitchesLive changes from elb to every other mode and back, and through the settings of elb, under traffic
 // both ways. At the end box is restored. The switch has no LAG.
 func TestELBSwitchesLive(t *testing.T) {
+	t.Parallel()
 	for _, tt := range pathsAndSwitches("relay") {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)

@@ -22,6 +22,7 @@ var switches = []struct {
 
 // TestELBByDefault creates a team without --mode and sends every kind of frame that hosts send, both ways.
 func TestELBByDefault(t *testing.T) {
+	t.Parallel()
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -86,6 +87,7 @@ func TestELBByDefault(t *testing.T) {
 
 // TestELBTellsTheTruth compares `explain` and `peers` with the NICs' own counters.
 func TestELBTellsTheTruth(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const count = 50
 		// Without offload, so that the kernel's counters count frames on the wire.
@@ -183,6 +185,7 @@ func TestELBTellsTheTruth(t *testing.T) {
 
 // TestELBAnswersByTheMemberItNames: each request of peer has one answer, sent by the member whose MAC it gives.
 func TestELBAnswersByTheMemberItNames(t *testing.T) {
+	t.Parallel()
 	for _, tt := range switches {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)

@@ -14,6 +14,7 @@ import (
 // TestELBUsesEveryMember has eight connections over four slow NICs whose links claim more: all four carry about the
 // same, and each is found to be slow.
 func TestELBUsesEveryMember(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		const rate, flows = 30e6, 8
 		for _, tt := range switches {
@@ -95,6 +96,7 @@ func reorderBound(r lab.Report) uint64 { return r.Sent/200 + stalled(r) }
 
 // TestELBKeepsOrder sends numbered frames while nothing changes, and then while NICs come and go.
 func TestELBKeepsOrder(t *testing.T) {
+	t.Parallel()
 	for _, tt := range pathsAndSwitches("fastpath") {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)

@@ -44,6 +44,7 @@ var teams = []struct {
 // TestFileSurvivesPulledCables fetches a file through the team while one cable after the other is pulled and plugged
 // in.
 func TestFileSurvivesPulledCables(t *testing.T) {
+	t.Parallel()
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -118,6 +119,7 @@ func TestFileSurvivesPulledCables(t *testing.T) {
 // TestFailoverGap pulls the cable of the active member, and 100 ms later that of its successor: the kernel may delay
 // the second event by up to a second.
 func TestFailoverGap(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range teams {
 			if path == "relay" && tt.world.LAG && tt.mode != "xor" {
@@ -153,6 +155,7 @@ func TestFailoverGap(t *testing.T) {
 
 // TestCableComesBack lets the primary return under traffic, a planned change: nothing is lost.
 func TestCableComesBack(t *testing.T) {
+	t.Parallel()
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -184,6 +187,7 @@ func TestCableComesBack(t *testing.T) {
 
 // TestNICUnplugged unplugs the NIC of the active member and plugs it in.
 func TestNICUnplugged(t *testing.T) {
+	t.Parallel()
 	for _, tt := range teams {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)
@@ -227,6 +231,7 @@ func TestNICUnplugged(t *testing.T) {
 
 // TestNICSetDown sets a member down and up (ip link).
 func TestNICSetDown(t *testing.T) {
+	t.Parallel()
 	for _, tt := range teams[:3] {
 		t.Run(tt.name, func(t *testing.T) {
 			parallelWithTraffic(t)

@@ -66,6 +66,7 @@ func (w *world) awaitMTU(mtu int, members ...string) *api.Status {
 // TestMTUByHand changes the adapter's MTU, as one does with a bond: the members follow, connections go on, and a
 // restarted process keeps it. A NIC that cannot have it is not used.
 func TestMTUByHand(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{Cables: true}.on(path))
 		before := w.state()
@@ -118,7 +119,7 @@ func TestMTUByHand(t *testing.T) {
 // connections go on. That they change one after the other is tested in package host: the NIC of the lab loses its link
 // somewhat later.
 func TestMTUOfNICsThatReset(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Hardware: lab.Hardware{Reset: 300 * time.Millisecond}})
 	w.create(nics(3))
 	conn := w.startEcho()
@@ -142,7 +143,7 @@ func TestMTUOfNICsThatReset(t *testing.T) {
 
 // TestMTUThatANICCannotHave restores the adapter's MTU if a member cannot follow, with a warning until the next change.
 func TestMTUThatANICCannotHave(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	// A macvlan cannot have a larger MTU than its NIC.
 	w.ip("link add link eth3 name small type macvlan mode bridge; ip link set small up")
@@ -183,7 +184,7 @@ func TestMTUThatANICCannotHave(t *testing.T) {
 // TestNICsOfDifferentMTU creates teams of NICs with different MTUs: those in use keep theirs, the others get it, and a
 // warning says so.
 func TestNICsOfDifferentMTU(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 4, Cables: true})
 	w.ip("link set eth1 mtu 9000")
 	w.ip("link set eth4 mtu 1200")
@@ -253,6 +254,7 @@ func (tr *traffic) stopBoth() []lab.Report {
 // nothing is duplicated, peers are told, and the NICs are restored with the MAC they had. A filtering NIC drops frames
 // to its old MAC until its filter has that.
 func TestMACByHand(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"elb", "active-backup"} {
 		t.Run(mode, func(t *testing.T) {
 			eachPathWithTraffic(t, func(t *testing.T, path string) {
@@ -313,7 +315,7 @@ func TestMACByHand(t *testing.T) {
 // TestTwinNICs creates teams of NICs with the same MAC: refused where each sends with its own, accepted elsewhere. One
 // that gets the MAC of another stands by.
 func TestTwinNICs(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.ip("link set eth2 address " + w.mac("eth1"))
 	before := w.state()
@@ -348,7 +350,7 @@ func TestTwinNICs(t *testing.T) {
 // TestDeleteWhileTheAdapterIsDown deletes a team whose adapter is down: the NICs get what the adapter had before, also
 // what came after create.
 func TestDeleteWhileTheAdapterIsDown(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	w.sh("ip -6 route add default via fd09::2 dev eth1")
 	w.create(nics(2), "--mode", "active-backup")

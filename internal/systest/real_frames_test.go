@@ -23,6 +23,7 @@ import (
 
 // TestTagsPass sends tagged frames through the team both ways: they arrive unchanged, byte by byte.
 func TestTagsPass(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "xor"} {
 			t.Run(mode, func(t *testing.T) {
@@ -67,6 +68,7 @@ func TestTagsPass(t *testing.T) {
 // TestNothingComesTwice sends group-addressed frames both ways: each arrives once, and box's own never come back though
 // the switch sends them to all its other NICs.
 func TestNothingComesTwice(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		const count = 100
 		for _, tt := range []struct {
@@ -119,6 +121,7 @@ func TestNothingComesTwice(t *testing.T) {
 // TestDuplicateAddressDetection: box's own neighbour solicitations return on other members and are not taken for those
 // of another host.
 func TestDuplicateAddressDetection(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, mode string
 		flooding   bool
@@ -130,7 +133,7 @@ func TestDuplicateAddressDetection(t *testing.T) {
 		{"elb, flooding switch", "elb", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{NICs: 3, Flooding: tt.flooding})
 			w.create(nics(3), "--mode", tt.mode)
 			l, err := w.box.Handle().LinkByName(teamName)
@@ -183,6 +186,7 @@ func (w *world) kernelCount(names []string) (rx, tx frame.Count) {
 // TestCountersTellTheTruth compares the status with the kernel's counters of the NICs, which have no offload so that
 // they count frames on the wire, and with those of peer.
 func TestCountersTellTheTruth(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 2, LAG: true, NoOffload: true}.on(path))
 		w.create(nics(2), "--mode", "xor")

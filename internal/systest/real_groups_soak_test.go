@@ -17,6 +17,7 @@ import (
 // filter of the member that takes over must have had the group before. Nothing is lost when the cable is back. It
 // judges only with -soak.
 func TestGroupsGap(t *testing.T) {
+	t.Parallel()
 	const (
 		every = time.Second / 2500 // the team looks at carriers most often from 1000 frames a second on
 		most  = 5 * time.Millisecond
@@ -98,6 +99,7 @@ func rounds() int {
 // TestRouterForTenLifetimes has a router advertise itself and a prefix for ten of their lifetimes: neither may expire.
 // Without -soak it only waits for the second advertisement.
 func TestRouterForTenLifetimes(t *testing.T) {
+	t.Parallel()
 	const lifetime = 2 // s
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NoAddress: true}.on(path))

@@ -20,6 +20,7 @@ import (
 // TestIPv6Alone has hosts with an empty neighbour table, a router and programs reach box by multicast, on NICs that
 // filter groups; then the same after the member that received groups has died.
 func TestIPv6Alone(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			mode  string
@@ -33,7 +34,7 @@ func TestIPv6Alone(t *testing.T) {
 			{"802.3ad", worldOptions{}}, // on a switch without LACP one works alone
 		} {
 			t.Run(tt.mode, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				tt.world.NoAddress = true
 				w := newWorld(t, tt.world.on(path))
 				labtest.Must(t, w.box.SetAddr("eth1", box6.String()+"/64"))
@@ -111,10 +112,11 @@ func (w *world) hasRoute(prefix string) bool {
 
 // TestSilentGuest has a host reach a guest behind a bridge on the adapter that has never sent a frame.
 func TestSilentGuest(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
 			t.Run(mode, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				w := newWorld(t, worldOptions{}.on(path))
 				w.create(nics(2), "--mode", mode)
 				hold := w.box.Handle()
@@ -160,6 +162,7 @@ func testEthernet(dst, src frame.MAC) []byte {
 // TestManyGroups joins more groups than NICs can filter, and faster than a filter could follow: no frame is lost, and
 // no group is left.
 func TestManyGroups(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{}.on(path))
 		before := w.multicastLists()
@@ -213,6 +216,7 @@ func TestManyGroups(t *testing.T) {
 // TestNICGoneWhileItsListIsWritten unplugs the NIC that receives groups while hundreds are joined: the others take over
 // with all groups, and the NIC gets them when it is back.
 func TestNICGoneWhileItsListIsWritten(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3))

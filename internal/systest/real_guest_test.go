@@ -104,6 +104,7 @@ func frameFrom(s frame.Station) []byte {
 // it back, and returns it, with the same result here. Other guests stay, one of them in a VLAN: they are announced, in
 // that VLAN.
 func TestGuestMoves(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {
@@ -189,6 +190,7 @@ func TestGuestMoves(t *testing.T) {
 // TestVirtualRouter moves VRRP's virtual MAC to another router and back, as keepalived's use_vmac does: both have a
 // macvlan with it, and the master has the virtual address and announces it.
 func TestVirtualRouter(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"active-backup", "elb"} {
 			t.Run(mode, func(t *testing.T) {

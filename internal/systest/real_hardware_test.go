@@ -13,6 +13,7 @@ import (
 // TestOddNICs runs elb on NICs with the weaknesses of real ones: a host resolves box by IPv6 and IPv4, and connections
 // go on, also when a cable is pulled and plugged in.
 func TestOddNICs(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name string
@@ -25,7 +26,7 @@ func TestOddNICs(t *testing.T) {
 			{"no offloads", lab.Hardware{NoSegmentation: true, NoCoalescing: true, NoTagInsertion: true}},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				t.Parallel()
+				parallel(t)
 				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
 				w.create(nics(3))
 				open := w.startEcho()
@@ -54,8 +55,9 @@ func TestOddNICs(t *testing.T) {
 // TestTaggedFramesPastAVLANFilter: NICs that filter VLANs pass tagged frames while the adapter is promiscuous, as with
 // a VLAN-aware bridge on it.
 func TestTaggedFramesPastAVLANFilter(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
-		t.Parallel()
+		parallel(t)
 		w := newWorld(t, worldOptions{Hardware: lab.Hardware{FilterVLANs: true}}.on(path))
 		w.create(nics(2))
 		inside, outside := w.raw(w.box, teamName), w.raw(w.peer, "eth0")

@@ -21,7 +21,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 	said := func(e end) string { return e.activity + " " + e.rate }
 	for _, ours := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"}, {"slow", "passive"}} {
 		t.Run(said(ours), func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w, p := newPartners(t, 2, "")
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate)

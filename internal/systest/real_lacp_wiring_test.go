@@ -108,7 +108,7 @@ func TestLACPTwoPartners(t *testing.T) {
 // TestLACPNobodyAnswers is on a switch without LACP: one member works alone, or none, as configured, and the status
 // says what to check.
 func TestLACPNobodyAnswers(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
 	conn := w.startEcho()
@@ -139,7 +139,7 @@ func TestLACPNobodyAnswers(t *testing.T) {
 // TestLACPOutOfReach: create restores the NICs if no NIC may work alone and no partner answers, since the user may be
 // on that network.
 func TestLACPOutOfReach(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)

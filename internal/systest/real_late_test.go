@@ -36,6 +36,7 @@ func (w *world) awaitGone(args, word string) {
 // TestLate has addresses, routes and more come to members of a running team as programs set them: all of it works by
 // the adapter at once, survives a death of the process, and belongs to the NIC in the end.
 func TestLate(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, add string
 		show      string // what ip shows of the adapter, and of the NIC in the end
@@ -70,7 +71,7 @@ func TestLate(t *testing.T) {
 			"ip addr add fd05::7/64 dev eth2 nodad", "addr show dev %s", "fd05::7/64", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--mode", "active-backup")
 			conn := w.startEcho()
@@ -103,9 +104,10 @@ func TestLate(t *testing.T) {
 
 // TestLateIsLeft has addresses come to members of teams with configured addresses.
 func TestLateIsLeft(t *testing.T) {
+	t.Parallel()
 	for _, address := range []string{"none", "10.9.0.5/24"} {
 		t.Run(address, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{Cables: true})
 			w.create(nics(2), "--address", address)
 			w.ip("addr add 10.9.0.77/24 dev eth2")
@@ -123,7 +125,7 @@ func TestLateIsLeft(t *testing.T) {
 
 // TestLeft removes addresses and routes from the adapter: neither a restart nor the end brings them back.
 func TestLeft(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.11/24 dev eth1; ip addr add fd09::11/64 dev eth1 nodad; " +
 		"ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1; ip rule add pref 300 iif eth1 lookup 88")
@@ -152,7 +154,7 @@ func TestLeft(t *testing.T) {
 // TestLeftForgottenByElb: peers of an address that left the adapter, or the bridge that it is a port of, are steered no
 // more.
 func TestLeftForgottenByElb(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
 	talks := func(want ...string) {
@@ -199,7 +201,7 @@ func TestLeftForgottenByElb(t *testing.T) {
 // TestAdapterDownAndUp: the adapter goes down and up like a NIC, but keeps routes that were set by hand; also when both
 // happen before the team reads them.
 func TestAdapterDownAndUp(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("route add default via 10.9.0.2 dev eth1; ip route add 10.60.0.0/16 via 10.9.0.2 dev eth1 proto static " +
 		"metric 9; ip -6 route add fd60::/32 via fd09::2 dev eth1; " +
@@ -255,9 +257,10 @@ func TestAdapterDownAndUp(t *testing.T) {
 
 // TestAdapterTaken deletes the adapter: the host gets what the adapter had last, and the process ends with an error.
 func TestAdapterTaken(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"link del team0", "link set team0 netns elsewhere"} {
 		t.Run(how, func(t *testing.T) {
-			t.Parallel()
+			parallel(t)
 			w := newWorld(t, worldOptions{Cables: true})
 			w.ip("route add default via 10.9.0.2 dev eth1")
 			w.create(nics(2))
@@ -308,7 +311,7 @@ func memberCalled(s *api.Status, nic string) (none api.Member) {
 
 // TestRenamed renames adapter and members of a running team.
 func TestRenamed(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	labtest.Must(t, w.box.Sysctl("ipv6/conf/all/keep_addr_on_down", "1"))
 	w.ip("rule add pref 300 iif eth1 lookup 88; ip rule add pref 301 oif eth2 lookup 88")
@@ -347,7 +350,7 @@ func TestRenamed(t *testing.T) {
 
 // TestRenamedToAnAbsentMember gives a member the name of an absent one, as when a broken NIC is replaced.
 func TestRenamedToAnAbsentMember(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3), "--mode", "active-backup", "--primary", "eth3")
 	mac := w.mac("eth2")
@@ -392,7 +395,7 @@ func (w *world) replaceNIC(mac string) {
 
 // TestReplacedNIC replaces a NIC by another one of its name.
 func TestReplacedNIC(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.0.22/24 dev eth2")
 	w.create(nics(2))
@@ -439,7 +442,7 @@ func TestReplacedNIC(t *testing.T) {
 
 // TestNICThatComesInSteps returns a NIC whose MAC is set after its name: it is the same NIC, not another one.
 func TestNICThatComesInSteps(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
 	conn := w.startEcho()
@@ -456,7 +459,7 @@ func TestNICThatComesInSteps(t *testing.T) {
 
 // TestLease lets the lifetime of an address end.
 func TestLease(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.ip("addr add 10.9.1.1/24 dev eth1 valid_lft 1000 preferred_lft 1000")
 	w.create(nics(2))
@@ -494,7 +497,7 @@ func TestLease(t *testing.T) {
 
 // TestTwoManagers has another program set an address on a member again and again.
 func TestTwoManagers(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
 	conn := w.startEcho()

@@ -45,6 +45,7 @@ func (w *world) masqueradingHost(rules string) (inside *lab.Host) {
 // TestMasqueradedConnectionsGoOn: connections of a host behind box go on while box's address moves to the adapter and
 // back, on both data paths, also if the process was killed in between.
 func TestMasqueradedConnectionsGoOn(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, datapath, rules string
 		end                   func(*world)

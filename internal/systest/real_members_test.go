@@ -45,6 +45,7 @@ func (w *world) awaitMigration() {
 // TestAddAndRemoveUnderTraffic adds and removes NICs, the active one too, with 5000 frames/s each way in 8 flows: none
 // is lost or duplicated. TestFlowsThatStayKeepTheirOrder checks the order.
 func TestAddAndRemoveUnderTraffic(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		mode  string
@@ -122,6 +123,7 @@ func TestAddAndRemoveUnderTraffic(t *testing.T) {
 // TestFlowsThatStayKeepTheirOrder adds and removes a NIC in mode xor: only flows that change the member may be
 // reordered, and these are about the new member's share.
 func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		const flows = 24
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
@@ -185,7 +187,7 @@ func TestFlowsThatStayKeepTheirOrder(t *testing.T) {
 // TestAddTellsWhereAddressesAre adds the NIC with the host's addresses to a team with another MAC: peers learn the
 // adapter's MAC at once.
 func TestAddTellsWhereAddressesAre(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 2})
 	labtest.Must(t, w.box.Sysctl("ipv4/conf/all/arp_ignore", "1")) // each device answers for its own addresses only
 	w.create([]string{"eth2"}, "--mode", "active-backup")
@@ -206,7 +208,7 @@ func TestAddTellsWhereAddressesAre(t *testing.T) {
 
 // TestAddToAdapterThatIsDown: refused before anything is changed, accepted once the adapter is up.
 func TestAddToAdapterThatIsDown(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 2, Cables: true})
 	labtest.Must(t, w.box.SetAddr("eth2", "10.8.0.1/24"))
 	w.sh("ip route add 10.24.0.0/16 via 10.8.0.254 dev eth2")

@@ -33,6 +33,7 @@ func metricValue(t *testing.T, text, name string) float64 {
 // TestMetricsOfAFailover: metrics agree with the status, and a pulled cable is one failover with its duration, in a
 // mode with one active member and in one without; then the traffic is exported.
 func TestMetricsOfAFailover(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"active-backup", "elb"} {
 		t.Run(mode, func(t *testing.T) {
 			parallelWithTraffic(t)

@@ -13,6 +13,7 @@ import (
 
 // TestModesCarryTraffic sends IPv4 and IPv6 both ways at once in each mode, on the switch that it is for.
 func TestModesCarryTraffic(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name   string
@@ -89,6 +90,7 @@ func TestModesCarryTraffic(t *testing.T) {
 // TestBroadcastOnSeparateNetworks has a copy of peer on a second switch: each gets every frame once, and a pulled cable
 // to one does not affect the other.
 func TestBroadcastOnSeparateNetworks(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		box, peers := labtest.Host(t, "box"), []*lab.Host{labtest.Host(t, "peer"), labtest.Host(t, "twin")}
 		w := &world{t: t, box: box, peer: peers[0], wires: map[string]*lab.Wire{}, datapath: path}

@@ -151,6 +151,7 @@ func checksumErrors(t testing.TB, h *lab.Host) (n int) {
 // TestOffloadMatrix sends a file each way over each kind of tunnel and tag, with NICs that segment and merge or do not:
 // it arrives intact, neither end counts a wrong checksum, and the team has refused no frame.
 func TestOffloadMatrix(t *testing.T) {
+	t.Parallel()
 	if !hasTCX(t) {
 		t.Skip("needs Linux 6.6 for tcx, which puts the tags on")
 	}

@@ -12,6 +12,7 @@ import (
 // TestModeChangesLive changes through all modes under traffic both ways. The switch has no LAG: frames to box come by
 // the port that it has learned last.
 func TestModeChangesLive(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "active-backup")
@@ -45,6 +46,7 @@ func TestModeChangesLive(t *testing.T) {
 
 // TestActiveByHand changes the active member under traffic: nothing is lost or duplicated.
 func TestActiveByHand(t *testing.T) {
+	t.Parallel()
 	eachPath(t, func(t *testing.T, path string) {
 		for _, tt := range []struct {
 			name  string
@@ -81,6 +83,7 @@ func TestActiveByHand(t *testing.T) {
 
 // TestBalanceOffAndOn: with balance=off one NIC is active and the others stand by.
 func TestBalanceOffAndOn(t *testing.T) {
+	t.Parallel()
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3}.on(path))
 		w.create(nics(3), "--mode", "round-robin")

@@ -14,7 +14,7 @@ import (
 // TestAdapterSpeed reads the adapter's speed where other programs do: it follows members and modes, and is right at
 // once after the process has died.
 func TestAdapterSpeed(t *testing.T) {
-	t.Parallel()
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, SpeedMbit: 2500})
 	shows := func(when, want string) {
 		t.Helper()

@@ -26,19 +26,27 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// parallelWorlds is the number of tests that run at a time, those that wait for a traffic slot among them. Mostly they
-// wait for the kernel or a process.
-const parallelWorlds = 7
+// Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
+// traffic there is one a processor.
+var (
+	quietSlots   = make(chan struct{}, 5)
+	trafficSlots = make(chan struct{}, 2)
+)
 
 func TestMain(m *testing.M) {
-	labtest.Parallel(parallelWorlds)
+	labtest.Parallel(1000) // bounded here: a test that waits for a slot keeps none of package testing from another
 	labtest.Main(m)
 }
 
-// trafficSlots bounds the tests with traffic that run at a time.
-var trafficSlots = make(chan struct{}, 2)
+// parallel makes a test without traffic run beside others. A test whose subtests do so calls t.Parallel instead, since
+// it would hold its slot while they wait for theirs.
+func parallel(t *testing.T) {
+	t.Parallel()
+	quietSlots <- struct{}{}
+	t.Cleanup(func() { <-quietSlots })
+}
 
-// parallelWithTraffic makes a test with traffic run beside at most one more such test: one a processor.
+// parallelWithTraffic is parallel for a test with traffic.
 func parallelWithTraffic(t *testing.T) {
 	t.Parallel()
 	trafficSlots <- struct{}{}

@@ -19,6 +19,9 @@ type Explanation struct {
 	Hash   uint64 // of the flow
 	Slot   int    // of Plan.Slots, with RuleShortest of the flow table
 
+	Suspect MemberSet // members that get no flow, though they may send
+	Closed  MemberSet // members that return, and do not get this flow yet
+
 	Age time.Duration // how long Member has carried the flow, if that is known
 	Why string        // in words
 
@@ -30,7 +33,7 @@ type Explanation struct {
 // returns a member's name. flows is a copy of the data path's flow table, which Explain may change; nil if there is
 // none.
 func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explanation {
-	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing}
+	e := Explanation{Member: -1, IfDead: -1, All: pl.Distributing, Suspect: pl.Distributing &^ pl.FlowTargets()}
 	switch pl.Rule {
 	case RuleSingle:
 		e.single(pl, names)

@@ -41,6 +41,9 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 	slot := &s.flows.Slots[e.Slot]
 	id, why, _ := s.decide(e.Slot, explainedBytes, now)
 	e.Member, e.All = id, MemberSet(0).With(id)
+	if closed := pl.ClosedTo(e.Slot) &^ e.Suspect; !closed.Has(id) {
+		e.Closed = closed
+	}
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, ", pl.Hash.Policy, e.Slot, FlowCount)
 	switch {
 	case slot.Until == 0:
@@ -140,7 +143,7 @@ func reason(why FlowReason) string {
 	case FlowForced:
 		return "it was moved there to rebalance flows that never pause"
 	case FlowOnly:
-		return "no other member may send"
+		return "no other member may send, or all others are suspect"
 	}
 	return "its queue was the shortest"
 }

@@ -29,6 +29,12 @@ func TestExplainShortestIsExact(t *testing.T) {
 			speeds = append(speeds, rapid.SampledFrom([]int{0, 100, 1000, -1000}).Draw(t, "speed"))
 		}
 		pl := shortestPlan(speeds...)
+		for id := range speeds {
+			if rapid.IntRange(0, 3).Draw(t, "suspect") == 0 {
+				pl.Suspect = pl.Suspect.With(id)
+			}
+			pl.Shortest.Closed[id] = rapid.SampledFrom([]uint8{0, 0, 100, 255}).Draw(t, "closed")
+		}
 		var lives, dies Picker // the same until a member dies
 		const flows = 6
 		for range rapid.IntRange(0, 60).Draw(t, "frames") {
@@ -62,6 +68,9 @@ func TestExplainShortestIsExact(t *testing.T) {
 		e := Explain(pl, table, ethN, asked)
 		if want := f.pick(&lives, pl, explainedBytes); e.Member != want || e.Slot != flowSlot(pl, &f.h, f.b) {
 			t.Fatalf("explained %+v, picked %d", e, want)
+		}
+		if e.Suspect.Has(e.Member) && e.Age == 0 || e.Closed.Has(e.Member) || e.Suspect&e.Closed != 0 {
+			t.Fatalf("%+v", e)
 		}
 		without := *pl
 		if e.Member >= 0 {

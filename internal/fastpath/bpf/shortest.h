@@ -67,7 +67,7 @@ __noinline __u64 shut_for(const struct plan *pl, __u32 slot)
 {
 	__u64 set = 0;
 
-	if (!pl)
+	if (!pl || !pl->returning)
 		return 0;
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
@@ -81,18 +81,15 @@ __noinline __u64 shut_for(const struct plan *pl, __u32 slot)
 /* Makes the queue of a member in the set longer than any other. */
 static __always_inline __s64 shut_delay(__u64 shut, __u64 id) { return (__s64)(shut >> (id & 63) & 1) * FARTHEST; }
 
-/* Rule 3. */
-static __always_inline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes,
-					   __s64 now, __u8 *why)
+/* The member by which a frame leaves first. The verifier checks it and choose_member by themselves, once each: it follows
+ * every length of a loop through those after it. */
+__noinline __u32 earliest_member(const struct plan *pl, const struct flow_table *fl, __u64 shut, __u64 bytes, __s64 now)
 {
-	__u64 best = pl->ids[0] & 63, most = 0;
-	__u64 shut = pl->returning ? shut_for(pl, slot) : 0;
-	__s64 least = finish_time(&fl->members[best], bytes, now) + shut_delay(shut, best), one = 0, tied = 0;
+	if (!pl || !fl)
+		return 0;
+	__u64 best = pl->ids[0] & 63;
+	__s64 least = finish_time(&fl->members[best], bytes, now) + shut_delay(shut, best);
 
-	if (pl->n == 1) {
-		*why = WHY_ONLY;
-		return best;
-	}
 	for (__u32 i = 1; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
@@ -101,7 +98,24 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		least = select(first, t, least);
 		best = select(first, id, best);
 	}
-	__s64 near = least + min_time(pl->gain, ns(bytes, fl->members[best & 63].cost) / 8);
+	return best & 63;
+}
+
+#define REASON_SHIFT 8
+
+/* Rule 3. Returns the member, and why in the octet above. */
+__noinline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes, __s64 now)
+{
+	if (!pl || !fl)
+		return 0;
+	if (pl->n == 1)
+		return (pl->ids[0] & 63) | WHY_ONLY << REASON_SHIFT;
+	__u64 shut = shut_for(pl, slot), most = 0;
+	__u64 best = earliest_member(pl, fl, shut, bytes, now) & 63;
+	const struct queue *q = &fl->members[best];
+	__s64 near = finish_time(q, bytes, now) + shut_delay(shut, best) + min_time(pl->gain, ns(bytes, q->cost) / 8);
+	__s64 one = 0, tied = 0;
+
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
 		if (i >= pl->n)
 			break;
@@ -117,8 +131,7 @@ static __always_inline __u32 choose_member(const struct plan *pl, const struct f
 		best = select(takes, id, best);
 		most = select(takes, r, most);
 	}
-	*why = tied ? WHY_RANK : WHY_SHORTEST;
-	return best & 63;
+	return (best & 63) | (tied ? WHY_RANK : WHY_SHORTEST) << REASON_SHIFT;
 }
 
 /* Rule 4. Returns the clock. Several processors may charge one member at once. */
@@ -218,8 +231,11 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 			stay = !paused || stays(pl, fl, had, until, now);
 		}
 	}
-	if (!stay)
-		id = choose_member(pl, fl, slot, bytes, now, &why);
+	if (!stay) {
+		__u32 chosen = choose_member(pl, fl, slot, bytes, now);
+		id = chosen & 63;
+		why = chosen >> REASON_SHIFT;
+	}
 	int moves = f->until == 0 || f->member != id;
 	if (paused)
 		f->pauses++;

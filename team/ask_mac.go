@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+
+package team
+
+import (
+	"slices"
+
+	"nicteam/internal/frame"
+	"nicteam/modes/spread"
+	"nicteam/monitor"
+)
+
+// A member asks by its own MAC. Where another member receives for that one (the adapter's MAC belongs to a member that
+// stands by; elb gave a dead member's MAC to another), an ask by it would teach the switch the wrong port, and frames
+// for this host would end there. Such a member asks by a MAC of its own ([monitor.AskMAC]), which its NIC must accept.
+
+// askMAC returns the MAC by which a member asks under p, 0 if it cannot ask.
+func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
+	for _, o := range l.members {
+		if o.link.MAC == m.link.MAC && o.id < m.id {
+			return 0
+		}
+	}
+	if !l.receivedByOther(m, p) {
+		return m.link.MAC
+	}
+	if m.info.OwnMAC {
+		return 0
+	}
+	return monitor.AskMAC(m.link.MAC)
+}
+
+// receivedByOther reports whether another member receives for m's own MAC under p.
+func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
+	switch {
+	case p == nil || m.link.MAC == 0:
+		return false
+	case p.PerMember:
+		for _, o := range l.members {
+			if o != m && slices.Contains(p.Filter[o.id], m.link.MAC) {
+				return true
+			}
+		}
+		return false
+	case m.link.MAC != l.adapter:
+		return false
+	case p.Rule == spread.RuleSingle:
+		return p.Active != m.id
+	}
+	// All send by the adapter's MAC, and the switch returns frames by whichever it likes.
+	return p.Collecting&^spread.MemberSet(0).With(m.id) != 0 && !p.Collecting.Has(m.id)
+}
+
+// needsAskMAC reports whether m's NIC must accept its [monitor.AskMAC] under p. Where one member is active, the one with
+// the adapter's MAC accepts it always: a failover must not wait until its NIC's filter is set.
+func (l *Loop) needsAskMAC(m *member, p *spread.Plan) bool {
+	if m.info.OwnMAC || m.link.MAC == 0 {
+		return false
+	}
+	return l.receivedByOther(m, p) || p.Rule == spread.RuleSingle && !p.PerMember && m.link.MAC == l.adapter
+}
+
+// asks reports whether any link watch asks.
+func (l *Loop) asks() bool {
+	return slices.ContainsFunc(l.watchesConfig.Specs, func(s monitor.Spec) bool {
+		return s.Kind != monitor.KindCarrier && !(s.Kind == monitor.KindAuto && l.watchesConfig.Aggregated)
+	})
+}
+
+// withAskMACs returns p with the MACs by which members ask that are not their own: their NICs accept them, and what
+// comes back of them is known as ours.
+func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
+	if !l.asks() || len(l.members) < 2 {
+		return p
+	}
+	with := p
+	for _, m := range l.members {
+		mac := monitor.AskMAC(m.link.MAC)
+		if !l.needsAskMAC(m, p) || slices.Contains(p.Filter[m.id], mac) {
+			continue
+		}
+		if with == p {
+			c := *p
+			with, c.TeamMACs = &c, slices.Clone(p.TeamMACs)
+		}
+		with.Filter[m.id] = insertMAC(slices.Clone(p.Filter[m.id]), mac)
+		with.TeamMACs = insertMAC(with.TeamMACs, mac)
+	}
+	return with
+}
+
+// insertMAC inserts m into a sorted list that lacks it.
+func insertMAC(list []frame.MAC, m frame.MAC) []frame.MAC {
+	if i, found := slices.BinarySearch(list, m); !found {
+		list = slices.Insert(list, i, m)
+	}
+	return list
+}

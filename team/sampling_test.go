@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+package team
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"nicteam/monitor"
+)
+
+// TestSamplesFollowTheFrames: nothing is said while nothing moves; while frames move they are counted every 10 ms, many
+// every 5 ms, and a silence that begins is still told.
+func TestSamplesFollowTheFrames(t *testing.T) {
+	var moved Moved
+	resent := uint64(0)
+	s := &sampler{read: func(m *Moved) { *m = moved }, resent: func() uint64 { resent++; return resent }, every: sampleIdle}
+	now := time.Unix(1000, 0)
+	step := func(tx uint64) bool {
+		moved[3].TX += tx
+		now = now.Add(s.every)
+		return s.sample(now, []int{3})
+	}
+	if step(0) || s.every != sampleIdle || resent != 0 {
+		t.Errorf("idle: every %v, %d readings of retransmissions", s.every, resent)
+	}
+	if !step(1) || s.every != sampleMoving {
+		t.Errorf("one frame: every %v", s.every)
+	}
+	if !step(10) || s.every != sampleBusy {
+		t.Errorf("1000 frames/s: every %v", s.every)
+	}
+	if want := (monitor.Moved{ID: 3, TX: 11}); len(s.traffic.Members) != 1 || s.traffic.Members[0] != want {
+		t.Errorf("%+v, want %+v", s.traffic.Members, want)
+	}
+	told := 0
+	for step(0) {
+		if told++; s.every != sampleBusy {
+			t.Fatalf("every %v after %d samples without a frame", s.every, told)
+		}
+	}
+	if told != int(sampleQuietFor/sampleBusy) || s.every != sampleIdle {
+		t.Errorf("%d samples after the last frame, then every %v", told, s.every)
+	}
+	if resent == 0 || resent > 8 {
+		t.Errorf("%d readings of retransmissions in 120 ms", resent)
+	}
+}
+
+// TestSamplesReachTheLoop: a team whose counters move gets samples, and an idle one none.
+func TestSamplesReachTheLoop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKernel()
+		read := 0
+		tm := running(t, k, Options{Retransmits: func() uint64 { read++; return 0 }}, 1, 2)
+		time.Sleep(time.Second)
+		if read != 0 {
+			t.Errorf("%d readings while idle", read)
+		}
+		k.do(func() { k.moved[0].TX += 100 })
+		time.Sleep(time.Second)
+		if read < 2 || read > 10 {
+			t.Errorf("%d readings around one burst", read)
+		}
+		if err := tm.Alive(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSampleHandledLate: a sample that waited for the control loop says nothing.
+func TestSampleHandledLate(t *testing.T) {
+	for _, late := range []time.Duration{0, sampleLate, sampleLate + 1} {
+		r := request{in: Traffic{}, sampledAt: time.Unix(5, 0)}
+		r.markLate(time.Unix(5, 0).Add(late))
+		if got := r.in.(Traffic).Late; got != (late > sampleLate) {
+			t.Errorf("%v after it was taken: late %v", late, got)
+		}
+	}
+}
