@@ -89,7 +89,9 @@ type tally struct{ heardBy, hears int }
 func (p *prober) tally(w *Watches) map[*watched]*tally {
 	t := map[*watched]*tally{}
 	for _, m := range w.members {
-		t[m] = &tally{}
+		if m.asks() {
+			t[m] = &tally{}
+		}
 	}
 	p.eachPair(w, func(pr *pair, from, to *watched) {
 		if pr.roundHeard > 0 {
@@ -135,6 +137,11 @@ func (p *prober) judgeRound(now time.Time, w *Watches) {
 	p.endRound(now, w)
 	first, _ := works(nil)
 	p.broken = first == nil
+	if len(t) == 2 {
+		for _, m := range t {
+			p.broken = p.broken || m.heardBy == 0
+		}
+	}
 	for _, m := range w.members {
 		if !m.asks() || m.probed.down != "" || t[m].heardBy > 0 && t[m].hears > 0 {
 			continue

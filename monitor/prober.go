@@ -40,7 +40,7 @@ type prober struct {
 	round   probeRound
 	foreign *target
 
-	broken    bool // no member hears another one
+	broken    bool // no member hears another one, or of two one does not
 	answers   int  // to other teams since answersAt
 	answersAt time.Time
 }
@@ -126,17 +126,18 @@ func (p *prober) forget(id int) {
 	}
 }
 
+// inRing reports whether m's probes count for others.
+func (m *watched) inRing() bool { return m.asks() && m.admitted && m.probed.down == "" }
+
 // ring calls f for each pair that has probes while all is well: every member sends to the next one. A member that is
-// down is no part of it, but exchanges probes with the next that is not.
+// down, or waits, is no part of it, but exchanges probes with the next that is not.
 func (p *prober) ring(w *Watches, f func(pr *pair, from, to *watched)) {
 	var well, down []*watched
 	for _, m := range w.members {
-		switch {
-		case !m.asks():
-		case m.probed.down != "":
-			down = append(down, m)
-		default:
+		if m.inRing() {
 			well = append(well, m)
+		} else if m.asks() {
+			down = append(down, m)
 		}
 	}
 	if len(well) > 1 {
@@ -202,7 +203,13 @@ func (p *prober) run(now time.Time, w *Watches) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
-			from.probed.heards, to.probed.hears = 0, 0
+			// What passes not to or from a member that is down says nothing about the other end.
+			if to.inRing() {
+				from.probed.heards = 0
+			}
+			if from.inRing() {
+				to.probed.hears = 0
+			}
 			if pr.works {
 				pr.works, pr.failed = false, true
 				failed = append(failed, pr)
@@ -305,7 +312,10 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 	}
 	from.probed.heards++
 	to.probed.hears++
-	p.broken = false
+	back := p.pairs[pairKey{to.ID, from.ID}]
+	if w.askers() > 2 || pr.works && back != nil && back.works {
+		p.broken = false
+	}
 	for _, m := range []*watched{from, to} {
 		if m.probed.down != "" && m.probed.heards >= needHits && m.probed.hears >= needHits {
 			m.probed.down = ""
@@ -386,4 +396,14 @@ func (p *prober) quality(w *Watches, m *watched) (rtt time.Duration, loss float6
 func (pr *pair) loss() float64 {
 	p := path{asks: pr.sent, answers: pr.history, pending: !pr.open.IsZero()}
 	return p.loss()
+}
+
+// Skew returns how much longer a frame from one member to another takes than one back; half of that is the difference
+// between the two paths at least. False: not known.
+func (w *Watches) Skew(from, to int) (time.Duration, bool) {
+	out, back := w.prober.pairs[pairKey{from, to}], w.prober.pairs[pairKey{to, from}]
+	if out == nil || back == nil || !out.works || !back.works {
+		return 0, false
+	}
+	return out.delay - back.delay, true
 }

@@ -17,8 +17,9 @@ type watched struct {
 	// admitted: it has answered, or waited for admission_wait, since its link came.
 	admitted  bool
 	waitsFrom time.Time
-	judging   bool   // admission_wait is over, and rounds find out why
-	held      string // why it was down before, and stays so until it answers
+	judging   bool      // admission_wait is over, and rounds find out why
+	held      string    // why it was down before, and stays so until it answers
+	wasUp     time.Time // until then it counts as up, as another process judged
 
 	state  State
 	reason string
@@ -58,7 +59,7 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.backoff = backoff{}
 	m.probed = probed{}
 	w.prober.forget(m.ID)
-	m.held, m.judging = "", false
+	m.held, m.judging, m.wasUp = "", false, time.Time{}
 	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
 }
 
@@ -156,7 +157,7 @@ func (w *Watches) update(now time.Time) {
 	w.stale = true
 	for _, m := range w.members {
 		w.admit(now, m)
-		state, reason := w.judge(m)
+		state, reason := w.judge(now, m)
 		if state != m.state {
 			m.state, m.since = state, now
 		}
@@ -166,7 +167,7 @@ func (w *Watches) update(now time.Time) {
 }
 
 // judge returns m's state by its paths.
-func (w *Watches) judge(m *watched) (State, string) {
+func (w *Watches) judge(now time.Time, m *watched) (State, string) {
 	if !m.Link {
 		return Unknown, ""
 	}
@@ -195,7 +196,7 @@ func (w *Watches) judge(m *watched) (State, string) {
 	if cause := w.suspicionOf(m); cause != "" {
 		return Suspect, cause
 	}
-	if up {
+	if up || now.Before(m.wasUp) {
 		return Up, ""
 	}
 	return Unknown, w.whyUnknown(m)

@@ -50,11 +50,11 @@ func (w *Watches) resumeMember(now time.Time, m *watched) {
 		return
 	case c.State == Down:
 		m.hold(now, c.Reason)
-	case c.State != Waiting:
+	case c.State == Unknown:
 		m.admitted = true
+	case c.State != Waiting:
+		m.admitted, c.State, m.wasUp = true, Up, now.Add(w.cfg.AdmissionWait)
 	}
-	if m.state = c.State; c.State == Suspect {
-		m.state = Up
-	}
+	m.state = c.State
 	m.since = c.Since
 }
