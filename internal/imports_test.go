@@ -80,7 +80,7 @@ var allowed = map[string][]string{
 	"internal/logs":            {"internal/limit"},
 	"internal/epoll":           {},
 	"internal/sim": {"internal/api", "internal/settings", "team", "modes", "modes/spread", "modes/lacp",
-		"monitor", "internal/frame", "modes/steer"},
+		"monitor", "internal/frame", "internal/limit", "modes/steer"},
 	"internal/fastpath/backlog": {"modes/spread"},
 }
 

@@ -192,7 +192,7 @@ func TestGuestMovesAway(t *testing.T) {
 					wire.Set(false)
 					b.pass(500 * time.Millisecond)
 					for _, s := range []*Stack{guest, stays} {
-						there := b.sw.table[s.MAC].port == port
+						there := b.sw.table[vlanMAC{mac: s.MAC}].port == port
 						if elsewhere := s == guest && want; there != elsewhere {
 							t.Errorf("%s: the switch has it at the other host: %v", s.Name, there)
 						}

@@ -20,6 +20,7 @@ const (
 // active starts the timers, which run only while there is traffic.
 func (t *Team) active() {
 	t.moved++
+	t.wakeSampling()
 	if !t.backlogTimer.armed() {
 		t.backlogTimer.set(t.w.now + backlogInterval)
 	}

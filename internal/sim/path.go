@@ -17,8 +17,8 @@ import (
 //
 //	transmit: a new station is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
-//	receive:  frames of slow protocols go to the control loop → own frames that come back → accepted by this member?
-//	          → copy of ARP and ND for the control loop →
+//	receive:  frames of slow protocols, and probes, go to the control loop → own frames that come back → copy of what
+//	          answers link watches for the control loop → accepted by this member? → copy of ARP and ND for the control loop →
 //	          destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.
@@ -108,6 +108,9 @@ func (t *Team) put(p *Packet, id int, first bool) {
 		t.Drops[team.DropBacklog]++
 		return
 	}
+	if !p.h.Dst.Multicast() {
+		t.counted[id].TX++
+	}
 	m.nic.send(p)
 	m.txBytes += uint64(p.size)
 	m.Out += uint64(p.size)
@@ -192,8 +195,16 @@ func (m *member) receive(p *Packet) {
 		m.slow(p)
 		return
 	}
+	if t.isOurProbe(p) {
+		m.passes(p)
+		return
+	}
 	if t.own(p.h.Src) && (!t.behind(p.h.Src) || !t.hasMoved(p)) {
 		return
+	}
+	answer := t.isAnswer(p)
+	if answer {
+		m.passes(p)
 	}
 	ours, others := t.accept(m, p.h.Dst)
 	if !pl.Collecting.Has(m.id) && p.h.Dst == pl.Adapter {
@@ -207,11 +218,14 @@ func (m *member) receive(p *Packet) {
 		return
 	}
 	m.arrived++
+	if !answer && !p.h.Dst.Multicast() {
+		t.counted[m.id].RX++
+	}
 	m.lastArrived = t.w.now
 	m.In += uint64(p.size)
 	if ours && pl.PerMember {
 		t.rxBytes[spread.RxClass(&p.h, p.b)] += uint64(p.size)
-		if neighbourhood(&p.h) {
+		if neighbourhood(&p.h) && !answer {
 			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
 		}
 	}

@@ -23,6 +23,7 @@ func (t *Team) Restart(after time.Duration, remembers bool) {
 		t.w.Tell("%s: its process starts again, remembers %v", t.Name, memory != nil)
 		t.newLoop(memory)
 		t.tellRxMode()
+		t.tellTargets()
 		for i, n := range nics {
 			t.Add(n, weights[i])
 		}
@@ -38,6 +39,8 @@ func (t *Team) stop() (nics []*NIC, weights []float64) {
 	t.backlogTimer.stop()
 	t.measureTimer.stop()
 	t.floodTimer.stop()
+	t.stopWatching()
+	t.stalled, t.late = 0, lateInputs{}
 	for _, id := range t.ids {
 		m := t.members[id]
 		m.nic.up, m.nic.watch, m.nic.filter, m.nic.promisc = nil, nil, nil, false

@@ -18,8 +18,9 @@ type Stack struct {
 	IP4  netip.Addr
 	IP6  netip.Addr
 
-	Asked  int // ARP requests and solicitations sent
-	Double int // frames received twice
+	Asked  int    // ARP requests and solicitations sent
+	Double int    // frames received twice
+	Resent uint64 // TCP segments sent again
 
 	w          *World
 	number     int

@@ -8,6 +8,7 @@ import (
 
 	"nicteam/modes"
 	"nicteam/modes/spread"
+	"nicteam/monitor"
 	"nicteam/team"
 )
 
@@ -64,7 +65,7 @@ func (t *Team) Replace(after time.Duration) {
 
 // awaitProcess lets time pass until a process runs.
 func (t *Team) awaitProcess() {
-	for t.dead && t.w.fail == nil {
+	for (t.dead || t.stalled > t.w.now) && t.w.fail == nil {
 		_ = t.w.Run(time.Millisecond)
 	}
 }
@@ -93,6 +94,8 @@ func (t *Team) succeed() {
 	t.loop, t.dead = loop, false
 	t.w.Tell("%s: another process goes on", t.Name)
 	t.handle(team.Tick{})
+	t.targets = monitor.Targets{}
+	t.tellTargets()
 	for _, f := range t.held {
 		f()
 	}

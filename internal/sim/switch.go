@@ -16,10 +16,12 @@ type Switch struct {
 	Ageing time.Duration // of learnt entries
 	Flush  bool          // drops the entries of a port that loses its carrier
 
+	ProxyARP frame.MAC // by which it answers ARP requests for everybody; 0: it does not
+
 	w      *World
 	ports  []*Port
 	groups int // by LACP
-	table  map[frame.MAC]learnt
+	table  map[vlanMAC]learnt
 }
 
 // Port is a port of a switch.
@@ -29,6 +31,7 @@ type Port struct {
 	Out   bool // the group does not transmit by it
 	sw    *Switch
 	agreement
+	portHabits
 }
 
 type learnt struct {
@@ -38,7 +41,7 @@ type learnt struct {
 
 // Switch adds a switch without ports.
 func (w *World) Switch(name string) *Switch {
-	s := &Switch{Name: name, w: w, Ageing: 300 * time.Second, Flush: true, table: map[frame.MAC]learnt{}}
+	s := &Switch{Name: name, w: w, Ageing: 300 * time.Second, Flush: true, table: map[vlanMAC]learnt{}}
 	w.switches = append(w.switches, s)
 	return s
 }
@@ -66,6 +69,9 @@ func (s *Switch) Forget() {
 
 func (p *Port) turned() {
 	p.relinked()
+	if p.Up() {
+		p.cameUp = p.sw.w.now
+	}
 	if p.Up() || !p.sw.Flush {
 		return
 	}
@@ -82,19 +88,22 @@ func (p *Port) in(f *Packet) {
 	if p.partner != nil && p.agreed(f) {
 		return
 	}
+	if !p.passes(f) || p.proxies(f) {
+		return
+	}
 	if !s.Floods && !f.h.Src.Multicast() {
-		s.table[f.h.Src] = learnt{p, s.w.now}
+		s.table[vlanMAC{p.VLAN, f.h.Src}] = learnt{p, s.w.now}
 	}
 	if f.h.Dst&^0xf == 0x0180c2000000 {
 		return // for the switch itself
 	}
 	if !f.h.Dst.Multicast() && !s.Floods {
-		if l, ok := s.table[f.h.Dst]; ok && s.w.now-l.at < s.Ageing {
+		if l, ok := s.table[vlanMAC{p.VLAN, f.h.Dst}]; ok && s.w.now-l.at < s.Ageing {
 			to := l.port
 			if to.Group != 0 {
 				to = s.of(to.Group, f)
 			}
-			if to != nil && to != p && (p.Group == 0 || to.Group != p.Group) {
+			if to != nil && to != p && p.reaches(to) && (p.Group == 0 || to.Group != p.Group) {
 				to.send(f)
 			}
 			return
@@ -103,7 +112,7 @@ func (p *Port) in(f *Packet) {
 	f.flooded = true
 	var done uint64 // groups that got the frame
 	for _, to := range s.ports {
-		if to == p || to.Group != 0 && (to.Group == p.Group || done>>to.Group&1 != 0) {
+		if to == p || !p.reaches(to) || to.Group != 0 && (to.Group == p.Group || done>>to.Group&1 != 0) {
 			continue
 		}
 		if to.Group != 0 {

@@ -88,6 +88,7 @@ func (t *tcp) push() {
 			if seq < t.acked {
 				continue
 			}
+			t.f.from.Resent++
 		case t.limit == 0 || t.next < t.limit:
 			seq = t.next
 			t.next++

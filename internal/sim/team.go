@@ -54,6 +54,7 @@ type Team struct {
 	moved         uint64 // frames, in both directions
 	seen          uint64 // of moved, by measure
 	seenRest      uint64 // of moved, by watchFlooding
+	seenHosts     uint64 // of moved, by watchHosts
 	quiet         int
 	rxBytes       spread.RxBytes
 	backlogTimer  *timer
@@ -69,6 +70,8 @@ type Team struct {
 
 	aggregation
 	succession
+	watching
+	standstill
 }
 
 // member is a NIC in a team.
@@ -90,6 +93,7 @@ type member struct {
 	Out, In      uint64 // bytes
 	draining     bool
 	weight       float64
+	answers      answerLimits
 	spoken
 }
 
@@ -117,6 +121,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 	t.backlogTimer = newTimer(&w.clock, t.readBacklogs)
 	t.measureTimer = newTimer(&w.clock, t.measure)
 	t.floodTimer = newTimer(&w.clock, t.watchFlooding)
+	t.newWatching()
 	t.Stack = t.stack(name, mac)
 	t.tellRxMode()
 	w.teams = append(w.teams, t)
@@ -141,6 +146,9 @@ func (t *Team) Guest(name string) *Stack {
 func (t *Team) handle(in team.Input) team.Output {
 	if t.dead {
 		t.hold(in)
+		return team.Output{}
+	}
+	if t.waits(in) {
 		return team.Output{}
 	}
 	out := t.loop.Handle(t.w.time(), in)
@@ -246,8 +254,14 @@ func (t *Team) control(s spread.Send) {
 		return
 	}
 	p := newPacket(append([]byte(nil), s.Frame...))
-	t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})
-	t.steers(&p.h)
+	if ask := isAsk(p); !ask {
+		t.steers(&p.h)
+	} else if neighbourhood(&p.h) {
+		t.Asks++
+	}
+	if p.h.EtherType != frame.TypeProbe {
+		t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})
+	}
 	if isPDU(p) {
 		m.paced.note(t.w.now)
 	}
