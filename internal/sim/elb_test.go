@@ -103,7 +103,7 @@ func TestUnequalNICs(t *testing.T) {
 }
 
 // TestChangingLoad: 64 flows whose rates change lose nothing, double nothing, and keep their order but for moves by
-// order. Where NICs are full now and then, what is lost is only told.
+// order. Where NICs are full now and then, what is lost is only told, and order is lost once a second at most.
 func TestChangingLoad(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []uint64{100e6, 1e9} {
@@ -144,7 +144,11 @@ func TestChangingLoad(t *testing.T) {
 			forced := b.team.forced()
 			t.Logf("%d frames, %d lost, %d doubled, %d reordered at %d times, %d forced moves", sent, sent-got, doubled,
 				reordered, disorders, forced)
-			if got != sent && rate > 300e6 || doubled != 0 || disorders > forced || len(used) != 3 {
+			allowed := forced
+			if rate < 300e6 {
+				allowed += uint64(seconds) // what stands in a full queue is measured
+			}
+			if got != sent && rate > 300e6 || doubled != 0 || disorders > allowed || len(used) != 3 {
 				t.Errorf("%d of %d frames arrived, %d doubled, %d times reordered by %d forced moves, %d NICs used",
 					got, sent, doubled, disorders, forced, len(used))
 			}

@@ -20,6 +20,8 @@ import (
 //	the adapter does not receive its own frames             Team.deliver
 //	flows keep their order while the network is calm        Flow.overtaken
 //	frames sent while the network is calm arrive            Calmly
+//	link watches blame no member that works both ways       Team.blames, life.judged
+//	a member that loses everything is out of use in time    life.fallsSilent
 
 // planned checks a Plan before it takes effect.
 func (t *Team) planned(pl *spread.Plan) {

@@ -197,7 +197,7 @@ func TestOtherLinksRestart(t *testing.T) {
 	t.Parallel()
 	for _, h := range habitual {
 		t.Run(fmt.Sprint(h), func(t *testing.T) {
-			b := newBonded(t, 4, h, fast)
+			b := newBonded(t, 4, h, fast, func(c *settings.Config) { c.Damping = false })
 			b.plug()
 			b.talk(6, 10*time.Millisecond)
 			rest := spread.MemberSet(0b0011)

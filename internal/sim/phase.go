@@ -16,7 +16,7 @@ func (l *life) phase() error {
 	t := pick(l.World, l.teams...)
 	phases := []func(*lived) error{
 		l.cutOne, l.cutOne, l.cutAll, l.flap, l.silence, l.loss, l.leaves, l.reconfigure, l.reconfigure, l.forgetful,
-		l.moves, l.forges, l.probes,
+		l.moves, l.forges, l.probes, l.fallsSilent, l.fallsSilent, l.standsStill, l.targetDies,
 	}
 	if l.lacp {
 		phases = l.aggregated()

@@ -32,6 +32,8 @@ type lived struct {
 	*Team
 	nics  []*NIC
 	wires []*Wire
+
+	gateways []*Stack
 }
 
 // Run runs a random world for some seconds and returns the invariant that it violated, nil for none.
@@ -92,6 +94,9 @@ func build(seed uint64) *life {
 		_, port := pick(w, l.switches...).Plug(nic.End, Line{Rate: 10e9, Queue: 4 << 20})
 		w.Tell("%s is at %v on %s", nic.Name, nic.MAC, port.sw.Name)
 		l.peers, l.peerNICs = append(l.peers, w.PeerOn(nic)), append(l.peerNICs, nic)
+	}
+	for _, t := range l.teams {
+		l.gateways(t)
 	}
 	return l
 }
@@ -174,6 +179,8 @@ func (l *life) settings(c *settings.Config) {
 	if !l.lag && !l.wifi {
 		c.Balance = !w.chance(6)
 	}
+	c.Damping = !w.chance(3)
+	c.ProbeInterval = pick(w, time.Second, time.Second, 200*time.Millisecond)
 	if l.lacp {
 		l.aggregate(c)
 	}
@@ -232,7 +239,10 @@ func (l *life) settle() error {
 	if l.loaded {
 		flows = nil // some are dropped where queues are full
 	}
-	return l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond, flows...)
+	if err := l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond, flows...); err != nil {
+		return err
+	}
+	return l.judged()
 }
 
 // progress checks that traffic of a team has resumed.

@@ -21,6 +21,7 @@ type Stack struct {
 	Asked  int    // ARP requests and solicitations sent
 	Double int    // frames received twice
 	Resent uint64 // TCP segments sent again
+	Mute   bool   // receives and sends nothing, as a host that restarts
 
 	w          *World
 	number     int
@@ -58,6 +59,9 @@ func (w *World) PeerOn(n *NIC) *Stack {
 
 // emit sends a new frame of the host.
 func (s *Stack) emit(p *Packet) {
+	if s.Mute {
+		return
+	}
 	s.w.packets++
 	p.id, p.from, p.sent = s.w.packets, s, s.w.now
 	s.out(p)
@@ -113,7 +117,7 @@ func (s *Stack) ProbeAddress() {
 
 // in receives a frame.
 func (s *Stack) in(p *Packet) {
-	if p.h.Dst != s.MAC && !p.h.Dst.Multicast() {
+	if s.Mute || p.h.Dst != s.MAC && !p.h.Dst.Multicast() {
 		return
 	}
 	if p.flow != nil {

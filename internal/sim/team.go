@@ -42,7 +42,7 @@ type Team struct {
 	members [spread.MaxMembers]*member
 	ids     []int // of members
 	carrier bool
-	Plans   int // in all
+	Plans   int // in all, but those that only suspect another member
 
 	deadline     *timer
 	controlQueue int                             // queued inputs of the loop
@@ -190,13 +190,18 @@ func (t *Team) execute(out *team.Output) {
 		t.tell(*out, t.announcements, t.config.AnnounceCount)
 	}
 	for _, e := range out.Events {
+		if e.Event == "member-down" {
+			t.blames(&e)
+		}
 		t.w.Tell("%s: %s %s %s", t.Name, e.Event, e.Member, e.Reason)
 	}
 }
 
 // apply makes a Plan the current one.
 func (t *Team) apply(pl *spread.Plan) {
-	t.Plans++
+	if t.plan.Suspect == pl.Suspect {
+		t.Plans++ // suspicions come and go
+	}
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
 	t.overlaps()
@@ -237,6 +242,9 @@ func (p planWords) String() string {
 			s.WriteString(fmt.Sprintf(", %d accepts %v", id, f))
 		}
 	}
+	if p.Suspect != 0 {
+		s.WriteString(fmt.Sprintf(", suspect %b", p.Suspect))
+	}
 	if p.Shortest != nil && len(p.Shortest.Moves) > 0 {
 		s.WriteString(fmt.Sprintf(", generation %d moves %v", p.Shortest.Generation, p.Shortest.Moves))
 	}
@@ -254,10 +262,13 @@ func (t *Team) control(s spread.Send) {
 		return
 	}
 	p := newPacket(append([]byte(nil), s.Frame...))
-	if ask := isAsk(p); !ask {
+	switch {
+	case isAsk(p):
+		if neighbourhood(&p.h) {
+			t.Asks++
+		}
+	case !answersAsk(p):
 		t.steers(&p.h)
-	} else if neighbourhood(&p.h) {
-		t.Asks++
 	}
 	if p.h.EtherType != frame.TypeProbe {
 		t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})

@@ -21,6 +21,7 @@ type watching struct {
 	Gateways []monitor.Target // of the adapter
 	Asks     int              // ARP and ND asks that all members have sent
 	NoHosts  bool             // the neighbours of the adapter are not told
+	Lied     bool             // what answers is not what it seems, so that members are down for no fault of theirs
 
 	counted     team.Moved
 	traffic     monitor.Traffic // the last sample
@@ -88,6 +89,15 @@ func (t *Team) isAnswer(p *Packet) bool {
 	}
 	n, ok := parseND(p)
 	return ok && n.kind == typeNA
+}
+
+// answersAsk reports whether a frame of the control loop answers the link watches of another team.
+func answersAsk(p *Packet) bool {
+	if a, ok := parseARP(p); ok {
+		return a.op == opReply && a.tpa.IsUnspecified()
+	}
+	n, ok := parseND(p)
+	return ok && n.kind == typeNA && n.to == linkLocal(n.dst)
 }
 
 // isAsk reports whether a frame of the control loop is of its link watches. No neighbour learns from it.

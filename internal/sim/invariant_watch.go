@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+package sim
+
+import (
+	"time"
+
+	"nicteam/internal/api"
+	"nicteam/monitor"
+)
+
+// roundMost is how long after a fault was undone a round that it began may end.
+const roundMost = time.Second
+
+// idleMost is how long a member that loses everything may stay in use where little is sent: until it is asked, and a
+// round.
+const idleMost = 3500 * time.Millisecond
+
+// blames checks that a member that is down is one that loses frames, or did a moment ago.
+func (t *Team) blames(e *api.Event) {
+	for _, id := range t.ids {
+		m := t.members[id]
+		if m.nic.Name != e.Member || !m.nic.Up() || m.nic.wire == nil {
+			continue
+		}
+		if m.works(roundMost) && m.toldUp && t.w.jam == 0 && !t.Lied {
+			t.w.breach("%s: %s is down though it works both ways: %s", t.Name, e.Member, e.Reason)
+		}
+	}
+}
+
+// works reports whether a member has lost nothing for some time.
+func (m *member) works(since time.Duration) bool {
+	e := m.nic.End
+	if e.wire == nil {
+		return false
+	}
+	a, b := e.whole(), e.far.whole()
+	return a != never && b != never && m.t.w.now-max(a, b) > since
+}
+
+// judged checks that no link watch holds a member down that works both ways, while nothing disturbs.
+func (l *life) judged() error {
+	for _, t := range l.teams {
+		if t.dead {
+			continue
+		}
+		for _, s := range t.Status().Members {
+			if s.Watch == nil || s.Watch.Verdict != monitor.Down.String() {
+				continue
+			}
+			for _, id := range t.ids {
+				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && l.jam == 0 {
+					l.breach("%s: %s is still down though it works both ways: %s", t.Name, s.Name, s.Watch.Reason)
+				}
+			}
+		}
+	}
+	if l.fail != nil {
+		return l.fail
+	}
+	return nil
+}
