@@ -90,6 +90,9 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	}
 	t, m := p.t, p.m
 	t.mac, p.via = mac, via
+	if o := w.member(via); o != nil {
+		o.hears()
+	}
 	w.setSilent(now, t, false)
 	switch {
 	case p.state == pathDown || m.held != "":
@@ -104,6 +107,9 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if t.round.on {
 		if p.roundAnswers < p.roundAsks {
 			p.roundAnswers++
+			if via == m.ID {
+				p.roundOwn++
+			}
 		}
 		w.clearRound(now, t)
 	}

@@ -57,6 +57,7 @@ type path struct {
 	rtt        time.Duration
 
 	roundAsks, roundAnswers int // in the target's round
+	roundOwn                int // of the answers, those that the member received itself
 }
 
 // reset forgets what was observed, except for the round-trip time: the link went.

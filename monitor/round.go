@@ -37,6 +37,7 @@ type round struct {
 	voids    int
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
+	began    time.Time
 	lastAsk  time.Time
 }
 
@@ -63,12 +64,12 @@ func (w *Watches) startRound(now time.Time, t *target, m *watched, fast bool, ca
 // beginAsks lets a round begin with its first ask.
 func (w *Watches) beginAsks(now time.Time, t *target) {
 	r := &t.round
-	r.asks, r.want = 0, w.cfg.Misses
+	r.asks, r.want, r.began = 0, w.cfg.Misses, now
 	r.step = fastStep
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
 			r.step = max(r.step, 2*p.rtt)
-			p.roundAsks, p.roundAnswers = 0, 0
+			p.roundAsks, p.roundAnswers, p.roundOwn = 0, 0, 0
 		}
 	}
 	if !r.fast {
@@ -117,12 +118,12 @@ func (w *Watches) voidRound(now time.Time, t *target) {
 	w.beginAsks(now, t)
 }
 
-// clearRound ends a round early once all its suspects have answered.
+// clearRound ends a round early once all its suspects have received an answer themselves.
 func (w *Watches) clearRound(now time.Time, t *target) {
 	r := &t.round
 	for _, id := range r.suspects {
 		if m := w.member(id); m != nil && m.asks() {
-			if p := m.path(t); p != nil && p.roundAnswers == 0 {
+			if p := m.path(t); p != nil && p.roundOwn == 0 {
 				return
 			}
 		}
@@ -162,10 +163,15 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 		w.endRound(now, t)
 	case len(witnesses) > 0:
 		t.postponed = 0
-		w.endRound(now, t)
 		for _, m := range silent {
+			if via := w.deafTo(now, t, m); via != nil {
+				w.setDeaf(t, m, via)
+				defer w.postpone(now, t)
+				continue
+			}
 			w.blame(now, t, m, witnesses[0])
 		}
+		w.endRound(now, t)
 	case partly && r.want < 2*w.cfg.Misses:
 		// It answered somebody, but not to the end: it may have gone, or come, meanwhile.
 		r.want++
@@ -192,7 +198,6 @@ func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
 		p.why = fmt.Sprintf("%s does not answer by %s (%d of %d asks), it does by %s", t, m.Name, p.roundAsks,
 			p.roundAsks, witness.Name)
 	}
-	p.nextAsk = now.Add(w.downInterval())
 }
 
 // endRound returns to asking now and then.
@@ -204,6 +209,9 @@ func (w *Watches) endRound(now time.Time, t *target) {
 		if p := m.path(t); p != nil && m.asks() {
 			p.pending = false
 			p.nextAsk = now.Add(w.cfg.Interval * time.Duration(i+1) / time.Duration(n))
+			if p.state == pathDown {
+				p.nextAsk = now.Add(w.downInterval())
+			}
 		}
 	}
 	w.stale = true
