@@ -35,6 +35,8 @@ type round struct {
 	asks     int    // so far
 	want     int    // asks until it is judged
 	voids    int
+	began    time.Time
+	moved    bool // another MAC was adopted
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
 	lastAsk  time.Time
@@ -63,7 +65,7 @@ func (w *Watches) startRound(now time.Time, t *target, m *watched, fast bool, ca
 // beginAsks lets a round begin with its first ask.
 func (w *Watches) beginAsks(now time.Time, t *target) {
 	r := &t.round
-	r.asks, r.want = 0, w.cfg.Misses
+	r.asks, r.want, r.began = 0, w.cfg.Misses, now
 	r.step = fastStep
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
@@ -140,6 +142,10 @@ func (w *Watches) clearRound(now time.Time, t *target) {
 // as late as the last ask, and before.
 func (w *Watches) judgeRound(now time.Time, t *target) {
 	r := &t.round
+	if w.adoptOther(now, t) {
+		w.beginAsks(now, t)
+		return
+	}
 	var silent, witnesses []*watched
 	partly := false
 	for _, m := range w.members {
@@ -191,6 +197,10 @@ func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
 		p.state, p.hits = pathDown, 0
 		p.why = fmt.Sprintf("%s does not answer by %s (%d of %d asks), it does by %s", t, m.Name, p.roundAsks,
 			p.roundAsks, witness.Name)
+		if p.other != 0 {
+			p.why = fmt.Sprintf("%s is not the same by %s (%v) as by %s (%v): %s is on another network", t, m.Name,
+				p.other, witness.Name, t.mac, m.Name)
+		}
 	}
 	p.nextAsk = now.Add(w.downInterval())
 }
