@@ -91,7 +91,7 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 	var linked []*watched
 	for _, n := range ms {
 		m := w.member(n.ID)
-		if m == nil || m.Name != n.Name {
+		if m == nil {
 			m = &watched{since: now}
 		}
 		was := m.WatchedMember

@@ -25,17 +25,18 @@ func (l *Loop) updateDamping(now time.Time) {
 	}
 }
 
-// tellDamping adds an event for each member that begins to wait.
+// tellDamping adds an event for each member that would be used, and begins to wait.
 func (l *Loop) tellDamping(now time.Time, out *Output) {
 	for _, m := range l.members {
 		if m.damped() {
 			l.verdictDue = earlier(l.verdictDue, m.dampedUntil)
 		}
-		if m.damped() && !m.dampedTold {
+		if m.damped() && m.works() && !m.dampedTold {
+			m.dampedTold = true
 			l.addEvent(out, now, "member-damped", m.link.Name, fmt.Sprintf("flapped %d times in 60 s, back in %v",
 				m.damping.Failures(now), m.dampedUntil.Sub(now).Round(time.Second)))
 		}
-		m.dampedTold = m.damped()
+		m.dampedTold = m.dampedTold && m.damped()
 	}
 }
 

@@ -25,7 +25,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	if !l.ended {
 		l.runMode(now, out)
 	}
-	l.syncWatchedMembers(now) // who distributes
+	l.runWatches(now) // again: who distributes, and by which MAC each asks
 	l.addWatchSends(out)
 	l.updateWatchWarnings()
 	l.syncFilterWarnings()

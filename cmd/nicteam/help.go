@@ -167,8 +167,8 @@ func watchesTopic() *cobra.Command {
 		fmt.Fprintf(w, "  %s\t%s\n", k.Usage(), k.Help)
 	}
 	_ = w.Flush() // a strings.Builder cannot fail
-	watch := []string{"link_watch", "watch_policy", "probe_interval", "probe_misses", "admission_wait", "damping", "undamp",
-		"up_delay", "down_delay"}
+	watch := []string{"link_watch", "watch_policy", "probe_interval", "probe_misses", "admission_wait", "damping",
+		"undamp", "up_delay", "down_delay"}
 	return &cobra.Command{
 		Use:   "watches",
 		Short: "Link watches: what tells whether a NIC works",

@@ -167,7 +167,8 @@ func TestSetBondingOptions(t *testing.T) {
 		{"both protocols", map[string]string{"arp_ip_target": "10.0.0.254", "ns_ip6_target": "fd00::fe"},
 			watch("arp:10.0.0.254", "nd:fd00::fe")},
 		{"MII monitor", map[string]string{"miimon": "100"}, watch("carrier")},
-		{"a unit is as good", map[string]string{"ARP-interval": "2s"}, func(c *settings.Config) { c.ProbeInterval = 2 * time.Second }},
+		{"a unit is as good", map[string]string{"ARP-interval": "2s"},
+			func(c *settings.Config) { c.ProbeInterval = 2 * time.Second }},
 		{"delays", map[string]string{"updelay": "200", "downdelay": "0"},
 			func(c *settings.Config) { c.UpDelay = 200 * time.Millisecond }},
 	} {

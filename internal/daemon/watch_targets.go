@@ -66,8 +66,8 @@ func (s *session) readWatchTargets(c *settings.Config, links ...int) (monitor.Ta
 	return s.host.WatchTargets(o, links...)
 }
 
-// firstWatchTargets are the targets before the members' routes move to the adapter: a member can be asked for as soon as
-// it joins.
+// firstWatchTargets are the targets before the members' routes move to the adapter: a member can ask as soon as it
+// joins.
 func (u *startup) firstWatchTargets() monitor.Targets {
 	c := u.config
 	links := []int{u.adapter.Index()}
@@ -109,12 +109,13 @@ func (s *session) followWatchTargets(ctx context.Context) {
 		case !reflect.DeepEqual(t, s.watchTargets.told) && s.team.SetWatchTargets(ctx, t) == nil:
 			s.watchTargets.told = t
 		}
-		took := time.Since(began)
+		ended := time.Now()
+		rest := targetsShare * ended.Sub(began)
 		every := targetsEvery
 		if _, hosts := askedOnes(&c); hosts && len(t.Gateways) == 0 {
 			every = hostsEvery
 		}
-		timer := time.NewTimer(max(every, targetsShare*took))
+		timer := time.NewTimer(max(every, rest))
 		select {
 		case <-news.C():
 		case <-s.watchTargets.wake:
@@ -125,7 +126,7 @@ func (s *session) followWatchTargets(ctx context.Context) {
 		}
 		timer.Stop()
 		select {
-		case <-time.After(max(targetsGap, min(targetsShare*took, targetsEvery))):
+		case <-time.After(max(targetsGap, time.Until(ended.Add(min(rest, targetsEvery))))):
 		case <-ctx.Done():
 			return
 		}

@@ -15,7 +15,6 @@ const (
 	ipLen      = 20
 	udpLen     = 8
 	typeIPv4   = 0x0800
-	typeARP    = 0x0806
 	arpLen     = 28
 	protoUDP   = 17
 )

@@ -71,8 +71,8 @@ func checkWatches(adapter string, list []monitor.Spec, own []netip.Prefix) (warn
 			}
 		}
 		if !near && len(nets) > 0 {
-			warnings = append(warnings, fmt.Sprintf("%v is on no subnet of %s (%s): hosts behind a router do not answer",
-				w, adapter, strings.Join(nets, ", ")))
+			warnings = append(warnings, fmt.Sprintf("%v is on no subnet of %s (%s): a host behind a router does not "+
+				"answer", w, adapter, strings.Join(nets, ", ")))
 		}
 	}
 	return warnings, nil

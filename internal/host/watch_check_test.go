@@ -10,8 +10,7 @@ import (
 	"nicteam/internal/settings"
 )
 
-// TestCheckNewWatches: the adapter's own addresses and those of nobody are refused, whatever answers; what is on no subnet
-// is a warning.
+// TestCheckNewWatches: the adapter's own addresses and those of nobody are refused; what is on no subnet is a warning.
 func TestCheckNewWatches(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -41,7 +40,8 @@ func TestCheckNewWatches(t *testing.T) {
 			if !strings.Contains(got, tt.refused) || (got == "") != (tt.refused == "") {
 				t.Errorf("%s %s: %q, want %q", what, tt.watch, got, tt.refused)
 			}
-			if got := strings.Join(warnings, "; "); !strings.Contains(got, tt.warns) || (got == "") != (tt.warns == "") {
+			got = strings.Join(warnings, "; ")
+			if !strings.Contains(got, tt.warns) || (got == "") != (tt.warns == "") {
 				t.Errorf("%s %s: warnings %q, want %q", what, tt.watch, got, tt.warns)
 			}
 		}

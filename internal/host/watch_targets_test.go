@@ -35,8 +35,8 @@ func targetsText(t monitor.Targets) string {
 	return strings.TrimSpace(b.String())
 }
 
-// TestWatchTargets: gateways of all default routes of a link and of VLANs on it, the preferred one first, and hosts that
-// were heard from.
+// TestWatchTargets: gateways of all default routes of a link and of VLANs on it, the preferred one first, and hosts
+// that were heard from.
 func TestWatchTargets(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -85,7 +85,8 @@ func TestWatchTargets(t *testing.T) {
 	}
 	check("hosts that were targets come first", targets(true, seven), gateways+" fd09::7"+tag+" 10.9.0.5")
 	run(t, `for i in $(seq 20 39); do ip neigh add 10.9.0.$i lladdr 02:00:00:00:01:$i dev na nud reachable; done`)
-	many := must1(h.WatchTargets(TargetOptions{Was: monitor.Targets{Hosts: []monitor.Target{seven}}, Hosts: true}, na)).Hosts
+	was := TargetOptions{Was: monitor.Targets{Hosts: []monitor.Target{seven}}, Hosts: true}
+	many := must1(h.WatchTargets(was, na)).Hosts
 	if len(many) != maxHosts || many[0] != seven {
 		t.Errorf("of many hosts %v", many)
 	}
@@ -109,7 +110,8 @@ func TestWatchTargetsOfABridge(t *testing.T) {
 			bridge fdb add $mac dev ${i#*:} master dynamic
 			ip neigh add 10.6.0.${i%:*} lladdr $mac dev brx nud reachable
 		done`)
-	if got := targetsText(must1(h.WatchTargets(TargetOptions{Hosts: true}, index(t, "na")))); got != "10.6.0.254 | 10.6.0.7" {
+	got := targetsText(must1(h.WatchTargets(TargetOptions{Hosts: true}, index(t, "na"))))
+	if got != "10.6.0.254 | 10.6.0.7" {
 		t.Errorf("targets %q", got)
 	}
 }
@@ -119,7 +121,8 @@ func TestFollowerTellsOfUpperRoutes(t *testing.T) {
 	w := newWorld(t)
 	f, _ := w.follow(w.open(nil))
 	t.Cleanup(func() { exec.Command("ip", "link", "del", "brx").Run() })
-	run(t, "ip link add brx type bridge; ip link set team0 master brx; ip link set brx up; ip addr add 10.6.0.1/24 dev brx")
+	run(t, `ip link add brx type bridge; ip link set team0 master brx; ip link set brx up
+		ip addr add 10.6.0.1/24 dev brx`)
 	n := f.Subscribe(UpperRoutes)
 	if have, _, err := f.UpperAddresses(); err != nil || len(have) == 0 {
 		t.Fatalf("%v, %v", have, err)
@@ -156,7 +159,7 @@ func FuzzRetransSegs(f *testing.F) {
 }
 
 func TestRetransSegs(t *testing.T) {
-	got, err := retransSegs([]byte("Ip: a\nIp: 1\nTcp: RtoAlgorithm RetransSegs InErrs\nTcp: -1 42 3\nUdp: x\nUdp: 1\n"))
+	got, err := retransSegs([]byte("Ip: a\nIp: 1\nTcp: RtoAlgorithm RetransSegs InErrs\nTcp: -1 42 3\nUdp: x\n"))
 	if got != 42 || err != nil {
 		t.Errorf("%d, %v", got, err)
 	}

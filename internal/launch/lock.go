@@ -28,19 +28,22 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	return lockFor(d.lockFile(name), name, "the team is running")
 }
 
+// askPatience bounds the wait for a holder that may only ask whether the team runs (unlocked).
+const askPatience = 50 * time.Millisecond
+
 // lockFor takes the lock at path.
 func lockFor(path, name, held string) (*TeamLock, error) {
 	var f *os.File
 	var err error
-	for patience := 50; ; patience-- {
+	for begun := time.Now(); ; {
 		f, err = OpenOwned(path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return nil, &api.Problem{Kind: api.Failed, What: "lock " + name, Why: err.Error(),
 				Fix: "see what is there: ls -l " + path, Err: err}
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if errors.Is(err, unix.EWOULDBLOCK) && (patience > 0 || patience > -5000 && holderDying(f)) {
-			// Maybe only a process that asks whether the team runs (unlocked).
+		waited := time.Since(begun)
+		if errors.Is(err, unix.EWOULDBLOCK) && (waited < askPatience || waited < exitPatience && holderDying(f)) {
 			_ = f.Close()
 			time.Sleep(time.Millisecond)
 			continue

@@ -78,7 +78,8 @@ func checkWatches(c *Config) *Fault {
 			Fix: "write auto"}
 	case n > maxWatches:
 		return &Fault{What: fmt.Sprintf("%d link watches are too many", n),
-			Why: fmt.Sprintf("each NIC asks each target; at most %d are possible", maxWatches), Fix: "name fewer targets"}
+			Why: fmt.Sprintf("each NIC asks each target; at most %d are possible", maxWatches),
+			Fix: "name fewer targets"}
 	}
 	for i, s := range c.LinkWatch {
 		f := badWatch(c, s)
@@ -148,8 +149,8 @@ const patience = 30 * time.Millisecond
 // Costs says what allowed values cost that few would want, one sentence each.
 func (c *Config) Costs() (list []string) {
 	if d := c.ProbeInterval * time.Duration(c.ProbeMisses); d < patience {
-		list = append(list, fmt.Sprintf("probe_interval=%v with probe_misses=%d: every NIC sends %d frames a second to every "+
-			"target, and whatever pauses for %v, such as a busy host, may count as a failure", c.ProbeInterval,
+		list = append(list, fmt.Sprintf("probe_interval=%v with probe_misses=%d: every NIC sends %d frames a second to "+
+			"every target, and whatever pauses for %v, such as a busy host, may count as a failure", c.ProbeInterval,
 			c.ProbeMisses, time.Second/c.ProbeInterval, d))
 	}
 	return list

@@ -94,6 +94,8 @@ func TestBadInput(t *testing.T) {
 			[]string{`did you mean "active-backup"`}},
 		{"unknown link watch", create("t0", "eth1", "eth2", "--link-watch", "prob"), 2,
 			[]string{`did you mean "probe"?`}},
+		{"own address as target", create("t0", "eth1", "eth2", "--link-watch", "arp:10.9.0.1", "-y"), 2,
+			[]string{"own address"}},
 		{"LACP in another mode", create("t0", "eth1", "eth2", "--lacp-rate", "fast"), 2,
 			[]string{"is not for mode elb"}},
 		{"receive balancing without elb", append(create("t0", "eth1", "eth2", "--receive-balance", "on"), ab...), 2,

@@ -101,7 +101,7 @@ __noinline __u32 earliest_member(const struct plan *pl, const struct flow_table 
 	return best & 63;
 }
 
-#define WHY_SHIFT 8
+#define REASON_SHIFT 8
 
 /* Rule 3. Returns the member, and why in the octet above. */
 __noinline __u32 choose_member(const struct plan *pl, const struct flow_table *fl, __u32 slot, __u64 bytes, __s64 now)
@@ -109,7 +109,7 @@ __noinline __u32 choose_member(const struct plan *pl, const struct flow_table *f
 	if (!pl || !fl)
 		return 0;
 	if (pl->n == 1)
-		return (pl->ids[0] & 63) | WHY_ONLY << WHY_SHIFT;
+		return (pl->ids[0] & 63) | WHY_ONLY << REASON_SHIFT;
 	__u64 shut = shut_for(pl, slot), most = 0;
 	__u64 best = earliest_member(pl, fl, shut, bytes, now) & 63;
 	const struct queue *q = &fl->members[best];
@@ -131,7 +131,7 @@ __noinline __u32 choose_member(const struct plan *pl, const struct flow_table *f
 		best = select(takes, id, best);
 		most = select(takes, r, most);
 	}
-	return (best & 63) | (tied ? WHY_RANK : WHY_SHORTEST) << WHY_SHIFT;
+	return (best & 63) | (tied ? WHY_RANK : WHY_SHORTEST) << REASON_SHIFT;
 }
 
 /* Rule 4. Returns the clock. Several processors may charge one member at once. */
@@ -234,7 +234,7 @@ __noinline __u32 pick_flow_member(const struct plan *pl, struct flow_table *fl, 
 	if (!stay) {
 		__u32 chosen = choose_member(pl, fl, slot, bytes, now);
 		id = chosen & 63;
-		why = chosen >> WHY_SHIFT;
+		why = chosen >> REASON_SHIFT;
 	}
 	int moves = f->until == 0 || f->member != id;
 	if (paused)
