@@ -26,7 +26,7 @@ const (
 
 // adopt makes mac the target's.
 func (t *target) adopt(now time.Time, mac frame.MAC) {
-	t.mac, t.confirmed, t.macSince = mac, false, now
+	t.mac, t.macSince = mac, now
 }
 
 // setStackMAC tells which MAC the adapter's stack has of t; 0: none.

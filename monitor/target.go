@@ -23,7 +23,7 @@ type target struct {
 
 	mac        frame.MAC // 0 unknown
 	macSince   time.Time
-	confirmed  bool      // mac has answered
+	confirmed  bool      // it has answered
 	stackMAC   frame.MAC // that the adapter's stack has, 0 unknown
 	stackSince time.Time
 	round      round
