@@ -97,6 +97,9 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 		t.adopt(now, mac)
 	}
 	t.confirmed, p.via, p.other = true, via, 0
+	if o := w.member(via); o != nil {
+		o.hears()
+	}
 	w.setSilent(now, t, false)
 	switch {
 	case p.state == pathDown || m.held != "":
@@ -111,6 +114,9 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if t.round.on {
 		if p.roundAnswers < p.roundAsks {
 			p.roundAnswers++
+			if via == m.ID {
+				p.roundOwn++
+			}
 		}
 		w.clearRound(now, t)
 	}

@@ -47,6 +47,7 @@ type Carrier struct {
 	src            Source
 	panics         *panics.Keeper
 	wake           chan struct{} // read all now
+	awake          chan struct{} // read all once
 	describeWanted chan struct{} // the describer has work
 	describeDone   chan struct{} // the describer has done work
 
@@ -74,8 +75,8 @@ type nic struct {
 
 // NewCarrier returns a watch on no NIC. k keeps the panics of readings, which are given up.
 func NewCarrier(src Source, k *panics.Keeper) *Carrier {
-	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), describeWanted: make(chan struct{}, 1),
-		describeDone: make(chan struct{}, 1)}
+	return &Carrier{src: src, panics: k, wake: make(chan struct{}, 1), awake: make(chan struct{}, 1),
+		describeWanted: make(chan struct{}, 1), describeDone: make(chan struct{}, 1)}
 }
 
 func (c *Carrier) String() string { return "carrier" }
@@ -118,8 +119,11 @@ func (c *Carrier) Remove(index int) {
 	}
 }
 
-// ReadNow reads all carriers as soon as possible: a NIC behaves like one without link. It never blocks.
+// ReadNow reads all carriers as soon as possible, and again soon: a NIC behaves like one without link. It never blocks.
 func (c *Carrier) ReadNow() { signal(c.wake) }
+
+// ReadOnce reads all carriers, for a caller that is awake anyway. It never blocks.
+func (c *Carrier) ReadOnce() { signal(c.awake) }
 
 // PollRate says how often carriers are read, by what a late reading loses.
 type PollRate int32
@@ -131,7 +135,7 @@ const (
 	PollBusy                   // a thousand frames a second and more
 )
 
-// SetPollRate changes how often carriers are read. The caller of PollIdle calls ReadNow when it is awake anyway.
+// SetPollRate changes how often carriers are read. The caller of PollIdle calls ReadOnce when it is awake anyway.
 func (c *Carrier) SetPollRate(p PollRate) {
 	if was := PollRate(c.pollRate.Swap(int32(p))); was == PollIdle && p != PollIdle {
 		signal(c.wake)
@@ -189,6 +193,10 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 			}
 			readNowAt = now
 			timer.Reset(min(normalInterval, c.readInterval(event)))
+		case <-c.awake:
+			if !delayed {
+				timer.Reset(c.readInterval(event))
+			}
 		case _, ok := <-changes:
 			if !ok {
 				changes = nil // the reading goes on without events

@@ -182,11 +182,34 @@ func TestCarrierPace(t *testing.T) {
 		if n := s.count() - before; n > 11 {
 			t.Errorf("%d readings in 10 s of rest", n)
 		}
+		before = s.count()
+		for range 50 {
+			time.Sleep(200 * time.Millisecond)
+			c.ReadOnce()
+		}
+		synctest.Wait()
+		if n := s.count() - before; n < 50 || n > 51 { // one by its own timer before the first
+			t.Errorf("%d readings of 50 asked for", n)
+		}
 		s.set(1, pulled)
-		c.ReadNow()
+		c.ReadOnce()
 		time.Sleep(time.Millisecond)
 		if got := reported(reports); len(got) == 0 || got[0].Up {
+			t.Errorf("after ReadOnce: %+v", got)
+		}
+		s.set(1, gigabit)
+		c.ReadNow()
+		time.Sleep(time.Millisecond)
+		if got := reported(reports); len(got) == 0 || !got[0].Up {
 			t.Errorf("after ReadNow: %+v", got)
+		}
+		// A refused frame may be seen before the carrier's loss.
+		c.ReadNow()
+		synctest.Wait()
+		s.set(1, pulled)
+		time.Sleep(normalInterval)
+		if got := reported(reports); len(got) == 0 || got[0].Up {
+			t.Errorf("soon after ReadNow: %+v", got)
 		}
 		s.events <- struct{}{}
 		synctest.Wait()

@@ -62,6 +62,7 @@ type path struct {
 	otherAt    time.Time // … and when, see identity.go
 
 	roundAsks, roundAnswers int // in the target's round
+	roundOwn                int // of the answers, those that the member received itself
 }
 
 // reset forgets what was observed, except for the round-trip time: the link went.

@@ -179,9 +179,27 @@ func TestAnswersByOtherMembers(t *testing.T) {
 	l.run(5 * time.Second)
 	l.want(Up, Up, Up)
 	l.members[1].txDead, l.members[1].echo = true, true
-	l.until(1, Down, 45*ms)
+	l.until(1, Down, 1500*ms)
 	l.run(10 * time.Second)
 	l.neverDown(0, 2)
+	l.members[1].txDead = false
+	l.until(1, Up, 1500*ms)
+	l.run(10 * time.Second)
+
+	l.members[1].rxDead = true // it is eth0 that gets no answer
+	l.until(1, Down, 45*ms)
+	const want = "eth1 hears nothing: answers of 10.9.0.7 to eth0 arrived by it"
+	if v := l.w.Verdict(1); v.Reason != want {
+		t.Errorf("reason %q, want %q", v.Reason, want)
+	}
+	l.run(30 * time.Second)
+	l.want(Up, Down, Up)
+	l.neverDown(0, 2)
+	l.members[1].rxDead = false
+	l.until(1, Up, 12*time.Second)
+	l.run(10 * time.Second)
+	l.neverDown(0, 2)
+	l.want(Up, Up, Up)
 }
 
 // A team answers others that ask, and not more often than it must.

@@ -39,6 +39,7 @@ type round struct {
 	moved    bool // another MAC was adopted
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
+	began    time.Time
 	lastAsk  time.Time
 }
 
@@ -70,7 +71,7 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
 			r.step = max(r.step, 2*p.rtt)
-			p.roundAsks, p.roundAnswers = 0, 0
+			p.roundAsks, p.roundAnswers, p.roundOwn = 0, 0, 0
 		}
 	}
 	if !r.fast {
@@ -119,12 +120,12 @@ func (w *Watches) voidRound(now time.Time, t *target) {
 	w.beginAsks(now, t)
 }
 
-// clearRound ends a round early once all its suspects have answered.
+// clearRound ends a round early once all its suspects have received an answer themselves.
 func (w *Watches) clearRound(now time.Time, t *target) {
 	r := &t.round
 	for _, id := range r.suspects {
 		if m := w.member(id); m != nil && m.asks() {
-			if p := m.path(t); p != nil && p.roundAnswers == 0 {
+			if p := m.path(t); p != nil && p.roundOwn == 0 {
 				return
 			}
 		}
@@ -168,10 +169,15 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 		w.endRound(now, t)
 	case len(witnesses) > 0:
 		t.postponed = 0
-		w.endRound(now, t)
 		for _, m := range silent {
+			if via := w.deafTo(now, t, m); via != nil {
+				w.setDeaf(t, m, via)
+				defer w.postpone(now, t)
+				continue
+			}
 			w.blame(now, t, m, witnesses[0])
 		}
+		w.endRound(now, t)
 	case partly && r.want < 2*w.cfg.Misses:
 		// It answered somebody, but not to the end: it may have gone, or come, meanwhile.
 		r.want++
@@ -202,7 +208,6 @@ func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
 				p.other, witness.Name, t.mac, m.Name)
 		}
 	}
-	p.nextAsk = now.Add(w.downInterval())
 }
 
 // endRound returns to asking now and then.
@@ -214,6 +219,9 @@ func (w *Watches) endRound(now time.Time, t *target) {
 		if p := m.path(t); p != nil && m.asks() {
 			p.pending = false
 			p.nextAsk = now.Add(w.cfg.Interval * time.Duration(i+1) / time.Duration(n))
+			if p.state == pathDown {
+				p.nextAsk = now.Add(w.downInterval())
+			}
 		}
 	}
 	w.stale = true

@@ -22,6 +22,8 @@ const (
 	mostGapKnown = time.Second
 	// recentSilence is how long a silence that ended by itself is remembered, half as long each time.
 	recentSilence = 2 * time.Second
+	// mostSilence bounds what is remembered of one.
+	mostSilence = 100 * time.Millisecond
 
 	// resentWindow and leastResent are a burst of TCP segments that are sent again.
 	resentWindow = 100 * time.Millisecond
@@ -93,6 +95,9 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	for _, s := range t.Members {
 		if m := w.member(s.ID); m != nil {
 			m.traffic.sample(now, s, t.Late)
+			if m.state == Down {
+				m.traffic.silence = 0 // it did not end by itself
+			}
 		}
 	}
 	burst := w.resends.sample(now, t.Retransmits, t.Late)
@@ -135,7 +140,7 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 	if rx > 0 {
 		since := now.Sub(t.heard)
 		if t.sent >= leastSent && since > t.silence {
-			t.silence, t.silentAt = since, now
+			t.silence, t.silentAt = min(since, mostSilence), now
 		}
 		t.gap += (min(since/time.Duration(rx), mostGapKnown) - t.gap) / 4
 		t.heard, t.sent = now, 0

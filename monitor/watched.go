@@ -19,6 +19,8 @@ type watched struct {
 	waitsFrom time.Time
 	judging   bool      // admission_wait is over, and rounds find out why
 	held      string    // why it was down before, and stays so until it answers
+	deaf      string    // why it is down because it cannot receive what others ask for
+	hits      int       // answers in a row that it received while deaf
 	wasUp     time.Time // until then it counts as up, as another process judged
 
 	state  State
@@ -59,7 +61,7 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.backoff = backoff{}
 	m.probed = probed{}
 	w.prober.forget(m.ID)
-	m.held, m.judging, m.wasUp = "", false, time.Time{}
+	m.held, m.judging, m.deaf, m.wasUp = "", false, "", time.Time{}
 	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
 }
 
@@ -73,7 +75,7 @@ func (m *watched) macChanged(now time.Time) {
 		p.pending, p.open, p.nextAsk = false, 0, now
 	}
 	if m.MAC == 0 {
-		m.admitted, m.held, m.judging, m.probed = true, "", false, probed{}
+		m.admitted, m.held, m.deaf, m.judging, m.probed = true, "", "", false, probed{}
 	}
 }
 
@@ -177,7 +179,7 @@ func (w *Watches) judge(now time.Time, m *watched) (State, string) {
 		}
 		return Waiting, w.whyWaiting(m)
 	}
-	satisfied, why, up := false, "", false
+	satisfied, why, up := false, m.deaf, false
 	for _, v := range w.watches {
 		state, reason := w.watchState(&v, m)
 		switch state {

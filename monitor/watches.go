@@ -295,8 +295,8 @@ func (w *Watches) Verdict(id int) Verdict {
 		if p.t.foreign {
 			continue
 		}
-		w.asked = append(w.asked, Asked{Spec: p.t.spec, IP: p.t.IP, Answers: p.answering(), RTT: p.rtt,
-			Loss: p.loss(), Last: p.lastAnswer})
+		w.asked = append(w.asked, Asked{Spec: p.t.spec, IP: p.t.IP, VLAN: p.t.VLAN, Noun: p.t.Noun,
+			Answers: p.answering(), RTT: p.rtt, Loss: p.loss(), Last: p.lastAnswer})
 		if !p.lastAnswer.IsZero() && (v.RTT == 0 || p.rtt < v.RTT) {
 			v.RTT = p.rtt
 		}

@@ -50,7 +50,7 @@ func TestSilentLoss(t *testing.T) {
 						l.members[1].rxDead = true
 					}
 					took := l.until(1, Down, c.most)
-					l.run(time.Minute)
+					l.run(5 * time.Second)
 					for id := range n {
 						if id != 1 {
 							l.neverDown(id)

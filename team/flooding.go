@@ -101,7 +101,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 		case n < idleFrames:
 			look.Reset(idleCountersInterval)
 			t.watch.SetPollRate(monitor.PollIdle)
-			t.watch.ReadNow()
+			t.watch.ReadOnce()
 		case n < busyFrames:
 			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollNormal)

@@ -47,6 +47,10 @@ func (t *Team) Status() *api.Status {
 	return &s
 }
 
+// Published returns the status as the control loop last published it: without counters and panics, the adapter as it
+// was then. It asks neither the kernel nor the data path, and is read-only.
+func (t *Team) Published() *api.Status { return t.snapshot.Load().status }
+
 // Members returns the members of the status, without counters.
 func (t *Team) Members() []api.Member {
 	return append([]api.Member{}, t.snapshot.Load().status.Members...)

@@ -57,6 +57,9 @@ func (r *adapterReader) status() api.Adapter {
 	}
 }
 
+// refresh reads without waiting, after a change: a later status that cannot read shows it.
+func (r *adapterReader) refresh() { r.beginRead(time.Now()) }
+
 // beginRead returns the end of the current reading, which it starts if there is none. fresh: it began after since.
 func (r *adapterReader) beginRead(since time.Time) (done <-chan struct{}, fresh bool) {
 	r.mu.Lock()
@@ -102,7 +105,7 @@ func (s *session) readAdapter() api.Adapter {
 	a := api.Adapter{Name: s.adapter.Name(), Index: s.adapter.Index(), MAC: s.adapter.MAC().String(),
 		Addresses: []string{}}
 	a.Lease = s.dhcp.status()
-	n, err := s.host.NICAt(s.adapter.Index())
+	n, err := s.host.LinkAt(s.adapter.Index())
 	if err != nil {
 		return a
 	}

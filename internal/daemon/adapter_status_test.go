@@ -71,6 +71,28 @@ func TestStatusIsFresh(t *testing.T) {
 	})
 }
 
+// TestStatusKnowsChanges: what was read after a change is shown when the kernel does not answer later.
+func TestStatusKnowsChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mtu, locked := 1500, false
+		end := make(chan struct{})
+		defer close(end)
+		r := newAdapterReader(func() api.Adapter {
+			if locked {
+				<-end
+			}
+			return api.Adapter{MTU: mtu}
+		}, panics.New(nil))
+		mtu = 9000
+		r.refresh()
+		synctest.Wait()
+		locked = true
+		if a := r.status(); a.MTU != 9000 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 // TestStatusOutlivesAPanic: after a reading that panics, the status has the one before.
 func TestStatusOutlivesAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

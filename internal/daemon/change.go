@@ -92,7 +92,7 @@ func (s *session) addLocked(ctx context.Context, names []string, accept bool) (s
 
 // checkAdapterUp refuses NICs whose addresses would move to an adapter that is down: routes need it up.
 func (s *session) checkAdapterUp(c settings.Config, names []string) *api.Problem {
-	a, err := s.host.NICAt(s.adapter.Index())
+	a, err := s.host.LinkAt(s.adapter.Index())
 	if err != nil || a.AdminUp || !c.Address.FromMembers() {
 		return nil
 	}

@@ -124,6 +124,7 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 			return nil
 		}
 		errs = append(errs, err)
+		s.adapterReader.refresh()
 	}
 	if changed&(host.MemberLink|host.AdapterLink) != 0 {
 		errs = append(errs, s.syncLinks(ctx))

@@ -152,7 +152,8 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	failovers *metrics.Failovers, o Options) error {
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.watchdog = &watchdog{supervisor: s.supervisor, loop: s.team.Alive, path: s.path.Alive, status: s.Status}
+	s.watchdog = &watchdog{supervisor: s.supervisor, loop: s.team.Alive, path: s.path.Alive,
+		status: s.team.Published}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var running sync.WaitGroup

@@ -39,6 +39,8 @@ type session struct {
 	follower *host.Follower
 	managers *managers.Team
 
+	adapterReader *adapterReader
+
 	stopTeam context.CancelFunc
 	teamDone chan struct{} // closed when the control loop and the goroutines that feed it have ended
 	failed   chan error    // the control loop ended by itself, or the adapter is gone

@@ -38,6 +38,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	}
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])
+	s.adapterReader = newAdapterReader(s.readAdapter, s.panics)
 	var targets monitor.Targets
 	if checkpoint == nil {
 		targets = u.firstWatchTargets()
@@ -51,7 +52,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
 		WatchTargets:  targets, Retransmits: s.host.Retransmits,
-		AdapterInfo:  newAdapterReader(s.readAdapter, s.panics).status,
+		AdapterInfo:  s.adapterReader.status,
 		DatapathName: pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ func (h *Host) Arrivals(members []string) ([]Arrival, error) {
 		if err != nil {
 			continue
 		}
-		n, err := h.Find(m.Identity)
+		n, err := h.findIdentity(m.Identity)
 		if err != nil {
 			continue // gone since
 		}
@@ -93,7 +93,7 @@ func (h *Host) AdoptArrivals(adapter int, members []string, decide func(Arrival)
 	if err != nil {
 		return nil, err
 	}
-	to, err := h.nicAt(adapter)
+	to, err := h.linkAt(adapter)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (h *Host) AdoptArrivals(adapter int, members []string, decide func(Arrival)
 		if err != nil || m.Left {
 			continue
 		}
-		n, err := h.Find(m.Identity)
+		n, err := h.findIdentity(m.Identity)
 		if err != nil {
 			continue // gone since
 		}
@@ -257,7 +257,7 @@ func (h *Host) journalGained(j *journal.Journal, m *journal.MemberState, b journ
 			new.Addresses = append(new.Addresses, a)
 		}
 	}
-	n, err := h.Find(m.Identity)
+	n, err := h.findIdentity(m.Identity)
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (h *Host) SyncRules(adapter int, members []string) error {
 	if err != nil {
 		return err
 	}
-	to, err := h.nicAt(adapter)
+	to, err := h.linkAt(adapter)
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (h *Host) SyncRules(adapter int, members []string) error {
 		if err != nil || m.Left || !m.Adopted {
 			continue
 		}
-		n, err := h.Find(m.Identity)
+		n, err := h.findIdentity(m.Identity)
 		if err != nil {
 			continue
 		}

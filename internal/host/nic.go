@@ -163,6 +163,12 @@ func lowerIndex(l netlink.Link) int {
 
 // readDetails adds what ethtool and nl80211 know.
 func (h *Host) readDetails(n *NIC) {
+	h.readDriver(n)
+	h.readLinkType(n)
+}
+
+// readDriver adds driver and bus, which identify a NIC.
+func (h *Host) readDriver(n *NIC) {
 	if n.Loopback {
 		return
 	}
@@ -171,6 +177,13 @@ func (h *Host) readDetails(n *NIC) {
 		if d.BusInfo != "" && d.BusInfo != "N/A" && !virtualBus(d.BusInfo) {
 			n.Bus = d.BusInfo
 		}
+	}
+}
+
+// readLinkType adds speed, duplex, and whether it is Wi-Fi.
+func (h *Host) readLinkType(n *NIC) {
+	if n.Loopback {
+		return
 	}
 	n.SpeedBps, n.Duplex = h.speed(n.Name)
 	n.WiFi = n.Ethernet && h.wireless(n.Name, n.Index)
@@ -244,6 +257,19 @@ func (h *Host) nicAt(index int) (NIC, error) {
 }
 
 func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
+	n, err := h.findLink(want, what)
+	if err == nil {
+		h.readDetails(&n)
+	}
+	return n, err
+}
+
+// linkAt is nicAt without details.
+func (h *Host) linkAt(index int) (NIC, error) {
+	return h.findLink(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
+}
+
+func (h *Host) findLink(want func(NIC) bool, what string) (NIC, error) {
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -252,12 +278,20 @@ func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
 	if i < 0 {
 		return NIC{}, fmt.Errorf("%s: %w", what, ErrNoNIC)
 	}
-	h.readDetails(&list[i])
 	return list[i], nil
 }
 
 // Find looks for a NIC that went away, and may be back with another ifindex or name.
 func (h *Host) Find(id journal.Identity) (NIC, error) {
+	n, err := h.findIdentity(id)
+	if err == nil {
+		h.readLinkType(&n)
+	}
+	return n, err
+}
+
+// findIdentity is Find without what readLinkType adds.
+func (h *Host) findIdentity(id journal.Identity) (NIC, error) {
 	return h.findSame(id, journal.Identity.Same)
 }
 
@@ -272,7 +306,7 @@ func (h *Host) findSame(id journal.Identity, same func(journal.Identity, journal
 		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
 			continue
 		}
-		h.readDetails(&n)
+		h.readDriver(&n)
 		if same(id, n.Identity()) {
 			return n, nil
 		}
@@ -323,6 +357,9 @@ func (h *Host) NIC(name string) (NIC, error) { return h.withAddresses(h.nic(name
 
 // NICAt reads the link of that ifindex.
 func (h *Host) NICAt(index int) (NIC, error) { return h.withAddresses(h.nicAt(index)) }
+
+// LinkAt is NICAt without driver, bus, speed and Wi-Fi.
+func (h *Host) LinkAt(index int) (NIC, error) { return h.withAddresses(h.linkAt(index)) }
 
 func (h *Host) withAddresses(n NIC, err error) (NIC, error) {
 	if err != nil {

@@ -110,7 +110,7 @@ func (h *Host) MembersDownBefore() []string {
 
 // memberLink reads a member's link, if it is still the same NIC.
 func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
-	n, err := h.Find(m.Identity)
+	n, err := h.findIdentity(m.Identity)
 	if err != nil {
 		return nil, NIC{}, err
 	}

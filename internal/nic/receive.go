@@ -99,6 +99,7 @@ func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 		return 0, ErrClosed
 	}
 	if r.errno == 0 {
+		s.drops.batches.Add(1)
 		return r.n, nil
 	}
 	r.n = 0

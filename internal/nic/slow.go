@@ -133,6 +133,7 @@ func (s *Socket) ReceiveSlow(b []byte) (n int, err error) {
 	case e.errno != nil:
 		return 0, fmt.Errorf("receive slow protocols by %s: %w", s.opt.Name, e.errno)
 	}
+	s.drops.batches.Add(1)
 	return e.n, nil
 }
 

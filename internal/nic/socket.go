@@ -79,7 +79,7 @@ type Socket struct {
 
 	early []int // duplicates, descriptors.CloseFirst
 
-	drops atomic.Uint64 // from PACKET_STATISTICS, which a reading resets
+	drops drops
 }
 
 // Open opens a socket on the NIC, which may be down, and receives from then on.
@@ -281,25 +281,6 @@ func carrier(fd, index int) bool {
 	}
 	const up = unix.IFF_UP | unix.IFF_RUNNING
 	return req.Uint16()&up == up
-}
-
-// Stats are the totals since Open.
-type Stats struct {
-	Drops     uint64 // frames received that the socket's buffer had no room for
-	Segmented uint64 // super-frames segmented in software
-}
-
-// Stats reads the totals. After Close they stay what they were last.
-func (s *Socket) Stats() Stats {
-	// Reading resets the kernel's counter.
-	s.withFD(func(fd int) error {
-		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
-		if err == nil {
-			s.drops.Add(uint64(st.Drops) + s.slow.drops())
-		}
-		return err
-	})
-	return Stats{Drops: s.drops.Load(), Segmented: s.out.segmented.Load()}
 }
 
 // TSO reports whether the NIC gets TCP super-frames whole at present.
