@@ -35,7 +35,6 @@ type round struct {
 	asks     int    // so far
 	want     int    // asks until it is judged
 	voids    int
-	began    time.Time
 	moved    bool // another MAC was adopted
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
