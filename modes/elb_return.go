@@ -68,12 +68,19 @@ func (r *returns) fails(name string) {
 	r.failed[name] = true
 }
 
+// comesBack lets a member return from now on, or in step with one that came back just before.
 func (r *returns) comesBack(now time.Time, name string) {
 	delete(r.failed, name)
 	if r.since == nil {
 		r.since = map[string]time.Time{}
 	}
-	r.since[name] = now
+	since := now
+	for _, other := range r.since {
+		if d := now.Sub(other); d >= 0 && d < returnStep {
+			since = earlier(since, other)
+		}
+	}
+	r.since[name] = since
 }
 
 func (r *returns) forget(name string) {

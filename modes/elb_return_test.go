@@ -225,6 +225,29 @@ func TestELBWhoReturns(t *testing.T) {
 	}
 }
 
+// Members that come back together, as after the restart of a switch, return in the same steps.
+func TestELBReturnTogether(t *testing.T) {
+	st := elbState(4)
+	m := start(st)
+	both := change(st, func(m []Member) { m[1].Usable, m[2].Usable = false, false })
+	m.Handle(t0, both)
+	both = change(both, func(m []Member) { m[1].Usable = true })
+	m.Handle(t0, both)
+	m.Handle(t0.Add(returnStep-time.Millisecond), st)
+	plans, last := 0, m.Plan()
+	for now := t0.Add(returnStep); now.Sub(t0) < 10*time.Second; now = now.Add(10 * time.Millisecond) {
+		if d := m.Deadline(); !d.IsZero() && !now.Before(d) {
+			m.Handle(now, Tick{})
+		}
+		if m.Plan().Shortest.Closed != last.Shortest.Closed {
+			plans, last = plans+1, m.Plan()
+		}
+	}
+	if plans != returnSteps-1 {
+		t.Errorf("%d steps, want %d", plans, returnSteps-1)
+	}
+}
+
 // The next process goes on with a return.
 func TestELBReturnSurvives(t *testing.T) {
 	st := elbState(3)
