@@ -5,6 +5,8 @@ package monitor
 import (
 	"math/bits"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // Times of asks while all is well.
@@ -18,6 +20,9 @@ const (
 	// downShare is how much more often than others a member that is down asks.
 	downShare = 4
 )
+
+// mostRTT bounds what is believed of a round-trip time.
+const mostRTT = 500 * time.Millisecond
 
 // needHits is how many answers in a row a path that is down needs.
 const needHits = 2
@@ -45,9 +50,10 @@ type path struct {
 
 	nextAsk time.Time
 	lastAsk time.Time
-	pending bool // the last ask has no answer, and its time is not over
-	open    int  // asks without an answer since the last one that had
-	missed  int  // misses in a row
+	toAll   time.Time // of the last broadcast
+	pending bool      // the last ask has no answer, and its time is not over
+	open    int       // asks without an answer since the last one that had
+	missed  int       // misses in a row
 	gap     time.Duration
 
 	asks       int    // asks remembered
@@ -55,6 +61,8 @@ type path struct {
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
 	rtt        time.Duration
+	other      frame.MAC // another host that answered to the target's address …
+	otherAt    time.Time // … and when, see identity.go
 
 	roundAsks, roundAnswers int // in the target's round
 	roundOwn                int // of the answers, those that the member received itself
@@ -65,20 +73,24 @@ func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, via: p.via} }
 
 // noteAsk notes an ask that is sent at now.
 func (p *path) noteAsk(now time.Time) {
+	if !p.lastAnswer.Before(p.lastAsk) {
+		p.open = 0 // older ones are lost
+	}
 	p.lastAsk, p.pending = now, true
 	p.open = min(p.open+1, maxAsks)
 	p.asks = min(p.asks+1, maxAsks)
 	p.answers <<= 1
 }
 
-// noteAnswer notes an answer that arrived at now. It returns false if none was open.
-func (p *path) noteAnswer(now time.Time) bool {
+// noteAnswer notes an answer that arrived at now. late: this process stood still meanwhile, so the time says nothing. It
+// returns false if none was open.
+func (p *path) noteAnswer(now time.Time, late bool) bool {
 	if p.open == 0 {
 		return false
 	}
 	// Answers do not say which ask they are for. Of several the last one is assumed, so the time may be too short, and
 	// only a longer one than known is believed.
-	if s := now.Sub(p.lastAsk); p.open == 1 || s > p.rtt {
+	if s := min(now.Sub(p.lastAsk), mostRTT); !late && (p.open == 1 || s > p.rtt) {
 		if p.rtt == 0 {
 			p.rtt = max(s, 1)
 		} else {

@@ -17,6 +17,8 @@ const (
 	// slowStep is that of a round that a miss began, at most: nothing urges, and a queue in front of the NIC that is a
 	// tenth of a second long passes for no loss.
 	slowStep = 100 * time.Millisecond
+	// longStep bounds a step, however long answers take.
+	longStep = 250 * time.Millisecond
 	// lateLimit is how late a Tick may be: beyond, this process stood still, and whoever did not answer may have.
 	lateLimit = 10 * time.Millisecond
 	// maxVoids ends a round of a process that stands still again and again.
@@ -35,6 +37,7 @@ type round struct {
 	asks     int    // so far
 	want     int    // asks until it is judged
 	voids    int
+	moved    bool // another MAC was adopted
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
 	began    time.Time
@@ -75,7 +78,7 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	if !r.fast {
 		r.step = max(r.step, min(w.cfg.Interval/8, slowStep))
 	}
-	r.step = min(r.step, max(w.cfg.Interval, fastStep))
+	r.step = min(r.step, max(min(w.cfg.Interval, longStep), fastStep))
 	w.askAll(now, t)
 }
 
@@ -141,6 +144,10 @@ func (w *Watches) clearRound(now time.Time, t *target) {
 // as late as the last ask, and before.
 func (w *Watches) judgeRound(now time.Time, t *target) {
 	r := &t.round
+	if w.adoptOther(now, t) {
+		w.beginAsks(now, t)
+		return
+	}
 	var silent, witnesses []*watched
 	partly := false
 	for _, m := range w.members {
@@ -197,6 +204,10 @@ func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
 		p.state, p.hits = pathDown, 0
 		p.why = fmt.Sprintf("%s does not answer by %s (%d of %d asks), it does by %s", t, m.Name, p.roundAsks,
 			p.roundAsks, witness.Name)
+		if p.other != 0 {
+			p.why = fmt.Sprintf("%s is not the same by %s (%v) as by %s (%v): %s is on another network", t, m.Name,
+				p.other, witness.Name, t.mac, m.Name)
+		}
 	}
 }
 

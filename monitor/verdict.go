@@ -40,6 +40,8 @@ type Verdict struct {
 type Asked struct {
 	Spec    Spec // the watch
 	IP      netip.Addr
+	VLAN    uint16 // tag of the frames that ask, 0 none
+	Noun    string // what the target is to the reader: "gateway", "host" or ""
 	Answers bool
 	RTT     time.Duration // smoothed, 0 unknown
 	Loss    float64       // 0…1

@@ -72,10 +72,12 @@ func (w *Watches) Configure(now time.Time, c WatchConfig) {
 
 // SetTargets replaces the addresses that the adapter knows.
 func (w *Watches) SetTargets(now time.Time, t Targets) {
-	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) {
+	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) &&
+		slices.Equal(t.Neighbours, w.known.Neighbours) {
 		return
 	}
-	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts)}
+	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts),
+		Neighbours: slices.Clone(t.Neighbours)}
 	w.retarget(now)
 	w.update(now)
 }
@@ -164,7 +166,7 @@ func (w *Watches) settle(now time.Time) {
 func (w *Watches) Tick(now time.Time) {
 	if due := w.Deadline(); due.IsZero() || now.Before(due) {
 		return
-	} else if now.Sub(due) > lateLimit {
+	} else if w.overdue(now) {
 		w.stoodStill(now)
 	}
 	w.stale = true
@@ -190,6 +192,12 @@ func (w *Watches) Tick(now time.Time) {
 	w.prober.run(now, w)
 	w.settle(now)
 	w.update(now)
+}
+
+// overdue reports whether a Tick should have been long before now: this process stood still.
+func (w *Watches) overdue(now time.Time) bool {
+	due := w.Deadline()
+	return !due.IsZero() && now.Sub(due) > lateLimit
 }
 
 // stoodStill notes that this process did not run for a while: who has not answered meanwhile is asked again.
@@ -293,8 +301,8 @@ func (w *Watches) Verdict(id int) Verdict {
 		if p.t.foreign {
 			continue
 		}
-		w.asked = append(w.asked, Asked{Spec: p.t.spec, IP: p.t.IP, Answers: p.answering(), RTT: p.rtt,
-			Loss: p.loss(), Last: p.lastAnswer})
+		w.asked = append(w.asked, Asked{Spec: p.t.spec, IP: p.t.IP, VLAN: p.t.VLAN, Noun: p.t.Noun,
+			Answers: p.answering(), RTT: p.rtt, Loss: p.loss(), Last: p.lastAnswer})
 		if !p.lastAnswer.IsZero() && (v.RTT == 0 || p.rtt < v.RTT) {
 			v.RTT = p.rtt
 		}

@@ -60,6 +60,24 @@ type Target struct {
 type Targets struct {
 	Gateways []Target // of its default routes
 	Hosts    []Target // heard from lately, best first, at most 8
+
+	Neighbours []Neighbour // which MAC the adapter's stack has of them, as far as it is known
+}
+
+// Neighbour is a target and its MAC.
+type Neighbour struct {
+	Target
+	MAC frame.MAC
+}
+
+// macOf returns the MAC that the adapter's stack has of a target, 0 unknown.
+func (t *Targets) macOf(at Target) frame.MAC {
+	for _, n := range t.Neighbours {
+		if n.Target == at {
+			return n.MAC
+		}
+	}
+	return 0
 }
 
 // WatchedMember is a member as the watches see it.
@@ -76,9 +94,9 @@ type WatchedMember struct {
 	Sends bool      // it distributes in the Plan
 }
 
-// AskMAC returns the address by which a member asks while another one receives for its own address: the same with the
-// local bit changed, and unlike that of a NIC or a bridge that was derived the usual way.
-func AskMAC(own frame.MAC) frame.MAC { return own ^ 0x0200_0000_0000 ^ 0x5a00_0000 }
+// AskMAC returns the address by which a member asks while another one receives for its own address: a locally
+// administered one that follows from it, and is unlike that of a NIC or a bridge that was derived the usual way.
+func AskMAC(own frame.MAC) frame.MAC { return (own | 0x0200_0000_0000) ^ 0x5a00_0000 }
 
 // Moved is what a member has moved: totals of frames.
 type Moved struct {

@@ -263,7 +263,8 @@ func (l *Loop) watchStatus(m *member) *api.LinkWatch {
 	w := &api.LinkWatch{Verdict: v.State.String(), Reason: v.Reason, Since: v.Since, RTT: v.RTT.Nanoseconds(),
 		Loss: v.Loss, Asked: []api.Asked{}}
 	for _, a := range v.Asked {
-		asked := api.Asked{Watch: a.Spec.Kind, Answers: a.Answers, RTT: a.RTT.Nanoseconds(), Loss: a.Loss, Last: a.Last}
+		asked := api.Asked{Watch: a.Spec.Kind, Role: a.Noun, VLAN: a.VLAN, Answers: a.Answers, RTT: a.RTT.Nanoseconds(),
+			Loss: a.Loss, Last: a.Last}
 		if a.IP.IsValid() {
 			asked.IP = a.IP.String()
 		}

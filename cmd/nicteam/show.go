@@ -95,10 +95,13 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	if !s.Balance {
 		a.say("  balance off: one NIC is active, the others stand by")
 	}
-	a.table(memberRows(s, l))
+	a.table(memberRows(s, l, now))
 	a.say("  transferred: %s in, %s out", units.Bytes(s.RX.Bytes), units.Bytes(s.TX.Bytes))
 	if s.LACP != nil {
 		a.showLACP(s)
+	}
+	if a.verbose {
+		a.showWatches(s, now)
 	}
 	if f := s.FlowMoves; f != nil && f.Forced > 0 {
 		a.say("  flows moved without a pause: %d", f.Forced)
@@ -115,7 +118,7 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 }
 
 // memberRows returns the table of members; in elb with the rate that each NIC is assumed to carry.
-func memberRows(s *api.Status, l recentRates) [][]string {
+func memberRows(s *api.Status, l recentRates, now time.Time) [][]string {
 	elb := s.FlowMoves != nil
 	row := func(name, state, speed, carries, in, out, share, lost, why string) []string {
 		if elb {
@@ -124,7 +127,8 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 		return []string{name, state, speed, in, out, share, lost, why}
 	}
 	rows := [][]string{row("  NIC", "STATE", "SPEED", "RATE", "IN", "OUT", "SHARE", "DROPS", "REASON")}
-	for _, m := range s.Members {
+	for i := range s.Members {
+		m := &s.Members[i]
 		mark := "  "
 		if m.Name == s.Active {
 			mark = "* "
@@ -135,7 +139,7 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 		}
 		in, out, share := l.cells(m.Name)
 		rows = append(rows, row(mark+m.Name, m.State, speed(m.SpeedBps, m.Link), carries, in, out, share, dropsCell(m),
-			m.Reason))
+			whyCell(m, now)))
 	}
 	if l.known && len(s.Members) > 1 {
 		rows = append(rows, row("  total", "", "", "", units.Rate(l.in), units.Rate(l.out), "", "", ""))
@@ -143,7 +147,7 @@ func memberRows(s *api.Status, l recentRates) [][]string {
 	return rows
 }
 
-func dropsCell(m api.Member) string {
+func dropsCell(m *api.Member) string {
 	n := m.RX.Drops + m.RX.Errors + m.TX.Drops + m.TX.Errors
 	if n == 0 {
 		return "-"

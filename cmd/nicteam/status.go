@@ -17,7 +17,8 @@ func (a *app) statusCmd() *cobra.Command {
 		Use:   "status [TEAM]",
 		Short: "Show the state of a team, or of all",
 		Long: `Shows the state of a team and its NICs, or of all teams. IN, OUT and SHARE are averages of the
-last five seconds. nicteam help 802.3ad explains the lines on LACP; -v adds counters.
+last five seconds. -v adds counters, and whom the link watches ask and who answers. nicteam help 802.3ad
+explains the lines on LACP, nicteam help watches the link watches.
 
 --json prints one document (nicteam.status/v1) per line. --check exits with code 7 if a team is
 degraded or down.`,
