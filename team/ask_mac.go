@@ -67,24 +67,40 @@ func (l *Loop) asks() bool {
 	})
 }
 
-// withAskMACs returns p with the MACs by which members ask that are not their own: their NICs accept them, and what
-// comes back of them is known as ours.
+// withAskMACs returns p with the MACs by which members ask where a NIC would not take in what answers: all NICs that may
+// receive an answer accept them, and what comes back of them is known as ours.
 func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 	if !l.asks() || len(l.members) < 2 {
 		return p
 	}
 	with := p
-	for _, m := range l.members {
-		mac := monitor.AskMAC(m.link.MAC)
-		if !l.needsAskMAC(m, p) || slices.Contains(p.Filter[m.id], mac) {
-			continue
+	accept := func(m *member, mac frame.MAC) {
+		if m.link.MAC == mac || slices.Contains(with.Filter[m.id], mac) {
+			return
 		}
 		if with == p {
 			c := *p
 			with, c.TeamMACs = &c, slices.Clone(p.TeamMACs)
 		}
-		with.Filter[m.id] = insertMAC(slices.Clone(p.Filter[m.id]), mac)
+		with.Filter[m.id] = insertMAC(slices.Clone(with.Filter[m.id]), mac)
 		with.TeamMACs = insertMAC(with.TeamMACs, mac)
+	}
+	for _, m := range l.members {
+		if l.needsAskMAC(m, p) {
+			accept(m, monitor.AskMAC(m.link.MAC))
+		}
+	}
+	if p.PerMember || p.Rule == spread.RuleSingle {
+		return with
+	}
+	// For the switch they are one link: it returns an answer by whichever it likes.
+	for _, m := range l.members {
+		mac := l.askMAC(m, p)
+		for _, o := range l.members {
+			if mac != 0 && !o.info.OwnMAC && !o.reopening {
+				accept(o, mac)
+			}
+		}
 	}
 	return with
 }
