@@ -316,8 +316,10 @@ func TestAskMAC(t *testing.T) {
 	l.sync()
 	l.run(5 * time.Second)
 	l.want(Up, Up)
-	if m := AskMAC(memberMAC(1)); m == memberMAC(1) || m.Multicast() || AskMAC(m) != memberMAC(1) {
-		t.Errorf("asks by %v", m)
+	for _, own := range []frame.MAC{memberMAC(1), 0x0011_2233_4455} {
+		if m := AskMAC(own); m == own || m.Multicast() || m&0x0200_0000_0000 == 0 || AskMAC(m) == m {
+			t.Errorf("%v asks by %v, which is not a local address of its own", own, m)
+		}
 	}
 	l.members[1].rxDead = true
 	l.until(1, Down, 45*ms)

@@ -85,7 +85,7 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 
 // answered handles an answer by p from mac, received by the member via.
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
-	if p == nil || !p.m.asks() || !p.noteAnswer(now) {
+	if p == nil || !p.m.asks() || !p.noteAnswer(now, w.overdue(now)) {
 		return
 	}
 	t, m := p.t, p.m

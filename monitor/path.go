@@ -19,6 +19,9 @@ const (
 	downShare = 4
 )
 
+// mostRTT bounds what is believed of a round-trip time.
+const mostRTT = 500 * time.Millisecond
+
 // needHits is how many answers in a row a path that is down needs.
 const needHits = 2
 
@@ -65,20 +68,24 @@ func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, via: p.via} }
 
 // noteAsk notes an ask that is sent at now.
 func (p *path) noteAsk(now time.Time) {
+	if !p.lastAnswer.Before(p.lastAsk) {
+		p.open = 0 // older ones are lost
+	}
 	p.lastAsk, p.pending = now, true
 	p.open = min(p.open+1, maxAsks)
 	p.asks = min(p.asks+1, maxAsks)
 	p.answers <<= 1
 }
 
-// noteAnswer notes an answer that arrived at now. It returns false if none was open.
-func (p *path) noteAnswer(now time.Time) bool {
+// noteAnswer notes an answer that arrived at now. late: this process stood still meanwhile, so the time says nothing. It
+// returns false if none was open.
+func (p *path) noteAnswer(now time.Time, late bool) bool {
 	if p.open == 0 {
 		return false
 	}
 	// Answers do not say which ask they are for. Of several the last one is assumed, so the time may be too short, and
 	// only a longer one than known is believed.
-	if s := now.Sub(p.lastAsk); p.open == 1 || s > p.rtt {
+	if s := min(now.Sub(p.lastAsk), mostRTT); !late && (p.open == 1 || s > p.rtt) {
 		if p.rtt == 0 {
 			p.rtt = max(s, 1)
 		} else {

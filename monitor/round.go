@@ -17,6 +17,8 @@ const (
 	// slowStep is that of a round that a miss began, at most: nothing urges, and a queue in front of the NIC that is a
 	// tenth of a second long passes for no loss.
 	slowStep = 100 * time.Millisecond
+	// longStep bounds a step, however long answers take.
+	longStep = 250 * time.Millisecond
 	// lateLimit is how late a Tick may be: beyond, this process stood still, and whoever did not answer may have.
 	lateLimit = 10 * time.Millisecond
 	// maxVoids ends a round of a process that stands still again and again.
@@ -75,7 +77,7 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	if !r.fast {
 		r.step = max(r.step, min(w.cfg.Interval/8, slowStep))
 	}
-	r.step = min(r.step, max(w.cfg.Interval, fastStep))
+	r.step = min(r.step, max(min(w.cfg.Interval, longStep), fastStep))
 	w.askAll(now, t)
 }
 

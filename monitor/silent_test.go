@@ -102,6 +102,9 @@ func TestOwnStandstill(t *testing.T) {
 		}
 		l.neverDown()
 		l.run(10 * time.Second)
+		if v := l.w.Verdict(1); v.RTT > ms {
+			t.Errorf("round-trip time %v", v.RTT)
+		}
 		l.members[2].txDead = true
 		l.until(2, Down, 45*ms)
 	}

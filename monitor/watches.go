@@ -164,7 +164,7 @@ func (w *Watches) settle(now time.Time) {
 func (w *Watches) Tick(now time.Time) {
 	if due := w.Deadline(); due.IsZero() || now.Before(due) {
 		return
-	} else if now.Sub(due) > lateLimit {
+	} else if w.overdue(now) {
 		w.stoodStill(now)
 	}
 	w.stale = true
@@ -190,6 +190,12 @@ func (w *Watches) Tick(now time.Time) {
 	w.prober.run(now, w)
 	w.settle(now)
 	w.update(now)
+}
+
+// overdue reports whether a Tick should have been long before now: this process stood still.
+func (w *Watches) overdue(now time.Time) bool {
+	due := w.Deadline()
+	return !due.IsZero() && now.Sub(due) > lateLimit
 }
 
 // stoodStill notes that this process did not run for a while: who has not answered meanwhile is asked again.

@@ -76,9 +76,9 @@ type WatchedMember struct {
 	Sends bool      // it distributes in the Plan
 }
 
-// AskMAC returns the address by which a member asks while another one receives for its own address: the same with the
-// local bit changed, and unlike that of a NIC or a bridge that was derived the usual way.
-func AskMAC(own frame.MAC) frame.MAC { return own ^ 0x0200_0000_0000 ^ 0x5a00_0000 }
+// AskMAC returns the address by which a member asks while another one receives for its own address: a locally
+// administered one that follows from it, and is unlike that of a NIC or a bridge that was derived the usual way.
+func AskMAC(own frame.MAC) frame.MAC { return (own | 0x0200_0000_0000) ^ 0x5a00_0000 }
 
 // Moved is what a member has moved: totals of frames.
 type Moved struct {

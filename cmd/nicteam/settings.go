@@ -37,6 +37,11 @@ func settingFlags(cmd *cobra.Command) {
 			usage += " (default " + d + ")"
 		}
 		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
+		for _, name := range s.KernelNames() {
+			name = strings.ReplaceAll(name, "_", "-")
+			f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, name, usage)
+			_ = f.MarkHidden(name)
+		}
 		switch {
 		case s.Type == settings.List:
 			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
@@ -182,11 +187,17 @@ func allowed(s *settings.Setting) string {
 
 func live(s *settings.Setting) bool { return s.Live }
 
-// givenSettings returns the flags that were given, for config.Load.
+// givenSettings returns the flags that were given, for config.Load; those by bonding's names have bonding's values.
 func givenSettings(cmd *cobra.Command) (list []config.Flag) {
 	for _, s := range flagSettings() {
-		if f := cmd.Flags().Lookup(flagName(s)); f.Changed {
-			list = append(list, config.Flag{Key: s.Key, Value: f.Value.String()})
+		value, given := "", false
+		for _, name := range append([]string{flagName(s)}, s.KernelNames()...) {
+			if f := cmd.Flags().Lookup(strings.ReplaceAll(name, "_", "-")); f.Changed {
+				value, given = settings.FromBonding(name, f.Value.String(), value), true
+			}
+		}
+		if given {
+			list = append(list, config.Flag{Key: s.Key, Value: value})
 		}
 	}
 	return list

@@ -30,7 +30,7 @@ func newBonded(t *testing.T, nics int, h Habits, change ...func(*settings.Config
 	b := &bonded{bench: &bench{World: w, t: t, sw: w.Switch("sw")}}
 	b.partner = b.sw.Partner(h)
 	c := settings.DefaultConfig()
-	c.Mode = modes.LACP
+	c.Mode, c.Damping = modes.LACP, false // links come and go more often here than damping bears
 	for _, f := range change {
 		f(&c)
 	}

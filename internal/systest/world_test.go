@@ -197,9 +197,10 @@ type result struct {
 // run runs the binary in a host with additional environment.
 func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	t.Helper()
+	path := program(t) // the first one builds it, which is not the command's time
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := h.CommandContext(ctx, program(t), args...)
+	cmd := h.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
