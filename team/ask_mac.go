@@ -54,7 +54,7 @@ func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
 // needsAskMAC reports whether m's NIC must accept its [monitor.AskMAC] under p. Where one member is active, the one with
 // the adapter's MAC accepts it always: a failover must not wait until its NIC's filter is set.
 func (l *Loop) needsAskMAC(m *member, p *spread.Plan) bool {
-	if m.info.OwnMAC || m.link.MAC == 0 {
+	if m.info.OwnMAC || m.link.MAC == 0 || m.reopening {
 		return false
 	}
 	return l.receivedByOther(m, p) || p.Rule == spread.RuleSingle && !p.PerMember && m.link.MAC == l.adapter

@@ -54,6 +54,7 @@ type Checkpoint struct {
 	ForcedMoves uint64    `json:"forced_moves,omitempty"`
 
 	Watches   *monitor.WatchesCheckpoint `json:"watches,omitempty"` // nil: written before there were any
+	Targets   monitor.Targets            `json:"targets,omitzero"`  // whom they may ask
 	ModeState *modes.Checkpoint          `json:"mode_state"`
 }
 
@@ -110,7 +111,7 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
 		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves,
-		Watches: l.earlierWatches, ModeState: state}
+		Watches: l.earlierWatches, Targets: l.targets, ModeState: state}
 	if l.watches != nil {
 		w := l.watches.Checkpoint()
 		c.Watches = &w
@@ -202,7 +203,9 @@ func (l *Loop) resume(c *Checkpoint) error {
 		return err
 	}
 	l.mode, l.modeMemory, l.dirty = m, nil, false
-	l.plan, l.planPending = m.Plan(), true
+	l.targets, l.watchesConfig = c.Targets, l.watchConfig()
+	l.modePlan = m.Plan()
+	l.plan, l.planPending = l.withAskMACs(l.modePlan), true
 	l.started, l.startedAt = true, c.At
 	l.resumed = true
 	for _, m := range l.members {

@@ -37,6 +37,7 @@ type kernel struct {
 	flows    *spread.FlowTable // nil: the Plan has none
 	rxBytes  spread.RxBytes
 	moved    Moved
+	resent   uint64       // how often the retransmissions were read
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	bad      []string     // what should not have happened
 }
@@ -141,6 +142,13 @@ func (k *kernel) Flows(f *spread.FlowTable) bool {
 	}
 	*f = *k.flows
 	return true
+}
+
+func (k *kernel) retransmits() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.resent++
+	return 0
 }
 
 func (k *kernel) Moved(m *Moved) {

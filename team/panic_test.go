@@ -174,6 +174,7 @@ func (k *brittleKernel) arm(call string, n int) {
 func (k *brittleKernel) Apply(p *spread.Plan) error              { k.die("apply"); return k.kernel.Apply(p) }
 func (k *brittleKernel) SetCarrier(up bool) error                { k.die("carrier"); return k.kernel.SetCarrier(up) }
 func (k *brittleKernel) Counters(c *Counters)                    { k.die("counters"); k.kernel.Counters(c) }
+func (k *brittleKernel) Moved(m *Moved)                          { k.die("moved"); k.kernel.Moved(m) }
 func (k *brittleKernel) RxBytes(h *spread.RxBytes)               { k.die("heard"); k.kernel.RxBytes(h) }
 func (k *brittleKernel) Carrier(index int) bool                  { k.die("read"); return k.kernel.Carrier(index) }
 func (k *brittleKernel) AskNeighbours(ctx context.Context) error { return nil }
@@ -215,6 +216,14 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
 		},
 			func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "flows") }},
+		{"moved", panicSampling, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
+			k.do(func() { k.moved[0].TX = 1000 })
+		},
+			func(_ *Team, k *brittleKernel) bool {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				return k.resent > 0
+			}},
 		{"read", "carrier watch", modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
 			k.cable(1, false)
 		},
@@ -238,7 +247,8 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				if tt.call == "remember" {
 					k.arm(tt.call, 1)
 				}
-				tm := runningOn(t, k, Options{Config: c, AddressSource: k, Remember: k.Remember}, 1, 2)
+				tm := runningOn(t, k, Options{Config: c, AddressSource: k, Remember: k.Remember,
+					Retransmits: k.retransmits}, 1, 2)
 				time.Sleep(5 * time.Second)
 				k.taken()
 				if tt.call != "remember" {

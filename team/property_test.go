@@ -11,6 +11,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/spread"
+	"nicteam/monitor"
 )
 
 // world is what a test knows of a team by itself, to hold the Loop against.
@@ -25,6 +26,7 @@ type world struct {
 	state    string
 	clock    time.Time // of the last event
 	other    *lacpPartner
+	gateway  propertyGateway
 }
 
 // check holds everything that is true at any moment.
@@ -99,6 +101,7 @@ func (w *world) check() {
 			bad++
 		}
 	}
+	w.checkNotStranded(usable)
 	enough := usable >= max(1, c.MinMembers)
 	switch st.State {
 	case "up":
@@ -146,13 +149,14 @@ func (w *world) do(in Input) Output {
 	out := w.rig.do(in)
 	w.check()
 	w.other.hear(w, out.Send)
+	w.gateway.hear(w, out.Send)
 	return out
 }
 
 func (w *world) pass(d time.Duration) {
 	end := w.now.Add(d)
 	for i := 0; ; i++ {
-		next := earlier(w.l.Deadline(), w.other.deadline(w))
+		next := earlier(earlier(w.l.Deadline(), w.other.deadline(w)), w.gateway.deadline(w))
 		if next.IsZero() || next.After(end) {
 			break
 		}
@@ -163,6 +167,7 @@ func (w *world) pass(d time.Duration) {
 			w.now = next
 		}
 		w.other.speak(w)
+		w.gateway.speak(w)
 		w.do(Tick{})
 	}
 	w.now = end
@@ -191,6 +196,7 @@ func TestLoopProperties(t *testing.T) {
 		c.Mode = rapid.SampledFrom(kinds).Draw(t, "mode")
 		c.UpDelay, c.DownDelay = delay("up-delay"), delay("down-delay")
 		c.MinMembers = rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "min_members")
+		c.LinkWatch = rapid.SampledFrom(propertyWatches).Draw(t, "link_watch")
 		l, err := NewLoop(c, LoopOptions{Adapter: adapterMAC, Salt: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -198,8 +204,8 @@ func TestLoopProperties(t *testing.T) {
 		w := &world{rig: &rig{t: t, l: l, now: time.Unix(1_700_000_000, 0)}, t: t, up: map[int]bool{},
 			absent:   map[int]bool{},
 			draining: map[int]bool{}, ids: map[int]int{}, leaving: map[int]int{}, state: "down",
-			other: newLACPPartner()}
-		w.do(Tick{})
+			other: newLACPPartner(), gateway: propertyGateway{mute: map[int]bool{}}}
+		w.do(WatchTargets{monitor.Targets{Gateways: []monitor.Target{{IP: gateway}}}})
 
 		t.Repeat(map[string]func(*rapid.T){
 			"cable": func(t *rapid.T) {
@@ -309,6 +315,8 @@ func TestLoopProperties(t *testing.T) {
 				c.UpDelay, c.DownDelay = delay("up-delay"), delay("down-delay")
 				c.MinMembers = rapid.IntRange(0, 2).Draw(t, "min_members")
 				c.PacketsPerMember = rapid.IntRange(0, 3).Draw(t, "packets_per_member")
+				c.LinkWatch = rapid.SampledFrom(propertyWatches).Draw(t, "link_watch")
+				c.Damping = rapid.Bool().Draw(t, "damping")
 				c.PrimaryReselect = modes.Reselect(rapid.IntRange(0, 2).Draw(t, "primary_reselect"))
 				if rapid.Bool().Draw(t, "primary?") {
 					c.Primary = linkOf(w.pick("primary")).Name
@@ -320,6 +328,27 @@ func TestLoopProperties(t *testing.T) {
 					c.Members[i].Weight = rapid.SampledFrom([]float64{0.1, 1, 10}).Draw(t, "weight")
 				}
 				w.do(Change{Config: c})
+			},
+			"mute": func(t *rapid.T) {
+				w.t = t
+				n := w.pick("nic")
+				w.gateway.mute[n] = !w.gateway.mute[n]
+			},
+			"gateway": func(t *rapid.T) {
+				w.t = t
+				w.gateway.down = !w.gateway.down
+			},
+			"targets": func(t *rapid.T) {
+				w.t = t
+				var targets monitor.Targets
+				if rapid.Bool().Draw(t, "gateway") {
+					targets.Gateways = []monitor.Target{{IP: gateway}}
+				}
+				w.do(WatchTargets{targets})
+			},
+			"traffic": func(t *rapid.T) {
+				w.t = t
+				w.gateway.traffic(w, rapid.Bool().Draw(t, "late"))
 			},
 			"guest": func(t *rapid.T) {
 				w.t = t
@@ -366,6 +395,10 @@ func TestLoopProperties(t *testing.T) {
 			w.do(Observed{MTU: 1500, NICs: []ObservedNIC{{Link: linkOf(n), MTU: 1500}}})
 		}
 		w.other.silent = false
+		c = w.l.Config()
+		c.Damping, c.ProbeInterval = false, 10*time.Second
+		w.do(Change{Config: c})
+		w.gateway.down, w.gateway.mute = false, map[int]bool{}
 		w.pass(3 * time.Minute)
 		end := w.l.Config()
 		if len(w.ids) < max(1, end.MinMembers) {

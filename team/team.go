@@ -44,7 +44,7 @@ type Options struct {
 
 	Warnings map[string]string // that stand from the start, as Warn sets them
 
-	WatchTargets monitor.Targets // whom link watches may ask from the start; SetWatchTargets replaces them
+	WatchTargets monitor.Targets // whom link watches may ask from the start, none: as in the Checkpoint
 	Retransmits  func() uint64   // total of TCP segments that the adapter's stack sent again; nil: unknown
 
 	AddressSource AddressSource      // nil: only stations are announced
@@ -124,7 +124,9 @@ func New(o Options) (*Team, error) {
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
 		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
-	loop.targets = o.WatchTargets
+	if o.Checkpoint == nil || len(o.WatchTargets.Gateways)+len(o.WatchTargets.Hosts) > 0 {
+		loop.targets = o.WatchTargets
+	}
 	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
 		panics: o.Panics, wake: make(chan struct{}, 1)}
 	maps.Copy(loop.warnings, o.Warnings)

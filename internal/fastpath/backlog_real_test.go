@@ -140,7 +140,7 @@ func TestAgeingStationsAreReported(t *testing.T) {
 	b := make([]byte, 60)
 	memberMAC(9).Put(b, 0)
 	guest.Put(b, 6)
-	b[12], b[13] = 0x88, 0xb5
+	b[12], b[13] = 0x88, 0xb6
 	send := func() {
 		t.Helper()
 		labtest.Must(t, unix.Sendto(fd, b, 0, &unix.SockaddrLinklayer{Ifindex: g.adapter.Index()}))
