@@ -89,6 +89,12 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 
 // answered handles an answer by p from mac, received by the member via.
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
+	if o := w.member(via); o != nil {
+		o.hearsAnswer(now)
+	}
+	if p != nil && via == p.m.ID {
+		p.via = via // although a copy that a switch flooded was here before
+	}
 	if p == nil || !p.m.asks() || p.isOther(now, mac) || !p.noteAnswer(now, w.overdue(now)) {
 		return
 	}
@@ -97,9 +103,6 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 		t.adopt(now, mac)
 	}
 	t.confirmed, p.via, p.other = true, via, 0
-	if o := w.member(via); o != nil {
-		o.hears()
-	}
 	w.setSilent(now, t, false)
 	switch {
 	case p.state == pathDown || m.held != "":

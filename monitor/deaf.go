@@ -18,6 +18,9 @@ func (w *Watches) deafTo(now time.Time, t *target, m *watched) *watched {
 	if via == nil || via == m || !via.asks() || !via.traffic.known {
 		return nil
 	}
+	if !via.answerAt.Before(t.round.began) {
+		return nil // it hears what others ask for, or it itself
+	}
 	silent := now.Sub(via.traffic.heard)
 	if !via.traffic.heard.Before(t.round.began) || silent < silenceGaps*via.traffic.gap || silent < leastSilence {
 		return nil
@@ -38,8 +41,9 @@ func (w *Watches) setDeaf(t *target, m, via *watched) {
 	via.hits = 0
 }
 
-// hears notes that m received an answer.
-func (m *watched) hears() {
+// hearsAnswer notes that m received an answer, whoever asked.
+func (m *watched) hearsAnswer(now time.Time) {
+	m.answerAt = now
 	if m.deaf == "" {
 		return
 	}

@@ -21,6 +21,7 @@ type watched struct {
 	held      string    // why it was down before, and stays so until it answers
 	deaf      string    // why it is down because it cannot receive what others ask for
 	hits      int       // answers in a row that it received while deaf
+	answerAt  time.Time // when it last received an answer, whoever asked
 	wasUp     time.Time // until then it counts as up, as another process judged
 
 	state  State
