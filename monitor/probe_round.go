@@ -189,8 +189,8 @@ func (p *prober) stoodStill(now time.Time, w *Watches) {
 	}
 }
 
-// nextDue tells at what is due next.
-func (p *prober) nextDue(w *Watches, at func(time.Time)) {
+// nextDue tells at what is due next, and send what is to be sent.
+func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
 	if p.use == ProbeNone {
 		return
 	}
@@ -203,7 +203,7 @@ func (p *prober) nextDue(w *Watches, at func(time.Time)) {
 			at(pr.open.Add(pr.timeout()))
 		}
 		if d := p.period(w, pr, from, to); d > 0 {
-			at(pr.sentAt.Add(d))
+			send(pr.sentAt.Add(d))
 		}
 	})
 }

@@ -251,7 +251,7 @@ func (p *prober) load(now time.Time, w *Watches) {
 		case d == 0 && !p.round.on:
 			pr.open = time.Time{}
 		case d > 0 && now.Sub(pr.sentAt) >= d:
-			w.stale = true
+			w.stale, w.newsAt = true, now
 		}
 	})
 }

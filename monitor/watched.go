@@ -157,7 +157,7 @@ func (w *Watches) hasAnswered(m *watched) bool {
 
 // update follows what is known of all members.
 func (w *Watches) update(now time.Time) {
-	w.stale = true
+	w.stale, w.newsAt = true, now
 	for _, m := range w.members {
 		w.admit(now, m)
 		state, reason := w.judge(now, m)

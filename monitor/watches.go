@@ -29,8 +29,9 @@ type Watches struct {
 	sampledAt   time.Time // of the last Traffic
 	resumed     map[int]WatchedCheckpoint
 
-	stale bool      // due is to be computed
-	due   time.Time // of the next Tick
+	stale  bool      // due is to be computed
+	due    time.Time // of the next Tick
+	newsAt time.Time // when what is due last changed by more than time
 
 	headers   frame.Headers   // scratch
 	neighbour frame.Neighbour // scratch
@@ -233,6 +234,13 @@ func (w *Watches) nextDue() (due time.Time) {
 			due = t
 		}
 	}
+	// What became due by news is not late before the news.
+	send := func(t time.Time) {
+		if t.Before(w.newsAt) {
+			t = w.newsAt
+		}
+		at(t)
+	}
 	for _, t := range w.targets {
 		switch {
 		case t.round.on:
@@ -254,11 +262,11 @@ func (w *Watches) nextDue() (due time.Time) {
 			case p.pending:
 				at(p.lastAsk.Add(p.timeout(w.cfg.Interval)))
 			case !p.t.silent || !m.admitted:
-				at(p.nextAsk)
+				send(p.nextAsk)
 			}
 		}
 	}
-	w.prober.nextDue(w, at)
+	w.prober.nextDue(w, at, send)
 	return due
 }
 
