@@ -167,6 +167,11 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 	switch {
 	case len(silent) == 0:
 		t.postponed = 0
+		for _, id := range r.suspects {
+			if m := w.member(id); m != nil && r.fast {
+				m.backoff.cleared(now) // its answers arrive by others, or some are lost
+			}
+		}
 		w.endRound(now, t)
 	case len(witnesses) > 0:
 		t.postponed = 0

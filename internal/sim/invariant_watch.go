@@ -23,7 +23,7 @@ func (t *Team) blames(e *api.Event) {
 		if m.nic.Name != e.Member || !m.nic.Up() || m.nic.wire == nil {
 			continue
 		}
-		if m.works(roundMost) && m.toldUp && t.w.jam == 0 && !t.Lied {
+		if m.works(roundMost) && m.toldUp && t.w.jam == 0 && len(t.w.partners) == 0 && !t.Lied {
 			t.w.breach("%s: %s is down though it works both ways: %s", t.Name, e.Member, e.Reason)
 		}
 	}
@@ -50,7 +50,7 @@ func (l *life) judged() error {
 				continue
 			}
 			for _, id := range t.ids {
-				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && l.jam == 0 {
+				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && l.jam == 0 && !l.lacp {
 					l.breach("%s: %s is still down though it works both ways: %s", t.Name, s.Name, s.Watch.Reason)
 				}
 			}
