@@ -38,9 +38,9 @@ func TestWatchesAreSeen(t *testing.T) {
 	const why = "gateway 10.9.0.2 does not answer by eth2 (3 of 3 asks), it does by eth"
 	w.says("status", teamName).has("eth2  down", why)
 	w.says("status", teamName, "-v").has("link watch auto", "gateway 10.9.0.2  yes", "gateway 10.9.0.2  no")
-	w.says("list").has("team team0, not used ("+why)
+	w.says("list").has("team team0, not used (" + why)
 	w.says("explain", teamName, "tcp 10.9.0.1:5000 10.9.0.2:80").has("not eth2: ", why)
-	w.says("events", teamName).has("member-down eth2: "+why)
+	w.says("events", teamName).has("member-down eth2: " + why)
 	w.says("watch", teamName, "--once").has("no answer", "eth2: "+why)
 	w.says("watch", teamName, "--plain", "--once").has("eth2, 1 Gbit/s, no answer", why, "round trip")
 	w.says("watch", teamName+"/eth2", "--once").has("gateway 10.9.0.2 does not answer · ")
