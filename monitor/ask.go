@@ -11,9 +11,13 @@ import (
 // ask sends an ask by p at now: a unicast to the MAC that answered last, if there is one and broadcast is not wanted.
 func (w *Watches) ask(now time.Time, p *path, broadcast bool) {
 	t, m := p.t, p.m
+	t.followStack(now)
 	peer := t.mac
-	if broadcast || p.missed > 0 {
+	if broadcast || !t.round.on && p.missed%2 == 1 {
 		peer = 0
+	}
+	if peer == 0 {
+		p.toAll = now
 	}
 	var f []byte
 	switch {
@@ -85,11 +89,14 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 
 // answered handles an answer by p from mac, received by the member via.
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
-	if p == nil || !p.m.asks() || !p.noteAnswer(now, w.overdue(now)) {
+	if p == nil || !p.m.asks() || p.isOther(now, mac) || !p.noteAnswer(now, w.overdue(now)) {
 		return
 	}
 	t, m := p.t, p.m
-	t.mac, p.via = mac, via
+	if t.mac == 0 || t.foreign {
+		t.adopt(now, mac)
+	}
+	t.confirmed, p.via, p.other = true, via, 0
 	if o := w.member(via); o != nil {
 		o.hears()
 	}

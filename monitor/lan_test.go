@@ -67,6 +67,7 @@ type lanHost struct {
 	foreign  bool // another team, which answers probes
 	everyone bool // it answers for all addresses, as some switches do
 	not      map[int]bool
+	spread   func(asker frame.MAC) frame.MAC // by which it answers; nil: mac
 }
 
 type arrival struct {
@@ -208,10 +209,14 @@ func (l *lan) transmit(id int, f []byte) {
 	}
 	for _, h := range l.hosts {
 		if h.dead || h.foreign || h.not[id] || h.VLAN != n.VLAN || h.IP != n.About && !h.everyone ||
-			!n.Dst.Multicast() && n.Dst != h.mac {
+			!n.Dst.Multicast() && n.Dst != h.mac && (h.spread == nil || n.Dst&^0xff != h.mac&^0xff) {
 			continue
 		}
-		if a := answerTo(&n, h.mac); a != nil {
+		mac := h.mac
+		if h.spread != nil {
+			mac = h.spread(n.Src)
+		}
+		if a := answerTo(&n, mac); a != nil {
 			l.deliver(l.back(m), 2*m.delay+h.delay, a)
 		}
 	}

@@ -5,6 +5,8 @@ package monitor
 import (
 	"math/bits"
 	"time"
+
+	"nicteam/internal/frame"
 )
 
 // Times of asks while all is well.
@@ -48,9 +50,10 @@ type path struct {
 
 	nextAsk time.Time
 	lastAsk time.Time
-	pending bool // the last ask has no answer, and its time is not over
-	open    int  // asks without an answer since the last one that had
-	missed  int  // misses in a row
+	toAll   time.Time // of the last broadcast
+	pending bool      // the last ask has no answer, and its time is not over
+	open    int       // asks without an answer since the last one that had
+	missed  int       // misses in a row
 	gap     time.Duration
 
 	asks       int    // asks remembered
@@ -58,6 +61,8 @@ type path struct {
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
 	rtt        time.Duration
+	other      frame.MAC // another host that answered to the target's address …
+	otherAt    time.Time // … and when, see identity.go
 
 	roundAsks, roundAnswers int // in the target's round
 	roundOwn                int // of the answers, those that the member received itself

@@ -37,6 +37,7 @@ type round struct {
 	asks     int    // so far
 	want     int    // asks until it is judged
 	voids    int
+	moved    bool // another MAC was adopted
 	step     time.Duration
 	due      time.Time // of the next ask, or of the end
 	began    time.Time
@@ -143,6 +144,10 @@ func (w *Watches) clearRound(now time.Time, t *target) {
 // as late as the last ask, and before.
 func (w *Watches) judgeRound(now time.Time, t *target) {
 	r := &t.round
+	if w.adoptOther(now, t) {
+		w.beginAsks(now, t)
+		return
+	}
 	var silent, witnesses []*watched
 	partly := false
 	for _, m := range w.members {
@@ -199,6 +204,10 @@ func (w *Watches) blame(now time.Time, t *target, m, witness *watched) {
 		p.state, p.hits = pathDown, 0
 		p.why = fmt.Sprintf("%s does not answer by %s (%d of %d asks), it does by %s", t, m.Name, p.roundAsks,
 			p.roundAsks, witness.Name)
+		if p.other != 0 {
+			p.why = fmt.Sprintf("%s is not the same by %s (%v) as by %s (%v): %s is on another network", t, m.Name,
+				p.other, witness.Name, t.mac, m.Name)
+		}
 	}
 }
 

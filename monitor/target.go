@@ -21,8 +21,12 @@ type target struct {
 	// foreign: it is whatever other team answers a probe, by its own EtherType.
 	foreign bool
 
-	mac   frame.MAC // that answered last, 0 unknown
-	round round
+	mac        frame.MAC // 0 unknown
+	macSince   time.Time
+	confirmed  bool      // it has answered
+	stackMAC   frame.MAC // that the adapter's stack has, 0 unknown
+	stackSince time.Time
+	round      round
 
 	silent    bool      // it answers by no member
 	retry     time.Time // while silent: when all ask it again
@@ -72,6 +76,7 @@ func (w *Watches) retarget(now time.Time) {
 					t = &target{spec: v.spec}
 				}
 				t.Wanted = want
+				t.setStackMAC(now, w.known.macOf(want.Target))
 				next = append(next, t)
 			}
 			v.targets = append(v.targets, t)
@@ -152,7 +157,7 @@ func (w *Watches) setSilent(now time.Time, t *target, silent bool) {
 	}
 	t.silent = silent
 	if silent {
-		t.mac = 0
+		t.adopt(now, 0)
 	} else {
 		t.postponed, t.quiet = 0, now
 		delete(w.silentHosts, t.Target)

@@ -72,10 +72,12 @@ func (w *Watches) Configure(now time.Time, c WatchConfig) {
 
 // SetTargets replaces the addresses that the adapter knows.
 func (w *Watches) SetTargets(now time.Time, t Targets) {
-	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) {
+	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) &&
+		slices.Equal(t.Neighbours, w.known.Neighbours) {
 		return
 	}
-	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts)}
+	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts),
+		Neighbours: slices.Clone(t.Neighbours)}
 	w.retarget(now)
 	w.update(now)
 }

@@ -60,6 +60,24 @@ type Target struct {
 type Targets struct {
 	Gateways []Target // of its default routes
 	Hosts    []Target // heard from lately, best first, at most 8
+
+	Neighbours []Neighbour // which MAC the adapter's stack has of them, as far as it is known
+}
+
+// Neighbour is a target and its MAC.
+type Neighbour struct {
+	Target
+	MAC frame.MAC
+}
+
+// macOf returns the MAC that the adapter's stack has of a target, 0 unknown.
+func (t *Targets) macOf(at Target) frame.MAC {
+	for _, n := range t.Neighbours {
+		if n.Target == at {
+			return n.MAC
+		}
+	}
+	return 0
 }
 
 // WatchedMember is a member as the watches see it.

@@ -193,6 +193,31 @@ func TestSetBondingOptions(t *testing.T) {
 	}
 }
 
+// TestShortIntervals: what they cost is said once, when the team is made and when they are set.
+func TestShortIntervals(t *testing.T) {
+	l, err := Load(Options{Team: "team0", Members: []string{"eth1", "eth2"}, New: true,
+		Flags: []Flag{{"probe_interval", "10ms"}, {"probe_misses", "2"}}})
+	if err != nil || len(l.Notes) != 1 || !strings.Contains(l.Notes[0], "sends 100 frames a second") ||
+		!strings.Contains(l.Notes[0], "pauses for 20ms") {
+		t.Errorf("notes %q, %v", l.Notes, err)
+	}
+	c := with(func(*settings.Config) {})
+	for _, tt := range []struct {
+		changes map[string]string
+		warns   bool
+	}{
+		{map[string]string{"probe_interval": "10ms"}, false}, // three misses
+		{map[string]string{"probe_misses": "2"}, true},
+		{map[string]string{"mtu": "1400"}, false},
+	} {
+		next, done, err := SetAll(c, tt.changes)
+		if warned := strings.Contains(strings.Join(done, "\n"), "warning: "); err != nil || warned != tt.warns {
+			t.Errorf("%v: steps %q, %v", tt.changes, done, err)
+		}
+		c = next
+	}
+}
+
 // TestSetKernelModes: 5 and 6 differ in what is received, elb leaves that as it is.
 func TestSetKernelModes(t *testing.T) {
 	c := with(func(*settings.Config) {})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
 	"nicteam/monitor"
 )
@@ -33,6 +34,7 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 		return t, err
 	}
 	heard := map[monitor.Target]time.Duration{} // and how long ago
+	known := map[monitor.Target]frame.MAC{}
 	var inVLAN []monitor.Target
 	for _, link := range of {
 		for _, on := range uppersOf(links, link) {
@@ -60,6 +62,9 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 			if err != nil {
 				return t, err
 			}
+			if err := h.macsOn(on, known); err != nil {
+				return t, err
+			}
 		}
 	}
 	for target := range heard {
@@ -76,7 +81,33 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 			cmp.Compare(a.VLAN, b.VLAN))
 	})
 	t.Hosts = append(t.Hosts[:min(len(t.Hosts), maxHosts)], inVLAN...)
+	for _, list := range [][]monitor.Target{t.Gateways, t.Hosts, asTargets(o.Asked)} {
+		for _, target := range list {
+			if mac := known[target]; mac != 0 {
+				t.Neighbours = append(t.Neighbours, monitor.Neighbour{Target: target, MAC: mac})
+			}
+		}
+	}
 	return t, nil
+}
+
+func asTargets(list []netip.Addr) (out []monitor.Target) {
+	for _, ip := range list {
+		out = append(out, monitor.Target{IP: ip})
+	}
+	return out
+}
+
+// macsOn adds the MACs that the stack has of neighbours on a link. Of several links the first one counts.
+func (h *Host) macsOn(on upperLink, known map[monitor.Target]frame.MAC) error {
+	near, err := h.rt.HeardNeighbours(on.index)
+	for _, n := range near {
+		target := monitor.Target{IP: rtnl.NeighbourAddr(n), VLAN: on.vlan}
+		if known[target] == 0 {
+			known[target] = rtnl.NeighbourMAC(n)
+		}
+	}
+	return err
 }
 
 // gatewaysOn lists the gateways of default routes over a link. Of a bridge, those that it has learned behind the port.
