@@ -12,25 +12,46 @@ import (
 // that asks, which cannot send, or of the one by which its answers arrive, which cannot receive. The counters decide: a
 // member that usually hears something, and has heard nothing since, is deaf.
 
-// deafTo returns the member that is deaf because of which m gets no answer from t, nil for none.
-func (w *Watches) deafTo(now time.Time, t *target, m *watched) *watched {
+// How long a member is silent that counts as deaf: so many of its usual gaps between two frames, and longer than it was
+// lately. One that hears little is not waited for.
+const (
+	deafGaps = 2 * silenceGaps
+	deafWait = 500 * time.Millisecond
+)
+
+// deafTo returns the member that is deaf because of which m gets no answer from t, nil for none. unsure: it may be one
+// that hears too little to tell yet.
+func (w *Watches) deafTo(now time.Time, t *target, m *watched) (deaf *watched, unsure bool) {
 	via := w.member(m.path(t).via)
 	if via == nil || via == m || !via.asks() || !via.traffic.known {
-		return nil
+		return nil, false
 	}
-	if !via.answerAt.Before(t.round.began) {
-		return nil // it hears what others ask for, or it itself
+	if !via.answerAt.Before(t.round.began) || !via.traffic.heard.Before(t.round.began) {
+		return nil, false // it hears
+	}
+	others := false
+	for _, o := range w.members {
+		others = others || o != via && o.asks() && !o.traffic.heard.Before(t.round.began)
 	}
 	silent := now.Sub(via.traffic.heard)
-	if !via.traffic.heard.Before(t.round.began) || silent < silenceGaps*via.traffic.gap || silent < leastSilence {
-		return nil
+	need := max(deafGaps*via.traffic.gap, via.traffic.silence*3/2, leastSilence)
+	switch {
+	case !others:
+		return nil, false
+	case silent >= need:
+		return via, false
 	}
-	for _, o := range w.members {
-		if o != via && o.asks() && !o.traffic.heard.Before(t.round.began) {
-			return via
+	return nil, now.Sub(t.round.began)+need-silent < deafWait
+}
+
+// unsure reports whether it is too early to say who is at fault that some members get no answer.
+func (w *Watches) unsure(now time.Time, t *target, silent []*watched) bool {
+	for _, m := range silent {
+		if _, unsure := w.deafTo(now, t, m); unsure {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // setDeaf makes via down, by which the answers to m used to arrive.

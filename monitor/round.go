@@ -173,10 +173,14 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 			}
 		}
 		w.endRound(now, t)
+	case len(witnesses) > 0 && w.unsure(now, t, silent):
+		r.want++
+		w.askAll(now, t)
+		r.due = now.Add(max(r.step, slowStep/4))
 	case len(witnesses) > 0:
 		t.postponed = 0
 		for _, m := range silent {
-			if via := w.deafTo(now, t, m); via != nil {
+			if via, _ := w.deafTo(now, t, m); via != nil {
 				w.setDeaf(t, m, via)
 				defer w.postpone(now, t)
 				continue

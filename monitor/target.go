@@ -133,7 +133,7 @@ func (w *Watches) repath(now time.Time, place int, m *watched) {
 			if !m.admitted {
 				wait = 0
 			}
-			m.paths[i] = &path{t: t, m: m, nextAsk: now.Add(min(wait, w.cfg.Interval))}
+			m.paths[i] = &path{t: t, m: m, via: m.ID, nextAsk: now.Add(min(wait, w.cfg.Interval))}
 		}
 	}
 	if wasDown != "" && m.admitted && m.asks() {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nicteam/internal/api"
+	"nicteam/modes"
 	"nicteam/monitor"
 )
 
@@ -23,10 +24,18 @@ func (t *Team) blames(e *api.Event) {
 		if m.nic.Name != e.Member || !m.nic.Up() || m.nic.wire == nil {
 			continue
 		}
-		if m.works(roundMost) && m.toldUp && t.w.jam == 0 && len(t.w.partners) == 0 && !t.Lied {
+		if m.works(roundMost) && m.toldUp && t.judges() {
 			t.w.breach("%s: %s is down though it works both ways: %s", t.Name, e.Member, e.Reason)
 		}
 	}
+}
+
+// judges reports whether the link watches can tell whose fault it is that an answer stays away: not where queues are full,
+// nor where a switch that takes the members for one link returns answers by any of them.
+func (t *Team) judges() bool {
+	k := t.config.Mode
+	return t.w.jam == 0 && len(t.w.partners) == 0 && !t.Lied &&
+		(k == modes.ELB || k == modes.ActiveBackup || !t.config.Balance)
 }
 
 // works reports whether a member has lost nothing for some time.
@@ -50,7 +59,7 @@ func (l *life) judged() error {
 				continue
 			}
 			for _, id := range t.ids {
-				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && l.jam == 0 && !l.lacp {
+				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && t.judges() {
 					l.breach("%s: %s is still down though it works both ways: %s", t.Name, s.Name, s.Watch.Reason)
 				}
 			}

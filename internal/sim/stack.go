@@ -126,7 +126,8 @@ func (s *Stack) in(p *Packet) {
 		}
 		return
 	}
-	if p.id != 0 && s.double(p.id) {
+	// A switch that floods brings answers to link watches by each member that accepts them; they do no harm.
+	if p.id != 0 && s.double(p.id) && !answersAsk(p) {
 		s.Double++
 		if s.team != nil && p.from.team != s.team && !s.team.twice(p) {
 			s.w.breach("%s has been given a frame twice: %s", s.Name, describe(p))

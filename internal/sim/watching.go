@@ -97,7 +97,7 @@ func answersAsk(p *Packet) bool {
 		return a.op == opReply && a.tpa.IsUnspecified()
 	}
 	n, ok := parseND(p)
-	return ok && n.kind == typeNA && n.to == linkLocal(n.dst)
+	return ok && n.kind == typeNA && n.to.IsLinkLocalUnicast()
 }
 
 // isAsk reports whether a frame of the control loop is of its link watches. No neighbour learns from it.
