@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 		"internal/frame", "monitor"},
 	"internal/control": {"internal/api", "internal/metrics", "internal/panics", "internal/tick"},
 	"internal/metrics": {"internal/api", "internal/frame"},
-	"internal/tui":     {"internal/frame", "internal/api", "internal/control", "monitor/chart"},
+	"internal/tui":     {"internal/frame", "internal/api", "internal/control", "internal/units", "monitor/chart"},
 	"internal/export":  {"internal/api", "monitor/chart", "internal/units"},
 	"internal/host": {"internal/api", "team", "monitor", "modes/spread", "internal/rtnl",
 		"internal/nfnl", "internal/tchook", "internal/host/journal", "internal/host/masquerade", "internal/frame",

@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,7 +213,7 @@ func TestForgedAnswers(t *testing.T) {
 		return frametest.ND(theirs, dst, frametest.Advertisement, gw6, to, gw6, flags, theirs)
 	}
 	tagged := func(f []byte, tpid, tci uint16) []byte {
-		return append(append(append([]byte{}, f[:12]...), byte(tpid>>8), byte(tpid), byte(tci>>8), byte(tci)), f[12:]...)
+		return slices.Insert(slices.Clone(f), 12, byte(tpid>>8), byte(tpid), byte(tci>>8), byte(tci))
 	}
 	broken := na(ours, frame.LinkLocal(ours), 0x60)
 	broken[56] ^= 1
@@ -252,6 +253,12 @@ func TestForgedAnswers(t *testing.T) {
 	}
 }
 
+// advertisement is how gw6 answers member 1.
+func advertisement() []byte {
+	return frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.LinkLocal(memberMAC(1)), gw6.IP,
+		0x60, 0)
+}
+
 // A flood of forged answers costs no memory, makes nobody up who was not asked, and sends nothing.
 func TestAnswerFlood(t *testing.T) {
 	l := newLAN(t, 2, "auto")
@@ -261,7 +268,7 @@ func TestAnswerFlood(t *testing.T) {
 	flood := [][]byte{
 		frametest.ARP(hostMAC, 2, memberMAC(1), gw.IP, netip.IPv4Unspecified()),
 		frametest.ARP(hostMAC+9, 2, memberMAC(1), peer1.IP, netip.IPv4Unspecified()),
-		frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.LinkLocal(memberMAC(1)), gw6.IP, 0x60, 0),
+		advertisement(),
 	}
 	i := 0
 	if n := testing.AllocsPerRun(1000, func() {
@@ -281,7 +288,7 @@ func TestAnswerFlood(t *testing.T) {
 // FuzzReceive: no frame breaks the watches, and none makes a member down.
 func FuzzReceive(f *testing.F) {
 	f.Add(frametest.ARP(hostMAC, 2, memberMAC(1), gw.IP, netip.IPv4Unspecified()))
-	f.Add(frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.LinkLocal(memberMAC(1)), gw6.IP, 0x60, 0))
+	f.Add(advertisement())
 	for op := frame.ProbeHello; op <= frame.ProbeAnswer; op++ {
 		p := frame.Probe{Op: op, Dst: memberMAC(1), Src: memberMAC(0), Team: 77, From: 0, To: 1, Seq: 3, Sent: 4}
 		f.Add(p.Frame())

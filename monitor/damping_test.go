@@ -39,7 +39,8 @@ func TestDamping(t *testing.T) {
 				want = begin.Add(time.Duration(c.until * float64(time.Second)))
 			}
 			if got := d.Until(now); !got.Equal(want) || d.Failures(now) != c.failures {
-				t.Errorf("until %v, %d failures; want %v, %d", got.Sub(begin), d.Failures(now), want.Sub(begin), c.failures)
+				t.Errorf("until %v, %d failures; want %v, %d", got.Sub(begin), d.Failures(now), want.Sub(begin),
+					c.failures)
 			}
 			again := d.At().Damping()
 			if diff := cmp.Diff(d, again, cmp.AllowUnexported(Damping{})); diff != "" {

@@ -59,8 +59,8 @@ func gateways(s *Surroundings) Wants {
 	return w
 }
 
-// autoWatch asks gateways, else hosts, else lets members listen to each other. With 802.3ad it asks nobody: LACP watches
-// each link, and an answer may arrive by any of them.
+// autoWatch asks gateways, else hosts, else lets members listen to each other. With 802.3ad it asks nobody: LACP
+// watches each link, and an answer may arrive by any of them.
 type autoWatch struct {
 	hosts []Target // as last chosen: a host that still answers stays
 }

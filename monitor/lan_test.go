@@ -51,8 +51,9 @@ type port struct {
 	WatchedMember
 	txDead, rxDead bool
 	delay          time.Duration // each way
-	tx, rx         float64       // frames per second, as long as they pass
-	echo           bool          // what it receives answers what it sends
+	jitter         func() time.Duration
+	tx, rx         float64 // frames per second, as long as they pass
+	echo           bool    // what it receives answers what it sends
 	txN, rxN       float64
 	txSum, rxSum   uint64
 	vlans          []uint16 // that its port lacks
@@ -186,7 +187,8 @@ func (l *lan) transmit(id int, f []byte) {
 			}
 		}
 		for _, h := range l.hosts {
-			if h.foreign && !h.dead && !h.not[id] && p.Op == frame.ProbeAsk && (p.Dst == h.mac || p.Dst == frame.Broadcast) {
+			if h.foreign && !h.dead && !h.not[id] && p.Op == frame.ProbeAsk &&
+				(p.Dst == h.mac || p.Dst == frame.Broadcast) {
 				a := frame.Probe{Op: frame.ProbeAnswer, Dst: p.Src, Src: h.mac, Team: p.Team, From: p.From, Seq: p.Seq,
 					Sent: p.Sent}
 				l.deliver(l.back(m), 2*m.delay+h.delay, a.Frame())
@@ -246,6 +248,9 @@ func answerTo(n *frame.Neighbour, mac frame.MAC) (f []byte) {
 func (l *lan) deliver(m *port, after time.Duration, f []byte) {
 	if m.rxDead || !m.Link {
 		return
+	}
+	if m.jitter != nil {
+		after += m.jitter()
 	}
 	l.seq++
 	l.queue = append(l.queue, arrival{l.now.Add(after), l.seq, m.ID, f})

@@ -61,15 +61,16 @@ type path struct {
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
 	rtt        time.Duration
-	other      frame.MAC // another host that answered to the target's address …
-	otherAt    time.Time // … and when, see identity.go
+	worst      time.Duration // the longest time of an answer lately
+	other      frame.MAC     // another host that answered to the target's address …
+	otherAt    time.Time     // … and when, see identity.go
 
 	roundAsks, roundAnswers int // in the target's round
 	roundOwn                int // of the answers, those that the member received itself
 }
 
 // reset forgets what was observed, except for the round-trip time: the link went.
-func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, via: p.via} }
+func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, worst: p.worst, via: p.via} }
 
 // noteAsk notes an ask that is sent at now.
 func (p *path) noteAsk(now time.Time) {
@@ -82,8 +83,8 @@ func (p *path) noteAsk(now time.Time) {
 	p.answers <<= 1
 }
 
-// noteAnswer notes an answer that arrived at now. late: this process stood still meanwhile, so the time says nothing. It
-// returns false if none was open.
+// noteAnswer notes an answer that arrived at now. late: this process stood still meanwhile, so the time says nothing.
+// It returns false if none was open.
 func (p *path) noteAnswer(now time.Time, late bool) bool {
 	if p.open == 0 {
 		return false
@@ -92,10 +93,10 @@ func (p *path) noteAnswer(now time.Time, late bool) bool {
 	// only a longer one than known is believed.
 	if s := min(now.Sub(p.lastAsk), mostRTT); !late && (p.open == 1 || s > p.rtt) {
 		if p.rtt == 0 {
-			p.rtt = max(s, 1)
-		} else {
-			p.rtt = max(p.rtt+(s-p.rtt)/8, 1)
+			p.rtt = s
 		}
+		p.rtt = max(p.rtt+(s-p.rtt)/8, 1)
+		p.worst = max(s, p.worst+(s-p.worst)/8)
 	}
 	p.open--
 	p.answers |= 1 << min(bits.TrailingZeros32(^p.answers), maxAsks-1)
@@ -105,7 +106,16 @@ func (p *path) noteAnswer(now time.Time, late bool) bool {
 
 // timeout is how long an answer may take.
 func (p *path) timeout(interval time.Duration) time.Duration {
-	return max(min(max(leastTimeout, 4*p.rtt), interval), leastTimeout/2)
+	return max(min(max(leastTimeout, 4*p.rtt, p.worst+p.worst/2), interval), leastTimeout/2)
+}
+
+// step is how long an answer may take in a round. Answers that took long lately, as behind a queue that fills now and
+// then, or by Wi-Fi that saves power, are waited for.
+func (p *path) step() time.Duration {
+	if p.worst > 2*fastStep {
+		return max(2*p.rtt, p.worst+p.worst/4)
+	}
+	return 2 * p.rtt
 }
 
 // answering reports whether the last ask whose time is over had an answer.

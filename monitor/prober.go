@@ -18,7 +18,7 @@ const (
 	// helloTimeout is how long a probe may take.
 	helloTimeout = 8 * time.Millisecond
 	// mostDelay bounds the delay that is believed.
-	mostDelay = 50 * time.Millisecond
+	mostDelay = 200 * time.Millisecond
 	// provenHellos are needed before a pair counts as one that works, provenAgain after it failed.
 	provenHellos = 2
 	provenAgain  = 10
@@ -60,8 +60,9 @@ type pair struct {
 	heardAt time.Time
 	heard   uint32 // number of the last one that arrived
 	delay   time.Duration
-	history uint32 // a bit each, the latest lowest
-	sent    int    // of history
+	worst   time.Duration // the longest delay lately
+	history uint32        // a bit each, the latest lowest
+	sent    int           // of history
 
 	roundFrom  uint32 // number before the round's first
 	roundHeard int
@@ -69,8 +70,9 @@ type pair struct {
 
 // probed is what probes say about a member.
 type probed struct {
-	down          string // why it is down
-	heards, hears int    // probes in a row that others heard of it, and that it heard, since its link came or it went down
+	down string // why it is down
+	// Probes in a row that others heard of it, and that it heard, since its link came or it went down.
+	heards, hears int
 	broadcastAt   time.Time
 	seq           uint32 // of asks to other teams
 }
@@ -174,7 +176,7 @@ func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
 }
 
 // timeout is how long a probe of pr may take.
-func (pr *pair) timeout() time.Duration { return max(helloTimeout, 4*pr.delay) }
+func (pr *pair) timeout() time.Duration { return max(helloTimeout, 4*pr.delay, pr.worst+pr.worst/2) }
 
 // hello sends a probe.
 func (p *prober) hello(now time.Time, w *Watches, pr *pair, from, to *watched) {
@@ -298,6 +300,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 		pr.delay = delay
 	}
 	pr.delay += (delay - pr.delay) / 8
+	pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	pr.heard, pr.heardAt, pr.unheard, pr.open = b.Seq, now, 0, time.Time{}
 	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
 	need := provenHellos

@@ -70,15 +70,16 @@ func TestTwoMembersProbe(t *testing.T) {
 				}
 				l.run(5 * time.Second)
 				l.want(Up, Up)
-				if probes := l.w.Verdict(0).Asked; len(probes) != 1 || probes[0].Spec.Kind != KindProbe || probes[0].RTT == 0 {
-					t.Errorf("asked %+v", probes)
+				if p := l.w.Verdict(0).Asked; len(p) != 1 || p[0].Spec.Kind != KindProbe || p[0].RTT == 0 {
+					t.Errorf("asked %+v", p)
 				}
 				l.members[1].txDead, l.members[1].rxDead = dir == "tx", dir == "rx"
 				if !foreign {
 					l.run(time.Minute)
 					l.neverDown()
 					l.want(Unknown, Unknown)
-					if w := l.w.Warnings(); len(w) != 1 || !strings.HasPrefix(w[0], "the members do not hear each other, and no") {
+					if w := l.w.Warnings(); len(w) != 1 ||
+						!strings.HasPrefix(w[0], "the members do not hear each other, and no") {
 						t.Errorf("%s: warnings %q", dir, w)
 					}
 				} else {
@@ -226,12 +227,13 @@ func TestAnswersOtherTeams(t *testing.T) {
 		t.Errorf("%d answers to a flood", n)
 	}
 	for name, p := range map[string]frame.Probe{
-		"an answer":       {Op: frame.ProbeAnswer, Dst: memberMAC(1), Src: hostMAC + 50, Team: 77, From: 1, Seq: 1},
-		"a hello":         {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC + 50, Team: 77, From: 0, To: 1, Seq: 1},
-		"our own ask":     {Op: frame.ProbeAsk, Dst: frame.Broadcast, Src: memberMAC(0), Team: 77},
-		"a group asks":    {Op: frame.ProbeAsk, Dst: memberMAC(1), Src: frame.Broadcast, Team: 5},
-		"of no member":    {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC, Team: 77, From: 9, To: 1, Seq: 1},
-		"from the future": {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC, Team: 77, To: 1, Seq: 1, Sent: 1 << 62},
+		"an answer":    {Op: frame.ProbeAnswer, Dst: memberMAC(1), Src: hostMAC + 50, Team: 77, From: 1, Seq: 1},
+		"a hello":      {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC + 50, Team: 77, To: 1, Seq: 1},
+		"our own ask":  {Op: frame.ProbeAsk, Dst: frame.Broadcast, Src: memberMAC(0), Team: 77},
+		"a group asks": {Op: frame.ProbeAsk, Dst: memberMAC(1), Src: frame.Broadcast, Team: 5},
+		"of no member": {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC, Team: 77, From: 9, To: 1, Seq: 1},
+		"from the future": {Op: frame.ProbeHello, Dst: memberMAC(1), Src: hostMAC, Team: 77, To: 1, Seq: 1,
+			Sent: 1 << 62},
 	} {
 		if !l.w.Receive(l.now.Add(2*time.Second), 1, p.Frame()) || len(l.w.Sends()) > 0 {
 			t.Errorf("%s: would reach the adapter, or was answered", name)

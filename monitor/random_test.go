@@ -25,7 +25,8 @@ func TestRandomFalseDowns(t *testing.T) {
 func randomWorld(t *testing.T, seed uint64, length time.Duration) {
 	r := rand.New(rand.NewPCG(seed, 16))
 	n := 2 + r.IntN(4)
-	spec := [][]string{{"auto"}, {"auto"}, {"gateway"}, {"arp:10.9.0.7"}, {"probe"}, {"auto", "arp:10.9.0.7"}}[r.IntN(6)]
+	spec := [][]string{{"auto"}, {"auto"}, {"gateway"}, {"arp:10.9.0.7"}, {"probe"},
+		{"auto", "arp:10.9.0.7"}}[r.IntN(6)]
 	l := newLAN(t, n, spec...)
 	switch r.IntN(4) {
 	case 0:
@@ -39,6 +40,14 @@ func randomWorld(t *testing.T, seed uint64, length time.Duration) {
 	l.host(peer2)
 	for _, m := range l.members {
 		m.delay = time.Duration(20+r.IntN(1500)) * time.Microsecond
+		if r.IntN(4) == 0 { // a queue that fills now and then
+			m.jitter = func() time.Duration {
+				if r.IntN(20) > 0 {
+					return 0
+				}
+				return time.Duration(r.IntN(20)) * ms
+			}
+		}
 	}
 	l.sync()
 	l.sampling([]time.Duration{5 * ms, 10 * ms}[r.IntN(2)])

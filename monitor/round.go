@@ -71,7 +71,7 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	r.step = fastStep
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
-			r.step = max(r.step, 2*p.rtt)
+			r.step = max(r.step, p.step())
 			p.roundAsks, p.roundAnswers, p.roundOwn = 0, 0, 0
 		}
 	}

@@ -23,7 +23,8 @@ func TestTargetDead(t *testing.T) {
 			l.run(5 * time.Second)
 			h.dead = true
 			l.run(5 * time.Second)
-			if got := l.w.Warnings(); len(got) != 1 || !strings.HasPrefix(got[0], "gateway 10.9.0.254 answers by no member") {
+			if got := l.w.Warnings(); len(got) != 1 ||
+				!strings.HasPrefix(got[0], "gateway 10.9.0.254 answers by no member") {
 				t.Errorf("%d members: warnings %q", n, got)
 			}
 			before := l.asks[0]

@@ -126,6 +126,8 @@ func watchUsages() string {
 	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
 }
 
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // ParseSpec reads the form of [Spec.String].
 func ParseSpec(s string) (Spec, error) {
 	name, ip, colon := strings.Cut(s, ":")
@@ -152,7 +154,7 @@ func ParseSpec(s string) (Spec, error) {
 				other = KindND
 			}
 			return Spec{}, fmt.Errorf("link watch %q: want an %s address, %s:%s asks this one", s, k.Address, other, a)
-		case a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		case a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a == limitedBroadcast:
 			return Spec{}, fmt.Errorf("link watch %q: %s is not the address of one host on the LAN", s, a)
 		}
 		return Spec{Kind: name, IP: a}, nil

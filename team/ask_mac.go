@@ -10,9 +10,10 @@ import (
 	"nicteam/monitor"
 )
 
-// A member asks by its own MAC. Where another member receives for that one (the adapter's MAC belongs to a member that
-// stands by; elb gave a dead member's MAC to another), an ask by it would teach the switch the wrong port, and frames
-// for this host would end there. Such a member asks by a MAC of its own ([monitor.AskMAC]), which its NIC must accept.
+// A member asks by its own MAC. Where another member receives for that one, and peers may send to it (the adapter's MAC
+// belongs to a member that stands by; elb gave a dead member's MAC to another), an ask by it would teach the switch the
+// wrong port, and frames for this host would end there. Such a member asks by a MAC of its own ([monitor.AskMAC]), which
+// its NIC must accept.
 
 // askMAC returns the MAC by which a member asks under p, 0 if it cannot ask.
 func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
@@ -34,6 +35,9 @@ func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
 func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
 	switch {
 	case p == nil || m.link.MAC == 0:
+		return false
+	case p.PerMember && !m.everUsed && m.link.MAC != l.adapter:
+		// Nobody sends to it yet. A switch whose ports allow one MAC each sees no second one when a team begins.
 		return false
 	case p.PerMember:
 		for _, o := range l.members {

@@ -271,6 +271,30 @@ func TestAsksOfADeadMemberOfELB(t *testing.T) {
 	r.want("it works again", "up up")
 }
 
+// TestAsksBeforeTheFirstUse: no peer sends to a member that was never used, so it asks by its own MAC, though another
+// member would receive for that one: a switch whose ports allow one MAC each sees no other when a team begins.
+func TestAsksBeforeTheFirstUse(t *testing.T) {
+	r := newLANRig(t, func(c *settings.Config) { c.Mode = modes.ELB })
+	r.mute[1] = true
+	r.plug(2)
+	r.pass(time.Second)
+	r.want("eth2 waits", "up down")
+	if !slices.Contains(r.plan.Filter[0], linkOf(2).MAC) {
+		t.Fatalf("eth1 accepts %v", r.plan.Filter[0])
+	}
+	r.mute[1] = false
+	r.pass(time.Second)
+	r.want("eth2 answers", "up up")
+	if len(r.asked) < 10 {
+		t.Errorf("%d asks", len(r.asked))
+	}
+	for _, a := range r.asked {
+		if a.mac != linkOf(a.member+1).MAC {
+			t.Errorf("member %d asks by %v", a.member, a.mac)
+		}
+	}
+}
+
 // TestRenamedMemberKeepsItsVerdict.
 func TestRenamedMemberKeepsItsVerdict(t *testing.T) {
 	r := newLANRig(t, nil)

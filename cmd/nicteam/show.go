@@ -180,8 +180,12 @@ func (a *app) showNICs(nics []api.ListedNIC) {
 		case !n.Up:
 			link = "disabled"
 		}
+		owner := n.Owner
+		if n.Link && n.State == "down" { // its light says nothing about why
+			owner += ", not used" + parenthesis(n.Reason)
+		}
 		rows = append(rows, []string{n.Name, link, speed(n.SpeedBps, n.Link), orDash(n.Driver), orDash(n.MAC),
-			orDash(strings.Join(n.Addresses, " ")), orDash(n.Owner)})
+			orDash(strings.Join(n.Addresses, " ")), orDash(owner)})
 	}
 	a.table(rows)
 }

@@ -137,12 +137,15 @@ func TestShowList(t *testing.T) {
 	a.showNICs([]api.ListedNIC{
 		{Name: "eth1", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:01",
 			Addresses: []string{"10.0.0.1/24"}, Owner: "team team0"},
+		{Name: "eth2", Link: true, Up: true, SpeedBps: 1e9, Driver: "igc", MAC: "02:00:00:00:00:02",
+			Owner: "team team0", State: "down", Reason: "nobody hears eth2"},
 		{Name: "wlan0", Link: true, Up: true}, {Name: "eth9"},
 	})
 	want := `TEAM   STATE  MODE  NICS
 team0  up     xor   eth1 eth2
 NIC    LINK      SPEED     DRIVER  MAC                ADDRESSES    BELONGS TO
 eth1   up        1 Gbit/s  igc     02:00:00:00:00:01  10.0.0.1/24  team team0
+eth2   up        1 Gbit/s  igc     02:00:00:00:00:02  -            team team0, not used (nobody hears eth2)
 wlan0  up        unknown   -       -                  -            -
 eth9   disabled  -         -       -                  -            -
 `

@@ -80,7 +80,9 @@ type ListedNIC struct {
 	Duplex    string   `json:"duplex"`
 	MTU       int      `json:"mtu"`
 	Addresses []string `json:"addresses"`
-	Owner     string   `json:"owner"`  // "team team0", "bridge br0", … or ""
+	Owner     string   `json:"owner"`           // "team team0", "bridge br0", … or ""
+	State     string   `json:"state,omitempty"` // of a member of a running team
+	Reason    string   `json:"reason,omitempty"`
 	Kind      string   `json:"kind"`   // rtnetlink's: "bridge", "veth", "tun", …; "device" for hardware
 	Uppers    []string `json:"uppers"` // its VLANs, macvlans, …
 }

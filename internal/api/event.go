@@ -39,7 +39,8 @@ func (e *Event) Text() string {
 func (e *Event) Label() string {
 	switch {
 	case e.Event == "member-down" && e.Reason != "":
-		return e.Member + ": " + e.Reason
+		reason, _, _ := strings.Cut(e.Reason, " (") // of a link watch: how many asks, and by whom it answers
+		return e.Member + ": " + strings.TrimSuffix(reason, " by "+e.Member)
 	case e.Event == "active-changed":
 		return e.Member + " active"
 	case strings.HasSuffix(e.Event, "-changed"):

@@ -43,3 +43,28 @@ func TestTarget(t *testing.T) {
 		}
 	}
 }
+
+func TestEventsOfWatches(t *testing.T) {
+	for _, tt := range []struct {
+		e           Event
+		text, label string
+	}{
+		{Event{Event: "member-down", Member: "eth2", Took: 20_300_000,
+			Reason: "gateway 10.9.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1"},
+			"eth2 down: gateway 10.9.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1, flows moved in 20.3 ms",
+			"eth2: gateway 10.9.0.254 does not answer"},
+		{Event{Event: "member-damped", Member: "eth2", Reason: "flapped 3 times in 60 s, back in 5s"},
+			"eth2 damped: flapped 3 times in 60 s, back in 5s", "eth2 damped"},
+		{Event{Event: "member-suspect", Member: "eth2", Reason: "eth2 sent 9 frames and has heard nothing for 14ms"},
+			"eth2 suspect: eth2 sent 9 frames and has heard nothing for 14ms", "eth2 suspect"},
+		{Event{Event: "member-down", Member: "eth2", Reason: "carrier lost"}, "eth2 down: carrier lost",
+			"eth2: carrier lost"},
+	} {
+		if got := tt.e.Text(); got != tt.text {
+			t.Errorf("%q, want %q", got, tt.text)
+		}
+		if got := tt.e.Label(); got != tt.label {
+			t.Errorf("%q, want %q", got, tt.label)
+		}
+	}
+}

@@ -53,8 +53,8 @@ func (p *Probe) Frame() []byte {
 	return b
 }
 
-// ParseProbe reads the frame b into p and overwrites all of it. It returns false unless b is a probe of this version, in
-// no VLAN.
+// ParseProbe reads the frame b into p and overwrites all of it. It returns false unless b is a probe of this version,
+// in no VLAN.
 func ParseProbe(b []byte, p *Probe) bool {
 	*p = Probe{}
 	var h Headers

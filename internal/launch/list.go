@@ -5,6 +5,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/control"
@@ -28,7 +29,7 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 		return nil, err
 	}
 	l := &api.List{Schema: api.ListSchema, Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
-	owner, adapter := map[string]string{}, map[string]bool{}
+	owner, adapter, members := map[string]string{}, map[string]bool{}, map[string]*api.Member{}
 	for _, name := range teams {
 		t := api.ListedTeam{Name: name, State: "not running", Members: []string{}}
 		if links := journal.Claimed(d.StateDir, name); len(links) > 0 {
@@ -49,8 +50,9 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 		case err == nil:
 			t.Running, t.Mode, t.State, t.Members = true, st.Mode, st.State, []string{}
 			adapter[st.Adapter.Name] = true
-			for _, m := range st.Members {
-				t.Members = append(t.Members, m.Name)
+			for i := range st.Members {
+				m := &st.Members[i]
+				t.Members, members[m.Name] = append(t.Members, m.Name), m
 			}
 		}
 		for _, m := range t.Members {
@@ -69,6 +71,9 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 			Uppers: append([]string{}, n.Uppers...)}
 		if o := owner[n.Name]; o != "" {
 			ln.Owner = o
+		}
+		if m := members[n.Name]; m != nil {
+			ln.State, ln.Reason = m.State, m.Why(time.Now())
 		}
 		for _, a := range n.Addresses {
 			ln.Addresses = append(ln.Addresses, a.String())

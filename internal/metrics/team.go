@@ -79,7 +79,8 @@ var descs = []*prometheus.Desc{upDesc, buildDesc, infoDesc, membersDesc, activeD
 	speedDesc, failuresDesc, bytesDesc[rx], bytesDesc[tx],
 	packetsDesc[rx], packetsDesc[tx], dropsDesc[rx], dropsDesc[tx], protoBytes, protoPackets, failoversDesc,
 	durationDesc, movesDesc,
-	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc}
+	lacpStateDesc, lacpPDUsDesc, lacpMarkersDesc, lacpBadDesc,
+	verdictDesc, dampedDesc, answersDesc, rttDesc, lossDesc}
 
 // Describe implements prometheus.Collector.
 func (t Team) Describe(to chan<- *prometheus.Desc) {
@@ -111,6 +112,7 @@ func (t Team) Collect(to chan<- prometheus.Metric) {
 		}
 		out.counter(failuresDesc, m.Failures, m.Name)
 		out.lacp(m)
+		out.watch(m)
 	}
 	out.gauge(membersDesc, float64(len(st.Members)))
 	out.gauge(activeDesc, float64(usable))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/frame"
+	"nicteam/monitor"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -117,6 +119,37 @@ func TestLACPGolden(t *testing.T) {
 		}
 	}
 	golden(t, "lacp.prom", strings.Join(lines, ""))
+}
+
+// TestWatchGolden: what link watches say, and of a target in two VLANs.
+func TestWatchGolden(t *testing.T) {
+	s := example("team0")
+	s.status.Members[0].Watch = &api.LinkWatch{Verdict: "up", RTT: 312_000, Asked: []api.Asked{
+		{Watch: "auto", Role: "gateway", IP: "10.9.0.254", Answers: true, RTT: 312_000},
+		{Watch: "auto", Role: "gateway", IP: "10.9.0.254", VLAN: 5, Answers: true, RTT: 410_000, Loss: 0.03125}}}
+	s.status.Members[1].Watch = &api.LinkWatch{Verdict: "down", Loss: 0.25, Asked: []api.Asked{
+		{Watch: "arp", IP: "10.9.0.7", Loss: 0.25}, {Watch: "probe", Loss: 1}}}
+	s.status.Members[2].Damped = &api.Damped{Failures: 5}
+	var b bytes.Buffer
+	if err := Write(&b, Gatherer(Team{Source: s, Version: "v1"})); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for l := range strings.Lines(b.String()) {
+		if strings.Contains(l, "_probe_") || strings.Contains(l, "_verdict") || strings.Contains(l, "_damped") {
+			lines = append(lines, l)
+		}
+	}
+	golden(t, "watch.prom", strings.Join(lines, ""))
+}
+
+// TestVerdicts: a verdict that is no value of the label would be none.
+func TestVerdicts(t *testing.T) {
+	for v := monitor.Unknown; v <= monitor.Down; v++ {
+		if !slices.Contains(verdicts, v.String()) {
+			t.Errorf("%v is missing", v)
+		}
+	}
 }
 
 // golden compares text with a file of testdata.

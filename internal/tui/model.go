@@ -117,12 +117,12 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.colours = newPalette(msg.Profile)
 		m.draw.Solid = m.colours.layers
 	case tickMsg:
-		was, notice := m.header(), m.notice
+		was, notice, wait := m.header(), m.notice, m.waits()
 		m.now = time.Time(msg)
 		if m.now.Sub(m.noticed) > 8*time.Second {
 			m.notice = ""
 		}
-		changed = was != m.header() || notice != m.notice
+		changed = was != m.header() || notice != m.notice || wait != m.waits()
 		cmd = tick()
 	case refetchMsg:
 		cmd = m.fetch()
@@ -304,7 +304,7 @@ const defaultWidth, defaultHeight = 80, 24
 
 // data returns the chart's data with its header.
 func (m *Model) data() chart.Data {
-	d := m.shown().chartData(m.status, m.events)
+	d := m.shown().chartData(m.status, m.events, m.now)
 	d.End = d.End.Local()
 	d.Name = m.header()
 	return d

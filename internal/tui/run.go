@@ -121,7 +121,7 @@ func now(ctx context.Context, src Source, o *Options) (chart.Data, error) {
 	for n := len(b.known); n > 1 && b.known[n-1] < int(b.seconds()) && b.known[n-2] > 0; n = len(b.known) {
 		b = b.before(b.end().Add(-b.step))
 	}
-	d := b.chartData(st, m.events)
+	d := b.chartData(st, m.events, m.now)
 	d.End = d.End.Local()
 	d.Name = m.header()
 	return d, nil

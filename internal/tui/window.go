@@ -241,8 +241,8 @@ func hasTraffic(s *chart.Series) bool {
 }
 
 // chartData returns what the chart draws: the team's NICs in their order, then those that have left.
-func (b *window) chartData(st *api.Status, events []api.Event) chart.Data {
-	d := chart.Data{End: b.end(), Step: b.step, Total: b.total}
+func (b *window) chartData(st *api.Status, events []api.Event, now time.Time) chart.Data {
+	d := chart.Data{End: b.end(), Step: b.step, Total: b.total, Notes: notes(st, b.nic, now)}
 	for i := range b.protocols {
 		p := b.protocols[i]
 		p.Name = api.ProtocolTitle(p.Name)
@@ -260,8 +260,7 @@ func (b *window) chartData(st *api.Status, events []api.Event) chart.Data {
 	for _, m := range st.Members {
 		present[m.Name] = true
 		if b.nic == "" || b.nic == m.Name {
-			d.Members = append(d.Members, chart.Member{Series: find(m.Name), State: stateOf(&m),
-				Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)})
+			d.Members = append(d.Members, chartMember(&m, find(m.Name)))
 		}
 	}
 	for i := range b.members {
@@ -275,13 +274,6 @@ func (b *window) chartData(st *api.Status, events []api.Event) chart.Data {
 		}
 	}
 	return d
-}
-
-func stateOf(m *api.Member) string {
-	if m.State == "down" && !m.Link {
-		return "link down"
-	}
-	return m.State
 }
 
 // mergeRecent copies the known columns of a later history, all of which b has, into b.

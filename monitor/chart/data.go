@@ -23,9 +23,14 @@ type Series struct {
 // Member is a NIC of the team with its history.
 type Member struct {
 	Series
-	State string  // a word or two: "up", "link down", "standby"
-	Up    bool    // usable
-	Link  float64 // bits a second in one direction, 0 for unknown
+	State    string  // a word or two: "up", "link down", "standby"
+	Up       bool    // usable
+	Doubtful bool    // used, but it may not work
+	Link     float64 // bits a second in one direction, 0 for unknown
+
+	Watched bool          // RTT and Loss are known
+	RTT     time.Duration // to what link watches ask, 0 for unknown
+	Loss    float64       // share of asks without an answer, 0 to 1
 }
 
 // Event is marked on the time axis.
@@ -47,6 +52,7 @@ type Data struct {
 	Members   []Member
 	Protocols []Series
 	Events    []Event
+	Notes     []string // below the members, the most important first
 }
 
 // maxValue bounds every number, so that no sum or ratio overflows.

@@ -33,9 +33,12 @@ func Plain(d Data, o Options) string {
 	}
 	for i := range d.Members {
 		m := &d.Members[i]
-		say("%s%s, %s: in %s, out %s%s.", spoken(o.Glyphs, m.Name), spokenLink(m.Link),
+		say("%s%s, %s: in %s, out %s%s%s.", spoken(o.Glyphs, m.Name), spokenLink(m.Link),
 			strings.ReplaceAll(spoken(o.Glyphs, m.State), ": ", ", "),
-			rate(latestRate(m.In, o.packets())), rate(latestRate(m.Out, o.packets())), spokenUse(m))
+			rate(latestRate(m.In, o.packets())), rate(latestRate(m.Out, o.packets())), spokenUse(m), spokenWatch(m))
+	}
+	for _, note := range d.Notes {
+		say("%s.", strings.TrimSuffix(spoken(o.Glyphs, note), "."))
 	}
 	if parts := protocolParts(&d, &o); len(parts) > 0 {
 		amounts := make([]float64, len(parts))
@@ -89,4 +92,15 @@ func spokenUse(m *Member) string {
 		return ""
 	}
 	return ", " + strings.TrimSuffix(use, "%") + " percent used"
+}
+
+// spokenWatch says how what link watches ask answers by a member.
+func spokenWatch(m *Member) (text string) {
+	if m.Watched && m.RTT > 0 {
+		text = ", round trip " + units.Delay(m.RTT)
+	}
+	if m.Watched && m.Loss > 0 {
+		text += ", " + strings.ReplaceAll(units.Percent(m.Loss), " %", " percent") + " of asks lost"
+	}
+	return text
 }

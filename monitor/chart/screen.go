@@ -10,9 +10,9 @@ import (
 
 // Screen lays out everything for a size: the screen of nicteam watch, and its --once text.
 //
-//	≥ 100 × 28  frame, summary, chart with three rows of events, strips, shares
+//	≥ 100 × 28  frame, summary, chart with three rows of events, strips, notes, shares
 //	≥ 60 × 16   the same with one row of events (80 × 24 too); at most a third of the rows are strips
-//	≥ 40 × 10   without frame and shares
+//	≥ 40 × 10   without frame, notes and shares
 //	less        one line, and a bare chart below it if there is room
 func Screen(d Data, o Options) Grid {
 	g := newGrid(o.Width, o.Height)
@@ -45,14 +45,28 @@ func drawFramed(g Grid, d Data, o Options) {
 	if len(d.Protocols) > 0 {
 		hasShares = 1
 	}
-	in.Height = height - 3 - strips - hasShares
+	notes := min(len(d.Notes), max((height-12)/6, 1))
+	in.Height = height - 3 - strips - notes - hasShares
 	in.shownPeriod = shownPeriod(&d, &in)
 	g.paste(1, 1, summaryRow(d, in))
 	g.paste(1, 2, renderChart(d, in))
 	y := 2 + in.Height
 	pasteStrips(g, 1, y, strips, d, in)
+	pasteNotes(g, 1, y+strips, notes, &d, &in)
 	if hasShares > 0 {
-		g.paste(1, y+strips, shareRow(d, in))
+		g.paste(1, y+strips+notes, shareRow(d, in))
+	}
+}
+
+// pasteNotes writes at most rows notes. If some are left over, the last row ends with how many.
+func pasteNotes(g Grid, x, y, rows int, d *Data, o *Options) {
+	for i := range rows {
+		more := ""
+		if left := len(d.Notes) - rows; left > 0 && i == rows-1 {
+			more = fmt.Sprintf(" (%d more)", left)
+		}
+		text := o.Glyphs.clip(o.Glyphs.clean(d.Notes[i]), o.Width-cells(more))
+		g.text(x, y+i, text+more, EventRole)
 	}
 }
 

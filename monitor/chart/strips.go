@@ -4,7 +4,11 @@ package chart
 
 import (
 	"math"
+	"slices"
 	"strconv"
+	"strings"
+
+	"nicteam/internal/units"
 )
 
 // sparkline draws a history in one row: heights against top, blanks for gaps. down hangs it from the upper edge, for
@@ -38,6 +42,7 @@ func sparkline(bins []Bin, d Data, o Options, top float64, down bool) []Cell {
 // stripWidths are the widths of a strip's parts, from left to right; 0 leaves a part out.
 type stripWidths struct {
 	name, state, link, utilisation int
+	rtt, loss                      int
 	rates                          int
 	spark                          int
 }
@@ -45,6 +50,9 @@ type stripWidths struct {
 const (
 	nameWidth  = 15 // IFNAMSIZ
 	stateWidth = 12 // 24 on wide screens
+	rttWidth   = 7  // "0.31 ms"
+	lossWidth  = 9  // "loss 100%"
+	leastSpark = 10 // columns of history that figures of link watches leave
 )
 
 func stripLayout(d *Data, o *Options) stripWidths {
@@ -75,6 +83,15 @@ func stripLayout(d *Data, o *Options) stripWidths {
 	}
 	if dot > 0 {
 		s.state += 2
+	}
+	// With little room a loss stands in the place of the round trip time.
+	if watched := slices.ContainsFunc(d.Members, func(m Member) bool { return m.Watched }); watched && s.state > 2 {
+		if fits := func(w int) bool { return room-w-1 >= 2+2*leastSpark }; fits(rttWidth + 1 + lossWidth) {
+			take(&s.rtt, rttWidth)
+			take(&s.loss, lossWidth)
+		} else if fits(lossWidth) {
+			take(&s.loss, lossWidth)
+		}
 	}
 	if s.spark = max(0, (room-2)/2); s.spark < 3 {
 		s.spark = 0
@@ -139,6 +156,10 @@ func (s *stripWidths) drawStatus(g Grid, x, y int, o *Options, m *Member) {
 			mark, role = '!', Bad
 		case !m.Up:
 			mark, role = '○', Bad
+		case m.Doubtful && o.Glyphs == ASCII:
+			mark, role = '?', Bad
+		case m.Doubtful:
+			mark, role = '◐', Bad
 		case o.Glyphs == ASCII:
 			mark = '*'
 		}
@@ -154,7 +175,39 @@ func (s *stripWidths) drawStatus(g Grid, x, y int, o *Options, m *Member) {
 	}
 	if s.utilisation > 0 {
 		g.text(x+1, y, utilisation(m), Text)
+		x += 1 + s.utilisation
 	}
+	if s.rtt > 0 {
+		g.text(x+1, y, roundTrip(m, s.rtt), Label)
+		x += 1 + s.rtt
+	}
+	if s.loss > 0 {
+		text, role := lossText(m), Bad
+		if m.Loss == 0 {
+			role = Label
+			if s.rtt == 0 {
+				text = roundTrip(m, s.loss)
+			}
+		}
+		g.text(x+1, y, text, role)
+	}
+}
+
+// roundTrip formats a member's round trip time in so many cells, right-aligned.
+func roundTrip(m *Member, width int) string {
+	text := ""
+	if m.Watched && m.RTT > 0 {
+		text = units.Delay(m.RTT)
+	}
+	return strings.Repeat(" ", max(width-cells(text), 0)) + text
+}
+
+// lossText is "loss 3%", "" for a member of which nothing is known.
+func lossText(m *Member) string {
+	if !m.Watched {
+		return ""
+	}
+	return "loss " + strings.ReplaceAll(units.Percent(m.Loss), " ", "")
 }
 
 // utilisation formats the load of the busier direction in four cells. Links are full duplex, so the two directions do
