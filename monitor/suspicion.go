@@ -65,7 +65,7 @@ type memberTraffic struct {
 	silence  time.Duration // the longest one lately that ended by itself
 	silentAt time.Time     // when silence was last made shorter
 
-	asked    bool          // a suspicion because of this silence was acted on: it is no news any more
+	asked bool // a suspicion because of this silence was acted on: it is no news any more
 
 	rateFrom   time.Time
 	rateFrames uint64
