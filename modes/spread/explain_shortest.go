@@ -47,7 +47,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 	e.Why = fmt.Sprintf("hash %v of the flow names slot %d of %d, ", pl.Hash.Policy, e.Slot, FlowCount)
 	switch {
 	case slot.Until == 0:
-		e.Why += fmt.Sprintf("which has sent nothing yet; its next frame leaves by %s: %s", names(id), reason(why))
+		e.Why += fmt.Sprintf("which has sent nothing yet; its next frame leaves by %s: %s", names(id), pl.reason(why))
 	case int(slot.Member) == id:
 		e.Age = max(time.Duration(now-slot.Since), 0)
 		e.Why += fmt.Sprintf("which has been %s's for %v: %s", names(id), shortly(e.Age), reason(slot.Why))
@@ -56,7 +56,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 		if pl.Distributing.Has(int(slot.Member)) {
 			was = fmt.Sprintf("which was last with %s", names(int(slot.Member)))
 		}
-		e.Why += fmt.Sprintf("%s; its next frame leaves by %s: %s", was, names(id), reason(why))
+		e.Why += fmt.Sprintf("%s; its next frame leaves by %s: %s", was, names(id), pl.reason(why))
 	}
 	without := *pl
 	without.Distributing = pl.Distributing.Without(id)
@@ -66,7 +66,7 @@ func (e *Explanation) shortest(pl *Plan, flows *FlowTable, names func(int) strin
 		return
 	}
 	e.IfDead, why, _ = s.decide(e.Slot, explainedBytes, now)
-	e.IfDeadWhy = fmt.Sprintf("%s would carry it: %s", names(e.IfDead), reason(why))
+	e.IfDeadWhy = fmt.Sprintf("%s would carry it: %s", names(e.IfDead), without.reason(why))
 }
 
 // pickerOf returns the rule of a Picker with that table.
@@ -135,7 +135,18 @@ func (pl *Plan) nextPin(m frame.MAC, dead int) int {
 	return -1
 }
 
-// reason returns a FlowReason in words.
+// reason returns the FlowReason of a decision under pl in words.
+func (pl *Plan) reason(why FlowReason) string {
+	switch {
+	case why != FlowOnly:
+		return reason(why)
+	case pl.FlowTargets() != pl.Distributing:
+		return "the others are suspect"
+	}
+	return "no other member may send"
+}
+
+// reason returns the FlowReason of an earlier decision in words.
 func reason(why FlowReason) string {
 	switch why {
 	case FlowRank:
@@ -143,7 +154,7 @@ func reason(why FlowReason) string {
 	case FlowForced:
 		return "it was moved there to rebalance flows that never pause"
 	case FlowOnly:
-		return "no other member may send, or all others are suspect"
+		return "no other member might send, or the others were suspect"
 	}
 	return "its queue was the shortest"
 }

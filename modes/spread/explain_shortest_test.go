@@ -131,6 +131,8 @@ func TestExplainShortestWords(t *testing.T) {
 			1, 3 * time.Second, "its queue was the shortest", "ranks first"},
 		{"its queue is too long", pl, at(FlowSlot{Until: 3e9, Since: 2e9, Member: 1, Why: FlowShortest}, 50*ms),
 			asked, -2, 0, "was last with eth1; its next frame leaves by", "would carry it"},
+		{"the others are suspect", suspecting(pl, 0, 1), nil, asked, 2, 0, "leaves by eth2: the others are suspect",
+			"would carry it"},
 		{"its member is gone", shortestPlan(100, 0, 0), at(FlowSlot{Until: 5e9, Since: 2e9, Member: 1}, 0), asked, 0, 0,
 			"sends no more; its next frame leaves by eth0: no other", "no other member"},
 		{"behind", pl, nil, behind, pl.Pin(behind.SrcMAC), 0, "pinned to", "would be pinned"},
