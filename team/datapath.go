@@ -119,6 +119,13 @@ type MemberCounters struct {
 // that the adapter sent by it (TX), and of those from it for the adapter (RX), except what only link watches ask for.
 type Moved [spread.MaxMembers]struct{ TX, RX uint64 }
 
+func (m *Moved) total() (n uint64) {
+	for id := range m {
+		n += m[id].TX + m[id].RX
+	}
+	return n
+}
+
 // Counters are the totals of a team. TXDrop with NoMember are the adapter's own.
 type Counters struct {
 	Members [spread.MaxMembers]MemberCounters

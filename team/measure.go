@@ -103,16 +103,16 @@ func (t *Team) runMeasuring(ctx context.Context) {
 type measurement struct {
 	flows       spread.FlowTable
 	rxBytes     spread.RxBytes
-	counters    Counters
+	frames      Moved // without those of link watches, which never rest
 	moved       uint64
 	quietRounds int // how many times nothing had moved
 }
 
 // measureOnce shows the control loop what the data path has seen since it last did.
 func (t *Team) measureOnce(ctx context.Context, s *measurement) {
-	t.o.Datapath.Counters(&s.counters)
+	t.o.Datapath.Moved(&s.frames)
 	s.quietRounds++
-	if now := s.counters.totalFrames(); now != s.moved {
+	if now := s.frames.total(); now != s.moved {
 		s.moved, s.quietRounds = now, 0
 	}
 	if s.quietRounds > measureQuietRounds {

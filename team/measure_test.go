@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/internal/frame"
 	"nicteam/internal/settings"
 	"nicteam/modes"
 	"nicteam/modes/spread"
@@ -128,7 +127,7 @@ func TestMeasures(t *testing.T) {
 			k.taken()
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 				if moving {
-					k.do(func() { k.counters.Members[0].TX[frame.TCP].Frames++ })
+					k.do(func() { k.moved[0].TX++ })
 				}
 			}
 			return len(slices.DeleteFunc(k.taken(), func(c string) bool { return c != "flows" }))

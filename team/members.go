@@ -78,12 +78,11 @@ func (t *Team) Drain(ctx context.Context, name string, force bool) error {
 	}
 }
 
-// received is the number of frames received by a member.
+// received is the number of frames for this host alone that a member received, without those of link watches.
 func (t *Team) received(id int) (n uint64) {
-	for _, c := range t.counters().Members[id].RX {
-		n += c.Frames
-	}
-	return n
+	var m Moved
+	t.o.Datapath.Moved(&m)
+	return m[id].RX
 }
 
 // Leave removes a member without draining it, and closes it. Without force the last member stays. The error is an

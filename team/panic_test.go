@@ -205,7 +205,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 		},
 			func(tm *Team, _ *brittleKernel) bool { return !tm.Status().Adapter.Carrier }},
 		{"counters", panicCounters, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
-			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
+			k.do(func() { k.counters.Members[0].RX[0].Frames, k.moved[0].RX = 1000, 1000 })
 		},
 			func(tm *Team, _ *brittleKernel) bool {
 				h, err := tm.History(api.HistoryQuery{From: time.Now().Add(-5 * time.Second), To: time.Now(),
@@ -213,7 +213,7 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				return err == nil && len(h.Members) > 0
 			}},
 		{"heard", panicMeasuring, modes.ELB, func(_ *testing.T, _ *Team, k *brittleKernel) {
-			k.do(func() { k.counters.Members[0].RX[0].Frames = 1000 })
+			k.do(func() { k.counters.Members[0].RX[0].Frames, k.moved[0].RX = 1000, 1000 })
 		},
 			func(_ *Team, k *brittleKernel) bool { return slices.Contains(k.taken(), "flows") }},
 		{"moved", panicSampling, modes.ActiveBackup, func(_ *testing.T, _ *Team, k *brittleKernel) {
@@ -244,6 +244,9 @@ func TestPanicOfAGoroutineCostsOneTurn(t *testing.T) {
 				k := &brittleKernel{kernel: newKernel(), armed: map[string]int{}}
 				c := activeBackup()
 				c.Mode = tt.kind
+				if tt.call == "moved" {
+					c.LinkWatch = []string{"gateway"} // without a target
+				}
 				if tt.call == "remember" {
 					k.arm(tt.call, 1)
 				}

@@ -14,8 +14,11 @@ import (
 // about members then is about ourselves.
 
 const (
-	// sampleIdle is the time between two samples while nothing moves, sampleMoving while frames do, and sampleBusy while
-	// so many do that a member that loses them is worth the cost.
+	// sampleAsleep is the time between two samples when nothing has moved for sampleAwake, or no link watch asks;
+	// sampleIdle before that, sampleMoving while frames move, and sampleBusy while so many do that a member that loses
+	// them is worth the cost. Most of what an idle team costs is that it wakes a CPU.
+	sampleAsleep = 200 * time.Millisecond
+	sampleAwake  = 2 * time.Second
 	sampleIdle   = 50 * time.Millisecond
 	sampleMoving = 10 * time.Millisecond
 	sampleBusy   = 5 * time.Millisecond
@@ -61,7 +64,9 @@ func (t *Team) runSampling(ctx context.Context) {
 		}
 		t.o.Panics.Do(panicSampling, func() {
 			began := time.Now()
-			if s.sample(began, t.snapshot.Load().ids) {
+			if v := t.snapshot.Load(); !v.asks {
+				s.every = sampleAsleep
+			} else if s.sample(began, v.ids) {
 				s.traffic.Late = began.Sub(due) > sampleLate
 				_, _ = t.post(ctx, request{in: Traffic{s.traffic}, sampledAt: began})
 			}
@@ -84,6 +89,9 @@ func (s *sampler) sample(now time.Time, ids []int) bool {
 	frames, span := counterDiff(total, s.total), now.Sub(s.at)
 	s.total, s.at = total, now
 	switch {
+	case frames == 0 && now.Sub(s.movedAt) > sampleAwake:
+		s.every = sampleAsleep
+		return false
 	case frames == 0 && now.Sub(s.movedAt) > sampleQuietFor:
 		s.every = sampleIdle
 		return false

@@ -22,7 +22,7 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 		now = now.Add(s.every)
 		return s.sample(now, []int{3})
 	}
-	if step(0) || s.every != sampleIdle || resent != 0 {
+	if step(0) || s.every != sampleAsleep || resent != 0 {
 		t.Errorf("idle: every %v, %d readings of retransmissions", s.every, resent)
 	}
 	if !step(1) || s.every != sampleMoving {
@@ -43,6 +43,14 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 	if told != int(sampleQuietFor/sampleBusy) || s.every != sampleIdle {
 		t.Errorf("%d samples after the last frame, then every %v", told, s.every)
 	}
+	for range sampleAwake / sampleIdle {
+		if step(0) {
+			t.Fatal("a sample of nothing is news")
+		}
+	}
+	if s.every != sampleAsleep {
+		t.Errorf("every %v after two seconds", s.every)
+	}
 	if resent == 0 || resent > 8 {
 		t.Errorf("%d readings of retransmissions in 120 ms", resent)
 	}
@@ -52,16 +60,29 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 func TestSamplesReachTheLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()
-		read := 0
-		tm := running(t, k, Options{Retransmits: func() uint64 { read++; return 0 }}, 1, 2)
+		c := activeBackup()
+		c.LinkWatch = []string{"gateway"}
+		tm := running(t, k, Options{Config: c, Retransmits: k.retransmits}, 1, 2)
+		read := func() uint64 { k.mu.Lock(); defer k.mu.Unlock(); return k.resent }
 		time.Sleep(time.Second)
-		if read != 0 {
-			t.Errorf("%d readings while idle", read)
+		if n := read(); n != 0 {
+			t.Errorf("%d readings while idle", n)
 		}
 		k.do(func() { k.moved[0].TX += 100 })
 		time.Sleep(time.Second)
-		if read < 2 || read > 10 {
-			t.Errorf("%d readings around one burst", read)
+		n := read()
+		if n < 2 || n > 10 {
+			t.Errorf("%d readings around one burst", n)
+		}
+		c.LinkWatch = []string{"carrier"}
+		if err := tm.Set(context.Background(), c); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		k.do(func() { k.moved[0].TX += 100 })
+		time.Sleep(time.Second)
+		if read() != n {
+			t.Errorf("%d readings although nothing asks", read()-n)
 		}
 		if err := tm.Alive(context.Background()); err != nil {
 			t.Error(err)

@@ -94,6 +94,7 @@ type snapshot struct {
 	base   map[int]*MemberCounters
 	config settings.Config
 	plan   *spread.Plan
+	asks   bool // a link watch does
 }
 
 // request is an Input from another goroutine.
@@ -379,7 +380,8 @@ func (t *Team) publishAfter(out *Output, joined *MemberCounters) {
 }
 
 func (t *Team) publish(base map[int]*MemberCounters) {
-	v := &snapshot{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan}
+	v := &snapshot{status: t.loop.Status(), base: base, config: t.loop.Config(), plan: t.loop.plan,
+		asks: t.loop.asks()}
 	for _, m := range t.loop.members {
 		v.ids = append(v.ids, m.id)
 	}

@@ -221,7 +221,7 @@ func TestTeamRemove(t *testing.T) {
 		go func() { // what is under way still arrives and leaves for a while
 			for range 30 {
 				time.Sleep(10 * time.Millisecond)
-				k.do(func() { k.counters.Members[0].RX[frame.TCP].Frames++ })
+				k.do(func() { k.moved[0].RX++ })
 			}
 			k.do(func() { k.backlog[0] = 0 })
 		}()
