@@ -71,15 +71,15 @@ func (l *Loop) asks() bool {
 	})
 }
 
-// withAskMACs returns p with the MACs by which members ask where a NIC would not take in what answers: all NICs that may
-// receive an answer accept them, and what comes back of them is known as ours.
+// withAskMACs returns p with the MACs by which members ask that are not their own: their NICs accept them, and what
+// comes back of them is known as ours.
 func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 	if !l.asks() || len(l.members) < 2 {
 		return p
 	}
 	with := p
 	accept := func(m *member, mac frame.MAC) {
-		if m.link.MAC == mac || slices.Contains(with.Filter[m.id], mac) {
+		if m.info.OwnMAC || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
 			return
 		}
 		if with == p {
@@ -93,20 +93,19 @@ func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 		if l.needsAskMAC(m, p) {
 			accept(m, monitor.AskMAC(m.link.MAC))
 		}
-	}
-	if p.PerMember || p.Rule == spread.RuleSingle {
-		return with
-	}
-	// For the switch they are one link: it returns an answer by whichever it likes.
-	for _, m := range l.members {
-		mac := l.askMAC(m, p)
-		for _, o := range l.members {
-			if mac != 0 && !o.info.OwnMAC && !o.reopening {
-				accept(o, mac)
+		if isGroup(p) {
+			for _, o := range l.members {
+				accept(m, l.askMAC(o, p))
 			}
 		}
 	}
 	return with
+}
+
+// isGroup reports whether the switch takes the members for one link under p: it returns an answer to any of them by
+// whichever it likes.
+func isGroup(p *spread.Plan) bool {
+	return !p.PerMember && (p.Rule == spread.RuleSlots || p.Rule == spread.RuleRoundRobin || p.Rule == spread.RuleBroadcast)
 }
 
 // insertMAC inserts m into a sorted list that lacks it.
