@@ -79,9 +79,11 @@ test-unit:
 		./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/... ./scripts/...
 
 # SEEDS worlds, from seed START on (0: a random one).
-## random worlds of the simulated network
+## random worlds of the simulated network, and figures of link watches in it
 sim:
 	$(GO) test -run 'RandomWorlds' -timeout 60m ./internal/sim -v -seeds $(SEEDS) -start $(START)
+	# 100 silent losses of each kind, a day of standstills, ten minutes of flaps.
+	$(GO) test -run 'SilentLossIsShort|DayOfStandstills|FastFlap' -timeout 60m ./internal/sim -v -long
 
 # `make test` only prints the gaps and losses of failovers and changes, since a busy machine decides them. Here they are
 # judged, ROUNDS times, on a machine that has nothing else to do.
