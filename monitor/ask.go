@@ -104,6 +104,9 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	switch {
 	case p.state == pathDown || m.held != "":
 		if p.hits++; p.hits >= needHits {
+			if p.state == pathDown {
+				w.recovered(m)
+			}
 			p.state, p.why = pathUp, ""
 		} else {
 			p.nextAsk = now.Add(fastStep)

@@ -169,7 +169,6 @@ func (l *lan) after() {
 // transmit lets a frame pass the switch.
 func (l *lan) transmit(id int, f []byte) {
 	m := l.members[id]
-	m.txSum++
 	var n frame.Neighbour
 	var p frame.Probe
 	switch {
@@ -300,7 +299,6 @@ func (l *lan) run(d time.Duration) {
 		for len(l.queue) > 0 && !l.queue[0].at.After(l.now) {
 			a := l.queue[0]
 			l.queue = l.queue[1:]
-			l.members[a.member].rxSum++
 			l.w.Receive(l.now, a.member, a.f)
 			l.after()
 		}

@@ -44,7 +44,6 @@ func (p *prober) askForeign(now time.Time, w *Watches, a *path, peer frame.MAC) 
 		peer = frame.Broadcast
 	}
 	m.probed.seq++
-	m.traffic.ownFrames++
 	f := frame.Probe{Op: frame.ProbeAsk, Dst: peer, Src: m.MAC, Team: w.cfg.Team, From: uint16(m.ID),
 		Seq: m.probed.seq, Sent: int64(now.Sub(p.epoch))}
 	return f.Frame()
@@ -64,7 +63,6 @@ func (p *prober) answerForeign(now time.Time, w *Watches, m *watched, b *frame.P
 	f := frame.Probe{Op: frame.ProbeAnswer, Dst: b.Src, Src: m.MAC, Team: b.Team, From: b.From, To: b.To, Seq: b.Seq,
 		Sent: b.Sent}
 	w.send(m, f.Frame())
-	m.traffic.ownFrames++
 }
 
 // clearForeign ends what other teams said about the two members of a pair that works again in both directions.

@@ -184,7 +184,6 @@ func (p *prober) hello(now time.Time, w *Watches, pr *pair, from, to *watched) {
 	f := frame.Probe{Op: frame.ProbeHello, Dst: to.MAC, Src: from.MAC, Team: w.cfg.Team, From: uint16(from.ID),
 		To: uint16(to.ID), Seq: pr.seq, Sent: int64(now.Sub(p.epoch))}
 	w.send(from, f.Frame())
-	from.traffic.ownFrames++
 	pr.sentAt = now
 	if pr.open.IsZero() {
 		pr.open = now
@@ -226,7 +225,8 @@ func (p *prober) run(now time.Time, w *Watches) {
 	}
 }
 
-// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive.
+// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive. Suspicions
+// that were wrong do not hold this one back: after a failure a pair needs many probes until it is one that works.
 func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
 	from, to := w.member(pr.from), w.member(pr.to)
 	cause := fmt.Sprintf("probes from %s do not arrive at %s", from.Name, to.Name)
@@ -237,7 +237,7 @@ func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
 		return
 	}
 	for _, m := range []*watched{from, to} {
-		if m.backoff.allows(now) && m.admitted {
+		if m.admitted {
 			w.suspect(now, m, cause)
 		}
 	}
@@ -268,7 +268,6 @@ func (p *prober) receive(now time.Time, w *Watches, member int, f []byte) {
 	if m == nil || !m.asks() {
 		return
 	}
-	m.traffic.ownFrames++
 	switch {
 	case b.Op == frame.ProbeHello && b.Team == w.cfg.Team && int(b.To) == member:
 		if from := w.member(int(b.From)); from != nil && from != m {

@@ -65,11 +65,11 @@ type memberTraffic struct {
 	silence  time.Duration // the longest one lately that ended by itself
 	silentAt time.Time     // when silence was last made shorter
 
-	// Frames per second without those of the watches.
+	asked bool // a suspicion because of this silence was acted on: it is no news any more
+
 	rateFrom   time.Time
 	rateFrames uint64
-	ownFrames  uint64 // sent and received by the watches since rateFrom
-	rate       float64
+	rate       float64 // frames per second
 }
 
 func (t *memberTraffic) reset() { *t = memberTraffic{} }
@@ -106,8 +106,8 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	}
 	began := false
 	for _, m := range w.members {
-		if cause := w.whySuspect(now, m); cause != "" && m.backoff.allows(now) {
-			began = w.suspect(now, m, cause) || began
+		if cause := w.whySuspect(now, m); cause != "" && m.backoff.allows(now) && w.suspect(now, m, cause) {
+			m.traffic.asked, began = true, true
 		}
 	}
 	if burst > 0 && w.resends.backoff.allows(now) {
@@ -143,7 +143,7 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 			t.silence, t.silentAt = min(since, mostSilence), now
 		}
 		t.gap += (min(since/time.Duration(rx), mostGapKnown) - t.gap) / 4
-		t.heard, t.sent = now, 0
+		t.heard, t.sent, t.asked = now, 0, false
 	} else {
 		t.sent += tx
 	}
@@ -152,9 +152,8 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 	}
 	t.rateFrames += tx + rx
 	if d := now.Sub(t.rateFrom); d >= rateWindow {
-		n := t.rateFrames - min(t.ownFrames, t.rateFrames)
-		t.rate = float64(n) / d.Seconds()
-		t.rateFrom, t.rateFrames, t.ownFrames = now, 0, 0
+		t.rate = float64(t.rateFrames) / d.Seconds()
+		t.rateFrom, t.rateFrames = now, 0
 	}
 }
 
@@ -178,10 +177,11 @@ func (r *resends) sample(now time.Time, total uint64, late bool) uint64 {
 	return 0
 }
 
-// whySuspect says why m's counters make it suspect, "" if they do not.
+// whySuspect says why m's counters make it suspect, "" if they do not. One silence makes it suspect once: in elb hosts
+// answer by the member to which their address is given, and another one that sends to them may never hear any.
 func (w *Watches) whySuspect(now time.Time, m *watched) string {
 	t := &m.traffic
-	if !m.Sends || !m.asks() || !m.admitted || m.state == Down || !t.known || t.sent < leastSent {
+	if !m.Sends || !m.asks() || !m.admitted || m.state == Down || !t.known || t.asked || t.sent < leastSent {
 		return ""
 	}
 	least := loneSilence

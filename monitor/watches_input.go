@@ -98,7 +98,7 @@ type WatchedMember struct {
 // administered one that follows from it, and is unlike that of a NIC or a bridge that was derived the usual way.
 func AskMAC(own frame.MAC) frame.MAC { return (own | 0x0200_0000_0000) ^ 0x5a00_0000 }
 
-// Moved is what a member has moved: totals of frames.
+// Moved is what a member has moved: totals of frames to and from single hosts, without what the watches send and hear.
 type Moved struct {
 	ID     int
 	TX, RX uint64

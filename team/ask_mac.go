@@ -78,19 +78,34 @@ func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 		return p
 	}
 	with := p
-	for _, m := range l.members {
-		mac := monitor.AskMAC(m.link.MAC)
-		if !l.needsAskMAC(m, p) || slices.Contains(p.Filter[m.id], mac) {
-			continue
+	accept := func(m *member, mac frame.MAC) {
+		if m.info.OwnMAC || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
+			return
 		}
 		if with == p {
 			c := *p
 			with, c.TeamMACs = &c, slices.Clone(p.TeamMACs)
 		}
-		with.Filter[m.id] = insertMAC(slices.Clone(p.Filter[m.id]), mac)
+		with.Filter[m.id] = insertMAC(slices.Clone(with.Filter[m.id]), mac)
 		with.TeamMACs = insertMAC(with.TeamMACs, mac)
 	}
+	for _, m := range l.members {
+		if l.needsAskMAC(m, p) {
+			accept(m, monitor.AskMAC(m.link.MAC))
+		}
+		if isGroup(p) {
+			for _, o := range l.members {
+				accept(m, l.askMAC(o, p))
+			}
+		}
+	}
 	return with
+}
+
+// isGroup reports whether the switch takes the members for one link under p: it returns an answer to any of them by
+// whichever it likes.
+func isGroup(p *spread.Plan) bool {
+	return !p.PerMember && (p.Rule == spread.RuleSlots || p.Rule == spread.RuleRoundRobin || p.Rule == spread.RuleBroadcast)
 }
 
 // insertMAC inserts m into a sorted list that lacks it.

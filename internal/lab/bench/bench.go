@@ -47,6 +47,11 @@ var groups = []group{
 		(*bench).costs},
 	{[]string{"fastpath-change-lost", "fastpath-change-duplicated", "fastpath-change-reordered", "fastpath-change-gap"},
 		(*bench).changeDatapath},
+	{[]string{"watch-elb", "watch-active-backup", "watch-xor", "watch-round-robin"}, (*bench).silenced},
+	{[]string{"watch-idle"}, (*bench).silencedIdle},
+	{[]string{"watch-connects"}, (*bench).connectsAfter},
+	{[]string{"watch-cpu", "watch-arp"}, (*bench).watchCosts},
+	{[]string{"watch-false-downs"}, (*bench).falseDowns},
 }
 
 type bench struct {
@@ -61,6 +66,8 @@ var alsoFast = []string{
 	"create", "idle-cpu", "rss-idle", "dead-of-six", "elb-8-flows", "elb-8-even", "elb-mixed", "elb-lost",
 	"elb-duplicated", "elb-reordered", "elb-forced",
 	"elb-in", "elb-in-ipv6", "lacp-change-over", "lacp-pdu-gap", "lacp-pdu-gap-p99", "lacp-32-flows", "lacp-flaps",
+	"watch-elb", "watch-active-backup", "watch-xor", "watch-round-robin", "watch-idle", "watch-connects", "watch-cpu",
+	"watch-arp", "watch-false-downs",
 }
 
 // wants reports whether a measure was asked for, by its name or, as "fastpath", by a contestant.

@@ -37,6 +37,7 @@ type options struct {
 	turn        time.Duration
 	only        *regexp.Regexp
 	quick       bool
+	soak        time.Duration
 }
 
 func parse(args []string) (options, error) {
@@ -48,6 +49,7 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.turn, "turn", 2*time.Second, "how long a turn lasts")
 	only := f.String("only", "", "run measures whose name matches this regular expression")
 	f.BoolVar(&o.quick, "quick", false, "two rounds of one second and few repetitions: whether it works, not how well")
+	f.DurationVar(&o.soak, "soak", 0, "how long watch-false-downs takes a data path; 0: not taken")
 	list := f.Bool("list", false, "name the measures and stop")
 	if err := f.Parse(args[1:]); err != nil {
 		return o, err
