@@ -57,6 +57,8 @@ type pair struct {
 	streak  int       // arrived in a row
 	failed  bool      // it worked, and stopped
 	works   bool
+	wait    time.Duration // between two rounds because it has failed …
+	again   time.Time     // … and when the next may be
 	heardAt time.Time
 	heard   uint32 // number of the last one that arrived
 	delay   time.Duration
@@ -211,9 +213,17 @@ func (p *prober) run(now time.Time, w *Watches) {
 			if from.inRing() {
 				to.probed.hears = 0
 			}
-			if pr.works {
-				pr.works, pr.failed = false, true
+			switch {
+			case pr.works:
+				pr.works, pr.failed, pr.wait = false, true, 0
 				failed = append(failed, pr)
+			case p.deciding() && pr.failed && !now.Before(pr.again):
+				// It failed before, which a round found harmless: other pairs worked. They may not any more.
+				failed = append(failed, pr)
+			}
+			if pr.failed && !now.Before(pr.again) {
+				pr.wait = min(max(2*pr.wait, leastBackoff), mostBackoff)
+				pr.again = now.Add(pr.wait)
 			}
 		}
 		if d := p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d)) {
@@ -231,7 +241,7 @@ func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
 	from, to := w.member(pr.from), w.member(pr.to)
 	cause := fmt.Sprintf("probes from %s do not arrive at %s", from.Name, to.Name)
 	if p.deciding() {
-		fast := max(from.traffic.rate, to.traffic.rate) >= busyRate
+		fast := max(from.traffic.rate, to.traffic.rate) >= busyRate && pr.wait <= leastBackoff
 		p.startRound(now, w, from, fast, cause)
 		p.startRound(now, w, to, fast, cause)
 		return
@@ -294,12 +304,13 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 	if delay < 0 {
 		return
 	}
-	delay = min(delay, mostDelay)
-	if pr.heardAt.IsZero() {
-		pr.delay = delay
+	if delay = min(delay, mostDelay); !w.overdue(now) {
+		if pr.delay == 0 {
+			pr.delay = delay
+		}
+		pr.delay += (delay - pr.delay) / 8
+		pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	}
-	pr.delay += (delay - pr.delay) / 8
-	pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	pr.heard, pr.heardAt, pr.unheard, pr.open = b.Seq, now, 0, time.Time{}
 	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
 	need := provenHellos

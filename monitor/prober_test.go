@@ -253,3 +253,17 @@ func TestSkew(t *testing.T) {
 		t.Errorf("skew %v, %v", d, ok)
 	}
 }
+
+// A pair that lost one probe, and works again for no more than one, is asked about when it stops for good.
+func TestPairFailsTwice(t *testing.T) {
+	l := newLAN(t, 4, "probe")
+	l.sync()
+	l.run(5 * time.Second)
+	l.members[1].rxDead = true
+	l.until(1, Suspect, 1100*ms)
+	l.members[1].rxDead = false
+	l.until(1, Up, 400*ms)
+	l.members[1].rxDead = true
+	l.until(1, Down, 3500*ms)
+	l.neverDown(0, 2, 3)
+}

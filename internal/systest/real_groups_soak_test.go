@@ -25,7 +25,7 @@ func TestGroupsGap(t *testing.T) {
 	eachPathWithTraffic(t, func(t *testing.T, path string) {
 		for _, mode := range []string{"elb", "active-backup"} {
 			w := newWorld(t, worldOptions{NICs: 3}.on(path))
-			w.create(nics(3), "--mode", mode)
+			w.create(nics(3), "--mode", mode, "--damping", "off")
 			w.listenTo("udp6", "ff02::fb", "5353")
 			inside, outside := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
 			b := testEthernet(frame.MAC(0x3333000000fb), macOf(outside.MAC))

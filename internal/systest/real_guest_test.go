@@ -110,7 +110,7 @@ func TestGuestMoves(t *testing.T) {
 			t.Run(mode, func(t *testing.T) {
 				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{Datapath: path})
-				w.create(nics(2), "--mode", mode)
+				w.create(nics(2), "--mode", mode, "--damping", "off")
 				heard := w.captureLearningFrames()
 				inside, far := w.raw(w.box, teamName), w.raw(w.peer, "eth0")
 				guest, stays := frame.StationOf(0x0200_0000_0a01, 0), frame.StationOf(0x0200_0000_0a02, 0)
@@ -196,7 +196,7 @@ func TestVirtualRouter(t *testing.T) {
 			t.Run(mode, func(t *testing.T) {
 				parallelWithTraffic(t)
 				w := newWorld(t, worldOptions{Datapath: path})
-				w.create(nics(2), "--mode", mode)
+				w.create(nics(2), "--mode", mode, "--damping", "off")
 				client := w.simulatePeers(1)[0]
 				const vmac, address = frame.MAC(0x0000_5e00_0107), "10.9.0.50/32"
 				vip := netip.MustParsePrefix(address).Addr()

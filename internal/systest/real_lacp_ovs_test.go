@@ -24,7 +24,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 			parallel(t)
 			w, p := newPartners(t, 2, "")
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
-			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate)
+			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate, "--damping", "off")
 			w.awaitAgreement(p, "bond0", nics(2)...)
 			if ours.activity == "passive" {
 				// From here on: Open vSwitch that has given up speaks each 30 s only, also when its cable is plugged in

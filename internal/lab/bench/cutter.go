@@ -57,7 +57,8 @@ func (b *bench) cutter(ctx context.Context, nics int, inwards bool, path string,
 		return nil, err
 	}
 	c.deferClose(func() error { closeCarrierCounters(c.carriers); return nil })
-	if err := c.team(ctx, path, append(settings, names...)...); err != nil {
+	// A NIC that is cut each few seconds would wait before it is used again.
+	if err := c.team(ctx, path, append(append(settings, "--damping", "off"), names...)...); err != nil {
 		return nil, err
 	}
 	if err := c.listen(); err != nil {
