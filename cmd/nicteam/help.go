@@ -21,6 +21,12 @@ func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND|modes|elb|802.3ad|watches|config|settings|SETTING]",
 		Short: "Explain a command, a topic or a setting",
+		ValidArgsFunction: func(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(given) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return append(helpTopics(cmd.Root()), settings.Keys()...), cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
 			if err == nil && len(rest) == 0 {
@@ -35,6 +41,16 @@ func (a *app) helpCmd() *cobra.Command {
 			return unknownTopic(cmd, given[0])
 		},
 	}
+}
+
+// helpTopics are the names of commands and topics.
+func helpTopics(root *cobra.Command) (names []string) {
+	for _, c := range root.Commands() {
+		if !c.Hidden && c.Name() != "help" {
+			names = append(names, c.Name())
+		}
+	}
+	return names
 }
 
 // settingTopic is the help of one setting.
