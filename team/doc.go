@@ -11,10 +11,11 @@
 //	link watch ──LinkState──┐
 //	data path ──Control─────┤              ┌→ 1. Plan      → Datapath.Apply
 //	  tables  ──Measured────┤              │
+//	  counters ──Traffic────┤              │
 //	Join Drain Leave Set ───┼→ Loop.Handle ┼→ 2. frames    → Datapath.Send
 //	time ──Tick─────────────┘    │         ├→ 3. carrier   → Adapter (own goroutine)
 //	                             ↓         ├→ 4. announce  → AddressSource, Datapath.Send (own goroutine)
-//	                        modes.Mode     └→ 5. events, Status
+//	              monitor.Watches, Mode    └→ 5. events, Status
 //
 // The states of a member:
 //
@@ -22,5 +23,8 @@
 //	                   │  ↘ absent (NIC is gone) ─Reopen, Reopened→ down
 //	                   └─Drain→ draining ─Leave→ leaving ─Released→ id free
 //
-// Files: loop.go and reconcile.go are an event's way; team.go is the shell, members.go its methods.
+// Which members are used: watch.go (link watches), damping.go, fitness.go, override.go (where none is left).
+//
+// Files: loop.go and reconcile.go are an event's way; team.go is the shell, members.go its methods, sampling.go its
+// counters for the link watches.
 package team

@@ -77,6 +77,14 @@ func (r *lanRig) sent(out Output) {
 
 // transmit lets the LAN handle a frame.
 func (r *lanRig) transmit(s spread.Send) {
+	var p frame.Probe
+	if frame.ParseProbe(s.Frame, &p) && !r.mute[s.Member] && !r.unplugged[s.Member] {
+		for _, m := range r.l.members {
+			if m.link.MAC == p.Dst {
+				r.deliver(m.id, s.Frame)
+			}
+		}
+	}
 	var n frame.Neighbour
 	if !frame.ParseNeighbour(s.Frame, &n) || n.Op != frame.ARPRequest || n.About != gateway {
 		return

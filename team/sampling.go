@@ -26,8 +26,8 @@ const (
 	busyRate = 500
 	// sampleQuietFor is how long samples go on at their rate after the last frame: until then silence may be news.
 	sampleQuietFor = 100 * time.Millisecond
-	// sampleLate is how late a sample may be taken or handled.
-	sampleLate = 5 * time.Millisecond
+	// sampleLate is how late a sample may be taken or handled: as late as a Tick of the link watches.
+	sampleLate = 10 * time.Millisecond
 	// retransmitsGap is the time between two readings of the retransmissions, which are a file of the kernel.
 	retransmitsGap = 20 * time.Millisecond
 )

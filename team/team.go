@@ -392,7 +392,7 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 
 // publishGap is the least time between two snapshots that differ in figures of link watches only: those change with
 // every answer.
-const publishGap = 250 * time.Millisecond
+const publishGap = time.Second
 
 // publishFigures publishes new figures of link watches, unless it is too soon.
 func (t *Team) publishFigures() {
