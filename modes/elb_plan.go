@@ -62,8 +62,8 @@ func (e *elb) publish(pl *spread.Plan) {
 	e.plan = publish(e.plan, pl)
 }
 
-// collecting returns the members that frames for their own MAC are accepted from: those that are usable, and others with
-// a link. What one of these sends may be lost while it hears peers that do not know better yet. A switch that floods
+// collecting returns the members that frames for their own MAC are accepted from: those that are usable, and others
+// with a link. What one of these sends may be lost while it hears peers that do not know better yet. A switch that floods
 // brings the same frames to the member that has adopted the MAC.
 func collecting(st *State) (set spread.MemberSet) {
 	for _, m := range st.Members {

@@ -167,7 +167,8 @@ func TestELBWhoReturns(t *testing.T) {
 		returns spread.MemberSet
 	}{
 		{"after a failure", nil, []step{usable(1, false), usable(1, true)}, 0b010},
-		{"after two failures", nil, []step{usable(1, false), usable(1, true), usable(1, false), usable(1, true)}, 0b010},
+		{"after two failures", nil, []step{usable(1, false), usable(1, true), usable(1, false), usable(1, true)},
+			0b010},
 		{"one of two that failed", nil, []step{usable(1, false), usable(2, false), usable(2, true)}, 0b100},
 		{"the first time", usable(1, false), []step{usable(1, true)}, 0},
 		{"nobody else is usable", usable(2, false), []step{usable(1, false), usable(0, false), usable(1, true)}, 0},

@@ -504,7 +504,8 @@ func TestELBHearsWhoIsDown(t *testing.T) {
 			want = 0b001
 		}
 		if pl := start(st).Plan(); pl.Collecting != want || pl.Distributing != 0b001 {
-			t.Errorf("flooding %v: collecting %b, want %b; distributing %b", flooding, pl.Collecting, want, pl.Distributing)
+			t.Errorf("flooding %v: collecting %b, want %b; distributing %b", flooding, pl.Collecting, want,
+				pl.Distributing)
 		}
 	}
 }

@@ -73,9 +73,9 @@ func (w *Watches) retarget(now time.Time) {
 			t := find(next, want.Target)
 			if t == nil {
 				if t = find(w.targets, want.Target); t == nil {
-					t = &target{spec: v.spec}
+					t = &target{}
 				}
-				t.Wanted = want
+				t.Wanted, t.spec = want, v.spec
 				t.setStackMAC(now, w.known.macOf(want.Target))
 				next = append(next, t)
 			}

@@ -68,3 +68,17 @@ func TestSilentLoss(t *testing.T) {
 		}
 	}
 }
+
+// TestTargetIsOfTheWatchThatWantsIt changes the watches: what stays asked is that of the new one.
+func TestTargetIsOfTheWatchThatWantsIt(t *testing.T) {
+	l := newLAN(t, 2, "auto")
+	l.gateway(gw)
+	l.sync()
+	l.run(2 * time.Second)
+	c := l.w.cfg
+	c.Specs = []Spec{{Kind: KindARP, IP: gw.IP}}
+	l.w.Configure(l.now, c)
+	if a := l.w.Verdict(0).Asked; len(a) != 1 || a[0].Spec.Kind != KindARP || !a[0].Answers {
+		t.Errorf("asked %+v", a)
+	}
+}

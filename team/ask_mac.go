@@ -12,7 +12,7 @@ import (
 
 // A member asks by its own MAC. Where another member receives for that one, and peers may send to it (the adapter's MAC
 // belongs to a member that stands by; elb gave a dead member's MAC to another), an ask by it would teach the switch the
-// wrong port, and frames for this host would end there. Such a member asks by a MAC of its own ([monitor.AskMAC]), which
+// wrong port, and frames for this host would end there. Such a member asks by a MAC for that ([monitor.AskMAC]), which
 // its NIC must accept.
 
 // askMAC returns the MAC by which a member asks under p, 0 if it cannot ask.

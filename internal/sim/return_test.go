@@ -35,8 +35,8 @@ func (b *bench) thinking(n int) (flows []*Flow) {
 	return flows
 }
 
-// TestReturnIsGradual: a NIC that comes back gets few flows and peers at first, all of its share some seconds later, and
-// nothing is lost, doubled or overtaken meanwhile.
+// TestReturnIsGradual: a NIC that comes back gets few flows and peers at first, all of its share some seconds later.
+// Nothing is lost, doubled or overtaken meanwhile.
 func TestReturnIsGradual(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, modes.ELB, 3, 30, Line{Rate: 1e9})
@@ -82,8 +82,8 @@ func TestReturnIsGradual(t *testing.T) {
 	}
 }
 
-// TestFlapsHurtTheirOwn: a NIC that fails and comes back ten times a minute takes from the flows that it carries at that
-// moment, and from no others.
+// TestFlapsHurtTheirOwn: a NIC that fails and comes back ten times a minute takes from the flows that it carries at
+// that moment, and from no others.
 func TestFlapsHurtTheirOwn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, modes.ELB, 3, 12, Line{Rate: 1e9})

@@ -140,8 +140,8 @@ type Move struct {
 	To   uint8  // member
 }
 
-// FlowTargets returns the members that flows may go to: those that distribute, without those that are suspect unless all
-// are. Flows that a suspect member has stay until they pause, so that nothing is reordered.
+// FlowTargets returns the members that flows may go to: those that distribute, without those that are suspect unless
+// all are. Flows that a suspect member has stay until they pause, so that nothing is reordered.
 func (pl *Plan) FlowTargets() MemberSet {
 	if sound := pl.Distributing &^ pl.Suspect; sound != 0 {
 		return sound

@@ -196,7 +196,10 @@ func (s *loadSnapshot) move() (Move, bool) {
 		for i, m := range s.movable[from] {
 			change := m.bps/s.rate[from] + m.bps/s.rate[to]
 			after := max(difference-change, change-difference)
-			if !isClosed(int(m.slot), to, s.closed[to]) && after < least && (change <= difference || after <= difference*(1-minMoveGain)) {
+			if isClosed(int(m.slot), to, s.closed[to]) {
+				continue
+			}
+			if after < least && (change <= difference || after <= difference*(1-minMoveGain)) {
 				best, least = i, after
 			}
 		}

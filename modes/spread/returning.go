@@ -2,9 +2,10 @@
 
 package spread
 
-// A member that returns after a failure gets flows of few slots at first and of more and more later: of those whose rank
-// for the member is high enough in its last eight bits. So the slots that it gets are as many of those that it would
-// have, busy or idle, as of all. A slot that is closed goes there only if it is closed for all other targets as well.
+// A member that returns after a failure gets flows of few slots at first and of more and more later: of those whose
+// rank for the member is high enough in its last eight bits. So the slots that it gets are as many of those that it
+// would have, busy or idle, as of all. A slot that is closed goes there only if it is closed for all other targets as
+// well.
 
 // Returning returns the members that do not get all slots yet.
 func (pl *Plan) Returning() (set MemberSet) {

@@ -83,9 +83,14 @@ func (b *bench) silencer(ctx context.Context, members int, lag bool, spread lab.
 	if err := r.peer.SetAddr("eth1", peerCIDR); err != nil {
 		return nil, err
 	}
-	// The gateway is known before, as on a host that runs.
-	if err := r.plain(ctx); err != nil {
+	// The gateway is known before, as on a host that runs; a switch with a LAG may answer by another NIC.
+	if err := r.box.SetAddr("eth1", r.addresses...); err != nil {
 		return nil, err
+	}
+	if !lag {
+		if err := r.awaitPing(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if out, err := r.box.Command("ip", "route", "add", "default", "via", peerAddr.String()).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("add default route: %w: %s", err, oneLine(out))
