@@ -31,8 +31,8 @@ func watched() *api.Status {
 				Asked: asked(true, 312*time.Microsecond, 0, 0)}),
 			member("eth2", "up", "", &api.LinkWatch{Verdict: "up", Since: since, Loss: 0.125,
 				Asked: asked(true, 2*time.Millisecond, 0.125, time.Second)[:1]}),
-			member("eth3", "down", silent, &api.LinkWatch{Verdict: "down", Since: epoch.Add(-4 * time.Second), Loss: 0.09375,
-				Asked: asked(false, 312*time.Microsecond, 0.09375, 5*time.Second)[:1]}),
+			member("eth3", "down", silent, &api.LinkWatch{Verdict: "down", Since: epoch.Add(-4 * time.Second),
+				Loss: 0.09375, Asked: asked(false, 312*time.Microsecond, 0.09375, 5*time.Second)[:1]}),
 			member("eth4", "down", "flapped too often, waits until 03:04:30", &api.LinkWatch{Verdict: "unknown"}),
 		}}
 	s.Members[3].Damped = &api.Damped{Failures: 5, Until: epoch.Add(25 * time.Second)}

@@ -51,7 +51,8 @@ func TestEventsOfWatches(t *testing.T) {
 	}{
 		{Event{Event: "member-down", Member: "eth2", Took: 20_300_000,
 			Reason: "gateway 10.9.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1"},
-			"eth2 down: gateway 10.9.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1, flows moved in 20.3 ms",
+			"eth2 down: gateway 10.9.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1, " +
+				"flows moved in 20.3 ms",
 			"eth2: gateway 10.9.0.254 does not answer"},
 		{Event{Event: "member-damped", Member: "eth2", Reason: "flapped 3 times in 60 s, back in 5s"},
 			"eth2 damped: flapped 3 times in 60 s, back in 5s", "eth2 damped"},

@@ -13,7 +13,8 @@ import (
 
 // chartMember is a member as the chart shows it.
 func chartMember(m *api.Member, s chart.Series) chart.Member {
-	c := chart.Member{Series: s, State: stateOf(m), Up: m.State == "up" || m.State == "standby", Link: float64(m.SpeedBps)}
+	c := chart.Member{Series: s, State: stateOf(m), Up: m.State == "up" || m.State == "standby",
+		Link: float64(m.SpeedBps)}
 	if w := m.Watch; w != nil {
 		c.Doubtful = w.Verdict == "suspect" || w.Verdict == "waiting" || w.Verdict == "down"
 		c.Watched, c.RTT, c.Loss = len(w.Asked) > 0, time.Duration(w.RTT), w.Loss

@@ -27,7 +27,8 @@ func watchedStatus() *api.Status {
 	}
 	st.State, st.Settings.LinkWatch = "degraded", "auto"
 	st.Members[0].Watch = asked(true, 312*time.Microsecond, 0)
-	st.Members[1].State, st.Members[1].Reason, st.Members[1].Watch = "down", silent, asked(false, 410*time.Microsecond, 0.25)
+	st.Members[1].State, st.Members[1].Reason = "down", silent
+	st.Members[1].Watch = asked(false, 410*time.Microsecond, 0.25)
 	st.Members[1].Watch.Verdict = "down"
 	st.Members = append(st.Members, api.Member{Name: "eth3", State: "down", Link: true, SpeedBps: 1e9,
 		Reason: "flapped too often, waits until 03:04:30", Damped: &api.Damped{Failures: 5,
@@ -105,7 +106,8 @@ func TestAskedNotes(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	st.Members[0].LACP = nil
-	st.Members[0].Watch = &api.LinkWatch{Asked: []api.Asked{{Watch: "probe", Answers: true, RTT: 5e5}, {Watch: "probe"}}}
+	st.Members[0].Watch = &api.LinkWatch{Asked: []api.Asked{{Watch: "probe", Answers: true, RTT: 5e5},
+		{Watch: "probe"}}}
 	want := []string{"the other members hear it · 0.50 ms · loss 0 %", "the other members do not hear it · loss 0 %"}
 	if diff := cmp.Diff(want, notes(st, "eth1", epoch)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -31,7 +31,8 @@ func watchedData() Data {
 func TestWatchedGolden(t *testing.T) {
 	d := watchedData()
 	var got strings.Builder
-	for _, o := range []Options{{Width: 80, Height: 24}, {Width: 120, Height: 30}, {Width: 80, Height: 24, Glyphs: ASCII}} {
+	for _, o := range []Options{{Width: 80, Height: 24}, {Width: 120, Height: 30},
+		{Width: 80, Height: 24, Glyphs: ASCII}} {
 		o.Last = 2 * time.Minute
 		got.WriteString(Screen(d, o).String())
 	}
