@@ -13,10 +13,10 @@ import (
 )
 
 // What the link watches ask for comes in by members that do not collect, and to a member's own address while the wire
-// knows only the adapter's. So the control loop gets each answer whatever the Plan says of the member. Advertisements go
-// their way besides, as any other frame. Probe frames and answers to ARP probes are for the watches alone: the host's
-// stack would believe an answer that came by a NIC which is on another network. Unless the host itself asks by ARP
-// probes, whether an address is in use.
+// knows only the adapter's. So the control loop gets each answer whatever the Plan says of the member. Advertisements
+// go their way besides, as any other frame. Probe frames and answers to ARP probes are for the watches alone: the
+// host's stack would believe an answer that came by a NIC which is on another network. Only where the host itself has
+// asked by an ARP probe whether an address is in use it gets the answer too.
 
 // answerSources is by how many hashes of their source the answers that a member receives are bounded: a host that
 // floods displaces those of few others.
@@ -60,7 +60,8 @@ func (m *member) isARPAnswer(h *frame.Headers, b []byte) bool {
 // 5227 clause 1.1).
 const arpProbeTime = 3 * time.Second
 
-// arpProbes are the addresses for which the host sent ARP probes lately, by hash: address, and time in units of 2^28 ns.
+// arpProbes are the addresses for which the host sent ARP probes lately, by hash: address, and time in units of 2^28
+// ns.
 type arpProbes [16]atomic.Uint64
 
 func (p *arpProbes) at(ip uint32) *atomic.Uint64 { return &p[ip*0x9e3779b1>>28] }

@@ -157,7 +157,8 @@ func TestAnswersComeToTheControlLoop(t *testing.T) {
 func TestHostGetsTheAnswerToItsARPProbe(t *testing.T) {
 	g := newRig(t, 2)
 	host, peer := g.port(g.host, "team0", isAnyFrame), g.port(g.peer, "p0", isAnyFrame)
-	for name, pl := range map[string]*spread.Plan{"single": g.answersPlan(), "per member": g.perMember(spread.RuleSingle)} {
+	plans := map[string]*spread.Plan{"single": g.answersPlan(), "per member": g.perMember(spread.RuleSingle)}
+	for name, pl := range plans {
 		g.apply(pl)
 		probe := arp(frame.Broadcast, adapterMAC, int(len(name))) // from 0.0.0.0 for 0.0.0.n
 		host.send(probe)
