@@ -20,12 +20,12 @@ func (e *elb) draft() *spread.Plan {
 	if e.active < 0 {
 		return pl
 	}
-	_, staying := sets(&e.st)
+	usable, staying := sets(&e.st)
 	pl.Rule = spread.RuleShortest
 	pl.Active = e.active
 	pl.Distributing = staying
 	pl.Suspect = doubted(&e.st, staying)
-	pl.Collecting = collecting(&e.st)
+	pl.Collecting = usable
 	receiveGroupsBy(pl, e.active, &e.st)
 	watchEachOther(pl, &e.st, e.active, successor(trusting(&e.st), e.active))
 	share(pl, &e.st, staying)
@@ -60,18 +60,6 @@ func (e *elb) publish(pl *spread.Plan) {
 		}
 	}
 	e.plan = publish(e.plan, pl)
-}
-
-// collecting returns the members that frames for their own MAC are accepted from: those that are usable, and others
-// with a link. What one of these sends may be lost while it hears peers that do not know better yet. A switch that floods
-// brings the same frames to the member that has adopted the MAC.
-func collecting(st *State) (set spread.MemberSet) {
-	for _, m := range st.Members {
-		if m.Usable || m.Link && !st.Flooding {
-			set = set.With(m.ID)
-		}
-	}
-	return set
 }
 
 // addFilter lets member id accept frames for m.

@@ -488,24 +488,3 @@ func TestELBAsksWhomTheHostKnows(t *testing.T) {
 		t.Errorf("begins with it: tells %b", eff.Tell)
 	}
 }
-
-// TestELBHearsWhoIsDown: a member that is not usable although it has a link accepts frames for its own MAC, unless the
-// switch floods: then the member that has adopted the MAC gets them as well.
-func TestELBHearsWhoIsDown(t *testing.T) {
-	st := elbState(3)
-	st = change(st, func(m []Member) {
-		m[1].Usable, m[1].Link = false, true
-		m[2].Usable, m[2].Link = false, false
-	})
-	for _, flooding := range []bool{false, true} {
-		st.Flooding = flooding
-		want := spread.MemberSet(0b011)
-		if flooding {
-			want = 0b001
-		}
-		if pl := start(st).Plan(); pl.Collecting != want || pl.Distributing != 0b001 {
-			t.Errorf("flooding %v: collecting %b, want %b; distributing %b", flooding, pl.Collecting, want,
-				pl.Distributing)
-		}
-	}
-}

@@ -100,7 +100,6 @@ type Member struct {
 	Name     string
 	MAC      frame.MAC
 	Usable   bool    // link watches say up, and the delays are over
-	Link     bool    // it has a carrier and is open, whatever its watches say
 	Suspect  bool    // usable, but its link watches doubt that its frames arrive: it is being asked
 	OwnMAC   bool    // accepts frames for its own MAC only, as a Wi-Fi station does
 	Draining bool    // leaves the team: collects, distributes no more

@@ -215,9 +215,9 @@ func TestForgedAnswers(t *testing.T) {
 	tagged := func(f []byte, tpid, tci uint16) []byte {
 		return slices.Insert(slices.Clone(f), 12, byte(tpid>>8), byte(tpid), byte(tci>>8), byte(tci))
 	}
-	broken := na(ours, frame.LinkLocal(ours), 0x60)
+	broken := na(ours, frame.AskingAddress(ours), 0x60)
 	broken[56] ^= 1
-	right4, right6 := arp(theirs, 2, ours, gw, anyone), na(ours, frame.LinkLocal(ours), 0x60)
+	right4, right6 := arp(theirs, 2, ours, gw, anyone), na(ours, frame.AskingAddress(ours), 0x60)
 	for _, c := range []struct {
 		name         string
 		f            []byte
@@ -237,7 +237,7 @@ func TestForgedAnswers(t *testing.T) {
 		{"in a VLAN", tagged(right4, 0x8100, 7), false, true},
 		{"in a service VLAN", tagged(right4, 0x88a8, 7), false, false},
 		{"cut off", right4[:40], false, false},
-		{"unsolicited advertisement", na(ours, frame.LinkLocal(ours), 0x20), false, false},
+		{"unsolicited advertisement", na(ours, frame.AskingAddress(ours), 0x20), false, false},
 		{"advertisement to all", na(frame.MAC(0x333300000001), netip.MustParseAddr("ff02::1"), 0x20), false, false},
 		{"to a global address", na(ours, netip.MustParseAddr("fd00::1"), 0x60), false, false},
 		{"wrong checksum", broken, false, false},
@@ -255,7 +255,7 @@ func TestForgedAnswers(t *testing.T) {
 
 // advertisement is how gw6 answers member 1.
 func advertisement() []byte {
-	return frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.LinkLocal(memberMAC(1)), gw6.IP,
+	return frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.AskingAddress(memberMAC(1)), gw6.IP,
 		0x60, 0)
 }
 

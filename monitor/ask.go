@@ -53,7 +53,7 @@ func (w *Watches) receiveNeighbour(now time.Time, member int, f []byte) bool {
 		}
 	case n.Op == frame.NeighbourAdvertisement && n.Solicited:
 		m := w.byMAC(n.Dst, member)
-		if m == nil || n.To != frame.LinkLocal(m.MAC) || !n.ChecksumValid(f) {
+		if m == nil || n.To != frame.AskingAddress(m.MAC) || !n.ChecksumValid(f) {
 			return false
 		}
 		mac := n.Target

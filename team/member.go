@@ -73,8 +73,7 @@ func (m *member) resetLink(now time.Time) {
 
 // modeMember returns m as modes see it.
 func (m *member) modeMember() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Link: m.hasLink(),
-		Suspect:  m.suspect(),
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(),
 		Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half",
 		PortPriority: m.priority}

@@ -2,10 +2,7 @@
 
 package frame
 
-import (
-	"encoding/binary"
-	"net/netip"
-)
+import "net/netip"
 
 // ARPProbe returns an ARP probe (RFC 5227 clause 1.1) for ip: a request without a sender protocol address, so that no
 // cache learns anything from it. peer 0 is a broadcast. vlan 0 is untagged. It returns nil unless ip is an IPv4
@@ -26,8 +23,8 @@ func ARPProbe(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return b
 }
 
-// Solicitation returns the neighbour solicitation (RFC 4861 clause 4.3) by which mac asks for ip, from the link-local
-// address of mac: the answer to it is a unicast. peer 0 is the solicited-node group of ip. vlan 0 is untagged. It
+// Solicitation returns the neighbour solicitation (RFC 4861 clause 4.3) by which mac asks for ip, from AskingAddress: the
+// answer to it is a unicast. peer 0 is the solicited-node group of ip. vlan 0 is untagged. It
 // returns nil unless ip is an IPv6 address.
 func Solicitation(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	to := ip
@@ -35,7 +32,7 @@ func Solicitation(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 		to = solicitedNode(ip)
 		peer = groupMAC(to)
 	}
-	b, m := newND(mac, LinkLocal(mac), peer, to, vlan)
+	b, m := newND(mac, AskingAddress(mac), peer, to, vlan)
 	if b == nil {
 		return nil
 	}
@@ -46,13 +43,11 @@ func Solicitation(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return finishND(b, m)
 }
 
-// LinkLocal returns the link-local address that follows from mac by modified EUI-64 (RFC 4291 appendix A).
-func LinkLocal(mac MAC) netip.Addr {
-	var a [16]byte
-	a[0], a[1] = 0xfe, 0x80
-	m := uint64(mac)
-	binary.BigEndian.PutUint64(a[8:], m>>24<<40|0xff_fe00_0000|m&0xff_ffff)
-	a[8] ^= 2
+// AskingAddress returns the link-local address by which mac asks. It follows from mac, but not by modified EUI-64 (RFC
+// 4291 appendix A): no stack has it, so that what answers the asking changes no neighbour cache of this host.
+func AskingAddress(mac MAC) netip.Addr {
+	a := [16]byte{0: 0xfe, 1: 0x80, 8: 0x6e, 9: 0x69}
+	mac.Put(a[:], 10)
 	return netip.AddrFrom16(a)
 }
 

@@ -32,7 +32,7 @@ func TestARPProbe(t *testing.T) {
 }
 
 func TestSolicitation(t *testing.T) {
-	from := netip.MustParseAddr("fe80::ff:fe00:2")
+	from := netip.MustParseAddr("fe80::6e69:200:0:2")
 	group := netip.MustParseAddr("ff02::1:ff00:2")
 	for _, c := range []struct {
 		name string
@@ -66,14 +66,10 @@ func TestSolicitation(t *testing.T) {
 
 func sameAddr(a, b netip.Addr) bool { return a == b }
 
-func TestLinkLocal(t *testing.T) {
-	for mac, want := range map[MAC]string{
-		0x34567890abcd: "fe80::3656:78ff:fe90:abcd", // RFC 4291 appendix A's example
-		0x020000000002: "fe80::ff:fe00:2",
-	} {
-		if got := LinkLocal(mac); got != netip.MustParseAddr(want) {
-			t.Errorf("%v: %v, want %v", mac, got, want)
-		}
+// TestAskingAddress: no stack has an address of that form by itself.
+func TestAskingAddress(t *testing.T) {
+	if got, want := AskingAddress(0x34567890abcd), netip.MustParseAddr("fe80::6e69:3456:7890:abcd"); got != want {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

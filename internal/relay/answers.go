@@ -4,6 +4,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"nicteam/internal/frame"
@@ -12,8 +13,10 @@ import (
 )
 
 // What the link watches ask for comes in by members that do not collect, and to a member's own address while the wire
-// knows only the adapter's. So the control loop gets a copy of each answer whatever the Plan says of the member, and
-// the frame goes its way as any other. Probe frames are for the watches alone.
+// knows only the adapter's. So the control loop gets each answer whatever the Plan says of the member. Advertisements
+// go their way besides, as any other frame. Probe frames and answers to ARP probes are for the watches alone: the
+// host's stack would believe an answer that came by a NIC which is on another network. Only where the host itself has
+// asked by an ARP probe whether an address is in use it gets the answer too.
 
 // answerSources is by how many hashes of their source the answers that a member receives are bounded: a host that
 // floods displaces those of few others.
@@ -48,6 +51,35 @@ func (u *ActivePlan) isAnswer(h *frame.Headers, b []byte) bool {
 	return h.L4 != 0 && b[h.L4] == advertisement && b[h.L3+limit] == 255
 }
 
+// isARPAnswer reports whether an answer is one to an ARP probe that the host has not sent.
+func (m *member) isARPAnswer(h *frame.Headers, b []byte) bool {
+	return h.Protocol == frame.ARP && !m.r.arpProbes.has(m.r.clock.now(), binary.BigEndian.Uint32(b[h.L3+14:]))
+}
+
+// arpProbeTime is how long after an ARP probe of the host its answer goes to the host. It waits for 2 s at most (RFC
+// 5227 clause 1.1).
+const arpProbeTime = 3 * time.Second
+
+// arpProbes are the addresses for which the host sent ARP probes lately, by hash: address, and time in units of 2^28
+// ns.
+type arpProbes [16]atomic.Uint64
+
+func (p *arpProbes) at(ip uint32) *atomic.Uint64 { return &p[ip*0x9e3779b1>>28] }
+
+// note notes an ARP probe among the frames that the adapter sends: a request without a sender's address.
+func (p *arpProbes) note(now int64, h *frame.Headers, b []byte) {
+	if h.L3 == 0 || binary.BigEndian.Uint16(b[h.L3+6:]) != 1 || binary.BigEndian.Uint32(b[h.L3+14:]) != 0 {
+		return
+	}
+	ip := binary.BigEndian.Uint32(b[h.L3+24:])
+	p.at(ip).Store(uint64(ip)<<32 | uint64(uint32(now>>28)))
+}
+
+func (p *arpProbes) has(now int64, ip uint32) bool {
+	e := p.at(ip).Load()
+	return e != 0 && uint32(e>>32) == ip && uint32(now>>28)-uint32(e) <= uint32(arpProbeTime>>28)
+}
+
 // isOurProbe reports whether a frame is a probe frame for this host: to an address of the team, or to all.
 func (u *ActivePlan) isOurProbe(h *frame.Headers, b []byte) bool {
 	return h.EtherType == frame.TypeProbe && (h.Dst.Multicast() || u.IsOwn(h.Dst)) && frame.IsProbe(h, b)
@@ -60,9 +92,8 @@ func (m *member) passAnswer(h *frame.Headers, b []byte) {
 	}
 }
 
-// passProbe passes a probe frame to the link watches and counts it. Its source is not checked: one of ours shows that
-// members hear each other.
-func (m *member) passProbe(h *frame.Headers, b []byte) {
+// passOnly passes a frame that is for the link watches alone, and counts it.
+func (m *member) passOnly(h *frame.Headers, b []byte) {
 	if !m.answers.take(m.r.clock.now(), h.Src) || !m.r.control.passAnswer(m.id, b) {
 		m.tally.drops[team.DropSocket]++
 		return

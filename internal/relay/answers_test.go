@@ -104,8 +104,8 @@ func (g *rig) answersPlan() *spread.Plan {
 	return pl
 }
 
-// Answers to link watches come to the control loop by each open member, once, whatever the Plan says of it; the adapter
-// gets them as any other frame.
+// Answers to link watches come to the control loop by each open member, once, whatever the Plan says of it. Those to
+// ARP probes do not come to the host, whose stack would believe them.
 func TestAnswersComeToTheControlLoop(t *testing.T) {
 	g := newRig(t, 2)
 	host := g.port(g.host, "team0", isAnyFrame)
@@ -120,7 +120,7 @@ func TestAnswersComeToTheControlLoop(t *testing.T) {
 			frame     []byte
 			delivered bool
 		}{
-			{"to the active member", 0, arpAnswer(memberMAC(0), peerMAC, 1), true},
+			{"to the active member", 0, arpAnswer(memberMAC(0), peerMAC, 1), false},
 			{"to the standby member", 1, arpAnswer(memberMAC(1), peerMAC, 2), false},
 			{"tagged", 1, tagged(arpAnswer(memberMAC(1), peerMAC, 3), 0x8100, 7), false},
 			{"advertisement", 0, advertisement(t, memberMAC(0), peerMAC, 255), true},
@@ -151,6 +151,52 @@ func TestAnswersComeToTheControlLoop(t *testing.T) {
 		}
 	}
 	host.empty()
+}
+
+// A host that asks by ARP probes whether an address is in use gets the answer, in every mode.
+func TestHostGetsTheAnswerToItsARPProbe(t *testing.T) {
+	g := newRig(t, 2)
+	host, peer := g.port(g.host, "team0", isAnyFrame), g.port(g.peer, "p0", isAnyFrame)
+	plans := map[string]*spread.Plan{"single": g.answersPlan(), "per member": g.perMember(spread.RuleSingle)}
+	for name, pl := range plans {
+		g.apply(pl)
+		probe := arp(frame.Broadcast, adapterMAC, int(len(name))) // from 0.0.0.0 for 0.0.0.n
+		host.send(probe)
+		if pl.PerMember {
+			g.newsOf(team.ControlFrame) // the control loop sends it
+		} else {
+			peer.expect(probe)
+		}
+		for n, wanted := range map[int]bool{len(name): true, 99: false} {
+			b := arpAnswer(memberMAC(0), peerMAC, n)
+			peer.send(b)
+			if got := g.newsOf(team.ControlFrame); !bytes.Equal(got.Frame, b) {
+				t.Errorf("%s: the control loop has %x", name, got.Frame)
+			}
+			if wanted {
+				adapterMAC.Put(b, 0)
+				host.expect(b)
+			}
+		}
+		b := testFrame(frame.Broadcast, peerMAC, 9)
+		peer.send(b)
+		host.expect(b)
+		if n := len(g.relay.Control()); n > 0 {
+			t.Errorf("%s: %d more frames", name, n)
+		}
+	}
+}
+
+func TestARPProbesAreForgotten(t *testing.T) {
+	var p arpProbes
+	b := arp(frame.Broadcast, adapterMAC, 7)
+	var h frame.Headers
+	frame.Parse(b, &h)
+	const now = int64(1e12)
+	p.note(now, &h, b)
+	if !p.has(now, 7) || !p.has(now+2e9, 7) || p.has(now, 8) || p.has(now+4e9, 7) {
+		t.Errorf("%v, %v, %v, %v", p.has(now, 7), p.has(now+2e9, 7), p.has(now, 8), p.has(now+4e9, 7))
+	}
 }
 
 // What looks similar goes its way.
@@ -184,7 +230,6 @@ func TestMovedCountsUnicastFramesOfOthers(t *testing.T) {
 	g.newsOf(team.ControlFrame)
 	peer.send(arpAnswer(memberMAC(0), peerMAC, 2))
 	g.newsOf(team.ControlFrame)
-	host.next()
 	for i := range 3 {
 		b := testFrame(frame.Broadcast, peerMAC, i)
 		peer.send(b)

@@ -172,8 +172,8 @@ func (m *member) choose(u *ActivePlan) {
 			m.frames[m.at], m.metas[m.at] = b, frameMeta{protocol: h.Protocol, slow: true}
 			continue
 		}
-		if u.isOurProbe(&h, b[frame.VnetLen:]) {
-			m.passProbe(&h, b)
+		if u.isOurProbe(&h, b[frame.VnetLen:]) { // perhaps from a member: they hear each other
+			m.passOnly(&h, b)
 			continue
 		}
 		if u.IsOwn(h.Src) || m.reflected(u, h.Station(h.Src, b[frame.VnetLen:])) {
@@ -181,6 +181,10 @@ func (m *member) choose(u *ActivePlan) {
 			continue
 		}
 		answer := u.isAnswer(&h, b[frame.VnetLen:])
+		if answer && m.isARPAnswer(&h, b[frame.VnetLen:]) {
+			m.passOnly(&h, b)
+			continue
+		}
 		if answer {
 			m.passAnswer(&h, b)
 		}

@@ -21,7 +21,7 @@ package relay
 //     VLAN tags back in place.
 //  2. It takes the Plan in force, once for the batch.
 //  3. Each frame is parsed once. Slow protocol frames go to the control loop in their order, at a bounded rate
-//     (slow.go). So do probe frames, and copies of what answers link watches (answers.go). Of the others these are not
+//     (slow.go). So does what answers link watches (answers.go). Of the others these are not
 //     accepted (ActivePlan.Accept): frames of ours, reflected (ActivePlan.IsOwn, recentLocal), frames of members that
 //     do not collect, addresses of others. If the Plan is PerMember, the control loop gets a copy of ARP and ND that is
 //     for us alone.
@@ -85,6 +85,7 @@ type Relay struct {
 	held           atomic.Bool // no goroutine moves frames
 	control        *controlQueue
 	recentLocal    recentLocal
+	arpProbes      arpProbes
 	sentByPrograms atomic.Pointer[func(frame.Station) bool] // SetSentByPrograms
 
 	active  atomic.Pointer[ActivePlan]

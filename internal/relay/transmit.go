@@ -243,6 +243,9 @@ func (t *transmitter) pick(u *ActivePlan) {
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
 			t.noteLocalSource(u, h.Station(h.Src, b[frame.VnetLen:]))
 		}
+		if h.Protocol == frame.ARP && h.Src == u.Adapter {
+			t.r.arpProbes.note(t.now, &h, b[frame.VnetLen:])
+		}
 		ours := u.PerMember && h.Src == u.Adapter
 		if ours && u.Distributing != 0 && isARPorND(&h) && t.r.control.passFrame(-1, b) {
 			continue // the control loop sends it by Send
