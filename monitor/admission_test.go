@@ -255,7 +255,8 @@ func TestForgedAnswers(t *testing.T) {
 
 // advertisement is how gw6 answers member 1.
 func advertisement() []byte {
-	return frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.AskingAddress(memberMAC(1)), gw6.IP,
+	return frametest.ND(hostMAC, memberMAC(1), frametest.Advertisement, gw6.IP, frame.AskingAddress(memberMAC(1)),
+		gw6.IP,
 		0x60, 0)
 }
 

@@ -12,8 +12,8 @@ import (
 // A target is the host that has its MAC. Another one that answers to its address is not it: the port of a member may be
 // in another VLAN, where a router has the same address, or a proxy answers for all. Frames that the adapter sends to
 // the known MAC do not arrive there. So an ask is sent to that MAC, and by broadcast only in turn; an answer to a
-// broadcast from another MAC is noted and proves nothing, unless the known MAC answers by no member. A host that answers
-// an ask to its MAC by another one of its MACs, as teams do that spread what they receive, has answered.
+// broadcast from another MAC is noted and proves nothing, unless the known MAC answers by no member. A host that
+// answers an ask to its MAC by another one of its MACs, as teams do that spread what they receive, has answered.
 
 const (
 	// otherWait is how long after a broadcast an answer may be to that.

@@ -35,7 +35,6 @@ type lan struct {
 	asks    map[int]int // ARP and ND a member
 	bcasts  map[int]int // … to all
 	probes  int
-	log     func(string)
 }
 
 // change is a change of a verdict.

@@ -55,8 +55,8 @@ func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
 	return p.Collecting&^spread.MemberSet(0).With(m.id) != 0 && !p.Collecting.Has(m.id)
 }
 
-// needsAskMAC reports whether m's NIC must accept its [monitor.AskMAC] under p. Where one member is active, the one with
-// the adapter's MAC accepts it always: a failover must not wait until its NIC's filter is set.
+// needsAskMAC reports whether m's NIC must accept its [monitor.AskMAC] under p. Where one member is active, the one
+// with the adapter's MAC accepts it always: a failover must not wait until its NIC's filter is set.
 func (l *Loop) needsAskMAC(m *member, p *spread.Plan) bool {
 	if m.info.OwnMAC || m.link.MAC == 0 || m.reopening {
 		return false
@@ -105,7 +105,8 @@ func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 // isGroup reports whether the switch takes the members for one link under p: it returns an answer to any of them by
 // whichever it likes.
 func isGroup(p *spread.Plan) bool {
-	return !p.PerMember && (p.Rule == spread.RuleSlots || p.Rule == spread.RuleRoundRobin || p.Rule == spread.RuleBroadcast)
+	return !p.PerMember && (p.Rule == spread.RuleSlots || p.Rule == spread.RuleRoundRobin ||
+		p.Rule == spread.RuleBroadcast)
 }
 
 // insertMAC inserts m into a sorted list that lacks it.

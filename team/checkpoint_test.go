@@ -99,7 +99,8 @@ func (w *world) restart() {
 	if diff := samePlan(want.Plan, got.Plan); diff != "" {
 		w.t.Fatalf("Plan after the next process's first Tick (-old +new):\n%s", diff)
 	}
-	if diff := cmp.Diff(withoutAsks(want.Send), withoutAsks(got.Send), cmpopts.EquateEmpty()); diff != "" || got.Tell&^again != want.Tell&^again {
+	if diff := cmp.Diff(withoutAsks(want.Send), withoutAsks(got.Send), cmpopts.EquateEmpty()); diff != "" ||
+		got.Tell&^again != want.Tell&^again {
 		w.t.Fatalf("the next process sends, and tells %b, want %b (-old +new):\n%s", got.Tell, want.Tell, diff)
 	}
 	if diff := cmp.Diff(want.Events, got.Events, cmpopts.EquateEmpty()); diff != "" {

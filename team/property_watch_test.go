@@ -80,7 +80,8 @@ func (w *world) checkNotStranded(usable int) {
 	}
 	for _, m := range w.l.members {
 		if m.hasLink() && !m.draining && m.unfit == "" && w.now.Sub(m.linkSince) >= admissionPatience {
-			w.t.Fatalf("%s has link since %v, and no member is used: %s", m.link.Name, w.now.Sub(m.linkSince), m.whyDown())
+			w.t.Fatalf("%s has link since %v, and no member is used: %s", m.link.Name, w.now.Sub(m.linkSince),
+				m.whyDown())
 		}
 	}
 }

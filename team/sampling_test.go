@@ -15,7 +15,8 @@ import (
 func TestSamplesFollowTheFrames(t *testing.T) {
 	var moved Moved
 	resent := uint64(0)
-	s := &sampler{read: func(m *Moved) { *m = moved }, resent: func() uint64 { resent++; return resent }, every: sampleIdle}
+	s := &sampler{read: func(m *Moved) { *m = moved }, resent: func() uint64 { resent++; return resent },
+		every: sampleIdle}
 	now := time.Unix(1000, 0)
 	step := func(tx uint64) bool {
 		moved[3].TX += tx

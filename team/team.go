@@ -220,8 +220,8 @@ func (t *Team) runLoop(ctx context.Context) {
 	}
 }
 
-// handleControl handles what the data path has already delivered, so that an answer that is there counts before the time
-// for it is over.
+// handleControl handles what the data path has already delivered, so that an answer that is there counts before the
+// time for it is over.
 func (t *Team) handleControl(control <-chan Control) {
 	for range cap(control) {
 		select {

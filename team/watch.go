@@ -26,8 +26,8 @@ import (
 //	Traffic ─────┼→ Watches┘                          ↑ override
 //	Tick ────────┘     └──────── suspect ──────────────────────────→ modes.Member.Suspect
 
-// WatchTargets are the addresses that the link watches may ask: the adapter's gateways, and hosts heard from lately. The
-// last ones hold until the next.
+// WatchTargets are the addresses that the link watches may ask: the adapter's gateways, and hosts heard from lately.
+// The last ones hold until the next.
 type WatchTargets struct{ monitor.Targets }
 
 // Traffic is a sample of the counters of members; it is borrowed until Handle returns.
@@ -60,8 +60,8 @@ func (l *Loop) watchConfig() monitor.WatchConfig {
 	return c
 }
 
-// probeID names a team in its probe frames. It does not reveal the salt, by which a host on the LAN could make all flows
-// take one member.
+// probeID names a team in its probe frames. It does not reveal the salt, by which a host on the LAN could make all
+// flows take one member.
 func probeID(salt uint64) uint64 {
 	sum := sha256.Sum256(fmt.Appendf(nil, "nicteam probe %d", salt))
 	return binary.BigEndian.Uint64(sum[:])
@@ -96,8 +96,9 @@ func (l *Loop) configureWatches(now time.Time) {
 func (l *Loop) replaceWatches() {
 	c := &monitor.WatchesCheckpoint{}
 	for _, m := range l.members {
-		c.Members = append(c.Members, monitor.WatchedCheckpoint{ID: m.id, Name: m.link.Name, State: m.watch.State, Reason: m.watch.Reason,
-			Since: m.watch.Since})
+		c.Members = append(c.Members, monitor.WatchedCheckpoint{ID: m.id, Name: m.link.Name, State: m.watch.State,
+			Reason: m.watch.Reason,
+			Since:  m.watch.Since})
 	}
 	l.watches, l.earlierWatches = nil, c
 }
@@ -117,7 +118,8 @@ func (l *Loop) runWatches(now time.Time) {
 func (l *Loop) syncWatchedMembers(now time.Time) {
 	l.watched = l.watched[:0]
 	for _, m := range l.members {
-		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(), Since: m.linkSince,
+		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(),
+			Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
 		l.watched = append(l.watched, w)
 	}

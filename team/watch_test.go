@@ -21,13 +21,15 @@ func TestAdmission(t *testing.T) {
 	r := newLANRig(t, func(c *settings.Config) { c.Mode = modes.XOR })
 	r.plug(2)
 	r.want("at once", "down down")
-	if m := r.member(1); m.Watch == nil || m.Watch.Verdict != "waiting" || !strings.Contains(m.Reason, gateway.String()) {
+	if m := r.member(1); m.Watch == nil || m.Watch.Verdict != "waiting" || !strings.Contains(m.Reason,
+		gateway.String()) {
 		t.Errorf("before the first answer: %q, %+v", m.Reason, m.Watch)
 	}
 	r.pass(time.Millisecond)
 	r.want("answered", "up up")
 	r.wantEvents("answers", "member-added eth1", "member-added eth2", "member-up eth1", "team-up", "member-up eth2")
-	if w := r.member(1).Watch; w.Verdict != "up" || w.RTT != 200_000 || len(w.Asked) != 1 || w.Asked[0].IP != gateway.String() ||
+	if w := r.member(1).Watch; w.Verdict != "up" || w.RTT != 200_000 || len(w.Asked) != 1 ||
+		w.Asked[0].IP != gateway.String() ||
 		w.Asked[0].Watch != "auto" || !w.Asked[0].Answers {
 		t.Errorf("watch: %+v", w)
 	}
@@ -112,7 +114,8 @@ func TestSilentMember(t *testing.T) {
 				t.Errorf("noticed at %v, suspect at %v", cause.Sub(lost), suspectAt.Sub(lost))
 			}
 			log := r.events()
-			if len(log) != 2 || !strings.HasPrefix(log[0], "member-down eth2: gateway 10.0.0.254 does not answer by eth2") ||
+			if len(log) != 2 || !strings.HasPrefix(log[0],
+				"member-down eth2: gateway 10.0.0.254 does not answer by eth2") ||
 				!strings.HasPrefix(log[1], "team-degraded") {
 				t.Errorf("events: %q", log)
 			}
@@ -138,7 +141,8 @@ func TestTargetThatDies(t *testing.T) {
 	r.pass(time.Minute)
 	r.want("without a target", "up up")
 	r.wantEvents("a target that dies", "member-suspect eth1: gateway 10.0.0.254 missed an ask")
-	if s := r.l.Status(); s.State != "up" || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], gateway.String()) {
+	if s := r.l.Status(); s.State != "up" || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0],
+		gateway.String()) {
 		t.Errorf("%s, warnings %q", s.State, s.Warnings)
 	}
 	r.down = false

@@ -133,7 +133,10 @@ func FuzzCheckpointFile(f *testing.F) {
 		if err != nil || then != at {
 			t.Fatalf("at %v, %v, want %v", then, err, at)
 		}
-		if diff := cmp.Diff(c, d, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(c, d, cmpopts.EquateEmpty(), cmp.Comparer(func(a,
+			b netip.Addr) bool {
+			return a == b
+		})); diff != "" {
 			t.Fatalf("-read +read again\n%s", diff)
 		}
 	})

@@ -8,8 +8,8 @@
 //	requests  of the control socket: add, remove, set, delete (change.go); status, history, explain (query.go)
 //	follow    what others change on the host (follow.go, follow_links.go, adapter_mac.go, late_addresses.go,
 //	          leases.go, filters.go, rxmode.go), and whom link watches can ask (watch_targets.go)
-//	dhcp      the team's own DHCP clients (dhcp_clients.go, dhcp_lease.go, start_dhcp.go), and leases whose client does
-//	          not hear its answers (dhcp_takeover.go)
+//	dhcp      the team's own DHCP clients (dhcp_clients.go, dhcp_lease.go, start_dhcp.go), and leases whose client
+//	          does not hear its answers (dhcp_takeover.go)
 //	managers  who configures NICs, and names' servers (managers.go)
 //	rejoin    a NIC that was gone and is back (rejoin.go), or was missing at the start (missing.go)
 //	restart   what the next process needs: history.go, lacp_state.go, checkpoint_file.go, dhcp_state.go; how it

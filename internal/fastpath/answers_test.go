@@ -69,7 +69,8 @@ func TestAnswersComeToControl(t *testing.T) {
 	}
 	for id, p := range peers {
 		for _, b := range [][]byte{
-			arpAnswer(memberMAC(id), peerMAC), advertisement(memberMAC(id), peerMAC), probeFrame(memberMAC(id), peerMAC),
+			arpAnswer(memberMAC(id), peerMAC), advertisement(memberMAC(id), peerMAC), probeFrame(memberMAC(id),
+				peerMAC),
 			probeFrame(memberMAC(id), memberMAC(1-id)), probeFrame(frame.Broadcast, peerMAC),
 		} {
 			labtest.Must(t, p.SendControl(b))

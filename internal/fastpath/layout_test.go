@@ -205,8 +205,9 @@ func TestPlanOf(t *testing.T) {
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
-	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Targets: 0b1001, Collecting: 2, Multicast: 3,
-		Gain: 5, Skew: 6,
+	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Targets: 0b1001, Collecting: 2,
+		Multicast: 3,
+		Gain:      5, Skew: 6,
 		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin),
 		Hash:   uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}

@@ -79,7 +79,8 @@ func goReceives(
 
 func compareOutcomes(want, got outcome) string {
 	if want.Verdict == got.Verdict && want.Counts == got.Counts && want.Elsewhere == got.Elsewhere &&
-		want.Octets == got.Octets && want.Unicast == got.Unicast && bytes.Equal(want.Frame, got.Frame) && maps.Equal(want.Heard, got.Heard) {
+		want.Octets == got.Octets && want.Unicast == got.Unicast && bytes.Equal(want.Frame, got.Frame) &&
+		maps.Equal(want.Heard, got.Heard) {
 		return "" // most of the time, and much faster
 	}
 	return cmp.Diff(want, got, cmp.AllowUnexported(counts{}))

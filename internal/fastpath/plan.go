@@ -33,7 +33,8 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
 		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
-		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting), Multicast: uint64(pl.Multicast),
+		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting),
+		Multicast:        uint64(pl.Multicast),
 		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
 		Single:    spread.NoMember,
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,

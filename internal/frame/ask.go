@@ -23,9 +23,9 @@ func ARPProbe(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	return b
 }
 
-// Solicitation returns the neighbour solicitation (RFC 4861 clause 4.3) by which mac asks for ip, from AskingAddress: the
-// answer to it is a unicast. peer 0 is the solicited-node group of ip. vlan 0 is untagged. It
-// returns nil unless ip is an IPv6 address.
+// Solicitation returns the neighbour solicitation (RFC 4861 clause 4.3) by which mac asks for ip, from AskingAddress:
+// the answer to it is a unicast. peer 0 is the solicited-node group of ip. vlan 0 is untagged. It returns nil unless ip
+// is an IPv6 address.
 func Solicitation(mac MAC, ip netip.Addr, peer MAC, vlan uint16) []byte {
 	to := ip
 	if peer == 0 && ip.Is6() {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroup is one of the keeper's own, below the root of the unified hierarchy (cgroups(7)): that of the caller may be killed
-// as a whole when a session, a job or a unit ends.
+// cgroup is one of the keeper's own, below the root of the unified hierarchy (cgroups(7)): that of the caller may be
+// killed as a whole when a session, a job or a unit ends.
 //
 // The keeper is made in it (CLONE_INTO_CGROUP). To move a process that lives waits for every CPU, on a busy host for
 // seconds; so the keeper cannot leave it either, and whoever sees the keeper's end removes it, or the next start.

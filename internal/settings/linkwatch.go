@@ -149,9 +149,10 @@ const patience = 30 * time.Millisecond
 // Costs says what allowed values cost that few would want, one sentence each.
 func (c *Config) Costs() (list []string) {
 	if d := c.ProbeInterval * time.Duration(c.ProbeMisses); d < patience {
-		list = append(list, fmt.Sprintf("probe_interval=%v with probe_misses=%d: every NIC sends %d frames a second to "+
-			"every target, and whatever pauses for %v, such as a busy host, may count as a failure", c.ProbeInterval,
-			c.ProbeMisses, time.Second/c.ProbeInterval, d))
+		list = append(list,
+			fmt.Sprintf("probe_interval=%v with probe_misses=%d: every NIC sends %d frames a second to "+
+				"every target, and whatever pauses for %v, such as a busy host, may count as a failure",
+				c.ProbeInterval, c.ProbeMisses, time.Second/c.ProbeInterval, d))
 	}
 	return list
 }

@@ -30,8 +30,8 @@ func (t *Team) blames(e *api.Event) {
 	}
 }
 
-// judges reports whether the link watches can tell whose fault it is that an answer stays away: not where queues are full,
-// nor where a switch that takes the members for one link returns answers by any of them.
+// judges reports whether the link watches can tell whose fault it is that an answer stays away: not where queues are
+// full, nor where a switch that takes the members for one link returns answers by any of them.
 func (t *Team) judges() bool {
 	k := t.config.Mode
 	return t.w.jam == 0 && len(t.w.partners) == 0 && !t.Lied &&

@@ -18,7 +18,7 @@ import (
 //	transmit: a new station is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
 //	receive:  frames of slow protocols, and probes, go to the control loop → own frames that come back → copy of what
-//	          answers link watches for the control loop → accepted by this member? → copy of ARP and ND for the control loop →
+// answers link watches for the control loop → accepted by this member? → copy of ARP and ND for the control loop →
 //	          destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.

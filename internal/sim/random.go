@@ -239,7 +239,8 @@ func (l *life) settle() error {
 	if l.loaded {
 		flows = nil // some are dropped where queues are full
 	}
-	if err := l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond, flows...); err != nil {
+	if err := l.Calmly(l.between(50*time.Millisecond, 300*time.Millisecond), 100*time.Millisecond,
+		flows...); err != nil {
 		return err
 	}
 	return l.judged()

@@ -24,8 +24,8 @@ func series[T any](most, least T) T {
 	return least
 }
 
-// TestSilentLossIsShort: how long it takes until a member that loses all frames in one direction is out of use, 99 times
-// of 100.
+// TestSilentLossIsShort: how long it takes until a member that loses all frames in one direction is out of use, 99
+// times of 100.
 func TestSilentLossIsShort(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -21,7 +21,8 @@ const (
 )
 
 // watched returns a bench whose first peer is the gateway, with flows between the team and all peers.
-func watched(t *testing.T, mode modes.Kind, nics, peers int, load time.Duration, change ...func(*settings.Config)) (*bench,
+func watched(t *testing.T, mode modes.Kind, nics, peers int, load time.Duration,
+	change ...func(*settings.Config)) (*bench,
 	[]*Flow) {
 	t.Helper()
 	b := newBench(t, mode, nics, peers, Line{}, change...)
@@ -161,7 +162,8 @@ func TestBlockedPort(t *testing.T) {
 	}
 }
 
-// TestSwitchReboots: both members' switch restarts, and its ports block for 30 s. Traffic goes on as soon as they do not.
+// TestSwitchReboots: both members' switch restarts, and its ports block for 30 s. Traffic goes on as soon as they do
+// not.
 func TestSwitchReboots(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
@@ -238,8 +240,8 @@ func TestProxyARP(t *testing.T) {
 	}
 }
 
-// TestTargetBehindMember: the gateway is a host that only one cable leads to. Who does not reach it is down: that one is
-// asked for was said so.
+// TestTargetBehindMember: the gateway is a host that only one cable leads to. Who does not reach it is down: that one
+// is asked for was said so.
 func TestTargetBehindMember(t *testing.T) {
 	t.Parallel()
 	b, _ := watched(t, modes.ELB, 3, 3, light)

@@ -15,8 +15,8 @@ import (
 	"nicteam/team"
 )
 
-// watching is what surrounds the link watches of a team: the data path passes on what answers them (internal/relay), the
-// shell samples the counters (team.Team), and the daemon says whom they may ask.
+// watching is what surrounds the link watches of a team: the data path passes on what answers them (internal/relay),
+// the shell samples the counters (team.Team), and the daemon says whom they may ask.
 type watching struct {
 	Gateways []monitor.Target // of the adapter
 	Asks     int              // ARP and ND asks that all members have sent
@@ -78,8 +78,8 @@ func (t *Team) isOurProbe(p *Packet) bool {
 	return p.h.EtherType == frame.TypeProbe && (p.h.Dst.Multicast() || t.own(p.h.Dst)) && frame.IsProbe(&p.h, p.b)
 }
 
-// isAnswer reports whether a frame may answer a link watch: an ARP reply to nobody's address, or an advertisement to one
-// host.
+// isAnswer reports whether a frame may answer a link watch: an ARP reply to nobody's address, or an advertisement to
+// one host.
 func (t *Team) isAnswer(p *Packet) bool {
 	if p.flow != nil || p.h.Dst.Multicast() || !t.own(p.h.Dst) {
 		return false

@@ -36,8 +36,8 @@ func TestGroupsGap(t *testing.T) {
 				outside.send(b)
 				<-time.After(every)
 			}
-			// exchange sends for a duration, and on until a last frame has arrived, and returns the number of frames that did
-			// not arrive.
+			// exchange sends for a duration, and on until a last frame has arrived, and returns the number of frames
+			// that did not arrive.
 			exchange := func(d time.Duration) (lost uint64) {
 				t.Helper()
 				first := sent + 1

@@ -50,8 +50,8 @@ func (w *world) awaitUsed(nic string) {
 	})
 }
 
-// TestSilentNIC has NICs whose frames go nowhere, in one direction, while the light is on: under traffic they leave use,
-// and they come back when it is over. No other member goes down.
+// TestSilentNIC has NICs whose frames go nowhere, in one direction, while the light is on: under traffic they leave
+// use, and they come back when it is over. No other member goes down.
 func TestSilentNIC(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -101,8 +101,8 @@ func TestSilentNIC(t *testing.T) {
 	}
 }
 
-// TestDeadNICFirst creates a team whose first NIC reaches nothing: the host stays reachable, and the NIC is used once it
-// works.
+// TestDeadNICFirst creates a team whose first NIC reaches nothing: the host stays reachable, and the NIC is used once
+// it works.
 func TestDeadNICFirst(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ mode, path string }{{"elb", "relay"}, {"active-backup", "fastpath"}} {

@@ -144,7 +144,8 @@ func TestGatewayMoves(t *testing.T) {
 	before := time.Now()
 	w.await("answers of the other router", func(s *api.Status) bool {
 		for _, nic := range nics(2) {
-			if m := memberOf(t, s, nic); m.Watch == nil || len(m.Watch.Asked) != 1 || !m.Watch.Asked[0].Last.After(before) ||
+			if m := memberOf(t, s, nic); m.Watch == nil || len(m.Watch.Asked) != 1 ||
+				!m.Watch.Asked[0].Last.After(before) ||
 				m.Watch.Verdict != "up" {
 				return false
 			}
@@ -189,7 +190,8 @@ func TestDampedMember(t *testing.T) {
 		labtest.Must(t, w.wires["eth2"].Mend())
 	}
 	s := w.await("eth2 damped", func(s *api.Status) bool { return memberOf(t, s, "eth2").Damped != nil })
-	if m := memberOf(t, s, "eth2"); m.Damped.Failures != 3 || !strings.Contains(m.Reason, "flapped") || m.State == "up" ||
+	if m := memberOf(t, s, "eth2"); m.Damped.Failures != 3 || !strings.Contains(m.Reason, "flapped") ||
+		m.State == "up" ||
 		m.State == "standby" {
 		t.Errorf("%+v, damped %+v", m, m.Damped)
 	}

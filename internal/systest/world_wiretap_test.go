@@ -204,8 +204,8 @@ func (e *wireTap) reset() {
 	}
 }
 
-// checkOwnMACs fails the test unless each member sent with its own MAC only and announced no other one. A member that was
-// down also asks by a MAC for that. behind are MACs behind the adapter: each must have been sent by one member.
+// checkOwnMACs fails the test unless each member sent with its own MAC only and announced no other one. A member that
+// was down also asks by a MAC for that. behind are MACs behind the adapter: each must have been sent by one member.
 func (e *wireTap) checkOwnMACs(behind ...frame.MAC) {
 	e.t.Helper()
 	e.mu.Lock()

@@ -4,6 +4,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -100,11 +101,11 @@ func askedNotes(st *api.Status, m *api.Member, now time.Time) (list []string) {
 
 // waits is what the screen says of times that pass by themselves.
 func (m *Model) waits() string {
-	text := ""
+	var text strings.Builder
 	for i := range m.status.Members {
 		if one := &m.status.Members[i]; one.Damped != nil {
-			text += one.Damped.Text(m.now) + "\n"
+			text.WriteString(one.Damped.Text(m.now) + "\n")
 		}
 	}
-	return text
+	return text.String()
 }

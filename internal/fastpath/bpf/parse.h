@@ -339,8 +339,8 @@ __noinline int parse_quoted(struct __sk_buff *skb, __u32 off, struct headers *h)
 	return h->l3 != 0;
 }
 
-/* relay.isARPorND, the slow protocols and probe frames, of which other users of their EtherType are few: frames that the
- * relay moves even while the programs move the others. */
+/* relay.isARPorND, the slow protocols and probe frames, of which other users of their EtherType are few: frames that
+ * the relay moves even while the programs move the others. */
 static __always_inline int for_the_relay(const struct headers *h)
 {
 	return h->protocol == ARP || h->protocol == ND || h->ethertype == TYPE_SLOW || h->ethertype == TYPE_PROBE;

@@ -81,8 +81,8 @@ __noinline __u64 shut_for(const struct plan *pl, __u32 slot)
 /* Makes the queue of a member in the set longer than any other. */
 static __always_inline __s64 shut_delay(__u64 shut, __u64 id) { return (__s64)(shut >> (id & 63) & 1) * FARTHEST; }
 
-/* The member by which a frame leaves first. The verifier checks it and choose_member by themselves, once each: it follows
- * every length of a loop through those after it. */
+/* The member by which a frame leaves first. The verifier checks it and choose_member by themselves, once each: it
+ * follows every length of a loop through those after it. */
 __noinline __u32 earliest_member(const struct plan *pl, const struct flow_table *fl, __u64 shut, __u64 bytes, __s64 now)
 {
 	if (!pl || !fl)

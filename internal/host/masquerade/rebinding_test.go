@@ -125,8 +125,8 @@ func (d *download) goesOn(t *testing.T) {
 	}
 }
 
-// repeated is how often segments were sent again, or the window of a peer that reads slowly was probed: that counts from
-// the last answer.
+// repeated is how often segments were sent again, or the window of a peer that reads slowly was probed: that counts
+// from the last answer.
 func repeated(t *testing.T, c net.Conn) uint32 {
 	t.Helper()
 	raw, err := c.(*net.TCPConn).SyscallConn()

@@ -92,7 +92,8 @@ func (b *bench) silencer(ctx context.Context, members int, lag bool, spread lab.
 			return nil, err
 		}
 	}
-	if out, err := r.box.Command("ip", "route", "add", "default", "via", peerAddr.String()).CombinedOutput(); err != nil {
+	if out, err := r.box.Command("ip", "route", "add", "default", "via",
+		peerAddr.String()).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("add default route: %w: %s", err, oneLine(out))
 	}
 	if err := r.team(ctx, path, append(settings, names...)...); err != nil {
@@ -196,8 +197,11 @@ func (s *silencer) silence(ctx context.Context, n int, direction string) (took t
 // silenced silences members under load, in each mode, direction and data path.
 func (b *bench) silenced(ctx context.Context) {
 	for _, mode := range silencedModes {
-		m := b.measure("watch-"+mode.mode, fmt.Sprintf("a member of %d (TAP) loses all frames of one direction while its "+
-			"light is on, with %d frames/s or more each way: time until it is out of use", watchMembers, watchLeast), "ms")
+		m := b.measure("watch-"+mode.mode,
+			fmt.Sprintf("a member of %d (TAP) loses all frames of one direction while its "+
+				"light is on, with %d frames/s or more each way: time until it is out of use",
+				watchMembers, watchLeast),
+			"ms")
 		if !b.wants(m.Name) {
 			continue
 		}
@@ -244,7 +248,8 @@ func (b *bench) silencedIn(ctx context.Context, mode string, lag bool, spread la
 		} else {
 			row.set(i, milliseconds(took))
 		}
-		b.logf("%s %s %d: eth%d out of use after %v, others down: %v %v", m.Name, row.Name, i+1, n+1, round(took), others,
+		b.logf("%s %s %d: eth%d out of use after %v, others down: %v %v", m.Name, row.Name, i+1, n+1, round(took),
+			others,
 			orNothing(err))
 		if err := s.well(ctx); err != nil {
 			return err

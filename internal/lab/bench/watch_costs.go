@@ -25,8 +25,9 @@ const (
 
 // connectsAfter counts which of the connections hang that begin when a member falls silent.
 func (b *bench) connectsAfter(ctx context.Context) {
-	m := b.measure("watch-connects", fmt.Sprintf("elb of 2, idle: TCP connections that hang, of %d one after the other from "+
-		"the moment on when a member falls silent", connects), "connections")
+	m := b.measure("watch-connects",
+		fmt.Sprintf("elb of 2, idle: TCP connections that hang, of %d one after the other from "+
+			"the moment on when a member falls silent", connects), "connections")
 	for _, path := range []string{relay, fast} {
 		s, err := b.silencer(ctx, 2, false, 0, path, "--mode", "elb", "--damping", "off")
 		if err != nil {
@@ -82,10 +83,12 @@ func (s *silencer) connectsAfterSilence(ctx context.Context, member int, directi
 
 // watchCosts measures what asking costs a team of many members without traffic.
 func (b *bench) watchCosts(ctx context.Context) {
-	cpu := b.measure("watch-cpu", fmt.Sprintf("time that the process of an idle elb team of %d takes of one CPU: with link "+
-		"watches, with link_watch=carrier, and the difference", costMembers), "%")
-	arp := b.measure("watch-arp", fmt.Sprintf("ARP probes a second of the member that sends most, in %v, while all is well",
-		arpTime), "frames/s")
+	cpu := b.measure("watch-cpu",
+		fmt.Sprintf("time that the process of an idle elb team of %d takes of one CPU: with link "+
+			"watches, with link_watch=carrier, and the difference", costMembers), "%")
+	arp := b.measure("watch-arp",
+		fmt.Sprintf("ARP probes a second of the member that sends most, in %v, while all is well",
+			arpTime), "frames/s")
 	for _, path := range []string{relay, fast} {
 		if err := b.watchCostsOf(ctx, path, cpu, arp); err != nil {
 			for _, m := range []*measure{cpu, arp} {
@@ -193,8 +196,9 @@ func (s *silencer) arpRate(ctx context.Context) (float64, error) {
 
 // falseDowns runs teams for a long time beside two busy loops, and counts members that went down or were suspect.
 func (b *bench) falseDowns(ctx context.Context) {
-	m := b.measure("watch-false-downs", fmt.Sprintf("members that went down in %v of an elb team of %d with %d frames/s "+
-		"each way, beside two busy loops", b.soak, watchMembers, watchMembers*watchRate), "members")
+	m := b.measure("watch-false-downs",
+		fmt.Sprintf("members that went down in %v of an elb team of %d with %d frames/s "+
+			"each way, beside two busy loops", b.soak, watchMembers, watchMembers*watchRate), "members")
 	if b.soak == 0 {
 		m.Absent = "takes long: -soak 10m"
 		return
@@ -221,21 +225,16 @@ func (b *bench) falseDownsOf(ctx context.Context, path string) (downs, suspects 
 		return 0, 0, err
 	}
 	at := time.Now()
-	end := make(chan struct{})
+	var ended atomic.Bool
 	var loops sync.WaitGroup
 	for range 2 {
 		loops.Go(func() {
-			for {
-				select {
-				case <-end:
-					return
-				default:
-				}
+			for !ended.Load() {
 			}
 		})
 	}
 	err = pause(ctx, b.soak)
-	close(end)
+	ended.Store(true)
 	loops.Wait()
 	if err != nil {
 		return 0, 0, err

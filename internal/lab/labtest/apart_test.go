@@ -52,7 +52,8 @@ func TestApart(t *testing.T) {
 	Root(t)
 	Tool(t, "ip", "iproute2")
 	for how, want := range map[string]string{
-		"pass": "--- PASS: TestVictim/a_b (", "fail": "--- FAIL: TestVictim/a_b (", "skip": "--- SKIP: TestVictim/a_b (",
+		"pass": "--- PASS: TestVictim/a_b (", "fail": "--- FAIL: TestVictim/a_b (",
+		"skip": "--- SKIP: TestVictim/a_b (",
 		"exit": "--- FAIL: TestVictim/a_b (", "add a link": "--- PASS: TestVictim/a_b (",
 	} {
 		t.Run(how, func(t *testing.T) {
