@@ -3,6 +3,7 @@
 package monitor
 
 import (
+	"slices"
 	"time"
 
 	"nicteam/internal/frame"
@@ -39,7 +40,8 @@ func (w *Watches) ask(now time.Time, p *path, broadcast bool) {
 // send queues a frame.
 func (w *Watches) send(m *watched, f []byte) { w.sends = append(w.sends, Send{Member: m.ID, Frame: f}) }
 
-// receiveNeighbour handles ARP and ND. It returns true for an answer to an ARP probe, which is for nobody else.
+// receiveNeighbour handles ARP and ND. It returns true for an answer to an ARP probe and a request to all hosts: these
+// copies are for nobody else.
 func (w *Watches) receiveNeighbour(now time.Time, member int, f []byte) bool {
 	n := &w.neighbour
 	if !frame.ParseNeighbour(f, n) || !n.Plain && n.VLAN != 0 {
@@ -51,6 +53,11 @@ func (w *Watches) receiveNeighbour(now time.Time, member int, f []byte) bool {
 			w.answer(now, m, member, Target{n.From, n.VLAN}, n.Sender)
 			return true
 		}
+	case n.Op == frame.ARPRequest:
+		if t := find(w.targets, Target{n.From, n.VLAN}); t != nil && slices.Contains(w.known.Own, n.To) {
+			w.wantsUs(now, t, member, n.Sender)
+		}
+		return n.Dst.Multicast()
 	case n.Op == frame.NeighbourAdvertisement && n.Solicited:
 		m := w.byMAC(n.Dst, member)
 		if m == nil || n.To != frame.AskingAddress(m.MAC) || !n.ChecksumValid(f) {
@@ -95,7 +102,7 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if p != nil && via == p.m.ID {
 		p.via = via // although a copy that a switch flooded was here before
 	}
-	if p == nil || !p.m.asks() || p.isOther(now, mac) || !p.noteAnswer(now, w.overdue(now)) {
+	if p == nil || !p.m.asks() || w.isOther(now, p, mac) || !p.noteAnswer(now, w.overdue(now)) {
 		return
 	}
 	t, m := p.t, p.m

@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"nicteam/internal/frame"
@@ -22,6 +23,8 @@ const (
 	trustStack = 300 * time.Millisecond
 	// stackStays is how long the stack has another MAC than the one that answers until it is adopted.
 	stackStays = 3 * time.Second
+	// wantsStays is how long a MAC that has asked for this host counts more than what others say.
+	wantsStays = 30 * time.Second
 )
 
 // adopt makes mac the target's.
@@ -42,14 +45,15 @@ func (t *target) setStackMAC(now time.Time, mac frame.MAC) {
 
 // followStack adopts the MAC that the adapter's stack uses, if it does for a while.
 func (t *target) followStack(now time.Time) {
-	if t.stackMAC != 0 && t.stackMAC != t.mac && !t.silent && now.Sub(t.stackSince) >= stackStays {
+	if t.stackMAC != 0 && t.stackMAC != t.mac && !t.silent && now.Sub(t.stackSince) >= stackStays &&
+		now.Sub(t.wantsUs) >= wantsStays {
 		t.adopt(now, t.stackMAC)
 		t.stackMAC = 0 // once
 	}
 }
 
 // isOther reports whether an answer by p is not the target's, and notes it.
-func (p *path) isOther(now time.Time, mac frame.MAC) bool {
+func (w *Watches) isOther(now time.Time, p *path, mac frame.MAC) bool {
 	t := p.t
 	if t.foreign || t.mac == 0 || mac == t.mac || now.Sub(p.toAll) > max(otherWait, 4*p.rtt) {
 		return false
@@ -59,7 +63,44 @@ func (p *path) isOther(now time.Time, mac frame.MAC) bool {
 		return false
 	}
 	p.other, p.otherAt = mac, now
+	w.followWants(now, p)
 	return true
+}
+
+// wantsUs handles an ARP request of t for this host, from mac, that member received.
+func (w *Watches) wantsUs(now time.Time, t *target, member int, mac frame.MAC) {
+	if mac == t.mac {
+		t.wantsUs = now
+		return
+	}
+	if m := w.member(member); m != nil && m.path(t) != nil {
+		p := m.path(t)
+		p.wants, p.wantsAt = mac, now
+		w.followWants(now, p)
+	}
+}
+
+// followWants adopts the MAC by which p's target asked for this host, if it is the one that answers by p besides the
+// known one. Where two hosts answer to the address, each by another member, the one that wants this host is the target:
+// it has got a new MAC, and the known one belongs to another port of it, or to another host.
+func (w *Watches) followWants(now time.Time, p *path) {
+	t := p.t
+	if p.wants == 0 || p.wants != p.other || now.Sub(p.wantsAt) > wantsStays || now.Sub(p.otherAt) > wantsStays ||
+		now.Sub(t.wantsUs) < wantsStays {
+		return
+	}
+	t.adopt(now, p.wants)
+	t.stackMAC, t.wantsUs = 0, now
+	cause := fmt.Sprintf("%s asks for this host by %s, from another MAC", t, p.m.Name)
+	again := t.round.on
+	for _, o := range w.members {
+		if o != p.m && o.asks() && o.path(t) != nil {
+			w.startRound(now, t, o, true, cause)
+		}
+	}
+	if again {
+		w.beginAsks(now, t)
+	}
 }
 
 // adoptOther adopts, at the end of a round in which the known MAC answered nobody, the one that answered most members.

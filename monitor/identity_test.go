@@ -3,11 +3,13 @@
 package monitor
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/frame/frametest"
 )
 
 // elsewhere adds a host that has the gateway's address in the network of the members by, and none of the others'.
@@ -107,4 +109,65 @@ func TestRouterIsATeam(t *testing.T) {
 	l.until(1, Up, 2*time.Second)
 	l.run(5 * time.Second)
 	l.neverDown(0, 2)
+}
+
+// TestRouterAsksFromItsNewMAC: the router has got another MAC, and where a member has no way to it another host answers
+// by the known one. Who asks for this host is the router.
+func TestRouterAsksFromItsNewMAC(t *testing.T) {
+	us, other := netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.3")
+	for _, tt := range []struct {
+		name       string
+		early      bool // it asks before the known MAC is missed
+		known      bool // the known MAC asked for this host before
+		wants      netip.Addr
+		moves, all bool
+	}{
+		{"for this host", false, false, us, true, true},
+		{"for this host before", true, false, us, true, true},
+		{"for another one before", true, false, other, false, true},
+		{"for another one", false, false, other, false, true},
+		{"the known one did", false, true, us, false, true},
+		{"to this host only", false, false, us, true, false},
+	} {
+		l := newLAN(t, 2, "auto")
+		h := l.host(gw)
+		l.targets(Targets{Gateways: []Target{gw}, Own: []netip.Addr{us}})
+		l.sync()
+		l.run(5 * time.Second)
+		o := l.elsewhere(h, 0)
+		if tt.known {
+			l.deliver(l.members[1], ms, frametest.ARP(h.mac, frametest.Request, frame.Broadcast, gw.IP, us))
+		}
+		to := memberMAC(0)
+		if tt.all {
+			to = frame.Broadcast
+		}
+		f := frametest.ARP(o.mac, frametest.Request, to, gw.IP, tt.wants)
+		if tt.early {
+			l.deliver(l.members[0], ms, f)
+			l.run(5 * time.Second)
+			if tt.moves {
+				l.want(Up, Down)
+			} else {
+				l.want(Down, Up)
+			}
+			continue
+		}
+		l.until(0, Down, 3500*ms)
+		l.want(Down, Up)
+		if only := l.w.Receive(l.now, 0, f); only != tt.all {
+			t.Errorf("%s: %v, want %v", tt.name, only, tt.all)
+		}
+		l.after()
+		if tt.moves {
+			l.until(0, Up, 60*ms)
+			l.until(1, Down, 60*ms)
+		}
+		l.run(20 * time.Second)
+		if tt.moves {
+			l.want(Up, Down)
+		} else {
+			l.want(Down, Up)
+		}
+	}
 }

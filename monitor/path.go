@@ -64,6 +64,8 @@ type path struct {
 	worst      time.Duration // the longest time of an answer lately
 	other      frame.MAC     // another host that answered to the target's address …
 	otherAt    time.Time     // … and when, see identity.go
+	wants      frame.MAC     // that asked for this host from the target's address, not the target's …
+	wantsAt    time.Time     // … and when
 
 	roundAsks, roundAnswers int // in the target's round
 	roundOwn                int // of the answers, those that the member received itself

@@ -26,6 +26,7 @@ type target struct {
 	confirmed  bool      // it has answered
 	stackMAC   frame.MAC // that the adapter's stack has, 0 unknown
 	stackSince time.Time
+	wantsUs    time.Time // when mac asked for this host last
 	round      round
 
 	silent    bool      // it answers by no member
@@ -91,7 +92,12 @@ func (w *Watches) retarget(now time.Time) {
 		}
 	}
 	if changed := !slices.Equal(next, w.targets); changed {
-		w.targets = next
+		w.targets, w.addresses = next, nil
+		for _, t := range next {
+			if !t.foreign && t.IP.Is4() {
+				w.addresses = append(w.addresses, t.IP)
+			}
+		}
 		for i, m := range w.members {
 			w.repath(now, i, m)
 		}

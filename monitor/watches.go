@@ -5,6 +5,7 @@ package monitor
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -19,8 +20,9 @@ type Watches struct {
 	cfg         WatchConfig
 	known       Targets
 	watches     []watch
-	targets     []*target  // that are asked
-	members     []*watched // by id
+	targets     []*target    // that are asked
+	addresses   []netip.Addr // of those, IPv4
+	members     []*watched   // by id
 	silentHosts map[Target]time.Time
 	retargetDue bool
 	prober      prober
@@ -74,11 +76,11 @@ func (w *Watches) Configure(now time.Time, c WatchConfig) {
 // SetTargets replaces the addresses that the adapter knows.
 func (w *Watches) SetTargets(now time.Time, t Targets) {
 	if slices.Equal(t.Gateways, w.known.Gateways) && slices.Equal(t.Hosts, w.known.Hosts) &&
-		slices.Equal(t.Neighbours, w.known.Neighbours) {
+		slices.Equal(t.Neighbours, w.known.Neighbours) && slices.Equal(t.Own, w.known.Own) {
 		return
 	}
 	w.known = Targets{Gateways: slices.Clone(t.Gateways), Hosts: slices.Clone(t.Hosts),
-		Neighbours: slices.Clone(t.Neighbours)}
+		Neighbours: slices.Clone(t.Neighbours), Own: slices.Clone(t.Own)}
 	w.retarget(now)
 	w.update(now)
 }
@@ -142,7 +144,8 @@ func (w *Watches) forgetRounds(now time.Time) {
 }
 
 // Receive handles a frame that a member received; f is borrowed. It returns true if the frame is for the watches alone:
-// an answer to an ARP probe, or a probe frame. A neighbour advertisement is read, and returns false.
+// an answer to an ARP probe, an ARP request to all hosts, or a probe frame. A neighbour advertisement is read, and
+// returns false.
 func (w *Watches) Receive(now time.Time, member int, f []byte) bool {
 	if frame.Parse(f, &w.headers) && frame.IsProbe(&w.headers, f) {
 		w.prober.receive(now, w, member, f)
@@ -337,6 +340,9 @@ func (w *Watches) lossOf(p *path) float64 {
 	}
 	return p.loss()
 }
+
+// Addresses returns the IPv4 addresses that are asked for. It is immutable.
+func (w *Watches) Addresses() []netip.Addr { return w.addresses }
 
 // Warnings returns what an operator should know, one sentence each. It is borrowed.
 func (w *Watches) Warnings() []string { return w.warnings }

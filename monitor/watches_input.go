@@ -62,6 +62,8 @@ type Targets struct {
 	Hosts    []Target // heard from lately, best first, at most 8
 
 	Neighbours []Neighbour // which MAC the adapter's stack has of them, as far as it is known
+
+	Own []netip.Addr // IPv4 addresses of this host on the adapter: who asks for one of these wants this host
 }
 
 // Neighbour is a target and its MAC.

@@ -3,6 +3,7 @@
 package team
 
 import (
+	"net/netip"
 	"slices"
 
 	"nicteam/internal/frame"
@@ -71,23 +72,27 @@ func (l *Loop) asks() bool {
 	})
 }
 
-// withAskMACs returns p with the MACs by which members ask that are not their own: their NICs accept them, and what
-// comes back of them is known as ours.
-func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
-	if !l.asks() || len(l.members) < 2 {
+// withAsking returns p with the addresses that are asked for, and with the MACs by which members ask that are not their
+// own: their NICs accept them, and what comes back of them is known as ours.
+func (l *Loop) withAsking(p *spread.Plan) *spread.Plan {
+	with := *p
+	with.Asked = l.askedAddresses()
+	if l.asks() && len(l.members) > 1 {
+		l.acceptAnswers(p, &with)
+	} else if len(with.Asked) == 0 {
 		return p
 	}
-	with := p
+	return &with
+}
+
+// acceptAnswers adds to with, a copy of p, the MACs by which members ask that are not their own.
+func (l *Loop) acceptAnswers(p, with *spread.Plan) {
 	accept := func(m *member, mac frame.MAC) {
 		if m.info.OwnMAC || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
 			return
 		}
-		if with == p {
-			c := *p
-			with, c.TeamMACs = &c, slices.Clone(p.TeamMACs)
-		}
 		with.Filter[m.id] = insertMAC(slices.Clone(with.Filter[m.id]), mac)
-		with.TeamMACs = insertMAC(with.TeamMACs, mac)
+		with.TeamMACs = insertMAC(slices.Clone(with.TeamMACs), mac)
 	}
 	for _, m := range l.members {
 		if l.needsAskMAC(m, p) {
@@ -99,7 +104,15 @@ func (l *Loop) withAskMACs(p *spread.Plan) *spread.Plan {
 			}
 		}
 	}
-	return with
+}
+
+// askedAddresses returns the IPv4 addresses that link watches ask for; between two sets of watches those of the earlier
+// one.
+func (l *Loop) askedAddresses() []netip.Addr {
+	if l.watches != nil {
+		l.asked = l.watches.Addresses()
+	}
+	return l.asked
 }
 
 // isGroup reports whether the switch takes the members for one link under p: it returns an answer to any of them by

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -55,6 +56,7 @@ type Checkpoint struct {
 
 	Watches   *monitor.WatchesCheckpoint `json:"watches,omitempty"` // nil: written before there were any
 	Targets   monitor.Targets            `json:"targets,omitzero"`  // whom they may ask
+	Asked     []netip.Addr               `json:"asked,omitempty"`   // whom they ask, IPv4
 	ModeState *modes.Checkpoint          `json:"mode_state"`
 }
 
@@ -111,7 +113,8 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
 		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves,
-		Watches: l.earlierWatches, Targets: l.targets, ModeState: state}
+		Watches: l.earlierWatches, Targets: l.targets, Asked: l.plan.Asked,
+		ModeState: state}
 	if l.watches != nil {
 		w := l.watches.Checkpoint()
 		c.Watches = &w
@@ -132,6 +135,9 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 	return c
 }
 
+// maxAsked is more addresses than watches ask for.
+const maxAsked = 256
+
 // errCheckpoint: no Loop has such a state.
 var errCheckpoint = errors.New("inconsistent checkpoint")
 
@@ -142,7 +148,7 @@ func (c *Checkpoint) check() error {
 	}
 	if len(c.Stations) > maxStations || !slices.IsSorted(c.Stations) || !slices.IsSorted(c.Ageing) ||
 		len(c.Ageing) > len(c.Stations) || len(c.RxMode.Groups) > maxCheckpointGroups ||
-		len(c.Floods) > len(c.Members) || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() ||
+		len(c.Floods) > len(c.Members) || len(c.Asked) > maxAsked || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() ||
 		len(c.Members) > spread.MaxMembers {
 		return errCheckpoint
 	}
@@ -203,9 +209,9 @@ func (l *Loop) resume(c *Checkpoint) error {
 		return err
 	}
 	l.mode, l.modeMemory, l.dirty = m, nil, false
-	l.targets, l.watchesConfig = c.Targets, l.watchConfig()
+	l.targets, l.asked, l.watchesConfig = c.Targets, c.Asked, l.watchConfig()
 	l.modePlan = m.Plan()
-	l.plan, l.planPending = l.withAskMACs(l.modePlan), true
+	l.plan, l.planPending = l.withAsking(l.modePlan), true
 	l.started, l.startedAt = true, c.At
 	l.resumed = true
 	for _, m := range l.members {

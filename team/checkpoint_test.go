@@ -4,6 +4,7 @@ package team
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"slices"
 	"testing"
@@ -67,7 +68,9 @@ func withoutAsks(frames []spread.Send) []spread.Send {
 }
 
 // samePlan compares Plans, of which nil and empty parts are the same.
-func samePlan(a, b *spread.Plan) string { return cmp.Diff(a, b, cmpopts.EquateEmpty()) }
+func samePlan(a, b *spread.Plan) string {
+	return cmp.Diff(a, b, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}))
+}
 
 // restart replaces the loop by that of the next process, and holds it against the one that it replaces.
 func (w *world) restart() {

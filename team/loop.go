@@ -4,6 +4,7 @@ package team
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ type Loop struct {
 	watchesConfig   monitor.WatchConfig
 	earlierWatches  *monitor.WatchesCheckpoint // verdicts with which watches begin; nil: none
 	targets         monitor.Targets            // whom watches may ask
+	asked           []netip.Addr               // whom they ask, IPv4
 	watched         []monitor.WatchedMember    // as last told to watches
 	watchWarnings   []string
 	frameForWatches bool      // the input was a frame for the link watches alone

@@ -48,9 +48,10 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 		l.addEffects(now, l.mode.Handle(now, l.modeState(now)), out)
 		l.previousPlan, l.modeMemory = nil, nil
 	}
-	if p := l.mode.Plan(); p != l.modePlan || l.plan == nil || l.planPending {
+	p := l.mode.Plan()
+	if p != l.modePlan || l.plan == nil || l.planPending || !slices.Equal(l.plan.Asked, l.askedAddresses()) {
 		l.planPending, l.modePlan = false, p
-		p = l.withAskMACs(p)
+		p = l.withAsking(p)
 		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now

@@ -162,7 +162,7 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 			return false
 		}
 	}
-	if !slices.Equal(l.watches.Warnings(), l.watchWarnings) {
+	if !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
 		return false
 	}
 	l.addWatchSends(out)

@@ -65,6 +65,15 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 			if err := h.macsOn(on, known); err != nil {
 				return t, err
 			}
+			own, err := h.rt.Addresses(on.index)
+			if err != nil {
+				return t, err
+			}
+			for _, a := range own {
+				if ip := rtnl.AddressPrefix(a).Addr(); ip.Is4() && !slices.Contains(t.Own, ip) {
+					t.Own = append(t.Own, ip)
+				}
+			}
 		}
 	}
 	for target := range heard {

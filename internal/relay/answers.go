@@ -4,6 +4,8 @@ package relay
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +80,15 @@ func (p *arpProbes) note(now int64, h *frame.Headers, b []byte) {
 func (p *arpProbes) has(now int64, ip uint32) bool {
 	e := p.at(ip).Load()
 	return e != 0 && uint32(e>>32) == ip && uint32(now>>28)-uint32(e) <= uint32(arpProbeTime>>28)
+}
+
+// asksAll reports whether a frame is an ARP request to all hosts, of an address that the link watches ask for: it shows
+// by which members that host speaks.
+func (u *ActivePlan) asksAll(h *frame.Headers, b []byte) bool {
+	const arpRequest, arpSender = 1, 14
+	return h.Protocol == frame.ARP && h.L3 != 0 && h.Dst.Multicast() &&
+		binary.BigEndian.Uint16(b[h.L3+6:]) == arpRequest &&
+		slices.Contains(u.Asked, netip.AddrFrom4([4]byte(b[h.L3+arpSender:])))
 }
 
 // isOurProbe reports whether a frame is a probe frame for this host: to an address of the team, or to all.

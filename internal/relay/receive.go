@@ -185,7 +185,7 @@ func (m *member) choose(u *ActivePlan) {
 			m.passOnly(&h, b)
 			continue
 		}
-		if answer {
+		if answer || u.asksAll(&h, b[frame.VnetLen:]) {
 			m.passAnswer(&h, b)
 		}
 		f := frameMeta{protocol: h.Protocol, frames: uint32(frames), bytes: uint32(bytes), tunnel: tunnel,

@@ -89,12 +89,16 @@ func (t *Team) forgiven() bool {
 	return t.w.now < t.steered+time.Second || t.w.now < t.forcedAt+time.Second
 }
 
-// steers records frames of the control loop: a peer that is given another member's MAC changes its path.
-func (t *Team) steers(h *frame.Headers) {
-	if h.Protocol == frame.ARP || h.Protocol == frame.ND {
-		t.steered = t.w.now
-		t.Steers++
+// steers records frames of the control loop: a peer that is given another member's MAC changes its path. What link
+// watches ask gives nobody a MAC.
+func (t *Team) steers(p *Packet) {
+	var n frame.Neighbour
+	if !frame.ParseNeighbour(p.b, &n) || n.Op == frame.ARPRequest && n.From.IsUnspecified() ||
+		n.From == frame.AskingAddress(n.Src) {
+		return
 	}
+	t.steered = t.w.now
+	t.Steers++
 }
 
 // Calmly runs for a time without disturbance, then requires that every frame sent in it has arrived. settle is how long

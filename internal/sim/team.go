@@ -268,7 +268,7 @@ func (t *Team) control(s spread.Send) {
 			t.Asks++
 		}
 	case !answersAsk(p):
-		t.steers(&p.h)
+		t.steers(p)
 	}
 	if p.h.EtherType != frame.TypeProbe {
 		t.w.Tell("%s: by %s: %s", t.Name, m.nic.Name, packetWords{p})

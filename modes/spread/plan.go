@@ -4,6 +4,7 @@ package spread
 
 import (
 	"math/bits"
+	"net/netip"
 	"time"
 
 	"nicteam/internal/frame"
@@ -93,6 +94,10 @@ type Plan struct {
 	Stations    []frame.Station
 	Ageing      []frame.Station // sorted, of Stations: the control loop learns when one of these sends
 	Promiscuous bool            // members receive frames for any address
+
+	// Asked are the IPv4 addresses that link watches ask for. The control loop gets a copy of their ARP requests to all
+	// hosts, by whichever member they come.
+	Asked []netip.Addr
 
 	// Filter has, by member, the unicast addresses that its NIC must accept besides its own.
 	Filter [MaxMembers][]frame.MAC
