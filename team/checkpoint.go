@@ -148,8 +148,8 @@ func (c *Checkpoint) check() error {
 	}
 	if len(c.Stations) > maxStations || !slices.IsSorted(c.Stations) || !slices.IsSorted(c.Ageing) ||
 		len(c.Ageing) > len(c.Stations) || len(c.RxMode.Groups) > maxCheckpointGroups ||
-		len(c.Floods) > len(c.Members) || len(c.Asked) > maxAsked || c.LastID < -1 || c.LastID >= spread.MaxMembers || c.At.IsZero() ||
-		len(c.Members) > spread.MaxMembers {
+		len(c.Floods) > len(c.Members) || len(c.Asked) > maxAsked || c.LastID < -1 ||
+		c.LastID >= spread.MaxMembers || c.At.IsZero() || len(c.Members) > spread.MaxMembers {
 		return errCheckpoint
 	}
 	switch c.State {
