@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	worlds     = flag.Int("worlds", 20, "random worlds of link watches")
+	worlds     = flag.Int("worlds", 10, "random worlds of link watches")
 	firstWorld = flag.Int("world", 0, "the first one")
 )
 

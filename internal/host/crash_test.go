@@ -83,7 +83,7 @@ func TestDeathAnywhere(t *testing.T) {
 			w.configure()
 			before := snapshot(t)
 			last := len(life.steps) - 1
-			stride := 29
+			stride := 53
 			if *everywhere {
 				stride = 1
 			}

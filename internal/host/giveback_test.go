@@ -416,7 +416,7 @@ func TestDeathWhileAnotherInherits(t *testing.T) {
 	if !labtest.Apart(t) {
 		return
 	}
-	stride := 4
+	stride := 9
 	if *everywhere {
 		stride = 1
 	}
