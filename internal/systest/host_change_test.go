@@ -133,10 +133,10 @@ func (w *world) countChanges(f func() result) int {
 	return n
 }
 
-// killPoints returns some of the changes from first to last; without -soak half as many.
+// killPoints returns some of the changes from first to last; without -soak a third of them.
 func killPoints(t testing.TB, last, some int) []int {
 	if !*soak {
-		some = (some + 1) / 2
+		some = (some + 2) / 3
 	}
 	var list []int
 	for i := range some {

@@ -49,7 +49,7 @@ func TestRandomLives(t *testing.T) {
 }
 
 // knownSeeds give runs that have little in common.
-var knownSeeds = []uint64{1, 2, 3, 4}
+var knownSeeds = []uint64{1, 2}
 
 // A hostLife is a random sequence of actions on a team and its host. Every choice is drawn from random, in order.
 type hostLife struct {
