@@ -64,9 +64,9 @@ picture: build
 ## every test: unit, simulated, real (root)
 test: build tools
 	# Ten times as fast without the race detector, which finds nothing where there is one goroutine.
-	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) $(ALONE)
-	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.
-	$(GO) test $(TESTFLAGS) -short -run 'Random|Seeds|TestSearch$$' ./internal/sim ./modes/lacp
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE)
+	# Seeds of each kind of world, and searches, run abreast: with it they show that worlds share nothing.
+	$(GO) test $(TESTFLAGS) -short -run 'Seeds|TestSearch$$' ./internal/sim ./modes/lacp
 	$(GO) test $(TESTFLAGS) -p $(ABREAST) $(FIRST) $$($(GO) list ./... | \
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /'))
 	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have, and

@@ -34,7 +34,8 @@ func TestChangeOver(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, c.members)
 			labtest.Must(t, g.path.Apply(g.plan(c.spread)))
-			// On a busy machine queues overflow, which says nothing of the changes: what these lose, they lose each time.
+			// On a busy machine queues overflow, which says nothing of the changes: what these lose, they lose each
+			// time.
 			for attempt := 1; ; attempt++ {
 				lost := g.changeOverAndBack(c.rate, c.members == 1)
 				if len(lost) == 0 {

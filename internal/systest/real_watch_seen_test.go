@@ -22,7 +22,7 @@ import (
 // on a terminal too; so is that one waits because it flapped.
 func TestWatchesAreSeen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, worldOptions{NICs: 3})
+	w := newWorld(t, worldOptions{NICs: 3, Asks: true})
 	w.sh("ip route add default via 10.9.0.2")
 	w.create(nics(3), "--probe-interval", "100ms")
 	answers := func(s *api.Status, nic string) bool {

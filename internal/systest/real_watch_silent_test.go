@@ -67,6 +67,7 @@ func TestSilentNIC(t *testing.T) {
 	} {
 		t.Run(tt.mode+", "+tt.path+", "+tt.direction, func(t *testing.T) {
 			parallelWithTraffic(t)
+			tt.world.Asks = true
 			w := newWorld(t, tt.world.on(tt.path))
 			w.useGateway()
 			w.create(nics(3), "--mode", tt.mode)
@@ -108,7 +109,7 @@ func TestDeadNICFirst(t *testing.T) {
 	for _, tt := range []struct{ mode, path string }{{"elb", "relay"}, {"active-backup", "fastpath"}} {
 		t.Run(tt.mode+", "+tt.path, func(t *testing.T) {
 			parallelWithTraffic(t)
-			w := newWorld(t, worldOptions{}.on(tt.path))
+			w := newWorld(t, worldOptions{Asks: true}.on(tt.path))
 			w.useGateway()
 			reach(t, w.box, peer4) // eth1 works
 			w.wires["eth2"].A.SwallowTx(true)

@@ -51,7 +51,7 @@ func (w *world) awaitAsked(want string) *api.Status {
 // whatever gateways the adapter's routes have.
 func TestWatchesFollowTheHost(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	w.sh("ip route add default via 10.9.0.2")
 	w.create(nics(2), "--link-watch", "gateway", "--probe-interval", "200ms")
 	if s := w.status(); s.State != "up" {

@@ -57,7 +57,7 @@ func (w *world) checkNobodyDown() {
 // TestWatchesLive changes link_watch of a running team: each kind asks what it says, and is answered.
 func TestWatchesLive(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	w.useGateway()
 	w.create(nics(2), "--mode", "active-backup")
 	for _, tt := range []struct{ spec, asks string }{
@@ -81,7 +81,7 @@ func TestWatchesLive(t *testing.T) {
 // TestWatchWithoutGateway: hosts that were heard from are asked; a host with IPv6 alone asks its router.
 func TestWatchWithoutGateway(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	reach(t, w.box, peer4) // a neighbour entry
 	w.create(nics(2))
 	w.await("hosts are asked", func(s *api.Status) bool {
@@ -101,7 +101,7 @@ func TestWatchWithoutGateway(t *testing.T) {
 // gateway may come back.
 func TestTargetDies(t *testing.T) {
 	parallelWithTraffic(t)
-	w := newWorld(t, worldOptions{NICs: 3})
+	w := newWorld(t, worldOptions{NICs: 3, Asks: true})
 	router := labtest.Host(t, "router")
 	labtest.Cable(t, router, "eth0", w.sw, "router", lab.CableOptions{})
 	labtest.Must(t, router.SetAddr("eth0", "10.9.0.254/24"))
@@ -128,7 +128,7 @@ func TestTargetDies(t *testing.T) {
 // TestGatewayMoves: the gateway's address moves to another host with another MAC, as a virtual router's does.
 func TestGatewayMoves(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	var routers []*lab.Host
 	for _, name := range []string{"router1", "router2"} {
 		r := labtest.Host(t, name)
@@ -158,7 +158,7 @@ func TestGatewayMoves(t *testing.T) {
 // TestTwoTeamsOnASwitch: each is the other one's gateway, in elb, which answers each asker by another MAC.
 func TestTwoTeamsOnASwitch(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	other := &world{t: t, box: labtest.Host(t, "other"), sw: w.sw, wires: map[string]*lab.Wire{}}
 	labtest.Must(t, other.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
 	for _, nic := range nics(2) {
@@ -181,7 +181,7 @@ func TestTwoTeamsOnASwitch(t *testing.T) {
 // TestDampedMember: a NIC that fails three times waits, says so, and is used at once after undamp.
 func TestDampedMember(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	w.create(nics(2), "--mode", "active-backup")
 	for range 3 {
 		w.awaitUsed("eth2")
@@ -208,7 +208,7 @@ func TestDampedMember(t *testing.T) {
 // TestVerdictsSurviveRestart: the next process of a team knows which member is silently dead.
 func TestVerdictsSurviveRestart(t *testing.T) {
 	parallel(t)
-	w := newWorld(t, worldOptions{})
+	w := newWorld(t, worldOptions{Asks: true})
 	w.useGateway()
 	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"),
 		[]byte("team: "+teamName+"\nmembers: [eth1, eth2]\nmode: active-backup\nprobe_interval: 100ms\n"), 0o640))

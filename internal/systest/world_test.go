@@ -81,6 +81,7 @@ type world struct {
 	lag       *lab.LAG // nil without worldOptions.LAG
 	tap       *wireTap // nil before tapWires
 	datapath  string   // of worldOptions
+	asks      bool     // the same
 }
 
 // worldOptions; the zero value is two TAP NICs on a learning switch.
@@ -96,6 +97,7 @@ type worldOptions struct {
 	NoAddress bool         // eth1 has none
 	Hardware  lab.Hardware // of box's TAP NICs
 	Datapath  string       // of teams that the test creates; auto
+	Asks      bool         // they have the default link watches, which send and count frames; else carrier only
 }
 
 func newWorld(t testing.TB, o worldOptions) *world {
@@ -105,7 +107,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		t.Skip("needs Linux 6.6 for tcx, of which a static group of the lab's switch is made")
 	}
 	w := &world{t: t, box: labtest.Host(t, "box"), peer: labtest.Host(t, "peer"),
-		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: o.Datapath}
+		wires: map[string]*lab.Wire{}, cables: map[string]*lab.Cable{}, datapath: o.Datapath, asks: o.Asks}
 	w.sw = labtest.Switch(t, "switch", lab.SwitchOptions{Flooding: o.Flooding})
 	if o.NICs == 0 {
 		o.NICs = 2
@@ -215,6 +217,9 @@ func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 func (w *world) try(args ...string) result {
 	w.t.Helper()
 	var env []string
+	if !w.asks {
+		env = append(env, "NICTEAM_LINK_WATCH=carrier")
+	}
 	if w.datapath != "" {
 		env = append(env, "NICTEAM_DATAPATH="+w.datapath)
 	}
