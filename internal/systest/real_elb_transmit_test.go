@@ -125,12 +125,12 @@ func TestELBKeepsOrder(t *testing.T) {
 			conn.check("without eth2")
 			labtest.Must(t, w.wires["eth2"].Mend())
 			w.await("all up", func(s *api.Status) bool { return s.State == "up" })
-			// Flows without a reason to move stay; new ones use every member.
-			fresh := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
+			// Flows without a reason to move stay; new ones use every member, and more and more of them eth2.
 			labtest.Eventually(t, "eth2 in use again", func() bool {
+				fresh := w.traffic(lab.Stream{Rate: 2000, Flows: 32})
+				defer fresh.stop()
 				return slices.Contains(w.membersUsed(50, func() { fresh.awaitFrames(500) }), "eth2")
 			})
-			fresh.stop()
 			if out, in := tr.stop(); out.Duplicated+out.Corrupt+in.Corrupt != 0 || in.Duplicated > in.Sent/100 {
 				t.Error("frames doubled or corrupt when a NIC died and came back")
 			}

@@ -447,11 +447,14 @@ func TestNICThatComesInSteps(t *testing.T) {
 	w.create(nics(2))
 	conn := w.startEcho()
 	mac := w.mac("eth2")
+	began := time.Now()
 	w.replaceNIC("")
 	w.ip("link set eth2 address " + mac)
+	steps := time.Since(began)
 	w.await("back", func(s *api.Status) bool { return s.State == "up" && memberOf(t, s, "eth2").MAC == mac })
-	if said := w.eventReasons("member-replaced"); len(said) > 0 {
-		t.Errorf("events %q", said)
+	// On a busy machine the second step may come too late.
+	if said := w.eventReasons("member-replaced"); len(said) > 0 && steps < 100*time.Millisecond {
+		t.Errorf("events %q after steps of %v", said, steps)
 	}
 	conn.check("with the NIC back")
 	w.nicteam("delete", teamName)

@@ -159,7 +159,7 @@ func TestGatewayMoves(t *testing.T) {
 func TestTwoTeamsOnASwitch(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Asks: true})
-	other := &world{t: t, box: labtest.Host(t, "other"), sw: w.sw, wires: map[string]*lab.Wire{}}
+	other := &world{t: t, box: labtest.Host(t, "other"), sw: w.sw, wires: map[string]*lab.Wire{}, asks: true}
 	labtest.Must(t, other.box.Sysctl("ipv6/conf/default/accept_dad", "0"))
 	for _, nic := range nics(2) {
 		other.wires[nic] = labtest.Wire(t, other.box, nic, w.sw, "other-"+nic, lab.WireOptions{})
