@@ -304,7 +304,7 @@ func TestAdoptRelay(t *testing.T) {
 // misfits are what a next process may find instead of what the process before left.
 var misfits = map[string]struct {
 	fast  bool // the programs go on
-	lossy bool // frames are lost in a moment
+	loses string // the direction that loses frames for a moment
 	make  func(v *lives)
 }{
 	"another version": {make: func(v *lives) { v.otherVersion() }},
@@ -315,7 +315,7 @@ var misfits = map[string]struct {
 			}
 		}
 	}},
-	"another version without gates": {lossy: true, make: func(v *lives) {
+	"another version without gates": {loses: "in", make: func(v *lives) {
 		v.otherVersion()
 		for _, name := range v.store.Stored() {
 			if before, found := strings.CutSuffix(name, "."+gatesLayout); found {
@@ -323,16 +323,17 @@ var misfits = map[string]struct {
 			}
 		}
 	}},
-	"all maps are gone": {lossy: true, make: func(v *lives) {
+	"all maps are gone": {loses: "in", make: func(v *lives) {
 		for _, name := range v.store.Stored() {
 			if descriptors.IsMap(name) {
 				labtest.Must(v, v.store.Remove(name))
 			}
 		}
 	}},
-	"the adapter's link is gone": {fast: true, make: func(v *lives) { v.detach(descriptors.Transmit) }},
+	// What the host sends from there on waits in the adapter's queue, which has an end.
+	"the adapter's link is gone": {fast: true, loses: "out", make: func(v *lives) { v.detach(descriptors.Transmit) }},
 	// From there on nobody receives until the next process begins.
-	"a member's link is gone": {fast: true, lossy: true, make: func(v *lives) {
+	"a member's link is gone": {fast: true, loses: "in", make: func(v *lives) {
 		v.detach(descriptors.Of(descriptors.Receive, v.links[0].Index))
 	}},
 	"a member's socket is gone": {fast: true, make: func(v *lives) {
@@ -411,8 +412,7 @@ func TestAdoptMisfits(t *testing.T) {
 				labtest.Must(t, err)
 				t.Logf("%s: %v", way, rep)
 				// A direction that is handed to the programs may lose some: relay/gate.go, point 5.
-				mayLose := tt.lossy && way == "in"
-				if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 || rep.Lost > 10 && !mayLose {
+				if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 || rep.Lost > 10 && tt.loses != way {
 					t.Errorf("%s: %v", way, rep)
 				}
 			}
