@@ -303,7 +303,7 @@ func TestAdoptRelay(t *testing.T) {
 
 // misfits are what a next process may find instead of what the process before left.
 var misfits = map[string]struct {
-	fast  bool // the programs go on
+	fast  bool   // the programs go on
 	loses string // the direction that loses frames for a moment
 	make  func(v *lives)
 }{
