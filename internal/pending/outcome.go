@@ -5,6 +5,7 @@ package pending
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"nicteam/internal/boot"
@@ -71,6 +72,9 @@ func parseOutcome(b []byte, boot string) (*Outcome, error) {
 	}
 	return &o, nil
 }
+
+// FaultText is what could not be undone.
+func (o *Outcome) FaultText() string { return strings.Join(o.Faults, "; ") }
 
 // Text tells the outcome: add eth3 was reverted 12s ago: no confirmation came within 10s.
 func (o *Outcome) Text() string {
