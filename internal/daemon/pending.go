@@ -326,8 +326,14 @@ func (s *session) goBackToSettings(ctx context.Context, was snapshot) (steps, fa
 // settingsThatDiffer returns the settings of next that are others than in is, as KEY=VALUE.
 func settingsThatDiffer(is, next *settings.Config) (list []string) {
 	for i := range settings.Table {
-		if t := &settings.Table[i]; t.Live && !t.PerNIC && t.Key != "members" && t.Text(is) != t.Text(next) {
-			list = append(list, t.Key+"="+t.Text(next))
+		t := &settings.Table[i]
+		if !t.Live || t.PerNIC || t.Key == "members" || t.Key == "mtu" || t.Text(is) == t.Text(next) {
+			continue
+		}
+		if text := t.Text(next); text != "" {
+			list = append(list, t.Key+"="+text)
+		} else {
+			list = append(list, t.Key+" is not set")
 		}
 	}
 	return list
