@@ -112,7 +112,7 @@ func uppersIn(path string) (list []upper, err error) {
 
 // uppersElsewhere refuses NICs with upper links in other namespaces: they would receive nothing.
 func (c *preflight) uppersElsewhere() *api.Problem {
-	all := uppersElsewhere()
+	all := c.uppersElsewhereOnce()
 	for _, n := range c.nics {
 		var on []string
 		for _, u := range all {
@@ -129,6 +129,14 @@ func (c *preflight) uppersElsewhere() *api.Problem {
 		}
 	}
 	return nil
+}
+
+// uppersElsewhereOnce looks into the other namespaces once.
+func (c *preflight) uppersElsewhereOnce() []upper {
+	if c.elsewhere == nil {
+		c.elsewhere = append([]upper{}, uppersElsewhere()...)
+	}
+	return c.elsewhere
 }
 
 // Dependents names what ends with a link: upper links here and, as far as visible, in other namespaces, PPPoE sessions,
