@@ -6,10 +6,12 @@ import (
 	"context"
 	"strings"
 
+	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
+	"nicteam/internal/selftest"
 	"nicteam/internal/settings"
 	"nicteam/internal/supervisor"
 )
@@ -30,6 +32,10 @@ type startup struct {
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
 
+	change control.ChangeOptions // of the create
+	test   *selftest.Test        // of the create; nil: none
+	taken  []host.NIC            // the members before they were taken over
+
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
 	renamed []host.Renamed  // members whose name or MAC has changed
@@ -44,7 +50,8 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		pendingChanged: make(chan struct{}, 1), unmade: o.record,
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
-	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running,
+		change: o.Change}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}
@@ -89,6 +96,7 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	u.config.Members, u.missing = u.splitPresent(o.Config.Members)
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
+		u.beginCreateTest()
 		err = u.takeOver(ctx)
 	}
 	if err == nil {
@@ -96,6 +104,9 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	}
 	if err == nil {
 		err = u.host.DropInherited(true)
+	}
+	if err == nil {
+		err = u.checkCreate(ctx, true)
 	}
 	if err == nil {
 		u.recordRestart()
@@ -177,6 +188,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.taken = nics
 	mtu := u.adapterMTU(nics)
 	made, err := u.setUpAdapter(nics, mtu)
 	if err != nil {
@@ -193,6 +205,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.test.Settle(ctx)
 	for i, name := range names {
 		if err := u.joinNIC(ctx, name, u.config.Members[i].Weight, nics[i]); err != nil {
 			return err
@@ -224,14 +237,11 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.team.Announce(ctx); err != nil {
 		return err
 	}
+	u.test.Through(u.adapterName, u.adapter.Index())
 	u.tellManagers(ctx)
-	linkTime := forwardTimeout
-	if u.boot {
-		linkTime = bootLinkTime
-	}
-	if why := u.awaitForwarding(ctx, linkTime); why != "" {
-		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
-			return p
+	if why := u.awaitForwarding(ctx, u.patience()); why != "" {
+		if err := u.checkCreate(ctx, false); err != nil {
+			return err
 		}
 		u.rep.WarnOnce(why)
 	}
