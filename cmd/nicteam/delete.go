@@ -30,7 +30,7 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 					return err
 				}
 			}
-			steps, err := c.Delete(a.interruptible(), force)
+			steps, err := c.Delete(a.interruptible(), control.ChangeOptions{Force: force})
 			var p *api.Problem
 			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
 				p.Fix = "its process stopped without releasing the NICs; put the host back: nicteam restore " + given[0]

@@ -27,7 +27,7 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 			if err != nil {
 				return err
 			}
-			steps, err := c.Add(a.interruptible(), given[1:], looked || a.yes)
+			steps, err := c.Add(a.interruptible(), given[1:], control.ChangeOptions{Accept: looked || a.yes})
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ The last NIC needs --force.`,
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Remove(a.interruptible(), given[1:], force)
+			steps, err := c.Remove(a.interruptible(), given[1:], control.ChangeOptions{Force: force})
 			if err != nil {
 				return err
 			}

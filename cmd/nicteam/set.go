@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/settings"
 )
 
@@ -44,7 +45,7 @@ func (a *app) setCmd() *cobra.Command {
 			}
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Set(a.interruptible(), changes)
+			steps, err := c.Set(a.interruptible(), changes, control.ChangeOptions{})
 			if err != nil {
 				return err
 			}

@@ -91,7 +91,7 @@ func checkNames(names []string) error {
 }
 
 func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	accept, err := flag(q, "accept")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +104,11 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 		return nil, err
 	}
 	s.logChange(r, "add "+strings.Join(names, " "))
-	return s.result(s.b.Add(r.Context(), names, accept))
+	return s.result(s.b.Add(r.Context(), names, o))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	force, err := flag(q, "force")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +117,14 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 		return nil, err
 	}
 	s.logChange(r, "remove "+strings.Join(names, " "))
-	return s.result(s.b.Remove(r.Context(), names, force))
+	return s.result(s.b.Remove(r.Context(), names, o))
 }
 
-func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	o, err := parseChangeOptions(q)
+	if err != nil {
+		return nil, err
+	}
 	var raw json.RawMessage
 	if err := body(r, &raw, `{"hash":"layer2"}`); err != nil {
 		return nil, err
@@ -130,7 +134,7 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 		return nil, err
 	}
 	s.logChange(r, "set "+pairs(settings))
-	return s.result(s.b.Set(r.Context(), settings))
+	return s.result(s.b.Set(r.Context(), settings, o))
 }
 
 // pairs writes settings as a user types them.
@@ -171,7 +175,7 @@ func parseSettings(b []byte) (map[string]string, error) {
 
 // delete finishes even if its client disconnects: a partly released team is worse than none.
 func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	force, err := flag(q, "force")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +183,7 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	defer cancel()
 	s.logChange(r, "delete")
 	name := s.name()
-	steps, err := s.b.Delete(ctx, force)
+	steps, err := s.b.Delete(ctx, o)
 	if err != nil {
 		return nil, err
 	}

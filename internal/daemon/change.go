@@ -21,21 +21,21 @@ import (
 
 var _ control.Backend = (*session)(nil)
 
-// Add joins NICs to the running team, all of them or none. accept: the caller has checked what other programs lose
-// (launch.CheckAdd), or accepts it unseen.
-func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+// Add joins NICs to the running team, all of them or none. With o.Accept the caller has checked what other programs
+// lose (launch.CheckAdd), or accepts it unseen.
+func (s *session) Add(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	return s.addLocked(ctx, names, accept)
+	return s.addLocked(ctx, names, o)
 }
 
 // addLocked is Add. The caller holds changeMu.
-func (s *session) addLocked(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+func (s *session) addLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
 	consent := host.ConsentAsk
-	if accept {
+	if o.Accept {
 		consent = host.ConsentChecked
 	}
 	err = s.dirs.Exclusive(func() error {
@@ -160,7 +160,7 @@ func (s *session) memberSetup() host.MemberSetup {
 }
 
 // Remove drains members and releases their NICs.
-func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
+func (s *session) Remove(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	c := s.team.Config()
@@ -172,7 +172,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 			members = append(members, name)
 		}
 	}
-	if problem := checkRemove(c, members, force); problem != nil {
+	if problem := checkRemove(c, members, o.Force); problem != nil {
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -182,7 +182,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		steps = append(steps, name+" is absent and no longer expected")
 	}
 	for _, name := range members {
-		step, err := s.removeMember(ctx, name, force)
+		step, err := s.removeMember(ctx, name, o.Force)
 		if err != nil {
 			return steps, err
 		}
@@ -252,7 +252,7 @@ func (s *session) memberIndex(name string) int {
 }
 
 // Set changes live settings, all of them or none.
-func (s *session) Set(ctx context.Context, settings map[string]string) ([]string, error) {
+func (s *session) Set(ctx context.Context, settings map[string]string, _ control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	was := s.team.Config()
@@ -324,7 +324,7 @@ func (s *session) applySettings(ctx context.Context, next settings.Config, mtuNa
 }
 
 // Delete puts the host back and ends the process. Interfaces on top of the adapter would end with it: that needs force.
-func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
+func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
@@ -332,7 +332,7 @@ func (s *session) Delete(ctx context.Context, force bool) (steps []string, err e
 		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
 			Fix: "retry"}
 	}
-	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !o.Force {
 		return nil, problem
 	}
 	steps, err = s.giveBack()

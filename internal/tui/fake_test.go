@@ -105,13 +105,13 @@ func (f *fake) Events(ctx context.Context, _ bool, _ func(*api.Event) error) err
 	return ctx.Err()
 }
 
-func (f *fake) Add(_ context.Context, names []string, _ bool) ([]string, error) {
+func (f *fake) Add(_ context.Context, names []string, _ control.ChangeOptions) ([]string, error) {
 	f.did = append(f.did, fmt.Sprint("add ", names))
 	return []string{"added " + names[0]}, f.err
 }
 
-func (f *fake) Remove(_ context.Context, names []string, force bool) ([]string, error) {
-	f.did = append(f.did, fmt.Sprint("remove ", names, force))
+func (f *fake) Remove(_ context.Context, names []string, o control.ChangeOptions) ([]string, error) {
+	f.did = append(f.did, fmt.Sprint("remove ", names, o.Force))
 	return []string{"removed " + names[0]}, f.err
 }
 

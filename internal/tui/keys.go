@@ -10,6 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"nicteam/internal/control"
 	"nicteam/monitor/chart"
 )
 
@@ -247,9 +248,9 @@ func (m *Model) change(verb, nic string) tea.Cmd {
 		var done []string
 		var err error
 		if verb == "add" {
-			done, err = src.Add(ctx, []string{nic}, false)
+			done, err = src.Add(ctx, []string{nic}, control.ChangeOptions{})
 		} else {
-			done, err = src.Remove(ctx, []string{nic}, false)
+			done, err = src.Remove(ctx, []string{nic}, control.ChangeOptions{})
 		}
 		if err != nil {
 			return noticeMsg(verb + " " + nic + ": " + why(err))
