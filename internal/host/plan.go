@@ -135,16 +135,27 @@ func (p *planner) adopt() error {
 		for _, a := range slices.Concat(v4, v6) {
 			p.move(api.PlanMove{Kind: "address", What: rtnl.AddressText(a), From: n.Name, To: p.to.Name})
 			p.command("ip address add %s dev %s", rtnl.AddressArguments(a), p.to.Name)
-			p.remove("ip address del %v dev %s", rtnl.AddressPrefix(a), n.Name)
-			if rtnl.HasConnectedRoute(a) {
+			// The kernel makes one route for an IPv4 subnet: that of the first address.
+			if rtnl.HasConnectedRoute(a) && !slices.ContainsFunc(connected, func(b rtnl.Object) bool {
+				return a.Family() == unix.AF_INET && rtnl.SubnetOf(a) == rtnl.SubnetOf(b)
+			}) {
 				connected = append(connected, a)
 			}
 		}
+		adopted := *m
+		adopted.Adopted = true
+		p.removeAddresses(&adopted, n)
 	}
 	if err := p.adoptRoutes(connected); err != nil {
 		return err
 	}
 	return p.adoptRest()
+}
+
+func (p *planner) removeAddresses(m *journal.MemberState, n NIC) {
+	for _, a := range addressesToStrip(m, m.Addresses, MemberSetup{}) {
+		p.remove("ip address del %s dev %s", rtnl.AddressName(a), n.Name)
+	}
 }
 
 // adoptRoutes plans the routes. connected are the addresses whose routes to their subnets the kernel makes.
@@ -176,7 +187,7 @@ func (p *planner) adoptRest() error {
 			if !rtnl.IsPermanent(o) {
 				continue
 			}
-			text := fmt.Sprintf("%v lladdr %v", rtnl.NeighbourAddr(o), rtnl.NeighbourMAC(o))
+			text := neighbourText(o)
 			p.move(api.PlanMove{Kind: "neighbour", What: text, From: n.Name, To: p.to.Name})
 			p.command("ip neighbour replace %s dev %s nud permanent", text, p.to.Name)
 		}
@@ -184,7 +195,7 @@ func (p *planner) adoptRest() error {
 			text := rtnl.NeighbourAddr(o).String()
 			p.move(api.PlanMove{Kind: "proxy", What: text, From: n.Name, To: p.to.Name})
 			p.command("ip neighbour add proxy %s dev %s", text, p.to.Name)
-			p.remove("ip neighbour del proxy %s dev %s", text, n.Name)
+			p.command("ip neighbour del proxy %s dev %s", text, n.Name) // the kernel may, with the last address
 		}
 	}
 	have, err := p.h.rt.RulesNaming(p.to.Name)
@@ -212,6 +223,9 @@ func (p *planner) assign(cfg settings.Config) {
 		o := rtnl.NewAddress(a, p.to.Index)
 		p.move(api.PlanMove{Kind: "address", What: rtnl.AddressText(o), To: p.to.Name})
 		p.command("ip address add %s dev %s", rtnl.AddressArguments(o), p.to.Name)
+		if rtnl.HasConnectedRoute(o) {
+			p.move(api.PlanMove{Kind: "route", What: p.routeText(rtnl.ConnectedRoute(o, p.to.Index)), To: p.to.Name})
+		}
 	}
 	if cfg.Gateway.IsValid() {
 		r := rtnl.NewDefaultRoute(cfg.Gateway, p.to.Index)
@@ -220,14 +234,16 @@ func (p *planner) assign(cfg settings.Config) {
 	}
 }
 
-// strip plans what Strip removes without Adopt.
+// strip plans what Strip removes without Adopt, and what the kernel removes with a NIC's last address: its neighbours,
+// and routes over several NICs.
 func (p *planner) strip() error {
+	var shared []rtnl.Object
 	for i, m := range p.members {
 		n := p.nics[i]
 		for _, a := range addressesToStrip(m, m.Addresses, MemberSetup{}) {
 			p.move(api.PlanMove{Kind: "address", What: rtnl.AddressText(a), From: n.Name})
-			p.remove("ip address del %v dev %s", rtnl.AddressPrefix(a), n.Name)
 		}
+		p.removeAddresses(m, n)
 		routes, err := p.h.routesToStrip(m, n.Index)
 		if err != nil {
 			return err
@@ -235,13 +251,28 @@ func (p *planner) strip() error {
 		for _, r := range routes {
 			p.move(api.PlanMove{Kind: "route", What: p.routeText(r), From: n.Name})
 		}
+		for _, r := range m.Routes {
+			if len(rtnl.RouteLinks(r)) > 1 && !rtnl.HasRoute(shared, r) {
+				shared = append(shared, r)
+				p.move(api.PlanMove{Kind: "route", What: p.routeText(r), From: p.membersOf(r)})
+			}
+		}
+		for _, o := range m.Neighbours {
+			if rtnl.IsPermanent(o) {
+				p.move(api.PlanMove{Kind: "neighbour", What: neighbourText(o), From: n.Name})
+			}
+		}
 		for _, o := range m.Proxies {
 			text := rtnl.NeighbourAddr(o).String()
 			p.move(api.PlanMove{Kind: "proxy", What: text, From: n.Name})
-			p.remove("ip neighbour del proxy %s dev %s", text, n.Name)
+			p.command("ip neighbour del proxy %s dev %s", text, n.Name) // the kernel may, with the last address
 		}
 	}
 	return nil
+}
+
+func neighbourText(o rtnl.Object) string {
+	return fmt.Sprintf("%v lladdr %v", rtnl.NeighbourAddr(o), rtnl.NeighbourMAC(o))
 }
 
 func (p *planner) move(m api.PlanMove) { p.plan.Moves = append(p.plan.Moves, m) }

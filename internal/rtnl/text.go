@@ -22,15 +22,20 @@ func (w *words) add(format string, args ...any) { *w = append(*w, fmt.Sprintf(fo
 
 func (w words) String() string { return strings.Join(w, " ") }
 
-// AddressText writes an address without what the kernel decides, such as lifetimes: "10.0.0.1/24 metric 50".
-func AddressText(a Object) string {
-	w := words{AddressPrefix(a).String()}
+// AddressName writes what tells an address of a link from others: "10.0.0.1/24", "10.0.0.1 peer 10.0.0.2/32".
+func AddressName(a Object) string {
+	prefix := AddressPrefix(a)
 	if local, far := a.Get(unix.IFA_LOCAL), a.Get(unix.IFA_ADDRESS); local != nil && far != nil {
-		if p, ok := netip.AddrFromSlice(far); ok && p != AddressPrefix(a).Addr() {
-			w = words{AddressPrefix(a).Addr().String()}
-			w.add("peer %s", netip.PrefixFrom(p, int(a.Head[1])))
+		if p, ok := netip.AddrFromSlice(far); ok && p != prefix.Addr() {
+			return fmt.Sprintf("%v peer %v", prefix.Addr(), netip.PrefixFrom(p, prefix.Bits()))
 		}
 	}
+	return prefix.String()
+}
+
+// AddressText writes an address without what the kernel decides, such as lifetimes: "10.0.0.1/24 metric 50".
+func AddressText(a Object) string {
+	w := words{AddressName(a)}
 	if metric := a.Get32(IFAMetric); metric != 0 {
 		w.add("metric %d", metric)
 	}
