@@ -34,7 +34,7 @@ type watched struct {
 }
 
 // asks reports whether m can ask.
-func (m *watched) asks() bool { return m.Link && m.MAC != 0 }
+func (m *watched) asks() bool { return m.Link && m.MAC != 0 && !m.Quiet }
 
 // path returns m's path to t.
 func (m *watched) path(t *target) *path {
@@ -63,7 +63,7 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.probed = probed{}
 	w.prober.forget(m.ID)
 	m.held, m.judging, m.deaf, m.wasUp = "", false, "", time.Time{}
-	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
+	m.admitted, m.waitsFrom = !m.Link || m.MAC == 0 || !w.mustAnswer(m), now
 }
 
 // macChanged handles another address to ask by: what was asked by the old one is answered there. A member that cannot

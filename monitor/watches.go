@@ -101,7 +101,7 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 		m.WatchedMember = n
 		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
 			linked = append(linked, m)
-		} else if n.MAC != was.MAC {
+		} else if n.MAC != was.MAC || n.Quiet != was.Quiet {
 			m.macChanged(now)
 		}
 		members = append(members, m)

@@ -91,6 +91,10 @@ type WatchedMember struct {
 	// it would teach the switch the wrong port: then it is [AskMAC], which the NIC must accept. 0: it cannot be asked.
 	MAC frame.MAC
 
+	// Quiet: it asks nothing now, because nobody but its own NIC could receive the answer, and that one does not. What
+	// is known of it stays.
+	Quiet bool
+
 	Link  bool      // it has carrier and is open
 	Since time.Time // since when
 	Sends bool      // it distributes in the Plan

@@ -25,6 +25,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	if !l.ended {
 		l.runMode(now, out)
 	}
+	l.runOwnAsks(now, out)
 	l.runWatches(now) // again: who distributes, and by which MAC each asks
 	l.addWatchSends(out)
 	l.updateWatchWarnings()

@@ -118,7 +118,9 @@ func (l *Loop) runWatches(now time.Time) {
 func (l *Loop) syncWatchedMembers(now time.Time) {
 	l.watched = l.watched[:0]
 	for _, m := range l.members {
-		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(),
+		m.askedBy = l.askMAC(m, l.plan)
+		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: m.askedBy, Link: m.hasLink(),
+			Quiet: m.info.OwnMAC && !m.ownAsk.next.IsZero() && m.ownAsk.until.IsZero(),
 			Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
 		l.watched = append(l.watched, w)
@@ -177,6 +179,9 @@ func (l *Loop) updateWatchVerdicts(now time.Time, out *Output) {
 		v.Asked = nil // borrowed
 		was := m.watch.State
 		m.watch = v
+		if v.State == monitor.Up && was != monitor.Up {
+			l.noteAskMAC(now, m, out)
+		}
 		if v.State != was {
 			l.dirty = l.dirty || v.State == monitor.Suspect || was == monitor.Suspect
 			l.watchVerdictChanged(now, m, was, out)

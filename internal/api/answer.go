@@ -87,6 +87,9 @@ type ListedNIC struct {
 	Uppers    []string `json:"uppers"` // its VLANs, macvlans, …
 }
 
+// Physical reports whether the NIC is hardware, as a host or virtual machine has it, and not a link that software made.
+func (n *ListedNIC) Physical() bool { return n.Kind == "device" || n.Kind == "" }
+
 // Restarted is the document nicteam.restarted/v1, the answer to restart.
 type Restarted struct {
 	Schema string `json:"schema"`

@@ -96,18 +96,19 @@ func (c *preflight) readNICs() *api.Problem {
 }
 
 type preflight struct {
-	h        *Host
-	cfg      settings.Config
-	adapter  string // its name
-	owners   map[string]Owner
-	verb     string
-	all      []NIC
-	nics     []NIC
-	present  []NIC // CheckAdd: present members
-	warnings []string
-	risks    []risk
-	sockets  []boundSocket // packet sockets; nil: not read yet
-	told     []string      // see toldOnce; nil: not read yet
+	h         *Host
+	cfg       settings.Config
+	adapter   string // its name
+	owners    map[string]Owner
+	verb      string
+	all       []NIC
+	nics      []NIC
+	present   []NIC // CheckAdd: present members
+	warnings  []string
+	risks     []risk
+	sockets   []boundSocket // packet sockets; nil: not read yet
+	told      []string      // see toldOnce; nil: not read yet
+	elsewhere []upper       // see uppersElsewhereOnce; nil: not read yet
 }
 
 func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }

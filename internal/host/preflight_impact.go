@@ -84,11 +84,15 @@ func (c *preflight) impact(consent Consent) (Findings, *api.Problem) {
 		}
 	}
 	f.Warnings = c.warnings
-	return f, c.refusal(refused)
+	problem := refusal(refused)
+	if problem != nil {
+		problem.What = c.prefixed(problem.What)
+	}
+	return f, problem
 }
 
 // refusal is the problem of risks that nobody has accepted.
-func (c *preflight) refusal(risks []risk) *api.Problem {
+func refusal(risks []risk) *api.Problem {
 	if len(risks) == 0 {
 		return nil
 	}
@@ -106,7 +110,7 @@ func (c *preflight) refusal(risks []risk) *api.Problem {
 			return r.needsForce
 		})].nic)
 	}
-	return &api.Problem{Kind: api.Conflict, What: c.prefixed(what), Why: strings.Join(whys, "; "),
+	return &api.Problem{Kind: api.Conflict, What: what, Why: strings.Join(whys, "; "),
 		Fix: strings.Join(fixes, "; ") + "; or accept it with --force"}
 }
 

@@ -114,7 +114,7 @@ func TestBoundPrograms(t *testing.T) {
 			}
 			if f, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil ||
 				len(f.Warnings) != 1 || len(f.Blocked) != 0 {
-				t.Errorf("to join: %v %q", p, f)
+				t.Errorf("to join: %v %+v", p, f)
 			}
 		})
 	}

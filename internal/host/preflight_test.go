@@ -143,7 +143,7 @@ func TestCheckAdd(t *testing.T) {
 		t.Errorf("unknown: %+v", p)
 	}
 	if f, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(f.Warnings) != 0 {
-		t.Errorf("one more: %v %q", p, f)
+		t.Errorf("one more: %v %+v", p, f)
 	}
 }
 

@@ -112,7 +112,7 @@ func uppersIn(path string) (list []upper, err error) {
 
 // uppersElsewhere finds NICs with upper links in other namespaces: they would receive nothing.
 func (c *preflight) uppersElsewhere() {
-	all := uppersElsewhere()
+	all := c.uppersElsewhereOnce()
 	for _, n := range c.nics {
 		var on []string
 		for _, u := range all {
@@ -160,6 +160,14 @@ func (c *preflight) addUpperRisk(n NIC, who, fix string) {
 	c.risks = append(c.risks, risk{nic: n.Name, fix: fix, needsForce: true,
 		why:      fmt.Sprintf("%s on %s would lose their traffic", who, n.Name),
 		accepted: fmt.Sprintf("%s on %s receives nothing while that NIC is a member; %s", who, n.Name, fix)})
+}
+
+// uppersElsewhereOnce looks into the other namespaces once.
+func (c *preflight) uppersElsewhereOnce() []upper {
+	if c.elsewhere == nil {
+		c.elsewhere = append([]upper{}, uppersElsewhere()...)
+	}
+	return c.elsewhere
 }
 
 // Dependents names what ends with a link: upper links here and, as far as visible, in other namespaces, PPPoE sessions,
