@@ -32,8 +32,14 @@ type PlanNIC struct {
 	Duplex   string `json:"duplex"`
 	MTU      int    `json:"mtu"`
 	Manager  string `json:"manager"` // program that configures it; "": none is known
-	// Session is the SSH connection of the caller that goes by this NIC; "" for none.
-	Session string `json:"session"`
+	// Sessions are the SSH sessions that go by this NIC.
+	Sessions []PlanSession `json:"sessions"`
+}
+
+// PlanSession is an SSH session.
+type PlanSession struct {
+	Connection string `json:"connection"` // CLIENT:PORT-SERVER:PORT
+	Yours      bool   `json:"yours"`      // of the caller
 }
 
 // PlanAdapter is the adapter as it will be.

@@ -99,7 +99,7 @@ func (p *planner) read(adapter string, names []string) error {
 // PlanNIC describes a NIC for a plan.
 func PlanNIC(n NIC) api.PlanNIC {
 	return api.PlanNIC{Name: n.Name, MAC: n.MAC.String(), Driver: n.Driver, Link: n.Carrier, Up: n.AdminUp,
-		SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU}
+		SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Sessions: []api.PlanSession{}}
 }
 
 // planAdapter describes the adapter that will be made.

@@ -4,7 +4,6 @@ package host
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,56 +29,8 @@ func planned(p *api.Plan, pick func(api.PlanMove) bool) []string {
 
 func toAdapter(m api.PlanMove) bool { return m.To == teamName }
 
-var (
-	passing = regexp.MustCompile(` (pref medium|expires \S+|linkdown|secondary|dynamic|brd \S+)\b`)
-	blanks  = regexp.MustCompile(`\s+`)
-)
-
-// shown lists what the ip command shows of a link, in the form of planned; without what the kernel makes for every
-// link.
 func shown(t *testing.T, link string) []string {
-	t.Helper()
-	list := []string{}
-	lines := func(kind, script, cut string) {
-		for line := range strings.Lines(run(t, script)) {
-			line = strings.ReplaceAll(line, "\\", " ")
-			if cut != "" && !strings.Contains(line, "nexthop") {
-				line = strings.Replace(line, cut, "", 1)
-			}
-			line = strings.TrimSpace(blanks.ReplaceAllString(passing.ReplaceAllString(line+" ", " "), " "))
-			list = append(list, kind+" "+line)
-		}
-	}
-	for _, f := range []string{"-4", "-6"} {
-		lines("route", "ip "+f+" -o route show table all | grep -w 'dev "+link+"' | "+
-			"grep -v 'table local\\|^ff00::/8\\|^multicast\\|^fe80::/64 dev "+link+" proto kernel metric 256' || true",
-			" dev "+link)
-		lines("rule", "ip "+f+" rule show | grep -w '[io]if "+link+"' | sed 's/ proto 78//' || true", "")
-	}
-	lines("proxy", "ip neigh show proxy dev "+link+" | sed 's/ .*//'; ip -6 neigh show proxy dev "+link+
-		" | sed 's/ .*//'", "")
-	lines("neighbour", "ip neigh show dev "+link+" nud permanent | sed 's/ PERMANENT//'", "")
-	for line := range strings.Lines(run(t, "ip -o addr show dev "+link)) {
-		f := strings.Fields(line)
-		if strings.HasPrefix(f[3], "fe80::") && !strings.Contains(line, "fe80::1:1") {
-			continue
-		}
-		what := f[3]
-		for i := 4; i+1 < len(f); i++ {
-			switch f[i] {
-			case "peer":
-				what += " peer " + f[i+1]
-			case "metric":
-				what += " metric " + f[i+1]
-			}
-		}
-		if strings.Contains(line, " noprefixroute") {
-			what += " noprefixroute"
-		}
-		list = append(list, "address "+what)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	return labtest.LinkConfig(func(script string) string { return run(t, script) }, link)
 }
 
 // TestPlanIsWhatHappens compares the plan of a takeover with what the ip command shows afterwards; at last a person
