@@ -37,7 +37,8 @@ func HasSSHD() error {
 	return nil
 }
 
-// NewSSHD starts sshd in a host, at port 22 of all its addresses. Sessions have the environment. It ends with the host.
+// NewSSHD starts sshd in a host, at port 22 of all its addresses. Its sessions have the environment. It ends with the
+// host.
 func NewSSHD(h *Host, env map[string]string) (*SSHD, error) {
 	if err := HasSSHD(); err != nil {
 		return nil, err
@@ -159,8 +160,8 @@ func (s *SSHD) start(h *Host) error {
 	return errors.New("does not listen: " + said.String())
 }
 
-// Login prepares a session from another host at an address of this one, with a terminal or without, that runs a command
-// of the shell. When the process is killed, the connection ends.
+// Login prepares a session from another host at an address of this one, with a terminal or without, that runs a shell
+// command. When the process is killed, the connection ends.
 func (s *SSHD) Login(from *Host, at string, terminal bool, command string) *Command {
 	args := []string{"-F", "none", "-i", s.path("user"), "-o", "UserKnownHostsFile=" + s.path("known"),
 		"-o", "HostKeyAlias=lab", "-o", "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"}

@@ -11,7 +11,7 @@ func TestChangesOverSSH(t *testing.T) {
 	before := w.state()
 	l, pulse := w.login(), w.pulse()
 	for _, command := range []string{
-		"create " + teamName + " eth1 eth2 -y",
+		"create " + teamName + " eth1 eth2",
 		"add " + teamName + " eth3",
 		"remove " + teamName + " eth1", // by which the session came
 		"set " + teamName + " mode=active-backup",
@@ -19,7 +19,7 @@ func TestChangesOverSSH(t *testing.T) {
 		"restart " + teamName,
 		"delete " + teamName,
 	} {
-		l.ok("nicteam " + command)
+		l.ok("nicteam " + command + " -y")
 		w.checkPulse("after "+command, pulse)
 	}
 	w.checkUnchanged("after delete", before)
