@@ -101,3 +101,34 @@ func TestPlanIsWhatCreateDoes(t *testing.T) {
 	w.nicteam("delete", teamName)
 	w.checkUnchanged("after the team", before)
 }
+
+// TestUnreadableJournal: a journal that cannot be used gives way to --force, but not while the adapter is there.
+func TestUnreadableJournal(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	const journal = "/var/lib/nicteam/team0.journal"
+	create := []string{"create", teamName, "eth1", "eth2", "--mode", "active-backup"}
+	for name, script := range map[string]string{
+		"of a newer version": "echo nicteam-journal 99 >" + journal,
+		"unreadable":         "mkdir " + journal,
+	} {
+		w.sh("rm -rf /var/lib/nicteam/*; " + script)
+		r := w.try(create...)
+		checkRefused(t, r, r.Code, "use journal of team0", "--force")
+		if r.Code != 5 && r.Code != 1 {
+			t.Errorf("%s: exit %d", name, r.Code)
+		}
+		w.sh("ip tuntap add dev team0 mode tap")
+		checkRefused(t, w.try(append(create, "--force")...), r.Code, "--force does not help while team0 is there")
+		w.sh("ip link del team0")
+		w.nicteam(append(create, "--force", "--dry-run")...)
+		w.sh("test -e " + journal)
+		if r := w.try(append(create, "--force")...); r.Code != 0 || !strings.Contains(r.Err, "put aside") {
+			t.Errorf("%s: %+v", name, r)
+		}
+		w.nicteam("delete", teamName)
+		w.sh("test -e " + journal + ".unreadable; test ! -e " + journal)
+		w.checkUnchanged("after a journal "+name, before)
+	}
+}
