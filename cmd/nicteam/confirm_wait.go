@@ -41,7 +41,7 @@ func (a *app) changeOptions(confirm string, nics []string) (o control.ChangeOpti
 		return o, nil
 	}
 	o.Session = sessions[0].Connection
-	if confirm == "" && !a.yes && (sessions[0].Caller || isTerminal(os.Stdin)) {
+	if confirm == "" && !a.yes && (sessions[0].Caller || terminal(os.Stdin)) {
 		o.Confirm = standardConfirm
 	}
 	return o, nil
@@ -61,11 +61,6 @@ func (a *app) changeTeamOptions(c *control.Client, confirm string, more ...strin
 		nics = append(nics, m.Name)
 	}
 	return a.changeOptions(confirm, nics)
-}
-
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }
 
 // inForeground reports whether reading the terminal would not stop this process.
@@ -88,7 +83,7 @@ func (a *app) newWait(name string, r *pending.Record) *wait {
 	if a.json || a.quiet || r == nil {
 		return w
 	}
-	if !isTerminal(os.Stdin) || !isTerminal(os.Stderr) || !inForeground() {
+	if !terminal(os.Stdin) || !terminal(a.err) || !inForeground() {
 		a.say("waits %v for: nicteam confirm %s", r.Left().Round(time.Second), name)
 		return w
 	}
