@@ -123,12 +123,12 @@ const (
 	outcomeLook = 100 * time.Millisecond
 	// outcomeGrace is how long after its deadline a change may take to be reverted. A delete is by a new start.
 	outcomeGrace = 60 * time.Second
-	// outcomeGone is how long there may be neither the record of a change nor an outcome: one is written after the other.
+	// outcomeGone is how long there may be neither the record of a change nor an outcome.
 	outcomeGone = 2 * time.Second
 )
 
-// awaitOutcome waits for what becomes of the change with that record, nil if it has come to that already. It reads files:
-// the process that ends the change may be another one than made it, or the last of the team.
+// awaitOutcome waits for what becomes of the change with that record, nil if it has come to that already. It reads
+// files: the process that ends the change may be another one than made it, or the last of the team.
 func (a *app) awaitOutcome(name string, was *pending.Record, w *wait) (*pending.Outcome, error) {
 	ctx := a.interruptible()
 	c := a.client(name)
