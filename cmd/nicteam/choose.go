@@ -9,6 +9,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -19,11 +22,15 @@ import (
 
 // chooseMembers has the user choose the NICs of a new team from a list on the terminal, and shows the plan of each
 // choice; load gets the team and the NICs whose plan was accepted. Nothing is changed before that.
-func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foreground bool) (err error) {
+func (a *app) chooseMembers(cmd *cobra.Command, load *config.Options, o launch.CreateOptions,
+	foreground bool) (err error) {
 	if load.Team == "" {
 		if load.Team, err = launch.FreeName(a.dirs); err != nil {
 			return err
 		}
+	}
+	if err := launch.CanCreate(a.dirs, load.Team); err != nil {
+		return err
 	}
 	use := changesHost
 	if foreground {
@@ -44,9 +51,6 @@ func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foregr
 			return err
 		}
 	}
-	if err := launch.CanCreate(a.dirs, load.Team); err != nil {
-		return err
-	}
 	p := tui.PickOptions{Team: load.Team, Choices: nics, Reread: read}
 	if !o.DryRun { // else the plan is what follows anyway
 		p.Plan = func(ctx context.Context, names []string) ([]string, error) { return a.plan(ctx, *load, o, names) }
@@ -65,8 +69,29 @@ func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foregr
 	case err != nil:
 		return err
 	}
-	a.say("nicteam create %s %s", load.Team, strings.Join(load.Members, " "))
+	a.say("nicteam create %s", strings.Join(append(append([]string{load.Team}, load.Members...), givenFlags(cmd)...), " "))
 	return nil
+}
+
+// givenFlags are the flags of a command line as they could be typed again.
+func givenFlags(cmd *cobra.Command) (list []string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		text := "--" + f.Name
+		switch value := f.Value.String(); {
+		case f.Value.Type() == "bool" && value == "true":
+		case strings.ContainsFunc(value, func(r rune) bool { return !isPlain(r) }) || value == "":
+			text += "='" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+		default:
+			text += "=" + value
+		}
+		list = append(list, text)
+	})
+	return list
+}
+
+// isPlain reports whether a shell takes a character for itself wherever it is.
+func isPlain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,+@%=", r)
 }
 
 // plan is what a create with these NICs would do, warnings first.

@@ -27,6 +27,9 @@ NICs, and the NICs carry its frames. Returns when the team forwards. All input i
 before the host is changed; if create fails, the host is put back. The default mode
 balances both directions on any switch: nicteam help elb
 
+Without NICs, on a terminal: lists those of the host to choose from (space chooses, Enter shows what
+would change, Enter again makes the team, q leaves).
+
 Warns about what stays bound to the NICs: sockets, multicast groups, DHCP clients.
 Refuses if firewall rules or tc programs would stop applying: add the adapter to
 them, or use -y.
@@ -39,7 +42,8 @@ after a reboot. --no-persist makes a team that ends with the reboot.
 
 Flags override NICTEAM_ variables, variables override the file, and the file overrides
 defaults: nicteam help config`,
-		Example: `  nicteam create team0 eth1 eth2
+		Example: `  nicteam create
+  nicteam create team0 eth1 eth2
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
@@ -58,7 +62,7 @@ defaults: nicteam help config`,
 				load.Team, load.Members = given[0], given[1:]
 			}
 			if file == "" && len(given) < 2 {
-				if err := a.chooseMembers(&load, o, foreground); err != nil {
+				if err := a.chooseMembers(cmd, &load, o, foreground); err != nil {
 					return err
 				}
 			}

@@ -27,7 +27,8 @@ func TestCandidates(t *testing.T) {
 	t.Cleanup(clean)
 	run(t, `ip link add br9 type bridge; ip link add link nc name mv9 type macvlan; ip tuntap add dev tun9 mode tun
 		ip link set pnc master br9
-		ip link add nh9 type veth peer name pnh9; ip link set pnh9 up; ip link set nh9 up; ip addr add 10.6.0.1/24 dev nh9
+		ip link add nh9 type veth peer name pnh9; ip link set pnh9 up; ip link set nh9 up
+		ip addr add 10.6.0.1/24 dev nh9
 		ip nexthop add id 77 via 10.6.0.2 dev nh9; ip route add 10.66.0.0/16 nhid 77`)
 	owners := map[string]Owner{"nb": {Team: "team7"}}
 	h := w.open(nil)

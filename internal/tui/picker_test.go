@@ -172,7 +172,8 @@ func TestPickResult(t *testing.T) {
 	for keys, want := range map[string]string{
 		"space enter enter": "eth1", "down space up space enter enter": "eth2 eth1",
 		"space enter esc down space enter enter": "eth1 eth2",
-		"q":                                      "", "esc": "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
+		"q":                                      "",
+		"esc":                                    "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
 		"end space enter q": "", "enter enter q": "",
 	} {
 		m, _ := picking(t, 80, 24, hostNICs())
@@ -260,8 +261,8 @@ func TestLongPlan(t *testing.T) {
 // manyNICs is a host with n NICs.
 func manyNICs(n int) (list []Choice) {
 	for i := range n {
-		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true, Up: true,
-			SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
+		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true,
+			Up: true, SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
 		if i%7 == 6 {
 			list[i].Why = "it belongs to the bridge br0"
 		}
