@@ -38,7 +38,7 @@ func (a *app) chooseMembers(cmd *cobra.Command, load *config.Options, o launch.C
 	}
 	ctx := a.listen(use)
 	read := func(ctx context.Context) ([]tui.Choice, error) {
-		list, err := launch.Candidates(ctx, a.dirs, load.Team)
+		list, err := launch.Candidates(ctx, a.dirs, load.Team, o.Force)
 		return choices(list), err
 	}
 	nics, err := read(ctx)
@@ -103,14 +103,14 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	}
 	o.Config, o.Dirs, o.Notes, o.Accept, o.DryRun = l.Config, a.dirs, l.Notes, a.yes, true
 	done, err := launch.Create(ctx, o)
-	if err != nil {
+	if done == nil || done.Plan == nil { // else what it would do is known, also of what is refused
 		return nil, err
 	}
 	var lines []string
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, planLines(done.Plan, planFull)...), nil
+	return append(lines, planLines(done.Plan, planFull)...), err
 }
 
 // allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a team.

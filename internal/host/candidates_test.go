@@ -33,7 +33,7 @@ func TestCandidates(t *testing.T) {
 	owners := map[string]Owner{"nb": {Team: "team7"}}
 	h := w.open(nil)
 	defer h.Close()
-	list, err := h.Candidates(teamName, owners)
+	list, err := h.Candidates(teamName, owners, ConsentAsk)
 	must(t, err)
 	var names, free []string
 	for _, c := range list {
@@ -60,6 +60,17 @@ func TestCandidates(t *testing.T) {
 		"pnc": false, "br9": false, "nh9": false} {
 		if got := slices.Contains(free, name); got != want {
 			t.Errorf("%s can be chosen: %v, want %v", name, got, want)
+		}
+	}
+
+	forced, err := h.Candidates(teamName, owners, ConsentForced)
+	must(t, err)
+	for _, c := range forced {
+		if _, p := h.Check(configOf(c.Name), owners, ConsentForced); (p == nil) != (c.Problem == nil) {
+			t.Errorf("%s, forced: offered with %v, checked with %v", c.Name, c.Problem, p)
+		}
+		if c.Name == "nc" && c.Problem != nil {
+			t.Errorf("a NIC with a macvlan, forced: %v", c.Problem)
 		}
 	}
 

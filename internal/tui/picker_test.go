@@ -46,11 +46,11 @@ type fakePlan struct {
 
 func (f *fakePlan) plan(_ context.Context, nics []string) ([]string, error) {
 	f.asked = append(f.asked, strings.Join(nics, " "))
-	if f.err != nil {
+	if f.err != nil && len(f.lines) == 0 {
 		return nil, f.err
 	}
 	return append([]string{"warning: chronyd is bound to eth1"}, append(f.lines, "would take over "+
-		strings.Join(nics, ", "))...), nil
+		strings.Join(nics, ", "))...), f.err
 }
 
 func picking(t *testing.T, width, height int, nics []Choice) (pickModel, *fakePlan) {
@@ -198,7 +198,13 @@ func TestPlanThatCannotBe(t *testing.T) {
 		!strings.Contains(got, "fix: use -y") || strings.Contains(got, "make it") {
 		t.Errorf("%T %v:\n%s", last, m.result, got)
 	}
-	f.err = errors.New("the host is gone")
+	f.lines = []string{"a plan that is refused"}
+	m, last = typed(t, m, "esc", "enter", "enter")
+	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "fix: use -y") ||
+		!strings.Contains(got, "a plan that is refused") {
+		t.Errorf("%T %v:\n%s", last, m.result, got)
+	}
+	f.lines, f.err = nil, errors.New("the host is gone")
 	m, _ = typed(t, m, "esc", "down", "space", "enter")
 	if got := m.grid().String(); !strings.Contains(got, "error: the host is gone") {
 		t.Errorf("%s", got)
