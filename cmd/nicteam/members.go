@@ -38,13 +38,10 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 			}
 			o.Accept = looked || a.yes
 			steps, err := c.Add(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
-			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
+			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps, err)
 		},
 	}
 	confirm = confirmFlag(cmd.Flags())
@@ -96,10 +93,7 @@ The last NIC needs --force.
 			}
 			o.Force = force
 			steps, err := c.Remove(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps)
+			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps, err)
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")

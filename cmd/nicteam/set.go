@@ -51,10 +51,7 @@ func (a *app) setCmd() *cobra.Command {
 				return err
 			}
 			steps, err := c.Set(a.interruptible(), changes, o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps)
+			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps, err)
 		},
 	}
 	confirm = confirmFlag(cmd.Flags())
