@@ -32,9 +32,9 @@ type startup struct {
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
 
-	change control.ChangeOptions // of the create
-	test   *selftest.Test        // of the create; nil: none
-	taken  []host.NIC            // the members before they were taken over
+	changeOptions control.ChangeOptions // of the create
+	test          *selftest.Test        // of the create; nil: none
+	taken         []host.NIC            // the members before they were taken over
 
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
@@ -50,7 +50,8 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		pendingChanged: make(chan struct{}, 1), unmade: o.record,
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
-	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running,
+		changeOptions: o.Change}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}
