@@ -50,7 +50,7 @@ defaults: nicteam help config`,
   nicteam create team0 eth1 eth2 --dry-run
   nicteam create team0 --config team0.yaml`,
 		Args: func(cmd *cobra.Command, given []string) error {
-			if file != "" {
+			if file != "" || len(given) < 2 && a.interactive() && !a.quiet {
 				return nil
 			}
 			return args(2, -1)(cmd, given)
@@ -60,6 +60,11 @@ defaults: nicteam help config`,
 				RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
+			}
+			if file == "" && len(given) < 2 {
+				if err := a.chooseMembers(&load, o, foreground); err != nil {
+					return err
+				}
 			}
 			l, err := config.Load(load)
 			if err != nil {

@@ -157,7 +157,7 @@ func (g *givenBackTest) steps(team string) []string {
 }
 
 // tests reports whether this start is one that somebody waits for, and who would lose the way to this host.
-func (u *startup) tests() bool { return u.strict && !u.resume && !u.changeOptions.Force }
+func (u *startup) tests() bool { return u.strict && !u.resume && !u.change.Force }
 
 // beginCreateTest begins the self-test of a create. The NICs are still the host's; the answers come while the adapter is
 // made.
@@ -171,7 +171,7 @@ func (u *startup) beginCreateTest() {
 			links = append(links, n.Index)
 		}
 	}
-	u.test = u.beginSelfTest(u.config.Team, u.changeOptions, u.config.Address.FromMembers(), links)
+	u.test = u.beginSelfTest(u.config.Team, u.change, u.config.Address.FromMembers(), links)
 }
 
 // patience: who waits for a create that cuts the host off does not wait longer than for the self-test.

@@ -32,9 +32,9 @@ type startup struct {
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
 
-	changeOptions control.ChangeOptions // of the create
-	test          *selftest.Test        // of the create; nil: none
-	taken         []host.NIC            // the members before they were taken over
+	change control.ChangeOptions // of the create
+	test   *selftest.Test        // of the create; nil: none
+	taken  []host.NIC            // the members before they were taken over
 
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
@@ -51,7 +51,7 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
 	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running,
-		changeOptions: o.Change}
+		change: o.Change}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}

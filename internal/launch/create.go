@@ -174,20 +174,8 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 	if problem := config.Validate(c); problem != nil {
 		return c, nil, problem
 	}
-	if problem := host.CheckCapabilities("create " + c.Team); problem != nil {
-		return c, nil, problem
-	}
-	if err := o.Dirs.check(); err != nil {
+	if err := CanCreate(o.Dirs, c.Team); err != nil {
 		return c, nil, err
-	}
-	if Runs(o.Dirs, c.Team) {
-		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
-			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
-	}
-	if HasKeeper(o.Dirs, c.Team) {
-		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team,
-			Why: "its process could not go on, and its keeper tries to start it again and again",
-			Fix: "read " + o.LogFile(c.Team) + ", or end that: nicteam delete " + c.Team}
 	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
 	if err != nil {
@@ -237,6 +225,43 @@ func preflight(o CreateOptions) (c settings.Config, warnings []string, err error
 		}
 	}
 	return c, warnings, nil
+}
+
+// CanCreate checks what does not depend on the NICs of a new team: rights, directories, and that no team of that name
+// runs.
+func CanCreate(d Dirs, name string) error {
+	if problem := host.CheckCapabilities("create " + name); problem != nil {
+		return problem
+	}
+	if err := d.check(); err != nil {
+		return err
+	}
+	if Runs(d, name) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name, Why: "a team of that name runs",
+			Fix: "nicteam status " + name + ", nicteam add " + name + " NIC, or choose another name"}
+	}
+	if HasKeeper(d, name) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name,
+			Why: "its process could not go on, and its keeper tries to start it again and again",
+			Fix: "read " + d.LogFile(name) + ", or end that: nicteam delete " + name}
+	}
+	return nil
+}
+
+// FreeName returns a name for a new team that no team, link or configuration has: team0, else team1, ….
+func FreeName(d Dirs) (string, error) {
+	teams, err := d.teams()
+	if err != nil {
+		return "", err
+	}
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("team%d", i)
+		_, linkErr := net.InterfaceByName(name)
+		_, fileErr := os.Stat(d.configFile(name))
+		if linkErr != nil && fileErr != nil && !slices.Contains(teams, name) {
+			return name, nil
+		}
+	}
 }
 
 // fixMTU sets the configured MTU to the members' minimum if they differ.
