@@ -85,7 +85,7 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, done.Steps...), nil
+	return append(lines, planLines(done.Plan, planFull)...), nil
 }
 
 // allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a team.
@@ -136,13 +136,13 @@ func (t liveTeam) Add(ctx context.Context, names []string, o control.ChangeOptio
 	if err != nil {
 		return nil, err
 	}
-	warnings, looked, err := launch.CheckAdd(t.dirs, st, names, false)
+	found, looked, err := launch.CheckAdd(t.dirs, st, names, control.ChangeOptions{})
 	if err != nil {
 		return nil, err
 	}
 	o.Accept = looked
 	steps, err := t.Client.Add(ctx, names, o)
-	for _, w := range warnings {
+	for _, w := range found.Warnings {
 		steps = append(steps, "warning: "+w)
 	}
 	return steps, err
