@@ -117,6 +117,10 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	var ctx context.Context
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
+		if o.Confirm > 0 && !o.DryRun {
+			a.say("%s is reverted %v after it is made, unless in another session: nicteam confirm %s",
+				"create "+l.Config.Team, o.Confirm, l.Config.Team)
+		}
 		o.Foreground = func(c settings.Config) error {
 			ready, _ := launch.ReadyPipe(a.dirs, c.Team)
 			return a.runTeam(daemon.Options{Config: c, Ready: ready, Log: o.Log, Strict: true,
