@@ -4,25 +4,26 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"nicteam/internal/api"
-	"nicteam/internal/control"
 	"nicteam/internal/lab"
 )
 
 // unconfirmed is how long the first create waits for a confirmation that does not come.
-const unconfirmed = 3 * time.Second
+const unconfirmed = 2 * time.Second
 
 // createOverSSH makes the team from desk, in a session that comes by a NIC of the team. At first nobody confirms it.
 // Without sshd box makes the team itself.
-func (d *demo) createOverSSH(ctx context.Context) error {
+func (d *demo) createOverSSH(ctx context.Context, before lab.Snapshot) error {
 	create := []string{"create", teamName, "eth1", "eth2", "eth3"}
 	if err := lab.HasSSHD(); err != nil {
 		d.printf("box makes the team itself, since nobody can work on it from afar: %v", err)
@@ -32,45 +33,61 @@ func (d *demo) createOverSSH(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.printf("desk works on box over ssh, which comes in by eth1. At first nobody says that all is well")
-	began := time.Now()
-	err = d.over(server, append(create, "--confirm", unconfirmed.String())...)
+	d.printf("desk works on box over ssh, which comes in by eth1. Somebody has to say that all is well; nobody does")
+	err = d.over(server, nil, append(create, "--confirm", unconfirmed.String())...)
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != int(api.Reverted) {
 		return fmt.Errorf("create that nobody confirms: %w, want exit %d", err, api.Reverted)
 	}
-	d.printf("box is as before after %.1f s, and the session lives. Now somebody does", time.Since(began).Seconds())
-	created := make(chan error, 1)
-	go func() { created <- d.over(server, create...) }()
-	client := control.NewClient(d.box.Path("/run/nicteam"), teamName)
-	defer client.Close()
-	for waits := false; !waits; {
-		select {
-		case err := <-created:
-			return err // without a question, or not at all
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-		s, err := client.Status(ctx)
-		waits = err == nil && s.Pending != nil
+	after, err := lab.SettledSnapshot(ctx, d.box)
+	if err != nil {
+		return err
 	}
-	if err := d.over(server, "confirm", teamName); err != nil {
+	if diff := lab.Diff(before, after); diff != "" {
+		return fmt.Errorf("box is not as it was before a create that nobody confirmed:\n%s", diff)
+	}
+	d.printf("box is as before, and the session has lived through it. Once more, and somebody does")
+	waits := make(chan struct{})
+	var said sync.Once
+	created := make(chan error, 1)
+	go func() {
+		created <- d.over(server, func(line string) {
+			if strings.Contains(line, "nicteam confirm") {
+				said.Do(func() { close(waits) })
+			}
+		}, create...)
+	}()
+	select {
+	case <-waits:
+	case err := <-created:
+		return cmp.Or(err, errors.New("create did not wait for a confirmation"))
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := d.over(server, nil, "confirm", teamName); err != nil {
 		return err
 	}
 	return <-created
 }
 
-// over runs the binary in box, typed on desk.
-func (d *demo) over(server *lab.SSHD, args ...string) error {
+// over runs the binary in box, typed on desk, and prints the command and its output, which it shows to look as well.
+func (d *demo) over(server *lab.SSHD, look func(line string), args ...string) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
 	}
+	shown := &lineWriter{print: func(line string) {
+		fmt.Fprintf(d.out, "         %s\n", line)
+		if look != nil {
+			look(line)
+		}
+	}}
+	desk := peerHosts[1].name
+	fmt.Fprintf(d.out, "\n         %s$ ssh root@%s nicteam %s\n", desk, boxAddress, strings.Join(args, " "))
 	cmd := server.Login(d.peers[1], boxAddress, false, "'"+exe+"' "+strings.Join(args, " "))
-	shown := &lineWriter{print: func(line string) { fmt.Fprintf(d.out, "         %s\n", line) }}
-	fmt.Fprintf(d.out, "\n         %s$ ssh root@%s nicteam %s\n", peerHosts[1].name, boxAddress, strings.Join(args, " "))
 	cmd.Stdout, cmd.Stderr = shown, shown
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	fmt.Fprintln(d.out)
+	if err != nil {
 		return fmt.Errorf("nicteam %s: %w", args[0], err)
 	}
 	return nil

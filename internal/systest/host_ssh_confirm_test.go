@@ -3,6 +3,9 @@
 package systest
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +49,9 @@ func TestNobodyConfirmsOverSSH(t *testing.T) {
 		l, sessions := w.login(), append(startConnections(t, w.peer, w.box, box4), w.pulse())
 		w.checkReverted(l, "create "+teamName+" eth1 eth2", sessions)
 		w.checkUnchanged("after the revert of create", before)
-		w.checkNoFiles("after the revert of create")
+		if _, err := os.Stat(w.box.Path("/etc/nicteam/" + teamName + ".yaml")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the configuration of a create that nobody confirmed: %v", err)
+		}
 		l.ok("nicteam create " + teamName + " eth1 eth2 -y")
 		w.checkReverted(l, "delete "+teamName, sessions)
 		w.await("the team again", isUp)
