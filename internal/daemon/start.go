@@ -6,10 +6,12 @@ import (
 	"context"
 	"strings"
 
+	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
+	"nicteam/internal/selftest"
 	"nicteam/internal/settings"
 	"nicteam/internal/supervisor"
 )
@@ -29,6 +31,10 @@ type startup struct {
 
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
+
+	change control.ChangeOptions // of the create
+	test   *selftest.Test        // of the create; nil: none
+	taken  []host.NIC            // the members before they were taken over
 
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
@@ -88,6 +94,7 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	u.config.Members, u.missing = u.splitPresent(o.Config.Members)
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
+		u.beginCreateTest()
 		err = u.takeOver(ctx)
 	}
 	if err == nil {
@@ -95,6 +102,9 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	}
 	if err == nil {
 		err = u.host.DropInherited(true)
+	}
+	if err == nil {
+		err = u.checkCreate(ctx, true)
 	}
 	if err == nil {
 		u.recordRestart()
@@ -176,6 +186,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.taken = nics
 	mtu := u.adapterMTU(nics)
 	made, err := u.setUpAdapter(nics, mtu)
 	if err != nil {
@@ -192,6 +203,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.test.Settle(ctx)
 	for i, name := range names {
 		if err := u.joinNIC(ctx, name, u.config.Members[i].Weight, nics[i]); err != nil {
 			return err
@@ -223,14 +235,11 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.team.Announce(ctx); err != nil {
 		return err
 	}
+	u.test.Through(u.adapterName, u.adapter.Index())
 	u.tellManagers(ctx)
-	linkTime := forwardTimeout
-	if u.boot {
-		linkTime = bootLinkTime
-	}
-	if why := u.awaitForwarding(ctx, linkTime); why != "" {
-		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
-			return p
+	if why := u.awaitForwarding(ctx, u.patience()); why != "" {
+		if err := u.checkCreate(ctx, false); err != nil {
+			return err
 		}
 		u.rep.WarnOnce(why)
 	}
