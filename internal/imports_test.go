@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook", "internal/supervisor", "internal/managers", "internal/descriptors",
-		"internal/tap", "internal/tick", "internal/boot"},
+		"internal/tap", "internal/tick", "internal/boot", "internal/ssh"},
 	"internal/config": {"internal/api", "internal/atomicfile", "internal/nearest", "internal/settings"},
 	"internal/demo":   {"internal/frame", "internal/api", "internal/lab", "internal/control"},
 	"internal/settings": {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest",

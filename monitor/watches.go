@@ -27,6 +27,7 @@ type Watches struct {
 	retargetDue bool
 	prober      prober
 	resends     resends
+	returned    returned
 	sends       []Send
 	sampledAt   time.Time // of the last Traffic
 	resumed     map[int]WatchedCheckpoint
@@ -102,7 +103,7 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
 			linked = append(linked, m)
 		} else if n.MAC != was.MAC || n.Quiet != was.Quiet {
-			m.macChanged(now)
+			w.macChanged(now, m)
 		}
 		members = append(members, m)
 	}

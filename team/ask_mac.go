@@ -23,6 +23,9 @@ func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
 			return 0
 		}
 	}
+	if l.watchesConfig.Group && !m.info.OwnMAC && m.wayBack.variant > 0 {
+		return m.wayBack.mac(m.link.MAC)
+	}
 	if !l.receivedByOther(m, p) || !m.ownAsk.until.IsZero() {
 		return m.link.MAC
 	}

@@ -41,6 +41,7 @@ type member struct {
 	askedBy          frame.MAC // by which it asks
 	answeredByAskMAC bool      // its NIC accepts more than its own MAC
 	ownAsk           ownAsk
+	wayBack          wayBack
 
 	worked         bool // works at the last input
 	damping        monitor.Damping

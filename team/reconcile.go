@@ -23,6 +23,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 		l.dirty = true
 	}
 	if !l.ended {
+		l.runWayBacks(now)
 		l.runMode(now, out)
 	}
 	l.runOwnAsks(now, out)

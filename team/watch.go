@@ -51,7 +51,7 @@ const (
 func (l *Loop) watchConfig() monitor.WatchConfig {
 	c := monitor.WatchConfig{Any: l.cfg.WatchPolicy == settings.WatchAny, Interval: l.cfg.ProbeInterval,
 		Misses: l.cfg.ProbeMisses, AdmissionWait: l.cfg.AdmissionWait, Team: probeID(l.salt), Adapter: l.adapter,
-		Aggregated: l.cfg.Mode.HasPartner()}
+		Aggregated: l.cfg.Mode.HasPartner(), Group: l.cfg.Mode.StaticLAG(l.cfg.Balance)}
 	for _, text := range l.cfg.LinkWatch {
 		if s, err := monitor.ParseSpec(text); err == nil { // settings were checked
 			c.Specs = append(c.Specs, s)
@@ -164,7 +164,7 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 			return false
 		}
 	}
-	if !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
+	if l.wayBackDue(now) || !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
 		return false
 	}
 	l.addWatchSends(out)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
@@ -27,9 +28,11 @@ NICs, and the NICs carry its frames. Returns when the team forwards. All input i
 before the host is changed; if create fails, the host is put back. The default mode
 balances both directions on any switch: nicteam help elb
 
+On a terminal it says first what it will do; --dry-run says it in full and changes nothing.
 Warns about what stays bound to the NICs: sockets, multicast groups, DHCP clients.
-Refuses if firewall rules or tc programs would stop applying: add the adapter to
-them, or use -y.
+Refuses if firewall rules or tc programs would stop applying, if VLANs or the like on a NIC, or
+PPPoE, would lose their traffic, or if the journal of an earlier team cannot be read: mend that,
+or accept it with --force.
 
 The fast path (eBPF) moves the frames where the kernel can run it, otherwise the relay in
 user space does; nicteam status shows which. --datapath fastpath fails instead of falling back.
@@ -46,7 +49,7 @@ defaults: nicteam help config`,
   nicteam create team0 eth1 eth2 --dry-run
   nicteam create team0 --config team0.yaml`,
 		Args: func(cmd *cobra.Command, given []string) error {
-			if file != "" {
+			if file != "" || len(given) < 2 && a.interactive() && !a.quiet {
 				return nil
 			}
 			return args(2, -1)(cmd, given)
@@ -56,6 +59,11 @@ defaults: nicteam help config`,
 				RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
+			}
+			if file == "" && len(given) < 2 {
+				if err := a.chooseMembers(&load, o, foreground); err != nil {
+					return err
+				}
 			}
 			l, err := config.Load(load)
 			if err != nil {
@@ -67,9 +75,27 @@ defaults: nicteam help config`,
 	settingFlags(c)
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
-	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the steps, change nothing")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the plan, change nothing; with -v also as ip commands")
+	c.Flags().BoolVar(&o.Force, "force", false, "accept what would lose its traffic or stop applying")
 	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, no systemd unit")
 	return c
+}
+
+// showDryRun prints what a create would do.
+func (a *app) showDryRun(made *api.Created) error {
+	if a.json {
+		return a.document(made)
+	}
+	for _, w := range made.Warnings {
+		a.warn(w)
+	}
+	detail := planFull
+	if a.verbose {
+		detail = planCommands
+	}
+	a.say("dry run of %s: nothing is changed\n", made.Plan.Change)
+	a.showPlan(made.Plan, detail)
+	return nil
 }
 
 // create makes the team and shows its steps as they are done.
@@ -91,7 +117,16 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 			a.say("%s", step)
 		}
 	}
+	if terminal(a.out) && !a.json && !a.quiet {
+		o.Plan = func(p *api.Plan) { a.showPlan(p, planHead) }
+	}
 	done, err := launch.Create(ctx, o)
+	if done != nil && o.DryRun {
+		if e := a.showDryRun(done); e != nil {
+			return e
+		}
+		return err
+	}
 	if err != nil {
 		for _, note := range l.Ignored { // a misspelt setting may be the cause
 			a.warn(note)
@@ -103,11 +138,6 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	}
 	if a.json {
 		return a.document(done)
-	}
-	if o.DryRun {
-		for _, s := range done.Steps {
-			o.Progress(s)
-		}
 	}
 	if s := done.Status; s != nil {
 		a.say("%s is %s", s.Team, s.State)

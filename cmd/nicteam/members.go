@@ -49,11 +49,11 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	warnings, looked, err := launch.CheckAdd(a.dirs, st, nics, a.yes)
+	found, looked, err := launch.CheckAdd(a.dirs, st, nics, control.ChangeOptions{Accept: a.yes})
 	if err != nil {
 		return nil, false, err
 	}
-	for _, w := range warnings {
+	for _, w := range found.Warnings {
 		a.warn(w)
 		steps = append(steps, "warning: "+w)
 	}

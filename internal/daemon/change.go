@@ -43,14 +43,14 @@ func (s *session) addLocked(ctx context.Context, names []string, o control.Chang
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.CheckAdd(c, names, others, consent)
+		found, problem := s.host.CheckAdd(c, names, others, consent)
 		if problem == nil {
 			problem = s.checkAdapterUp(c, names)
 		}
 		if problem != nil {
 			return problem
 		}
-		for _, w := range warnings {
+		for _, w := range found.Warnings {
 			steps = append(steps, "warning: "+w)
 		}
 		if err := s.lockNICs("add to "+c.Team, names); err != nil {

@@ -148,9 +148,9 @@ func (u *startup) openHost() (err error) {
 // has asked for consent; at a later start there is nobody to ask.
 func (u *startup) claimNICs() error {
 	if !u.resume {
-		consent := host.ConsentGiven
+		consent := host.ConsentGiven | host.ConsentForced
 		if u.strict {
-			consent = host.ConsentChecked
+			consent = host.ConsentChecked | host.ConsentForced
 		}
 		others, err := launch.Owners(u.dirs, u.config.Team)
 		if err != nil {

@@ -63,7 +63,7 @@ func (c *preflight) candidates(first func(NIC) *api.Problem) (list []Candidate, 
 		list = append(list, Candidate{n, p})
 	}
 	free := c.nics
-	for _, step := range []func() *api.Problem{c.nexthopObjects, c.remoteRoot, c.uppersElsewhere, c.pppoe} {
+	for _, step := range []func() *api.Problem{c.nexthopObjects, c.remoteRoot} {
 		if c.nics = free; step() == nil {
 			continue // of none of them
 		}
@@ -73,6 +73,15 @@ func (c *preflight) candidates(first func(NIC) *api.Problem) (list []Candidate, 
 			}
 			c.nics = []NIC{list[i].NIC}
 			list[i].Problem = step()
+		}
+	}
+	c.nics = free
+	c.uppersElsewhere()
+	c.uppers()
+	for i := range list {
+		if list[i].Problem == nil {
+			list[i].Problem = refusal(slices.DeleteFunc(slices.Clone(c.risks),
+				func(r risk) bool { return r.nic != list[i].Name }))
 		}
 	}
 	return list, nil

@@ -10,12 +10,14 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/host"
 	"nicteam/internal/managers"
+	"nicteam/internal/ssh"
 )
 
 // Candidate is a NIC of this host as a user chooses it for a team.
 type Candidate struct {
 	api.ListedNIC
 	Manager string       // the program that configures it, "" for none that is known
+	Session bool         // the SSH session of the caller goes by it
 	Problem *api.Problem // why it cannot be a member; nil: it can
 }
 
@@ -34,7 +36,7 @@ func Candidates(ctx context.Context, d Dirs, name string) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ordered(withManagers(ctx, h, "create "+name, nics, taken)), nil
+	return ordered(described(ctx, h, "create "+name, nics, taken)), nil
 }
 
 // AddCandidates returns the NICs of this host, those first that could join a running team. It returns none if the
@@ -58,11 +60,12 @@ func AddCandidates(ctx context.Context, d Dirs, st *api.Status) ([]Candidate, er
 	if err != nil {
 		return nil, err
 	}
-	return ordered(withManagers(ctx, h, "add to "+st.Team, nics, taken)), nil
+	return ordered(described(ctx, h, "add to "+st.Team, nics, taken)), nil
 }
 
-// withManagers adds who configures each NIC, and which team of other directories holds it.
-func withManagers(ctx context.Context, h *host.Host, what string, nics []host.Candidate,
+// described adds who configures each NIC, whether the caller's SSH session goes by it, and which team of other
+// directories holds it.
+func described(ctx context.Context, h *host.Host, what string, nics []host.Candidate,
 	taken map[string]host.Owner) []Candidate {
 	links := make([]managers.NIC, len(nics))
 	for i, n := range nics {
@@ -70,9 +73,13 @@ func withManagers(ctx context.Context, h *host.Host, what string, nics []host.Ca
 	}
 	by := managers.ServedBy(ctx, managers.Options{}, links)
 	clients := h.LeaseClients()
+	var session []string
+	if c, ok := ssh.OfCaller(); ok {
+		session = c.Links()
+	}
 	list := make([]Candidate, 0, len(nics))
 	for _, n := range nics {
-		c := Candidate{ListedNIC: listedNIC(n.NIC), Problem: n.Problem}
+		c := Candidate{ListedNIC: listedNIC(n.NIC), Problem: n.Problem, Session: slices.Contains(session, n.Name)}
 		c.Manager = cmp.Or(by[n.Name], clientOf(clients, n.Name))
 		if o := taken[n.Name]; o.Team != "" {
 			c.Owner = "team " + o.Team

@@ -79,7 +79,7 @@ func (p *Prepared) check(d Dirs, name string) {
 	if err != nil {
 		return
 	}
-	warnings, problem := h.Check(l.Config, owners, host.ConsentGiven)
+	warnings, problem := h.Check(l.Config, owners, host.ConsentGiven|host.ConsentForced)
 	p.Checked, p.Warnings = problem == nil, warnings
 }
 

@@ -151,7 +151,7 @@ func run(t *testing.T, m Model, msgs ...tea.Msg) Model {
 			continue
 		}
 		switch answer := cmd().(type) {
-		case historyMsg, noticeMsg, recentMsg:
+		case historyMsg, noticeMsg, recentMsg, nicsMsg:
 			m = run(t, m, answer)
 		}
 	}
