@@ -111,6 +111,33 @@ func TestConfirmOverSSH(t *testing.T) {
 	w.checkUnchanged("after delete", before)
 }
 
+// TestScriptConfirmsOverSSH: a session begins a change and ends, another one finds that the host is reached.
+func TestScriptConfirmsOverSSH(t *testing.T) {
+	parallel(t)
+	w := newSSHWorld(t, worldOptions{})
+	ssh := func(command string) (string, error) {
+		out, err := w.sshd.Login(w.peer, box4.String(), false, command).CombinedOutput()
+		return string(out), err
+	}
+	begun := "nohup nicteam create " + teamName + " eth1 eth2 --confirm 2m >create.log 2>&1 & echo $!"
+	pid, err := ssh(begun)
+	labtest.Must(t, err)
+	labtest.Eventually(t, "a confirmation", func() bool {
+		_, err := ssh("nicteam confirm " + teamName)
+		return err == nil
+	})
+	labtest.Eventually(t, "the end of create", func() bool {
+		_, err := os.Stat("/proc/" + strings.TrimSpace(pid))
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	if out, err := ssh("cat create.log"); err != nil || !strings.Contains(out, "create is confirmed\n") {
+		t.Errorf("%v: create said:\n%s", err, out)
+	}
+	if s := w.status(); s.Pending != nil || s.State != "up" {
+		t.Errorf("state %s, pending %+v", s.State, s.Pending)
+	}
+}
+
 // TestTwoChangesOverSSH: while a change waits a second one is refused, and the one who waits may leave.
 func TestTwoChangesOverSSH(t *testing.T) {
 	parallel(t)
