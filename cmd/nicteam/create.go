@@ -94,7 +94,8 @@ defaults: nicteam help config`,
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the plan, change nothing; with -v also as ip commands")
-	c.Flags().BoolVar(&o.Force, "force", false, "accept what would lose its traffic or stop applying")
+	c.Flags().BoolVar(&o.Force, "force", false,
+		"accept what would lose its traffic or stop applying; "+forceHelp)
 	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, no systemd unit")
 	return c
 }

@@ -13,6 +13,7 @@ import (
 )
 
 func (a *app) addCmd() *cobra.Command {
+	var force bool
 	var confirm *string
 	cmd := &cobra.Command{
 		Use:     "add TEAM NIC...",
@@ -20,6 +21,7 @@ func (a *app) addCmd() *cobra.Command {
 		Short:   "Add NICs to a running team",
 		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections stay.
 Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying: use -y.
+If the gateway does not answer any more, the change is undone (exit 6).
 
 ` + confirmHelp,
 		Example: `  nicteam add team0 eth3
@@ -36,20 +38,21 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 			if err != nil {
 				return err
 			}
-			o.Accept = looked || a.yes
+			o.Accept, o.Force = looked || a.yes, force
 			steps, err := c.Add(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
-			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
+			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps, err)
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, forceHelp)
 	confirm = confirmFlag(cmd.Flags())
 	return cmd
 }
+
+// forceHelp is of the verbs that a self-test follows, and which refuse nothing else that can be forced.
+const forceHelp = "keep the change even if the host is cut off"
 
 // bystanders warns, before NICs are added, of sockets, multicast groups and filters that stay bound to them. Only root,
 // in the team's network namespace, can look; looked reports whether it did.
@@ -81,7 +84,7 @@ func (a *app) removeCmd() *cobra.Command {
 		Short:   "Drain and release NICs of a running team",
 		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
 A switch with a static LAG keeps sending to them: first remove the port from the LAG, or pull the cable.
-The last NIC needs --force.
+The last NIC needs --force. If the gateway does not answer any more, the change is undone (exit 6).
 
 ` + confirmHelp,
 		Example: `  nicteam remove team0 eth2
@@ -96,13 +99,10 @@ The last NIC needs --force.
 			}
 			o.Force = force
 			steps, err := c.Remove(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps)
+			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps, err)
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")
+	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC; "+forceHelp)
 	confirm = confirmFlag(c.Flags())
 	return c
 }

@@ -16,7 +16,8 @@ import (
 type ChangeOptions struct {
 	// Accept: the caller has seen what else the change does (filters and sockets that stay bound to NICs), and goes on.
 	Accept bool
-	// Force also does what would be refused: removes the last member, deletes the links that use the adapter.
+	// Force also does what would be refused: removes the last member, deletes the links that use the adapter. It keeps a
+	// change even if the host is cut off.
 	Force bool
 	// Confirm is how long the change stands without a confirmation; then it is reverted. 0: it needs none.
 	Confirm time.Duration
