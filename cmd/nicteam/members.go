@@ -40,13 +40,10 @@ If the gateway does not answer any more, the change is undone (exit 6).
 			}
 			o.Accept, o.Force = looked || a.yes, force
 			steps, err := c.Add(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
-			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
+			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps, err)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, forceHelp)
@@ -102,10 +99,7 @@ The last NIC needs --force. If the gateway does not answer any more, the change 
 			}
 			o.Force = force
 			steps, err := c.Remove(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps)
+			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps, err)
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC; "+forceHelp)

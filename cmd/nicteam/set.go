@@ -55,10 +55,7 @@ func (a *app) setCmd() *cobra.Command {
 			}
 			o.Force = force
 			steps, err := c.Set(a.interruptible(), changes, o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps)
+			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps, err)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, forceHelp)
