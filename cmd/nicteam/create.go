@@ -10,6 +10,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
+	"nicteam/internal/control"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
@@ -67,6 +68,9 @@ defaults: nicteam help config`,
 				RealName: launch.RealNames()}
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
+			}
+			if _, err := control.ParseConfirm(*confirm); err != nil {
+				return err
 			}
 			if file == "" && len(given) < 2 {
 				if err := a.chooseMembers(cmd, &load, o, foreground); err != nil {
