@@ -93,11 +93,13 @@ func TestConfirmOverSSH(t *testing.T) {
 		two.ok("nicteam confirm " + teamName)
 		end(command)
 	}
-	for _, command := range []string{"add " + teamName + " eth1 eth3", "delete " + teamName} {
-		one.begin("env -i PATH=$PATH NICTEAM_LINK_WATCH=carrier nicteam " + command)
+	for _, c := range []struct{ change, command string }{{"add eth1 eth3", "add " + teamName + " eth1 eth3"},
+		{"delete", "delete " + teamName}} {
+		one.begin("env -i PATH=$PATH NICTEAM_LINK_WATCH=carrier nicteam " + c.command)
 		one.expect("Enter keeps it")
+		w.awaitPending(c.change)
 		one.press("\n")
-		end(command)
+		end(c.command)
 	}
 	w.checkUnchanged("after delete", before)
 }
