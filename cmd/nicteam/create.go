@@ -19,6 +19,7 @@ func (a *app) createCmd() *cobra.Command {
 	var file string
 	var foreground bool
 	var o launch.CreateOptions
+	var confirm *string
 	c := &cobra.Command{
 		Use:     "create TEAM NIC [NIC...]",
 		Aliases: []string{"bond"},
@@ -40,12 +41,15 @@ user space does; nicteam status shows which. --datapath fastpath fails instead o
 Where systemd runs, the team is started as nicteam@TEAM.service, which is enabled: it is back
 after a reboot. --no-persist makes a team that ends with the reboot.
 
+` + confirmHelp + `
+
 Flags override NICTEAM_ variables, variables override the file, and the file overrides
 defaults: nicteam help config`,
 		Example: `  nicteam create team0 eth1 eth2
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
+  nicteam create team0 eth1 eth2 --confirm 2m
   nicteam create team0 eth1 eth2 --dry-run
   nicteam create team0 --config team0.yaml`,
 		Args: func(cmd *cobra.Command, given []string) error {
@@ -69,10 +73,16 @@ defaults: nicteam help config`,
 			if err != nil {
 				return err
 			}
+			force := o.Force
+			if o.ChangeOptions, err = a.changeOptions(*confirm, l.Config.MemberNames()); err != nil {
+				return err
+			}
+			o.Force = force
 			return a.create(l, o, foreground)
 		},
 	}
 	settingFlags(c)
+	confirm = confirmFlag(c.Flags())
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the plan, change nothing; with -v also as ip commands")
@@ -105,13 +115,14 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
 		o.Foreground = func(c settings.Config) error {
 			ready, _ := launch.ReadyPipe(a.dirs, c.Team)
-			return a.runTeam(daemon.Options{Config: c, Ready: ready, Log: o.Log, Strict: true})
+			return a.runTeam(daemon.Options{Config: c, Ready: ready, Log: o.Log, Strict: true,
+				Change: o.ChangeOptions})
 		}
 	} else {
 		ctx, o.Log = a.listen(changesHost), a.log(slog.LevelWarn)
 	}
 	o.Config, o.Dirs = l.Config, a.dirs
-	o.Notes, o.Warn, o.Accept = l.Notes, a.warn, a.yes
+	o.Notes, o.Warn = l.Notes, a.warn
 	o.Progress = func(step string) {
 		if !a.json {
 			a.say("%s", step)
@@ -136,11 +147,21 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if done == nil {
 		return nil
 	}
+	if s := done.Status; s != nil && !a.json {
+		a.say("%s is %s", s.Team, s.State)
+	}
+	if o.Confirm > 0 && !o.DryRun {
+		steps, err := a.awaitConfirm(done.Team, "create "+done.Team)
+		if err != nil {
+			return err
+		}
+		for _, s := range steps {
+			o.Progress(s)
+		}
+		done.Steps = append(done.Steps, steps...)
+	}
 	if a.json {
 		return a.document(done)
-	}
-	if s := done.Status; s != nil {
-		a.say("%s is %s", s.Team, s.State)
 	}
 	return nil
 }

@@ -11,17 +11,22 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/launch"
+	"nicteam/internal/pending"
 )
 
 func (a *app) deleteCmd() *cobra.Command {
 	var force bool
+	var confirm *string
 	cmd := &cobra.Command{
 		Use:   "delete TEAM",
 		Short: "Delete a team and put the host back as it was",
 		Long: `Deletes a team and restores addresses, routes and settings of its NICs. Refuses if VLANs,
-macvlans or other links use the adapter, because they would be deleted with it; --force deletes them.`,
-		Example: `  nicteam delete team0`,
-		Args:    args(1, 1),
+macvlans or other links use the adapter, because they would be deleted with it; --force deletes them.
+
+` + confirmHelp,
+		Example: `  nicteam delete team0
+  nicteam delete team0 --confirm 1m`,
+		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
@@ -30,17 +35,29 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 					return err
 				}
 			}
-			steps, err := c.Delete(a.interruptible(), control.ChangeOptions{Force: force})
+			o, err := a.changeTeamOptions(c, *confirm)
+			if err != nil {
+				return err
+			}
+			o.Force = force
+			if r := a.dirs.Pending(given[0]); r != nil && r.Verb == pending.Create {
+				o.Confirm = 0 // it reverts the create
+			}
+			steps, err := c.Delete(a.interruptible(), o)
 			var p *api.Problem
 			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
 				p.Fix = "its process stopped without releasing the NICs; put the host back: nicteam restore " + given[0]
 			}
 			if ok := errors.As(err, &p); ok && (p.Kind == api.NotFound || p.Kind == api.NoAnswer) &&
 				launch.HasKeeper(a.dirs, given[0]) {
+				o.Confirm = 0
 				steps, err = launch.GiveUp(a.interruptible(), a.dirs, given[0], a.log(slog.LevelWarn))
 			}
 			if err != nil {
 				return err
+			}
+			if o.Confirm > 0 {
+				return a.hold(given[0], "delete "+given[0], steps)
 			}
 			launch.AwaitExit(a.interruptible(), a.dirs, given[0])
 			if step, err := launch.DisableUnit(a.dirs, given[0]); err != nil {
@@ -52,6 +69,7 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "also delete the links that use the adapter")
+	confirm = confirmFlag(cmd.Flags())
 	return cmd
 }
 

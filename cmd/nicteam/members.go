@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +13,18 @@ import (
 )
 
 func (a *app) addCmd() *cobra.Command {
-	return &cobra.Command{
+	var confirm *string
+	cmd := &cobra.Command{
 		Use:     "add TEAM NIC...",
 		Aliases: []string{"enslave", "slave"},
 		Short:   "Add NICs to a running team",
 		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections stay.
-Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying: use -y.`,
-		Example: `  nicteam add team0 eth3`,
-		Args:    args(2, -1),
+Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying: use -y.
+
+` + confirmHelp,
+		Example: `  nicteam add team0 eth3
+  nicteam add team0 eth3 --confirm 30s`,
+		Args: args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
@@ -27,16 +32,23 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 			if err != nil {
 				return err
 			}
-			steps, err := c.Add(a.interruptible(), given[1:], control.ChangeOptions{Accept: looked || a.yes})
+			o, err := a.changeTeamOptions(c, *confirm, given[1:]...)
+			if err != nil {
+				return err
+			}
+			o.Accept = looked || a.yes
+			steps, err := c.Add(a.interruptible(), given[1:], o)
 			if err != nil {
 				return err
 			}
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
-			return a.showSteps(given[0], steps)
+			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
 		},
 	}
+	confirm = confirmFlag(cmd.Flags())
+	return cmd
 }
 
 // bystanders warns, before NICs are added, of sockets, multicast groups and filters that stay bound to them. Only root,
@@ -62,25 +74,35 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 
 func (a *app) removeCmd() *cobra.Command {
 	var force bool
+	var confirm *string
 	c := &cobra.Command{
 		Use:     "remove TEAM NIC...",
 		Aliases: []string{"release"},
 		Short:   "Drain and release NICs of a running team",
 		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
 A switch with a static LAG keeps sending to them: first remove the port from the LAG, or pull the cable.
-The last NIC needs --force.`,
-		Example: `  nicteam remove team0 eth2`,
-		Args:    args(2, -1),
+The last NIC needs --force.
+
+` + confirmHelp,
+		Example: `  nicteam remove team0 eth2
+  nicteam remove team0 eth2 --confirm 30s`,
+		Args: args(2, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Remove(a.interruptible(), given[1:], control.ChangeOptions{Force: force})
+			o, err := a.changeTeamOptions(c, *confirm, given[1:]...)
 			if err != nil {
 				return err
 			}
-			return a.showSteps(given[0], steps)
+			o.Force = force
+			steps, err := c.Remove(a.interruptible(), given[1:], o)
+			if err != nil {
+				return err
+			}
+			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps)
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")
+	confirm = confirmFlag(c.Flags())
 	return c
 }

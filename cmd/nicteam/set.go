@@ -13,18 +13,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/api"
-	"nicteam/internal/control"
 	"nicteam/internal/settings"
 )
 
 func (a *app) setCmd() *cobra.Command {
-	return &cobra.Command{
+	var confirm *string
+	cmd := &cobra.Command{
 		Use:   "set TEAM [KEY=VALUE...]",
 		Short: "Show or change the live settings of a running team",
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
 			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
 			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user\n" +
-			"space, where tcpdump on the adapter sees them.\n\n" + settingsTable(live),
+			"space, where tcpdump on the adapter sees them.\n\n" + confirmHelp + "\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
@@ -32,7 +32,8 @@ func (a *app) setCmd() *cobra.Command {
   nicteam set team0 weight.eth1=2 hash=layer2+3
   nicteam set team0 mode=802.3ad lacp_rate=fast port_priority.eth1=100
   nicteam set team0 balance=off           # one NIC active, the others stand by
-  nicteam set team0 datapath=relay`,
+  nicteam set team0 datapath=relay
+  nicteam set team0 mode=802.3ad --confirm 2m`,
 		Args:              args(1, -1),
 		ValidArgsFunction: completeSetting,
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -45,13 +46,19 @@ func (a *app) setCmd() *cobra.Command {
 			}
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Set(a.interruptible(), changes, control.ChangeOptions{})
+			o, err := a.changeTeamOptions(c, *confirm)
 			if err != nil {
 				return err
 			}
-			return a.showSteps(given[0], steps)
+			steps, err := c.Set(a.interruptible(), changes, o)
+			if err != nil {
+				return err
+			}
+			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps)
 		},
 	}
+	confirm = confirmFlag(cmd.Flags())
+	return cmd
 }
 
 // pairs parses KEY=VALUE arguments; a key may appear once.

@@ -100,6 +100,10 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
 		a.say("  read %s ago: another program holds the kernel's network configuration locked", ago(old))
 	}
+	if p := s.Pending; p != nil {
+		a.say("  %s waits for confirmation: reverted in %v unless: nicteam confirm %s", p.Change,
+			time.Duration(p.Left).Round(time.Second), s.Team)
+	}
 	if !s.Balance {
 		a.say("  balance off: one NIC is active, the others stand by")
 	}

@@ -133,12 +133,12 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.logChange(r, "set "+pairs(settings))
+	s.logChange(r, "set "+Pairs(settings))
 	return s.result(s.b.Set(r.Context(), settings, o))
 }
 
-// pairs writes settings as a user types them.
-func pairs(settings map[string]string) string {
+// Pairs writes settings as a user types them.
+func Pairs(settings map[string]string) string {
 	var list []string
 	for _, k := range slices.Sorted(maps.Keys(settings)) {
 		list = append(list, k+"="+settings[k])
@@ -184,6 +184,27 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	s.logChange(r, "delete")
 	name := s.name()
 	steps, err := s.b.Delete(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewResult(name, steps), nil
+}
+
+// confirm finishes even if its client disconnects.
+func (s *Server) confirm(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	s.logChange(r, "confirm")
+	return s.result(s.b.Confirm(ctx))
+}
+
+// revert finishes even if its client disconnects: the network may go away with the change that it undoes.
+func (s *Server) revert(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	s.logChange(r, "revert")
+	name := s.name()
+	steps, err := s.b.Revert(ctx)
 	if err != nil {
 		return nil, err
 	}

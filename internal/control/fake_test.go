@@ -137,6 +137,9 @@ func (f *fake) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("delete %v", o.Force))
 }
 
+func (f *fake) Confirm(ctx context.Context) ([]string, error) { return f.change(ctx, "confirm") }
+func (f *fake) Revert(ctx context.Context) ([]string, error)  { return f.change(ctx, "revert") }
+
 func (f *fake) Stop(ctx context.Context, handover bool) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("stop %v", handover))
 }

@@ -5,6 +5,7 @@ package control
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -31,6 +32,20 @@ const (
 
 // changeParameters are the parameters of every change.
 var changeParameters = []string{"accept", "force", "confirm", "session"}
+
+// MarshalText writes the options for another process.
+func (o ChangeOptions) MarshalText() ([]byte, error) {
+	return []byte(strings.TrimPrefix(o.query(nil), "?")), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (o *ChangeOptions) UnmarshalText(text []byte) error {
+	q, err := query("read change options", string(text), changeParameters)
+	if err == nil {
+		*o, err = parseChangeOptions(q)
+	}
+	return err
+}
 
 // query returns the options as parameters, "?…", or "" if there are none. more are added to them.
 func (o ChangeOptions) query(more url.Values) string {

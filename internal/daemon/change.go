@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 	"nicteam/monitor"
 )
@@ -26,7 +27,9 @@ var _ control.Backend = (*session)(nil)
 func (s *session) Add(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	return s.addLocked(ctx, names, o)
+	c := aChange{verb: pending.Add, text: "add " + strings.Join(names, " "), o: o}
+	c.what = c.text + " to " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.addLocked(ctx, names, o) })
 }
 
 // addLocked is Add. The caller holds changeMu.
@@ -163,6 +166,13 @@ func (s *session) memberSetup() host.MemberSetup {
 func (s *session) Remove(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Remove, text: "remove " + strings.Join(names, " "), o: o}
+	c.what = c.text + " from " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.removeLocked(ctx, names, o) })
+}
+
+// removeLocked is Remove. The caller holds changeMu.
+func (s *session) removeLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	c := s.team.Config()
 	var members, missing []string
 	for _, name := range s.realNames(names) {
@@ -252,9 +262,16 @@ func (s *session) memberIndex(name string) int {
 }
 
 // Set changes live settings, all of them or none.
-func (s *session) Set(ctx context.Context, settings map[string]string, _ control.ChangeOptions) ([]string, error) {
+func (s *session) Set(ctx context.Context, settings map[string]string, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Set, text: "set " + control.Pairs(settings), o: o}
+	c.what = "set " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, settings) })
+}
+
+// setLocked is Set. The caller holds changeMu.
+func (s *session) setLocked(ctx context.Context, settings map[string]string) ([]string, error) {
 	was := s.team.Config()
 	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
@@ -328,21 +345,34 @@ func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
-	if isClosed(s.handedOver) {
+	r := s.pending.Load()
+	switch {
+	case isClosed(s.handedOver):
 		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
 			Fix: "retry"}
+	case r != nil && r.Verb == pending.Create && !s.isOver():
+		return s.revertChange(r, "deleted")
+	case r != nil:
+		return nil, waitingProblem("delete "+name, name, r)
 	}
 	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !o.Force {
 		return nil, problem
 	}
+	if o.Confirm > 0 {
+		return s.deleteForNow(name, o)
+	}
 	steps, err = s.giveBack()
 	if err != nil {
-		return steps, &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(),
-			Fix: "nicteam restore " + name, Err: err}
+		return steps, deleteProblem(name, err)
 	}
 	s.removeFiles(name)
 	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil
+}
+
+func deleteProblem(name string, err error) *api.Problem {
+	return &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(), Fix: "nicteam restore " + name,
+		Err: err}
 }
 
 // runningConfig is the configuration for the next start. The caller holds changeMu.
@@ -352,10 +382,15 @@ func (s *session) runningConfig() settings.Config {
 	return c
 }
 
-// saveConfig writes the configuration for the next start.
+// saveConfig writes the configuration for the next start. What waits for confirmation is only for a start before the
+// next boot.
 func (s *session) saveConfig() error {
 	c := s.runningConfig()
-	for _, path := range s.dirs.ConfigFiles(c.Team) {
+	files := s.dirs.ConfigFiles(c.Team)
+	if s.unmade != nil || s.pending.Load() != nil {
+		files = []string{s.dirs.RunningConfig(c.Team)}
+	}
+	for _, path := range files {
 		if err := config.Save(path, c); err != nil {
 			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
 				Why: err.Error() + "; the change holds until the team's process ends",

@@ -11,7 +11,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
-	"nicteam/internal/logs"
 	"nicteam/modes/spread"
 )
 
@@ -120,11 +119,8 @@ func (s *session) revert(name string, cause error) error {
 
 // removeFiles removes what a next start would use.
 func (s *session) removeFiles(name string) {
-	for _, path := range s.dirs.ConfigFiles(name) {
-		atomicfile.Remove(path)
-	}
-	_ = os.Remove(s.dirs.LogFile(name))
-	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
+	removeTeamFiles(s.dirs, name)
+	atomicfile.Remove(s.dirs.OutcomeFile(name))
 	s.managers.Forget()
 	s.dropHistory(name)
 }

@@ -110,6 +110,12 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 // launch has the service manager run the team, or starts its process.
 func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.Created, report func(Report)) error {
 	byUnit, why := o.useUnit(made)
+	told := StartOptions{Change: o.ChangeOptions, Persist: !o.NoPersist}
+	if err := o.tell(c.Team, told); err != nil {
+		return &api.Problem{Kind: api.Failed, What: "create " + c.Team, Why: err.Error(),
+			Fix: "check free space and permissions in " + o.RunDir, Err: err}
+	}
+	defer atomicfile.Remove(o.startOptionsFile(c.Team))
 	if byUnit {
 		err := o.startUnit(ctx, c, report)
 		if cannot, ok := errors.AsType[*unsaved](err); ok {
@@ -119,7 +125,9 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 		}
 	}
 	if byUnit {
-		o.enableUnit(made)
+		if o.Confirm == 0 {
+			o.enableUnit(made)
+		}
 		return nil
 	}
 	if why != "" {
@@ -138,7 +146,7 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 	if err := spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), report); err != nil {
 		return err
 	}
-	if !o.NoPersist {
+	if !o.NoPersist && o.Confirm == 0 {
 		if err := config.Save(o.configFile(c.Team), c); err != nil {
 			o.warn(made, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
 		}

@@ -71,7 +71,7 @@ func (p *Prepared) check(d Dirs, name string) {
 		return
 	}
 	defer func() { _ = h.Close() }()
-	l, err := config.Load(config.Options{Team: name, Path: d.configFile(name), RealName: RealNames()})
+	l, err := config.Load(config.Options{Team: name, Path: d.StartConfig(name), RealName: RealNames()})
 	if err != nil {
 		return
 	}

@@ -45,6 +45,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 			}
 			if !Restorable(d, n) {
 				d.removeKeeperRests(n)
+				d.RemovePending(n)
 				steps = append(steps, "keeper of "+n+" ended; the host is as before the team")
 				continue
 			}
@@ -53,6 +54,9 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
+		}
+		if keeperPID(d, n) == 0 { // else its next process finds that its change is reverted by this
+			d.RemovePending(n)
 		}
 	}
 	return steps, nil
