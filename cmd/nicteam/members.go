@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,13 +14,17 @@ import (
 )
 
 func (a *app) addCmd() *cobra.Command {
+	var force bool
 	var confirm *string
+	var dry *bool
 	cmd := &cobra.Command{
 		Use:     "add TEAM NIC...",
 		Aliases: []string{"enslave", "slave"},
 		Short:   "Add NICs to a running team",
 		Long: `Adds NICs to a running team, all of them or none. The adapter, its addresses and its connections stay.
-Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying: use -y.
+Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying, or
+VLANs or the like on a NIC, or PPPoE, would lose their traffic: accept it with --force.
+` + dryRunHelp + `
 
 ` + confirmHelp,
 		Example: `  nicteam add team0 eth3
@@ -28,11 +33,15 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			warnings, looked, err := a.bystanders(c, given[1:])
+			o, err := a.changeTeamOptions(c, *confirm, given[1:]...)
 			if err != nil {
 				return err
 			}
-			o, err := a.changeTeamOptions(c, *confirm, given[1:]...)
+			o.Force = force
+			if *dry {
+				return a.dryRun(c, given[0], control.Change{Verb: "add", NICs: given[1:], Options: o})
+			}
+			warnings, looked, err := a.bystanders(c, given[1:], o)
 			if err != nil {
 				return err
 			}
@@ -41,19 +50,22 @@ Warns about what stays bound to the NICs. Refuses if firewall rules or tc progra
 			if err != nil {
 				return err
 			}
+			steps = slices.DeleteFunc(steps, func(s string) bool { return slices.Contains(warnings, s) })
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
 			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
 		},
 	}
-	confirm = confirmFlag(cmd.Flags())
+	cmd.Flags().BoolVar(&force, "force", false, "accept what would lose its traffic or stop applying")
+	confirm, dry = confirmFlag(cmd.Flags()), dryRunFlag(cmd.Flags())
 	return cmd
 }
 
 // bystanders warns, before NICs are added, of sockets, multicast groups and filters that stay bound to them. Only root,
 // in the team's network namespace, can look; looked reports whether it did.
-func (a *app) bystanders(c *control.Client, nics []string) (steps []string, looked bool, err error) {
+func (a *app) bystanders(c *control.Client, nics []string, o control.ChangeOptions) (steps []string, looked bool,
+	err error) {
 	if os.Geteuid() != 0 {
 		return nil, false, nil
 	}
@@ -61,7 +73,7 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 	if err != nil {
 		return nil, false, err
 	}
-	found, looked, err := launch.CheckAdd(a.dirs, st, nics, control.ChangeOptions{Accept: a.yes})
+	found, looked, err := launch.CheckAdd(a.dirs, st, nics, o)
 	if err != nil {
 		return nil, false, err
 	}
@@ -75,13 +87,14 @@ func (a *app) bystanders(c *control.Client, nics []string) (steps []string, look
 func (a *app) removeCmd() *cobra.Command {
 	var force bool
 	var confirm *string
+	var dry *bool
 	c := &cobra.Command{
 		Use:     "remove TEAM NIC...",
 		Aliases: []string{"release"},
 		Short:   "Drain and release NICs of a running team",
 		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
 A switch with a static LAG keeps sending to them: first remove the port from the LAG, or pull the cable.
-The last NIC needs --force.
+The last NIC needs --force. ` + dryRunHelp + `
 
 ` + confirmHelp,
 		Example: `  nicteam remove team0 eth2
@@ -95,6 +108,9 @@ The last NIC needs --force.
 				return err
 			}
 			o.Force = force
+			if *dry {
+				return a.dryRun(c, given[0], control.Change{Verb: "remove", NICs: given[1:], Options: o})
+			}
 			steps, err := c.Remove(a.interruptible(), given[1:], o)
 			if err != nil {
 				return err
@@ -103,6 +119,6 @@ The last NIC needs --force.
 		},
 	}
 	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")
-	confirm = confirmFlag(c.Flags())
+	confirm, dry = confirmFlag(c.Flags()), dryRunFlag(c.Flags())
 	return c
 }
