@@ -41,7 +41,7 @@ func (a *app) changeOptions(confirm string, nics []string) (o control.ChangeOpti
 		return o, nil
 	}
 	o.Session = sessions[0].Connection
-	if confirm == "" && !a.yes && (sessions[0].Caller || isTerminal(os.Stdin)) {
+	if confirm == "" && !a.yes && (sessions[0].Caller || terminal(os.Stdin)) {
 		o.Confirm = standardConfirm
 	}
 	return o, nil
@@ -61,11 +61,6 @@ func (a *app) changeTeamOptions(c *control.Client, confirm string, more ...strin
 		nics = append(nics, m.Name)
 	}
 	return a.changeOptions(confirm, nics)
-}
-
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
 }
 
 // inForeground reports whether reading the terminal would not stop this process.
@@ -88,7 +83,7 @@ func (a *app) newWait(name string, r *pending.Record) *wait {
 	if a.json || a.quiet || r == nil {
 		return w
 	}
-	if !isTerminal(os.Stdin) || !isTerminal(os.Stderr) || !inForeground() {
+	if !terminal(os.Stdin) || !terminal(a.err) || !inForeground() {
 		a.say("waits %v for: nicteam confirm %s", r.Left().Round(time.Second), name)
 		return w
 	}
@@ -128,12 +123,12 @@ const (
 	outcomeLook = 100 * time.Millisecond
 	// outcomeGrace is how long after its deadline a change may take to be reverted. A delete is by a new start.
 	outcomeGrace = 60 * time.Second
-	// outcomeGone is how long there may be neither the record of a change nor an outcome: one is written after the other.
+	// outcomeGone is how long there may be neither the record of a change nor an outcome.
 	outcomeGone = 2 * time.Second
 )
 
-// awaitOutcome waits for what becomes of the change with that record, nil if it has come to that already. It reads files:
-// the process that ends the change may be another one than made it, or the last of the team.
+// awaitOutcome waits for what becomes of the change with that record, nil if it has come to that already. It reads
+// files: the process that ends the change may be another one than made it, or the last of the team.
 func (a *app) awaitOutcome(name string, was *pending.Record, w *wait) (*pending.Outcome, error) {
 	ctx := a.interruptible()
 	c := a.client(name)

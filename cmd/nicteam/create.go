@@ -29,6 +29,9 @@ NICs, and the NICs carry its frames. Returns when the team forwards. All input i
 before the host is changed; if create fails, the host is put back. The default mode
 balances both directions on any switch: nicteam help elb
 
+Without NICs, on a terminal: lists those of the host to choose from (space chooses, Enter shows what
+would change, Enter again makes the team, q leaves).
+
 On a terminal it says first what it will do; --dry-run says it in full and changes nothing.
 Warns about what stays bound to the NICs: sockets, multicast groups, DHCP clients.
 Refuses if firewall rules or tc programs would stop applying, if VLANs or the like on a NIC, or
@@ -45,7 +48,8 @@ after a reboot. --no-persist makes a team that ends with the reboot.
 
 Flags override NICTEAM_ variables, variables override the file, and the file overrides
 defaults: nicteam help config`,
-		Example: `  nicteam create team0 eth1 eth2
+		Example: `  nicteam create
+  nicteam create team0 eth1 eth2
   nicteam create team0 eth1 eth2 --mode active-backup --primary eth1
   nicteam create team0 eth1 eth2 --mode round-robin --address 10.0.0.1/24 --gateway 10.0.0.254
   nicteam create team0 eth1 eth2 --mode 802.3ad --lacp-rate fast
@@ -65,7 +69,7 @@ defaults: nicteam help config`,
 				load.Team, load.Members = given[0], given[1:]
 			}
 			if file == "" && len(given) < 2 {
-				if err := a.chooseMembers(&load, o, foreground); err != nil {
+				if err := a.chooseMembers(cmd, &load, o, foreground); err != nil {
 					return err
 				}
 			}
@@ -104,6 +108,10 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	var ctx context.Context
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
+		if o.Confirm > 0 && !o.DryRun {
+			a.say("%s is reverted %v after it is made, unless in another session: nicteam confirm %s",
+				"create "+l.Config.Team, o.Confirm, l.Config.Team)
+		}
 		o.Foreground = func(c settings.Config) error {
 			ready, _ := launch.ReadyPipe(a.dirs, c.Team)
 			return a.runTeam(daemon.Options{Config: c, Ready: ready, Log: o.Log, Strict: true,

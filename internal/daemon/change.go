@@ -168,7 +168,8 @@ func (s *session) Remove(ctx context.Context, names []string, o control.ChangeOp
 }
 
 // removeLocked is Remove. The caller holds changeMu.
-func (s *session) removeLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
+func (s *session) removeLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string,
+	err error) {
 	c := s.team.Config()
 	var members, missing []string
 	for _, name := range s.realNames(names) {

@@ -94,7 +94,9 @@ func (s *session) revert(name string, cause error) error {
 	}
 	if back == nil {
 		_ = os.Remove(s.dirs.Socket(name))
-		atomicfile.Remove(s.dirs.RunningConfig(name))
+		if s.dirs.Pending(name) == nil { // else the next process says what became of the change
+			atomicfile.Remove(s.dirs.RunningConfig(name))
+		}
 		s.dirs.RemoveLACPState(name)
 		atomicfile.Remove(s.dirs.ProcessFile(name))
 	}

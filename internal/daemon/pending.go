@@ -233,7 +233,7 @@ func (s *session) reverted(r *pending.Record, name, why string, steps, faults []
 	s.dirs.RemovePending(name)
 }
 
-// revertCreate gives the host back and ends the process. TEAM.yaml, if there is one, is of an earlier team of that name.
+// revertCreate gives the host back and ends the process. TEAM.yaml, if there is one, is of an earlier team.
 func (s *session) revertCreate(r *pending.Record, name, why string) (steps []string, err error) {
 	s.pending.Store(nil)
 	steps, err = s.giveBackAndStop()

@@ -147,8 +147,9 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 		if server != nil {
 			_ = server.Close()
 		}
+		err = s.revert(name, err)
 		o.dropCreate()
-		return s.revert(name, err)
+		return err
 	}
 	rep.Send(launch.Report{Ready: true})
 	if err := o.Supervisor.Notify("READY=1", "WATCHDOG=1"); err != nil {

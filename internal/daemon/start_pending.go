@@ -82,10 +82,14 @@ func (o *Options) beginCreate() error {
 	return nil
 }
 
-// dropCreate removes the record of a create that failed: its process puts the host back.
+// dropCreate removes the record of a create that failed.
 func (o *Options) dropCreate() {
-	if o.record != nil && o.record.Verb == pending.Create && o.Change.Confirm > 0 {
-		o.RemovePending(o.Config.Team)
+	if o.record == nil || o.Change.Confirm == 0 {
+		return
+	}
+	o.RemovePending(o.Config.Team)
+	if !o.Resumes(o.Config.Team) { // the host was put back
+		atomicfile.Remove(o.RunningConfig(o.Config.Team))
 	}
 }
 

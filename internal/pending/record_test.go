@@ -105,7 +105,8 @@ func FuzzParseOutcome(f *testing.F) {
 
 func TestOutcomeOverAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "team0.outcome")
-	if err := Begin(Create, "create", time.Second).End(Reverted, "no confirmation came", nil, nil).Save(path); err != nil {
+	end := Begin(Create, "create", time.Second).End(Reverted, "no confirmation came", nil, nil)
+	if err := end.Save(path); err != nil {
 		t.Fatal(err)
 	}
 	o, err := LoadOutcome(path)

@@ -320,7 +320,8 @@ func TestConfirmBadInput(t *testing.T) {
 		t.Errorf("refused changes left %v", left)
 	}
 	// Two at once: the second is refused, whichever that is.
-	x, y := w.start("add", teamName, "eth3", "--confirm", "20s"), w.start("set", teamName, "mode=xor", "--confirm", "20s")
+	x := w.start("add", teamName, "eth3", "--confirm", "20s")
+	y := w.start("set", teamName, "mode=xor", "--confirm", "20s")
 	var second, first *waiter
 	select {
 	case <-x.done:
@@ -335,5 +336,41 @@ func TestConfirmBadInput(t *testing.T) {
 	first.end(int(api.Reverted), "asked for")
 	if st := w.status(); len(st.Members) != 2 || st.Mode != "elb" {
 		t.Errorf("after the revert: mode %s, %d members", st.Mode, len(st.Members))
+	}
+}
+
+// TestUnconfirmedAndNoProcessLives: the host is given back by the keeper, and that is the revert.
+func TestUnconfirmedAndNoProcessLives(t *testing.T) {
+	if !*soak {
+		t.Skip("waits ten seconds for the start after the give-back; runs with -soak")
+	}
+	parallel(t)
+	w := newWorld(t, worldOptions{Cables: true, NICs: 3})
+	before := w.state()
+	dies := func(until func() bool) {
+		labtest.Eventually(t, "the give-back", func() bool {
+			if pids := w.processes(" run " + teamName); len(pids) == 1 {
+				_ = unix.Kill(pids[0], unix.SIGKILL)
+			}
+			return until()
+		})
+	}
+	givenBack := func() bool { _, err := w.box.Handle().LinkByName(teamName); return err != nil }
+	x := w.start("create", teamName, "eth1", "eth2", "--confirm", "1m")
+	w.awaitPending("create")
+	dies(givenBack)
+	x.end(int(api.Reverted), "died too often")
+	w.checkUnchanged("after the give-back of a create", before)
+	if w.hasTeamYAML() || w.keeper() != 0 || len(w.pendingLeft()) > 0 {
+		t.Errorf("left: TEAM.yaml %v, keeper %d, %v", w.hasTeamYAML(), w.keeper(), w.pendingLeft())
+	}
+
+	w.create([]string{"eth1", "eth2"})
+	x = w.start("add", teamName, "eth3", "--confirm", "1m")
+	w.awaitPending("add eth3")
+	dies(givenBack)
+	x.end(int(api.Reverted), "died too often")
+	if st := w.status(); len(st.Members) != 2 || st.Pending != nil || st.State != "up" {
+		t.Errorf("after the give-back of an add: %+v", st)
 	}
 }

@@ -32,7 +32,7 @@ func TestNICsAreChosen(t *testing.T) {
 	l.press(" j \r")
 	l.expect(`make it`)
 	l.press("\r")
-	l.expect(`nicteam create team0 eth1 eth2\n`)
+	l.expect(`nicteam create team0 eth1 eth2 --yes\n`)
 	if r := l.awaitEnd(); r.Code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.Code, r.Out)
 	}

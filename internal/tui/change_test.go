@@ -51,8 +51,8 @@ func TestAddFromList(t *testing.T) {
 	}
 }
 
-// TestAddNeverBlocks: the list comes when it has been read. Until then the view goes on, and it does not come in the way
-// of another question.
+// TestAddNeverBlocks: the list comes when it has been read. Until then the view goes on, and it does not come in the
+// way of another question.
 func TestAddNeverBlocks(t *testing.T) {
 	m, _ := addable(t)
 	next, cmd := m.Update(press("a")[0])
@@ -76,7 +76,8 @@ func TestAddNeverBlocks(t *testing.T) {
 func TestAddFails(t *testing.T) {
 	m, f := addable(t)
 	f.err = &api.Problem{Kind: api.Failed, What: "read", Why: "the kernel does not answer"}
-	if got := run(t, m, press("a")...).Grid().String(); !strings.Contains(got, "read the NICs: the kernel does not answer") {
+	got := run(t, m, press("a")...).Grid().String()
+	if !strings.Contains(got, "read the NICs: the kernel does not answer") {
 		t.Errorf("%s", got)
 	}
 	f.err = nil
@@ -123,7 +124,8 @@ func TestListInView(t *testing.T) {
 	m, _ := addable(t)
 	m = run(t, m, press("a")...)
 	for _, size := range [][2]int{{120, 40}, {40, 10}, {20, 2}, {1, 1}} {
-		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, ratesMsg{rates(epoch)}, statusMsg{status: status()})
+		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, ratesMsg{rates(epoch)},
+			statusMsg{status: status()})
 		if g := m.Grid(); len(g) != size[1] || len(g[0]) != size[0] {
 			t.Errorf("%v: the screen has %d×%d", size, len(g[0]), len(g))
 		}

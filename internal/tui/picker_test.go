@@ -46,11 +46,11 @@ type fakePlan struct {
 
 func (f *fakePlan) plan(_ context.Context, nics []string) ([]string, error) {
 	f.asked = append(f.asked, strings.Join(nics, " "))
-	if f.err != nil {
+	if f.err != nil && len(f.lines) == 0 {
 		return nil, f.err
 	}
 	return append([]string{"warning: chronyd is bound to eth1"}, append(f.lines, "would take over "+
-		strings.Join(nics, ", "))...), nil
+		strings.Join(nics, ", "))...), f.err
 }
 
 func picking(t *testing.T, width, height int, nics []Choice) (pickModel, *fakePlan) {
@@ -172,7 +172,8 @@ func TestPickResult(t *testing.T) {
 	for keys, want := range map[string]string{
 		"space enter enter": "eth1", "down space up space enter enter": "eth2 eth1",
 		"space enter esc down space enter enter": "eth1 eth2",
-		"q":                                      "", "esc": "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
+		"q":                                      "",
+		"esc":                                    "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
 		"end space enter q": "", "enter enter q": "",
 	} {
 		m, _ := picking(t, 80, 24, hostNICs())
@@ -197,7 +198,13 @@ func TestPlanThatCannotBe(t *testing.T) {
 		!strings.Contains(got, "fix: use -y") || strings.Contains(got, "make it") {
 		t.Errorf("%T %v:\n%s", last, m.result, got)
 	}
-	f.err = errors.New("the host is gone")
+	f.lines = []string{"a plan that is refused"}
+	m, last = typed(t, m, "esc", "enter", "enter")
+	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "fix: use -y") ||
+		!strings.Contains(got, "a plan that is refused") {
+		t.Errorf("%T %v:\n%s", last, m.result, got)
+	}
+	f.lines, f.err = nil, errors.New("the host is gone")
 	m, _ = typed(t, m, "esc", "down", "space", "enter")
 	if got := m.grid().String(); !strings.Contains(got, "error: the host is gone") {
 		t.Errorf("%s", got)
@@ -260,8 +267,8 @@ func TestLongPlan(t *testing.T) {
 // manyNICs is a host with n NICs.
 func manyNICs(n int) (list []Choice) {
 	for i := range n {
-		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true, Up: true,
-			SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
+		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true,
+			Up: true, SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
 		if i%7 == 6 {
 			list[i].Why = "it belongs to the bridge br0"
 		}
