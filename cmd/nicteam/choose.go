@@ -14,7 +14,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
-	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tui"
@@ -137,38 +136,4 @@ func choices(list []launch.Candidate) []tui.Choice {
 		}
 	}
 	return out
-}
-
-// liveTeam is a team for the live view: what nicteam add looks at before it asks the team, the view does too.
-type liveTeam struct {
-	*control.Client
-	dirs launch.Dirs
-}
-
-// choices lists the NICs that could be added; nil if the team is in another network namespace.
-func (t liveTeam) choices(ctx context.Context) ([]tui.Choice, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := launch.AddCandidates(ctx, t.dirs, st)
-	return choices(list), err
-}
-
-// Add adds NICs. Warnings follow the steps.
-func (t liveTeam) Add(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	found, looked, err := launch.CheckAdd(t.dirs, st, names, control.ChangeOptions{})
-	if err != nil {
-		return nil, err
-	}
-	o.Accept = looked
-	steps, err := t.Client.Add(ctx, names, o)
-	for _, w := range found.Warnings {
-		steps = append(steps, "warning: "+w)
-	}
-	return steps, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
+	"nicteam/internal/control"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
@@ -68,6 +69,9 @@ defaults: nicteam help config`,
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
+			if _, err := control.ParseConfirm(*confirm); err != nil {
+				return err
+			}
 			if file == "" && len(given) < 2 {
 				if err := a.chooseMembers(cmd, &load, o, foreground); err != nil {
 					return err
@@ -90,7 +94,8 @@ defaults: nicteam help config`,
 	c.Flags().StringVarP(&file, "config", "c", "", "settings `file`: YAML, TOML or JSON")
 	c.Flags().BoolVar(&foreground, "foreground", false, "run the team in this process")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print the plan, change nothing; with -v also as ip commands")
-	c.Flags().BoolVar(&o.Force, "force", false, "accept what would lose its traffic or stop applying")
+	c.Flags().BoolVar(&o.Force, "force", false,
+		"accept what would lose its traffic or stop applying; "+forceHelp)
 	c.Flags().BoolVar(&o.NoPersist, "no-persist", false, "for this boot only: no TEAM.yaml, no systemd unit")
 	return c
 }

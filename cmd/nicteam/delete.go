@@ -52,20 +52,19 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 				o.Confirm = 0 // it reverts the create
 			}
 			steps, err := c.Delete(a.interruptible(), o)
+			if o.Confirm > 0 {
+				return a.showChange(given[0], "delete "+given[0], o, steps, err)
+			}
 			var p *api.Problem
 			if errors.As(err, &p) && p.Kind == api.NotFound && launch.Restorable(a.dirs, given[0]) {
 				p.Fix = "its process stopped without releasing the NICs; put the host back: nicteam restore " + given[0]
 			}
 			if ok := errors.As(err, &p); ok && (p.Kind == api.NotFound || p.Kind == api.NoAnswer) &&
 				launch.HasKeeper(a.dirs, given[0]) {
-				o.Confirm = 0
 				steps, err = launch.GiveUp(a.interruptible(), a.dirs, given[0], a.log(slog.LevelWarn))
 			}
 			if err != nil {
 				return err
-			}
-			if o.Confirm > 0 {
-				return a.hold(given[0], "delete "+given[0], steps)
 			}
 			launch.AwaitExit(a.interruptible(), a.dirs, given[0])
 			if step, err := launch.DisableUnit(a.dirs, given[0]); err != nil {

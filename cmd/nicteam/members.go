@@ -25,6 +25,7 @@ func (a *app) addCmd() *cobra.Command {
 Warns about what stays bound to the NICs. Refuses if firewall rules or tc programs would stop applying, or
 VLANs or the like on a NIC, or PPPoE, would lose their traffic: accept it with --force.
 ` + dryRunHelp + `
+If the gateway does not answer any more, the change is undone (exit 6).
 
 ` + confirmHelp,
 		Example: `  nicteam add team0 eth3
@@ -45,22 +46,22 @@ VLANs or the like on a NIC, or PPPoE, would lose their traffic: accept it with -
 			if err != nil {
 				return err
 			}
-			o.Accept = looked || a.yes
+			o.Accept, o.Force = looked || a.yes, force
 			steps, err := c.Add(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
 			steps = slices.DeleteFunc(steps, func(s string) bool { return slices.Contains(warnings, s) })
 			if a.json { // warn prints nothing with --json
 				steps = append(warnings, steps...)
 			}
-			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps)
+			return a.showChange(given[0], "add "+strings.Join(given[1:], " ")+" to "+given[0], o, steps, err)
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "accept what would lose its traffic or stop applying")
+	cmd.Flags().BoolVar(&force, "force", false, "accept what would lose its traffic or stop applying; "+forceHelp)
 	confirm, dry = confirmFlag(cmd.Flags()), dryRunFlag(cmd.Flags())
 	return cmd
 }
+
+// forceHelp is of the verbs that a self-test follows, and which refuse nothing else that can be forced.
+const forceHelp = "keep the change even if the host is cut off"
 
 // bystanders warns, before NICs are added, of sockets, multicast groups and filters that stay bound to them. Only root,
 // in the team's network namespace, can look; looked reports whether it did.
@@ -94,7 +95,8 @@ func (a *app) removeCmd() *cobra.Command {
 		Short:   "Drain and release NICs of a running team",
 		Long: `Drains the NICs (no new frames out, frames in flight still received), then restores and releases them.
 A switch with a static LAG keeps sending to them: first remove the port from the LAG, or pull the cable.
-The last NIC needs --force. ` + dryRunHelp + `
+The last NIC needs --force. If the gateway does not answer any more, the change is undone (exit 6).
+` + dryRunHelp + `
 
 ` + confirmHelp,
 		Example: `  nicteam remove team0 eth2
@@ -112,13 +114,10 @@ The last NIC needs --force. ` + dryRunHelp + `
 				return a.dryRun(c, given[0], control.Change{Verb: "remove", NICs: given[1:], Options: o})
 			}
 			steps, err := c.Remove(a.interruptible(), given[1:], o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps)
+			return a.showChange(given[0], "remove "+strings.Join(given[1:], " ")+" from "+given[0], o, steps, err)
 		},
 	}
-	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC")
+	c.Flags().BoolVar(&force, "force", false, "allow removing the last NIC; "+forceHelp)
 	confirm, dry = confirmFlag(c.Flags()), dryRunFlag(c.Flags())
 	return c
 }

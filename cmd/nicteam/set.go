@@ -18,6 +18,7 @@ import (
 )
 
 func (a *app) setCmd() *cobra.Command {
+	var force bool
 	var confirm *string
 	var dry *bool
 	cmd := &cobra.Command{
@@ -26,7 +27,9 @@ func (a *app) setCmd() *cobra.Command {
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
 			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
 			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user\n" +
-			"space, where tcpdump on the adapter sees them.\n\n" + dryRunHelp + "\n\n" + confirmHelp + "\n\n" + settingsTable(live),
+			"space, where tcpdump on the adapter sees them.\n\n" +
+			"If the gateway does not answer any more, the change is undone (exit 6).\n" + dryRunHelp + "\n\n" + confirmHelp +
+			"\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
@@ -53,16 +56,15 @@ func (a *app) setCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			o.Force = force
 			if *dry {
 				return a.dryRun(c, given[0], control.Change{Verb: "set", Settings: changes, Options: o})
 			}
 			steps, err := c.Set(a.interruptible(), changes, o)
-			if err != nil {
-				return err
-			}
-			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps)
+			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps, err)
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, forceHelp)
 	confirm, dry = confirmFlag(cmd.Flags()), dryRunFlag(cmd.Flags())
 	return cmd
 }

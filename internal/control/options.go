@@ -17,7 +17,7 @@ type ChangeOptions struct {
 	// Accept: the caller has seen what else the change does (filters and sockets that stay bound to NICs), and goes on.
 	Accept bool
 	// Force also does what would be refused: removes the last member, deletes the links that use the adapter, adds NICs
-	// on which others stand.
+	// on which others stand. It keeps a change even if the host is cut off.
 	Force bool
 	// DryRun asks for the plan of the change, which is not made.
 	DryRun bool

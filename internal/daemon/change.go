@@ -27,7 +27,7 @@ var _ control.Backend = (*session)(nil)
 func (s *session) Add(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	c := aChange{verb: pending.Add, text: "add " + strings.Join(names, " "), o: o}
+	c := aChange{verb: pending.Add, text: "add " + strings.Join(names, " "), o: o, nics: names}
 	c.what = c.text + " to " + s.team.Config().Team
 	return s.change(c, func() ([]string, error) { return s.addLocked(ctx, names, o) })
 }
@@ -262,7 +262,7 @@ func (s *session) memberIndex(name string) int {
 func (s *session) Set(ctx context.Context, settings map[string]string, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	c := aChange{verb: pending.Set, text: "set " + control.Pairs(settings), o: o}
+	c := aChange{verb: pending.Set, text: "set " + control.Pairs(settings), o: o, harmless: isHarmless(settings)}
 	c.what = "set " + s.team.Config().Team
 	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, settings) })
 }
@@ -358,10 +358,12 @@ func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []
 	if o.Confirm > 0 {
 		return s.deleteForNow(name, o)
 	}
+	test := s.beginGivenBackTest(o)
 	steps, err = s.giveBack()
 	if err != nil {
 		return steps, deleteProblem(name, err)
 	}
+	steps = append(steps, test.steps(name)...)
 	s.removeFiles(name)
 	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil

@@ -32,18 +32,30 @@ func (s *session) deleteForNow(name string, o control.ChangeOptions) (steps []st
 	}
 	r := s.unmade
 	s.unmade = nil
+	test := s.beginGivenBackTest(o)
 	steps, err = s.giveBack()
 	if err != nil {
 		s.dirs.RemovePending(name)
 		return steps, deleteProblem(name, err)
 	}
+	step, cutOff := test.check()
 	r.Done()
+	if cutOff != nil {
+		r.Revert("the host would be cut off: " + cutOff.Error())
+	}
 	if err := r.Save(s.dirs.PendingFile(name)); err != nil {
 		s.log.Error("the next process will make the team anew", "team", name, "err", err)
 	}
 	s.saveHistory()
 	s.comesBack = true
 	s.endOnce.Do(func() { close(s.deleted) })
+	if cutOff != nil {
+		return nil, &api.Problem{Kind: api.Reverted, What: c.what, Why: r.Reason + "; the team is made anew",
+			Fix: "check the switch ports and the cables of the NICs", Err: cutOff}
+	}
+	if step != "" {
+		steps = append(steps, step)
+	}
 	return append(steps, fmt.Sprintf("delete is reverted in %v unless it is confirmed: nicteam confirm %s", o.Confirm,
 		name)), nil
 }

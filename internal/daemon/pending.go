@@ -37,18 +37,22 @@ type aChange struct {
 	what string // add eth3 to team0: for problems
 	o    control.ChangeOptions
 	was  snapshot
+
+	nics     []string // that join
+	harmless bool     // it cannot cut the host off
 }
 
 // snapshot is what of a team a change may change.
 type snapshot struct {
 	config settings.Config // with absent members
 	mtu    int             // of the adapter
+	active string          // the member that sends everything; "" if the mode has none
 }
 
 func (s *session) snapshot() snapshot {
 	c := s.runningConfig()
 	c.Members = slices.Clone(c.Members)
-	return snapshot{c, s.mtu}
+	return snapshot{c, s.mtu, s.oneActive(&c)}
 }
 
 // change makes a change of the running team. The caller holds changeMu.
@@ -59,7 +63,7 @@ func (s *session) change(c aChange, do func() ([]string, error)) ([]string, erro
 	if err := s.beforeChange(&c); err != nil {
 		return nil, err
 	}
-	steps, err := do()
+	steps, err := s.tested(&c, do)
 	return s.afterChange(&c, steps, err)
 }
 
@@ -98,7 +102,7 @@ func (s *session) afterChange(c *aChange, steps []string, err error) ([]string, 
 // recordChange writes the record of a change that is about to be made, with what it goes back to.
 func (s *session) recordChange(c *aChange, r *pending.Record) error {
 	name := c.was.config.Team
-	r.Active, r.MTU = c.was.config.Active, c.was.mtu
+	r.Active, r.MTU, r.WasActive = c.was.config.Active, c.was.mtu, c.was.active
 	atomicfile.Remove(s.dirs.OutcomeFile(name)) // of an earlier change
 	err := config.Save(s.dirs.BeforeConfig(name), c.was.config)
 	if err == nil {
@@ -283,6 +287,9 @@ func (s *session) goBack(ctx context.Context, was snapshot) (steps, faults []str
 		}
 	}
 	done, more := s.goBackToSettings(ctx, was)
+	if text := s.goBackToActive(ctx, was); text != "" {
+		more = append(more, text)
+	}
 	s.datapath.retry()
 	s.watchTargets.wakeUp()
 	return append(steps, done...), append(faults, more...)
@@ -395,6 +402,7 @@ func (s *session) renamePending(names map[string]string) {
 		c.Members[i].Name = rename(c.Members[i].Name)
 	}
 	c.Primary, c.Active = rename(c.Primary), rename(c.Active)
+	s.was.active = rename(s.was.active)
 	if err := config.Save(s.dirs.BeforeConfig(c.Team), *c); err != nil {
 		s.log.Warn("what the change goes back to has old names", "team", c.Team, "err", err)
 	}

@@ -135,7 +135,7 @@ func loadBefore(path, name string, r *pending.Record) (snapshot, error) {
 	if err != nil {
 		return snapshot{}, err
 	}
-	was := snapshot{l.Config, r.MTU}
+	was := snapshot{l.Config, r.MTU, r.WasActive}
 	was.config.Active = r.Active
 	return was, nil
 }

@@ -172,6 +172,7 @@ func (o CreateOptions) removeFailed(err error) {
 	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
 	}
+	o.RemovePending(name)
 	atomicfile.Remove(o.RunningConfig(name))
 	if !errors.Is(err, errNoReport) {
 		_ = os.Remove(o.LogFile(name))

@@ -52,6 +52,8 @@ type Record struct {
 	// Of the team before, beside its configuration, which has no place for them.
 	Active string `json:"active,omitempty"` // member that was active by hand
 	MTU    int    `json:"mtu,omitempty"`    // of the adapter
+	// WasActive is the member that sent everything; "" if the mode had none.
+	WasActive string `json:"was_active,omitempty"`
 }
 
 // Begin returns the record of a change that is about to be made. Its deadline is counted from when it is made.
@@ -122,7 +124,7 @@ func parse(b []byte, boot string, now time.Duration) (*Record, error) {
 	case r.Boot != boot:
 		return nil, errOtherBoot
 	case r.Confirm <= 0 || r.Confirm > maxConfirm, r.Until < 0, r.Until > now+r.Confirm, r.MTU < 0, r.MTU > 1<<16,
-		r.Change == "", len(r.Change) > maxRecord, len(r.Active) > 128, len(r.Reason) > maxRecord:
+		r.Change == "", len(r.Change) > maxRecord, len(r.Active) > 128, len(r.WasActive) > 128, len(r.Reason) > maxRecord:
 		return nil, ErrInvalid
 	}
 	switch r.Verb {

@@ -221,7 +221,7 @@ func TestUnconfirmedChanges(t *testing.T) {
 	connections := startConnections(t, w.peer, w.box, box4)
 	checkProgress(t, "at first", connections)
 	was := w.status()
-	for _, change := range []string{"add eth3", "remove eth2", "set active=eth2 mode=active-backup mtu=1400"} {
+	for _, change := range []string{"add eth3", "remove eth2", "set active=eth2 mode=active-backup mtu=1400 weight.eth1=7"} {
 		verb, what, _ := strings.Cut(change, " ")
 		x := w.start(append([]string{verb, teamName, "--confirm", "1s"}, strings.Fields(what)...)...)
 		since := w.awaitPending(change)
@@ -373,4 +373,78 @@ func TestUnconfirmedAndNoProcessLives(t *testing.T) {
 	if st := w.status(); len(st.Members) != 2 || st.Pending != nil || st.State != "up" {
 		t.Errorf("after the give-back of an add: %+v", st)
 	}
+}
+
+// TestDeathDuringAChange: the team's process dies at some moment of a change. Whatever it has done of it is undone.
+func TestDeathDuringAChange(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, worldOptions{Cables: true, NICs: 3})
+	before := w.state()
+	w.create(nics(2), "--mode", "xor")
+	moments := []time.Duration{20 * time.Millisecond}
+	if *soak {
+		moments = nil
+		for d := time.Duration(0); d < 200*time.Millisecond; d += 5 * time.Millisecond {
+			moments = append(moments, d)
+		}
+	}
+	for _, moment := range moments {
+		for _, change := range []string{"add eth3", "remove eth1", "set mode=active-backup mtu=1400", "delete"} {
+			verb, what, _ := strings.Cut(change, " ")
+			pid := w.teamProcess()
+			x := w.start(append([]string{verb, teamName, "--confirm", "20s"}, strings.Fields(what)...)...)
+			labtest.Eventually(t, "the record of "+change, func() bool {
+				return len(w.pendingLeft()) > 0 || x.ended()
+			})
+			time.Sleep(moment) // the moment of the death, no wait
+			_ = unix.Kill(pid, unix.SIGKILL)
+			labtest.Eventually(t, "the end of "+change, func() bool {
+				if st, ok := parseStatus(w.try("status", teamName, "--json")); ok && st.Pending != nil && st.PID != pid {
+					w.try("revert", teamName) // it was made before
+				}
+				return x.ended()
+			})
+			x.end(int(api.Reverted))
+			st := w.status()
+			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" || st.Pending != nil ||
+				memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
+				t.Errorf("a death %v after %s was begun: %+v", moment, change, st)
+			}
+		}
+	}
+	reach(t, w.peer, box4)
+	w.nicteam("delete", teamName)
+	w.checkUnchanged("after delete", before)
+}
+
+// ended reports whether the command has.
+func (x *waiter) ended() bool {
+	select {
+	case <-x.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestConfirmInForeground: a process that nobody supervises keeps the deadline, also of its own delete.
+func TestConfirmInForeground(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, worldOptions{Cables: true})
+	before := w.state()
+	x := w.start("create", teamName, "eth1", "eth2", "--foreground", "--confirm", "1s")
+	x.end(int(api.Reverted), "no confirmation came within 1s")
+	w.checkUnchanged("after the revert of a create", before)
+
+	w.start("create", teamName, "eth1", "eth2", "--foreground", "--confirm", "20s")
+	w.awaitPending("create")
+	w.nicteam("confirm", teamName)
+	if w.hasTeamYAML() {
+		t.Error("a team in the foreground has a TEAM.yaml")
+	}
+	x = w.start("delete", teamName, "--confirm", "1s")
+	x.end(int(api.Reverted), "no confirmation came within 1s")
+	w.await("the team that is back", func(st *api.Status) bool { return st.State == "up" && st.Pending == nil })
+	w.nicteam("delete", teamName)
+	w.checkUnchanged("after delete", before)
 }
