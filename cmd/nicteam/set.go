@@ -54,6 +54,9 @@ func (a *app) setCmd() *cobra.Command {
 				return err
 			}
 			o.Force = force
+			if *confirm == "" && settings.Harmless(changes) {
+				o.Confirm = 0
+			}
 			steps, err := c.Set(a.interruptible(), changes, o)
 			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps, err)
 		},
