@@ -87,6 +87,8 @@ func (a *app) newWait(name string, r *pending.Record) *wait {
 		a.say("waits %v for: nicteam confirm %s", r.Left().Round(time.Second), name)
 		return w
 	}
+	// What was typed before the question, such as the next line of a pasted script, is no answer.
+	_ = unix.IoctlSetInt(int(os.Stdin.Fd()), unix.TCFLSH, unix.TCIFLUSH)
 	w.enter = make(chan struct{}, 1)
 	go func() {
 		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err == nil {

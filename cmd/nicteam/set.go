@@ -57,6 +57,9 @@ func (a *app) setCmd() *cobra.Command {
 				return err
 			}
 			o.Force = force
+			if *confirm == "" && settings.Harmless(changes) {
+				o.Confirm = 0
+			}
 			if *dry {
 				return a.dryRun(c, given[0], control.Change{Verb: "set", Settings: changes, Options: o})
 			}
