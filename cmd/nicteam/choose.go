@@ -111,7 +111,11 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, planLines(done.Plan, planFull)...), err
+	detail := planFull
+	if a.verbose {
+		detail = planCommands
+	}
+	return append(lines, planLines(done.Plan, detail)...), err
 }
 
 // allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a
