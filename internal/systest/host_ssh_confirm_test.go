@@ -104,7 +104,7 @@ func TestConfirmOverSSH(t *testing.T) {
 	}
 	for _, command := range []string{"add " + teamName + " eth1 eth3", "delete " + teamName} {
 		one.begin("nicteam " + command)
-		w.awaitPending(command)
+		one.expect(`Enter keeps it`)
 		one.press("\n")
 		end(command)
 	}
