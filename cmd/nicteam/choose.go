@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,8 @@ func (a *app) chooseMembers(cmd *cobra.Command, load *config.Options, o launch.C
 	case err != nil:
 		return err
 	}
-	a.say("nicteam create %s", strings.Join(append(append([]string{load.Team}, load.Members...), givenFlags(cmd)...), " "))
+	typed := slices.Concat([]string{load.Team}, load.Members, givenFlags(cmd))
+	a.say("nicteam create %s", strings.Join(typed, " "))
 	return nil
 }
 
@@ -109,10 +111,15 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, planLines(done.Plan, planFull)...), err
+	detail := planFull
+	if a.verbose {
+		detail = planCommands
+	}
+	return append(lines, planLines(done.Plan, detail)...), err
 }
 
-// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a team.
+// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a
+// team.
 func allMembers(load *config.Options, nics []tui.Choice) bool {
 	load.Members = nil
 	for _, c := range nics {

@@ -147,7 +147,8 @@ func TestPendingInView(t *testing.T) {
 		for after, want := range map[time.Duration]string{0: "undone in 43 s", 3 * time.Second: "undone in 40 s",
 			time.Minute: "undone in 0 s"} {
 			m := run(t, m, tickMsg(epoch.Add(after)))
-			if got := m.View().Content; !strings.Contains(got, "add eth3: "+want) || !strings.Contains(got, "c keep it") {
+			got := m.View().Content
+			if !strings.Contains(got, "add eth3: "+want) || !strings.Contains(got, "c keep it") {
 				t.Errorf("%v, after %v:\n%s", size, after, got)
 			}
 		}
