@@ -105,16 +105,7 @@ func (a *app) showDryRun(made *api.Created) error {
 	if a.json {
 		return a.document(made)
 	}
-	for _, w := range made.Warnings {
-		a.warn(w)
-	}
-	detail := planFull
-	if a.verbose {
-		detail = planCommands
-	}
-	a.say("dry run of %s: nothing is changed\n", made.Plan.Change)
-	a.showPlan(made.Plan, detail)
-	return nil
+	return a.showPlanned(made.Team, made.Plan)
 }
 
 // create makes the team and shows its steps as they are done.

@@ -35,7 +35,7 @@ func (t liveTeam) choices(ctx context.Context) ([]tui.Choice, error) {
 
 // Add adds NICs as nicteam add does. Warnings follow the steps.
 func (t liveTeam) Add(ctx context.Context, names []string, _ control.ChangeOptions) ([]string, error) {
-	warnings, looked, err := t.a.bystanders(t.Client, names)
+	warnings, looked, err := t.a.bystanders(t.Client, names, control.ChangeOptions{Accept: t.a.yes})
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +63,5 @@ func (t liveTeam) Confirm(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	was := t.a.dirs.Pending(st.Team)
-	steps, err := t.Client.Confirm(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(steps, t.a.afterConfirm(st.Team, was)...), nil
+	return t.a.confirm(ctx, st.Team)
 }

@@ -37,16 +37,12 @@ func (s *session) addLocked(ctx context.Context, names []string, o control.Chang
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.ConsentAsk
-	if o.Accept {
-		consent = host.ConsentChecked
-	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
-		found, problem := s.host.CheckAdd(c, names, others, consent)
+		found, problem := s.host.CheckAdd(c, names, others, consentTo(o))
 		if problem == nil {
 			problem = s.checkAdapterUp(c, names)
 		}
