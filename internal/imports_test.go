@@ -23,7 +23,7 @@ var allowed = map[string][]string{
 	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/dhcp",
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
 		"internal/logs", "internal/metrics", "internal/nearest", "internal/panics", "internal/relay",
-		"internal/settings", "internal/tap", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
+		"internal/settings", "internal/tap", "modes", "modes/lacp", "modes/spread", "team", "internal/tchook", "modes/steer",
 		"internal/managers", "internal/supervisor", "internal/descriptors", "internal/sandbox", "internal/selftest",
 		"internal/tick", "internal/boot", "internal/pending", "monitor"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",

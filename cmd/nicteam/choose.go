@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
-	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tui"
@@ -69,7 +69,8 @@ func (a *app) chooseMembers(cmd *cobra.Command, load *config.Options, o launch.C
 	case err != nil:
 		return err
 	}
-	a.say("nicteam create %s", strings.Join(append(append([]string{load.Team}, load.Members...), givenFlags(cmd)...), " "))
+	typed := slices.Concat([]string{load.Team}, load.Members, givenFlags(cmd))
+	a.say("nicteam create %s", strings.Join(typed, " "))
 	return nil
 }
 
@@ -110,10 +111,15 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, planLines(done.Plan, planFull)...), err
+	detail := planFull
+	if a.verbose {
+		detail = planCommands
+	}
+	return append(lines, planLines(done.Plan, detail)...), err
 }
 
-// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a team.
+// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a
+// team.
 func allMembers(load *config.Options, nics []tui.Choice) bool {
 	load.Members = nil
 	for _, c := range nics {
@@ -137,38 +143,4 @@ func choices(list []launch.Candidate) []tui.Choice {
 		}
 	}
 	return out
-}
-
-// liveTeam is a team for the live view: what nicteam add looks at before it asks the team, the view does too.
-type liveTeam struct {
-	*control.Client
-	dirs launch.Dirs
-}
-
-// choices lists the NICs that could be added; nil if the team is in another network namespace.
-func (t liveTeam) choices(ctx context.Context) ([]tui.Choice, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := launch.AddCandidates(ctx, t.dirs, st)
-	return choices(list), err
-}
-
-// Add adds NICs. Warnings follow the steps.
-func (t liveTeam) Add(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	found, looked, err := launch.CheckAdd(t.dirs, st, names, control.ChangeOptions{})
-	if err != nil {
-		return nil, err
-	}
-	o.Accept = looked
-	steps, err := t.Client.Add(ctx, names, o)
-	for _, w := range found.Warnings {
-		steps = append(steps, "warning: "+w)
-	}
-	return steps, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
+	"nicteam/internal/control"
 	"nicteam/internal/daemon"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
@@ -68,6 +69,9 @@ defaults: nicteam help config`,
 			if len(given) > 0 {
 				load.Team, load.Members = given[0], given[1:]
 			}
+			if _, err := control.ParseConfirm(*confirm); err != nil {
+				return err
+			}
 			if file == "" && len(given) < 2 {
 				if err := a.chooseMembers(cmd, &load, o, foreground); err != nil {
 					return err
@@ -101,16 +105,7 @@ func (a *app) showDryRun(made *api.Created) error {
 	if a.json {
 		return a.document(made)
 	}
-	for _, w := range made.Warnings {
-		a.warn(w)
-	}
-	detail := planFull
-	if a.verbose {
-		detail = planCommands
-	}
-	a.say("dry run of %s: nothing is changed\n", made.Plan.Change)
-	a.showPlan(made.Plan, detail)
-	return nil
+	return a.showPlanned(made.Team, made.Plan)
 }
 
 // create makes the team and shows its steps as they are done.

@@ -17,11 +17,13 @@ import (
 func (a *app) deleteCmd() *cobra.Command {
 	var force bool
 	var confirm *string
+	var dry *bool
 	cmd := &cobra.Command{
 		Use:   "delete TEAM",
 		Short: "Delete a team and put the host back as it was",
 		Long: `Deletes a team and restores addresses, routes and settings of its NICs. Refuses if VLANs,
 macvlans or other links use the adapter, because they would be deleted with it; --force deletes them.
+` + dryRunHelp + `
 
 ` + confirmHelp,
 		Example: `  nicteam delete team0
@@ -30,7 +32,7 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 		RunE: func(_ *cobra.Command, given []string) error {
 			c := a.client(given[0])
 			defer c.Close()
-			if !force {
+			if !force && !*dry {
 				if err := a.carried(c); err != nil {
 					return err
 				}
@@ -40,6 +42,12 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 				return err
 			}
 			o.Force = force
+			if *dry {
+				if err := a.dryRun(c, given[0], control.Change{Verb: "delete", Options: o}); err != nil || force {
+					return err
+				}
+				return a.carried(c)
+			}
 			if r := a.dirs.Pending(given[0]); r != nil && r.Verb == pending.Create {
 				o.Confirm = 0 // it reverts the create
 			}
@@ -68,7 +76,7 @@ macvlans or other links use the adapter, because they would be deleted with it; 
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "also delete the links that use the adapter")
-	confirm = confirmFlag(cmd.Flags())
+	confirm, dry = confirmFlag(cmd.Flags()), dryRunFlag(cmd.Flags())
 	return cmd
 }
 

@@ -188,7 +188,7 @@ func planMoves(p *api.Plan) []string {
 		note := ""
 		switch {
 		case m.To == "":
-			note = " (removed until the team ends)"
+			note = " (removed)"
 		case m.From == "":
 			note = " (new)"
 		case m.Copied:

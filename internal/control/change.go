@@ -103,6 +103,9 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "add", NICs: names, Options: o})
+	}
 	s.logChange(r, "add "+strings.Join(names, " "))
 	return s.result(s.b.Add(r.Context(), names, o))
 }
@@ -115,6 +118,9 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	names := append([]string{r.PathValue("nic")}, q["also"]...)
 	if err := checkNames(names); err != nil {
 		return nil, err
+	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "remove", NICs: names, Options: o})
 	}
 	s.logChange(r, "remove "+strings.Join(names, " "))
 	return s.result(s.b.Remove(r.Context(), names, o))
@@ -132,6 +138,9 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	settings, err := parseSettings(raw)
 	if err != nil {
 		return nil, err
+	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "set", Settings: settings, Options: o})
 	}
 	s.logChange(r, "set "+Pairs(settings))
 	return s.result(s.b.Set(r.Context(), settings, o))
@@ -178,6 +187,9 @@ func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
+	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "delete", Options: o})
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()

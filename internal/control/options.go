@@ -16,9 +16,11 @@ import (
 type ChangeOptions struct {
 	// Accept: the caller has seen what else the change does (filters and sockets that stay bound to NICs), and goes on.
 	Accept bool
-	// Force also does what would be refused: removes the last member, deletes the links that use the adapter. It keeps a
-	// change even if the host is cut off.
+	// Force also does what would be refused: removes the last member, deletes the links that use the adapter, adds NICs
+	// on which others stand. It keeps a change even if the host is cut off.
 	Force bool
+	// DryRun asks for the plan of the change, which is not made.
+	DryRun bool
 	// Confirm is how long the change stands without a confirmation; then it is reverted. 0: it needs none.
 	Confirm time.Duration
 	// Session is the caller's SSH connection, which the change must not break; zero: none.
@@ -32,7 +34,7 @@ const (
 )
 
 // changeParameters are the parameters of every change.
-var changeParameters = []string{"accept", "force", "confirm", "session"}
+var changeParameters = []string{"accept", "force", "dry_run", "confirm", "session"}
 
 // MarshalText writes the options for another process.
 func (o ChangeOptions) MarshalText() ([]byte, error) {
@@ -62,6 +64,9 @@ func (o ChangeOptions) query(more url.Values) string {
 	if o.Force {
 		q.Set("force", "1")
 	}
+	if o.DryRun {
+		q.Set("dry_run", "1")
+	}
 	if o.Confirm != 0 {
 		q.Set("confirm", o.Confirm.String())
 	}
@@ -80,6 +85,9 @@ func parseChangeOptions(q url.Values) (o ChangeOptions, err error) {
 		return o, err
 	}
 	if o.Force, err = flag(q, "force"); err != nil {
+		return o, err
+	}
+	if o.DryRun, err = flag(q, "dry_run"); err != nil {
 		return o, err
 	}
 	if o.Confirm, err = ParseConfirm(q.Get("confirm")); err != nil {

@@ -37,16 +37,12 @@ func (s *session) addLocked(ctx context.Context, names []string, o control.Chang
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.ConsentAsk
-	if o.Accept {
-		consent = host.ConsentChecked
-	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
-		found, problem := s.host.CheckAdd(c, names, others, consent)
+		found, problem := s.host.CheckAdd(c, names, others, consentTo(o))
 		if problem == nil {
 			problem = s.checkAdapterUp(c, names)
 		}
@@ -263,12 +259,12 @@ func (s *session) memberIndex(name string) int {
 }
 
 // Set changes live settings, all of them or none.
-func (s *session) Set(ctx context.Context, settings map[string]string, o control.ChangeOptions) ([]string, error) {
+func (s *session) Set(ctx context.Context, typed map[string]string, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	c := aChange{verb: pending.Set, text: "set " + control.Pairs(settings), o: o, harmless: isHarmless(settings)}
+	c := aChange{verb: pending.Set, text: "set " + control.Pairs(typed), o: o, harmless: settings.Harmless(typed)}
 	c.what = "set " + s.team.Config().Team
-	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, settings) })
+	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, typed) })
 }
 
 // setLocked is Set. The caller holds changeMu.

@@ -244,6 +244,11 @@ func (d *deletedTeam) Delete(context.Context, control.ChangeOptions) ([]string, 
 	return nil, d.gone("delete")
 }
 
+// Plan is refused.
+func (d *deletedTeam) Plan(_ context.Context, c control.Change) (*api.Plan, error) {
+	return nil, d.gone(c.Verb)
+}
+
 func (d *deletedTeam) gone(what string) error {
 	return waitingProblem(what+" "+d.o.Config.Team, d.o.Config.Team, d.r)
 }

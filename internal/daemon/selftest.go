@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/selftest"
-	"nicteam/internal/settings"
 )
 
 // A change of the network that cuts the host off is undone (package selftest): whoever asked for it may be cut off, too,
@@ -88,19 +85,6 @@ func (s *session) tested(c *aChange, do func() ([]string, error)) ([]string, err
 		problem.Fix = "nicteam status " + config.Team + " shows what is left of it"
 	}
 	return nil, problem
-}
-
-// harmlessSettings say when something happens, not which way frames go.
-var harmlessSettings = []string{"match", "primary_reselect", "gain", "skew", "rebalance", "up_delay", "down_delay",
-	"probe_interval", "probe_misses", "admission_wait", "damping", "undamp", "announce_count", "announce_interval",
-	"packets_per_member", "weight"}
-
-// isHarmless reports whether these settings cannot cut the host off.
-func isHarmless(typed map[string]string) bool {
-	return !slices.ContainsFunc(slices.Collect(maps.Keys(typed)), func(key string) bool {
-		name, _, _ := strings.Cut(settings.Canonical(key), ".")
-		return !slices.Contains(harmlessSettings, name)
-	})
 }
 
 // A givenBackTest tests whether the host is reached by the NICs after a delete. There is no team that could be had back.

@@ -252,10 +252,16 @@ func (p *planner) strip() error {
 			p.move(api.PlanMove{Kind: "route", What: p.routeText(r), From: n.Name})
 		}
 		for _, r := range m.Routes {
-			if len(rtnl.RouteLinks(r)) > 1 && !rtnl.HasRoute(shared, r) {
-				shared = append(shared, r)
-				p.move(api.PlanMove{Kind: "route", What: p.routeText(r), From: p.membersOf(r)})
+			if len(rtnl.RouteLinks(r)) < 2 || rtnl.HasRoute(shared, r) {
+				continue
 			}
+			shared = append(shared, r)
+			if slices.ContainsFunc(rtnl.RouteLinks(r), func(link int) bool { return p.by[link] == 0 }) {
+				p.plan.Effects = append(p.plan.Effects, fmt.Sprintf("the %s loses its hop over %s", rtnl.RouteText(r),
+					p.membersOf(r)))
+				continue
+			}
+			p.move(api.PlanMove{Kind: "route", What: p.routeText(r), From: p.membersOf(r)})
 		}
 		for _, o := range m.Neighbours {
 			if rtnl.IsPermanent(o) {

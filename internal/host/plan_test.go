@@ -63,9 +63,11 @@ func TestPlanIsWhatHappens(t *testing.T) {
 		if d := cmp.Diff(planned(p, toAdapter), shown(t, teamName)); d != "" {
 			t.Errorf("%s: %s (-plan +ip):\n%s", policy, teamName, d)
 		}
+		left := map[string][]string{}
 		for _, n := range w.nics {
 			have := shown(t, n)
 			gone := slices.DeleteFunc(slices.Clone(was[n]), func(s string) bool { return slices.Contains(have, s) })
+			left[n] = gone
 			want := planned(p, func(m api.PlanMove) bool {
 				return slices.Contains(strings.Split(m.From, ", "), n) && m.To == "" && !m.Copied
 			})
@@ -76,7 +78,22 @@ func TestPlanIsWhatHappens(t *testing.T) {
 				t.Errorf("%s: gone from %s (-plan +ip):\n%s", policy, n, d)
 			}
 		}
+		back := api.NewPlan("delete " + teamName)
+		must(t, h.PlanReleaseAll(back))
 		must(t, finish(w, h))
+		for _, n := range w.nics {
+			// Rules and permanent neighbours stay where they are while the team runs.
+			want := slices.DeleteFunc(left[n], func(s string) bool {
+				return strings.HasPrefix(s, "rule ") || strings.HasPrefix(s, "neighbour ") ||
+					strings.Contains(s, " proto ra ") || strings.Contains(s, "fd0a::")
+			})
+			got := slices.DeleteFunc(planned(back, func(m api.PlanMove) bool {
+				return slices.Contains(strings.Split(m.To, ", "), n) && m.Kind != "rule"
+			}), func(s string) bool { return strings.Contains(s, "fd0a::") })
+			if d := cmp.Diff(got, want); d != "" {
+				t.Errorf("%s: back on %s (-plan +ip):\n%s", policy, n, d)
+			}
+		}
 		h = w.open(nil)
 	}
 

@@ -121,7 +121,7 @@ func (c *preflight) uppersElsewhere() {
 			}
 		}
 		if len(on) > 0 {
-			c.addUpperRisk(n, joinNames(on)+", which cannot be moved,", fmt.Sprintf(
+			c.addUpperRisk(n, on, fmt.Sprintf(
 				"remove what they belong to (a container network: docker network rm) and create it on %s afterwards",
 				c.adapter))
 		}
@@ -133,7 +133,7 @@ func (c *preflight) uppers() {
 	sessions := pppoeSessions()
 	for _, n := range c.nics {
 		if len(n.Uppers) > 0 {
-			c.addUpperRisk(n, joinNames(n.Uppers), fmt.Sprintf(
+			c.addUpperRisk(n, n.Uppers, fmt.Sprintf(
 				"remove them (ip link del %s) and create them on %s afterwards", n.Uppers[0], c.adapter))
 		}
 		stop := fmt.Sprintf("stop PPPoE on %s and start it on %s afterwards", n.Name, c.adapter)
@@ -156,10 +156,15 @@ func (c *preflight) uppers() {
 }
 
 // addUpperRisk adds links on a NIC that receive nothing while it is a member.
-func (c *preflight) addUpperRisk(n NIC, who, fix string) {
+func (c *preflight) addUpperRisk(n NIC, uppers []string, fix string) {
+	whose, receive := "its", "receives"
+	if len(uppers) > 1 {
+		whose, receive = "their", "receive"
+	}
 	c.risks = append(c.risks, risk{nic: n.Name, fix: fix, needsForce: true,
-		why:      fmt.Sprintf("%s on %s would lose their traffic", who, n.Name),
-		accepted: fmt.Sprintf("%s on %s receives nothing while that NIC is a member; %s", who, n.Name, fix)})
+		why: fmt.Sprintf("%s on %s would lose %s traffic", joinNames(uppers), n.Name, whose),
+		accepted: fmt.Sprintf("%s on %s %s nothing while that NIC is a member; %s", joinNames(uppers), n.Name, receive,
+			fix)})
 }
 
 // uppersElsewhereOnce looks into the other namespaces once.

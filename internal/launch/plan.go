@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"nicteam/internal/api"
 	"nicteam/internal/host"
@@ -77,4 +78,52 @@ func steps(plan *api.Plan, c settings.Config) []string {
 			Servers: m.Servers}.Step(c.Team))
 	}
 	return list
+}
+
+// CompletePlan adds to the plan of a running team what its process may not know: who configures the NICs, which managers
+// are told of those that join, and the SSH sessions that go by them. In another network namespace it knows nothing.
+func CompletePlan(ctx context.Context, d Dirs, st *api.Status, plan *api.Plan) {
+	h, err := openSameNetNS(st)
+	if h == nil || err != nil {
+		return
+	}
+	defer func() { _ = h.Close() }()
+	var nics []managers.NIC
+	for i := range plan.NICs {
+		if n, err := h.NIC(plan.NICs[i].Name); err == nil {
+			nics = append(nics, managers.NIC{Name: n.Name, Index: n.Index})
+		}
+	}
+	by := managers.ServedBy(ctx, managers.Options{Team: st.Team, StateDir: d.StateDir}, nics)
+	clients := h.LeaseClients()
+	for i := range plan.NICs {
+		n := &plan.NICs[i]
+		n.Manager = cmp.Or(by[n.Name], clientOf(clients, n.Name))
+		member := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Name == n.Name })
+		if !member && by[n.Name] != "" {
+			plan.Managers = append(plan.Managers, api.PlanManager{Name: by[n.Name], Leaves: []string{n.Name}})
+		}
+	}
+	addSessions(plan, ssh.Sessions())
+}
+
+// Refusal is the problem of a plan that needs --force; nil if it needs none, or has it.
+func Refusal(plan *api.Plan) error {
+	var whys, fixes []string
+	for _, b := range plan.Blocked {
+		if !b.Accepted {
+			whys = append(whys, b.Why)
+			if !slices.Contains(fixes, b.Fix) {
+				fixes = append(fixes, b.Fix)
+			}
+		}
+	}
+	if whys == nil {
+		return nil
+	}
+	if !slices.ContainsFunc(fixes, func(s string) bool { return strings.Contains(s, "--force") }) {
+		fixes = append(fixes, "or accept it with --force")
+	}
+	return &api.Problem{Kind: api.Conflict, What: plan.Change, Why: strings.Join(whys, "; "),
+		Fix: strings.Join(fixes, "; ")}
 }

@@ -102,6 +102,77 @@ func TestPlanIsWhatCreateDoes(t *testing.T) {
 	w.checkUnchanged("after the team", before)
 }
 
+// TestPlansOfChanges compares the plans of add, set, remove and delete with the host after them.
+func TestPlansOfChanges(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
+	w.configureHost()
+	w.sh("ip addr add 10.7.0.1/24 dev eth3; ip route add 10.70.0.0/16 via 10.7.0.2 dev eth3")
+	w.create(nics(2), "--mode", "active-backup", "-y")
+
+	running := func() []string { return w.linkConfig(teamName) }
+	before := running()
+	p := w.plan("add", teamName, "eth3")
+	if d := cmp.Diff(before, running()); d != "" {
+		t.Errorf("after a dry run (-before +after):\n%s", d)
+	}
+	w.nicteam("add", teamName, "eth3", "-y")
+	came := slices.DeleteFunc(running(), func(s string) bool { return slices.Contains(before, s) })
+	if d := cmp.Diff(movesTo(p, teamName), came); d != "" || len(came) != 3 {
+		t.Errorf("add (-plan +ip):\n%s", d)
+	}
+
+	status := w.status()
+	p = w.plan("set", teamName, "hash=layer2", "weight.eth1=2", "mtu=1400")
+	if s := w.status(); s.Settings.Hash != status.Settings.Hash || s.Adapter.MTU != status.Adapter.MTU {
+		t.Errorf("a dry run of set has set %+v", s.Settings)
+	}
+	var set []string
+	for _, s := range p.Settings {
+		if set = append(set, s.Key+": "+s.From+" to "+s.To); s.Effect == "" {
+			t.Errorf("no effect of %+v", s)
+		}
+	}
+	want := []string{"hash: layer3+4 to layer2", "mtu: 1500 to 1400", "weight.eth1: 1 to 2"}
+	if d := cmp.Diff(want, set); d != "" {
+		t.Errorf("set (-want +got):\n%s", d)
+	}
+	checkRefused(t, w.try("set", teamName, "mtu=100", "--dry-run"), 2)
+	if out := w.nicteam("set", teamName, "mode=xor", "--dry-run"); !strings.Contains(out, "static LAG") {
+		t.Errorf("set mode says\n%s", out)
+	}
+
+	r := w.try("remove", teamName, "eth1", "eth2", "eth3", "--dry-run", "--json")
+	if p := w.planIn(r); r.Code != 5 || len(p.Blocked) != 1 || len(p.NICs) != 3 {
+		t.Errorf("remove all: exit %d, %+v", r.Code, p)
+	}
+	if out := w.nicteam("remove", teamName, "eth1", "--dry-run"); !strings.Contains(out, "eth1 is released down") {
+		t.Errorf("remove says\n%s", out)
+	}
+	if s := w.status(); len(s.Members) != 3 {
+		t.Errorf("a dry run of remove has left %d members", len(s.Members))
+	}
+
+	w.sh("ip addr add 10.9.0.77/24 dev team0; ip route add 10.71.0.0/16 via 10.9.0.2 dev team0")
+	p = w.plan("delete", teamName)
+	w.nicteam("delete", teamName)
+	for _, n := range nics(3) {
+		got := slices.DeleteFunc(w.linkConfig(n), func(s string) bool {
+			return strings.HasPrefix(s, "rule ") || strings.HasPrefix(s, "neighbour ")
+		})
+		list := []string{}
+		for _, m := range p.Moves {
+			if m.Kind != "rule" && slices.Contains(strings.Split(m.To, ", "), n) {
+				list = append(list, m.Kind+" "+m.What)
+			}
+		}
+		slices.Sort(list)
+		if d := cmp.Diff(list, got); d != "" {
+			t.Errorf("delete: %s (-plan +ip):\n%s", n, d)
+		}
+	}
+}
+
 // TestUnreadableJournal: a journal that cannot be used gives way to --force, but not while the adapter is there.
 func TestUnreadableJournal(t *testing.T) {
 	parallel(t)

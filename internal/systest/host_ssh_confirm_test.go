@@ -104,11 +104,22 @@ func TestConfirmOverSSH(t *testing.T) {
 	}
 	for _, command := range []string{"add " + teamName + " eth1 eth3", "delete " + teamName} {
 		one.begin("nicteam " + command)
-		w.awaitPending(command)
+		one.expect(`Enter keeps it`)
 		one.press("\n")
 		end(command)
 	}
 	w.checkUnchanged("after delete", before)
+}
+
+// TestTypedAhead: Enter from before the question, such as the next line of what was pasted, is no answer to it.
+func TestTypedAhead(t *testing.T) {
+	parallel(t)
+	w := newSSHWorld(t, worldOptions{})
+	l := w.login()
+	l.press("nicteam create " + teamName + " eth1 eth2 --confirm 1s; echo \"[exit $?]\"\n\n")
+	if r := l.awaitEnd(); r.Code != int(api.Reverted) {
+		t.Errorf("exit %d\n%s", r.Code, r.Out)
+	}
 }
 
 // TestScriptConfirmsOverSSH: a session begins a change and ends, another one finds that the host is reached.

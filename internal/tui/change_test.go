@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -134,4 +135,85 @@ func TestListInView(t *testing.T) {
 	if _, ok := cmd().(tea.InterruptMsg); !ok {
 		t.Error("Ctrl-C does not end the view")
 	}
+}
+
+// TestPendingInView: what waits for confirmation is on the screen with the seconds left, and settled by c or r alone.
+func TestPendingInView(t *testing.T) {
+	st := status()
+	st.Pending = &api.Pending{Change: "add eth3", Until: epoch.Add(43 * time.Second)}
+	for _, size := range [][2]int{{120, 40}, {80, 24}, {60, 16}, {50, 12}} {
+		m, _ := addable(t)
+		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, statusMsg{status: st})
+		for after, want := range map[time.Duration]string{0: "undone in 43 s", 3 * time.Second: "undone in 40 s",
+			time.Minute: "undone in 0 s"} {
+			m := run(t, m, tickMsg(epoch.Add(after)))
+			got := m.View().Content
+			if !strings.Contains(got, "add eth3: "+want) || !strings.Contains(got, "c keep it") {
+				t.Errorf("%v, after %v:\n%s", size, after, got)
+			}
+		}
+	}
+	for keys, want := range map[string]string{"c": "confirm", "r": "revert", "y": "", "enter": "", "space": "",
+		"a space enter c": "", "? c": "confirm"} {
+		m, f := addable(t)
+		m = run(t, m, statusMsg{status: st})
+		m = run(t, m, press(strings.Fields(keys)...)...)
+		if got := strings.Join(f.did, ";"); got != want {
+			t.Errorf("%s: did %q, want %q", keys, got, want)
+		}
+		if got := m.Grid().String(); want != "" && !strings.Contains(got, "it is ") {
+			t.Errorf("%s: the answer is missing:\n%s", keys, got)
+		}
+	}
+	m, f := addable(t)
+	if run(t, m, press("c", "r")...); len(f.did) != 0 {
+		t.Errorf("nothing waits, and it did %v", f.did)
+	}
+	m.readOnly = "only root"
+	m = run(t, m, statusMsg{status: st})
+	if m = run(t, m, press("c")...); len(f.did) != 0 || !strings.Contains(m.Grid().String(), "only root") {
+		t.Errorf("a reader did %v:\n%s", f.did, m.Grid())
+	}
+}
+
+// FuzzViewKeys: whatever is typed, the screen has its size, and NICs change after y on a question, by no other key.
+func FuzzViewKeys(f *testing.F) {
+	f.Add([]byte("aj \ry"), false)
+	f.Add([]byte("a/e\rG k \rydeth1\ryccrr"), true)
+	f.Add([]byte("?a\x1ba  \r\rya\x1bq"), true)
+	f.Fuzz(func(t *testing.T, keys []byte, waits bool) {
+		m, fake := addable(t)
+		if waits {
+			st := status()
+			st.Pending = &api.Pending{Change: "add eth3", Until: epoch.Add(43 * time.Second)}
+			m = run(t, m, statusMsg{status: st})
+		}
+		for _, b := range keys {
+			name, ok := map[byte]string{'\r': "enter", 0x1b: "esc", ' ': "space", 0x7f: "backspace", '\t': "tab"}[b]
+			if !ok {
+				name = string(rune(b))
+			}
+			if name == "e" && m.prompt == nil && m.picker == nil {
+				continue // it writes a file
+			}
+			asked, did := m.prompt, len(fake.did)
+			m = run(t, m, press(name)...)
+			if g := m.Grid(); len(g) != 24 || len(g[0]) != 80 {
+				t.Fatalf("the screen has %d×%d", len(g[0]), len(g))
+			}
+			if len(fake.did) == did {
+				continue
+			}
+			last := fake.did[len(fake.did)-1]
+			switch yes := asked != nil && len(asked.nics) > 0 && (name == "y" || name == "Y"); {
+			case yes && strings.HasPrefix(last, asked.verb):
+			case waits && last == "confirm" && name == "c", waits && last == "revert" && name == "r":
+			default:
+				t.Fatalf("%q did %q", name, last)
+			}
+			if strings.Contains(last, "br0") && strings.HasPrefix(last, "add") && m.readNICs != nil {
+				t.Fatalf("%q did %q, which cannot be a member", name, last)
+			}
+		}
+	})
 }

@@ -19,13 +19,14 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// host is a host with every kind of line in the list.
+// hostNICs are those of a host with every kind of line in the list.
 func hostNICs() []Choice {
 	nic := func(name, kind string, link bool, addresses ...string) Choice {
 		return Choice{ListedNIC: api.ListedNIC{Name: name, Kind: kind, Up: true, Link: link, SpeedBps: 1e9,
 			Duplex: "full", MTU: 1500, MAC: "02:00:00:00:00:01", Addresses: addresses}}
 	}
-	list := []Choice{nic("eth1", "device", true, "10.9.0.1/24", "fd09::1/64"), nic("eth2", "device", true),
+	list := []Choice{nic("eth1", "device", true, "fe80::1/64", "10.9.0.1/24", "fd09::1/64"),
+		nic("eth2", "device", true, "fe80::2/64"),
 		nic("enp130s0f1np1", "device", false), nic("tap0", "tun", true), nic("eth9", "device", true),
 		nic("br0", "bridge", true, "192.168.1.1/24")}
 	list[0].Manager, list[0].SSH, list[0].Driver = "NetworkManager", true, "igc"
@@ -170,11 +171,17 @@ func TestPickKeys(t *testing.T) {
 // TestPickResult: a choice is returned after Enter on its plan, and by nothing else.
 func TestPickResult(t *testing.T) {
 	for keys, want := range map[string]string{
-		"space enter enter": "eth1", "down space up space enter enter": "eth2 eth1",
+		"space enter enter":                      "eth1",
+		"down space up space enter enter":        "eth2 eth1",
 		"space enter esc down space enter enter": "eth1 eth2",
 		"q":                                      "",
-		"esc":                                    "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
-		"end space enter q": "", "enter enter q": "",
+		"esc":                                    "",
+		"space q":                                "",
+		"space enter q":                          "",
+		"space enter esc esc":                    "",
+		"space ctrl+c":                           "",
+		"end space enter q":                      "",
+		"enter enter q":                          "",
 	} {
 		m, _ := picking(t, 80, 24, hostNICs())
 		m, last := typed(t, m, strings.Fields(keys)...)
@@ -194,7 +201,7 @@ func TestPlanThatCannotBe(t *testing.T) {
 	m, f := picking(t, 80, 24, hostNICs())
 	f.err = &api.Problem{Kind: api.Conflict, What: "create team0", Why: "rules would no longer apply", Fix: "use -y"}
 	m, last := typed(t, m, "space", "enter", "enter", "enter")
-	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "why: rules would no longer") ||
+	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "why: rules would no") ||
 		!strings.Contains(got, "fix: use -y") || strings.Contains(got, "make it") {
 		t.Errorf("%T %v:\n%s", last, m.result, got)
 	}
@@ -255,7 +262,8 @@ func TestLongPlan(t *testing.T) {
 			t.Errorf("step %d is never seen", i)
 		}
 	}
-	if got := m.grid().String(); !strings.Contains(got, "would take over eth1") || !strings.Contains(got, "Enter make it") {
+	got := m.grid().String()
+	if !strings.Contains(got, "would take over eth1") || !strings.Contains(got, "Enter make it") {
 		t.Errorf("the end:\n%s", got)
 	}
 	m, _ = typed(t, m, "home")
