@@ -42,17 +42,20 @@ type AdvertisedRoute struct {
 	Lifetime   uint32 // seconds; all ones: for ever
 }
 
+// ICMPv6RouterAdvertisement is the type of the ICMPv6 message.
+const ICMPv6RouterAdvertisement = 134
+
 const (
-	icmp6RouterAdvertisement = 134
-	raLen                    = 16
+	raLen = 16
 
 	optPrefix    = 3
 	optMTU       = 5
 	optRouteInfo = 24
 
-	optPrefixLen  = 32
-	optOnLink     = 0x80
-	optAutonomous = 0x40
+	optPrefixLen    = 32
+	optRouteInfoMax = 24
+	optOnLink       = 0x80
+	optAutonomous   = 0x40
 )
 
 // Frame returns the advertisement as a frame to all nodes. It returns nil unless From is an IPv6 address.
@@ -61,7 +64,7 @@ func (a *RouterAdvert) Frame() []byte {
 		return nil
 	}
 	m := make([]byte, raLen)
-	m[0] = icmp6RouterAdvertisement
+	m[0] = ICMPv6RouterAdvertisement
 	m[4] = a.HopLimit
 	m[5] = a.Preference & 3 << 3
 	if a.Managed {
@@ -102,4 +105,44 @@ func (a *RouterAdvert) Frame() []byte {
 	putIPv6(b[at:], a.From, allNodes, ProtoICMPv6, 255, len(m))
 	copy(b[at+40:], m)
 	return finishND(b, b[at+40:])
+}
+
+// ParseRouterAdvert reads a router advertisement as a raw socket delivers it: without IPv6 header, its checksum
+// verified. ok is false if RFC 4861 clause 6.1.2 has it dropped; hop limit and source are the caller's to check. Options
+// of a length that their kind cannot have are skipped.
+func ParseRouterAdvert(b []byte) (a RouterAdvert, ok bool) {
+	if len(b) < raLen || b[0] != ICMPv6RouterAdvertisement || b[1] != 0 {
+		return a, false
+	}
+	a = RouterAdvert{HopLimit: b[4], Preference: b[5] >> 3 & 3, Managed: b[5]&0x80 != 0, Other: b[5]&0x40 != 0,
+		Lifetime: binary.BigEndian.Uint16(b[6:])}
+	for o := b[raLen:]; len(o) > 0; {
+		if len(o) < 8 || o[1] == 0 || int(o[1])*8 > len(o) {
+			return RouterAdvert{}, false
+		}
+		var option []byte
+		option, o = o[:int(o[1])*8], o[int(o[1])*8:]
+		a.readOption(option)
+	}
+	return a, true
+}
+
+// readOption reads an option of a whole number of 8 octets.
+func (a *RouterAdvert) readOption(o []byte) {
+	switch {
+	case o[0] == optSource && len(o) == optMACUnits*8:
+		a.MAC = MACAt(o, 2)
+	case o[0] == optMTU && len(o) == 8:
+		a.MTU = binary.BigEndian.Uint32(o[4:])
+	case o[0] == optPrefix && len(o) == optPrefixLen && o[2] <= 128:
+		a.Prefixes = append(a.Prefixes, AdvertisedPrefix{
+			Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte(o[16:32])), int(o[2])).Masked(),
+			OnLink: o[3]&optOnLink != 0, Autonomous: o[3]&optAutonomous != 0,
+			Valid: binary.BigEndian.Uint32(o[4:]), Preferred: binary.BigEndian.Uint32(o[8:])})
+	case o[0] == optRouteInfo && len(o) <= optRouteInfoMax && o[2] <= 128 && int(o[2]) <= (len(o)-8)*8:
+		var dst [16]byte
+		copy(dst[:], o[8:])
+		a.Routes = append(a.Routes, AdvertisedRoute{Prefix: netip.PrefixFrom(netip.AddrFrom16(dst), int(o[2])).Masked(),
+			Preference: o[3] >> 3 & 3, Lifetime: binary.BigEndian.Uint32(o[4:])})
+	}
 }
