@@ -7,11 +7,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"nicteam/internal/api"
 	"nicteam/internal/config"
-	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/settings"
 	"nicteam/internal/tui"
@@ -19,11 +22,15 @@ import (
 
 // chooseMembers has the user choose the NICs of a new team from a list on the terminal, and shows the plan of each
 // choice; load gets the team and the NICs whose plan was accepted. Nothing is changed before that.
-func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foreground bool) (err error) {
+func (a *app) chooseMembers(cmd *cobra.Command, load *config.Options, o launch.CreateOptions,
+	foreground bool) (err error) {
 	if load.Team == "" {
 		if load.Team, err = launch.FreeName(a.dirs); err != nil {
 			return err
 		}
+	}
+	if err := launch.CanCreate(a.dirs, load.Team); err != nil {
+		return err
 	}
 	use := changesHost
 	if foreground {
@@ -31,7 +38,7 @@ func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foregr
 	}
 	ctx := a.listen(use)
 	read := func(ctx context.Context) ([]tui.Choice, error) {
-		list, err := launch.Candidates(ctx, a.dirs, load.Team)
+		list, err := launch.Candidates(ctx, a.dirs, load.Team, o.Force)
 		return choices(list), err
 	}
 	nics, err := read(ctx)
@@ -43,9 +50,6 @@ func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foregr
 		if _, err := config.Load(first); err != nil {
 			return err
 		}
-	}
-	if err := launch.CanCreate(a.dirs, load.Team); err != nil {
-		return err
 	}
 	p := tui.PickOptions{Team: load.Team, Choices: nics, Reread: read}
 	if !o.DryRun { // else the plan is what follows anyway
@@ -65,8 +69,30 @@ func (a *app) chooseMembers(load *config.Options, o launch.CreateOptions, foregr
 	case err != nil:
 		return err
 	}
-	a.say("nicteam create %s %s", load.Team, strings.Join(load.Members, " "))
+	typed := slices.Concat([]string{load.Team}, load.Members, givenFlags(cmd))
+	a.say("nicteam create %s", strings.Join(typed, " "))
 	return nil
+}
+
+// givenFlags are the flags of a command line as they could be typed again.
+func givenFlags(cmd *cobra.Command) (list []string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		text := "--" + f.Name
+		switch value := f.Value.String(); {
+		case f.Value.Type() == "bool" && value == "true":
+		case strings.ContainsFunc(value, func(r rune) bool { return !isPlain(r) }) || value == "":
+			text += "='" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+		default:
+			text += "=" + value
+		}
+		list = append(list, text)
+	})
+	return list
+}
+
+// isPlain reports whether a shell takes a character for itself wherever it is.
+func isPlain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,+@%=", r)
 }
 
 // plan is what a create with these NICs would do, warnings first.
@@ -78,17 +104,22 @@ func (a *app) plan(ctx context.Context, load config.Options, o launch.CreateOpti
 	}
 	o.Config, o.Dirs, o.Notes, o.Accept, o.DryRun = l.Config, a.dirs, l.Notes, a.yes, true
 	done, err := launch.Create(ctx, o)
-	if err != nil {
+	if done == nil || done.Plan == nil { // else what it would do is known, also of what is refused
 		return nil, err
 	}
 	var lines []string
 	for _, w := range done.Warnings {
 		lines = append(lines, "warning: "+w)
 	}
-	return append(lines, done.Steps...), nil
+	detail := planFull
+	if a.verbose {
+		detail = planCommands
+	}
+	return append(lines, planLines(done.Plan, detail)...), err
 }
 
-// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a team.
+// allMembers makes all NICs that can be chosen members, and reports whether there are some, and not too many for a
+// team.
 func allMembers(load *config.Options, nics []tui.Choice) bool {
 	load.Members = nil
 	for _, c := range nics {
@@ -112,38 +143,4 @@ func choices(list []launch.Candidate) []tui.Choice {
 		}
 	}
 	return out
-}
-
-// liveTeam is a team for the live view: what nicteam add looks at before it asks the team, the view does too.
-type liveTeam struct {
-	*control.Client
-	dirs launch.Dirs
-}
-
-// choices lists the NICs that could be added; nil if the team is in another network namespace.
-func (t liveTeam) choices(ctx context.Context) ([]tui.Choice, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list, err := launch.AddCandidates(ctx, t.dirs, st)
-	return choices(list), err
-}
-
-// Add adds NICs. Warnings follow the steps.
-func (t liveTeam) Add(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error) {
-	st, err := t.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	warnings, looked, err := launch.CheckAdd(t.dirs, st, names, false)
-	if err != nil {
-		return nil, err
-	}
-	o.Accept = looked
-	steps, err := t.Client.Add(ctx, names, o)
-	for _, w := range warnings {
-		steps = append(steps, "warning: "+w)
-	}
-	return steps, err
 }

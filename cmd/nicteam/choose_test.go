@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"nicteam/internal/api"
 	"nicteam/internal/launch"
@@ -33,9 +36,10 @@ func TestCreateListOnTerminals(t *testing.T) {
 		keys, quit    string
 		shows         string
 	}{
-		{"usual", 80, 24, "", `(?s)Create team0: choose its NICs +0 chosen.*> \[ \] eth2 .*r read again   q leave`, "Space",
-			"q", `\[x\] eth2`},
-		{"small", 40, 10, "", `(?s)choose its NICs.*> \[ \] eth2 `, "End", "Escape", `>  -  br0 +it is a bridge itself`},
+		{"usual", 80, 24, "", `(?s)Create team0: choose its NICs +0 chosen.*> \[ \] eth2 .*r read again   q leave`,
+			"Space", "q", `\[x\] eth2`},
+		{"small", 40, 10, "", `(?s)choose its NICs.*> \[ \] eth2 `, "End", "Escape",
+			`>  -  br0 +it is a bridge itself`},
 		{"line", 30, 3, "", `(?s)> \[ \] eth2 .*leave`, "Enter", "C-c", `space chooses a NIC first`},
 		{"no UTF-8, no colour", 80, 24, "LC_ALL=C NO_COLOR=1", `> \[ \] eth2 `, "/", "C-c", `filter: _`},
 	} {
@@ -64,6 +68,23 @@ func TestCreateWithoutTerminal(t *testing.T) {
 			!strings.Contains(errw.String(), "create needs a team name and at least one NIC") {
 			t.Errorf("%s: %d, %s%s", args, code, out.String(), errw.String())
 		}
+	}
+}
+
+// TestGivenFlags: the command that is shown after a choice does the same when it is typed.
+func TestGivenFlags(t *testing.T) {
+	a := &app{}
+	c := a.createCmd()
+	want := []string{"--mode=xor", "--weight=eth1=2", "--no-persist", "--lacp-system='it'\\''s $HOME'"}
+	typed := []string{"--mode", "xor", "--no-persist", "--lacp-system", "it's $HOME", "--weight", "eth1=2"}
+	if err := c.ParseFlags(typed); err != nil {
+		t.Fatal(err)
+	}
+	got := givenFlags(c)
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -287,6 +287,13 @@ func (p *fakeTeam) Set(_ context.Context, changes map[string]string, _ control.C
 	return done, err
 }
 
+func (p *fakeTeam) Plan(_ context.Context, c control.Change) (*api.Plan, error) {
+	return api.NewPlan(c.Verb + " of " + p.name), nil
+}
+
+func (p *fakeTeam) Confirm(context.Context) ([]string, error) { return []string{"kept"}, nil }
+func (p *fakeTeam) Revert(context.Context) ([]string, error)  { return []string{"undone"}, nil }
+
 func (p *fakeTeam) Stop(context.Context, bool) ([]string, error) { return nil, nil }
 
 func (p *fakeTeam) Delete(context.Context, control.ChangeOptions) ([]string, error) {

@@ -144,7 +144,7 @@ func (a *app) watchLive(o tui.Options) error {
 	a.stream = true
 	c := a.client(o.Team)
 	defer c.Close()
-	t := liveTeam{c, a.dirs}
+	t := newLiveTeam(a, c)
 	o.NICs = t.choices
 	if os.Geteuid() != 0 {
 		o.ReadOnly = "only root changes a team: sudo nicteam watch " + o.Team

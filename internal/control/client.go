@@ -133,6 +133,16 @@ func (c *Client) Delete(ctx context.Context, o ChangeOptions) ([]string, error) 
 	return c.change(ctx, "DELETE", "/v1/team"+o.query(nil), nil)
 }
 
+// Confirm keeps the change that waits for confirmation.
+func (c *Client) Confirm(ctx context.Context) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/confirm", nil)
+}
+
+// Revert undoes the change that waits for confirmation.
+func (c *Client) Revert(ctx context.Context) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/revert", nil)
+}
+
 // Stop ends the team's process; see Backend.
 func (c *Client) Stop(ctx context.Context, handover bool) ([]string, error) {
 	return c.change(ctx, "POST", "/v1/stop", stopBody{&handover})

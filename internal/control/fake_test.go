@@ -137,6 +137,14 @@ func (f *fake) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("delete %v", o.Force))
 }
 
+func (f *fake) Plan(_ context.Context, c Change) (*api.Plan, error) {
+	p := api.NewPlan(fmt.Sprintf("%s %q %v %v", c.Verb, c.NICs, c.Settings, c.Options.Force))
+	return p, f.error()
+}
+
+func (f *fake) Confirm(ctx context.Context) ([]string, error) { return f.change(ctx, "confirm") }
+func (f *fake) Revert(ctx context.Context) ([]string, error)  { return f.change(ctx, "revert") }
+
 func (f *fake) Stop(ctx context.Context, handover bool) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("stop %v", handover))
 }

@@ -5,6 +5,7 @@ package control
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"nicteam/internal/api"
@@ -15,8 +16,11 @@ import (
 type ChangeOptions struct {
 	// Accept: the caller has seen what else the change does (filters and sockets that stay bound to NICs), and goes on.
 	Accept bool
-	// Force also does what would be refused: removes the last member, deletes the links that use the adapter.
+	// Force also does what would be refused: removes the last member, deletes the links that use the adapter, adds NICs
+	// on which others stand. It keeps a change even if the host is cut off.
 	Force bool
+	// DryRun asks for the plan of the change, which is not made.
+	DryRun bool
 	// Confirm is how long the change stands without a confirmation; then it is reverted. 0: it needs none.
 	Confirm time.Duration
 	// Session is the caller's SSH connection, which the change must not break; zero: none.
@@ -30,7 +34,21 @@ const (
 )
 
 // changeParameters are the parameters of every change.
-var changeParameters = []string{"accept", "force", "confirm", "session"}
+var changeParameters = []string{"accept", "force", "dry_run", "confirm", "session"}
+
+// MarshalText writes the options for another process.
+func (o ChangeOptions) MarshalText() ([]byte, error) {
+	return []byte(strings.TrimPrefix(o.query(nil), "?")), nil
+}
+
+// UnmarshalText reads what MarshalText writes.
+func (o *ChangeOptions) UnmarshalText(text []byte) error {
+	q, err := query("read change options", string(text), changeParameters)
+	if err == nil {
+		*o, err = parseChangeOptions(q)
+	}
+	return err
+}
 
 // query returns the options as parameters, "?…", or "" if there are none. more are added to them.
 func (o ChangeOptions) query(more url.Values) string {
@@ -45,6 +63,9 @@ func (o ChangeOptions) query(more url.Values) string {
 	}
 	if o.Force {
 		q.Set("force", "1")
+	}
+	if o.DryRun {
+		q.Set("dry_run", "1")
 	}
 	if o.Confirm != 0 {
 		q.Set("confirm", o.Confirm.String())
@@ -64,6 +85,9 @@ func parseChangeOptions(q url.Values) (o ChangeOptions, err error) {
 		return o, err
 	}
 	if o.Force, err = flag(q, "force"); err != nil {
+		return o, err
+	}
+	if o.DryRun, err = flag(q, "dry_run"); err != nil {
 		return o, err
 	}
 	if o.Confirm, err = ParseConfirm(q.Get("confirm")); err != nil {

@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 	"nicteam/monitor"
 )
@@ -26,7 +27,9 @@ var _ control.Backend = (*session)(nil)
 func (s *session) Add(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	return s.addLocked(ctx, names, o)
+	c := aChange{verb: pending.Add, text: "add " + strings.Join(names, " "), o: o, nics: names}
+	c.what = c.text + " to " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.addLocked(ctx, names, o) })
 }
 
 // addLocked is Add. The caller holds changeMu.
@@ -34,23 +37,19 @@ func (s *session) addLocked(ctx context.Context, names []string, o control.Chang
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.ConsentAsk
-	if o.Accept {
-		consent = host.ConsentChecked
-	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.CheckAdd(c, names, others, consent)
+		found, problem := s.host.CheckAdd(c, names, others, consentTo(o))
 		if problem == nil {
 			problem = s.checkAdapterUp(c, names)
 		}
 		if problem != nil {
 			return problem
 		}
-		for _, w := range warnings {
+		for _, w := range found.Warnings {
 			steps = append(steps, "warning: "+w)
 		}
 		if err := s.lockNICs("add to "+c.Team, names); err != nil {
@@ -163,6 +162,14 @@ func (s *session) memberSetup() host.MemberSetup {
 func (s *session) Remove(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Remove, text: "remove " + strings.Join(names, " "), o: o}
+	c.what = c.text + " from " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.removeLocked(ctx, names, o) })
+}
+
+// removeLocked is Remove. The caller holds changeMu.
+func (s *session) removeLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string,
+	err error) {
 	c := s.team.Config()
 	var members, missing []string
 	for _, name := range s.realNames(names) {
@@ -252,9 +259,16 @@ func (s *session) memberIndex(name string) int {
 }
 
 // Set changes live settings, all of them or none.
-func (s *session) Set(ctx context.Context, settings map[string]string, _ control.ChangeOptions) ([]string, error) {
+func (s *session) Set(ctx context.Context, typed map[string]string, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Set, text: "set " + control.Pairs(typed), o: o, harmless: settings.Harmless(typed)}
+	c.what = "set " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, typed) })
+}
+
+// setLocked is Set. The caller holds changeMu.
+func (s *session) setLocked(ctx context.Context, settings map[string]string) ([]string, error) {
 	was := s.team.Config()
 	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
@@ -328,21 +342,36 @@ func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
-	if isClosed(s.handedOver) {
+	r := s.pending.Load()
+	switch {
+	case isClosed(s.handedOver):
 		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
 			Fix: "retry"}
+	case r != nil && r.Verb == pending.Create && !s.isOver():
+		return s.revertChange(r, "deleted")
+	case r != nil:
+		return nil, waitingProblem("delete "+name, name, r)
 	}
 	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !o.Force {
 		return nil, problem
 	}
+	if o.Confirm > 0 {
+		return s.deleteForNow(name, o)
+	}
+	test := s.beginGivenBackTest(o)
 	steps, err = s.giveBack()
 	if err != nil {
-		return steps, &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(),
-			Fix: "nicteam restore " + name, Err: err}
+		return steps, deleteProblem(name, err)
 	}
+	steps = append(steps, test.steps(name)...)
 	s.removeFiles(name)
 	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil
+}
+
+func deleteProblem(name string, err error) *api.Problem {
+	return &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(), Fix: "nicteam restore " + name,
+		Err: err}
 }
 
 // runningConfig is the configuration for the next start. The caller holds changeMu.
@@ -352,10 +381,15 @@ func (s *session) runningConfig() settings.Config {
 	return c
 }
 
-// saveConfig writes the configuration for the next start.
+// saveConfig writes the configuration for the next start. What waits for confirmation is only for a start before the
+// next boot.
 func (s *session) saveConfig() error {
 	c := s.runningConfig()
-	for _, path := range s.dirs.ConfigFiles(c.Team) {
+	files := s.dirs.ConfigFiles(c.Team)
+	if s.unmade != nil || s.pending.Load() != nil {
+		files = []string{s.dirs.RunningConfig(c.Team)}
+	}
+	for _, path := range files {
 		if err := config.Save(path, c); err != nil {
 			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
 				Why: err.Error() + "; the change holds until the team's process ends",

@@ -4,10 +4,14 @@ package daemon
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"strings"
 	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/control"
+	"nicteam/internal/host"
 	"nicteam/internal/selftest"
 )
 
@@ -40,6 +44,100 @@ func (s *session) selfTestProblem(what string, cause error) *api.Problem {
 		}
 	}
 	return p
+}
+
+// tested makes a change of the running team, and undoes it if it cuts the host off. The caller holds changeMu.
+func (s *session) tested(c *aChange, do func() ([]string, error)) ([]string, error) {
+	if c.harmless {
+		return do()
+	}
+	ctx, config := context.Background(), s.team.Config()
+	links := []int{s.adapter.Index()}
+	for _, name := range c.nics {
+		if n, err := s.host.NIC(s.realName(name)); err == nil {
+			links = append(links, n.Index)
+		}
+	}
+	test := s.beginSelfTest(config.Team, c.o, config.Address.FromMembers(), links)
+	test.Settle(ctx)
+	steps, err := do()
+	if err != nil {
+		return steps, err
+	}
+	test.Through(s.adapterName, s.adapter.Index())
+	step, err := test.Check(ctx)
+	if err == nil {
+		if step != "" {
+			steps = append(steps, step)
+		}
+		return steps, nil
+	}
+	problem := s.selfTestProblem(c.what, err)
+	s.team.Record("reverted", "", c.text+": "+err.Error())
+	undone, faults := s.goBack(ctx, c.was)
+	s.log.Warn("reverted", "team", config.Team, "change", c.text, "reason", err, "steps", undone, "faults", faults)
+	if e := s.saveConfig(); e != nil {
+		faults = append(faults, e.Error())
+	}
+	problem.Why += "; the change was undone"
+	if len(faults) > 0 {
+		problem.Why += ", but: " + strings.Join(faults, "; ")
+		problem.Fix = "nicteam status " + config.Team + " shows what is left of it"
+	}
+	return nil, problem
+}
+
+// A givenBackTest tests whether the host is reached by the NICs after a delete. There is no team that could be had back.
+type givenBackTest struct {
+	test  *selftest.Test
+	names []string
+	links []int
+	log   *slog.Logger
+}
+
+// beginGivenBackTest begins it. The caller holds changeMu.
+func (s *session) beginGivenBackTest(o control.ChangeOptions) *givenBackTest {
+	c := s.team.Config()
+	g := &givenBackTest{log: s.log.With("team", c.Team)}
+	for _, m := range s.team.Members() {
+		if m.State != "absent" {
+			g.names, g.links = append(g.names, m.Name), append(g.links, m.Index)
+		}
+	}
+	g.test = s.beginSelfTest(c.Team, o, c.Address.FromMembers(), []int{s.adapter.Index()})
+	g.test.Settle(context.Background())
+	return g
+}
+
+// check is called when the host is given back.
+func (g *givenBackTest) check() (step string, err error) {
+	if g.test.Empty() {
+		return "", nil
+	}
+	h, err := host.Open(host.Options{Logger: g.log}) // the team's is closed
+	if err != nil {
+		g.log.Warn("the give-back is not tested", "err", err)
+		return "", nil
+	}
+	defer func() { _ = h.Close() }()
+	g.test.Use(h)
+	g.test.Through(strings.Join(g.names, ", "), g.links...)
+	return g.test.Check(context.Background())
+}
+
+// steps is check for a delete that stands.
+func (g *givenBackTest) steps(team string) []string {
+	step, err := g.check()
+	switch {
+	case err != nil:
+		g.log.Warn("the host may be cut off", "reason", err)
+		return []string{fmt.Sprintf("warning: the host may be cut off: %v; check the switch ports and the cables, "+
+			"ip addr and ip route show what the NICs have, and nicteam create %s %s makes the team anew", err, team,
+			strings.Join(g.names, " "))}
+	case step == "":
+		return nil
+	}
+	return []string{step}
 }
 
 // tests reports whether this start is one that somebody waits for, and who would lose the way to this host.

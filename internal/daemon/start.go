@@ -47,9 +47,11 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		managers:   managers.New(managers.Options{Team: o.Config.Team, StateDir: o.StateDir, Log: o.Log}),
 		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
 		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		pendingChanged: make(chan struct{}, 1), unmade: o.record,
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
-	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running,
+		change: o.Change}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}
@@ -148,9 +150,9 @@ func (u *startup) openHost() (err error) {
 // has asked for consent; at a later start there is nobody to ask.
 func (u *startup) claimNICs() error {
 	if !u.resume {
-		consent := host.ConsentGiven
+		consent := host.ConsentGiven | host.ConsentForced
 		if u.strict {
-			consent = host.ConsentChecked
+			consent = host.ConsentChecked | host.ConsentForced
 		}
 		others, err := launch.Owners(u.dirs, u.config.Team)
 		if err != nil {

@@ -42,11 +42,9 @@ type AdvertisedRoute struct {
 	Lifetime   uint32 // seconds; all ones: for ever
 }
 
-// ICMPv6RouterAdvertisement is the type of the ICMPv6 message.
-const ICMPv6RouterAdvertisement = 134
-
 const (
-	raLen = 16
+	icmp6RouterAdvertisement = 134
+	raLen                    = 16
 
 	optPrefix    = 3
 	optMTU       = 5
@@ -64,7 +62,7 @@ func (a *RouterAdvert) Frame() []byte {
 		return nil
 	}
 	m := make([]byte, raLen)
-	m[0] = ICMPv6RouterAdvertisement
+	m[0] = icmp6RouterAdvertisement
 	m[4] = a.HopLimit
 	m[5] = a.Preference & 3 << 3
 	if a.Managed {
@@ -107,15 +105,23 @@ func (a *RouterAdvert) Frame() []byte {
 	return finishND(b, b[at+40:])
 }
 
-// ParseRouterAdvert reads a router advertisement as a raw socket delivers it: without IPv6 header, its checksum
-// verified. ok is false if RFC 4861 clause 6.1.2 has it dropped; hop limit and source are the caller's to check. Options
-// of a length that their kind cannot have are skipped.
-func ParseRouterAdvert(b []byte) (a RouterAdvert, ok bool) {
-	if len(b) < raLen || b[0] != ICMPv6RouterAdvertisement || b[1] != 0 {
+// ParseRouterAdvert reads the IPv6 packet of a router advertisement. ok is false if it is none, or if RFC 4861 clause
+// 6.1.2 has it dropped. Options of a length that their kind cannot have are skipped.
+func ParseRouterAdvert(p []byte) (a RouterAdvert, ok bool) {
+	const head = 40
+	if len(p) < head || p[0]>>4 != 6 || p[6] != ProtoICMPv6 || p[7] != 255 {
 		return a, false
 	}
-	a = RouterAdvert{HopLimit: b[4], Preference: b[5] >> 3 & 3, Managed: b[5]&0x80 != 0, Other: b[5]&0x40 != 0,
-		Lifetime: binary.BigEndian.Uint16(b[6:])}
+	from, length := netip.AddrFrom16([16]byte(p[8:24])), int(binary.BigEndian.Uint16(p[4:]))
+	if !from.IsLinkLocalUnicast() || length < raLen || length > len(p)-head {
+		return a, false
+	}
+	b := p[head : head+length]
+	if b[0] != icmp6RouterAdvertisement || b[1] != 0 || Fold(Sum(PseudoSum(p, 0, ProtoICMPv6, length), b)) != 0xffff {
+		return a, false
+	}
+	a = RouterAdvert{From: from, HopLimit: b[4], Preference: b[5] >> 3 & 3, Managed: b[5]&0x80 != 0,
+		Other: b[5]&0x40 != 0, Lifetime: binary.BigEndian.Uint16(b[6:])}
 	for o := b[raLen:]; len(o) > 0; {
 		if len(o) < 8 || o[1] == 0 || int(o[1])*8 > len(o) {
 			return RouterAdvert{}, false

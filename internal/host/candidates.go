@@ -19,16 +19,16 @@ type Candidate struct {
 // Candidates returns the Ethernet links of this host by ifindex, with the verdict of those checks of Check that concern
 // one NIC by itself. Checks of several NICs together (MACs, MTU, addresses) and of what would stop applying need a
 // choice: they are left to Check. It only reads.
-func (h *Host) Candidates(name string, owners map[string]Owner) ([]Candidate, error) {
+func (h *Host) Candidates(name string, owners map[string]Owner, consent Consent) ([]Candidate, error) {
 	c := &preflight{h: h, cfg: settings.Config{Team: name}, adapter: name, owners: owners, verb: "create"}
-	return c.candidates(nil)
+	return c.candidates(consent, nil)
 }
 
 // AddCandidates is Candidates for a running team with these members and this adapter.
 func (h *Host) AddCandidates(name, adapter string, mtu int, members []string, owners map[string]Owner) ([]Candidate,
 	error) {
 	c := &preflight{h: h, cfg: settings.Config{Team: name}, adapter: adapter, owners: owners, verb: "add to"}
-	return c.candidates(func(n NIC) *api.Problem {
+	return c.candidates(ConsentAsk, func(n NIC) *api.Problem {
 		switch {
 		case n.Name == adapter:
 			return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
@@ -42,7 +42,7 @@ func (h *Host) AddCandidates(name, adapter string, mtu int, members []string, ow
 }
 
 // candidates judges all NICs, each by itself. first, if any, has the first word.
-func (c *preflight) candidates(first func(NIC) *api.Problem) (list []Candidate, err error) {
+func (c *preflight) candidates(consent Consent, first func(NIC) *api.Problem) (list []Candidate, err error) {
 	if c.all, err = c.h.NICs(); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (c *preflight) candidates(first func(NIC) *api.Problem) (list []Candidate, 
 		list = append(list, Candidate{n, p})
 	}
 	free := c.nics
-	for _, step := range []func() *api.Problem{c.nexthopObjects, c.remoteRoot, c.uppersElsewhere, c.pppoe} {
+	for _, step := range []func() *api.Problem{c.nexthopObjects, c.remoteRoot} {
 		if c.nics = free; step() == nil {
 			continue // of none of them
 		}
@@ -73,6 +73,15 @@ func (c *preflight) candidates(first func(NIC) *api.Problem) (list []Candidate, 
 			}
 			c.nics = []NIC{list[i].NIC}
 			list[i].Problem = step()
+		}
+	}
+	c.nics = free
+	c.uppersElsewhere()
+	c.uppers()
+	for i := range list {
+		if list[i].Problem == nil {
+			list[i].Problem = refusal(slices.DeleteFunc(slices.Clone(c.risks),
+				func(r risk) bool { return r.nic != list[i].Name || consent.accepts(r) }))
 		}
 	}
 	return list, nil

@@ -27,12 +27,13 @@ func TestCandidates(t *testing.T) {
 	t.Cleanup(clean)
 	run(t, `ip link add br9 type bridge; ip link add link nc name mv9 type macvlan; ip tuntap add dev tun9 mode tun
 		ip link set pnc master br9
-		ip link add nh9 type veth peer name pnh9; ip link set pnh9 up; ip link set nh9 up; ip addr add 10.6.0.1/24 dev nh9
+		ip link add nh9 type veth peer name pnh9; ip link set pnh9 up; ip link set nh9 up
+		ip addr add 10.6.0.1/24 dev nh9
 		ip nexthop add id 77 via 10.6.0.2 dev nh9; ip route add 10.66.0.0/16 nhid 77`)
 	owners := map[string]Owner{"nb": {Team: "team7"}}
 	h := w.open(nil)
 	defer h.Close()
-	list, err := h.Candidates(teamName, owners)
+	list, err := h.Candidates(teamName, owners, ConsentAsk)
 	must(t, err)
 	var names, free []string
 	for _, c := range list {
@@ -59,6 +60,17 @@ func TestCandidates(t *testing.T) {
 		"pnc": false, "br9": false, "nh9": false} {
 		if got := slices.Contains(free, name); got != want {
 			t.Errorf("%s can be chosen: %v, want %v", name, got, want)
+		}
+	}
+
+	forced, err := h.Candidates(teamName, owners, ConsentForced)
+	must(t, err)
+	for _, c := range forced {
+		if _, p := h.Check(configOf(c.Name), owners, ConsentForced); (p == nil) != (c.Problem == nil) {
+			t.Errorf("%s, forced: offered with %v, checked with %v", c.Name, c.Problem, p)
+		}
+		if c.Name == "nc" && c.Problem != nil {
+			t.Errorf("a NIC with a macvlan, forced: %v", c.Problem)
 		}
 	}
 

@@ -7,11 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,16 +38,28 @@ type raKeeper struct {
 func (h *Host) KeepFromRAs(ctx context.Context, adapter int, served func() bool) {
 	k := &raKeeper{h: h, adapter: adapter, ends: map[string]time.Time{}}
 	for last := ""; ctx.Err() == nil; {
-		err := k.listen(ctx, served)
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			h.log.Warn("router advertisements not heard", "err", err)
-			last = err.Error()
+		if k.needed() && !served() {
+			err := k.listen(ctx, served)
+			if err != nil && ctx.Err() == nil && err.Error() != last {
+				h.log.Warn("router advertisements not heard", "err", err)
+				last = err.Error()
+			}
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(rtnl.ReopenGap):
+		case <-time.After(keepEvery):
 		}
 	}
+}
+
+// keepEvery is how often it is looked whether there is something to keep, and the wait after a broken socket.
+const keepEvery = time.Second
+
+// needed reports whether managers' addresses are on the adapter. It reads the journal in memory only.
+func (k *raKeeper) needed() bool {
+	k.h.mu.Lock()
+	defer k.h.mu.Unlock()
+	return k.h.journal != nil && k.h.journal.State.HasManagedAddress()
 }
 
 // maxRA bounds a router advertisement: a jumbo frame.
@@ -58,29 +67,28 @@ const maxRA = 9216
 
 // listen handles advertisements until ctx ends or the socket breaks.
 func (k *raKeeper) listen(ctx context.Context, served func() bool) error {
-	c, err := listenRAs(ctx, k.adapter)
+	f, err := listenRAs(k.adapter)
 	if err != nil {
 		return fmt.Errorf("open a socket for router advertisements: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	defer c.Close()
-	b, control := make([]byte, maxRA), make([]byte, unix.CmsgSpace(4))
+	defer context.AfterFunc(ctx, func() { f.Close() })()
+	defer f.Close()
+	b := make([]byte, maxRA)
 	for {
-		_ = c.SetReadDeadline(k.nextEnd())
-		n, controlLen, _, from, err := c.ReadMsgIP(b, control)
+		_ = f.SetReadDeadline(k.nextEnd())
+		n, err := f.Read(b)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = nil
 			if !served() {
 				err = k.endRoutes(time.Now())
 			}
+		case errors.Is(err, unix.ENETDOWN):
+			continue // the adapter went down, and the socket works when it is up again
 		case err != nil:
 			return err
 		default:
-			source, _ := netip.AddrFromSlice(from.IP)
-			a, ok := frame.ParseRouterAdvert(b[:n])
-			ok = ok && source.IsLinkLocalUnicast() && hopLimit(control[:controlLen]) == 255
-			if a.From = source; ok && !served() {
+			if a, ok := frame.ParseRouterAdvert(b[:n]); ok && !served() {
 				err = k.keep(a, time.Now())
 			}
 		}
@@ -90,47 +98,43 @@ func (k *raKeeper) listen(ctx context.Context, served func() bool) error {
 	}
 }
 
-// listenRAs opens a socket that hears the router advertisements that a link receives.
-func listenRAs(ctx context.Context, index int) (*net.IPConn, error) {
-	l := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if e := raw.Control(func(fd uintptr) { err = onlyRAs(int(fd), index) }); e != nil {
-			return e
-		}
-		return err
-	}}
-	c, err := l.ListenPacket(ctx, "ip6:ipv6-icmp", "::")
+// listenRAs opens a packet socket that hears the router advertisements that a link receives. A raw ICMPv6 socket would
+// hear none where a unit has IPAddressDeny.
+func listenRAs(index int) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.IPConn), nil
-}
-
-func onlyRAs(fd, index int) error {
-	var block unix.ICMPv6Filter
-	for i := range block.Data {
-		block.Data[i] = ^uint32(0)
+	p := raFilter()
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]})
+	if err == nil {
+		var protocol [2]byte // in network order
+		binary.BigEndian.PutUint16(protocol[:], unix.ETH_P_IPV6)
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(protocol[:]), Ifindex: index})
 	}
-	const ra = uint(frame.ICMPv6RouterAdvertisement)
-	block.Data[ra/32] &^= 1 << (ra % 32)
-	return errors.Join(
-		unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &block),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, index),
-		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1),
-	)
-}
-
-// hopLimit returns the hop limit in control messages, -1 for none.
-func hopLimit(control []byte) int {
-	list, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
-		return -1
+		unix.Close(fd)
+		return nil, err
 	}
-	for _, m := range list {
-		if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT && len(m.Data) >= 4 {
-			return int(int32(binary.NativeEndian.Uint32(m.Data)))
-		}
+	return os.NewFile(uintptr(fd), "router advertisements"), nil
+}
+
+// raFilter is the classic BPF program of the socket. Its offsets count from the IPv6 header.
+func raFilter() []unix.SockFilter {
+	const (
+		load = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
+		is   = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		ret  = unix.BPF_RET | unix.BPF_K
+	)
+	return []unix.SockFilter{
+		{Code: load, K: 6}, // next header
+		{Code: is, K: unix.IPPROTO_ICMPV6, Jf: 3},
+		{Code: load, K: 40}, // ICMPv6 type
+		{Code: is, K: 134, Jf: 1},
+		{Code: ret, K: maxRA},
+		{Code: ret, K: 0},
 	}
-	return -1
 }
 
 // keep does what an advertisement says.

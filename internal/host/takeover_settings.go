@@ -173,7 +173,7 @@ func (c *settingsCopier) copySysctls(family string, from *journal.MemberState) e
 }
 
 // keptKernelLinkLocal reports whether a NIC has a link-local address of its kernel's only. dhcpcd has the kernel form
-// none any more, and leaves one that is there. Such an address does not move; without one the adapter would have no IPv6.
+// none any more, and leaves one that is there. It does not move, and without one the adapter would have no IPv6.
 func keptKernelLinkLocal(m *journal.MemberState) (kept bool) {
 	for _, a := range m.Addresses {
 		if rtnl.IsLinkLocal(a) && a.Family() == unix.AF_INET6 {

@@ -21,8 +21,9 @@ type Candidate struct {
 	Problem *api.Problem // why it cannot be a member; nil: it can
 }
 
-// Candidates returns the NICs of this host, those first that a new team of that name could have.
-func Candidates(ctx context.Context, d Dirs, name string) ([]Candidate, error) {
+// Candidates returns the NICs of this host, those first that a new team of that name could have; with force also those
+// that links of others would lose.
+func Candidates(ctx context.Context, d Dirs, name string, force bool) ([]Candidate, error) {
 	h, err := host.Open(host.Options{})
 	if err != nil {
 		return nil, err
@@ -32,7 +33,11 @@ func Candidates(ctx context.Context, d Dirs, name string) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	nics, err := h.Candidates(name, taken)
+	consent := host.ConsentAsk
+	if force {
+		consent = host.ConsentForced
+	}
+	nics, err := h.Candidates(name, taken, consent)
 	if err != nil {
 		return nil, err
 	}

@@ -160,6 +160,9 @@ func (t *Test) Through(where string, links ...int) {
 	}
 }
 
+// Use goes on with another Host of this network namespace, as a delete closes its own.
+func (t *Test) Use(h *host.Host) { t.o.Host = h }
+
 // AtLeast gives Check so much time from now on. What the change has done since Through may have taken all of it.
 func (t *Test) AtLeast(d time.Duration) {
 	if t == nil {

@@ -14,8 +14,8 @@ type Connection struct{ Client, Server netip.AddrPort }
 // IsZero reports whether this is no connection.
 func (c Connection) IsZero() bool { return c == Connection{} }
 
-// String returns CLIENT:PORT-SERVER:PORT as Parse reads it, "" for none. An IPv6 address is in brackets; its zone, which
-// a link-local one has, stays.
+// String returns CLIENT:PORT-SERVER:PORT as Parse reads it, "" for none. An IPv6 address is in brackets; its zone,
+// which a link-local one has, stays.
 func (c Connection) String() string {
 	if c.IsZero() {
 		return ""

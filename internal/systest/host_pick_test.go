@@ -32,7 +32,7 @@ func TestNICsAreChosen(t *testing.T) {
 	l.press(" j \r")
 	l.expect(`make it`)
 	l.press("\r")
-	l.expect(`nicteam create team0 eth1 eth2\n`)
+	l.expect(`nicteam create team0 eth1 eth2 --yes\n`)
 	if r := l.awaitEnd(); r.Code != 0 {
 		t.Fatalf("create: exit %d\n%s", r.Code, r.Out)
 	}
@@ -43,7 +43,10 @@ func TestNICsAreChosen(t *testing.T) {
 	l.press("a")
 	l.expect(`Add NICs`)
 	l.press(" \ry")
-	w.await("eth3 joins", func(s *api.Status) bool { return len(s.Members) == 3 })
+	w.await("eth3 joins, for now", func(s *api.Status) bool { return len(s.Members) == 3 && s.Pending != nil })
+	l.expect(`keep it`)
+	l.press("c")
+	w.await("eth3 stays", func(s *api.Status) bool { return len(s.Members) == 3 && s.Pending == nil })
 	l.press("q")
 	if r := l.awaitEnd(); r.Code != 0 {
 		t.Errorf("watch: exit %d", r.Code)

@@ -76,7 +76,7 @@ func (w *world) startDHCPCD() {
 
 // TestRoutersBehindDHCPCD has dhcpcd, which handles router advertisements itself, form addresses on two NICs that
 // become a team. It does not hear the router any more. What it made lives on, ends when the router says so, and is
-// dhcpcd's again in the end. dhcpcd has the kernel form no link-local address any more; the adapter has one nevertheless.
+// dhcpcd's again in the end. dhcpcd has the kernel form no link-local address any more; the adapter has one.
 func TestRoutersBehindDHCPCD(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, NoAddress: true})

@@ -5,6 +5,7 @@ package tui
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -141,6 +142,41 @@ func (m *Model) change(verb string, nics []string) tea.Cmd {
 		done, err := do(ctx, nics, control.ChangeOptions{})
 		if err != nil {
 			return noticeMsg(verb + " " + names(nics) + ": " + why(err))
+		}
+		return noticeMsg(strings.Join(done, "; "))
+	}
+}
+
+// pendingText says what waits for confirmation, and which keys settle it; "" if nothing does.
+func (m *Model) pendingText() string {
+	p := m.status.Pending
+	if p == nil {
+		return ""
+	}
+	left := max(p.Until.Sub(m.now), 0).Round(time.Second) / time.Second
+	return fmt.Sprintf("%s: undone in %d s.  c keep it  r undo it now", p.Change, left)
+}
+
+// settlePending confirms (c) or reverts (r) a change that waits for it, whoever made it.
+func (m Model) settlePending(key string) (Model, tea.Cmd) {
+	p := m.status.Pending
+	switch {
+	case p == nil:
+		return m, nil
+	case m.readOnly != "":
+		m.notify(m.readOnly)
+		return m, nil
+	}
+	do, verb := m.src.Confirm, "keep "
+	if key == "r" {
+		do, verb = m.src.Revert, "undo "
+	}
+	m.notify(verb + p.Change + " …")
+	ctx, change := m.ctx, p.Change
+	return m, func() tea.Msg {
+		done, err := do(ctx)
+		if err != nil {
+			return noticeMsg(verb + change + ": " + why(err))
 		}
 		return noticeMsg(strings.Join(done, "; "))
 	}

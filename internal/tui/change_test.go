@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -51,8 +52,8 @@ func TestAddFromList(t *testing.T) {
 	}
 }
 
-// TestAddNeverBlocks: the list comes when it has been read. Until then the view goes on, and it does not come in the way
-// of another question.
+// TestAddNeverBlocks: the list comes when it has been read. Until then the view goes on, and it does not come in the
+// way of another question.
 func TestAddNeverBlocks(t *testing.T) {
 	m, _ := addable(t)
 	next, cmd := m.Update(press("a")[0])
@@ -76,7 +77,8 @@ func TestAddNeverBlocks(t *testing.T) {
 func TestAddFails(t *testing.T) {
 	m, f := addable(t)
 	f.err = &api.Problem{Kind: api.Failed, What: "read", Why: "the kernel does not answer"}
-	if got := run(t, m, press("a")...).Grid().String(); !strings.Contains(got, "read the NICs: the kernel does not answer") {
+	got := run(t, m, press("a")...).Grid().String()
+	if !strings.Contains(got, "read the NICs: the kernel does not answer") {
 		t.Errorf("%s", got)
 	}
 	f.err = nil
@@ -123,7 +125,8 @@ func TestListInView(t *testing.T) {
 	m, _ := addable(t)
 	m = run(t, m, press("a")...)
 	for _, size := range [][2]int{{120, 40}, {40, 10}, {20, 2}, {1, 1}} {
-		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, ratesMsg{rates(epoch)}, statusMsg{status: status()})
+		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, ratesMsg{rates(epoch)},
+			statusMsg{status: status()})
 		if g := m.Grid(); len(g) != size[1] || len(g[0]) != size[0] {
 			t.Errorf("%v: the screen has %d×%d", size, len(g[0]), len(g))
 		}
@@ -131,5 +134,44 @@ func TestListInView(t *testing.T) {
 	_, cmd := m.Update(press("ctrl+c")[0])
 	if _, ok := cmd().(tea.InterruptMsg); !ok {
 		t.Error("Ctrl-C does not end the view")
+	}
+}
+
+// TestPendingInView: what waits for confirmation is on the screen with the seconds left, and settled by c or r alone.
+func TestPendingInView(t *testing.T) {
+	st := status()
+	st.Pending = &api.Pending{Change: "add eth3", Until: epoch.Add(43 * time.Second)}
+	for _, size := range [][2]int{{120, 40}, {80, 24}, {60, 16}, {50, 12}} {
+		m, _ := addable(t)
+		m = run(t, m, tea.WindowSizeMsg{Width: size[0], Height: size[1]}, statusMsg{status: st})
+		for after, want := range map[time.Duration]string{0: "undone in 43 s", 3 * time.Second: "undone in 40 s",
+			time.Minute: "undone in 0 s"} {
+			m := run(t, m, tickMsg(epoch.Add(after)))
+			got := m.View().Content
+			if !strings.Contains(got, "add eth3: "+want) || !strings.Contains(got, "c keep it") {
+				t.Errorf("%v, after %v:\n%s", size, after, got)
+			}
+		}
+	}
+	for keys, want := range map[string]string{"c": "confirm", "r": "revert", "y": "", "enter": "", "space": "",
+		"a space enter c": "", "? c": "confirm"} {
+		m, f := addable(t)
+		m = run(t, m, statusMsg{status: st})
+		m = run(t, m, press(strings.Fields(keys)...)...)
+		if got := strings.Join(f.did, ";"); got != want {
+			t.Errorf("%s: did %q, want %q", keys, got, want)
+		}
+		if got := m.Grid().String(); want != "" && !strings.Contains(got, "it is ") {
+			t.Errorf("%s: the answer is missing:\n%s", keys, got)
+		}
+	}
+	m, f := addable(t)
+	if run(t, m, press("c", "r")...); len(f.did) != 0 {
+		t.Errorf("nothing waits, and it did %v", f.did)
+	}
+	m.readOnly = "only root"
+	m = run(t, m, statusMsg{status: st})
+	if m = run(t, m, press("c")...); len(f.did) != 0 || !strings.Contains(m.Grid().String(), "only root") {
+		t.Errorf("a reader did %v:\n%s", f.did, m.Grid())
 	}
 }

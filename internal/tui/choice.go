@@ -4,6 +4,7 @@ package tui
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"nicteam/internal/api"
@@ -42,14 +43,21 @@ func (c *Choice) speedText() string {
 	return units.Rate(float64(c.SpeedBps))
 }
 
+// addressText is the first address, and how many more there are. Each NIC has a link-local one: it says nothing.
 func (c *Choice) addressText() string {
-	switch n := len(c.Addresses); n {
+	var list []string
+	for _, a := range c.Addresses {
+		if p, err := netip.ParsePrefix(a); err != nil || !p.Addr().Is6() || !p.Addr().IsLinkLocalUnicast() {
+			list = append(list, a)
+		}
+	}
+	switch n := len(list); n {
 	case 0:
 		return "-"
 	case 1:
-		return c.Addresses[0]
+		return list[0]
 	default:
-		return fmt.Sprintf("%s +%d", c.Addresses[0], n-1)
+		return fmt.Sprintf("%s +%d", list[0], n-1)
 	}
 }
 

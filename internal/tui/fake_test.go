@@ -115,6 +115,16 @@ func (f *fake) Remove(_ context.Context, names []string, o control.ChangeOptions
 	return []string{"removed " + names[0]}, f.err
 }
 
+func (f *fake) Confirm(context.Context) ([]string, error) {
+	f.did = append(f.did, "confirm")
+	return []string{"it is kept"}, f.err
+}
+
+func (f *fake) Revert(context.Context) ([]string, error) {
+	f.did = append(f.did, "revert")
+	return []string{"it is undone"}, f.err
+}
+
 // rates is what moved in the second that ends at t.
 func rates(t time.Time) *api.Rates {
 	r := &api.Rates{Time: t, Team: "team0", Interval: 1e9}

@@ -26,6 +26,7 @@ var keysHelp = [][2]string{
 	{"e", "save a picture (SVG) here"},
 	{"a", "add NICs"},
 	{"d", "remove a NIC"},
+	{"c, r", "keep or undo a change that waits for confirmation"},
 	{"?", "this list"},
 	{"q, Esc, Ctrl-C", "quit"},
 }
@@ -97,6 +98,8 @@ func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 		return m, m.export()
 	case "a", "d":
 		return m.startChange(name)
+	case "c", "r":
+		return m.settlePending(name)
 	}
 	return m, nil
 }

@@ -25,8 +25,8 @@ type PickOptions struct {
 	Choices []Choice
 	Reread  func(context.Context) ([]Choice, error)
 
-	// Plan says what a team of these NICs would change. Its error is why there cannot be one. nil: the choice is all that
-	// is wanted.
+	// Plan says what a team of these NICs would change. Its error is why there cannot be one, and may come with the
+	// plan. nil: the choice is all that is wanted.
 	Plan func(context.Context, []string) ([]string, error)
 }
 

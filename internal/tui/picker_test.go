@@ -19,13 +19,14 @@ import (
 	"nicteam/monitor/chart"
 )
 
-// host is a host with every kind of line in the list.
+// hostNICs are those of a host with every kind of line in the list.
 func hostNICs() []Choice {
 	nic := func(name, kind string, link bool, addresses ...string) Choice {
 		return Choice{ListedNIC: api.ListedNIC{Name: name, Kind: kind, Up: true, Link: link, SpeedBps: 1e9,
 			Duplex: "full", MTU: 1500, MAC: "02:00:00:00:00:01", Addresses: addresses}}
 	}
-	list := []Choice{nic("eth1", "device", true, "10.9.0.1/24", "fd09::1/64"), nic("eth2", "device", true),
+	list := []Choice{nic("eth1", "device", true, "fe80::1/64", "10.9.0.1/24", "fd09::1/64"),
+		nic("eth2", "device", true, "fe80::2/64"),
 		nic("enp130s0f1np1", "device", false), nic("tap0", "tun", true), nic("eth9", "device", true),
 		nic("br0", "bridge", true, "192.168.1.1/24")}
 	list[0].Manager, list[0].SSH, list[0].Driver = "NetworkManager", true, "igc"
@@ -46,11 +47,11 @@ type fakePlan struct {
 
 func (f *fakePlan) plan(_ context.Context, nics []string) ([]string, error) {
 	f.asked = append(f.asked, strings.Join(nics, " "))
-	if f.err != nil {
+	if f.err != nil && len(f.lines) == 0 {
 		return nil, f.err
 	}
 	return append([]string{"warning: chronyd is bound to eth1"}, append(f.lines, "would take over "+
-		strings.Join(nics, ", "))...), nil
+		strings.Join(nics, ", "))...), f.err
 }
 
 func picking(t *testing.T, width, height int, nics []Choice) (pickModel, *fakePlan) {
@@ -170,10 +171,17 @@ func TestPickKeys(t *testing.T) {
 // TestPickResult: a choice is returned after Enter on its plan, and by nothing else.
 func TestPickResult(t *testing.T) {
 	for keys, want := range map[string]string{
-		"space enter enter": "eth1", "down space up space enter enter": "eth2 eth1",
+		"space enter enter":                      "eth1",
+		"down space up space enter enter":        "eth2 eth1",
 		"space enter esc down space enter enter": "eth1 eth2",
-		"q":                                      "", "esc": "", "space q": "", "space enter q": "", "space enter esc esc": "", "space ctrl+c": "",
-		"end space enter q": "", "enter enter q": "",
+		"q":                                      "",
+		"esc":                                    "",
+		"space q":                                "",
+		"space enter q":                          "",
+		"space enter esc esc":                    "",
+		"space ctrl+c":                           "",
+		"end space enter q":                      "",
+		"enter enter q":                          "",
 	} {
 		m, _ := picking(t, 80, 24, hostNICs())
 		m, last := typed(t, m, strings.Fields(keys)...)
@@ -193,11 +201,17 @@ func TestPlanThatCannotBe(t *testing.T) {
 	m, f := picking(t, 80, 24, hostNICs())
 	f.err = &api.Problem{Kind: api.Conflict, What: "create team0", Why: "rules would no longer apply", Fix: "use -y"}
 	m, last := typed(t, m, "space", "enter", "enter", "enter")
-	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "why: rules would no longer") ||
+	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "why: rules would no") ||
 		!strings.Contains(got, "fix: use -y") || strings.Contains(got, "make it") {
 		t.Errorf("%T %v:\n%s", last, m.result, got)
 	}
-	f.err = errors.New("the host is gone")
+	f.lines = []string{"a plan that is refused"}
+	m, last = typed(t, m, "esc", "enter", "enter")
+	if got := m.grid().String(); last != nil || m.result != nil || !strings.Contains(got, "fix: use -y") ||
+		!strings.Contains(got, "a plan that is refused") {
+		t.Errorf("%T %v:\n%s", last, m.result, got)
+	}
+	f.lines, f.err = nil, errors.New("the host is gone")
 	m, _ = typed(t, m, "esc", "down", "space", "enter")
 	if got := m.grid().String(); !strings.Contains(got, "error: the host is gone") {
 		t.Errorf("%s", got)
@@ -248,7 +262,8 @@ func TestLongPlan(t *testing.T) {
 			t.Errorf("step %d is never seen", i)
 		}
 	}
-	if got := m.grid().String(); !strings.Contains(got, "would take over eth1") || !strings.Contains(got, "Enter make it") {
+	got := m.grid().String()
+	if !strings.Contains(got, "would take over eth1") || !strings.Contains(got, "Enter make it") {
 		t.Errorf("the end:\n%s", got)
 	}
 	m, _ = typed(t, m, "home")
@@ -260,8 +275,8 @@ func TestLongPlan(t *testing.T) {
 // manyNICs is a host with n NICs.
 func manyNICs(n int) (list []Choice) {
 	for i := range n {
-		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true, Up: true,
-			SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
+		list = append(list, Choice{ListedNIC: api.ListedNIC{Name: fmt.Sprintf("eth%d", i), Kind: "device", Link: true,
+			Up: true, SpeedBps: 1e9, Addresses: []string{fmt.Sprintf("10.0.%d.1/24", i)}}})
 		if i%7 == 6 {
 			list[i].Why = "it belongs to the bridge br0"
 		}

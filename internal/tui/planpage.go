@@ -25,6 +25,9 @@ func (p *planPage) with(lines []string, err error) *planPage {
 	next.known, next.lines = true, lines
 	if err != nil {
 		next.fails, next.lines = true, problemLines(err)
+		if len(lines) > 0 {
+			next.lines = append(append(next.lines, ""), lines...)
+		}
 	}
 	return &next
 }

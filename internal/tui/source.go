@@ -20,6 +20,8 @@ type Source interface {
 	Events(ctx context.Context, follow bool, each func(*api.Event) error) error
 	Add(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error)
 	Remove(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error)
+	Confirm(context.Context) ([]string, error)
+	Revert(context.Context) ([]string, error)
 }
 
 // Messages with data of the team.

@@ -59,6 +59,9 @@ func (m *Model) line() string {
 	if m.prompt != nil {
 		return m.prompt.text(m.name)
 	}
+	if m.notice == "" {
+		return m.pendingText()
+	}
 	return m.notice
 }
 

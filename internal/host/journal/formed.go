@@ -3,6 +3,8 @@
 package journal
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/rtnl"
@@ -26,11 +28,22 @@ func (s *State) FormedAddress(a rtnl.Object) (was rtnl.Object, of *Member, ok bo
 func (s *State) ManagedAddress(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
 	for _, m := range s.Members {
 		for _, was := range m.Addresses {
-			if m.Adopted && m.Sysctls["ipv6/accept_ra"] == "0" && was.Family() == unix.AF_INET6 &&
-				rtnl.SameAddress(a, was) && !rtnl.IsAutoconfigured(was) && !rtnl.IsLinkLocal(was) {
+			if m.isManaged(was) && rtnl.SameAddress(a, was) {
 				return was, &m.Member, true
 			}
 		}
 	}
 	return rtnl.Object{}, nil, false
+}
+
+// HasManagedAddress reports whether there is an address of the kind of ManagedAddress.
+func (s *State) HasManagedAddress() bool {
+	return slices.ContainsFunc(s.Members,
+		func(m *MemberState) bool { return slices.ContainsFunc(m.Addresses, m.isManaged) })
+}
+
+func (m *MemberState) isManaged(a rtnl.Object) bool {
+	_, valid := rtnl.Lifetimes(a)
+	return m.Adopted && m.Sysctls["ipv6/accept_ra"] == "0" && a.Family() == unix.AF_INET6 && valid != rtnl.Forever &&
+		!rtnl.IsAutoconfigured(a) && !rtnl.IsLinkLocal(a)
 }
