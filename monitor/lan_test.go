@@ -35,6 +35,7 @@ type lan struct {
 	asks    map[int]int // ARP and ND a member
 	bcasts  map[int]int // … to all
 	probes  int
+	ticks   int
 }
 
 // change is a change of a verdict.
@@ -322,6 +323,7 @@ func (l *lan) run(d time.Duration) {
 				l.t.Fatalf("at %v: Ticks left a deadline %v ago", l.now.Sub(l.begin), l.now.Sub(at))
 			}
 			l.w.Tick(l.now)
+			l.ticks++
 			l.after()
 		}
 		if !l.now.Before(end) {

@@ -199,10 +199,11 @@ func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
 		return
 	}
 	p.ring(w, func(pr *pair, from, to *watched) {
+		d := p.period(w, pr, from, to)
 		if !pr.open.IsZero() {
-			at(pr.open.Add(pr.timeout()))
+			at(pr.open.Add(pr.timeout(d)))
 		}
-		if d := p.period(w, pr, from, to); d > 0 {
+		if d > 0 {
 			send(pr.sentAt.Add(d))
 		}
 	})

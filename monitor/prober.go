@@ -177,8 +177,21 @@ func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
 	return w.cfg.Interval
 }
 
-// timeout is how long a probe of pr may take.
-func (pr *pair) timeout() time.Duration { return max(helloTimeout, 4*pr.delay, pr.worst+pr.worst/2) }
+// timeout is how long a probe of pr may take, which is sent once a period.
+func (pr *pair) timeout(period time.Duration) time.Duration {
+	return max(helloTimeout, min(period/8, slowStep), 4*pr.delay, pr.worst+pr.worst/2)
+}
+
+// slack returns how much earlier than they are due probes are sent at now: if one is due, others go with it, as asks
+// do (see [Watches.beat]).
+func (p *prober) slack(now time.Time, w *Watches) (slack time.Duration) {
+	p.ring(w, func(pr *pair, from, to *watched) {
+		if d := p.period(w, pr, from, to); d > 0 && !now.Before(pr.sentAt.Add(d)) && (slack == 0 || d/2 < slack) {
+			slack = d / 2
+		}
+	})
+	return slack
+}
 
 // hello sends a probe.
 func (p *prober) hello(now time.Time, w *Watches, pr *pair, from, to *watched) {
@@ -200,9 +213,11 @@ func (p *prober) run(now time.Time, w *Watches) {
 		return
 	}
 	p.runRound(now, w)
+	slack := p.slack(now, w)
 	var failed []*pair
 	p.ring(w, func(pr *pair, from, to *watched) {
-		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout())) {
+		d := p.period(w, pr, from, to)
+		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout(d))) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
@@ -226,7 +241,7 @@ func (p *prober) run(now time.Time, w *Watches) {
 				pr.again = now.Add(pr.wait)
 			}
 		}
-		if d := p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d)) {
+		if d = p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d-min(slack, d/2))) {
 			p.hello(now, w, pr, from, to)
 		}
 	})

@@ -98,8 +98,8 @@ func (w *Watches) retarget(now time.Time) {
 				w.addresses = append(w.addresses, t.IP)
 			}
 		}
-		for i, m := range w.members {
-			w.repath(now, i, m)
+		for _, m := range w.members {
+			w.repath(now, m)
 		}
 	}
 	if w.prober.use != use {
@@ -118,7 +118,7 @@ func find(ts []*target, want Target) *target {
 }
 
 // repath gives a member a path to each target.
-func (w *Watches) repath(now time.Time, place int, m *watched) {
+func (w *Watches) repath(now time.Time, m *watched) {
 	was := m.paths
 	m.paths = make([]*path, len(w.targets))
 	wasDown := ""
@@ -134,12 +134,7 @@ func (w *Watches) repath(now time.Time, place int, m *watched) {
 			}
 		}
 		if m.paths[i] == nil {
-			// Members ask one after the other within an interval; those that are not used yet, at once.
-			wait := w.cfg.Interval * time.Duration(place) / time.Duration(len(w.members))
-			if !m.admitted {
-				wait = 0
-			}
-			m.paths[i] = &path{t: t, m: m, via: m.ID, nextAsk: now.Add(min(wait, w.cfg.Interval))}
+			m.paths[i] = &path{t: t, m: m, via: m.ID, nextAsk: now}
 		}
 	}
 	if wasDown != "" && m.admitted && m.asks() {

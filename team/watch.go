@@ -136,8 +136,8 @@ func (l *Loop) addWatchSends(out *Output) {
 	}
 }
 
-// handledByWatches handles an input that changes nothing but what link watches know, which is most of their inputs, and
-// reports whether that was all.
+// handledByWatches handles an input that changes nothing but what link watches know, which is most of their inputs, or
+// nothing at all, and reports whether that was all.
 func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 	switch in.(type) {
 	case Traffic:
@@ -145,6 +145,8 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 		if d := l.watches.Deadline(); d.IsZero() || now.Before(d) {
 			return false
 		}
+	case Idle:
+		out.sameFigures = true
 	case FromDatapath:
 		if !l.frameForWatches {
 			return false
