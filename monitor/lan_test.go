@@ -29,6 +29,7 @@ type lan struct {
 	stall   [2]time.Time // the process stands still from … to
 	lag     bool         // the switch takes the members for one link: answers arrive by any of them
 	shut    bool         // members do not hear each other
+	noProbe func(from, to int) bool
 	seen    map[int]State
 	changes []change
 	sends   int
@@ -181,7 +182,7 @@ func (l *lan) transmit(id int, f []byte) {
 			l.t.Errorf("member %d sent a probe from %v", id, p.Src)
 		}
 		for _, o := range l.members {
-			if o != m && !l.lag && !l.shut && (p.Dst == o.MAC || p.Dst == frame.Broadcast) {
+			if o != m && !l.lag && !l.shut && !(l.noProbe != nil && l.noProbe(id, o.ID)) && (p.Dst == o.MAC || p.Dst == frame.Broadcast) {
 				l.deliver(o, m.delay+o.delay, f)
 			}
 		}

@@ -203,6 +203,9 @@ func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
 		if !pr.open.IsZero() {
 			at(pr.open.Add(pr.timeout(d)))
 		}
+		if pr.doubt {
+			at(pr.backoff.until)
+		}
 		if d > 0 {
 			send(pr.sentAt.Add(d))
 		}

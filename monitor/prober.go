@@ -59,6 +59,8 @@ type pair struct {
 	works   bool
 	wait    time.Duration // between two rounds because it has failed …
 	again   time.Time     // … and when the next may be
+	doubt   bool          // it stopped, and its ends are not suspect yet …
+	backoff backoff       // … as long as this does not allow it
 	heardAt time.Time
 	heard   uint32 // number of the last one that arrived
 	delay   time.Duration
@@ -130,6 +132,15 @@ func (p *prober) forget(id int) {
 	}
 }
 
+// trust forgets the backoffs of a member's pairs: the suspicion was right.
+func (p *prober) trust(id int) {
+	for k, pr := range p.pairs {
+		if k.from == id || k.to == id {
+			pr.backoff = backoff{}
+		}
+	}
+}
+
 // inRing reports whether m's probes count for others.
 func (m *watched) inRing() bool { return m.asks() && m.admitted && m.probed.down == "" }
 
@@ -166,7 +177,7 @@ func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
 	switch {
 	case p.use == ProbeNone:
 		return 0
-	case busy && (pr.works || !pr.failed && pr.unheard < firstHellos):
+	case busy && (pr.works || pr.unheard < firstHellos):
 		return min(busyStep, w.cfg.Interval)
 	case p.use == ProbeSenses && !busy:
 		return 0
@@ -230,8 +241,10 @@ func (p *prober) run(now time.Time, w *Watches) {
 			}
 			switch {
 			case pr.works:
-				pr.works, pr.failed, pr.wait = false, true, 0
-				failed = append(failed, pr)
+				pr.works, pr.failed, pr.doubt = false, true, true
+				if now.Sub(pr.again) > forgetBackoff {
+					pr.wait = 0
+				}
 			case p.deciding() && pr.failed && !now.Before(pr.again):
 				// It failed before, which a round found harmless: other pairs worked. They may not any more.
 				failed = append(failed, pr)
@@ -240,6 +253,11 @@ func (p *prober) run(now time.Time, w *Watches) {
 				pr.wait = min(max(2*pr.wait, leastBackoff), mostBackoff)
 				pr.again = now.Add(pr.wait)
 			}
+		}
+		if pr.doubt && pr.backoff.allows(now) {
+			pr.doubt = false
+			pr.backoff.cleared(now) // unless it recovers from being down
+			failed = append(failed, pr)
 		}
 		if d = p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d-min(slack, d/2))) {
 			p.hello(now, w, pr, from, to)
@@ -250,20 +268,23 @@ func (p *prober) run(now time.Time, w *Watches) {
 	}
 }
 
-// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive. Suspicions
-// that were wrong do not hold this one back: after a failure a pair needs many probes until it is one that works.
+// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive. Pairs have a
+// backoff of their own: one that flickers says nothing about what the counters of its ends show.
 func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
 	from, to := w.member(pr.from), w.member(pr.to)
 	cause := fmt.Sprintf("probes from %s do not arrive at %s", from.Name, to.Name)
 	if p.deciding() {
 		fast := max(from.traffic.rate, to.traffic.rate) >= busyRate && pr.wait <= leastBackoff
-		p.startRound(now, w, from, fast, cause)
-		p.startRound(now, w, to, fast, cause)
+		for _, m := range []*watched{from, to} {
+			m.backoff.spared = w.suspicionOf(m) == ""
+			p.startRound(now, w, m, fast, cause)
+		}
 		return
 	}
 	for _, m := range []*watched{from, to} {
 		if m.admitted {
-			w.suspect(now, m, cause)
+			spared := w.suspicionOf(m) == ""
+			m.backoff.spared = w.suspect(now, m, cause) && spared
 		}
 	}
 }
@@ -326,7 +347,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 		pr.delay += (delay - pr.delay) / 8
 		pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	}
-	pr.heard, pr.heardAt, pr.unheard, pr.open = b.Seq, now, 0, time.Time{}
+	pr.heard, pr.heardAt, pr.unheard, pr.open, pr.doubt = b.Seq, now, 0, time.Time{}, false
 	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
 	need := provenHellos
 	if pr.failed {
@@ -347,6 +368,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 	for _, m := range []*watched{from, to} {
 		if m.probed.down != "" && m.probed.heards >= needHits && m.probed.hears >= needHits {
 			m.probed.down = ""
+			p.trust(m.ID)
 		}
 	}
 	p.clearForeign(w, pr)

@@ -38,12 +38,17 @@ const (
 
 // backoff is how long no suspicion is acted on, because the last ones were wrong.
 type backoff struct {
-	wait  time.Duration
-	until time.Time
+	wait   time.Duration
+	until  time.Time
+	spared bool // the round that runs has another cause
 }
 
 // cleared notes that a suspicion was wrong.
 func (b *backoff) cleared(now time.Time) {
+	if b.spared {
+		b.spared = false
+		return
+	}
 	if now.Sub(b.until) > forgetBackoff {
 		b.wait = 0
 	}
@@ -108,6 +113,7 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	for _, m := range w.members {
 		if cause := w.whySuspect(now, m); cause != "" && m.backoff.allows(now) && w.suspect(now, m, cause) {
 			m.traffic.asked, began = true, true
+			m.backoff.spared = false
 		}
 	}
 	if burst > 0 && w.resends.backoff.allows(now) {
