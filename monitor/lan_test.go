@@ -58,6 +58,8 @@ type port struct {
 	txN, rxN       float64
 	txSum, rxSum   uint64
 	vlans          []uint16 // that its port lacks
+	stuck          bool     // what it sends stays in its queue …
+	held           [][]byte // … which has these
 }
 
 // lanHost answers.
@@ -170,6 +172,10 @@ func (l *lan) after() {
 // transmit lets a frame pass the switch.
 func (l *lan) transmit(id int, f []byte) {
 	m := l.members[id]
+	if m.stuck {
+		m.held = append(m.held, f)
+		return
+	}
 	var n frame.Neighbour
 	var p frame.Probe
 	switch {
@@ -256,6 +262,16 @@ func (l *lan) deliver(m *port, after time.Duration, f []byte) {
 	l.queue = append(l.queue, arrival{l.now.Add(after), l.seq, m.ID, f})
 }
 
+// unstick lets what waits in a member's queue go.
+func (l *lan) unstick(id int) {
+	m := l.members[id]
+	m.stuck = false
+	for _, f := range m.held {
+		l.transmit(id, f)
+	}
+	m.held = nil
+}
+
 // move counts the frames of a time.
 func (l *lan) move(d time.Duration) {
 	for _, m := range l.members {
@@ -309,7 +325,8 @@ func (l *lan) run(d time.Duration) {
 				tx, rx := uint64(m.txN), uint64(m.rxN)
 				m.txN, m.rxN = m.txN-float64(tx), m.rxN-float64(rx)
 				m.txSum, m.rxSum = m.txSum+tx, m.rxSum+rx
-				t.Members = append(t.Members, Moved{m.ID, m.txSum, m.rxSum})
+				t.Members = append(t.Members, Moved{ID: m.ID, TX: m.txSum, RX: m.rxSum,
+					Unsent: len(m.held) > 0})
 			}
 			l.sample = l.now.Add(l.samples)
 			l.w.Traffic(l.now, t)

@@ -47,7 +47,7 @@ func (p *prober) eachPair(w *Watches, f func(pr *pair, from, to *watched)) {
 
 func (p *prober) beginRound(now time.Time, w *Watches) {
 	r := &p.round
-	r.asks, r.step = 0, fastStep
+	r.asks, r.step, r.began = 0, fastStep, now
 	p.eachPair(w, func(pr *pair, _, _ *watched) {
 		pr.roundFrom, pr.roundHeard = pr.seq, 0
 		r.step = max(r.step, min(2*pr.delay, mostDelay))

@@ -95,6 +95,7 @@ type probeRound struct {
 	asks     int
 	voids    int
 	step     time.Duration
+	began    time.Time
 	due      time.Time
 	quiet    time.Time // until then none begins, unless it is fast
 }
@@ -223,6 +224,7 @@ func (p *prober) run(now time.Time, w *Watches) {
 	if p.use == ProbeNone {
 		return
 	}
+	p.holdRound(now, w)
 	p.runRound(now, w)
 	slack := p.slack(now, w)
 	var failed []*pair

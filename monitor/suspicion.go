@@ -70,6 +70,8 @@ type memberTraffic struct {
 	silence  time.Duration // the longest one lately that ended by itself
 	silentAt time.Time     // when silence was last made shorter
 
+	unsentAt time.Time // when a sample last showed asks that had not left
+
 	asked bool // a suspicion because of this silence was acted on: it is no news any more
 
 	rateFrom   time.Time
@@ -133,10 +135,13 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 
 // sample handles the totals of one member.
 func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
+	if s.Unsent {
+		t.unsentAt = now
+	}
 	tx, rx := s.TX-t.tx, s.RX-t.rx
 	if !t.known || late || s.TX < t.tx || s.RX < t.rx {
 		*t = memberTraffic{known: true, tx: s.TX, rx: s.RX, heard: now, gap: t.gap, silence: t.silence,
-			silentAt: t.silentAt, rateFrom: now, rate: t.rate}
+			silentAt: t.silentAt, unsentAt: t.unsentAt, rateFrom: now, rate: t.rate}
 		return
 	}
 	t.tx, t.rx = s.TX, s.RX

@@ -28,6 +28,7 @@ type target struct {
 	stackSince time.Time
 	wantsUs    time.Time // when mac asked for this host last
 	round      round
+	held       bool // the end of round waits for asks that have not left
 
 	silent    bool      // it answers by no member
 	retry     time.Time // while silent: when all ask it again

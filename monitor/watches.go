@@ -181,6 +181,7 @@ func (w *Watches) Tick(now time.Time) {
 		}
 	}
 	for _, t := range w.targets {
+		w.holdRound(now, t)
 		w.runRound(now, t)
 		w.runSilent(now, t)
 	}

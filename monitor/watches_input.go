@@ -104,6 +104,9 @@ func AskMAC(own frame.MAC) frame.MAC { return (own | 0x0200_0000_0000) ^ 0x5a00_
 type Moved struct {
 	ID     int
 	TX, RX uint64
+
+	// Unsent: frames of the watches that were sent by the member have not left its NIC.
+	Unsent bool
 }
 
 // Traffic is one sample of the data path's counters.

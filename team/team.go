@@ -73,6 +73,7 @@ type Team struct {
 	adapter   *mailbox[adapterLink]
 	carrierOn atomic.Bool   // of the adapter
 	sent      atomic.Uint64 // frames of the control loop
+	judging   atomic.Bool   // a round of the link watches runs
 	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
 	saver     checkpointSaver

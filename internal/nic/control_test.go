@@ -139,6 +139,24 @@ func TestControlSocketReceivesNothing(t *testing.T) {
 	}))
 }
 
+func TestControlFramesThatWait(t *testing.T) {
+	p := newPair(t, Options{Backlog: 256 << 10})
+	if n := p.a.ControlBacklog(); n != 0 {
+		t.Errorf("%d octets wait at the beginning", n)
+	}
+	labtest.Must(t, p.host.Shape("a", 20e6))
+	b := bulk()
+	// All leaves in 60 ms, in which this test may stand still.
+	labtest.Eventually(t, "a frame waits behind a full queue", func() bool {
+		for range 100 {
+			p.a.Queue(b)
+			p.a.Flush()
+		}
+		return p.a.SendControlInOrder(testFrame(7)) == nil && p.a.ControlBacklog() > 0
+	})
+	labtest.Eventually(t, "all has left", func() bool { return p.a.ControlBacklog() == 0 })
+}
+
 // A frame that has left wakes nobody: no epoll set has the socket.
 func TestControlSocketIsNotPolled(t *testing.T) {
 	p := newPair(t, Options{})
