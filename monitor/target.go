@@ -106,7 +106,22 @@ func (w *Watches) retarget(now time.Time) {
 	if w.prober.use != use {
 		w.prober.setUse(now, use)
 	}
+	if w.asksNobody() {
+		for _, m := range w.members {
+			m.deaf = ""
+		}
+	}
 	w.stale = true
+}
+
+// asksNobody reports whether no watch asks, whatever the adapter knows: nothing is left to be down for.
+func (w *Watches) asksNobody() bool {
+	for _, v := range w.watches {
+		if !v.wants.Always {
+			return false
+		}
+	}
+	return true
 }
 
 func find(ts []*target, want Target) *target {
