@@ -215,6 +215,7 @@ func (l *Loop) resume(c *Checkpoint) error {
 	l.started, l.startedAt = true, c.At
 	l.resumed = true
 	for _, m := range l.members {
+		m.lost = l.watchesConfig.Aggregated && m.usable && m.watch.State == monitor.Down
 		// What removes a member, or opens its NIC again, has ended with the process before.
 		if m.reopening {
 			m.reopening, m.absent, l.dirty = false, true, true

@@ -121,6 +121,9 @@ func (l *Loop) syncWatchedMembers(now time.Time) {
 		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(),
 			Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
+		if l.watchesConfig.Aggregated && !l.agreed(m) {
+			w.MAC = 0 // the partner takes in nothing by it
+		}
 		l.watched = append(l.watched, w)
 	}
 	l.watches.SetMembers(now, l.watched)
@@ -184,7 +187,7 @@ func (l *Loop) updateWatchVerdicts(now time.Time, out *Output) {
 			l.watchVerdictChanged(now, m, was, out)
 		}
 		if m.linkKnown {
-			m.debounce.Handle(now, m.linkState.Up && v.State.Usable())
+			m.debounce.Handle(now, m.linkState.Up && (v.State.Usable() || l.watchesConfig.Aggregated))
 		}
 		m.debounce.Tick(now)
 	}
@@ -200,6 +203,29 @@ func (l *Loop) watchVerdictChanged(now time.Time, m *member, was monitor.State, 
 		m.linkLostAt = now
 		if was == monitor.Suspect {
 			m.linkLostAt = m.suspectSince
+		}
+	}
+}
+
+// updateLost decides, where members agree with a partner, by which of them frames do not arrive, as the link watches
+// say. These stay in use for the partner, which would not take in an ask by another one: only nothing else is sent by
+// them.
+func (l *Loop) updateLost(now time.Time, out *Output) {
+	for _, m := range l.members {
+		was := m.lost
+		if m.lost = l.watchesConfig.Aggregated && m.usable && m.watch.State == monitor.Down; m.lost == was {
+			continue
+		}
+		l.dirty = true
+		switch {
+		case m.lost:
+			m.failures++
+			l.addEvent(out, now, "member-down", m.link.Name, m.watchReason())
+			if m.linkLostAt.After(out.Cause) {
+				out.Cause = m.linkLostAt
+			}
+		case m.usable:
+			l.addEvent(out, now, "member-up", m.link.Name, m.usableNote())
 		}
 	}
 }
