@@ -188,7 +188,8 @@ func (l *lan) transmit(id int, f []byte) {
 			l.t.Errorf("member %d sent a probe from %v", id, p.Src)
 		}
 		for _, o := range l.members {
-			if o != m && !l.lag && !l.shut && !(l.noProbe != nil && l.noProbe(id, o.ID)) && (p.Dst == o.MAC || p.Dst == frame.Broadcast) {
+			if o != m && !l.lag && !l.shut && !(l.noProbe != nil && l.noProbe(id, o.ID)) &&
+				(p.Dst == o.MAC || p.Dst == frame.Broadcast) {
 				l.deliver(o, m.delay+o.delay, f)
 			}
 		}

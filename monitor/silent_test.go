@@ -184,8 +184,8 @@ func TestAsksAreFew(t *testing.T) {
 	}
 }
 
-// While all is well and nothing moves, the members ask together: this process wakes once a second, and not once for each
-// of them, whoever is asked and whenever members and targets came.
+// While all is well and nothing moves, the members ask together: this process wakes once a second, and not once for
+// each of them, whoever is asked and whenever members and targets came.
 func TestAsksAreTogether(t *testing.T) {
 	for _, c := range []struct {
 		name  string

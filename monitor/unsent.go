@@ -61,7 +61,8 @@ func (w *Watches) holdRound(now time.Time, t *target) {
 // holdRound is that of rounds of probes.
 func (p *prober) holdRound(now time.Time, w *Watches) {
 	r := &p.round
-	if !r.on || r.asks < w.cfg.Misses || now.Before(r.due) || now.Sub(r.due) > lateLimit || now.Sub(r.began) >= mostUnsent {
+	if !r.on || r.asks < w.cfg.Misses || now.Before(r.due) || now.Sub(r.due) > lateLimit ||
+		now.Sub(r.began) >= mostUnsent {
 		return
 	}
 	for m, t := range p.tally(w) {

@@ -12,8 +12,8 @@ import (
 	"nicteam/monitor"
 )
 
-// asking lets time pass on a LAN whose gateway answers asks by all members but those in mute, and returns how often each
-// asked.
+// asking lets time pass on a LAN whose gateway answers asks by all members but those in mute, and returns how often
+// each asked.
 func (g *lacpRig) asking(d time.Duration, mute map[int]bool) map[int]int {
 	g.t.Helper()
 	asks := map[int]int{}
@@ -40,8 +40,9 @@ func (g *lacpRig) asking(d time.Duration, mute map[int]bool) map[int]int {
 	}
 }
 
-// TestLACPMemberThatIsNotAnswered: in 802.3ad a member asks once its partner takes frames in by it. If it is not answered
-// and others are, nothing is sent by it, and the partner is told nothing: else it would never be answered again.
+// TestLACPMemberThatIsNotAnswered: in 802.3ad a member asks once its partner takes frames in by it. If it is not
+// answered and others are, nothing is sent by it, and the partner is told nothing: else it would never be answered
+// again.
 func TestLACPMemberThatIsNotAnswered(t *testing.T) {
 	g := newLACPRig(t, nil, func(c *settings.Config) {
 		c.LinkWatch, c.ProbeInterval = []string{"gateway"}, 100*time.Millisecond

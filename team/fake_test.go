@@ -45,7 +45,8 @@ type kernel struct {
 
 func newKernel() *kernel {
 	return &kernel{changes: make(chan struct{}, 1), control: make(chan Control, 16), links: map[int]monitor.Link{},
-		open: map[int]Link{}, backlog: map[int]int{}, unsent: map[int]bool{}, sent: map[int][][]byte{}, fail: map[string]error{}}
+		open: map[int]Link{}, backlog: map[int]int{}, unsent: map[int]bool{}, sent: map[int][][]byte{},
+		fail: map[string]error{}}
 }
 
 func (k *kernel) called(format string, a ...any) error {

@@ -74,8 +74,8 @@ func (m *member) resetLink(now time.Time) {
 
 // modeMember returns m as modes see it.
 func (m *member) modeMember() modes.Member {
-	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(), Lost: m.lost,
-		Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
+	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(),
+		Lost: m.lost, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half",
 		PortPriority: m.priority}
 }

@@ -60,8 +60,8 @@ func TestCarrierAloneAtOnce(t *testing.T) {
 	}
 }
 
-// TestLACPAsks: members of 802.3ad may ask as well. Answers come by either of them; a target that is gone is no fault of
-// theirs.
+// TestLACPAsks: members of 802.3ad may ask as well. Answers come by either of them; a target that is gone is no fault
+// of theirs.
 func TestLACPAsks(t *testing.T) {
 	parallel(t)
 	w := newTwoTeams(t, 2, "relay")
