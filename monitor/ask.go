@@ -98,8 +98,11 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if o := w.member(via); o != nil {
 		o.hearsAnswer(now)
+		if w.cfg.Group && (p == nil || !p.t.round.on) {
+			w.returned.add(via) // while all is well
+		}
 	}
-	if p != nil && via == p.m.ID {
+	if p != nil && via == p.m.ID && !w.cfg.Group {
 		p.via = via // although a copy that a switch flooded was here before
 	}
 	if p == nil || !p.m.asks() || w.isOther(now, p, mac) || !p.noteAnswer(now, w.overdue(now)) {
@@ -109,7 +112,8 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if t.mac == 0 || t.foreign {
 		t.adopt(now, mac)
 	}
-	t.confirmed, p.via, p.other = true, via, 0
+	t.confirmed, p.other = true, 0
+	p.noteVia(via)
 	w.setSilent(now, t, false)
 	switch {
 	case p.state == pathDown || m.held != "":
@@ -180,6 +184,9 @@ func (w *Watches) runPath(now time.Time, p *path, beat time.Time) {
 		return
 	}
 	w.ask(now, p, false)
+	if w.cfg.Group && !p.isSettled() && !p.takesTurns() {
+		w.ask(now, p, false)
+	}
 	switch {
 	case !m.admitted:
 		p.gap = min(max(2*p.gap, firstGap), mostGap)

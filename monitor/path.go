@@ -61,6 +61,8 @@ type path struct {
 	answers    uint32 // of the last asks, a bit each, the latest lowest
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
+	viaStreak  int // so many in a row, by the same MAC that asks …
+	viaChanges int // … and how often it was another one than before
 	rtt        time.Duration
 	worst      time.Duration // the longest time of an answer lately
 	other      frame.MAC     // another host that answered to the target's address …
@@ -74,6 +76,31 @@ type path struct {
 
 // reset forgets what was observed, except for the round-trip time: the link went.
 func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, worst: p.worst, via: p.via} }
+
+// How a switch chooses is known after so many answers in a row by one member: it hashes; or after so many changes: it
+// takes turns.
+const (
+	settled = 8
+	turning = 3
+)
+
+// noteVia notes by which member an answer arrived.
+func (p *path) noteVia(via int) {
+	if via != p.via {
+		if p.viaStreak > 0 {
+			p.viaChanges = min(p.viaChanges+1, turning)
+		}
+		p.via, p.viaStreak = via, 0
+	}
+	p.viaStreak = min(p.viaStreak+1, settled)
+}
+
+// isSettled reports whether answers arrive by one member always, takesTurns whether they do not.
+func (p *path) isSettled() bool  { return p.viaStreak >= settled && !p.takesTurns() }
+func (p *path) takesTurns() bool { return p.viaChanges >= turning }
+
+// forgetVia forgets how a switch chooses.
+func (p *path) forgetVia() { p.viaStreak, p.viaChanges = 0, 0 }
 
 // noteAsk notes an ask that is sent at now.
 func (p *path) noteAsk(now time.Time) {

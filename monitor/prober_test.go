@@ -175,9 +175,12 @@ func TestAnswersByOtherMembers(t *testing.T) {
 	l := newLAN(t, 3, "arp:10.9.0.7")
 	l.host(peer1)
 	l.lag = true
+	c := l.w.cfg
+	c.Group = true
+	l.w.Configure(l.now, c)
 	l.sync()
 	l.load(1000)
-	l.run(5 * time.Second)
+	l.run(10 * time.Second)
 	l.want(Up, Up, Up)
 	l.members[1].txDead, l.members[1].echo = true, true
 	l.until(1, Down, 1500*ms)

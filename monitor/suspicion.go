@@ -107,7 +107,11 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 			}
 		}
 	}
-	burst := w.resends.sample(now, t.Retransmits, t.Late)
+	least := uint64(leastResent)
+	if w.cfg.Group {
+		least = 1 // no member hears less because another one's frames do not arrive
+	}
+	burst := w.resends.sample(now, t.Retransmits, t.Late, least)
 	if t.Late {
 		return
 	}
@@ -122,8 +126,7 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 		w.resends.backoff.cleared(now)
 		for _, m := range w.members {
 			if m.Sends && m.asks() && now.Sub(m.traffic.sentAt) < resentWindow {
-				began = w.suspect(now, m, fmt.Sprintf("%d TCP segments were sent again within %v", burst,
-					resentWindow)) || began
+				began = w.suspect(now, m, whyResent(burst)) || began
 			}
 		}
 	}
@@ -131,6 +134,13 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	if began {
 		w.update(now)
 	}
+}
+
+func whyResent(n uint64) string {
+	if n == 1 {
+		return "a TCP segment was sent again"
+	}
+	return fmt.Sprintf("%d TCP segments were sent again within %v", n, resentWindow)
 }
 
 // sample handles the totals of one member.
@@ -172,7 +182,7 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 const rateWindow = 100 * time.Millisecond
 
 // sample returns how many segments were sent again in the window, 0 if that is no burst.
-func (r *resends) sample(now time.Time, total uint64, late bool) uint64 {
+func (r *resends) sample(now time.Time, total uint64, late bool, least uint64) uint64 {
 	if !r.known || late || total < r.total || now.Sub(r.from) > resentWindow {
 		was := r.total
 		if !r.known || late || total < r.total {
@@ -181,7 +191,7 @@ func (r *resends) sample(now time.Time, total uint64, late bool) uint64 {
 		r.known, r.from, r.base = true, now, was
 	}
 	r.total = total
-	if n := total - r.base; n >= leastResent {
+	if n := total - r.base; n >= least {
 		r.from, r.base = now, total
 		return n
 	}

@@ -27,6 +27,7 @@ type Watches struct {
 	retargetDue bool
 	prober      prober
 	resends     resends
+	returned    returned
 	sends       []Send
 	sampledAt   time.Time // of the last Traffic
 	resumed     map[int]WatchedCheckpoint
@@ -101,8 +102,8 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 		m.WatchedMember = n
 		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
 			linked = append(linked, m)
-		} else if n.MAC != was.MAC {
-			m.macChanged(now)
+		} else if n.MAC != was.MAC || n.Quiet != was.Quiet {
+			w.macChanged(now, m)
 		}
 		members = append(members, m)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 	"nicteam/monitor"
@@ -36,6 +37,11 @@ type member struct {
 	suspectSince   time.Time       // when they last began to doubt it
 	suspectTold    bool            // that is an event, or was too soon after another one
 	suspectEventAt time.Time       // the last such event
+
+	askedBy          frame.MAC // by which it asks
+	answeredByAskMAC bool      // its NIC accepts more than its own MAC
+	ownAsk           ownAsk
+	wayBack          wayBack
 
 	worked         bool // works at the last input
 	damping        monitor.Damping

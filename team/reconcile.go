@@ -23,8 +23,10 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 		l.dirty = true
 	}
 	if !l.ended {
+		l.runWayBacks(now)
 		l.runMode(now, out)
 	}
+	l.runOwnAsks(now, out)
 	l.runWatches(now) // again: who distributes, and by which MAC each asks
 	l.addWatchSends(out)
 	l.updateWatchWarnings()

@@ -51,7 +51,7 @@ const (
 func (l *Loop) watchConfig() monitor.WatchConfig {
 	c := monitor.WatchConfig{Any: l.cfg.WatchPolicy == settings.WatchAny, Interval: l.cfg.ProbeInterval,
 		Misses: l.cfg.ProbeMisses, AdmissionWait: l.cfg.AdmissionWait, Team: probeID(l.salt), Adapter: l.adapter,
-		Aggregated: l.cfg.Mode.HasPartner()}
+		Aggregated: l.cfg.Mode.HasPartner(), Group: l.cfg.Mode.StaticLAG(l.cfg.Balance)}
 	for _, text := range l.cfg.LinkWatch {
 		if s, err := monitor.ParseSpec(text); err == nil { // settings were checked
 			c.Specs = append(c.Specs, s)
@@ -118,7 +118,9 @@ func (l *Loop) runWatches(now time.Time) {
 func (l *Loop) syncWatchedMembers(now time.Time) {
 	l.watched = l.watched[:0]
 	for _, m := range l.members {
-		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(),
+		m.askedBy = l.askMAC(m, l.plan)
+		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: m.askedBy, Link: m.hasLink(),
+			Quiet: m.info.OwnMAC && !m.ownAsk.next.IsZero() && m.ownAsk.until.IsZero(),
 			Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
 		if l.watchesConfig.Aggregated && !l.agreed(m) {
@@ -167,7 +169,7 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 			return false
 		}
 	}
-	if !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
+	if l.wayBackDue(now) || !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
 		return false
 	}
 	l.addWatchSends(out)
@@ -182,6 +184,9 @@ func (l *Loop) updateWatchVerdicts(now time.Time, out *Output) {
 		v.Asked = nil // borrowed
 		was := m.watch.State
 		m.watch = v
+		if v.State == monitor.Up && was != monitor.Up {
+			l.noteAskMAC(now, m, out)
+		}
 		if v.State != was {
 			l.dirty = l.dirty || v.State == monitor.Suspect || was == monitor.Suspect
 			l.watchVerdictChanged(now, m, was, out)

@@ -212,14 +212,11 @@ func (b *giveBack) giveInheritedAddresses() error {
 	noted := map[memberFamily]bool{}
 	var wait journal.Config // of the first absent NIC
 	for _, a := range b.teamAddresses() {
-		m, to := b.ownerOf(a), b.targetOf(a)
-		if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
+		m, to, inherited := b.inheritance(a)
+		if !inherited {
 			continue
 		}
 		formed := rtnl.IsAutoconfigured(a)
-		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.was.Adopted) {
-			continue
-		}
 		if to == nil {
 			switch {
 			case len(b.absent) > 0 && m == nil:
@@ -261,6 +258,17 @@ func (b *giveBack) giveInheritedAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// inheritance reports whether an address of the adapter goes to a NIC that did not have it: whose it was (nil: nobody's),
+// and which NIC gets it (nil: none can).
+func (b *giveBack) inheritance(a rtnl.Object) (m *journal.MemberState, to *member, inherited bool) {
+	m, to = b.ownerOf(a), b.targetOf(a)
+	if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
+		return m, to, false
+	}
+	formed := rtnl.IsAutoconfigured(a) || rtnl.IsTemporary(a)
+	return m, to, m != nil || !formed || to != nil && to.was.Adopted
 }
 
 // noteSettings names sysctls that were set for the sake of the moved addresses and differ on the NIC that gets them.

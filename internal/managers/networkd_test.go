@@ -167,7 +167,7 @@ func (f *fakeNetworkd) call(dbus.ObjectPath, string, []any) ([]any, *dbus.Error)
 func TestNetworkdServesTheAdapter(t *testing.T) {
 	f, team := startNetworkd(t)
 	preview := "would tell systemd-networkd to leave eth1, eth2 alone and to serve team0 in place of eth1"
-	if diff := cmp.Diff([]string{preview}, team.Preview(t.Context(), links)); diff != "" || f.reloads != 0 {
+	if diff := cmp.Diff([]string{preview}, previewSteps(t, team)); diff != "" || f.reloads != 0 {
 		t.Errorf("preview, %d reloads (-want +got):\n%s", f.reloads, diff)
 	}
 	steps, warnings := team.TakeOver(t.Context(), links)

@@ -222,7 +222,7 @@ func (t *Team) apply(pl *spread.Plan) {
 // refused reports the NICs that refuse the MACs of a Plan.
 func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
-		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
+		if n := t.members[id].nic; n.Hidden && n.OwnMAC && !n.Ignore && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
 			t.handle(team.FromDatapath{Control: team.Control{Kind: team.ControlRefused, Member: id,
 				Err: errors.New("operation not supported")}})

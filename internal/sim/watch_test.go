@@ -444,3 +444,73 @@ func TestQueueFillsAtOnce(t *testing.T) {
 		b.never(time.Second, 1-n)
 	}
 }
+
+// TestNICsThatTakeNoOtherMAC: NICs that take in what is for their own address only, and may not even say so, are used
+// again after a cable was out or silent; while it is silent they stay out of use.
+func TestNICsThatTakeNoOtherMAC(t *testing.T) {
+	t.Parallel()
+	for _, ignore := range []bool{false, true} {
+		for own := range 2 {
+			for _, damping := range []bool{false, true} {
+				if damping && !ignore {
+					continue
+				}
+				t.Run(fmt.Sprintf("ignore %v, from %d on, damping %v", ignore, own, damping), func(t *testing.T) {
+					b := newBench(t, modes.ELB, 0, 3, Line{}, func(c *settings.Config) { c.Damping = damping })
+					for i := range 3 {
+						n := b.NIC(fmt.Sprintf("vf%d", i))
+						n.OwnMAC, n.Hidden, n.Ignore = i >= own, i%2 == 1 || ignore, ignore
+						wire, _ := b.sw.Plug(n.End, Line{})
+						b.nics, b.wires = append(b.nics, n), append(b.wires, wire)
+						b.team.Add(n, 0)
+					}
+					b.team.Gateway(false, b.peers[0])
+					var flows []*Flow
+					for i := range 3 {
+						flows = append(flows, b.both(i, uint16(3000+i), 200, light)...)
+					}
+					b.pass(3 * time.Second)
+					b.allUp()
+					for i := range b.nics {
+						for _, end := range []int{-1, 0, 1} {
+							mend := b.breaks(i, end)
+							if _, err := b.Until(b.nics[i].Name+" is out of use", idleMost,
+								func() bool { return !b.team.Uses(b.nics[i]) }); err != nil {
+								t.Fatal(err)
+							}
+							used := 0
+							for end := b.Now() + 3*time.Second; b.Now() < end; {
+								was := b.team.Uses(b.nics[i])
+								b.pass(5 * time.Millisecond)
+								if now := b.team.Uses(b.nics[i]); now && !was {
+									used++
+								}
+							}
+							if used > 0 {
+								t.Errorf("%s, end %d broken: used %d times in 3 s", b.nics[i].Name, end, used)
+							}
+							mend()
+							b.pass(12 * time.Second) // an ask by its own MAC, and a wait of damping
+							b.allUp()
+							b.calmly(300*time.Millisecond, flows...)
+							if damping {
+								b.pass(30 * time.Second)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// breaks lets the cable of a NIC lose all frames in one direction, or pulls it if end is -1, and returns what mends it.
+func (b *bench) breaks(nic, end int) (mend func()) {
+	w := b.wires[nic]
+	if end < 0 {
+		w.Set(false)
+		return func() { w.Set(true) }
+	}
+	w.Ends[end].Break(1)
+	return w.Ends[end].Mend
+}

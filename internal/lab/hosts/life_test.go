@@ -46,15 +46,17 @@ func TestLife(t *testing.T) {
 	}{
 		{"all is well", "", func(*fakeHost) {}, []string{
 			"before" + good + "renewed 4×, ≥ 104 s left | lives | ",
-			"create" + good + "renewed 2×, ≥ 104 s left | lives | create took 20 s",
+			"confirm" + good + "renewed 4×, ≥ 104 s left | lives | reverted after 50 s; unconfirmed: as before",
+			"powercut" + good + "renewed 2×, ≥ 100 s left | – | after the power cut: as before",
+			"create" + good + "renewed 2×, ≥ 100 s left | lives | create took 20 s",
 			"lease" + good + "renewed 7×, ≥ 101 s left | lives | ",
 			"cable" + good + "renewed 3×, ≥ 102 s left | lives | ",
 			"kill" + good + "renewed 1×, ≥ 102 s left | lives | ",
-			"restart" + good + "renewed 1×, ≥ 103 s left | lives | ",
-			"reboot" + good + "renewed 7×, ≥ 104 s left | – | team ready at 12.3 s, network-online at 12.4 s",
+			"restart" + good + "≥ 103 s left | lives | ",
+			"reboot" + good + "renewed 7×, ≥ 100 s left | – | team ready at 12.3 s, network-online at 12.4 s",
 			"stop" + good + "renewed 2×, ≥ 101 s left | lives | stopped: as before",
-			"delete" + good + "renewed 7×, ≥ 103 s left | lives | deleted: as before",
-			"after" + good + "renewed 3×, ≥ 104 s left | – | after reboot: as before",
+			"delete" + good + "renewed 6×, ≥ 103 s left | lives | deleted: as before",
+			"after" + good + "renewed 2×, ≥ 100 s left | – | after reboot: as before",
 		}},
 		{"no supervisor", "kill,reboot", func(f *fakeHost) { f.noUnit, f.noRestart = true, true }, []string{
 			"kill | yes | yes | yes (1 of 1) | renewed 4×, ≥ 101 s left | lives | not back by itself: " +
@@ -67,9 +69,19 @@ func TestLife(t *testing.T) {
 				"**not renewed**, ≥ 0 s left | **waits 30.0 s** | ",
 		}},
 		{"another IPv6 address", "lease", func(f *fakeHost) { f.movesIPv6 = true }, []string{
-			"create | yes | **dark at the end**, 14.8 s | yes (1 of 1) | renewed 2×, ≥ 104 s left | lives | " +
+			"create | yes | **dark at the end**, 15.0 s | yes (1 of 1) | renewed 2×, ≥ 104 s left | lives | " +
 				"create took 20 s",
 			"lease" + good + "renewed 7×, ≥ 101 s left | lives | IPv6 address is another one",
+		}},
+		{"an unconfirmed create that stays", "confirm", func(f *fakeHost) { f.keeps = true }, []string{
+			"confirm" + good + "renewed 4×, ≥ 104 s left | lives | **create ended with exit 0, not 6**: team0 is up; " +
+				"unconfirmed: as before",
+			"create" + good + "renewed 1×, ≥ 103 s left | lives | create took 20 s",
+		}},
+		{"a unit that is enabled before", "powercut", func(f *fakeHost) { f.early = true }, []string{
+			"powercut" + good + "renewed 2×, ≥ 101 s left | – | after the power cut, **differs**: " +
+				"+addr team0 inet 10.77.0.10/24; -addr eth0 inet 10.77.0.10/24",
+			"create" + good + "renewed 2×, ≥ 101 s left | lives | create took 20 s",
 		}},
 		{"stray address", "delete", func(f *fakeHost) { f.stray = true }, []string{
 			"delete" + good + "renewed 7×, ≥ 101 s left | lives | deleted, **differs**: +addr eth1 inet 10.77.0.99/24",
@@ -96,7 +108,7 @@ func TestLifeThatEnds(t *testing.T) {
 		faults     func(*fakeHost)
 	}{
 		{"no name resolves from the start", "without a team: not settled", 0, func(f *fakeHost) { f.dns = false }},
-		{"create fails", "no team: ", 2, func(f *fakeHost) { f.failsTo = "nicteam status" }},
+		{"create fails", "no team: ", 4, func(f *fakeHost) { f.failsTo = "nicteam status" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rows, err := liveFake(t, "", tt.faults)
