@@ -17,11 +17,12 @@
 // adapter, data path, NIC, switch, and back. Only a reply to this host that came in by that link makes the kernel call a
 // neighbour reachable.
 //
-// The SSH connection is judged by TCP_INFO. It must have gone on before the change (nothing was being sent again):
+// The SSH connection is judged by TCP_INFO. It must have gone on before the change (nothing was sent again, the
+// client took what there was):
 //
-//   - what was acknowledged has grown since Through: it goes on
-//   - nothing is unacknowledged: it is silent, which proves nothing; its next hop's answer counts
-//   - something is unacknowledged and stays so until Within is over: it is cut off
+//   - something is acknowledged that was sent since Through: it goes on
+//   - nothing is unacknowledged or waits to be sent: it is silent, which proves nothing; its next hop's answer counts
+//   - something is unacknowledged or unsent and stays so until Within is over: it is cut off
 //   - it is not there any more: its client or its server has ended it, which is no failure of the network
 //
 // Data that comes in is no progress: the client sends it again and again if it does not hear this host.

@@ -306,7 +306,7 @@ func TestSession(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	ref := ssh.TCPInfo{BytesAcked: 10, Unacked: 2, BytesReceived: 7}
+	ref := ssh.TCPInfo{BytesAcked: 10, Unacked: 2, BytesSent: 30, BytesReceived: 7}
 	for _, tt := range []struct {
 		name string
 		now  ssh.TCPInfo
@@ -314,8 +314,11 @@ func TestJudge(t *testing.T) {
 	}{
 		{"nothing has moved", ref, sessionWaits},
 		{"the client repeats itself", ssh.TCPInfo{BytesAcked: 10, Unacked: 2, BytesReceived: 9, SegmentsIn: 5}, sessionWaits},
-		{"some is acknowledged", ssh.TCPInfo{BytesAcked: 11, Unacked: 1}, sessionProgresses},
+		{"what was under way is acknowledged", ssh.TCPInfo{BytesAcked: 30, Unacked: 1, BytesSent: 40}, sessionWaits},
+		{"the SYN counts", ssh.TCPInfo{BytesAcked: 31, Unacked: 1, BytesSent: 40}, sessionWaits},
+		{"more is acknowledged", ssh.TCPInfo{BytesAcked: 35, Unacked: 1, BytesSent: 40}, sessionProgresses},
 		{"silent", ssh.TCPInfo{BytesAcked: 10}, sessionSilent},
+		{"the adapter has no carrier", ssh.TCPInfo{BytesAcked: 10, NotSent: 5}, sessionWaits},
 	} {
 		if got := judge(ref, tt.now); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
