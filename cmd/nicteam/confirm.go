@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,16 +28,25 @@ nicteam status shows what waits, and for how long.`,
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			name := given[0]
-			c := a.client(name)
-			defer c.Close()
-			was := a.dirs.Pending(name)
-			steps, err := c.Confirm(a.interruptible())
+			steps, err := a.confirm(a.interruptible(), name)
 			if err != nil {
 				return a.withOutcome(name, err)
 			}
-			return a.showSteps(name, append(steps, a.afterConfirm(name, was)...))
+			return a.showSteps(name, steps)
 		},
 	}
+}
+
+// confirm keeps the change that waits.
+func (a *app) confirm(ctx context.Context, name string) (steps []string, err error) {
+	steps, err = a.decide(ctx, name, (*control.Client).Confirm)
+	if err != nil {
+		return nil, err
+	}
+	if o, err := pending.LoadOutcome(a.dirs.OutcomeFile(name)); err == nil {
+		steps = append(steps, a.afterConfirm(name, o)...)
+	}
+	return steps, nil
 }
 
 func (a *app) revertCmd() *cobra.Command {
@@ -49,10 +60,8 @@ deleted, a deleted one made anew, NICs leave or join again, settings are what th
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			name := given[0]
-			c := a.client(name)
-			defer c.Close()
 			was := a.dirs.Pending(name)
-			steps, err := c.Revert(a.interruptible())
+			steps, err := a.decide(a.interruptible(), name, (*control.Client).Revert)
 			if err != nil {
 				return a.withOutcome(name, err)
 			}
@@ -70,6 +79,29 @@ deleted, a deleted one made anew, NICs leave or join again, settings are what th
 			}
 			return a.showSteps(name, steps)
 		},
+	}
+}
+
+// decidePatience bounds the wait for a process that can confirm or revert: the next one may be on its way.
+const decidePatience = 10 * time.Second
+
+// decide confirms or reverts the change that waits.
+func (a *app) decide(ctx context.Context, name string,
+	how func(*control.Client, context.Context) ([]string, error)) (steps []string, err error) {
+	c := a.client(name)
+	defer c.Close()
+	for end := time.Now().Add(decidePatience); ; {
+		steps, err = how(c, ctx)
+		p, _ := errors.AsType[*api.Problem](err)
+		away := p != nil && (p.Kind == api.NotFound || p.Kind == api.NoAnswer)
+		if !away || a.dirs.Pending(name) == nil || time.Now().After(end) {
+			return steps, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(outcomeLook):
+		}
 	}
 }
 
@@ -92,14 +124,13 @@ func (a *app) withOutcome(name string, err error) error {
 }
 
 // afterConfirm does what the team's process may not: its unit starts at boot, or does not any more.
-func (a *app) afterConfirm(name string, was *pending.Record) (steps []string) {
+func (a *app) afterConfirm(name string, o *pending.Outcome) (steps []string) {
 	var step string
 	var err error
 	switch {
-	case was == nil:
-	case was.Verb == pending.Create && was.Persist && launch.RunsByUnit(a.dirs, name):
+	case o.Verb == pending.Create && o.Persist && launch.RunsByUnit(a.dirs, name):
 		step, err = launch.EnableUnit(name)
-	case was.Verb == pending.Delete:
+	case o.Verb == pending.Delete:
 		launch.AwaitExit(a.interruptible(), a.dirs, name)
 		step, err = launch.DisableUnit(a.dirs, name)
 	}
@@ -167,10 +198,10 @@ func (a *app) awaitConfirm(name, what string) (steps []string, err error) {
 		return nil, err
 	case o.Result == pending.Confirmed:
 		w.end()
-		return append([]string{o.Change + " is confirmed"}, a.afterConfirm(name, was)...), nil
+		return append([]string{o.Change + " is confirmed"}, a.afterConfirm(name, o)...), nil
 	}
 	w.end()
-	if was != nil && was.Verb == pending.Create {
+	if o.Verb == pending.Create {
 		launch.AwaitExit(a.interruptible(), a.dirs, name)
 	}
 	p := &api.Problem{Kind: api.Reverted, What: what, Why: o.Reason + "; the change was reverted",

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -133,8 +132,6 @@ const (
 // files: the process that ends the change may be another one than made it, or the last of the team.
 func (a *app) awaitOutcome(name string, was *pending.Record, w *wait) (*pending.Outcome, error) {
 	ctx := a.interruptible()
-	c := a.client(name)
-	defer c.Close()
 	var enter chan struct{}
 	if w != nil {
 		enter = w.enter
@@ -168,7 +165,7 @@ func (a *app) awaitOutcome(name string, was *pending.Record, w *wait) (*pending.
 		select {
 		case <-enter:
 			enter = nil
-			if _, err := c.Confirm(context.WithoutCancel(ctx)); err != nil {
+			if _, err := a.decide(ctx, name, (*control.Client).Confirm); err != nil {
 				a.warn("not confirmed: " + err.Error())
 			}
 		case <-tick.C:

@@ -63,10 +63,5 @@ func (t liveTeam) Confirm(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	was := t.a.dirs.Pending(st.Team)
-	steps, err := t.Client.Confirm(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return append(steps, t.a.afterConfirm(st.Team, was)...), nil
+	return t.a.confirm(ctx, st.Team)
 }

@@ -28,8 +28,8 @@ func (a *app) setCmd() *cobra.Command {
 			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
 			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user\n" +
 			"space, where tcpdump on the adapter sees them.\n\n" +
-			"If the gateway does not answer any more, the change is undone (exit 6).\n" + dryRunHelp + "\n\n" + confirmHelp +
-			"\n\n" + settingsTable(live),
+			"If the gateway does not answer any more, the change is undone (exit 6).\n" + dryRunHelp + "\n\n" +
+			confirmHelp + "\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2

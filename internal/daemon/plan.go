@@ -99,8 +99,9 @@ func (s *session) planRemove(name string, nics []string, force bool) (*api.Plan,
 	case last:
 		plan.Effects = append(plan.Effects, "connections stop: no NIC is left to carry them")
 	case len(members) > 0:
-		plan.Effects = append(plan.Effects, fmt.Sprintf("connections go on by the other NICs; frames that are under way "+
-			"by %s still arrive", strings.Join(members, ", ")))
+		plan.Effects = append(plan.Effects, fmt.Sprintf(
+			"connections go on by the other NICs; frames that are under way by %s still arrive",
+			strings.Join(members, ", ")))
 	}
 	for _, nic := range members {
 		if err := s.host.PlanRelease(plan, nic, s.isMACDonor(nic)); err != nil {

@@ -71,8 +71,8 @@ func (h *Host) PlanRelease(plan *api.Plan, nic string, donor bool) error {
 			}
 		}
 		if m.HadConfig() {
-			plan.Effects = append(plan.Effects, fmt.Sprintf("addresses and routes that came from %s stay on %s until the "+
-				"team ends", n.Name, a.Name))
+			plan.Effects = append(plan.Effects, fmt.Sprintf(
+				"addresses and routes that came from %s stay on %s until the team ends", n.Name, a.Name))
 		}
 	case !down:
 		for _, step := range []func() error{p.readCarriers, p.unmoved, p.routes} {

@@ -48,7 +48,8 @@ func (o CreateOptions) planManagers(ctx context.Context, h *host.Host, plan *api
 		plan.Managers = append(plan.Managers, api.PlanManager{Name: t.Manager,
 			Leaves: append([]string{}, t.Leaves...), Serves: t.Serves, Servers: t.Servers})
 		for _, path := range t.Files {
-			plan.Files = append(plan.Files, api.PlanFile{Path: path, What: "for " + t.Manager + ", until the team ends"})
+			what := "for " + t.Manager + ", until the team ends"
+			plan.Files = append(plan.Files, api.PlanFile{Path: path, What: what})
 		}
 	}
 	by, clients := managers.ServedBy(ctx, options, l.Members), h.LeaseClients()
@@ -80,8 +81,9 @@ func steps(plan *api.Plan, c settings.Config) []string {
 	return list
 }
 
-// CompletePlan adds to the plan of a running team what its process may not know: who configures the NICs, which managers
-// are told of those that join, and the SSH sessions that go by them. In another network namespace it knows nothing.
+// CompletePlan adds to the plan of a running team what its process may not know: who configures the NICs, which
+// managers are told of those that join, and the SSH sessions that go by them. In another network namespace it knows
+// nothing.
 func CompletePlan(ctx context.Context, d Dirs, st *api.Status, plan *api.Plan) {
 	h, err := openSameNetNS(st)
 	if h == nil || err != nil {

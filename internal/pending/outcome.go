@@ -23,20 +23,22 @@ const (
 // An Outcome is what became of the last change that waited. The command that waits reads it, whichever process of the
 // team has ended the change, and whether or not the team is still there.
 type Outcome struct {
-	Schema string        `json:"schema"`
-	Boot   string        `json:"boot"`
-	Change string        `json:"change"`
-	Since  time.Time     `json:"since"` // of the Record
-	Result string        `json:"result"`
-	Reason string        `json:"reason"` // why it was reverted
-	Steps  []string      `json:"steps"`  // what was done, for people
-	Faults []string      `json:"faults,omitempty"`
-	At     time.Duration `json:"boottime_ns"`
+	Schema  string        `json:"schema"`
+	Boot    string        `json:"boot"`
+	Verb    string        `json:"verb"`
+	Change  string        `json:"change"`
+	Persist bool          `json:"persist,omitempty"` // of the Record
+	Since   time.Time     `json:"since"`             // of the Record
+	Result  string        `json:"result"`
+	Reason  string        `json:"reason"` // why it was reverted
+	Steps   []string      `json:"steps"`  // what was done, for people
+	Faults  []string      `json:"faults,omitempty"`
+	At      time.Duration `json:"boottime_ns"`
 }
 
 // End returns the outcome of a change.
 func (r *Record) End(result, reason string, steps, faults []string) *Outcome {
-	return &Outcome{Schema: OutcomeSchema, Boot: r.Boot, Change: r.Change, Since: r.Since, Result: result,
+	return &Outcome{Schema: OutcomeSchema, Boot: r.Boot, Verb: r.Verb, Change: r.Change, Persist: r.Persist, Since: r.Since, Result: result,
 		Reason: reason, Steps: append([]string{}, steps...), Faults: faults, At: boot.Time()}
 }
 

@@ -23,12 +23,13 @@ func TestTexts(t *testing.T) {
 	rule.Set(fraDPort, []byte{80, 0, 90, 0})
 	blackhole := NewLeaseRoute(netip.MustParsePrefix("10.1.0.0/16"), netip.Addr{}, 3)
 	blackhole.Head[rtType] = unix.RTN_BLACKHOLE
+	six := NewAddress(netip.MustParsePrefix("fd00::1/64"), 3)
+	gateway := NewDefaultRoute(netip.MustParseAddr("10.0.0.2"), 3)
 	for want, got := range map[string]string{
-		"10.0.0.1 peer 10.0.0.2/32": AddressText(peer),
-		"10.0.0.1/24 metric 50":     AddressText(metric),
-		"fd00::1/64":                AddressText(NewAddress(netip.MustParsePrefix("fd00::1/64"), 3)),
-		"default via 10.0.0.2 dev eth1 proto static": RouteArguments(NewDefaultRoute(netip.MustParseAddr("10.0.0.2"), 3),
-			name),
+		"10.0.0.1 peer 10.0.0.2/32":                            AddressText(peer),
+		"10.0.0.1/24 metric 50":                                AddressText(metric),
+		"fd00::1/64":                                           AddressText(six),
+		"default via 10.0.0.2 dev eth1 proto static":           RouteArguments(gateway, name),
 		"blackhole 10.1.0.0/16 dev eth1 proto dhcp scope link": RouteArguments(blackhole, name),
 		"not from all iif eth1 dport 80-90 lookup 77":          RuleArguments(rule),
 	} {

@@ -85,9 +85,10 @@ func (t *Test) findSession(links []int) (hop host.Reach, ok bool) {
 		return hop, false
 	}
 	info, there, err := t.o.Session.TCPInfo()
-	if err != nil || !there || info.Retransmits > 0 {
+	stuck := info.Retransmits > 0 || info.Unacked == 0 && info.NotSent > 0
+	if err != nil || !there || stuck {
 		t.o.Log.Debug("self-test: no SSH connection to judge", "session", t.o.Session, "there", there,
-			"retransmits", info.Retransmits, "err", err)
+			"stuck", stuck, "err", err)
 		return hop, false
 	}
 	link, ip, err := t.o.Session.NextHop()

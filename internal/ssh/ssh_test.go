@@ -85,7 +85,8 @@ func dial(t *testing.T, server, client *lab.Host, address string) (at, from net.
 }
 
 func connectionOf(at net.Conn) Connection {
-	return Connection{Client: at.RemoteAddr().(*net.TCPAddr).AddrPort(), Server: at.LocalAddr().(*net.TCPAddr).AddrPort()}
+	return Connection{Client: at.RemoteAddr().(*net.TCPAddr).AddrPort(),
+		Server: at.LocalAddr().(*net.TCPAddr).AddrPort()}
 }
 
 // TestEnv has SSH_CONNECTION name a connection that is there, one that is gone, and nonsense.
@@ -164,8 +165,11 @@ func TestLinkLocal(t *testing.T) {
 	var l net.Listener
 	labtest.Must(t, server.Do(func() (err error) { l, err = net.Listen("tcp", "[::]:2222"); return err }))
 	defer l.Close()
+	c2, err := client.Handle().LinkByName("c2")
+	labtest.Must(t, err)
+	to := fmt.Sprintf("[fe80::91%%%d]:2222", c2.Attrs().Index) // package net caches names of zones
 	labtest.Eventually(t, "a connection", func() bool {
-		return client.Do(func() error { _, err := net.Dial("tcp", "[fe80::91%c2]:2222"); return err }) == nil
+		return client.Do(func() error { _, err := net.Dial("tcp", to); return err }) == nil
 	})
 	at, err := l.Accept()
 	labtest.Must(t, err)
@@ -189,7 +193,10 @@ func TestLinkLocal(t *testing.T) {
 // TestProgress sees bytes acknowledged, and bytes that are not.
 func TestProgress(t *testing.T) {
 	server, client := world(t)
-	at, _ := dial(t, server, client, "10.9.0.1:2222")
+	cable := labtest.Cable(t, server, "eth3", client, "c3", lab.CableOptions{})
+	labtest.Must(t, server.SetAddr("eth3", "10.9.3.1/24"))
+	labtest.Must(t, client.SetAddr("c3", "10.9.3.2/24"))
+	at, _ := dial(t, server, client, "10.9.3.1:2222")
 	c := connectionOf(at)
 	info := func() (i TCPInfo) {
 		labtest.Must(t, server.Do(func() error {
@@ -207,15 +214,20 @@ func TestProgress(t *testing.T) {
 	labtest.Must(t, err)
 	labtest.Eventually(t, "5 bytes are acknowledged", func() bool {
 		i := info()
-		return i.Unacked == 0 && i.BytesAcked == before.BytesAcked+5 && i.SegmentsIn > before.SegmentsIn && i.RTO > 0
+		return i.Unacked == 0 && i.BytesAcked == before.BytesAcked+5 &&
+			i.BytesSent == before.BytesSent+5 && i.SegmentsIn > before.SegmentsIn && i.RTO > 0
 	})
-	labtest.Must(t, client.Command("ip", "link", "set", "c1", "down").Run())
+	labtest.Must(t, cable.SwallowFromA(true))
 	_, err = at.Write([]byte("hello"))
 	labtest.Must(t, err)
 	labtest.Eventually(t, "a segment is sent again", func() bool {
 		i := info()
-		return i.Unacked == 1 && i.Retransmits > 0
+		return i.Unacked == 1 && i.Retransmits > 0 && i.BytesSent == before.BytesSent+10
 	})
+	labtest.Must(t, client.Command("ip", "link", "set", "c3", "down").Run())
+	_, err = at.Write([]byte("hello"))
+	labtest.Must(t, err)
+	labtest.Eventually(t, "a segment is not sent", func() bool { return info().NotSent > 0 || info().Unacked > 1 })
 }
 
 // TestAncestor finds the connection of the server that is an ancestor of the caller, and the server's own sessions.

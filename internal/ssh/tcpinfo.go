@@ -10,10 +10,12 @@ import (
 // TCPInfo is how a connection stands, from the kernel's struct tcp_info (linux/tcp.h).
 type TCPInfo struct {
 	Unacked       uint32 // segments that were sent and are not acknowledged
+	NotSent       uint32 // bytes that wait to be sent, also those that a link without carrier does not take
 	Retransmits   uint8  // how often the first of them was sent again
 	RTO           time.Duration
 	RTT           time.Duration // smoothed round-trip time
 	BytesAcked    uint64        // of those sent, since the connection began
+	BytesSent     uint64        // each once, however often it was sent again; 0 before Linux 4.19
 	BytesReceived uint64
 	SegmentsIn    uint32
 }
@@ -38,9 +40,13 @@ func parseTCPInfo(b []byte) (i TCPInfo) {
 	i.RTO = time.Duration(u32(8)) * time.Microsecond // tcpi_rto
 	i.Unacked = u32(24)                              // tcpi_unacked
 	i.RTT = time.Duration(u32(68)) * time.Microsecond
-	i.BytesAcked = u64(120)    // tcpi_bytes_acked
-	i.BytesReceived = u64(128) // tcpi_bytes_received
-	i.SegmentsIn = u32(140)    // tcpi_segs_in
+	i.BytesAcked = u64(120)                              // tcpi_bytes_acked
+	i.BytesReceived = u64(128)                           // tcpi_bytes_received
+	i.SegmentsIn = u32(140)                              // tcpi_segs_in
+	i.NotSent = u32(144)                                 // tcpi_notsent_bytes
+	if sent, again := u64(200), u64(208); sent > again { // tcpi_bytes_sent, tcpi_bytes_retrans
+		i.BytesSent = sent - again
+	}
 	return i
 }
 

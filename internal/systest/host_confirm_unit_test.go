@@ -22,16 +22,12 @@ func (w *systemdWorld) start(args ...string) *waiter {
 }
 
 // awaitPending waits until a change waits for confirmation, and returns since when.
-func (w *systemdWorld) awaitPending(change string) (since time.Time) {
+func (w *systemdWorld) awaitPending(change string) time.Time {
 	w.t.Helper()
-	labtest.Eventually(w.t, "a "+change+" that waits", func() bool {
-		st := w.teamStatus()
-		if st != nil && st.Pending != nil && st.Pending.Change == change {
-			since = st.Pending.Since
-		}
-		return !since.IsZero()
+	return awaitRecord(w.t, change, func() []byte {
+		b, _ := w.sd.CommandContext(w.t.Context(), "cat", recordFile).Output()
+		return b
 	})
-	return since
 }
 
 func (w *systemdWorld) checkDeadline(what string, since time.Time, confirm time.Duration) {
@@ -77,23 +73,22 @@ func TestUnitConfirm(t *testing.T) {
 		t.Error("no TEAM.yaml of the confirmed team")
 	}
 
-	x = w.start("add", teamName, "eth2", "--confirm", "2s")
-	since = w.awaitPending("add eth2")
+	x = w.start("add", teamName, "eth2", "--confirm", "20s")
+	w.awaitPending("add eth2")
 	w.ctl("restart", unit)
 	if st := w.teamStatus(); st == nil || len(st.Members) != 2 || st.Pending == nil {
 		t.Errorf("the next process has not the change: %+v", st)
 	}
-	x.end(int(api.Reverted), "no confirmation came")
-	w.checkDeadline("add eth2", since, 2*time.Second)
+	w.ok("revert", teamName)
+	x.end(int(api.Reverted), "asked for")
 	if st := w.teamStatus(); st == nil || len(st.Members) != 1 || st.Pending != nil {
 		t.Errorf("after the revert: %+v", st)
 	}
 
-	x = w.start("delete", teamName, "--confirm", "2s")
+	x = w.start("delete", teamName, "--confirm", "1500ms")
 	since = w.awaitPending("delete")
-	w.kill()
 	x.end(int(api.Reverted), "no confirmation came")
-	w.checkDeadline("the delete", since, 2*time.Second)
+	w.checkDeadline("the delete", since, 1500*time.Millisecond)
 	reach(t, w.peer, box4)
 	x = w.start("delete", teamName, "--confirm", "20s")
 	w.awaitPending("delete")

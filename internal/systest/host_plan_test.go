@@ -60,6 +60,7 @@ func movesTo(p *api.Plan, link string) []string {
 func TestPlanIsWhatCreateDoes(t *testing.T) {
 	parallel(t)
 	labtest.Tool(t, "nft", "nftables")
+	labtest.Tool(t, "script", "bsdutils")
 	w := newWorld(t, worldOptions{Cables: true})
 	w.configureHost()
 	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; iifname "eth1" accept; }; }'
@@ -77,7 +78,12 @@ func TestPlanIsWhatCreateDoes(t *testing.T) {
 	w.checkUnchanged("after dry runs", before)
 	w.checkNoFiles("after dry runs")
 
-	w.nicteam(append(create, "--force")...)
+	typed := program(t) + " " + strings.Join(create, " ") + " --force"
+	out, err := w.box.Command("script", "-qec", typed, "/dev/null").CombinedOutput()
+	head, made := strings.Index(string(out), "moves: "), strings.Index(string(out), "adapter team0: ")
+	if err != nil || head < 0 || made < head || !strings.Contains(string(out), "team0: mode active-backup, MAC ") {
+		t.Errorf("create on a terminal: %v\n%s", err, out)
+	}
 	if d := cmp.Diff(movesTo(p, teamName), w.linkConfig(teamName)); d != "" {
 		t.Errorf("%s (-plan +ip):\n%s", teamName, d)
 	}
@@ -95,7 +101,7 @@ func TestPlanIsWhatCreateDoes(t *testing.T) {
 	for _, f := range p.Files {
 		w.sh("test -f " + f.Path)
 	}
-	if len(s.Warnings) > 0 {
+	if text := strings.Join(s.Warnings, ""); strings.Contains(text, "mv9") || strings.Contains(text, "iifname") {
 		t.Errorf("what was accepted with --force: %q", s.Warnings)
 	}
 	w.nicteam("delete", teamName)
@@ -108,7 +114,10 @@ func TestPlansOfChanges(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.configureHost()
 	w.sh("ip addr add 10.7.0.1/24 dev eth3; ip route add 10.70.0.0/16 via 10.7.0.2 dev eth3")
-	w.create(nics(2), "--mode", "active-backup", "-y")
+	create := append([]string{"create", teamName, "--mode", "active-backup"}, nics(2)...)
+	if out := w.nicteam(create...); strings.Contains(out, "moves: ") {
+		t.Errorf("a plan, though this is no terminal:\n%s", out)
+	}
 
 	running := func() []string { return w.linkConfig(teamName) }
 	before := running()

@@ -138,7 +138,8 @@ func TestChangeCutsOff(t *testing.T) {
 			if tt.breaks != nil {
 				mend = tt.breaks(w)
 			}
-			w.checkUndone(tt.change, "gateway 10.9.0.2 answered by team0 before, and not by team0", "was undone", tt.reason)
+			w.checkUndone(tt.change, "gateway 10.9.0.2 answered by team0 before, and not by team0", "was undone",
+				tt.reason)
 			mend()
 			if s := w.await("the team is as before", tt.unharmed); s.Pending != nil {
 				t.Errorf("%+v waits", s.Pending)
@@ -209,9 +210,16 @@ func TestDeleteCutsOff(t *testing.T) {
 		}
 		return 0
 	})
+	w.checkUndone([]string{"delete", teamName, "--confirm", "1m"}, "gateway 10.9.0.2 answered by team0 before",
+		"the team is made anew")
+	labtest.Eventually(t, "the team again", func() bool {
+		r := w.try("status", teamName, "--check")
+		return r.Code == 0
+	})
+	reach(t, w.box, peer4)
 	out := w.nicteam("delete", teamName)
-	for _, text := range []string{"warning: the host may be cut off: gateway 10.9.0.2 answered by team0 before, and not by eth1",
-		"nicteam create team0 eth1"} {
+	for _, text := range []string{"warning: the host may be cut off: gateway 10.9.0.2 answered by team0 before",
+		"and not by eth1", "nicteam create team0 eth1"} {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}
@@ -263,6 +271,10 @@ func TestSessionCutOff(t *testing.T) {
 		t.Errorf("exit %d\n%s%s", r.Code, r.Out, r.Err)
 	}
 	checkProgress(t, "by the team", []*connection{c})
+	if r := run(t, w.box, env, "add", teamName, "eth2", "-y"); r.Code != 0 || // its process is confined
+		!strings.Contains(r.Out, "gateway 10.9.0.2 answers by team0, the SSH connection goes on") {
+		t.Errorf("exit %d\n%s%s", r.Code, r.Out, r.Err)
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort { return netip.MustParseAddrPort(a.String()) }

@@ -175,3 +175,45 @@ func TestPendingInView(t *testing.T) {
 		t.Errorf("a reader did %v:\n%s", f.did, m.Grid())
 	}
 }
+
+// FuzzViewKeys: whatever is typed, the screen has its size, and NICs change after y on a question, by no other key.
+func FuzzViewKeys(f *testing.F) {
+	f.Add([]byte("aj \ry"), false)
+	f.Add([]byte("a/e\rG k \rydeth1\ryccrr"), true)
+	f.Add([]byte("?a\x1ba  \r\rya\x1bq"), true)
+	f.Fuzz(func(t *testing.T, keys []byte, waits bool) {
+		m, fake := addable(t)
+		if waits {
+			st := status()
+			st.Pending = &api.Pending{Change: "add eth3", Until: epoch.Add(43 * time.Second)}
+			m = run(t, m, statusMsg{status: st})
+		}
+		for _, b := range keys {
+			name, ok := map[byte]string{'\r': "enter", 0x1b: "esc", ' ': "space", 0x7f: "backspace", '\t': "tab"}[b]
+			if !ok {
+				name = string(rune(b))
+			}
+			if name == "e" && m.prompt == nil && m.picker == nil {
+				continue // it writes a file
+			}
+			asked, did := m.prompt, len(fake.did)
+			m = run(t, m, press(name)...)
+			if g := m.Grid(); len(g) != 24 || len(g[0]) != 80 {
+				t.Fatalf("the screen has %d×%d", len(g[0]), len(g))
+			}
+			if len(fake.did) == did {
+				continue
+			}
+			last := fake.did[len(fake.did)-1]
+			switch yes := asked != nil && len(asked.nics) > 0 && (name == "y" || name == "Y"); {
+			case yes && strings.HasPrefix(last, asked.verb):
+			case waits && last == "confirm" && name == "c", waits && last == "revert" && name == "r":
+			default:
+				t.Fatalf("%q did %q", name, last)
+			}
+			if strings.Contains(last, "br0") && strings.HasPrefix(last, "add") && m.readNICs != nil {
+				t.Fatalf("%q did %q, which cannot be a member", name, last)
+			}
+		}
+	})
+}

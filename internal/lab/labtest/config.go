@@ -22,8 +22,8 @@ func LinkConfig(run func(script string) string, link string) []string {
 		list = append(list, kind+" "+strings.TrimSpace(blanks.ReplaceAllString(line, " ")))
 	}
 	for _, family := range []string{"-4", "-6"} {
-		for line := range strings.Lines(run("ip " + family + " -o route show table all | grep -w 'dev " + link + "' | " +
-			"grep -v 'table local\\|^ff00::/8\\|^multicast\\|^fe80::/64 dev " + link +
+		for line := range strings.Lines(run("ip " + family + " -o route show table all | grep -w 'dev " + link +
+			"' | grep -v 'table local\\|^ff00::/8\\|^multicast\\|^fe80::/64 dev " + link +
 			" proto kernel metric 256' || true")) {
 			line = passing.ReplaceAllString(strings.ReplaceAll(line, "\\", " "), "")
 			if !strings.Contains(line, "nexthop") {
