@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Where a switch takes the members for one link (xor, round-robin, 802.3ad), the answer to a member arrives by whichever
-// member the switch chooses.
+// Where a switch takes the members for one link (xor, round-robin, 802.3ad), the answer to a member arrives by
+// whichever member the switch chooses.
 //
 // A switch that hashes chooses always the same one for a MAC that asks. In a static LAG a member asks by a MAC whose
 // answers it receives itself, if it finds one (team/way_back.go): then it is told apart as elsewhere. Of one that finds

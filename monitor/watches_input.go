@@ -25,8 +25,8 @@ type WatchConfig struct {
 	// not hear each other.
 	Aggregated bool
 
-	// Group: a switch takes the members for one link without LACP (a static LAG). It returns answers by whichever member
-	// it chooses, and members do not hear each other.
+	// Group: a switch takes the members for one link without LACP (a static LAG). It returns answers by whichever
+	// member it chooses, and members do not hear each other.
 	Group bool
 
 	// Adapter is the adapter's MAC: an answer from it proves nothing.

@@ -169,7 +169,8 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 			return false
 		}
 	}
-	if l.wayBackDue(now) || !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
+	if l.wayBackDue(now) || !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked,
+		l.watches.Addresses()) {
 		return false
 	}
 	l.addWatchSends(out)

@@ -12,9 +12,9 @@ import (
 	"nicteam/internal/host"
 )
 
-// withoutPartner returns the error of a new team that would cut the host off though nobody could be asked: its NICs have
-// a link and had routable addresses, and no partner accepts their frames. nil: without a link there was nothing to lose,
-// and without 802.3ad nobody has to agree.
+// withoutPartner returns the error of a new team that would cut the host off though nobody could be asked: its NICs
+// have a link and had routable addresses, and no partner accepts their frames. nil: without a link there was nothing to
+// lose, and without 802.3ad nobody has to agree.
 func (s *session) withoutPartner(members []host.NIC) *api.Problem {
 	st := s.team.Status()
 	linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })

@@ -119,8 +119,8 @@ func NewDefaultRoute(gateway netip.Addr, index int) Object {
 	return r
 }
 
-// NewRouterRoute makes a default route by an advertising router, for so many seconds. Its metric is that of the kernel's
-// own.
+// NewRouterRoute makes a default route by an advertising router, for so many seconds. Its metric is that of the
+// kernel's own.
 func NewRouterRoute(router netip.Addr, index int, seconds uint32) Object {
 	r := NewDefaultRoute(router, index)
 	r.Head[rtProto] = unix.RTPROT_RA
