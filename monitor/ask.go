@@ -140,8 +140,27 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	w.update(now)
 }
 
-// runPath does what is due by p.
-func (w *Watches) runPath(now time.Time, p *path) {
+// beat returns until when asks that nothing urges are sent at now already: if one of them is due, all that are due
+// within half an interval go with it. So the members and targets of a team soon ask at the same times, and this process
+// and those that it asks wake once for all.
+func (w *Watches) beat(now time.Time) time.Time {
+	for _, m := range w.members {
+		for _, p := range m.paths {
+			if p.unhurried() && w.askable(p.t) && !now.Before(p.nextAsk) {
+				return now.Add(w.cfg.Interval / 2)
+			}
+		}
+	}
+	return now
+}
+
+// unhurried reports whether p is asked once an interval at present.
+func (p *path) unhurried() bool {
+	return p.m.asks() && p.m.admitted && p.state == pathUp && !p.t.silent && !p.t.round.on
+}
+
+// runPath does what is due by p; beat is that of asks that nothing urges.
+func (w *Watches) runPath(now time.Time, p *path, beat time.Time) {
 	t, m := p.t, p.m
 	if t.round.on {
 		return
@@ -157,7 +176,11 @@ func (w *Watches) runPath(now time.Time, p *path) {
 			return
 		}
 	}
-	if t.silent && m.admitted || now.Before(p.nextAsk) {
+	due := now
+	if p.unhurried() {
+		due = beat
+	}
+	if t.silent && m.admitted || due.Before(p.nextAsk) {
 		return
 	}
 	w.ask(now, p, false)

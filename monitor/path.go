@@ -12,7 +12,8 @@ import (
 // Times of asks while all is well.
 const (
 	// leastTimeout is the shortest wait for an answer: a host that is busy, or a process of ours that waits for a CPU,
-	// takes milliseconds.
+	// takes milliseconds. Since nothing urges, it is an eighth of the interval, up to slowStep: a miss costs asks by
+	// all members.
 	leastTimeout = 10 * time.Millisecond
 	// firstGap and mostGap are the times between asks of a member that waits for its first answer: twice as long each.
 	firstGap = 20 * time.Millisecond
@@ -135,7 +136,8 @@ func (p *path) noteAnswer(now time.Time, late bool) bool {
 
 // timeout is how long an answer may take.
 func (p *path) timeout(interval time.Duration) time.Duration {
-	return max(min(max(leastTimeout, 4*p.rtt, p.worst+p.worst/2), interval), leastTimeout/2)
+	least := max(leastTimeout, min(interval/8, slowStep))
+	return max(min(max(least, 4*p.rtt, p.worst+p.worst/2), interval), leastTimeout/2)
 }
 
 // step is how long an answer may take in a round. Answers that took long lately, as behind a queue that fills now and

@@ -38,12 +38,17 @@ const (
 
 // backoff is how long no suspicion is acted on, because the last ones were wrong.
 type backoff struct {
-	wait  time.Duration
-	until time.Time
+	wait   time.Duration
+	until  time.Time
+	spared bool // the round that runs has another cause
 }
 
 // cleared notes that a suspicion was wrong.
 func (b *backoff) cleared(now time.Time) {
+	if b.spared {
+		b.spared = false
+		return
+	}
 	if now.Sub(b.until) > forgetBackoff {
 		b.wait = 0
 	}
@@ -64,6 +69,8 @@ type memberTraffic struct {
 	gap      time.Duration // usual time between two frames that it hears
 	silence  time.Duration // the longest one lately that ended by itself
 	silentAt time.Time     // when silence was last made shorter
+
+	unsentAt time.Time // when a sample last showed asks that had not left
 
 	asked bool // a suspicion because of this silence was acted on: it is no news any more
 
@@ -112,6 +119,7 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	for _, m := range w.members {
 		if cause := w.whySuspect(now, m); cause != "" && m.backoff.allows(now) && w.suspect(now, m, cause) {
 			m.traffic.asked, began = true, true
+			m.backoff.spared = false
 		}
 	}
 	if burst > 0 && w.resends.backoff.allows(now) {
@@ -137,10 +145,13 @@ func whyResent(n uint64) string {
 
 // sample handles the totals of one member.
 func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
+	if s.Unsent {
+		t.unsentAt = now
+	}
 	tx, rx := s.TX-t.tx, s.RX-t.rx
 	if !t.known || late || s.TX < t.tx || s.RX < t.rx {
 		*t = memberTraffic{known: true, tx: s.TX, rx: s.RX, heard: now, gap: t.gap, silence: t.silence,
-			silentAt: t.silentAt, rateFrom: now, rate: t.rate}
+			silentAt: t.silentAt, unsentAt: t.unsentAt, rateFrom: now, rate: t.rate}
 		return
 	}
 	t.tx, t.rx = s.TX, s.RX

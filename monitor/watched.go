@@ -112,7 +112,7 @@ func (w *Watches) admit(now time.Time, m *watched) {
 		return
 	}
 	switch {
-	case w.hasAnswered(m), m.held == "" && !w.mustAnswer(m):
+	case w.hasAnswered(m), (m.held == "" || w.asksNobody()) && !w.mustAnswer(m):
 		m.admitted, m.held, m.judging = true, "", false
 	case m.judging:
 		w.endAdmission(m)

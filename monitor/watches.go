@@ -63,10 +63,10 @@ func (w *Watches) Configure(now time.Time, c WatchConfig) {
 	}
 	shorter := c.Interval < w.cfg.Interval
 	w.cfg = c
-	for i, m := range w.members {
+	for _, m := range w.members {
 		for _, p := range m.paths {
 			if shorter {
-				p.nextAsk = now.Add(c.Interval * time.Duration(i) / time.Duration(len(w.members)))
+				p.nextAsk = now
 			}
 		}
 	}
@@ -115,9 +115,9 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 	}
 	w.members = members
 	w.forgetRounds(now)
-	for i, m := range members {
+	for _, m := range members {
 		if len(m.paths) != len(w.targets) {
-			w.repath(now, i, m)
+			w.repath(now, m)
 		}
 	}
 	for _, m := range linked {
@@ -182,14 +182,16 @@ func (w *Watches) Tick(now time.Time) {
 		}
 	}
 	for _, t := range w.targets {
+		w.holdRound(now, t)
 		w.runRound(now, t)
 		w.runSilent(now, t)
 	}
+	beat := w.beat(now)
 	for _, m := range w.members {
 		if m.asks() {
 			for _, p := range m.paths {
 				if w.askable(p.t) {
-					w.runPath(now, p)
+					w.runPath(now, p, beat)
 				}
 			}
 		}

@@ -117,6 +117,9 @@ func AskMACs(own frame.MAC, n int) frame.MAC {
 type Moved struct {
 	ID     int
 	TX, RX uint64
+
+	// Unsent: frames of the watches that were sent by the member have not left its NIC.
+	Unsent bool
 }
 
 // Traffic is one sample of the data path's counters.

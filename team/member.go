@@ -55,6 +55,7 @@ type member struct {
 	filterRefusal string // why its NIC accepts no other addresses, "" not refused
 
 	usable   bool // as in the mode's State
+	lost     bool // the same
 	everUsed bool
 	failures uint64
 }
@@ -80,7 +81,7 @@ func (m *member) resetLink(now time.Time) {
 // modeMember returns m as modes see it.
 func (m *member) modeMember() modes.Member {
 	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(),
-		Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
+		Lost: m.lost, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half",
 		PortPriority: m.priority}
 }
@@ -126,6 +127,8 @@ func (m *member) usableNote() string {
 		return "no other member is usable; " + m.watchReason()
 	case !m.linkState.Up:
 		return fmt.Sprintf("%s, waits for down_delay of %v", m.linkState.Reason, m.debounce.DownDelay)
+	case m.lost:
+		return m.watchReason()
 	case !m.watch.State.Usable():
 		return fmt.Sprintf("%s, waits for down_delay of %v", m.watchReason(), m.debounce.DownDelay)
 	case m.suspect():

@@ -96,6 +96,7 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 			out.Cause = m.linkLostAt
 		}
 	}
+	l.updateLost(now, out)
 	l.tellDamping(now, out)
 	l.tellSuspicions(now, out)
 }

@@ -86,7 +86,8 @@ type member struct {
 	suspected    time.Duration
 	txBytes      uint64 // since the last reading
 	capacity     spread.Capacity
-	bound        int // limit of its backlog, bytes
+	bound        int           // limit of its backlog, bytes
+	unsent       time.Duration // when the last frame of the loop leaves its NIC
 	flooded      uint64
 	arrived      uint64 // frames accepted
 	lastArrived  time.Duration
@@ -280,6 +281,7 @@ func (t *Team) control(s spread.Send) {
 		t.recentLocal[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
+	m.unsent = m.nic.busy
 }
 
 type packetWords struct{ *Packet }

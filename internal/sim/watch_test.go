@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -409,6 +410,38 @@ func TestNoGateway(t *testing.T) {
 			}
 			b.never(3*time.Second, 1, 2)
 		}
+	}
+}
+
+// TestQueueFillsAtOnce: a burst that waits in the queue of a slow NIC for longer than a round takes is no silent loss:
+// the asks of the member wait behind it. A loss while it waits is noticed when the queue has left.
+func TestQueueFillsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
+		b := newBench(t, mode, 2, 3, Line{Rate: 20e6})
+		b.team.Gateway(false, b.peers[0])
+		for i := range 8 {
+			b.both(i%3, uint16(2000+i), 100, 10*time.Millisecond)
+		}
+		b.pass(4 * time.Second)
+		f := b.UDP(b.team.Stack, b.peers[1], FlowKey{Sport: 4000, Dport: 7}, 1400, 2*time.Second)
+		f.Burst(120, 10*time.Microsecond) // some 70 ms, the first time
+		b.never(8*time.Second, 0, 1)
+		b.allUp()
+		n := -1
+		if _, err := b.Until("a burst", 3*time.Second, func() bool {
+			n = slices.IndexFunc(b.nics, func(n *NIC) bool { return n.waiting() > 15_000 })
+			return n >= 0
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.wires[n].Ends[0].Break(1)
+		took, err := b.Until("out of use", 300*time.Millisecond, func() bool { return !b.team.Uses(b.nics[n]) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%v: %v", mode, took)
+		b.never(time.Second, 1-n)
 	}
 }
 
