@@ -260,8 +260,8 @@ func (b *giveBack) giveInheritedAddresses() error {
 	return errors.Join(errs...)
 }
 
-// inheritance reports whether an address of the adapter goes to a NIC that did not have it: whose it was (nil: nobody's),
-// and which NIC gets it (nil: none can).
+// inheritance reports whether an address of the adapter goes to a NIC that did not have it: whose it was (nil:
+// nobody's), and which NIC gets it (nil: none can).
 func (b *giveBack) inheritance(a rtnl.Object) (m *journal.MemberState, to *member, inherited bool) {
 	m, to = b.ownerOf(a), b.targetOf(a)
 	if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
