@@ -233,7 +233,8 @@ func TestUnconfirmedChanges(t *testing.T) {
 	connections := startConnections(t, w.peer, w.box, box4)
 	checkProgress(t, "at first", connections)
 	was := w.status()
-	for _, change := range []string{"add eth3", "remove eth2", "set active=eth2 mode=active-backup mtu=1400 weight.eth1=7"} {
+	for _, change := range []string{"add eth3", "remove eth2",
+		"set active=eth2 mode=active-backup mtu=1400 weight.eth1=7"} {
 		verb, what, _ := strings.Cut(change, " ")
 		x := w.start(append([]string{verb, teamName, "--confirm", "1s"}, strings.Fields(what)...)...)
 		since := w.awaitPending(change)
@@ -283,6 +284,10 @@ func TestUnconfirmedDelete(t *testing.T) {
 	w.create(nics(2), "--mode", "xor")
 	x := w.start("delete", teamName, "--confirm", "20s")
 	w.awaitPending("delete")
+	if st := w.status(); st.State != "down" || st.Pending == nil { // also while the process that waits begins
+		t.Errorf("a delete that waits has the status %+v", st)
+	}
+	checkRefused(t, w.try("create", teamName, "eth1"), int(api.Conflict), "its delete waits for confirmation")
 	w.checkUnchanged("while the delete waits", before)
 	if !w.hasTeamYAML() {
 		t.Error("TEAM.yaml is gone before the delete is confirmed")
@@ -411,15 +416,16 @@ func TestDeathDuringAChange(t *testing.T) {
 			time.Sleep(moment) // the moment of the death, no wait
 			_ = unix.Kill(pid, unix.SIGKILL)
 			labtest.Eventually(t, "the end of "+change, func() bool {
-				if st, ok := parseStatus(w.try("status", teamName, "--json")); ok && st.Pending != nil && st.PID != pid {
+				st, ok := parseStatus(w.try("status", teamName, "--json"))
+				if ok && st.Pending != nil && st.PID != pid {
 					w.try("revert", teamName) // it was made before
 				}
 				return x.ended()
 			})
 			x.end(int(api.Reverted))
 			st := w.status()
-			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" || st.Pending != nil ||
-				memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
+			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" ||
+				st.Pending != nil || memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
 				t.Errorf("a death %v after %s was begun: %+v", moment, change, st)
 			}
 		}
