@@ -27,8 +27,7 @@ func TestChangeOptions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"accept=maybe", "force=2", "dry_run=yes", "confirm=1", "confirm=999ms", "confirm=-1s",
-		"confirm=25h",
-		"confirm=soon", "session=10.9.0.2"} {
+		"confirm=25h", "confirm=soon", "session=10.9.0.2"} {
 		q, err := url.ParseQuery(bad)
 		if err != nil {
 			t.Fatal(err)

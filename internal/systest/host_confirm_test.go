@@ -416,8 +416,8 @@ func TestDeathDuringAChange(t *testing.T) {
 			time.Sleep(moment) // the moment of the death, no wait
 			_ = unix.Kill(pid, unix.SIGKILL)
 			labtest.Eventually(t, "the end of "+change, func() bool {
-				if st, ok := parseStatus(w.try("status", teamName, "--json")); ok && st.Pending != nil &&
-					st.PID != pid {
+				st, ok := parseStatus(w.try("status", teamName, "--json"))
+				if ok && st.Pending != nil && st.PID != pid {
 					w.try("revert", teamName) // it was made before
 				}
 				return x.ended()
@@ -425,8 +425,7 @@ func TestDeathDuringAChange(t *testing.T) {
 			x.end(int(api.Reverted))
 			st := w.status()
 			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" ||
-				st.Pending != nil ||
-				memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
+				st.Pending != nil || memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
 				t.Errorf("a death %v after %s was begun: %+v", moment, change, st)
 			}
 		}
