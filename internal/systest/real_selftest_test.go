@@ -116,8 +116,8 @@ func TestChangeCutsOff(t *testing.T) {
 		reason   string
 		unharmed func(*api.Status) bool
 	}{
-		{"add", []string{"eth1", "--mode", "active-backup"}, (*world).shutOnAnnouncement, []string{"add", teamName, "eth2"},
-			"add eth2 to team0",
+		{"add", []string{"eth1", "--mode", "active-backup"}, (*world).shutOnAnnouncement,
+			[]string{"add", teamName, "eth2"}, "add eth2 to team0",
 			func(s *api.Status) bool { return len(s.Members) == 1 && s.Members[0].Name == "eth1" }},
 		{"remove", []string{"eth1", "eth2", "--mode", "active-backup"}, (*world).silenceSecond,
 			[]string{"remove", teamName, "eth1"}, "remove eth1 from team0",
