@@ -57,7 +57,7 @@ and the command that makes a team of them.`,
 	f.BoolVar(&a.json, "json", false, "print JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "answer for the change: proceed although filters on NICs stop applying, wait for no confirmation")
+	f.BoolVarP(&a.yes, "yes", "y", false, "accept filters that stop applying, and wait for no confirmation")
 	for _, verb := range []func() *cobra.Command{
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd, a.confirmCmd, a.revertCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,

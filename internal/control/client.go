@@ -40,6 +40,10 @@ type Client struct {
 	// one. nil: nobody does.
 	Supervised func() bool
 
+	// Waits reports whether a change of the team waits for confirmation: then a process of it runs, or is about to.
+	// nil: none does.
+	Waits func() bool
+
 	team string
 	path string
 	http *http.Client
@@ -66,7 +70,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: c.wait}
 	for end := time.Now().Add(nextProcessTime); ; {
 		conn, err := d.DialContext(ctx, "unix", c.path)
-		if !errors.Is(err, syscall.ECONNREFUSED) || !c.supervised() || time.Now().After(end) {
+		comes := errors.Is(err, syscall.ECONNREFUSED) && c.supervised() ||
+			(errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)) && c.Waits != nil && c.Waits()
+		if !comes || time.Now().After(end) {
 			return conn, err
 		}
 		select {

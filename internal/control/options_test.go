@@ -26,8 +26,8 @@ func TestChangeOptions(t *testing.T) {
 			t.Errorf("%+v became %q and then %+v, %v", o, o.query(nil), got, err)
 		}
 	}
-	for _, bad := range []string{"accept=maybe", "force=2", "dry_run=yes", "confirm=1", "confirm=999ms", "confirm=-1s", "confirm=25h",
-		"confirm=soon", "session=10.9.0.2"} {
+	for _, bad := range []string{"accept=maybe", "force=2", "dry_run=yes", "confirm=1", "confirm=999ms", "confirm=-1s",
+		"confirm=25h", "confirm=soon", "session=10.9.0.2"} {
 		q, err := url.ParseQuery(bad)
 		if err != nil {
 			t.Fatal(err)

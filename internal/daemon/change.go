@@ -348,7 +348,7 @@ func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []
 		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
 			Fix: "retry"}
 	case r != nil && r.Verb == pending.Create && !s.isOver():
-		return s.revertChange(r, "deleted")
+		return s.revertChange(r, "the team was deleted")
 	case r != nil:
 		return nil, waitingProblem("delete "+name, name, r)
 	}

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -142,7 +143,7 @@ func (d *deletedTeam) Confirm(context.Context) (steps []string, err error) {
 func (d *deletedTeam) Revert(context.Context) (steps []string, err error) {
 	d.once.Do(func() {
 		r := *d.r
-		r.Revert("asked for")
+		r.Revert("it was asked for")
 		if err = r.Save(d.o.PendingFile(d.o.Config.Team)); err != nil {
 			d.o.Log.Error("not reverted before its time", "team", d.o.Config.Team, "err", err)
 		}
@@ -191,7 +192,10 @@ func (d *deletedTeam) Status() *api.Status {
 	c := d.o.Config
 	return &api.Status{Schema: api.StatusSchema, Team: c.Team, Mode: c.Mode.String(), State: "down",
 		Reason: "deleted, and the delete waits for confirmation", Since: d.r.Since, PID: os.Getpid(),
-		Started: d.started, Version: d.o.versionText(), Adapter: api.Adapter{Addresses: []string{}},
+		Started: d.started, Version: d.o.versionText(),
+		Supervisor: &api.Supervisor{Kind: cmp.Or(d.o.Supervisor.Kind(), supervisorNone), Starts: 1,
+			LastStart: startNew},
+		Adapter: api.Adapter{Addresses: []string{}},
 		Balance: c.Balance, Members: []api.Member{}, Warnings: []string{}, Pending: d.r.Status()}
 }
 
@@ -215,14 +219,14 @@ func (d *deletedTeam) Events(context.Context, bool) <-chan api.Event {
 
 // History and the others answer that there is no team at this moment.
 func (d *deletedTeam) History(api.HistoryQuery) (*api.History, error) {
-	return nil, d.gone("read the history")
+	return nil, d.none("read the history")
 }
 
 // Explain has no member to name.
-func (d *deletedTeam) Explain(string) (*api.Explanation, error) { return nil, d.gone("explain") }
+func (d *deletedTeam) Explain(string) (*api.Explanation, error) { return nil, d.none("explain") }
 
 // Peers are none.
-func (d *deletedTeam) Peers(context.Context) (*api.Peers, error) { return nil, d.gone("list peers") }
+func (d *deletedTeam) Peers(context.Context) (*api.Peers, error) { return nil, d.none("list peers") }
 
 // Add waits like every other change.
 func (d *deletedTeam) Add(context.Context, []string, control.ChangeOptions) ([]string, error) {
@@ -247,6 +251,13 @@ func (d *deletedTeam) Delete(context.Context, control.ChangeOptions) ([]string, 
 // Plan is refused.
 func (d *deletedTeam) Plan(_ context.Context, c control.Change) (*api.Plan, error) {
 	return nil, d.gone(c.Verb)
+}
+
+// none answers a question about a team that is not there.
+func (d *deletedTeam) none(what string) error {
+	name := d.o.Config.Team
+	return &api.Problem{Kind: api.NotFound, What: what + " of " + name,
+		Why: "it is deleted, and the delete waits for confirmation", Fix: "nicteam revert " + name + " brings it back"}
 }
 
 func (d *deletedTeam) gone(what string) error {

@@ -205,7 +205,7 @@ func (s *session) Revert(context.Context) (steps []string, err error) {
 	if r == nil || s.isOver() {
 		return nil, notPending("revert "+name, name, s.dirs.OutcomeFile(name))
 	}
-	return s.revertChange(r, "asked for")
+	return s.revertChange(r, "it was asked for")
 }
 
 // revertChange undoes the change that waits. The caller holds changeMu.

@@ -15,8 +15,8 @@ import (
 	"nicteam/internal/selftest"
 )
 
-// A change of the network that cuts the host off is undone (package selftest): whoever asked for it may be cut off, too,
-// and cannot undo it. Who forces a change has it as it is.
+// A change of the network that cuts the host off is undone (package selftest): whoever asked for it may be cut off,
+// too, and cannot undo it. Who forces a change has it as it is.
 
 // beginSelfTest asks by these links before a change. nil: there is no test.
 func (s *session) beginSelfTest(team string, o control.ChangeOptions, moves bool, links []int) *selftest.Test {
@@ -87,7 +87,8 @@ func (s *session) tested(c *aChange, do func() ([]string, error)) ([]string, err
 	return nil, problem
 }
 
-// A givenBackTest tests whether the host is reached by the NICs after a delete. There is no team that could be had back.
+// A givenBackTest tests whether the host is reached by the NICs after a delete. There is no team that could be had
+// back.
 type givenBackTest struct {
 	test  *selftest.Test
 	names []string
@@ -143,8 +144,8 @@ func (g *givenBackTest) steps(team string) []string {
 // tests reports whether this start is one that somebody waits for, and who would lose the way to this host.
 func (u *startup) tests() bool { return u.strict && !u.resume && !u.change.Force }
 
-// beginCreateTest begins the self-test of a create. The NICs are still the host's; the answers come while the adapter is
-// made.
+// beginCreateTest begins the self-test of a create. The NICs are still the host's; the answers come while the adapter
+// is made.
 func (u *startup) beginCreateTest() {
 	if !u.tests() {
 		return

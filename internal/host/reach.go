@@ -33,8 +33,8 @@ const (
 	maxReachGateways = 8
 )
 
-// ReachTargets lists the gateways of default routes over links and over what is on top of them, then those neighbours in
-// the networks of their addresses that were heard from last.
+// ReachTargets lists the gateways of default routes over links and over what is on top of them, then those neighbours
+// in the networks of their addresses that were heard from last.
 func (h *Host) ReachTargets(of ...int) ([]Reach, error) {
 	on, err := h.reachLinks(of)
 	if err != nil {

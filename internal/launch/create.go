@@ -19,6 +19,7 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 )
 
@@ -252,6 +253,10 @@ func CanCreate(d Dirs, name string) error {
 	}
 	if err := d.check(); err != nil {
 		return err
+	}
+	if r := d.Pending(name); r != nil && r.Verb == pending.Delete && (Runs(d, name) || HasKeeper(d, name)) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name, Why: "its delete waits for confirmation",
+			Fix: "nicteam confirm " + name + " ends the team; nicteam revert " + name + " brings it back"}
 	}
 	if Runs(d, name) {
 		return &api.Problem{Kind: api.Conflict, What: "create " + name, Why: "a team of that name runs",

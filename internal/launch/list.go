@@ -37,6 +37,7 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 			t.Members = append(t.Members, links[1:]...)
 		}
 		client := control.NewClient(d.RunDir, name)
+		client.Waits = func() bool { return d.Pending(name) != nil }
 		st, err := client.Status(ctx)
 		var problem *api.Problem
 		switch {

@@ -87,12 +87,8 @@ func (t *Test) failure(missing []*target) string {
 			from = append(from, g.Name)
 		}
 	}
-	answers := "answers"
-	if len(missing) > 1 {
-		answers = "answer"
-	}
-	text := fmt.Sprintf("%s %sed by %s before, and not by %s within %v", names(missing), strings.TrimSuffix(answers, "s"),
-		strings.Join(from, ", "), t.where, t.o.Within)
+	text := fmt.Sprintf("%s answered by %s before, and not by %s within %v", names(missing), strings.Join(from, ", "),
+		t.where, t.o.Within)
 	if nowhere {
 		text += ", which has no address of that network"
 	}
@@ -142,8 +138,9 @@ func (t *Test) progress() progress {
 	return judge(t.ref, info)
 }
 
-// judge compares a reading of a connection with one at Through. What was under way then may still be acknowledged by the
-// way before, so only what was sent since proves anything. One byte more: of some connections the kernel counts the SYN.
+// judge compares a reading of a connection with one at Through. What was under way then may still be acknowledged by
+// the way before, so only what was sent since proves anything. One byte more: of some connections the kernel counts the
+// SYN.
 func judge(ref, now ssh.TCPInfo) progress {
 	switch {
 	case now.BytesAcked > max(ref.BytesSent+1, ref.BytesAcked):

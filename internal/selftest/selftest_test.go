@@ -199,8 +199,8 @@ func TestGateway(t *testing.T) {
 	})
 	t.Run("by a bridge", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, "link add br0 type bridge", "link set br0 up", "link set eth1 master br0", "addr flush dev eth1",
-			"addr add 10.9.0.1/24 dev br0", "route add default via 10.9.0.2 dev br0")
+		w := newWorld(t, "link add br0 type bridge", "link set br0 up", "link set eth1 master br0",
+			"addr flush dev eth1", "addr add 10.9.0.1/24 dev br0", "route add default via 10.9.0.2 dev br0")
 		reach(t, w)
 		test := w.begin(Options{Moves: true}, "eth1")
 		w.passes(test, "gateway 10.9.0.2 answers by eth1", "eth1")
@@ -288,7 +288,8 @@ func TestSession(t *testing.T) {
 			switch {
 			case tt.want != "" && (err != nil || !strings.HasSuffix(step, tt.want)):
 				t.Errorf("%q, %v, want %q", step, err, tt.want)
-			case tt.want == "" && (err == nil || !strings.Contains(err.Error(), "SSH connection from "+c.Client.String())):
+			case tt.want == "" && (err == nil ||
+				!strings.Contains(err.Error(), "SSH connection from "+c.Client.String())):
 				t.Errorf("%q, %v", step, err)
 			}
 		})
@@ -313,7 +314,8 @@ func TestJudge(t *testing.T) {
 		want progress
 	}{
 		{"nothing has moved", ref, sessionWaits},
-		{"the client repeats itself", ssh.TCPInfo{BytesAcked: 10, Unacked: 2, BytesReceived: 9, SegmentsIn: 5}, sessionWaits},
+		{"the client repeats itself", ssh.TCPInfo{BytesAcked: 10, Unacked: 2, BytesReceived: 9, SegmentsIn: 5},
+			sessionWaits},
 		{"what was under way is acknowledged", ssh.TCPInfo{BytesAcked: 30, Unacked: 1, BytesSent: 40}, sessionWaits},
 		{"the SYN counts", ssh.TCPInfo{BytesAcked: 31, Unacked: 1, BytesSent: 40}, sessionWaits},
 		{"more is acknowledged", ssh.TCPInfo{BytesAcked: 35, Unacked: 1, BytesSent: 40}, sessionProgresses},

@@ -19,8 +19,8 @@ type Session struct {
 }
 
 // OfCaller returns the connection that carries this process: of SSH_CONNECTION if it is established here, else of the
-// nearest ancestor that is an SSH server, as sudo drops the environment. The variable is older than the connection where
-// a terminal multiplexer keeps it.
+// nearest ancestor that is an SSH server, as sudo drops the environment. The variable is older than the connection
+// where a terminal multiplexer keeps it.
 func OfCaller() (Connection, bool) {
 	if c, err := ParseEnv(os.Getenv("SSH_CONNECTION")); err == nil && !c.IsZero() {
 		if s, ok, err := c.socket(); err == nil && ok {

@@ -33,8 +33,8 @@ const (
 	stateListen      = 10
 )
 
-// sockets lists the TCP sockets in a state with these ports, 0 for any. The kernel filters, as a host may have very many
-// connections.
+// sockets lists the TCP sockets in a state with these ports, 0 for any. The kernel filters, as a host may have very
+// many connections.
 func sockets(state byte, local, remote uint16) (list []socket, err error) {
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		more, err := socketsOf(family, state, local, remote)

@@ -85,7 +85,8 @@ func dial(t *testing.T, server, client *lab.Host, address string) (at, from net.
 }
 
 func connectionOf(at net.Conn) Connection {
-	return Connection{Client: at.RemoteAddr().(*net.TCPAddr).AddrPort(), Server: at.LocalAddr().(*net.TCPAddr).AddrPort()}
+	return Connection{Client: at.RemoteAddr().(*net.TCPAddr).AddrPort(),
+		Server: at.LocalAddr().(*net.TCPAddr).AddrPort()}
 }
 
 // TestEnv has SSH_CONNECTION name a connection that is there, one that is gone, and nonsense.

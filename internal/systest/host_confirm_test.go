@@ -283,6 +283,10 @@ func TestUnconfirmedDelete(t *testing.T) {
 	w.create(nics(2), "--mode", "xor")
 	x := w.start("delete", teamName, "--confirm", "20s")
 	w.awaitPending("delete")
+	if st := w.status(); st.State != "down" || st.Pending == nil { // also while the process that waits begins
+		t.Errorf("a delete that waits has the status %+v", st)
+	}
+	checkRefused(t, w.try("create", teamName, "eth1"), int(api.Conflict), "its delete waits for confirmation")
 	w.checkUnchanged("while the delete waits", before)
 	if !w.hasTeamYAML() {
 		t.Error("TEAM.yaml is gone before the delete is confirmed")

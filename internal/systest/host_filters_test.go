@@ -14,8 +14,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestRulesAreAskedFor: rules that name a NIC need -y or --force before anything is changed, at create and at add. With -y, and in
-// a dry run, they are warnings before the first step.
+// TestRulesAreAskedFor: rules that name a NIC need -y or --force before anything is changed, at create and at add. With
+// -y, and in a dry run, they are warnings before the first step.
 func TestRulesAreAskedFor(t *testing.T) {
 	parallel(t)
 	labtest.Tool(t, "nft", "nftables")

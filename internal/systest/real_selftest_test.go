@@ -138,7 +138,8 @@ func TestChangeCutsOff(t *testing.T) {
 			if tt.breaks != nil {
 				mend = tt.breaks(w)
 			}
-			w.checkUndone(tt.change, "gateway 10.9.0.2 answered by team0 before, and not by team0", "was undone", tt.reason)
+			w.checkUndone(tt.change, "gateway 10.9.0.2 answered by team0 before, and not by team0", "was undone",
+				tt.reason)
 			mend()
 			if s := w.await("the team is as before", tt.unharmed); s.Pending != nil {
 				t.Errorf("%+v waits", s.Pending)
@@ -217,8 +218,8 @@ func TestDeleteCutsOff(t *testing.T) {
 	})
 	reach(t, w.box, peer4)
 	out := w.nicteam("delete", teamName)
-	for _, text := range []string{"warning: the host may be cut off: gateway 10.9.0.2 answered by team0 before, and not by eth1",
-		"nicteam create team0 eth1"} {
+	for _, text := range []string{"warning: the host may be cut off: gateway 10.9.0.2 answered by team0 before",
+		"and not by eth1", "nicteam create team0 eth1"} {
 		if !strings.Contains(out, text) {
 			t.Errorf("%q is not in\n%s", text, out)
 		}

@@ -147,15 +147,30 @@ func TestReachOf(t *testing.T) {
 		to      int // ms
 		want    reach
 	}{
-		{"none", nil, 10000, reach{0, 9800 * time.Millisecond, false}},
-		{"all", at(0, 200, 400, 600), 700, reach{4, 0, true}},
-		{"late begin", at(3000, 3200), 3300, reach{2, 2800 * time.Millisecond, true}},
-		{"gap", at(0, 200, 5000), 5100, reach{3, 4600 * time.Millisecond, true}},
-		{"dark", at(0, 200), 9000, reach{2, 8600 * time.Millisecond, false}},
-		{"before and after", at(-200, 100, 900), 500, reach{1, 200 * time.Millisecond, true}},
+		{"none", nil, 10000, reach{0, 9800 * time.Millisecond, 0, false}},
+		{"all", at(0, 200, 400, 600), 700, reach{4, 0, 0, true}},
+		{"late begin", at(3000, 3200), 3300, reach{2, 2800 * time.Millisecond, 0, true}},
+		{"gap", at(0, 200, 5000), 5100, reach{3, 4600 * time.Millisecond, 200 * time.Millisecond, true}},
+		{"dark", at(0, 200), 9000, reach{2, 8600 * time.Millisecond, 200 * time.Millisecond, false}},
+		{"before and after", at(-200, 100, 900), 500, reach{1, 200 * time.Millisecond, 100 * time.Millisecond, true}},
 	} {
 		if got := reachOf(tt.answers, began, at(tt.to)[0], pingInterval); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A lookup that failed while the machine was too busy for one in its own files says nothing.
+func TestBusy(t *testing.T) {
+	for out, want := range map[string]bool{
+		"local 12.30 12.45\n":          false,
+		"local 12.30 14.45\n":          true,
+		"local 12.30 14.45\n1.2.3.4\n": true,
+		"":                             false,
+		"local 12.30":                  false,
+	} {
+		if busy(out) != want {
+			t.Errorf("%q: want %v", out, want)
 		}
 	}
 }
@@ -165,7 +180,8 @@ func TestReport(t *testing.T) {
 		observation: observation{Took: time.Minute, Lookups: 3, Unresolved: 1, LookupGap: 20 * time.Second,
 			Lifetime: -1, Absent: 2,
 			Session: true, SessionLost: true,
-			Ping: map[string]reach{"10.0.0.1": {Answers: 5, AtEnd: true, Gap: 6 * time.Second}}}}
+			Ping: map[string]reach{"10.0.0.1": {Answers: 5, AtEnd: true, Gap: 6 * time.Second,
+				GapAt: 2 * time.Second}}}}
 	r := report{Host: "h", About: "a manager", Began: time.Unix(0, 0), Versions: []string{"v1", "v2"},
 		Results: []result{bad}, Err: errors.New("ended early")}
 	const want = `### h: a manager
@@ -174,7 +190,7 @@ func TestReport(t *testing.T) {
 
 | scenario | IPv4 reached | IPv6 reached | DNS | lease | session | |
 |---|---|---|---|---|---|---|
-| lease | **gap 6.0 s** | **no address** | **1 of 3 not, gap 20.0 s** | **address missing** | **lost** | a\|b; **two lines** |
+| lease | **gap 6.0 s** at 2.0 s | **no address** | **1 of 3 not, gap 20.0 s** | **address missing** | **lost** | a\|b; **two lines** |
 
 **Not finished: ended early**
 
