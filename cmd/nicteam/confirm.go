@@ -153,8 +153,8 @@ it: with Enter, or nicteam confirm TEAM in another session. The command waits fo
 if it was reverted. Whatever dies meanwhile, the change is reverted in time, or by a reboot. Over SSH 60 s
 is the default; -y or --confirm 0 answers for the change.`
 
-// showChange shows the steps of a change, and waits if it is to be confirmed: also for the revert of one that the team's
-// process has begun and not survived.
+// showChange shows the steps of a change, and waits if it is to be confirmed: also for the revert of one that the
+// team's process has begun and not survived.
 func (a *app) showChange(name, what string, o control.ChangeOptions, steps []string, err error) error {
 	p, _ := errors.AsType[*api.Problem](err)
 	died := p != nil && p.Kind == api.NoAnswer && o.Confirm > 0 && a.dirs.Pending(name) != nil

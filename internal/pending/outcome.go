@@ -38,8 +38,8 @@ type Outcome struct {
 
 // End returns the outcome of a change.
 func (r *Record) End(result, reason string, steps, faults []string) *Outcome {
-	return &Outcome{Schema: OutcomeSchema, Boot: r.Boot, Verb: r.Verb, Change: r.Change, Persist: r.Persist, Since: r.Since, Result: result,
-		Reason: reason, Steps: append([]string{}, steps...), Faults: faults, At: boot.Time()}
+	return &Outcome{Schema: OutcomeSchema, Boot: r.Boot, Verb: r.Verb, Change: r.Change, Persist: r.Persist,
+		Since: r.Since, Result: result, Reason: reason, Steps: append([]string{}, steps...), Faults: faults, At: boot.Time()}
 }
 
 // Save writes the outcome.

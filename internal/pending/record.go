@@ -124,7 +124,8 @@ func parse(b []byte, boot string, now time.Duration) (*Record, error) {
 	case r.Boot != boot:
 		return nil, errOtherBoot
 	case r.Confirm <= 0 || r.Confirm > maxConfirm, r.Until < 0, r.Until > now+r.Confirm, r.MTU < 0, r.MTU > 1<<16,
-		r.Change == "", len(r.Change) > maxRecord, len(r.Active) > 128, len(r.WasActive) > 128, len(r.Reason) > maxRecord:
+		r.Change == "", len(r.Change) > maxRecord, len(r.Reason) > maxRecord, len(r.Active) > 128,
+		len(r.WasActive) > 128:
 		return nil, ErrInvalid
 	}
 	switch r.Verb {

@@ -233,7 +233,8 @@ func TestUnconfirmedChanges(t *testing.T) {
 	connections := startConnections(t, w.peer, w.box, box4)
 	checkProgress(t, "at first", connections)
 	was := w.status()
-	for _, change := range []string{"add eth3", "remove eth2", "set active=eth2 mode=active-backup mtu=1400 weight.eth1=7"} {
+	for _, change := range []string{"add eth3", "remove eth2",
+		"set active=eth2 mode=active-backup mtu=1400 weight.eth1=7"} {
 		verb, what, _ := strings.Cut(change, " ")
 		x := w.start(append([]string{verb, teamName, "--confirm", "1s"}, strings.Fields(what)...)...)
 		since := w.awaitPending(change)
@@ -415,15 +416,16 @@ func TestDeathDuringAChange(t *testing.T) {
 			time.Sleep(moment) // the moment of the death, no wait
 			_ = unix.Kill(pid, unix.SIGKILL)
 			labtest.Eventually(t, "the end of "+change, func() bool {
-				if st, ok := parseStatus(w.try("status", teamName, "--json")); ok && st.Pending != nil && st.PID != pid {
+				st, ok := parseStatus(w.try("status", teamName, "--json"))
+				if ok && st.Pending != nil && st.PID != pid {
 					w.try("revert", teamName) // it was made before
 				}
 				return x.ended()
 			})
 			x.end(int(api.Reverted))
 			st := w.status()
-			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" || st.Pending != nil ||
-				memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
+			if st.Mode != "xor" || st.Adapter.MTU != 1500 || len(st.Members) != 2 || st.State != "up" ||
+				st.Pending != nil || memberOf(t, st, "eth1").State != "up" || memberOf(t, st, "eth2").State != "up" {
 				t.Errorf("a death %v after %s was begun: %+v", moment, change, st)
 			}
 		}
