@@ -449,13 +449,3 @@ func (pr *pair) loss() float64 {
 	p := path{asks: pr.sent, answers: pr.history, pending: !pr.open.IsZero()}
 	return p.loss()
 }
-
-// Skew returns how much longer a frame from one member to another takes than one back; half of that is the difference
-// between the two paths at least. False: not known.
-func (w *Watches) Skew(from, to int) (time.Duration, bool) {
-	out, back := w.prober.pairs[pairKey{from, to}], w.prober.pairs[pairKey{to, from}]
-	if out == nil || back == nil || !out.works || !back.works {
-		return 0, false
-	}
-	return out.delay - back.delay, true
-}

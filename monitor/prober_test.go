@@ -244,19 +244,6 @@ func TestAnswersOtherTeams(t *testing.T) {
 	}
 }
 
-func TestSkew(t *testing.T) {
-	l := newLAN(t, 2, "probe")
-	l.sync()
-	if _, ok := l.w.Skew(0, 1); ok {
-		t.Error("known before any probe")
-	}
-	l.load(1000)
-	l.run(5 * time.Second)
-	if d, ok := l.w.Skew(0, 1); !ok || d != 0 {
-		t.Errorf("skew %v, %v", d, ok)
-	}
-}
-
 // A pair that lost one probe, and works again for no more than one, is asked about when it stops for good.
 func TestPairFailsTwice(t *testing.T) {
 	l := newLAN(t, 4, "probe")
