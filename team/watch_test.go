@@ -279,8 +279,10 @@ func TestAsksOfADeadMemberOfELB(t *testing.T) {
 	for _, a := range r.asked {
 		if a.member == 1 && a.mac != monitor.AskMAC(linkOf(2).MAC) {
 			byOwn++
-			if !slices.ContainsFunc(taught, func(at time.Time) bool { return !at.Before(a.at) &&
-				at.Sub(a.at) <= ownAskTime }) {
+			if !slices.ContainsFunc(taught, func(at time.Time) bool {
+				return !at.Before(a.at) &&
+					at.Sub(a.at) <= ownAskTime
+			}) {
 				t.Errorf("it asks by %v, and no learning frame follows", a.mac)
 			}
 		}
