@@ -124,13 +124,14 @@ MaxStartups 100
 
 // passwd changes root's shell and home directory, and adds the user that sshd needs.
 func (s *SSHD) passwd(users string) string {
-	out := "root:x:0:0:root:" + s.dir + ":/bin/sh\n"
+	var out strings.Builder
+	out.WriteString("root:x:0:0:root:" + s.dir + ":/bin/sh\n")
 	for line := range strings.Lines(users) {
 		if !strings.HasPrefix(line, "root:") && !strings.HasPrefix(line, "sshd:") {
-			out += line
+			out.WriteString(line)
 		}
 	}
-	return out + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"
+	return out.String() + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n"
 }
 
 func (s *SSHD) start(h *Host) error {

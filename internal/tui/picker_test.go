@@ -252,13 +252,14 @@ func TestLongPlan(t *testing.T) {
 		f.lines = append(f.lines, fmt.Sprintf("step %d of a plan whose lines are longer than the screen is wide", i))
 	}
 	m, _ = typed(t, m, "space", "enter")
-	seen := m.grid().String()
+	var seen strings.Builder
+	seen.WriteString(m.grid().String())
 	for range 100 {
 		m, _ = typed(t, m, "down")
-		seen += m.grid().String()
+		seen.WriteString(m.grid().String())
 	}
 	for i := range 30 {
-		if !strings.Contains(seen, fmt.Sprintf("step %d ", i)) {
+		if !strings.Contains(seen.String(), fmt.Sprintf("step %d ", i)) {
 			t.Errorf("step %d is never seen", i)
 		}
 	}

@@ -46,16 +46,17 @@ func LinkConfig(run func(script string) string, link string) []string {
 		if slices.Contains(f, "kernel_ll") || strings.HasPrefix(f[3], "fe80::") && strings.Contains(f[3], "ff:fe") {
 			continue
 		}
-		what := f[3]
+		var what strings.Builder
+		what.WriteString(f[3])
 		for i := 4; i+1 < len(f); i++ {
 			if f[i] == "peer" || f[i] == "metric" {
-				what += " " + f[i] + " " + f[i+1]
+				what.WriteString(" " + f[i] + " " + f[i+1])
 			}
 		}
 		if slices.Contains(f, "noprefixroute") {
-			what += " noprefixroute"
+			what.WriteString(" noprefixroute")
 		}
-		add("address", what)
+		add("address", what.String())
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
