@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 //go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -cflags "-O2 -g -Wall -Werror -mcpu=v3" rxfilter bpf/rxfilter.c -- -I/usr/include/x86_64-linux-gnu
@@ -45,7 +46,11 @@ const (
 	rxWire  attachPoint = rxfilterProgRxWire
 )
 
-var rxSpec = sync.OnceValues(loadRxfilter)
+var (
+	rxSpec = sync.OnceValues(loadRxfilter)
+	// kernelTypes is the kernel's BTF, which takes longer to read than all else that makes a host and its lines.
+	kernelTypes = btf.NewCache()
+)
 
 // newRxFilter loads a filter. It accepts nothing until setDevice.
 func newRxFilter(kind attachPoint, hw Hardware) (*rxFilter, error) {
@@ -59,7 +64,7 @@ func newRxFilter(kind attachPoint, hw Hardware) (*rxFilter, error) {
 			delete(spec.Programs, name)
 		}
 	}
-	c, err := ebpf.NewCollection(spec)
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: kernelTypes})
 	if err != nil {
 		return nil, fmt.Errorf("load receive filter: %w", err)
 	}
@@ -138,5 +143,5 @@ func loadFinder() (*ebpf.Collection, error) {
 	spec = spec.Copy()
 	delete(spec.Programs, string(rxCable))
 	delete(spec.Programs, string(rxWire))
-	return ebpf.NewCollection(spec)
+	return ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: kernelTypes})
 }

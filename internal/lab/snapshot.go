@@ -8,12 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +53,8 @@ func Diff(before, after Snapshot) string {
 func TakeSnapshot(h *Host) (Snapshot, error) {
 	t := snapshotter{names: map[uint32]string{}}
 	err := h.Do(func() error {
-		return errors.Join(t.links(), t.dumps(), t.sysctls(), t.perLink())
+		t.sysctls()
+		return errors.Join(t.links(), t.dumps(), t.perLink())
 	})
 	if err == nil {
 		err = t.nft(h)
@@ -70,18 +69,37 @@ func TakeSnapshot(h *Host) (Snapshot, error) {
 // SettledSnapshot waits until the kernel has nothing pending, such as duplicate address detection or a carrier change,
 // and reads the state then.
 func SettledSnapshot(ctx context.Context, h *Host) (Snapshot, error) {
-	last, err := TakeSnapshot(h)
+	last, err := pending(h)
 	for ; err == nil; err = sleep(ctx, 100*time.Millisecond) {
-		s, err := TakeSnapshot(h)
+		s, err := pending(h)
 		if err != nil {
 			return nil, err
 		}
 		if Diff(last, s) == "" && !s.tentative() {
-			return s, nil
+			all, err := TakeSnapshot(h)
+			if err != nil {
+				return nil, err
+			}
+			if s, err = pending(h); err != nil {
+				return nil, err
+			}
+			if Diff(last, s) == "" {
+				return all, nil
+			}
 		}
 		last = s
 	}
-	return last, err
+	return nil, err
+}
+
+// pending reads the part of a host's state that the kernel changes by itself.
+func pending(h *Host) (Snapshot, error) {
+	t := snapshotter{names: map[uint32]string{}}
+	if err := h.Do(func() error { return errors.Join(t.links(), t.dumps()) }); err != nil {
+		return nil, fmt.Errorf("snapshot of %s: %w", h.Name, err)
+	}
+	slices.Sort(t.lines)
+	return t.lines, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -215,32 +233,37 @@ func inet6Spec(value []byte) string {
 	return strings.Join(out, " ")
 }
 
-func (t *snapshotter) sysctls() error {
-	var errs []error
-	for _, root := range []string{"ipv4", "ipv6", "core", "netfilter"} {
-		root = filepath.Join("/proc/sys/net", root)
-		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-			if err != nil {
-				// A device may vanish, and a kernel may lack a family.
-				return nil
-			}
-			if e.IsDir() {
-				return nil
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return nil // write-only, or without a value such as stable_secret
-			}
-			key := strings.TrimPrefix(path, "/proc/sys/")
-			if strings.HasSuffix(key, "_count") || strings.HasSuffix(key, "/sched_debug") {
-				return nil
-			}
-			t.add("sysctl %s = %s", key, strings.Join(strings.Fields(string(b)), " "))
-			return nil
-		})
-		errs = append(errs, err)
+func (t *snapshotter) sysctls() {
+	b := make([]byte, 4096)
+	for _, family := range []string{"ipv4", "ipv6", "core", "netfilter"} {
+		t.sysctlsIn("net/"+family, b)
 	}
-	return errors.Join(errs...)
+}
+
+// sysctlsIn reads those in a directory, and in those in it, with as few system calls as can be: a host has a thousand.
+func (t *snapshotter) sysctlsIn(dir string, b []byte) {
+	// A device may vanish, and a kernel may lack a family.
+	entries, _ := os.ReadDir("/proc/sys/" + dir)
+	for _, e := range entries {
+		key := dir + "/" + e.Name()
+		if e.IsDir() {
+			t.sysctlsIn(key, b)
+			continue
+		}
+		if strings.HasSuffix(key, "_count") || strings.HasSuffix(key, "/sched_debug") {
+			continue
+		}
+		fd, err := unix.Open("/proc/sys/"+key, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue // write-only
+		}
+		n, err := unix.Read(fd, b) // all of it: a sysctl is not read in parts
+		unix.Close(fd)
+		if err != nil {
+			continue // without a value, such as stable_secret
+		}
+		t.add("sysctl %s = %s", key, strings.Join(strings.Fields(string(b[:n])), " "))
+	}
 }
 
 // perLink reads the properties that need a request for each device.

@@ -25,7 +25,7 @@ type Stream struct {
 	Size     int        // octets of UDP payload, at least 32; 200
 	// FirstPort and PortStep choose the source ports; without them the kernel does.
 	FirstPort, PortStep int
-	// Witness is shared between streams; without it the stream starts one of its own.
+	// Witness is for exact gaps. Without it streams share one that may call a standstill a millisecond too short.
 	Witness *Witness
 }
 
@@ -40,14 +40,14 @@ type Running struct {
 	started atomic.Int64
 	warm    atomic.Bool
 
-	ownWitness bool
-	stop       atomic.Bool
-	senderDone chan struct{}
-	endOfDay   atomic.Bool
-	recvDone   chan struct{}
-	port       int
-	in         int
-	out        []int
+	sharesWitness bool
+	stop          atomic.Bool
+	senderDone    chan struct{}
+	endOfDay      atomic.Bool
+	recvDone      chan struct{}
+	port          int
+	in            int
+	out           []int
 
 	sent     []atomic.Uint64 // by flow
 	refused  atomic.Uint64
@@ -134,10 +134,10 @@ func (s Stream) Start() (*Running, error) {
 
 func (r *Running) start() (err error) {
 	if r.s.Witness == nil && hooked {
-		if r.s.Witness, err = StartWitness(); err != nil {
+		if r.s.Witness, err = shareWitness(); err != nil {
 			return err
 		}
-		r.ownWitness = true
+		r.sharesWitness = true
 	}
 	if err := r.s.To.Do(r.listen); err != nil {
 		return err
@@ -177,9 +177,6 @@ func (r *Running) Stop() (Report, error) {
 		r.settle()
 		r.endOfDay.Store(true)
 		<-r.recvDone
-		if r.ownWitness {
-			r.err = errors.Join(r.err, r.s.Witness.Close())
-		}
 		r.release()
 		r.report = r.Report()
 	})
@@ -220,6 +217,9 @@ func (r *Running) received() (n uint64) {
 }
 
 func (r *Running) release() {
+	if r.sharesWitness {
+		r.err, r.sharesWitness = errors.Join(r.err, unshareWitness()), false
+	}
 	for _, fd := range append(r.out, r.in) {
 		if fd >= 0 {
 			unix.Close(fd)

@@ -23,6 +23,8 @@ import (
 
 const (
 	witnessSleep = 200 * time.Microsecond
+	// sharedSleep is of the witness that streams share: it takes a fifth of the time on the processors.
+	sharedSleep = time.Millisecond
 	// A later wake-up shows a standstill; timers of a healthy machine are some microseconds late.
 	witnessTolerance = 300 * time.Microsecond
 )
@@ -42,14 +44,17 @@ type Witness struct {
 
 // StartWitness returns once all threads run. The program must have called Isolate first, as labtest.Main does: the
 // witness is a copy of the program.
-func StartWitness() (*Witness, error) {
+func StartWitness() (*Witness, error) { return startWitness(witnessSleep) }
+
+func startWitness(sleep time.Duration) (*Witness, error) {
 	if !hooked {
 		return nil, errors.New("start witness: the program has not called lab.Isolate, labtest.Main does")
 	}
 	// The same arguments, so that the copy calls Isolate too.
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = os.Args
-	cmd.Env = append(os.Environ(), stageVariable+"="+stageWitness, "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), stageVariable+"="+stageWitness, sleepVariable+"="+sleep.String(),
+		"GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -120,6 +125,38 @@ func (w *Witness) Close() error {
 	return w.err
 }
 
+// shared is the witness of all streams of this program that have none of their own, while there are such.
+var shared struct {
+	sync.Mutex
+	*Witness
+	streams int
+}
+
+// shareWitness returns the shared witness; unshareWitness ends its use.
+func shareWitness() (_ *Witness, err error) {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.streams == 0 {
+		if shared.Witness, err = startWitness(sharedSleep); err != nil {
+			return nil, err
+		}
+	}
+	shared.streams++
+	return shared.Witness, nil
+}
+
+func unshareWitness() error {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.streams--; shared.streams > 0 {
+		return nil
+	}
+	return shared.Close()
+}
+
+// sleepVariable tells a witness's process how long its threads sleep.
+const sleepVariable = "NICTEAM_LAB_WITNESS_SLEEP"
+
 // witnessFile is the descriptor on which a witness reports.
 const witnessFile = 3
 
@@ -130,6 +167,11 @@ func runWitness() int {
 		fmt.Fprintf(os.Stderr, "witness: read CPUs: %v\n", err)
 		return 1
 	}
+	sleep, err := time.ParseDuration(os.Getenv(sleepVariable))
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "witness: %s: %v\n", sleepVariable, err)
+		return 1
+	}
 	// Each watcher occupies a P of the Go scheduler for good, and the others still need one. Nothing here allocates, so
 	// that no garbage collection stops a watcher.
 	debug.SetGCPercent(-1)
@@ -138,7 +180,7 @@ func runWitness() int {
 	for cpu := range len(cpus) * 64 {
 		if cpus.IsSet(cpu) {
 			ready.Add(1)
-			go watchCPU(cpu, &ready)
+			go watchCPU(cpu, sleep.Nanoseconds(), &ready)
 		}
 	}
 	ready.Wait()
@@ -152,7 +194,7 @@ func runWitness() int {
 
 // watchCPU is a watcher's thread. Its loop makes raw system calls only: in a real-time class it would hang if Go's
 // scheduler waited for an ordinary thread of the same CPU.
-func watchCPU(cpu int, ready *sync.WaitGroup) {
+func watchCPU(cpu int, sleep int64, ready *sync.WaitGroup) {
 	runtime.LockOSThread()
 	exactTimers()
 	ready.Done()
@@ -170,7 +212,7 @@ func watchCPU(cpu int, ready *sync.WaitGroup) {
 		return ts.Nano()
 	}
 	for {
-		span.From = now() + witnessSleep.Nanoseconds()
+		span.From = now() + sleep
 		for {
 			ts = unix.NsecToTimespec(span.From)
 			if _, _, errno := unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_REALTIME, unix.TIMER_ABSTIME,

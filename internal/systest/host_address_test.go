@@ -119,14 +119,9 @@ const (
 func TestTrafficSurvivesCreateAndDelete(t *testing.T) {
 	w := newWorld(t, worldOptions{NICs: 2})
 	program(t) // built before the clock runs
-	witness, err := lab.StartWitness()
+	out, err := lab.Stream{From: w.box, To: w.peer, Address: peer4, Flows: 4, Rate: survivorRate}.Start()
 	labtest.Must(t, err)
-	t.Cleanup(func() { labtest.Check(t, witness.Close()) })
-	out, err := lab.Stream{From: w.box, To: w.peer, Address: peer4, Flows: 4, Rate: survivorRate,
-		Witness: witness}.Start()
-	labtest.Must(t, err)
-	in, err := lab.Stream{From: w.peer, To: w.box, Address: box4, Flows: 4, Rate: survivorRate,
-		Witness: witness}.Start()
+	in, err := lab.Stream{From: w.peer, To: w.box, Address: box4, Flows: 4, Rate: survivorRate}.Start()
 	labtest.Must(t, err)
 	c := w.startEcho()
 
@@ -137,8 +132,8 @@ func TestTrafficSurvivesCreateAndDelete(t *testing.T) {
 		took := time.Since(begin)
 		c.check(name)
 		for way, r := range map[string]*lab.Running{"box to peer": out, "peer to box": in} {
-			want := r.Report().Received + 200
-			labtest.Eventually(t, name+": frames flow "+way, func() bool { return r.Report().Received >= want })
+			want := r.Received() + 200
+			labtest.Eventually(t, name+": frames flow "+way, func() bool { return r.Received() >= want })
 			gap, _ := r.GapWithin(begin, time.Now())
 			t.Logf("%s took %v; longest gap %s %v", name, took.Round(time.Millisecond), way, gap)
 		}

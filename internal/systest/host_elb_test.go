@@ -3,20 +3,19 @@
 package systest
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab/labtest"
 )
 
 // peers returns the document of `nicteam peers --json`.
-func (w *world) peers() (p api.Peers) {
+func (w *world) peers() *api.Peers {
 	w.t.Helper()
-	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("peers", teamName, "--json")), &p))
-	return p
+	return ask(w.t, w.box, teamName, (*control.Client).Peers)
 }
 
 // TestELBIsShown creates a team without --mode and checks what peers, watch and explain show of it.

@@ -110,16 +110,13 @@ func TestELBWithABridge(t *testing.T) {
 			})
 			heard.reset()
 
-			witness, err := lab.StartWitness()
-			labtest.Must(t, err)
-			t.Cleanup(func() { labtest.Check(t, witness.Close()) })
 			var running []*lab.Running
 			for _, g := range guests {
 				for _, s := range []lab.Stream{
 					{From: g.Host, To: w.peer, Address: peer4}, {From: w.peer, To: g.Host, Address: g.IP4},
 					{From: w.peer, To: g.Host, Address: g.IP6},
 				} {
-					s.Flows, s.Rate, s.Witness = 4, 150, witness
+					s.Flows, s.Rate = 4, 150
 					running = append(running, labtest.Start(t, s))
 				}
 			}

@@ -39,9 +39,6 @@ func TestELBByDefault(t *testing.T) {
 				ping(t, w.box, peer6, size)
 				ping(t, w.peer, box6, size)
 			}
-			witness, err := lab.StartWitness()
-			labtest.Must(t, err)
-			t.Cleanup(func() { labtest.Check(t, witness.Close()) })
 			var running []*lab.Running
 			var names []string
 			for _, size := range []int{64, 1400, 8000} {
@@ -50,8 +47,7 @@ func TestELBByDefault(t *testing.T) {
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
 					running = append(running, labtest.Start(t,
-						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size,
-							Witness: witness}))
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 8, Rate: 150, Size: size}))
 					names = append(names, fmt.Sprintf("%d octets from %s to %s", size, s.from.Name, s.address))
 				}
 			}

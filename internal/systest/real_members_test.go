@@ -3,7 +3,7 @@
 package systest
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -24,14 +25,14 @@ func udpFlow(from, to int) string { return fmt.Sprintf("udp %s:%d %s:%d", box4, 
 // explain returns the member that the binary names for a flow, once its slot migrates no more.
 func (w *world) explain(flow string) api.Explanation {
 	w.t.Helper()
-	var e api.Explanation
+	var e *api.Explanation
 	labtest.Eventually(w.t, "the slot of "+flow+" has migrated", func() bool {
-		e = api.Explanation{}
-		labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam(append([]string{"explain", teamName, "--json"},
-			strings.Fields(flow)...)...)), &e))
+		e = ask(w.t, w.box, teamName, func(c *control.Client, ctx context.Context) (*api.Explanation, error) {
+			return c.Explain(ctx, flow)
+		})
 		return !strings.Contains(e.Why, "migrates from")
 	})
-	return e
+	return *e
 }
 
 // awaitMigration waits until no slot migrates, as some do in a new team.

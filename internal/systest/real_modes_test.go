@@ -39,9 +39,6 @@ func TestModesCarryTraffic(t *testing.T) {
 				if tt.mode == "xor" {
 					w.awaitMigration()
 				}
-				witness, err := lab.StartWitness()
-				labtest.Must(t, err)
-				t.Cleanup(func() { labtest.Check(t, witness.Close()) })
 				room, lost := w.queueDrops(), map[bool]uint64{} // lost by whether it is out
 				var running []*lab.Running
 				for _, s := range []struct {
@@ -49,7 +46,7 @@ func TestModesCarryTraffic(t *testing.T) {
 					address  netip.Addr
 				}{{w.box, w.peer, peer4}, {w.peer, w.box, box4}, {w.box, w.peer, peer6}, {w.peer, w.box, box6}} {
 					running = append(running, labtest.Start(t,
-						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000, Witness: witness}))
+						lab.Stream{From: s.from, To: s.to, Address: s.address, Flows: 6, Rate: 2000}))
 				}
 				for i, r := range running {
 					labtest.Eventually(t, "1000 frames", func() bool { return r.Received() >= 1000 })

@@ -3,9 +3,7 @@
 package systest
 
 import (
-	"encoding/json"
-
-	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/modes"
 )
@@ -27,8 +25,7 @@ func (w *world) queueDrops() (r queueDrops) {
 		r.nics += txDropped(wire.A.Host(), wire.A.Name)
 		r.ports += txDropped(wire.B.Host(), wire.B.Name)
 	}
-	s := api.Status{}
-	if got := w.try("status", teamName, "--json"); got.Code == 0 && json.Unmarshal([]byte(got.Out), &s) == nil {
+	if s, err := tryAsk(w.box, teamName, (*control.Client).Status); err == nil {
 		for _, m := range s.Members {
 			r.sockets += m.DropReasons["socket"]
 		}

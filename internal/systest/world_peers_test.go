@@ -52,13 +52,10 @@ type peerStreams struct {
 // streamFromPeers starts a stream of rate frames/s from each peer.
 func (w *world) streamFromPeers(of []*simulatedPeer, to netip.Addr, rate int) *peerStreams {
 	w.t.Helper()
-	witness, err := lab.StartWitness()
-	labtest.Must(w.t, err)
-	w.t.Cleanup(func() { labtest.Check(w.t, witness.Close()) })
 	c := &peerStreams{w: w, of: of}
 	for _, p := range of {
 		c.streams = append(c.streams, labtest.Start(w.t, lab.Stream{From: p.Host, To: w.box, Address: to, Flows: 1,
-			Rate: rate, Witness: witness}))
+			Rate: rate}))
 	}
 	return c
 }

@@ -5,7 +5,6 @@ package systest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -260,12 +260,10 @@ func (w *world) set(settings ...string) {
 	w.nicteam(append([]string{"set", teamName}, settings...)...)
 }
 
-// status returns the document of `nicteam status --json`.
+// status returns what `nicteam status --json` prints.
 func (w *world) status() *api.Status {
 	w.t.Helper()
-	s := &api.Status{}
-	labtest.Must(w.t, json.Unmarshal([]byte(w.nicteam("status", teamName, "--json")), s))
-	return s
+	return ask(w.t, w.box, teamName, (*control.Client).Status)
 }
 
 // member returns a member of the status.

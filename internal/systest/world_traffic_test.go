@@ -24,10 +24,12 @@ type traffic struct {
 // latest.
 func (w *world) traffic(s lab.Stream) *traffic {
 	w.t.Helper()
-	var err error
-	s.Witness, err = lab.StartWitness()
-	labtest.Must(w.t, err)
-	w.t.Cleanup(func() { labtest.Check(w.t, s.Witness.Close()) })
+	if *soak {
+		var err error
+		s.Witness, err = lab.StartWitness()
+		labtest.Must(w.t, err)
+		w.t.Cleanup(func() { labtest.Check(w.t, s.Witness.Close()) })
+	}
 	tr := &traffic{t: w.t, w: w, room: w.queueDrops()}
 	s.From, s.To, s.Address = w.box, w.peer, peer4
 	tr.out = labtest.Start(w.t, s)

@@ -176,15 +176,18 @@ func Check(t testing.TB, err error) {
 // Patience bounds every wait for what must happen. It measures nothing: on a machine full of other work all takes long.
 const Patience = 30 * time.Second
 
-// Eventually waits until a condition holds; it ends the test if that takes longer than Patience.
+// Eventually waits until a condition holds; it ends the test if that takes longer than Patience. It looks at once, and
+// the less often the longer it waits, since what takes long needs the processors more than a prompt answer.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
+	const least, most = time.Millisecond, 50 * time.Millisecond
+	start := time.Now()
 	for !holds() {
-		if time.Now().After(deadline) {
+		waited := time.Since(start)
+		if waited > Patience {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(max(least, min(waited/10, most)))
 	}
 }
 
