@@ -154,7 +154,7 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base
 
 ## removes what was built
 clean:

@@ -19,6 +19,21 @@ func (a *aggregation) distributing() (set spread.MemberSet) {
 	return set
 }
 
+// arriving returns the members of set by which frames arrive, as link watches say; all if they say so of none. The
+// others stay in the aggregator: a partner that stopped receiving by them would get no ask either.
+func (a *aggregation) arriving(set spread.MemberSet) spread.MemberSet {
+	left := set
+	for _, m := range a.st.Members {
+		if m.Lost {
+			left = left.Without(m.ID)
+		}
+	}
+	if left&^a.draining() == 0 {
+		return set
+	}
+	return left
+}
+
 // draining returns the members that leave.
 func (a *aggregation) draining() (set spread.MemberSet) {
 	for _, m := range a.st.Members {
@@ -31,7 +46,7 @@ func (a *aggregation) draining() (set spread.MemberSet) {
 
 // retarget assigns the slots.
 func (a *aggregation) retarget(now time.Time) {
-	may, draining := a.distributing(), a.draining()
+	may, draining := a.arriving(a.distributing()), a.draining()
 	if !a.st.Settings.Balance || a.single.alone || !enough(&a.st, may&^draining) {
 		a.slots.clear()
 		return
@@ -73,7 +88,7 @@ func (a *aggregation) replan(now time.Time) {
 	case !a.st.Settings.Balance && id >= 0 && may.Has(id):
 		a.sendBy(pl, id)
 	case a.slots.slots != nil:
-		a.slots.fill(pl, may&^a.draining(), a.st.Settings.Skew)
+		a.slots.fill(pl, a.arriving(may)&^a.draining(), a.st.Settings.Skew)
 	}
 	pl.Collecting, pl.Multicast = a.overlap.follow(now, &a.st, collect, groups, lan)
 	a.overlap.setFilters(pl)

@@ -69,6 +69,32 @@ func TestAggregationLosesALink(t *testing.T) {
 	}
 }
 
+// TestAggregationLosesWhatItSends: by a member whose frames do not arrive nothing is sent, but the partner is told
+// nothing, and goes on to send by it. If they arrive by none, all are used.
+func TestAggregationLosesWhatItSends(t *testing.T) {
+	w := wire(t, 3, 1, nil)
+	w.want(4*time.Second, 0, 1, 2)
+	w.run(time.Second)
+	w.said = nil
+	w.state(func(st *State) { st.Members[1].Lost = true })
+	pl := w.m.Plan()
+	if pl.Distributing != 0b101 || slices.Contains(slotsOf(pl), 1) || pl.Collecting != 0b111 || len(w.said) != 0 {
+		t.Errorf("%+v, said %+v", pl, w.said)
+	}
+	if n := w.switches[0].Status().Ports[1]; !n.Distributing() {
+		t.Error("the partner does not send by it")
+	}
+	w.run(5 * time.Second)
+	w.state(func(st *State) {
+		for i := range st.Members {
+			st.Members[i].Lost = true
+		}
+	})
+	w.want(time.Second, 0, 1, 2)
+	w.state(func(st *State) { st.Members[0].Lost, st.Members[1].Lost = false, false })
+	w.want(time.Second, 0, 1)
+}
+
 func TestAggregationNoticesSilence(t *testing.T) {
 	w := wire(t, 2, 1, func(st *State) { st.Settings.LACP.Fast = true })
 	w.want(4*time.Second, 0, 1)

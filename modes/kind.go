@@ -89,6 +89,11 @@ func (k Kind) OwnMACs(balance bool) bool { return k.row().ownMACs && balance }
 // HasPartner reports whether the mode agrees with a partner, which must not notice a restart.
 func (k Kind) HasPartner() bool { return k.row().hasPartner }
 
+// StaticLAG reports whether a switch may take the members for one link without having agreed to it.
+func (k Kind) StaticLAG(balance bool) bool {
+	return !k.OneActive(balance) && !k.OwnMACs(balance) && !k.HasPartner()
+}
+
 // LiveBalance reports whether the mode takes another Balance in a State; others are made anew.
 func (k Kind) LiveBalance() bool { return k.row().liveBalance }
 

@@ -101,6 +101,7 @@ type Member struct {
 	MAC      frame.MAC
 	Usable   bool    // link watches say up, and the delays are over
 	Suspect  bool    // usable, but its link watches doubt that its frames arrive: it is being asked
+	Lost     bool    // usable for a partner (802.3ad), but what is sent by it does not arrive: others send
 	OwnMAC   bool    // accepts frames for its own MAC only, as a Wi-Fi station does
 	Draining bool    // leaves the team: collects, distributes no more
 	Weight   float64 // from the user, 1 by default, > 0

@@ -346,3 +346,32 @@ func TestAskMAC(t *testing.T) {
 		t.Errorf("%q", v.Reason)
 	}
 }
+
+// TestCarrierAloneAtOnce: a member that is down or waits because of whom it asks is used at once when nobody is asked
+// any more.
+func TestCarrierAloneAtOnce(t *testing.T) {
+	for _, spec := range []string{"auto", "gateway", "arp:10.9.0.254", "probe"} {
+		t.Run(spec, func(t *testing.T) {
+			l := newLAN(t, 4, spec)
+			l.gateway(gw)
+			l.sync()
+			l.load(1000)
+			l.run(3 * time.Second)
+			l.members[1].rxDead, l.members[1].txDead = true, true
+			l.until(1, Down, 100*ms)
+			l.members[2].rxDead, l.members[2].txDead = true, true
+			l.link(2, false)
+			l.run(50 * ms)
+			l.link(2, true)
+			l.run(50 * ms)
+			l.want(Up, Down, Waiting, Up)
+			c := l.w.cfg
+			c.Specs = []Spec{{Kind: KindCarrier}}
+			l.w.Configure(l.now, c)
+			l.after()
+			l.want(Unknown, Unknown, Unknown, Unknown)
+			l.run(5 * time.Second)
+			l.want(Unknown, Unknown, Unknown, Unknown)
+		})
+	}
+}

@@ -98,8 +98,11 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if o := w.member(via); o != nil {
 		o.hearsAnswer(now)
+		if w.cfg.Group && (p == nil || !p.t.round.on) {
+			w.returned.add(via) // while all is well
+		}
 	}
-	if p != nil && via == p.m.ID {
+	if p != nil && via == p.m.ID && !w.cfg.Group {
 		p.via = via // although a copy that a switch flooded was here before
 	}
 	if p == nil || !p.m.asks() || w.isOther(now, p, mac) || !p.noteAnswer(now, w.overdue(now)) {
@@ -109,7 +112,8 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if t.mac == 0 || t.foreign {
 		t.adopt(now, mac)
 	}
-	t.confirmed, p.via, p.other = true, via, 0
+	t.confirmed, p.other = true, 0
+	p.noteVia(via)
 	w.setSilent(now, t, false)
 	switch {
 	case p.state == pathDown || m.held != "":
@@ -136,8 +140,27 @@ func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	w.update(now)
 }
 
-// runPath does what is due by p.
-func (w *Watches) runPath(now time.Time, p *path) {
+// beat returns until when asks that nothing urges are sent at now already: if one of them is due, all that are due
+// within half an interval go with it. So the members and targets of a team soon ask at the same times, and this process
+// and those that it asks wake once for all.
+func (w *Watches) beat(now time.Time) time.Time {
+	for _, m := range w.members {
+		for _, p := range m.paths {
+			if p.unhurried() && w.askable(p.t) && !now.Before(p.nextAsk) {
+				return now.Add(w.cfg.Interval / 2)
+			}
+		}
+	}
+	return now
+}
+
+// unhurried reports whether p is asked once an interval at present.
+func (p *path) unhurried() bool {
+	return p.m.asks() && p.m.admitted && p.state == pathUp && !p.t.silent && !p.t.round.on
+}
+
+// runPath does what is due by p; beat is that of asks that nothing urges.
+func (w *Watches) runPath(now time.Time, p *path, beat time.Time) {
 	t, m := p.t, p.m
 	if t.round.on {
 		return
@@ -153,10 +176,17 @@ func (w *Watches) runPath(now time.Time, p *path) {
 			return
 		}
 	}
-	if t.silent && m.admitted || now.Before(p.nextAsk) {
+	due := now
+	if p.unhurried() {
+		due = beat
+	}
+	if t.silent && m.admitted || due.Before(p.nextAsk) {
 		return
 	}
 	w.ask(now, p, false)
+	if w.cfg.Group && !p.isSettled() && !p.takesTurns() {
+		w.ask(now, p, false)
+	}
 	switch {
 	case !m.admitted:
 		p.gap = min(max(2*p.gap, firstGap), mostGap)

@@ -29,12 +29,14 @@ type lan struct {
 	stall   [2]time.Time // the process stands still from … to
 	lag     bool         // the switch takes the members for one link: answers arrive by any of them
 	shut    bool         // members do not hear each other
+	noProbe func(from, to int) bool
 	seen    map[int]State
 	changes []change
 	sends   int
 	asks    map[int]int // ARP and ND a member
 	bcasts  map[int]int // … to all
 	probes  int
+	ticks   int
 }
 
 // change is a change of a verdict.
@@ -56,6 +58,8 @@ type port struct {
 	txN, rxN       float64
 	txSum, rxSum   uint64
 	vlans          []uint16 // that its port lacks
+	stuck          bool     // what it sends stays in its queue …
+	held           [][]byte // … which has these
 }
 
 // lanHost answers.
@@ -168,6 +172,10 @@ func (l *lan) after() {
 // transmit lets a frame pass the switch.
 func (l *lan) transmit(id int, f []byte) {
 	m := l.members[id]
+	if m.stuck {
+		m.held = append(m.held, f)
+		return
+	}
 	var n frame.Neighbour
 	var p frame.Probe
 	switch {
@@ -180,7 +188,8 @@ func (l *lan) transmit(id int, f []byte) {
 			l.t.Errorf("member %d sent a probe from %v", id, p.Src)
 		}
 		for _, o := range l.members {
-			if o != m && !l.lag && !l.shut && (p.Dst == o.MAC || p.Dst == frame.Broadcast) {
+			if o != m && !l.lag && !l.shut && !(l.noProbe != nil && l.noProbe(id, o.ID)) &&
+				(p.Dst == o.MAC || p.Dst == frame.Broadcast) {
 				l.deliver(o, m.delay+o.delay, f)
 			}
 		}
@@ -254,6 +263,16 @@ func (l *lan) deliver(m *port, after time.Duration, f []byte) {
 	l.queue = append(l.queue, arrival{l.now.Add(after), l.seq, m.ID, f})
 }
 
+// unstick lets what waits in a member's queue go.
+func (l *lan) unstick(id int) {
+	m := l.members[id]
+	m.stuck = false
+	for _, f := range m.held {
+		l.transmit(id, f)
+	}
+	m.held = nil
+}
+
 // move counts the frames of a time.
 func (l *lan) move(d time.Duration) {
 	for _, m := range l.members {
@@ -307,7 +326,8 @@ func (l *lan) run(d time.Duration) {
 				tx, rx := uint64(m.txN), uint64(m.rxN)
 				m.txN, m.rxN = m.txN-float64(tx), m.rxN-float64(rx)
 				m.txSum, m.rxSum = m.txSum+tx, m.rxSum+rx
-				t.Members = append(t.Members, Moved{m.ID, m.txSum, m.rxSum})
+				t.Members = append(t.Members, Moved{ID: m.ID, TX: m.txSum, RX: m.rxSum,
+					Unsent: len(m.held) > 0})
 			}
 			l.sample = l.now.Add(l.samples)
 			l.w.Traffic(l.now, t)
@@ -322,6 +342,7 @@ func (l *lan) run(d time.Duration) {
 				l.t.Fatalf("at %v: Ticks left a deadline %v ago", l.now.Sub(l.begin), l.now.Sub(at))
 			}
 			l.w.Tick(l.now)
+			l.ticks++
 			l.after()
 		}
 		if !l.now.Before(end) {

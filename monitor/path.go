@@ -12,7 +12,8 @@ import (
 // Times of asks while all is well.
 const (
 	// leastTimeout is the shortest wait for an answer: a host that is busy, or a process of ours that waits for a CPU,
-	// takes milliseconds.
+	// takes milliseconds. Since nothing urges, it is an eighth of the interval, up to slowStep: a miss costs asks by
+	// all members.
 	leastTimeout = 10 * time.Millisecond
 	// firstGap and mostGap are the times between asks of a member that waits for its first answer: twice as long each.
 	firstGap = 20 * time.Millisecond
@@ -60,6 +61,8 @@ type path struct {
 	answers    uint32 // of the last asks, a bit each, the latest lowest
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
+	viaStreak  int // so many in a row, by the same MAC that asks …
+	viaChanges int // … and how often it was another one than before
 	rtt        time.Duration
 	worst      time.Duration // the longest time of an answer lately
 	other      frame.MAC     // another host that answered to the target's address …
@@ -73,6 +76,31 @@ type path struct {
 
 // reset forgets what was observed, except for the round-trip time: the link went.
 func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, worst: p.worst, via: p.via} }
+
+// How a switch chooses is known after so many answers in a row by one member: it hashes; or after so many changes: it
+// takes turns.
+const (
+	settled = 8
+	turning = 3
+)
+
+// noteVia notes by which member an answer arrived.
+func (p *path) noteVia(via int) {
+	if via != p.via {
+		if p.viaStreak > 0 {
+			p.viaChanges = min(p.viaChanges+1, turning)
+		}
+		p.via, p.viaStreak = via, 0
+	}
+	p.viaStreak = min(p.viaStreak+1, settled)
+}
+
+// isSettled reports whether answers arrive by one member always, takesTurns whether they do not.
+func (p *path) isSettled() bool  { return p.viaStreak >= settled && !p.takesTurns() }
+func (p *path) takesTurns() bool { return p.viaChanges >= turning }
+
+// forgetVia forgets how a switch chooses.
+func (p *path) forgetVia() { p.viaStreak, p.viaChanges = 0, 0 }
 
 // noteAsk notes an ask that is sent at now.
 func (p *path) noteAsk(now time.Time) {
@@ -108,7 +136,8 @@ func (p *path) noteAnswer(now time.Time, late bool) bool {
 
 // timeout is how long an answer may take.
 func (p *path) timeout(interval time.Duration) time.Duration {
-	return max(min(max(leastTimeout, 4*p.rtt, p.worst+p.worst/2), interval), leastTimeout/2)
+	least := max(leastTimeout, min(interval/8, slowStep))
+	return max(min(max(least, 4*p.rtt, p.worst+p.worst/2), interval), leastTimeout/2)
 }
 
 // step is how long an answer may take in a round. Answers that took long lately, as behind a queue that fills now and

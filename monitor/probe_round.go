@@ -47,7 +47,7 @@ func (p *prober) eachPair(w *Watches, f func(pr *pair, from, to *watched)) {
 
 func (p *prober) beginRound(now time.Time, w *Watches) {
 	r := &p.round
-	r.asks, r.step = 0, fastStep
+	r.asks, r.step, r.began = 0, fastStep, now
 	p.eachPair(w, func(pr *pair, _, _ *watched) {
 		pr.roundFrom, pr.roundHeard = pr.seq, 0
 		r.step = max(r.step, min(2*pr.delay, mostDelay))
@@ -199,10 +199,14 @@ func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
 		return
 	}
 	p.ring(w, func(pr *pair, from, to *watched) {
+		d := p.period(w, pr, from, to)
 		if !pr.open.IsZero() {
-			at(pr.open.Add(pr.timeout()))
+			at(pr.open.Add(pr.timeout(d)))
 		}
-		if d := p.period(w, pr, from, to); d > 0 {
+		if pr.doubt {
+			at(pr.backoff.until)
+		}
+		if d > 0 {
 			send(pr.sentAt.Add(d))
 		}
 	})

@@ -59,6 +59,8 @@ type pair struct {
 	works   bool
 	wait    time.Duration // between two rounds because it has failed …
 	again   time.Time     // … and when the next may be
+	doubt   bool          // it stopped, and its ends are not suspect yet …
+	backoff backoff       // … as long as this does not allow it
 	heardAt time.Time
 	heard   uint32 // number of the last one that arrived
 	delay   time.Duration
@@ -93,6 +95,7 @@ type probeRound struct {
 	asks     int
 	voids    int
 	step     time.Duration
+	began    time.Time
 	due      time.Time
 	quiet    time.Time // until then none begins, unless it is fast
 }
@@ -126,6 +129,15 @@ func (p *prober) forget(id int) {
 	for k := range p.pairs {
 		if k.from == id || k.to == id {
 			delete(p.pairs, k)
+		}
+	}
+}
+
+// trust forgets the backoffs of a member's pairs: the suspicion was right.
+func (p *prober) trust(id int) {
+	for k, pr := range p.pairs {
+		if k.from == id || k.to == id {
+			pr.backoff = backoff{}
 		}
 	}
 }
@@ -166,7 +178,7 @@ func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
 	switch {
 	case p.use == ProbeNone:
 		return 0
-	case busy && (pr.works || !pr.failed && pr.unheard < firstHellos):
+	case busy && (pr.works || pr.unheard < firstHellos):
 		return min(busyStep, w.cfg.Interval)
 	case p.use == ProbeSenses && !busy:
 		return 0
@@ -177,8 +189,21 @@ func (p *prober) period(w *Watches, pr *pair, from, to *watched) time.Duration {
 	return w.cfg.Interval
 }
 
-// timeout is how long a probe of pr may take.
-func (pr *pair) timeout() time.Duration { return max(helloTimeout, 4*pr.delay, pr.worst+pr.worst/2) }
+// timeout is how long a probe of pr may take, which is sent once a period.
+func (pr *pair) timeout(period time.Duration) time.Duration {
+	return max(helloTimeout, min(period/8, slowStep), 4*pr.delay, pr.worst+pr.worst/2)
+}
+
+// slack returns how much earlier than they are due probes are sent at now: if one is due, others go with it, as asks
+// do (see [Watches.beat]).
+func (p *prober) slack(now time.Time, w *Watches) (slack time.Duration) {
+	p.ring(w, func(pr *pair, from, to *watched) {
+		if d := p.period(w, pr, from, to); d > 0 && !now.Before(pr.sentAt.Add(d)) && (slack == 0 || d/2 < slack) {
+			slack = d / 2
+		}
+	})
+	return slack
+}
 
 // hello sends a probe.
 func (p *prober) hello(now time.Time, w *Watches, pr *pair, from, to *watched) {
@@ -199,10 +224,13 @@ func (p *prober) run(now time.Time, w *Watches) {
 	if p.use == ProbeNone {
 		return
 	}
+	p.holdRound(now, w)
 	p.runRound(now, w)
+	slack := p.slack(now, w)
 	var failed []*pair
 	p.ring(w, func(pr *pair, from, to *watched) {
-		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout())) {
+		d := p.period(w, pr, from, to)
+		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout(d))) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
@@ -215,8 +243,10 @@ func (p *prober) run(now time.Time, w *Watches) {
 			}
 			switch {
 			case pr.works:
-				pr.works, pr.failed, pr.wait = false, true, 0
-				failed = append(failed, pr)
+				pr.works, pr.failed, pr.doubt = false, true, true
+				if now.Sub(pr.again) > forgetBackoff {
+					pr.wait = 0
+				}
 			case p.deciding() && pr.failed && !now.Before(pr.again):
 				// It failed before, which a round found harmless: other pairs worked. They may not any more.
 				failed = append(failed, pr)
@@ -226,7 +256,12 @@ func (p *prober) run(now time.Time, w *Watches) {
 				pr.again = now.Add(pr.wait)
 			}
 		}
-		if d := p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d)) {
+		if pr.doubt && pr.backoff.allows(now) {
+			pr.doubt = false
+			pr.backoff.cleared(now) // unless it recovers from being down
+			failed = append(failed, pr)
+		}
+		if d = p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d-min(slack, d/2))) {
 			p.hello(now, w, pr, from, to)
 		}
 	})
@@ -235,20 +270,23 @@ func (p *prober) run(now time.Time, w *Watches) {
 	}
 }
 
-// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive. Suspicions
-// that were wrong do not hold this one back: after a failure a pair needs many probes until it is one that works.
+// pairFailed makes both ends suspect of a pair that worked: one cannot send, or the other cannot receive. Pairs have a
+// backoff of their own: one that flickers says nothing about what the counters of its ends show.
 func (p *prober) pairFailed(now time.Time, w *Watches, pr *pair) {
 	from, to := w.member(pr.from), w.member(pr.to)
 	cause := fmt.Sprintf("probes from %s do not arrive at %s", from.Name, to.Name)
 	if p.deciding() {
 		fast := max(from.traffic.rate, to.traffic.rate) >= busyRate && pr.wait <= leastBackoff
-		p.startRound(now, w, from, fast, cause)
-		p.startRound(now, w, to, fast, cause)
+		for _, m := range []*watched{from, to} {
+			m.backoff.spared = w.suspicionOf(m) == ""
+			p.startRound(now, w, m, fast, cause)
+		}
 		return
 	}
 	for _, m := range []*watched{from, to} {
 		if m.admitted {
-			w.suspect(now, m, cause)
+			spared := w.suspicionOf(m) == ""
+			m.backoff.spared = w.suspect(now, m, cause) && spared
 		}
 	}
 }
@@ -311,7 +349,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 		pr.delay += (delay - pr.delay) / 8
 		pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	}
-	pr.heard, pr.heardAt, pr.unheard, pr.open = b.Seq, now, 0, time.Time{}
+	pr.heard, pr.heardAt, pr.unheard, pr.open, pr.doubt = b.Seq, now, 0, time.Time{}, false
 	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
 	need := provenHellos
 	if pr.failed {
@@ -332,6 +370,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 	for _, m := range []*watched{from, to} {
 		if m.probed.down != "" && m.probed.heards >= needHits && m.probed.hears >= needHits {
 			m.probed.down = ""
+			p.trust(m.ID)
 		}
 	}
 	p.clearForeign(w, pr)
@@ -409,14 +448,4 @@ func (p *prober) quality(w *Watches, m *watched) (rtt time.Duration, loss float6
 func (pr *pair) loss() float64 {
 	p := path{asks: pr.sent, answers: pr.history, pending: !pr.open.IsZero()}
 	return p.loss()
-}
-
-// Skew returns how much longer a frame from one member to another takes than one back; half of that is the difference
-// between the two paths at least. False: not known.
-func (w *Watches) Skew(from, to int) (time.Duration, bool) {
-	out, back := w.prober.pairs[pairKey{from, to}], w.prober.pairs[pairKey{to, from}]
-	if out == nil || back == nil || !out.works || !back.works {
-		return 0, false
-	}
-	return out.delay - back.delay, true
 }

@@ -175,9 +175,12 @@ func TestAnswersByOtherMembers(t *testing.T) {
 	l := newLAN(t, 3, "arp:10.9.0.7")
 	l.host(peer1)
 	l.lag = true
+	c := l.w.cfg
+	c.Group = true
+	l.w.Configure(l.now, c)
 	l.sync()
 	l.load(1000)
-	l.run(5 * time.Second)
+	l.run(10 * time.Second)
 	l.want(Up, Up, Up)
 	l.members[1].txDead, l.members[1].echo = true, true
 	l.until(1, Down, 1500*ms)
@@ -238,19 +241,6 @@ func TestAnswersOtherTeams(t *testing.T) {
 		if !l.w.Receive(l.now.Add(2*time.Second), 1, p.Frame()) || len(l.w.Sends()) > 0 {
 			t.Errorf("%s: would reach the adapter, or was answered", name)
 		}
-	}
-}
-
-func TestSkew(t *testing.T) {
-	l := newLAN(t, 2, "probe")
-	l.sync()
-	if _, ok := l.w.Skew(0, 1); ok {
-		t.Error("known before any probe")
-	}
-	l.load(1000)
-	l.run(5 * time.Second)
-	if d, ok := l.w.Skew(0, 1); !ok || d != 0 {
-		t.Errorf("skew %v, %v", d, ok)
 	}
 }
 

@@ -36,6 +36,7 @@ type round struct {
 	suspects []int  // ids of members for whose sake it is, sorted
 	asks     int    // so far
 	want     int    // asks until it is judged
+	burst    int    // asks of a member at a time
 	voids    int
 	moved    bool // another MAC was adopted
 	step     time.Duration
@@ -68,8 +69,12 @@ func (w *Watches) startRound(now time.Time, t *target, m *watched, fast bool, ca
 func (w *Watches) beginAsks(now time.Time, t *target) {
 	r := &t.round
 	r.asks, r.want, r.began = 0, w.cfg.Misses, now
+	if r.burst = w.burst(t); r.burst > 1 {
+		r.want = max(r.want, burstTimes)
+	}
 	r.step = fastStep
 	for _, m := range w.members {
+		m.answersHeard = 0
 		if p := m.path(t); p != nil && m.asks() {
 			r.step = max(r.step, p.step())
 			p.roundAsks, p.roundAnswers, p.roundOwn = 0, 0, 0
@@ -87,9 +92,11 @@ func (w *Watches) askAll(now time.Time, t *target) {
 	r := &t.round
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
-			p.roundAsks++
-			// In turn: a MAC that has moved to another host answers no unicast, and some switches limit broadcasts.
-			w.ask(now, p, r.asks%2 == 1)
+			for i := range r.burst {
+				p.roundAsks++
+				// In turn: a MAC that has moved to another host answers no unicast, and some switches limit broadcasts.
+				w.ask(now, p, r.asks%2 == 1 && i == 0)
+			}
 		}
 	}
 	r.asks++
@@ -164,6 +171,12 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 			partly = true
 		}
 	}
+	if m := w.deafToShare(t); m != nil {
+		m.setDeaf("no answer of " + t.String() + " arrives by it, whoever asks")
+		w.endRound(now, t)
+		w.postpone(now, t)
+		return
+	}
 	switch {
 	case len(silent) == 0:
 		t.postponed = 0
@@ -181,7 +194,7 @@ func (w *Watches) judgeRound(now time.Time, t *target) {
 		t.postponed = 0
 		for _, m := range silent {
 			if via, _ := w.deafTo(now, t, m); via != nil {
-				w.setDeaf(t, m, via)
+				via.setDeaf(whyDeaf(t, m))
 				defer w.postpone(now, t)
 				continue
 			}

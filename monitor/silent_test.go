@@ -3,6 +3,7 @@
 package monitor
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -181,6 +182,85 @@ func TestAsksAreFew(t *testing.T) {
 			t.Errorf("%v frames/s: %d changes of verdicts: %v", rate, len(l.changes), l.changes)
 		}
 	}
+}
+
+// While all is well and nothing moves, the members ask together: this process wakes once a second, and not once for
+// each of them, whoever is asked and whenever members and targets came.
+func TestAsksAreTogether(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		specs []string
+		build func(*lan)
+		wakes int // a second
+	}{
+		{"gateway", []string{"auto"}, func(l *lan) { l.gateway(gw) }, 1},
+		{"two gateways, one later", []string{"auto"}, func(l *lan) {
+			l.gateway(gw)
+			l.run(3300 * ms)
+			l.gateway(gw, gw6)
+		}, 1},
+		{"members come one by one", []string{"auto"}, func(l *lan) {
+			l.gateway(gw)
+			for id := range l.members {
+				l.link(id, false)
+			}
+			for id := range l.members {
+				l.run(time.Duration(id) * 170 * ms)
+				l.link(id, true)
+			}
+		}, 1},
+		{"probes, members come one by one", []string{"probe"}, func(l *lan) {
+			for id := range l.members {
+				l.link(id, false)
+			}
+			for id := range l.members {
+				l.run(time.Duration(id) * 170 * ms)
+				l.link(id, true)
+			}
+		}, 1},
+		{"probes and a gateway", []string{"gateway", "probe"}, func(l *lan) {
+			l.run(200 * ms)
+			l.gateway(gw)
+		}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLAN(t, 8, c.specs...)
+			l.sync()
+			c.build(l)
+			l.sync()
+			l.run(5 * time.Second)
+			was, asks, probes := l.ticks, l.asks[3], l.probes
+			l.run(time.Minute)
+			if n := l.ticks - was; n > 61*c.wakes {
+				t.Errorf("%d wakes in a minute", n)
+			}
+			if n := l.asks[3] - asks; n > 122 {
+				t.Errorf("%d asks in a minute", n)
+			}
+			if n := l.probes - probes; n > 8*61 {
+				t.Errorf("%d probes in a minute", n)
+			}
+			l.neverDown()
+		})
+	}
+}
+
+// An answer that takes long is no miss while nothing urges: nobody is asked more often because of it.
+func TestSlowAnswersAreNoMiss(t *testing.T) {
+	l := newLAN(t, 8, "auto")
+	h := l.gateway(gw)
+	l.sync()
+	l.run(10 * time.Second)
+	r := rand.New(rand.NewPCG(1, 2))
+	asks := l.asks[3]
+	for range 60 {
+		h.delay = time.Duration(r.IntN(70)) * ms
+		l.run(time.Second)
+	}
+	if n := l.asks[3] - asks; n > 61 {
+		t.Errorf("%d asks in a minute", n)
+	}
+	l.neverDown()
 }
 
 // Silence that is none of the member's: it is asked, and less and less often.

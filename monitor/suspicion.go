@@ -38,12 +38,17 @@ const (
 
 // backoff is how long no suspicion is acted on, because the last ones were wrong.
 type backoff struct {
-	wait  time.Duration
-	until time.Time
+	wait   time.Duration
+	until  time.Time
+	spared bool // the round that runs has another cause
 }
 
 // cleared notes that a suspicion was wrong.
 func (b *backoff) cleared(now time.Time) {
+	if b.spared {
+		b.spared = false
+		return
+	}
 	if now.Sub(b.until) > forgetBackoff {
 		b.wait = 0
 	}
@@ -64,6 +69,8 @@ type memberTraffic struct {
 	gap      time.Duration // usual time between two frames that it hears
 	silence  time.Duration // the longest one lately that ended by itself
 	silentAt time.Time     // when silence was last made shorter
+
+	unsentAt time.Time // when a sample last showed asks that had not left
 
 	asked bool // a suspicion because of this silence was acted on: it is no news any more
 
@@ -100,7 +107,11 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 			}
 		}
 	}
-	burst := w.resends.sample(now, t.Retransmits, t.Late)
+	least := uint64(leastResent)
+	if w.cfg.Group {
+		least = 1 // no member hears less because another one's frames do not arrive
+	}
+	burst := w.resends.sample(now, t.Retransmits, t.Late, least)
 	if t.Late {
 		return
 	}
@@ -108,14 +119,14 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	for _, m := range w.members {
 		if cause := w.whySuspect(now, m); cause != "" && m.backoff.allows(now) && w.suspect(now, m, cause) {
 			m.traffic.asked, began = true, true
+			m.backoff.spared = false
 		}
 	}
 	if burst > 0 && w.resends.backoff.allows(now) {
 		w.resends.backoff.cleared(now)
 		for _, m := range w.members {
 			if m.Sends && m.asks() && now.Sub(m.traffic.sentAt) < resentWindow {
-				began = w.suspect(now, m, fmt.Sprintf("%d TCP segments were sent again within %v", burst,
-					resentWindow)) || began
+				began = w.suspect(now, m, whyResent(burst)) || began
 			}
 		}
 	}
@@ -125,12 +136,22 @@ func (w *Watches) Traffic(now time.Time, t *Traffic) {
 	}
 }
 
+func whyResent(n uint64) string {
+	if n == 1 {
+		return "a TCP segment was sent again"
+	}
+	return fmt.Sprintf("%d TCP segments were sent again within %v", n, resentWindow)
+}
+
 // sample handles the totals of one member.
 func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
+	if s.Unsent {
+		t.unsentAt = now
+	}
 	tx, rx := s.TX-t.tx, s.RX-t.rx
 	if !t.known || late || s.TX < t.tx || s.RX < t.rx {
 		*t = memberTraffic{known: true, tx: s.TX, rx: s.RX, heard: now, gap: t.gap, silence: t.silence,
-			silentAt: t.silentAt, rateFrom: now, rate: t.rate}
+			silentAt: t.silentAt, unsentAt: t.unsentAt, rateFrom: now, rate: t.rate}
 		return
 	}
 	t.tx, t.rx = s.TX, s.RX
@@ -161,7 +182,7 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 const rateWindow = 100 * time.Millisecond
 
 // sample returns how many segments were sent again in the window, 0 if that is no burst.
-func (r *resends) sample(now time.Time, total uint64, late bool) uint64 {
+func (r *resends) sample(now time.Time, total uint64, late bool, least uint64) uint64 {
 	if !r.known || late || total < r.total || now.Sub(r.from) > resentWindow {
 		was := r.total
 		if !r.known || late || total < r.total {
@@ -170,7 +191,7 @@ func (r *resends) sample(now time.Time, total uint64, late bool) uint64 {
 		r.known, r.from, r.base = true, now, was
 	}
 	r.total = total
-	if n := total - r.base; n >= leastResent {
+	if n := total - r.base; n >= least {
 		r.from, r.base = now, total
 		return n
 	}

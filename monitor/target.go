@@ -28,6 +28,7 @@ type target struct {
 	stackSince time.Time
 	wantsUs    time.Time // when mac asked for this host last
 	round      round
+	held       bool // the end of round waits for asks that have not left
 
 	silent    bool      // it answers by no member
 	retry     time.Time // while silent: when all ask it again
@@ -98,14 +99,29 @@ func (w *Watches) retarget(now time.Time) {
 				w.addresses = append(w.addresses, t.IP)
 			}
 		}
-		for i, m := range w.members {
-			w.repath(now, i, m)
+		for _, m := range w.members {
+			w.repath(now, m)
 		}
 	}
 	if w.prober.use != use {
 		w.prober.setUse(now, use)
 	}
+	if w.asksNobody() {
+		for _, m := range w.members {
+			m.deaf = ""
+		}
+	}
 	w.stale = true
+}
+
+// asksNobody reports whether no watch asks, whatever the adapter knows: nothing is left to be down for.
+func (w *Watches) asksNobody() bool {
+	for _, v := range w.watches {
+		if !v.wants.Always {
+			return false
+		}
+	}
+	return true
 }
 
 func find(ts []*target, want Target) *target {
@@ -118,7 +134,7 @@ func find(ts []*target, want Target) *target {
 }
 
 // repath gives a member a path to each target.
-func (w *Watches) repath(now time.Time, place int, m *watched) {
+func (w *Watches) repath(now time.Time, m *watched) {
 	was := m.paths
 	m.paths = make([]*path, len(w.targets))
 	wasDown := ""
@@ -134,12 +150,7 @@ func (w *Watches) repath(now time.Time, place int, m *watched) {
 			}
 		}
 		if m.paths[i] == nil {
-			// Members ask one after the other within an interval; those that are not used yet, at once.
-			wait := w.cfg.Interval * time.Duration(place) / time.Duration(len(w.members))
-			if !m.admitted {
-				wait = 0
-			}
-			m.paths[i] = &path{t: t, m: m, via: m.ID, nextAsk: now.Add(min(wait, w.cfg.Interval))}
+			m.paths[i] = &path{t: t, m: m, via: m.ID, nextAsk: now}
 		}
 	}
 	if wasDown != "" && m.admitted && m.asks() {

@@ -22,7 +22,9 @@ type watched struct {
 	deaf      string    // why it is down because it cannot receive what others ask for
 	hits      int       // answers in a row that it received while deaf
 	answerAt  time.Time // when it last received an answer, whoever asked
-	wasUp     time.Time // until then it counts as up, as another process judged
+	// answersHeard is how many answers it received since the last round of any target began, whoever asked.
+	answersHeard int
+	wasUp        time.Time // until then it counts as up, as another process judged
 
 	state  State
 	reason string
@@ -34,7 +36,7 @@ type watched struct {
 }
 
 // asks reports whether m can ask.
-func (m *watched) asks() bool { return m.Link && m.MAC != 0 }
+func (m *watched) asks() bool { return m.Link && m.MAC != 0 && !m.Quiet }
 
 // path returns m's path to t.
 func (m *watched) path(t *target) *path {
@@ -63,17 +65,31 @@ func (w *Watches) linkChanged(now time.Time, m *watched) {
 	m.probed = probed{}
 	w.prober.forget(m.ID)
 	m.held, m.judging, m.deaf, m.wasUp = "", false, "", time.Time{}
-	m.admitted, m.waitsFrom = !m.asks() || !w.mustAnswer(m), now
+	for _, o := range w.members {
+		for _, p := range o.paths {
+			p.forgetVia() // a switch chooses anew
+		}
+	}
+	m.admitted, m.waitsFrom = !m.Link || m.MAC == 0 || !w.mustAnswer(m), now
 }
+
+// filterTime is how long it takes at most, as a rule, until NICs accept another MAC.
+const filterTime = 30 * time.Millisecond
 
 // macChanged handles another address to ask by: what was asked by the old one is answered there. A member that cannot
 // ask is not judged.
-func (m *watched) macChanged(now time.Time) {
+func (w *Watches) macChanged(now time.Time, m *watched) {
+	wait := time.Duration(0)
+	if w.cfg.Group {
+		wait = filterTime
+	}
 	for _, p := range m.paths {
 		if m.MAC == 0 {
 			p.reset()
 		}
-		p.pending, p.open, p.nextAsk = false, 0, now
+		p.pending, p.open = false, 0
+		p.forgetVia()
+		p.nextAsk = now.Add(wait)
 	}
 	if m.MAC == 0 {
 		m.admitted, m.held, m.deaf, m.judging, m.probed = true, "", "", false, probed{}
@@ -96,7 +112,7 @@ func (w *Watches) admit(now time.Time, m *watched) {
 		return
 	}
 	switch {
-	case w.hasAnswered(m), m.held == "" && !w.mustAnswer(m):
+	case w.hasAnswered(m), (m.held == "" || w.asksNobody()) && !w.mustAnswer(m):
 		m.admitted, m.held, m.judging = true, "", false
 	case m.judging:
 		w.endAdmission(m)

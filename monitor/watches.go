@@ -27,6 +27,7 @@ type Watches struct {
 	retargetDue bool
 	prober      prober
 	resends     resends
+	returned    returned
 	sends       []Send
 	sampledAt   time.Time // of the last Traffic
 	resumed     map[int]WatchedCheckpoint
@@ -62,10 +63,10 @@ func (w *Watches) Configure(now time.Time, c WatchConfig) {
 	}
 	shorter := c.Interval < w.cfg.Interval
 	w.cfg = c
-	for i, m := range w.members {
+	for _, m := range w.members {
 		for _, p := range m.paths {
 			if shorter {
-				p.nextAsk = now.Add(c.Interval * time.Duration(i) / time.Duration(len(w.members)))
+				p.nextAsk = now
 			}
 		}
 	}
@@ -101,8 +102,8 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 		m.WatchedMember = n
 		if n.Link != was.Link || n.Link && !n.Since.Equal(was.Since) {
 			linked = append(linked, m)
-		} else if n.MAC != was.MAC {
-			m.macChanged(now)
+		} else if n.MAC != was.MAC || n.Quiet != was.Quiet {
+			w.macChanged(now, m)
 		}
 		members = append(members, m)
 	}
@@ -114,9 +115,9 @@ func (w *Watches) SetMembers(now time.Time, ms []WatchedMember) {
 	}
 	w.members = members
 	w.forgetRounds(now)
-	for i, m := range members {
+	for _, m := range members {
 		if len(m.paths) != len(w.targets) {
-			w.repath(now, i, m)
+			w.repath(now, m)
 		}
 	}
 	for _, m := range linked {
@@ -181,14 +182,16 @@ func (w *Watches) Tick(now time.Time) {
 		}
 	}
 	for _, t := range w.targets {
+		w.holdRound(now, t)
 		w.runRound(now, t)
 		w.runSilent(now, t)
 	}
+	beat := w.beat(now)
 	for _, m := range w.members {
 		if m.asks() {
 			for _, p := range m.paths {
 				if w.askable(p.t) {
-					w.runPath(now, p)
+					w.runPath(now, p, beat)
 				}
 			}
 		}

@@ -25,6 +25,10 @@ type WatchConfig struct {
 	// not hear each other.
 	Aggregated bool
 
+	// Group: a switch takes the members for one link without LACP (a static LAG). It returns answers by whichever
+	// member it chooses, and members do not hear each other.
+	Group bool
+
 	// Adapter is the adapter's MAC: an answer from it proves nothing.
 	Adapter frame.MAC
 }
@@ -91,6 +95,10 @@ type WatchedMember struct {
 	// it would teach the switch the wrong port: then it is [AskMAC], which the NIC must accept. 0: it cannot be asked.
 	MAC frame.MAC
 
+	// Quiet: it asks nothing now, because nobody but its own NIC could receive the answer, and that one does not. What
+	// is known of it stays.
+	Quiet bool
+
 	Link  bool      // it has carrier and is open
 	Since time.Time // since when
 	Sends bool      // it distributes in the Plan
@@ -98,12 +106,20 @@ type WatchedMember struct {
 
 // AskMAC returns the address by which a member asks while another one receives for its own address: a locally
 // administered one that follows from it, and is unlike that of a NIC or a bridge that was derived the usual way.
-func AskMAC(own frame.MAC) frame.MAC { return (own | 0x0200_0000_0000) ^ 0x5a00_0000 }
+func AskMAC(own frame.MAC) frame.MAC { return AskMACs(own, 0) }
+
+// AskMACs returns the n-th of such addresses, n < 256.
+func AskMACs(own frame.MAC, n int) frame.MAC {
+	return (own | 0x0200_0000_0000) ^ 0x5a00_0000 ^ frame.MAC(n&0xff)<<32
+}
 
 // Moved is what a member has moved: totals of frames to and from single hosts, without what the watches send and hear.
 type Moved struct {
 	ID     int
 	TX, RX uint64
+
+	// Unsent: frames of the watches that were sent by the member have not left its NIC.
+	Unsent bool
 }
 
 // Traffic is one sample of the data path's counters.

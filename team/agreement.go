@@ -154,6 +154,12 @@ func (l *Loop) portOf(m *member) *lacp.PortStatus {
 	return nil
 }
 
+// agreed reports whether m and its partner have agreed to send and receive by it.
+func (l *Loop) agreed(m *member) bool {
+	p := l.portOf(m)
+	return p != nil && p.Distributing()
+}
+
 // portState returns the state of a usable member with a port, and the reason.
 func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	why := p.Why
@@ -163,6 +169,8 @@ func (l *Loop) portState(m *member, p *lacp.PortStatus) (state, reason string) {
 	switch {
 	case l.plan != nil && l.plan.Distributing.Has(m.id):
 		return "up", why
+	case m.lost:
+		return "down", m.watchReason()
 	case l.isStandby(m, p):
 		return "standby", why
 	}

@@ -23,8 +23,14 @@ func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
 			return 0
 		}
 	}
-	if !l.receivedByOther(m, p) {
+	if l.watchesConfig.Group && !m.info.OwnMAC && m.wayBack.variant > 0 {
+		return m.wayBack.mac(m.link.MAC)
+	}
+	if !l.receivedByOther(m, p) || !m.ownAsk.until.IsZero() {
 		return m.link.MAC
+	}
+	if m.info.OwnMAC && !m.ownAsk.next.IsZero() {
+		return m.link.MAC // and is quiet
 	}
 	if m.info.OwnMAC {
 		return 0
@@ -41,12 +47,7 @@ func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
 		// Nobody sends to it yet. A switch whose ports allow one MAC each sees no second one when a team begins.
 		return false
 	case p.PerMember:
-		for _, o := range l.members {
-			if o != m && slices.Contains(p.Filter[o.id], m.link.MAC) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(l.members, func(o *member) bool { return o != m && accepts(p, o, m.link.MAC) })
 	case m.link.MAC != l.adapter:
 		return false
 	case p.Rule == spread.RuleSingle:
@@ -54,6 +55,11 @@ func (l *Loop) receivedByOther(m *member, p *spread.Plan) bool {
 	}
 	// All send by the adapter's MAC, and the switch returns frames by whichever it likes.
 	return p.Collecting&^spread.MemberSet(0).With(m.id) != 0 && !p.Collecting.Has(m.id)
+}
+
+// accepts reports whether o's NIC accepts frames for another's MAC under p.
+func accepts(p *spread.Plan, o *member, mac frame.MAC) bool {
+	return slices.Contains(p.Filter[o.id], mac)
 }
 
 // needsAskMAC reports whether m's NIC must accept its [monitor.AskMAC] under p. Where one member is active, the one
@@ -88,7 +94,7 @@ func (l *Loop) withAsking(p *spread.Plan) *spread.Plan {
 // acceptAnswers adds to with, a copy of p, the MACs by which members ask that are not their own.
 func (l *Loop) acceptAnswers(p, with *spread.Plan) {
 	accept := func(m *member, mac frame.MAC) {
-		if m.info.OwnMAC || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
+		if m.info.OwnMAC || m.reopening || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
 			return
 		}
 		with.Filter[m.id] = insertMAC(slices.Clone(with.Filter[m.id]), mac)

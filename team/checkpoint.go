@@ -215,6 +215,7 @@ func (l *Loop) resume(c *Checkpoint) error {
 	l.started, l.startedAt = true, c.At
 	l.resumed = true
 	for _, m := range l.members {
+		m.lost = l.watchesConfig.Aggregated && m.usable && m.watch.State == monitor.Down
 		// What removes a member, or opens its NIC again, has ended with the process before.
 		if m.reopening {
 			m.reopening, m.absent, l.dirty = false, true, true
@@ -300,7 +301,7 @@ func changesCheckpoint(in Input, out *Output) (changes, urgent bool) {
 		return false, false
 	}
 	switch in.(type) {
-	case Tick, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed, Traffic, WatchTargets:
+	case Tick, Idle, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed, Traffic, WatchTargets:
 		return true, false
 	case ListPeers, Warn, StartNotes, DatapathChanged, Announce:
 		return false, false

@@ -34,6 +34,8 @@ type Datapath interface {
 	Apply(*spread.Plan) error
 	// Backlog is how many bytes member id has been given that have not left it.
 	Backlog(id int) int
+	// Unsent reports whether frames of Send by member id have not left its NIC. It costs as little as Moved.
+	Unsent(id int) bool
 	// Counters fills c with the totals since the data path began.
 	Counters(c *Counters)
 	// Moved fills m with the unicast frames of each member since the data path began. It costs little enough to be

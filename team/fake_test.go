@@ -30,6 +30,7 @@ type kernel struct {
 	carrier  bool
 	speeds   []Speed // that the adapter was given
 	backlog  map[int]int
+	unsent   map[int]bool
 	counters Counters
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
@@ -44,7 +45,8 @@ type kernel struct {
 
 func newKernel() *kernel {
 	return &kernel{changes: make(chan struct{}, 1), control: make(chan Control, 16), links: map[int]monitor.Link{},
-		open: map[int]Link{}, backlog: map[int]int{}, sent: map[int][][]byte{}, fail: map[string]error{}}
+		open: map[int]Link{}, backlog: map[int]int{}, unsent: map[int]bool{}, sent: map[int][][]byte{},
+		fail: map[string]error{}}
 }
 
 func (k *kernel) called(format string, a ...any) error {
@@ -125,6 +127,12 @@ func (k *kernel) Backlog(id int) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.backlog[id]
+}
+
+func (k *kernel) Unsent(id int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.unsent[id]
 }
 
 func (k *kernel) Counters(c *Counters) {

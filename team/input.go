@@ -111,6 +111,9 @@ type Announce struct{}
 // Tick says that [Loop.Deadline] may have passed.
 type Tick struct{}
 
+// Idle says that nothing has happened: somebody waits for a sign of life, or the shell has work of its own.
+type Idle struct{}
+
 func (LinkChanged) isInput()     {}
 func (Reserve) isInput()         {}
 func (Joined) isInput()          {}
@@ -136,6 +139,7 @@ func (Warn) isInput()            {}
 func (StartNotes) isInput()      {}
 func (Announce) isInput()        {}
 func (Tick) isInput()            {}
+func (Idle) isInput()            {}
 
 // MemberInfo describes a member's NIC.
 type MemberInfo struct {

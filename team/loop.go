@@ -292,7 +292,7 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 		return l.undamp(in.Name)
 	case AdapterMAC:
 		l.adapterMAC(now, in.MAC, out)
-	case Tick:
+	case Tick, Idle:
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 	"nicteam/monitor"
@@ -37,6 +38,11 @@ type member struct {
 	suspectTold    bool            // that is an event, or was too soon after another one
 	suspectEventAt time.Time       // the last such event
 
+	askedBy          frame.MAC // by which it asks
+	answeredByAskMAC bool      // its NIC accepts more than its own MAC
+	ownAsk           ownAsk
+	wayBack          wayBack
+
 	worked         bool // works at the last input
 	damping        monitor.Damping
 	dampedUntil    time.Time // zero: it does not wait
@@ -49,6 +55,7 @@ type member struct {
 	filterRefusal string // why its NIC accepts no other addresses, "" not refused
 
 	usable   bool // as in the mode's State
+	lost     bool // the same
 	everUsed bool
 	failures uint64
 }
@@ -74,7 +81,7 @@ func (m *member) resetLink(now time.Time) {
 // modeMember returns m as modes see it.
 func (m *member) modeMember() modes.Member {
 	return modes.Member{ID: m.id, Name: m.link.Name, MAC: m.link.MAC, Usable: m.usable, Suspect: m.suspect(),
-		Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
+		Lost: m.lost, Draining: m.draining, OwnMAC: m.info.OwnMAC, VLANFilter: m.info.VLANFilter,
 		Weight: m.weight, SpeedBps: m.linkState.Link.SpeedBps, HalfDuplex: m.linkState.Link.Duplex == "half",
 		PortPriority: m.priority}
 }
@@ -120,6 +127,8 @@ func (m *member) usableNote() string {
 		return "no other member is usable; " + m.watchReason()
 	case !m.linkState.Up:
 		return fmt.Sprintf("%s, waits for down_delay of %v", m.linkState.Reason, m.debounce.DownDelay)
+	case m.lost:
+		return m.watchReason()
 	case !m.watch.State.Usable():
 		return fmt.Sprintf("%s, waits for down_delay of %v", m.watchReason(), m.debounce.DownDelay)
 	case m.suspect():

@@ -38,7 +38,8 @@ type Output struct {
 	// Err is why an input was refused, an *api.Problem; then nothing was changed.
 	Err error
 
-	unchanged bool // nothing was decided: the Status is as before, but for figures of link watches
+	unchanged   bool // nothing was decided: the Status is as before, but for figures of link watches …
+	sameFigures bool // … and those are, too
 
 	ID   int  // Reserve, Drain, Leave, Reopen: the member
 	Link Link // the same: its NIC

@@ -57,6 +57,7 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 	now := time.Now()
 	r.markLate(now)
 	t.loop.handle(now, r.in, &out)
+	t.judging.Store(t.loop.watches.Judging())
 	changes, urgent := changesCheckpoint(r.in, &out)
 	t.execute(&out, r.base)
 	t.updateCheckpoint(changes, urgent)

@@ -23,8 +23,10 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 		l.dirty = true
 	}
 	if !l.ended {
+		l.runWayBacks(now)
 		l.runMode(now, out)
 	}
+	l.runOwnAsks(now, out)
 	l.runWatches(now) // again: who distributes, and by which MAC each asks
 	l.addWatchSends(out)
 	l.updateWatchWarnings()
@@ -94,6 +96,7 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 			out.Cause = m.linkLostAt
 		}
 	}
+	l.updateLost(now, out)
 	l.tellDamping(now, out)
 	l.tellSuspicions(now, out)
 }

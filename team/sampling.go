@@ -35,6 +35,7 @@ const (
 // sampler takes samples of the counters.
 type sampler struct {
 	read     func(*Moved)
+	unsent   func(id int) bool
 	resent   func() uint64 // nil: unknown
 	moved    Moved
 	traffic  monitor.Traffic // the last sample
@@ -47,7 +48,7 @@ type sampler struct {
 
 // newSampler returns a sampler of the data path.
 func (t *Team) newSampler() *sampler {
-	return &sampler{read: t.o.Datapath.Moved, resent: t.o.Retransmits, every: sampleIdle}
+	return &sampler{read: t.o.Datapath.Moved, unsent: t.o.Datapath.Unsent, resent: t.o.Retransmits, every: sampleIdle}
 }
 
 // runSampling samples the counters until ctx ends.
@@ -66,7 +67,7 @@ func (t *Team) runSampling(ctx context.Context) {
 			began := time.Now()
 			if v := t.snapshot.Load(); !v.asks {
 				s.every = sampleAsleep
-			} else if s.sample(began, v.ids) {
+			} else if s.sample(began, v.ids, t.judging.Load()) {
 				s.traffic.Late = began.Sub(due) > sampleLate
 				_, _ = t.post(ctx, request{in: Traffic{s.traffic}, sampledAt: began})
 			}
@@ -76,19 +77,25 @@ func (t *Team) runSampling(ctx context.Context) {
 	}
 }
 
-// sample reads the counters of members, and reports whether they are news.
-func (s *sampler) sample(now time.Time, ids []int) bool {
+// sample reads the counters of members, and reports whether they are news. judging: link watches compare members, and
+// must know whose asks have not left.
+func (s *sampler) sample(now time.Time, ids []int, judging bool) bool {
 	s.read(&s.moved)
 	s.traffic.Members = s.traffic.Members[:0]
 	var total uint64
+	unsent := false
 	for _, id := range ids {
 		m := &s.moved[id]
-		s.traffic.Members = append(s.traffic.Members, monitor.Moved{ID: id, TX: m.TX, RX: m.RX})
+		waits := judging && s.unsent(id)
+		s.traffic.Members = append(s.traffic.Members, monitor.Moved{ID: id, TX: m.TX, RX: m.RX, Unsent: waits})
 		total += m.TX + m.RX
+		unsent = unsent || waits
 	}
 	frames, span := counterDiff(total, s.total), now.Sub(s.at)
 	s.total, s.at = total, now
 	switch {
+	case unsent:
+		s.every = sampleBusy
 	case frames == 0 && now.Sub(s.movedAt) > sampleAwake:
 		s.every = sampleAsleep
 		return false

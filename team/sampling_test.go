@@ -4,6 +4,7 @@ package team
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 	step := func(tx uint64) bool {
 		moved[3].TX += tx
 		now = now.Add(s.every)
-		return s.sample(now, []int{3})
+		return s.sample(now, []int{3}, false)
 	}
 	if step(0) || s.every != sampleAsleep || resent != 0 {
 		t.Errorf("idle: every %v, %d readings of retransmissions", s.every, resent)
@@ -54,6 +55,25 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 	}
 	if resent == 0 || resent > 8 {
 		t.Errorf("%d readings of retransmissions in 120 ms", resent)
+	}
+}
+
+// TestSamplesOfWhatHasNotLeft: only while members are compared is it read, and then it is news although nothing moves.
+func TestSamplesOfWhatHasNotLeft(t *testing.T) {
+	asked, waits := 0, true
+	s := &sampler{read: func(*Moved) {}, unsent: func(id int) bool { asked++; return waits && id == 5 },
+		every: sampleIdle}
+	now := time.Unix(1000, 0)
+	if s.sample(now, []int{3, 5}, false) || asked != 0 {
+		t.Errorf("read %d times although nobody is compared", asked)
+	}
+	want := []monitor.Moved{{ID: 3}, {ID: 5, Unsent: true}}
+	if !s.sample(now, []int{3, 5}, true) || !slices.Equal(s.traffic.Members, want) || s.every != sampleBusy {
+		t.Errorf("%+v, the next after %v", s.traffic.Members, s.every)
+	}
+	waits = false
+	if s.sample(now, []int{3, 5}, true) || s.every != sampleAsleep {
+		t.Errorf("all has left: the next after %v", s.every)
 	}
 }
 

@@ -71,7 +71,9 @@ type Team struct {
 	memberLock chan struct{} // held by Reopen and Leave, so that neither closes what the other has opened
 
 	adapter   *mailbox[adapterLink]
-	carrierOn atomic.Bool // of the adapter
+	carrierOn atomic.Bool   // of the adapter
+	sent      atomic.Uint64 // frames of the control loop
+	judging   atomic.Bool   // a round of the link watches runs
 	announcer *announcer
 	memory    *mailbox[*lacp.Memory]
 	saver     checkpointSaver
@@ -210,6 +212,9 @@ func (t *Team) runLoop(ctx context.Context) {
 			in = FromDatapath{c}
 		case <-timer.C:
 			t.handleControl(control)
+			if d := t.loop.Deadline(); d.IsZero() || time.Now().Before(d) {
+				in = Idle{}
+			}
 		}
 		r.in = in
 		out, rest := t.handleRequest(r)
@@ -256,9 +261,11 @@ func (t *Team) untilDeadline() time.Duration {
 
 // execute does what the Loop wants, the Plan first: until it is in force, frames go to a dead member.
 func (t *Team) execute(out *Output, base *MemberCounters) {
-	if out.unchanged {
+	if out.unchanged && t.pendingPlan == nil {
 		t.send(out.Send)
-		t.publishFigures()
+		if t.publishPending || !out.sameFigures {
+			t.publishFigures()
+		}
 		return
 	}
 	if out.Plan != nil {
@@ -298,6 +305,7 @@ func (t *Team) execute(out *Output, base *MemberCounters) {
 
 // send sends frames of the control loop.
 func (t *Team) send(frames []spread.Send) {
+	t.sent.Add(uint64(len(frames)))
 	for _, s := range frames {
 		if err := t.o.Datapath.Send(s.Member, s.Frame); err != nil {
 			t.log.Debug("control frame not sent", "member", s.Member, "err", err)

@@ -4,10 +4,12 @@ package team
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/settings"
 	"nicteam/monitor"
 )
 
@@ -56,6 +58,46 @@ func TestFiguresOfWatchesAreShown(t *testing.T) {
 	})
 }
 
+// counting is an answering kernel that counts what the members send and hear, and how often carriers are read.
+type counting struct {
+	answering
+	readings atomic.Int64
+}
+
+func (k *counting) Send(id int, b []byte) error {
+	k.do(func() {
+		k.counters.Members[id].TX[frame.ARP].Frames++
+		k.counters.Members[id].RX[frame.ARP].Frames++
+	})
+	return k.answering.Send(id, b)
+}
+
+func (k *counting) Carrier(index int) bool {
+	k.readings.Add(1)
+	return k.kernel.Carrier(index)
+}
+
+// TestAsksAreNoLoad: carriers are read as seldom as without asks, however many members ask at the same time.
+func TestAsksAreNoLoad(t *testing.T) {
+	read := func(watch string) (n int64) {
+		bubble(t, func(t *testing.T) {
+			k := &counting{answering: answering{newKernel()}}
+			c := activeBackup()
+			c.LinkWatch = []string{watch}
+			runningOn(t, k, Options{Config: c,
+				WatchTargets: monitor.Targets{Gateways: []monitor.Target{{IP: gateway}}}}, 1, 2, 3, 4, 5, 6, 7, 8)
+			time.Sleep(20 * time.Second)
+			was := k.readings.Load()
+			time.Sleep(20 * time.Second)
+			n = k.readings.Load() - was
+		})
+		return n
+	}
+	if with, without := read("gateway"), read("carrier"); with > without+without/10 {
+		t.Errorf("carriers were read %d times while members ask, %d times without", with, without)
+	}
+}
+
 // TestAnswersThatAreThereCount: what the data path has delivered is handled before what is due.
 func TestAnswersThatAreThereCount(t *testing.T) {
 	k := newKernel()
@@ -72,4 +114,29 @@ func TestAnswersThatAreThereCount(t *testing.T) {
 	}
 	close(k.control)
 	tm.handleControl(k.control)
+}
+
+// TestSignOfLifeChangesNothing: who asks whether the control loop is alive has it save and decide nothing.
+func TestSignOfLifeChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var saved atomic.Int64
+		c := settings.DefaultConfig() // elb
+		c.Team, c.LinkWatch = "team0", []string{"carrier"}
+		tm := running(t, newKernel(), Options{Config: c,
+			SaveCheckpoint: func(*Checkpoint) { saved.Add(1) }}, 1, 2)
+		time.Sleep(30 * time.Second) // announcements are over
+		was, status := saved.Load(), tm.Published()
+		for range 10 {
+			if err := tm.Alive(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := saved.Load() - was; n != 0 {
+			t.Errorf("%d checkpoints", n)
+		}
+		if tm.Published() != status {
+			t.Error("another status was published")
+		}
+	})
 }

@@ -51,7 +51,7 @@ const (
 func (l *Loop) watchConfig() monitor.WatchConfig {
 	c := monitor.WatchConfig{Any: l.cfg.WatchPolicy == settings.WatchAny, Interval: l.cfg.ProbeInterval,
 		Misses: l.cfg.ProbeMisses, AdmissionWait: l.cfg.AdmissionWait, Team: probeID(l.salt), Adapter: l.adapter,
-		Aggregated: l.cfg.Mode.HasPartner()}
+		Aggregated: l.cfg.Mode.HasPartner(), Group: l.cfg.Mode.StaticLAG(l.cfg.Balance)}
 	for _, text := range l.cfg.LinkWatch {
 		if s, err := monitor.ParseSpec(text); err == nil { // settings were checked
 			c.Specs = append(c.Specs, s)
@@ -118,9 +118,14 @@ func (l *Loop) runWatches(now time.Time) {
 func (l *Loop) syncWatchedMembers(now time.Time) {
 	l.watched = l.watched[:0]
 	for _, m := range l.members {
-		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: l.askMAC(m, l.plan), Link: m.hasLink(),
+		m.askedBy = l.askMAC(m, l.plan)
+		w := monitor.WatchedMember{ID: m.id, Name: m.link.Name, MAC: m.askedBy, Link: m.hasLink(),
+			Quiet: m.info.OwnMAC && !m.ownAsk.next.IsZero() && m.ownAsk.until.IsZero(),
 			Since: m.linkSince,
 			Sends: l.plan != nil && l.plan.Distributing.Has(m.id)}
+		if l.watchesConfig.Aggregated && !l.agreed(m) {
+			w.MAC = 0 // the partner takes in nothing by it
+		}
 		l.watched = append(l.watched, w)
 	}
 	l.watches.SetMembers(now, l.watched)
@@ -136,8 +141,8 @@ func (l *Loop) addWatchSends(out *Output) {
 	}
 }
 
-// handledByWatches handles an input that changes nothing but what link watches know, which is most of their inputs, and
-// reports whether that was all.
+// handledByWatches handles an input that changes nothing but what link watches know, which is most of their inputs, or
+// nothing at all, and reports whether that was all.
 func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 	switch in.(type) {
 	case Traffic:
@@ -145,6 +150,8 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 		if d := l.watches.Deadline(); d.IsZero() || now.Before(d) {
 			return false
 		}
+	case Idle:
+		out.sameFigures = true
 	case FromDatapath:
 		if !l.frameForWatches {
 			return false
@@ -162,7 +169,8 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 			return false
 		}
 	}
-	if !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked, l.watches.Addresses()) {
+	if l.wayBackDue(now) || !slices.Equal(l.watches.Warnings(), l.watchWarnings) || !slices.Equal(l.plan.Asked,
+		l.watches.Addresses()) {
 		return false
 	}
 	l.addWatchSends(out)
@@ -177,12 +185,15 @@ func (l *Loop) updateWatchVerdicts(now time.Time, out *Output) {
 		v.Asked = nil // borrowed
 		was := m.watch.State
 		m.watch = v
+		if v.State == monitor.Up && was != monitor.Up {
+			l.noteAskMAC(now, m, out)
+		}
 		if v.State != was {
 			l.dirty = l.dirty || v.State == monitor.Suspect || was == monitor.Suspect
 			l.watchVerdictChanged(now, m, was, out)
 		}
 		if m.linkKnown {
-			m.debounce.Handle(now, m.linkState.Up && v.State.Usable())
+			m.debounce.Handle(now, m.linkState.Up && (v.State.Usable() || l.watchesConfig.Aggregated))
 		}
 		m.debounce.Tick(now)
 	}
@@ -198,6 +209,29 @@ func (l *Loop) watchVerdictChanged(now time.Time, m *member, was monitor.State, 
 		m.linkLostAt = now
 		if was == monitor.Suspect {
 			m.linkLostAt = m.suspectSince
+		}
+	}
+}
+
+// updateLost decides, where members agree with a partner, by which of them frames do not arrive, as the link watches
+// say. These stay in use for the partner, which would not take in an ask by another one: only nothing else is sent by
+// them.
+func (l *Loop) updateLost(now time.Time, out *Output) {
+	for _, m := range l.members {
+		was := m.lost
+		if m.lost = l.watchesConfig.Aggregated && m.usable && m.watch.State == monitor.Down; m.lost == was {
+			continue
+		}
+		l.dirty = true
+		switch {
+		case m.lost:
+			m.failures++
+			l.addEvent(out, now, "member-down", m.link.Name, m.watchReason())
+			if m.linkLostAt.After(out.Cause) {
+				out.Cause = m.linkLostAt
+			}
+		case m.usable:
+			l.addEvent(out, now, "member-up", m.link.Name, m.usableNote())
 		}
 	}
 }

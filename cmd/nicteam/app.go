@@ -80,6 +80,7 @@ func (a *app) getenv(name string) string {
 func (a *app) client(name string) *control.Client {
 	c := control.NewClient(a.dirs.RunDir, name)
 	c.Supervised = func() bool { return launch.HasKeeper(a.dirs, name) }
+	c.Waits = func() bool { return a.dirs.Pending(name) != nil }
 	if a.verbose {
 		c.Log = a.log(slog.LevelDebug)
 	}

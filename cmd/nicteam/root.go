@@ -4,7 +4,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -55,9 +57,9 @@ and the command that makes a team of them.`,
 	f.BoolVar(&a.json, "json", false, "print JSON, errors too")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
-	f.BoolVarP(&a.yes, "yes", "y", false, "create, add: proceed although filters on the NICs stop applying")
+	f.BoolVarP(&a.yes, "yes", "y", false, "accept filters that stop applying, and wait for no confirmation")
 	for _, verb := range []func() *cobra.Command{
-		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd,
+		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd, a.confirmCmd, a.revertCmd,
 		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
 		a.runCmd, a.unitCmd, a.keeperCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd,
 		modesTopic, elbTopic, lacpTopic, watchesTopic, configTopic, settingsTopic,
@@ -118,34 +120,72 @@ func (a *app) welcome() error {
 	if a.json {
 		return a.document(l)
 	}
-	a.say("No team runs on this host. Its NICs:\n")
-	a.showNICs(l.NICs)
-	a.say("\nMake one:\n\n  nicteam create team0 %s\n\nMore: nicteam help", strings.Join(proposal(l.NICs), " "))
+	a.showWelcome(l.NICs)
 	return nil
 }
 
-// proposal returns at most two NICs to make a team of: hardware or, without any, veths (as in a container). NICs with
-// a link come first.
-func proposal(nics []api.ListedNIC) []string {
-	rank := func(n api.ListedNIC) int {
+// showWelcome shows the physical NICs and a create command for those that are free. On a host without any, as in a
+// container, it shows the links that software made, and leaves the choice to the user.
+func (a *app) showWelcome(nics []api.ListedNIC) {
+	physical, virtual := split(nics)
+	switch names := proposal(physical); {
+	case len(nics) == 0:
+		a.say("No team runs on this host, and it has no Ethernet NIC.")
+	case len(physical) == 0:
+		a.say("No team runs on this host. It has no physical NIC, but %s:\n", kinds(virtual))
+		a.showNICs(virtual)
+		a.say("\nA team can be made of these, too. Choose them from a list:\n\n  nicteam create\n\n" +
+			"or name them: nicteam create team0 NIC NIC")
+	default:
+		a.say("No team runs on this host. Its NICs:\n")
+		a.showNICs(physical)
+		if len(virtual) > 0 {
+			a.say("and %s: nicteam list", kinds(virtual))
+		}
+		if len(names) == 0 {
+			a.say("\nNone of them is free. The list says why: nicteam create")
+			break
+		}
+		a.say("\nMake one:\n\n  nicteam create team0 %s\n\nor choose from a list: nicteam create",
+			strings.Join(names, " "))
+	}
+	a.say("\nMore: nicteam help")
+}
+
+// split separates hardware from the links that software made.
+func split(nics []api.ListedNIC) (physical, virtual []api.ListedNIC) {
+	for _, n := range nics {
+		if n.Physical() {
+			physical = append(physical, n)
+		} else {
+			virtual = append(virtual, n)
+		}
+	}
+	return physical, virtual
+}
+
+// kinds counts links by kind: "2 veth and 1 bridge".
+func kinds(nics []api.ListedNIC) string {
+	count := map[string]int{}
+	for _, n := range nics {
+		count[n.Kind]++
+	}
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(count)) {
+		list = append(list, fmt.Sprintf("%d %s", count[kind], kind))
+	}
+	if n := len(list); n > 1 {
+		list = append(list[:n-2], list[n-2]+" and "+list[n-1])
+	}
+	return strings.Join(list, ", ")
+}
+
+// proposal returns at most two free NICs to make a team of. Those with a link come first.
+func proposal(physical []api.ListedNIC) []string {
+	var linked, others []string
+	for _, n := range physical {
 		switch {
 		case n.Owner != "" || len(n.Uppers) > 0:
-			return 0
-		case n.Kind == "device" || n.Kind == "":
-			return 2
-		case n.Kind == "veth":
-			return 1
-		}
-		return 0 // bridges, the TAPs of virtual machines, VLANs, ifbs, …
-	}
-	best := 0
-	for _, n := range nics {
-		best = max(best, rank(n))
-	}
-	var linked, others []string
-	for _, n := range nics {
-		switch {
-		case best == 0 || rank(n) != best:
 		case n.Link:
 			linked = append(linked, n.Name)
 		default:
@@ -153,8 +193,5 @@ func proposal(nics []api.ListedNIC) []string {
 		}
 	}
 	names := append(linked, others...)
-	if len(names) == 0 {
-		return []string{"NIC", "NIC"}
-	}
 	return names[:min(2, len(names))]
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -35,10 +34,14 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			if file == "" {
-				file = filepath.Join(a.dirs.ConfigDir, given[0]+".yaml")
+				file = a.dirs.StartConfig(given[0])
 			}
 			log := a.teamLog()
 			ready, byUnit := launch.ReadyPipe(a.dirs, given[0])
+			var told launch.StartOptions
+			if ready != nil {
+				told = a.dirs.StartOptions(given[0])
+			}
 			l, err := a.loadTeam(given[0], file, log)
 			bySystemd := a.getenv("NOTIFY_SOCKET") != ""
 			if err != nil {
@@ -49,6 +52,7 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 				return err
 			}
 			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil,
+				Change: told.Change, Persist: told.Persist,
 				RandomSystem: l.RandomSystem, Notes: l.Ignored, Log: log, WaitForNICs: bySystemd && ready == nil})
 			p, ok := errors.AsType[*api.Problem](err)
 			if ok && p.Kind == api.Reverted && errors.Is(err, context.Canceled) {

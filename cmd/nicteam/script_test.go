@@ -260,7 +260,7 @@ func (p *fakeTeam) Explain(flow string) (*api.Explanation, error) {
 		Not: []api.Excluded{{Member: "eth3", State: "damped", Reason: "flapped 4 times in 60 s, back in 5 s"}}}, nil
 }
 
-func (p *fakeTeam) Add(_ context.Context, names []string, _ bool) ([]string, error) {
+func (p *fakeTeam) Add(_ context.Context, names []string, _ control.ChangeOptions) ([]string, error) {
 	if names[0] == "eth1" {
 		return nil, &api.Problem{Kind: api.Conflict, What: "add eth1", Why: "it is a member already",
 			Fix: "nicteam status " + p.name}
@@ -268,12 +268,12 @@ func (p *fakeTeam) Add(_ context.Context, names []string, _ bool) ([]string, err
 	return []string{"added " + strings.Join(names, " ")}, nil
 }
 
-func (p *fakeTeam) Remove(_ context.Context, names []string, force bool) ([]string, error) {
-	return []string{fmt.Sprintf("removed %s, force %v", strings.Join(names, " "), force)}, nil
+func (p *fakeTeam) Remove(_ context.Context, names []string, o control.ChangeOptions) ([]string, error) {
+	return []string{fmt.Sprintf("removed %s, force %v", strings.Join(names, " "), o.Force)}, nil
 }
 
 // Set really sets, so that what config says of a bad value is seen as a user sees it.
-func (p *fakeTeam) Set(_ context.Context, changes map[string]string) ([]string, error) {
+func (p *fakeTeam) Set(_ context.Context, changes map[string]string, _ control.ChangeOptions) ([]string, error) {
 	c := settings.DefaultConfig()
 	c.Team, c.Members = p.name, []settings.MemberConfig{{Name: "eth1", Weight: 1}, {Name: "eth2", Weight: 1}}
 	c, err := config.Set(c, "mode", p.Status().Mode)
@@ -287,9 +287,16 @@ func (p *fakeTeam) Set(_ context.Context, changes map[string]string) ([]string, 
 	return done, err
 }
 
+func (p *fakeTeam) Plan(_ context.Context, c control.Change) (*api.Plan, error) {
+	return api.NewPlan(c.Verb + " of " + p.name), nil
+}
+
+func (p *fakeTeam) Confirm(context.Context) ([]string, error) { return []string{"kept"}, nil }
+func (p *fakeTeam) Revert(context.Context) ([]string, error)  { return []string{"undone"}, nil }
+
 func (p *fakeTeam) Stop(context.Context, bool) ([]string, error) { return nil, nil }
 
-func (p *fakeTeam) Delete(context.Context, bool) ([]string, error) {
+func (p *fakeTeam) Delete(context.Context, control.ChangeOptions) ([]string, error) {
 	return []string{"deleted " + p.name}, nil
 }
 

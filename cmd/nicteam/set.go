@@ -13,17 +13,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/settings"
 )
 
 func (a *app) setCmd() *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	var confirm *string
+	var dry *bool
+	cmd := &cobra.Command{
 		Use:   "set TEAM [KEY=VALUE...]",
 		Short: "Show or change the live settings of a running team",
 		Long: "Changes settings while the team runs; connections continue. All of them take effect or none. Without\n" +
 			"KEY=VALUE it shows the current values. An empty value clears primary and active.\n\n" +
 			"balance=off leaves one NIC active; balance=on reverts that. datapath=relay moves the frames in user\n" +
-			"space, where tcpdump on the adapter sees them.\n\n" + settingsTable(live),
+			"space, where tcpdump on the adapter sees them.\n\n" +
+			"If the gateway does not answer any more, the change is undone (exit 6).\n" + dryRunHelp + "\n\n" +
+			confirmHelp + "\n\n" + settingsTable(live),
 		Example: `  nicteam set team0
   nicteam set team0 mode=round-robin
   nicteam set team0 active=eth2
@@ -31,7 +37,9 @@ func (a *app) setCmd() *cobra.Command {
   nicteam set team0 weight.eth1=2 hash=layer2+3
   nicteam set team0 mode=802.3ad lacp_rate=fast port_priority.eth1=100
   nicteam set team0 balance=off           # one NIC active, the others stand by
-  nicteam set team0 datapath=relay`,
+  nicteam set team0 datapath=relay
+  nicteam set team0 mode=802.3ad --dry-run
+  nicteam set team0 mode=802.3ad --confirm 2m`,
 		Args:              args(1, -1),
 		ValidArgsFunction: completeSetting,
 		RunE: func(_ *cobra.Command, given []string) error {
@@ -44,13 +52,24 @@ func (a *app) setCmd() *cobra.Command {
 			}
 			c := a.client(given[0])
 			defer c.Close()
-			steps, err := c.Set(a.interruptible(), changes)
+			o, err := a.changeTeamOptions(c, *confirm)
 			if err != nil {
 				return err
 			}
-			return a.showSteps(given[0], steps)
+			o.Force = force
+			if *confirm == "" && settings.Harmless(changes) {
+				o.Confirm = 0
+			}
+			if *dry {
+				return a.dryRun(c, given[0], control.Change{Verb: "set", Settings: changes, Options: o})
+			}
+			steps, err := c.Set(a.interruptible(), changes, o)
+			return a.showChange(given[0], "set "+given[0]+" "+strings.Join(given[1:], " "), o, steps, err)
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, forceHelp)
+	confirm, dry = confirmFlag(cmd.Flags()), dryRunFlag(cmd.Flags())
+	return cmd
 }
 
 // pairs parses KEY=VALUE arguments; a key may appear once.

@@ -23,8 +23,15 @@ func (a *app) document(doc any) error {
 	return err
 }
 
-// table writes rows of cells as columns two spaces apart, without blanks at the ends of lines.
+// table writes rows of cells as columns two spaces apart.
 func (a *app) table(rows [][]string) {
+	for _, line := range tableLines(rows) {
+		a.say("%s", line)
+	}
+}
+
+// tableLines are rows of cells as columns two spaces apart, without blanks at the ends of lines.
+func tableLines(rows [][]string) (lines []string) {
 	var width []int
 	for _, r := range rows {
 		for i, cell := range r {
@@ -39,8 +46,9 @@ func (a *app) table(rows [][]string) {
 		for i, cell := range r {
 			line.WriteString(cell + strings.Repeat(" ", width[i]+2-utf8.RuneCountInString(cell)))
 		}
-		a.say("%s", strings.TrimRight(line.String(), " "))
+		lines = append(lines, strings.TrimRight(line.String(), " "))
 	}
+	return lines
 }
 
 // datapath names the data path, with the reason if it is not the requested one.
@@ -91,6 +99,10 @@ func (a *app) showStatus(s *api.Status, l recentRates, now time.Time) {
 	}
 	if old := now.Sub(s.Adapter.AsOf); !s.Adapter.AsOf.IsZero() && old > staleAfter {
 		a.say("  read %s ago: another program holds the kernel's network configuration locked", ago(old))
+	}
+	if p := s.Pending; p != nil {
+		a.say("  %s waits for confirmation: reverted in %v unless: nicteam confirm %s", p.Change,
+			time.Duration(p.Left).Round(time.Second), s.Team)
 	}
 	if !s.Balance {
 		a.say("  balance off: one NIC is active, the others stand by")

@@ -156,29 +156,65 @@ eth9   disabled  -         -       -                  -            -
 
 func TestProposal(t *testing.T) {
 	nic := func(name string, link bool, owner string) api.ListedNIC {
-		return api.ListedNIC{Name: name, Link: link, Owner: owner}
+		return api.ListedNIC{Name: name, Link: link, Owner: owner, Kind: "device"}
 	}
-	of := func(kind string, n api.ListedNIC) api.ListedNIC { n.Kind = kind; return n }
 	for _, tt := range []struct {
 		nics []api.ListedNIC
 		want string
 	}{
-		{nil, "NIC NIC"},
+		{nil, ""},
 		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, ""), nic("c", true, "bridge br0"), nic("d", true, "")},
 			"b d"},
 		{[]api.ListedNIC{nic("a", false, ""), nic("b", true, "")}, "b a"},
 		{[]api.ListedNIC{nic("a", true, "")}, "a"},
-		{[]api.ListedNIC{of("device", nic("a", false, "")), of("tun", nic("tap7", true, "")), of("bridge",
-			nic("docker0", true, "")), of("ifb", nic("ifb0", true, "")), of("veth", nic("cali1", true, ""))}, "a"},
-		{[]api.ListedNIC{of("veth", nic("eth0", true, "")), of("dummy", nic("dummy0", true, "")),
-			of("veth", nic("veth1", true, "bridge docker0")), of("veth", nic("eth1", false, ""))}, "eth0 eth1"},
-		{[]api.ListedNIC{of("bridge", nic("br0", true, ""))}, "NIC NIC"},
-		{[]api.ListedNIC{{Name: "a", Kind: "device", Link: true, Uppers: []string{"a.7"}},
-			of("device", nic("b", true, ""))}, "b"},
+		{[]api.ListedNIC{{Name: "a", Link: true, Uppers: []string{"a.7"}}, nic("b", true, "")}, "b"},
 	} {
 		if got := strings.Join(proposal(tt.nics), " "); got != tt.want {
 			t.Errorf("proposal %q, want %q", got, tt.want)
 		}
+	}
+}
+
+// TestWelcome: the first screen proposes hardware only, and where there is none it says what there is.
+func TestWelcome(t *testing.T) {
+	of := func(kind, name, owner string) api.ListedNIC {
+		return api.ListedNIC{Name: name, Link: true, Up: true, Kind: kind, Owner: owner}
+	}
+	for _, tt := range []struct {
+		name string
+		nics []api.ListedNIC
+		want []string
+		not  []string
+	}{
+		{"a host with containers", []api.ListedNIC{of("device", "eth1", ""), of("bridge", "docker0", ""),
+			of("veth", "veth1", "bridge docker0"), of("veth", "veth2", ""), of("tun", "tap0", ""),
+			of("dummy", "dummy0", ""), of("device", "eth2", "")},
+			[]string{"  nicteam create team0 eth1 eth2\n", "and 1 bridge, 1 dummy, 1 tun and 2 veth: nicteam list",
+				"or choose from a list: nicteam create\n"}, []string{"docker0", "tap0"}},
+		{"one is taken", []api.ListedNIC{of("device", "eth1", "bridge br0"), of("device", "eth2", ""),
+			of("bridge", "br0", "")}, []string{"  nicteam create team0 eth2\n", "and 1 bridge: nicteam list"}, nil},
+		{"all are taken", []api.ListedNIC{of("device", "eth1", "bridge br0"), of("bridge", "br0", "")},
+			[]string{"None of them is free. The list says why: nicteam create\n"}, []string{"create team0"}},
+		{"a container", []api.ListedNIC{of("veth", "eth0", ""), of("veth", "eth1", "")},
+			[]string{"It has no physical NIC, but 2 veth:", "eth0  up", "\n  nicteam create\n",
+				"or name them: nicteam create team0 NIC NIC\n"}, []string{"create team0 eth0"}},
+		{"nothing", nil, []string{"it has no Ethernet NIC"}, []string{"create team0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			(&app{out: &b}).showWelcome(tt.nics)
+			got := b.String()
+			for _, want := range append(tt.want, "No team runs on this host", "\nMore: nicteam help\n") {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q is missing:\n%s", want, got)
+				}
+			}
+			for _, not := range tt.not {
+				if strings.Contains(got, not) {
+					t.Errorf("%q is there:\n%s", not, got)
+				}
+			}
+		})
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
-	"nicteam/internal/control"
 	"nicteam/internal/launch"
 	"nicteam/internal/tui"
 )
@@ -145,10 +144,15 @@ func (a *app) watchLive(o tui.Options) error {
 	a.stream = true
 	c := a.client(o.Team)
 	defer c.Close()
-	return a.showLive(ctx, c, o)
+	t := newLiveTeam(a, c)
+	o.NICs = t.choices
+	if os.Geteuid() != 0 {
+		o.ReadOnly = "only root changes a team: sudo nicteam watch " + o.Team
+	}
+	return a.showLive(ctx, t, o)
 }
 
-func (a *app) showLive(ctx context.Context, c *control.Client, o tui.Options) error {
+func (a *app) showLive(ctx context.Context, c tui.Source, o tui.Options) error {
 	o.Draw.Width, o.Draw.Height = size(a.out)
 	err := tui.Run(ctx, c, o, tui.Terminal{In: os.Stdin, Out: a.out, Env: a.env})
 	if errors.Is(err, tui.ErrInterrupted) {

@@ -87,6 +87,9 @@ type ListedNIC struct {
 	Uppers    []string `json:"uppers"` // its VLANs, macvlans, …
 }
 
+// Physical reports whether the NIC is hardware, as a host or virtual machine has it, and not a link that software made.
+func (n *ListedNIC) Physical() bool { return n.Kind == "device" || n.Kind == "" }
+
 // Restarted is the document nicteam.restarted/v1, the answer to restart.
 type Restarted struct {
 	Schema string `json:"schema"`
@@ -109,6 +112,7 @@ type Created struct {
 	Steps    []string `json:"steps"`
 	Warnings []string `json:"warnings"`
 	Status   *Status  `json:"status,omitempty"` // nil in a dry run
+	Plan     *Plan    `json:"plan,omitempty"`   // of a dry run
 }
 
 // Result is the document nicteam.result/v1, the answer to a change.
@@ -116,6 +120,7 @@ type Result struct {
 	Schema string   `json:"schema"`
 	Team   string   `json:"team,omitempty"` // "": restore of all teams
 	Steps  []string `json:"steps"`          // what was done, for people
+	Plan   *Plan    `json:"plan,omitempty"` // of a dry run
 }
 
 // NewResult makes the answer to a change of a team.

@@ -33,6 +33,15 @@ type Status struct {
 	LACP           *LACP       `json:"lacp,omitempty"`       // 802.3ad
 	Warnings       []string    `json:"warnings"`
 	Panics         []Panic     `json:"panics,omitempty"` // panics that the process survived, one of each kind
+	Pending        *Pending    `json:"pending,omitempty"`
+}
+
+// Pending is a change that waits for confirmation (nicteam confirm, nicteam revert).
+type Pending struct {
+	Change string    `json:"change"` // create, delete, add eth3, remove eth1, set mode=xor
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until"` // then it is reverted
+	Left   int64     `json:"left_ns"`
 }
 
 // Supervisor is who stands behind the team's process, and how the process came to be.

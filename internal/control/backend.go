@@ -28,14 +28,17 @@ type Backend interface {
 	Peers(ctx context.Context) (*api.Peers, error)
 
 	// The changes return the steps done, as texts for people.
-	//
-	// accept: the caller has seen which filters and sockets stay bound to the NICs and goes on.
-	Add(ctx context.Context, names []string, accept bool) (steps []string, err error)
-	Remove(ctx context.Context, names []string, force bool) (steps []string, err error)
-	Set(ctx context.Context, settings map[string]string) (steps []string, err error)
+	Add(ctx context.Context, names []string, o ChangeOptions) (steps []string, err error)
+	Remove(ctx context.Context, names []string, o ChangeOptions) (steps []string, err error)
+	Set(ctx context.Context, settings map[string]string, o ChangeOptions) (steps []string, err error)
 	// Delete releases the NICs and returns when the host is as it was; the process exits after the answer is sent.
-	// force: also if other links use the adapter, which are deleted with it.
-	Delete(ctx context.Context, force bool) (steps []string, err error)
+	Delete(ctx context.Context, o ChangeOptions) (steps []string, err error)
+	// Plan returns what a change would do, and changes nothing. What --force would accept is in the plan, not an error.
+	Plan(ctx context.Context, c Change) (*api.Plan, error)
+	// Confirm keeps the change that waits for confirmation; Revert undoes it at once. After the Revert of a create the
+	// process exits.
+	Confirm(ctx context.Context) (steps []string, err error)
+	Revert(ctx context.Context) (steps []string, err error)
 	// Stop ends the process. With handover it leaves everything to the next process; else it releases the NICs first,
 	// as Delete does, and keeps what a later start uses.
 	Stop(ctx context.Context, handover bool) (steps []string, err error)

@@ -91,7 +91,7 @@ func checkNames(names []string) error {
 }
 
 func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	accept, err := flag(q, "accept")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +103,15 @@ func (s *Server) add(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "add", NICs: names, Options: o})
+	}
 	s.logChange(r, "add "+strings.Join(names, " "))
-	return s.result(s.b.Add(r.Context(), names, accept))
+	return s.result(s.b.Add(r.Context(), names, o))
 }
 
 func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	force, err := flag(q, "force")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +119,18 @@ func (s *Server) remove(_ http.ResponseWriter, r *http.Request, q url.Values) (a
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "remove", NICs: names, Options: o})
+	}
 	s.logChange(r, "remove "+strings.Join(names, " "))
-	return s.result(s.b.Remove(r.Context(), names, force))
+	return s.result(s.b.Remove(r.Context(), names, o))
 }
 
-func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	o, err := parseChangeOptions(q)
+	if err != nil {
+		return nil, err
+	}
 	var raw json.RawMessage
 	if err := body(r, &raw, `{"hash":"layer2"}`); err != nil {
 		return nil, err
@@ -129,12 +139,15 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, _ url.Values) (any,
 	if err != nil {
 		return nil, err
 	}
-	s.logChange(r, "set "+pairs(settings))
-	return s.result(s.b.Set(r.Context(), settings))
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "set", Settings: settings, Options: o})
+	}
+	s.logChange(r, "set "+Pairs(settings))
+	return s.result(s.b.Set(r.Context(), settings, o))
 }
 
-// pairs writes settings as a user types them.
-func pairs(settings map[string]string) string {
+// Pairs writes settings as a user types them.
+func Pairs(settings map[string]string) string {
 	var list []string
 	for _, k := range slices.Sorted(maps.Keys(settings)) {
 		list = append(list, k+"="+settings[k])
@@ -171,15 +184,39 @@ func parseSettings(b []byte) (map[string]string, error) {
 
 // delete finishes even if its client disconnects: a partly released team is worse than none.
 func (s *Server) delete(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
-	force, err := flag(q, "force")
+	o, err := parseChangeOptions(q)
 	if err != nil {
 		return nil, err
+	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "delete", Options: o})
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
 	defer cancel()
 	s.logChange(r, "delete")
 	name := s.name()
-	steps, err := s.b.Delete(ctx, force)
+	steps, err := s.b.Delete(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return api.NewResult(name, steps), nil
+}
+
+// confirm finishes even if its client disconnects.
+func (s *Server) confirm(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	s.logChange(r, "confirm")
+	return s.result(s.b.Confirm(ctx))
+}
+
+// revert finishes even if its client disconnects: the network may go away with the change that it undoes.
+func (s *Server) revert(_ http.ResponseWriter, r *http.Request, _ url.Values) (any, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.o.workTime)
+	defer cancel()
+	s.logChange(r, "revert")
+	name := s.name()
+	steps, err := s.b.Revert(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,10 @@ type Client struct {
 	// one. nil: nobody does.
 	Supervised func() bool
 
+	// Waits reports whether a change of the team waits for confirmation: then a process of it runs, or is about to.
+	// nil: none does.
+	Waits func() bool
+
 	team string
 	path string
 	http *http.Client
@@ -66,7 +70,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	d := net.Dialer{Timeout: c.wait}
 	for end := time.Now().Add(nextProcessTime); ; {
 		conn, err := d.DialContext(ctx, "unix", c.path)
-		if !errors.Is(err, syscall.ECONNREFUSED) || !c.supervised() || time.Now().After(end) {
+		comes := errors.Is(err, syscall.ECONNREFUSED) && c.supervised() ||
+			(errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)) && c.Waits != nil && c.Waits()
+		if !comes || time.Now().After(end) {
 			return conn, err
 		}
 		select {
@@ -109,44 +115,43 @@ func (c *Client) Peers(ctx context.Context) (*api.Peers, error) {
 	return &p, nil
 }
 
-// Add adds NICs; for accept see Backend. It returns the steps done.
-func (c *Client) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
-	return c.change(ctx, "POST", "/v1/members"+flagQuery(accept, "accept"), membersBody{names})
+// Add adds NICs. It returns the steps done.
+func (c *Client) Add(ctx context.Context, names []string, o ChangeOptions) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/members"+o.query(nil), membersBody{names})
 }
 
-// Remove drains and releases NICs; force allows the last one too.
-func (c *Client) Remove(ctx context.Context, names []string, force bool) ([]string, error) {
+// Remove drains and releases NICs.
+func (c *Client) Remove(ctx context.Context, names []string, o ChangeOptions) ([]string, error) {
 	if err := checkNames(names); err != nil {
 		return nil, err
 	}
-	q := url.Values{"also": names[1:]}
-	if force {
-		q.Set("force", "1")
-	}
-	return c.change(ctx, "DELETE", "/v1/members/"+url.PathEscape(names[0])+"?"+q.Encode(), nil)
+	path := "/v1/members/" + url.PathEscape(names[0])
+	return c.change(ctx, "DELETE", path+o.query(url.Values{"also": names[1:]}), nil)
 }
 
 // Set changes live settings.
-func (c *Client) Set(ctx context.Context, settings map[string]string) ([]string, error) {
-	return c.change(ctx, "PATCH", "/v1/settings", settings)
+func (c *Client) Set(ctx context.Context, settings map[string]string, o ChangeOptions) ([]string, error) {
+	return c.change(ctx, "PATCH", "/v1/settings"+o.query(nil), settings)
 }
 
-// Delete deletes the team, with force also the links that use its adapter.
-func (c *Client) Delete(ctx context.Context, force bool) ([]string, error) {
-	return c.change(ctx, "DELETE", "/v1/team"+flagQuery(force, "force"), nil)
+// Delete deletes the team.
+func (c *Client) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {
+	return c.change(ctx, "DELETE", "/v1/team"+o.query(nil), nil)
+}
+
+// Confirm keeps the change that waits for confirmation.
+func (c *Client) Confirm(ctx context.Context) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/confirm", nil)
+}
+
+// Revert undoes the change that waits for confirmation.
+func (c *Client) Revert(ctx context.Context) ([]string, error) {
+	return c.change(ctx, "POST", "/v1/revert", nil)
 }
 
 // Stop ends the team's process; see Backend.
 func (c *Client) Stop(ctx context.Context, handover bool) ([]string, error) {
 	return c.change(ctx, "POST", "/v1/stop", stopBody{&handover})
-}
-
-// flagQuery returns "?name=1", or "" if the flag is off.
-func flagQuery(on bool, name string) string {
-	if on {
-		return "?" + name + "=1"
-	}
-	return ""
 }
 
 func (c *Client) change(ctx context.Context, method, path string, body any) ([]string, error) {

@@ -67,11 +67,13 @@ func TestClientAndServer(t *testing.T) {
 		t.Errorf("explain (-want +got):\n%s", cmp.Diff(want, e))
 	}
 	for _, change := range []func() ([]string, error){
-		func() ([]string, error) { return c.Add(ctx, []string{"eth2", "eth0.100"}, true) },
-		func() ([]string, error) { return c.Remove(ctx, []string{"eth%2&x?"}, false) },
-		func() ([]string, error) { return c.Remove(ctx, []string{"eth1", "eth2"}, true) },
-		func() ([]string, error) { return c.Set(ctx, map[string]string{"hash": "layer2", "mtu": "9000"}) },
-		func() ([]string, error) { return c.Delete(ctx, true) },
+		func() ([]string, error) { return c.Add(ctx, []string{"eth2", "eth0.100"}, ChangeOptions{Accept: true}) },
+		func() ([]string, error) { return c.Remove(ctx, []string{"eth%2&x?"}, ChangeOptions{}) },
+		func() ([]string, error) { return c.Remove(ctx, []string{"eth1", "eth2"}, ChangeOptions{Force: true}) },
+		func() ([]string, error) {
+			return c.Set(ctx, map[string]string{"hash": "layer2", "mtu": "9000"}, ChangeOptions{})
+		},
+		func() ([]string, error) { return c.Delete(ctx, ChangeOptions{Force: true}) },
 	} {
 		steps, err := change()
 		if err != nil {
@@ -95,7 +97,7 @@ func TestProblemsTravelWhole(t *testing.T) {
 	for _, k := range []api.ExitCode{api.Failed, api.Usage, api.NotFound, api.NotPermitted, api.Conflict, api.Reverted,
 		api.NoAnswer} {
 		f.err = fmt.Errorf("add: %w", &api.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"})
-		_, err := c.Add(t.Context(), []string{"eth1"}, false)
+		_, err := c.Add(t.Context(), []string{"eth1"}, ChangeOptions{})
 		var p *api.Problem
 		if !errors.As(err, &p) || *p != (api.Problem{Kind: k, What: "what", Why: "why", Fix: "fix"}) {
 			t.Errorf("kind %d arrives as %#v", k, err)
@@ -312,7 +314,7 @@ func TestLongChange(t *testing.T) {
 	c := NewClient(serve(t, f, Options{readTime: 20 * time.Millisecond}), "team0")
 	defer c.Close()
 	time.AfterFunc(200*time.Millisecond, func() { close(f.block) })
-	if _, err := c.Add(t.Context(), []string{"eth1"}, false); err != nil {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, ChangeOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -322,7 +324,7 @@ func TestWorkIsBounded(t *testing.T) {
 	f := &fake{block: make(chan struct{}), entered: make(chan struct{})}
 	c := NewClient(serve(t, f, Options{workTime: 50 * time.Millisecond}), "team0")
 	defer c.Close()
-	if _, err := c.Add(t.Context(), []string{"eth1"}, false); kindOf(t, err) != api.Failed {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, ChangeOptions{}); kindOf(t, err) != api.Failed {
 		t.Error(err)
 	}
 }
@@ -341,7 +343,7 @@ func TestDeleteOutlivesItsClient(t *testing.T) {
 	c := NewClient(dir, "team0")
 	defer c.Close()
 	done := make(chan error, 1)
-	go func() { _, err := c.Delete(t.Context(), false); done <- err }()
+	go func() { _, err := c.Delete(t.Context(), ChangeOptions{}); done <- err }()
 	<-f.entered
 	stop()
 	close(f.block)

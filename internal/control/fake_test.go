@@ -116,15 +116,15 @@ func (f *fake) change(ctx context.Context, call string) ([]string, error) {
 	return []string{"did " + call}, f.error()
 }
 
-func (f *fake) Add(ctx context.Context, names []string, accept bool) ([]string, error) {
-	return f.change(ctx, fmt.Sprintf("add %q %v", names, accept))
+func (f *fake) Add(ctx context.Context, names []string, o ChangeOptions) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("add %q %v", names, o.Accept))
 }
 
-func (f *fake) Remove(ctx context.Context, names []string, force bool) ([]string, error) {
-	return f.change(ctx, fmt.Sprintf("remove %q %v", names, force))
+func (f *fake) Remove(ctx context.Context, names []string, o ChangeOptions) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("remove %q %v", names, o.Force))
 }
 
-func (f *fake) Set(ctx context.Context, settings map[string]string) ([]string, error) {
+func (f *fake) Set(ctx context.Context, settings map[string]string, o ChangeOptions) ([]string, error) {
 	var list []string
 	for k, v := range settings {
 		list = append(list, k+"="+v)
@@ -133,9 +133,17 @@ func (f *fake) Set(ctx context.Context, settings map[string]string) ([]string, e
 	return f.change(ctx, fmt.Sprintf("set %q", list))
 }
 
-func (f *fake) Delete(ctx context.Context, force bool) ([]string, error) {
-	return f.change(ctx, fmt.Sprintf("delete %v", force))
+func (f *fake) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("delete %v", o.Force))
 }
+
+func (f *fake) Plan(_ context.Context, c Change) (*api.Plan, error) {
+	p := api.NewPlan(fmt.Sprintf("%s %q %v %v", c.Verb, c.NICs, c.Settings, c.Options.Force))
+	return p, f.error()
+}
+
+func (f *fake) Confirm(ctx context.Context) ([]string, error) { return f.change(ctx, "confirm") }
+func (f *fake) Revert(ctx context.Context) ([]string, error)  { return f.change(ctx, "revert") }
 
 func (f *fake) Stop(ctx context.Context, handover bool) ([]string, error) {
 	return f.change(ctx, fmt.Sprintf("stop %v", handover))

@@ -49,8 +49,8 @@ func TestListen(t *testing.T) {
 func otherUser(path string) int {
 	c := NewClient(filepath.Dir(path), "team0")
 	_, errRead := c.Status(context.Background())
-	_, errAdd := c.Add(context.Background(), []string{"eth1"}, false)
-	_, errDelete := c.Delete(context.Background(), false)
+	_, errAdd := c.Add(context.Background(), []string{"eth1"}, ChangeOptions{})
+	_, errDelete := c.Delete(context.Background(), ChangeOptions{})
 	fmt.Println(errRead == nil, code(errAdd), code(errDelete))
 	return 0
 }

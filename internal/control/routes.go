@@ -34,10 +34,12 @@ func (s *Server) table() []route {
 		{"GET", "/v1/events", false, []string{"follow"}, s.events},
 		{"GET", "/v1/explain", false, []string{"flow"}, s.explain},
 		{"GET", "/v1/peers", false, nil, s.peers},
-		{"POST", "/v1/members", true, []string{"accept"}, s.add},
-		{"DELETE", "/v1/members/{nic}", true, []string{"force", "also"}, s.remove},
-		{"PATCH", "/v1/settings", true, nil, s.set},
-		{"DELETE", "/v1/team", true, []string{"force"}, s.delete},
+		{"POST", "/v1/members", true, changeParameters, s.add},
+		{"DELETE", "/v1/members/{nic}", true, append([]string{"also"}, changeParameters...), s.remove},
+		{"PATCH", "/v1/settings", true, changeParameters, s.set},
+		{"DELETE", "/v1/team", true, changeParameters, s.delete},
+		{"POST", "/v1/confirm", true, nil, s.confirm},
+		{"POST", "/v1/revert", true, nil, s.revert},
 		{"POST", "/v1/stop", true, nil, s.stop},
 		{"GET", "/metrics", false, nil, s.metrics},
 	}
@@ -94,7 +96,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 			return
 		}
 	}
-	q, err := query(r, rt.query)
+	q, err := query(what, r.URL.RawQuery, rt.query)
 	if err != nil {
 		s.refuse(w, problemFrom(err, what))
 		return
@@ -135,13 +137,12 @@ func (s *Server) logChange(r *http.Request, what string) {
 	s.o.Log.Info("change asked for", "what", what, "uid", c.peer.uid, "pid", c.peer.pid, "program", c.peer.program())
 }
 
-// query parses the parameters; an unknown one is an error.
-func query(r *http.Request, known []string) (url.Values, error) {
+// query parses the parameters of what; an unknown one is an error.
+func query(what, raw string, known []string) (url.Values, error) {
 	bad := func(why string) error {
-		return &api.Problem{Kind: api.Usage, What: r.Method + " " + r.URL.Path, Why: why,
-			Fix: "parameters are: " + orNone(known)}
+		return &api.Problem{Kind: api.Usage, What: what, Why: why, Fix: "parameters are: " + orNone(known)}
 	}
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, bad("the parameters are malformed")
 	}

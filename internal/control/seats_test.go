@@ -66,10 +66,10 @@ func TestWatchersLeaveRoom(t *testing.T) {
 			if _, err := c.Status(t.Context()); err != nil {
 				t.Errorf("status: %v", err)
 			}
-			if _, err := c.Set(t.Context(), map[string]string{"hash": "layer2"}); err != nil {
+			if _, err := c.Set(t.Context(), map[string]string{"hash": "layer2"}, ChangeOptions{}); err != nil {
 				t.Errorf("set: %v", err)
 			}
-			if _, err := c.Delete(t.Context(), false); err != nil {
+			if _, err := c.Delete(t.Context(), ChangeOptions{}); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		})
@@ -111,7 +111,7 @@ func TestSeatForChanges(t *testing.T) {
 		t.Errorf("status: %v", err)
 	}
 	for i := range 3 {
-		if _, err := c.Add(t.Context(), []string{fmt.Sprint("eth", i)}, false); err != nil {
+		if _, err := c.Add(t.Context(), []string{fmt.Sprint("eth", i)}, ChangeOptions{}); err != nil {
 			t.Errorf("add: %v", err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestNoSeatAtAll(t *testing.T) {
 	}
 	c := NewClient(dir, "team0")
 	defer c.Close()
-	if _, err := c.Add(t.Context(), []string{"eth1"}, false); err != nil {
+	if _, err := c.Add(t.Context(), []string{"eth1"}, ChangeOptions{}); err != nil {
 		t.Errorf("add: %v", err)
 	}
 	if got := f.called(); len(got) != 1 {
@@ -149,7 +149,7 @@ func TestNoSeatAtAll(t *testing.T) {
 	}
 	c = NewClient(full, "team0")
 	defer c.Close()
-	if _, err := c.Delete(t.Context(), false); kindOf(t, err) != api.NoAnswer ||
+	if _, err := c.Delete(t.Context(), ChangeOptions{}); kindOf(t, err) != api.NoAnswer ||
 		!strings.Contains(err.Error(), "too many connections are open") {
 		t.Errorf("delete: %v", err)
 	}
@@ -168,10 +168,10 @@ func TestChangeIsLogged(t *testing.T) {
 	defer c.Close()
 	ctx := t.Context()
 	_, _ = c.Status(ctx)
-	_, _ = c.Add(ctx, []string{"eth1", "eth2"}, false)
-	_, _ = c.Remove(ctx, []string{"eth1"}, false)
-	_, _ = c.Set(ctx, map[string]string{"mode": "xor", "hash": "layer2\nlevel=ERROR"})
-	_, _ = c.Delete(ctx, false)
+	_, _ = c.Add(ctx, []string{"eth1", "eth2"}, ChangeOptions{})
+	_, _ = c.Remove(ctx, []string{"eth1"}, ChangeOptions{})
+	_, _ = c.Set(ctx, map[string]string{"mode": "xor", "hash": "layer2\nlevel=ERROR"}, ChangeOptions{})
+	_, _ = c.Delete(ctx, ChangeOptions{})
 	mu.Lock()
 	defer mu.Unlock()
 	comm, _ := os.ReadFile("/proc/self/comm")
@@ -195,7 +195,7 @@ func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
 type mistaken struct{ *fake }
 
 func (m mistaken) Explain(string) (*api.Explanation, error) { panic("a mistake") }
-func (m mistaken) Delete(context.Context, bool) ([]string, error) {
+func (m mistaken) Delete(context.Context, ChangeOptions) ([]string, error) {
 	panic(fmt.Errorf("another"))
 }
 
@@ -208,7 +208,7 @@ func TestPanicInARequest(t *testing.T) {
 	if kindOf(t, err) != api.Failed || !strings.Contains(err.Error(), "a mistake") {
 		t.Errorf("explain: %v", err)
 	}
-	if _, err = c.Delete(t.Context(), false); kindOf(t, err) != api.Failed {
+	if _, err = c.Delete(t.Context(), ChangeOptions{}); kindOf(t, err) != api.Failed {
 		t.Errorf("delete: %v", err)
 	}
 	if status, _ := request(t, dir, http.MethodGet, "/v1/status", ""); status != http.StatusOK {

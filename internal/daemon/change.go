@@ -15,42 +15,41 @@ import (
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/nearest"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 	"nicteam/monitor"
 )
 
 var _ control.Backend = (*session)(nil)
 
-// Add joins NICs to the running team, all of them or none. accept: the caller has checked what other programs lose
-// (launch.CheckAdd), or accepts it unseen.
-func (s *session) Add(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+// Add joins NICs to the running team, all of them or none. With o.Accept the caller has checked what other programs
+// lose (launch.CheckAdd), or accepts it unseen.
+func (s *session) Add(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	return s.addLocked(ctx, names, accept)
+	c := aChange{verb: pending.Add, text: "add " + strings.Join(names, " "), o: o, nics: names}
+	c.what = c.text + " to " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.addLocked(ctx, names, o) })
 }
 
 // addLocked is Add. The caller holds changeMu.
-func (s *session) addLocked(ctx context.Context, names []string, accept bool) (steps []string, err error) {
+func (s *session) addLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	defer s.updateFollower()
 	c := s.team.Config()
 	names = s.realNames(names)
-	consent := host.ConsentAsk
-	if accept {
-		consent = host.ConsentChecked
-	}
 	err = s.dirs.Exclusive(func() error {
 		others, err := launch.Owners(s.dirs, c.Team)
 		if err != nil {
 			return err
 		}
-		warnings, problem := s.host.CheckAdd(c, names, others, consent)
+		found, problem := s.host.CheckAdd(c, names, others, consentTo(o))
 		if problem == nil {
 			problem = s.checkAdapterUp(c, names)
 		}
 		if problem != nil {
 			return problem
 		}
-		for _, w := range warnings {
+		for _, w := range found.Warnings {
 			steps = append(steps, "warning: "+w)
 		}
 		if err := s.lockNICs("add to "+c.Team, names); err != nil {
@@ -160,9 +159,17 @@ func (s *session) memberSetup() host.MemberSetup {
 }
 
 // Remove drains members and releases their NICs.
-func (s *session) Remove(ctx context.Context, names []string, force bool) (steps []string, err error) {
+func (s *session) Remove(ctx context.Context, names []string, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Remove, text: "remove " + strings.Join(names, " "), o: o}
+	c.what = c.text + " from " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.removeLocked(ctx, names, o) })
+}
+
+// removeLocked is Remove. The caller holds changeMu.
+func (s *session) removeLocked(ctx context.Context, names []string, o control.ChangeOptions) (steps []string,
+	err error) {
 	c := s.team.Config()
 	var members, missing []string
 	for _, name := range s.realNames(names) {
@@ -172,7 +179,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 			members = append(members, name)
 		}
 	}
-	if problem := checkRemove(c, members, force); problem != nil {
+	if problem := checkRemove(c, members, o.Force); problem != nil {
 		return nil, problem
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -182,7 +189,7 @@ func (s *session) Remove(ctx context.Context, names []string, force bool) (steps
 		steps = append(steps, name+" is absent and no longer expected")
 	}
 	for _, name := range members {
-		step, err := s.removeMember(ctx, name, force)
+		step, err := s.removeMember(ctx, name, o.Force)
 		if err != nil {
 			return steps, err
 		}
@@ -252,9 +259,16 @@ func (s *session) memberIndex(name string) int {
 }
 
 // Set changes live settings, all of them or none.
-func (s *session) Set(ctx context.Context, settings map[string]string) ([]string, error) {
+func (s *session) Set(ctx context.Context, typed map[string]string, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
+	c := aChange{verb: pending.Set, text: "set " + control.Pairs(typed), o: o, harmless: settings.Harmless(typed)}
+	c.what = "set " + s.team.Config().Team
+	return s.change(c, func() ([]string, error) { return s.setLocked(ctx, typed) })
+}
+
+// setLocked is Set. The caller holds changeMu.
+func (s *session) setLocked(ctx context.Context, settings map[string]string) ([]string, error) {
 	was := s.team.Config()
 	settings = config.RealNames(settings, s.realName)
 	next, steps, err := config.SetAll(was, settings)
@@ -324,25 +338,40 @@ func (s *session) applySettings(ctx context.Context, next settings.Config, mtuNa
 }
 
 // Delete puts the host back and ends the process. Interfaces on top of the adapter would end with it: that needs force.
-func (s *session) Delete(ctx context.Context, force bool) (steps []string, err error) {
+func (s *session) Delete(ctx context.Context, o control.ChangeOptions) (steps []string, err error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
 	name := s.team.Config().Team
-	if isClosed(s.handedOver) {
+	r := s.pending.Load()
+	switch {
+	case isClosed(s.handedOver):
 		return nil, &api.Problem{Kind: api.NoAnswer, What: "delete " + name, Why: "its next process is about to start",
 			Fix: "retry"}
+	case r != nil && r.Verb == pending.Create && !s.isOver():
+		return s.revertChange(r, "the team was deleted")
+	case r != nil:
+		return nil, waitingProblem("delete "+name, name, r)
 	}
-	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !force {
+	if problem := launch.CheckAdapterUnused(s.host, name, s.team.Status().Adapter.Name); problem != nil && !o.Force {
 		return nil, problem
 	}
+	if o.Confirm > 0 {
+		return s.deleteForNow(name, o)
+	}
+	test := s.beginGivenBackTest(o)
 	steps, err = s.giveBack()
 	if err != nil {
-		return steps, &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(),
-			Fix: "nicteam restore " + name, Err: err}
+		return steps, deleteProblem(name, err)
 	}
+	steps = append(steps, test.steps(name)...)
 	s.removeFiles(name)
 	s.endOnce.Do(func() { close(s.deleted) })
 	return steps, nil
+}
+
+func deleteProblem(name string, err error) *api.Problem {
+	return &api.Problem{Kind: api.Failed, What: "delete " + name, Why: err.Error(), Fix: "nicteam restore " + name,
+		Err: err}
 }
 
 // runningConfig is the configuration for the next start. The caller holds changeMu.
@@ -352,10 +381,15 @@ func (s *session) runningConfig() settings.Config {
 	return c
 }
 
-// saveConfig writes the configuration for the next start.
+// saveConfig writes the configuration for the next start. What waits for confirmation is only for a start before the
+// next boot.
 func (s *session) saveConfig() error {
 	c := s.runningConfig()
-	for _, path := range s.dirs.ConfigFiles(c.Team) {
+	files := s.dirs.ConfigFiles(c.Team)
+	if s.unmade != nil || s.pending.Load() != nil {
+		files = []string{s.dirs.RunningConfig(c.Team)}
+	}
+	for _, path := range files {
 		if err := config.Save(path, c); err != nil {
 			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
 				Why: err.Error() + "; the change holds until the team's process ends",

@@ -98,6 +98,7 @@ func (s *session) reportLinks(ctx context.Context, names bool) (renamed bool, er
 		err = s.host.RecordRenames(changed)
 	}
 	s.reportedMTU = s.mtu
+	s.renamePending(renames)
 	err = errors.Join(err, s.team.Observe(ctx, o))
 	return renamed, errors.Join(err, s.renameMissing(ctx, renames))
 }

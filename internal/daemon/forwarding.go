@@ -12,10 +12,10 @@ import (
 	"nicteam/internal/host"
 )
 
-// unreachable returns the error of a new team that would cut the host off: its NICs have a link and had routable
-// addresses, and no partner accepts their frames. Whoever creates the team may be on that network. nil: without a link
-// there was nothing to lose, and without 802.3ad nobody has to agree.
-func (s *session) unreachable(members []host.NIC) *api.Problem {
+// withoutPartner returns the error of a new team that would cut the host off though nobody could be asked: its NICs
+// have a link and had routable addresses, and no partner accepts their frames. nil: without a link there was nothing to
+// lose, and without 802.3ad nobody has to agree.
+func (s *session) withoutPartner(members []host.NIC) *api.Problem {
 	st := s.team.Status()
 	linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 	routable := slices.ContainsFunc(members, func(n host.NIC) bool {
@@ -28,10 +28,16 @@ func (s *session) unreachable(members []host.NIC) *api.Problem {
 		Why: "the addresses of its NICs would be unreachable: " + st.Reason, Fix: unreachableFix(st)}
 }
 
+// partnerHeard reports whether a member receives LACPDUs.
+func partnerHeard(st *api.Status) bool {
+	return slices.ContainsFunc(st.Members, func(m api.Member) bool {
+		return m.LACP != nil && m.LACP.Receive == "CURRENT"
+	})
+}
+
 // unreachableFix: a fallback helps if no partner answers, else only the switch can.
 func unreachableFix(st *api.Status) string {
-	heard := func(m api.Member) bool { return m.LACP != nil && m.LACP.Receive == "CURRENT" }
-	if slices.ContainsFunc(st.Members, heard) {
+	if partnerHeard(st) {
 		return "make these ports one LACP group on the switch, not more than it accepts; " +
 			"its LACP status says what it waits for"
 	}
@@ -48,9 +54,14 @@ const (
 	aggregatorGrace = 300 * time.Millisecond // from the first port of an aggregator that distributes to the others
 )
 
-// awaitForwarding waits until a member distributes, or a timeout: linkTime if no member has a link. It returns why none
-// does, "" if one does.
-func (s *session) awaitForwarding(ctx context.Context, linkTime time.Duration) (why string) {
+// patience is how long awaitForwarding waits.
+type patience struct {
+	link time.Duration // for a link
+	lacp time.Duration // for a partner that has not been heard, in 802.3ad
+}
+
+// awaitForwarding waits until a member distributes, or a timeout. It returns why none does, "" if one does.
+func (s *session) awaitForwarding(ctx context.Context, p patience) (why string) {
 	begun, first := time.Now(), time.Time{}
 	look := time.NewTicker(2 * time.Millisecond)
 	defer look.Stop()
@@ -66,9 +77,10 @@ func (s *session) awaitForwarding(ctx context.Context, linkTime time.Duration) (
 		}
 		linked := slices.ContainsFunc(st.Members, func(m api.Member) bool { return m.Link })
 		switch waited := time.Since(begun); {
-		case !linked && waited > linkTime:
+		case !linked && waited > p.link:
 			return "no member has a link: the team forwards as soon as one has"
-		case linked && waited > max(forwardTimeout, linkTime) && (st.LACP == nil || waited > lacpTimeout):
+		case linked && waited > max(forwardTimeout, p.link) &&
+			(st.LACP == nil || waited > lacpTimeout || waited > p.lacp && !partnerHeard(st)):
 			return "the team does not forward yet: " + st.Reason
 		}
 		select {

@@ -11,7 +11,6 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
-	"nicteam/internal/logs"
 	"nicteam/modes/spread"
 )
 
@@ -95,7 +94,9 @@ func (s *session) revert(name string, cause error) error {
 	}
 	if back == nil {
 		_ = os.Remove(s.dirs.Socket(name))
-		atomicfile.Remove(s.dirs.RunningConfig(name))
+		if s.dirs.Pending(name) == nil { // else the next process says what became of the change
+			atomicfile.Remove(s.dirs.RunningConfig(name))
+		}
 		s.dirs.RemoveLACPState(name)
 		atomicfile.Remove(s.dirs.ProcessFile(name))
 	}
@@ -120,11 +121,8 @@ func (s *session) revert(name string, cause error) error {
 
 // removeFiles removes what a next start would use.
 func (s *session) removeFiles(name string) {
-	for _, path := range s.dirs.ConfigFiles(name) {
-		atomicfile.Remove(path)
-	}
-	_ = os.Remove(s.dirs.LogFile(name))
-	_ = os.Remove(logs.Old(s.dirs.LogFile(name)))
+	removeTeamFiles(s.dirs, name)
+	atomicfile.Remove(s.dirs.OutcomeFile(name))
 	s.managers.Forget()
 	s.dropHistory(name)
 }

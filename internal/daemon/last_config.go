@@ -2,14 +2,17 @@
 
 package daemon
 
-import "nicteam/internal/config"
+import (
+	"nicteam/internal/config"
+	"nicteam/internal/settings"
+)
 
 // keepLastConfig keeps the configuration of a persistent team that has started: a later TEAM.yaml may not be valid.
-func (s *session) keepLastConfig(o Options) {
-	if !o.Persistent(o.Config.Team) {
+func (s *session) keepLastConfig(c settings.Config) {
+	if !s.dirs.Persistent(c.Team) {
 		return
 	}
-	if err := config.Save(o.LastConfig(o.Config.Team), o.Config); err != nil {
-		s.log.Warn("configuration not kept for a start without a valid one", "team", o.Config.Team, "err", err)
+	if err := config.Save(s.dirs.LastConfig(c.Team), c); err != nil {
+		s.log.Warn("configuration not kept for a start without a valid one", "team", c.Team, "err", err)
 	}
 }

@@ -44,6 +44,17 @@ func (u *startup) tellManagers(ctx context.Context) {
 	u.rep.Warn(warnings...)
 }
 
+// keepFromRAs does what router advertisements say for managers of members that do not hear them any more.
+func (s *session) keepFromRAs(ctx context.Context) {
+	if !s.team.Config().Address.FromMembers() {
+		return
+	}
+	s.host.KeepFromRAs(ctx, s.adapter.Index(), func() bool {
+		manager, _ := s.managers.Serving()
+		return manager != ""
+	})
+}
+
 // followManagers keeps the managers at the adapter.
 func (s *session) followManagers(ctx context.Context) { s.managers.Run(ctx, s.managedLinks) }
 

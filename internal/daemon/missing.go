@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"nicteam/internal/control"
 	"nicteam/internal/settings"
 	"nicteam/team"
 )
@@ -97,7 +98,7 @@ func (s *session) joinMissing(ctx context.Context) {
 		if _, err := s.host.NIC(name); err != nil {
 			continue
 		}
-		_, err := s.addLocked(ctx, []string{name}, true)
+		_, err := s.addLocked(ctx, []string{name}, control.ChangeOptions{Accept: true})
 		if err == nil && name != m.Name {
 			s.forgetMissing(ctx, m.Name)
 		}

@@ -18,6 +18,9 @@ func (s *session) Status() *api.Status {
 	st := s.team.Status()
 	s.life.addTo(st)
 	s.addSupervisor(st)
+	if r := s.pending.Load(); r != nil {
+		st.Pending = r.Status()
+	}
 	return st
 }
 

@@ -15,6 +15,7 @@ import (
 	"nicteam/internal/launch"
 	"nicteam/internal/logs"
 	"nicteam/internal/metrics"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 	"nicteam/internal/supervisor"
 )
@@ -45,7 +46,14 @@ type Options struct {
 	// use.
 	RandomSystem bool
 
-	running *settings.Config // of the process before; nil: none
+	// Change is how a create is to be made; Persist: it writes TEAM.yaml when it is confirmed.
+	Change  control.ChangeOptions
+	Persist bool
+
+	running   *settings.Config // of the process before; nil: none
+	record    *pending.Record  // of the change that waits for confirmation; nil: none
+	confirmed bool             // that change is
+	wentBack  bool             // the team starts without that change
 }
 
 // Run is the team's process. It takes the NICs over, or resumes what the process before it left. It returns after
@@ -106,6 +114,10 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 			lock.Release()
 		}
 	}()
+	goOn, err := o.findPending(ctx)
+	if !goOn {
+		return err
+	}
 	for _, note := range o.Notes {
 		rep.Warn(note)
 	}
@@ -119,6 +131,7 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	}
 	s, err := start(ctx, o, rep)
 	if err != nil {
+		o.dropCreate()
 		return err
 	}
 	var failovers metrics.Failovers
@@ -127,11 +140,16 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	if err == nil {
 		err = s.confine()
 	}
+	if err == nil {
+		err = s.adoptPending(o)
+	}
 	if err != nil {
 		if server != nil {
 			_ = server.Close()
 		}
-		return s.revert(name, err)
+		err = s.revert(name, err)
+		o.dropCreate()
+		return err
 	}
 	rep.Send(launch.Report{Ready: true})
 	if err := o.Supervisor.Notify("READY=1", "WATCHDOG=1"); err != nil {
@@ -140,7 +158,9 @@ func run(ctx context.Context, o Options, rep *launch.Reporter, served *bool) err
 	if o.Ready != nil {
 		_ = o.Ready.Close()
 	}
-	s.keepLastConfig(o)
+	if s.pending.Load() == nil {
+		s.keepLastConfig(o.Config)
+	}
 	*served = true
 	err = s.serve(ctx, server, lock, &failovers, o)
 	left = s.left
@@ -167,6 +187,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 		"history":   s.saveHistoryPeriodically,
 		"data path": s.datapath.run,
 		"managers":  s.followManagers,
+		"pending":   s.followPending,
 		"failovers": func(ctx context.Context) { failovers.Follow(s.team.Follow(ctx), s) },
 	}
 	path := o.LogFile(name)
@@ -203,6 +224,11 @@ func (s *session) end(err error, o Options) error {
 	name := o.Config.Team
 	lost := errors.Is(err, errLost)
 	switch {
+	case isClosed(s.deleted) && s.comesBack:
+		return ErrHandedOver
+	case isClosed(s.deleted) && s.revertedWhy != "" && s.supervisor.Kind() == "": // in the foreground of a create
+		return &api.Problem{Kind: api.Reverted, What: "create " + name,
+			Why: s.revertedWhy + "; the host was put back as it was", Fix: "create it again, and confirm it in time"}
 	case isClosed(s.deleted):
 		return err
 	case isClosed(s.handedOver):

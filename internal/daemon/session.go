@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
@@ -13,6 +14,7 @@ import (
 	"nicteam/internal/launch"
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 	"nicteam/internal/supervisor"
 	"nicteam/internal/tap"
@@ -63,11 +65,18 @@ type session struct {
 	adapterUp        bool
 	mtu, reportedMTU int
 
-	deleted    chan struct{}               // closed by Delete, and by Stop when the host is given back
-	checkNext  func(context.Context) error // Options.CheckNext
-	handedOver chan struct{}               // closed by Stop when the next process goes on
-	left       bool                        // adapter, programs and sockets stay for the next process
-	endOnce    sync.Once                   // for both
+	pending        atomic.Pointer[pending.Record] // the change that waits for confirmation; written under changeMu
+	pendingChanged chan struct{}                  // it has one
+	unmade         *pending.Record                // of the change that is being made
+	was            snapshot                       // the team before the change that waits
+
+	deleted     chan struct{}               // closed by Delete, and by Stop when the host is given back
+	checkNext   func(context.Context) error // Options.CheckNext
+	handedOver  chan struct{}               // closed by Stop when the next process goes on
+	left        bool                        // adapter, programs and sockets stay for the next process
+	endOnce     sync.Once                   // for both
+	revertedWhy string                      // why the create was reverted; "" if it was not
+	comesBack   bool                        // the delete waits for confirmation: the next process waits for that
 
 	historyMu      sync.Mutex // guards the history files and historyDropped
 	historyDropped bool       // the team was deleted: write no more

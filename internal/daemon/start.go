@@ -6,10 +6,12 @@ import (
 	"context"
 	"strings"
 
+	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/launch"
 	"nicteam/internal/managers"
 	"nicteam/internal/panics"
+	"nicteam/internal/selftest"
 	"nicteam/internal/settings"
 	"nicteam/internal/supervisor"
 )
@@ -30,6 +32,10 @@ type startup struct {
 	prepared *launch.Prepared // nil: this process looks itself
 	before   *settings.Config // running configuration of the process before; nil: none
 
+	change control.ChangeOptions // of the create
+	test   *selftest.Test        // of the create; nil: none
+	taken  []host.NIC            // the members before they were taken over
+
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
 	renamed []host.Renamed  // members whose name or MAC has changed
@@ -41,9 +47,11 @@ func start(ctx context.Context, o Options, rep *launch.Reporter) (*session, erro
 		managers:   managers.New(managers.Options{Team: o.Config.Team, StateDir: o.StateDir, Log: o.Log}),
 		life:       newLifetime(o.ProcessFile(o.Config.Team), o.versionText()),
 		supervisor: o.Supervisor, checkNext: o.CheckNext, deleted: make(chan struct{}), handedOver: make(chan struct{}),
+		pendingChanged: make(chan struct{}, 1), unmade: o.record,
 		nics: launch.NewNICLocks(o.Config.Team, o.RunDir), watchTargets: newWatchTargets()}
 	s.dhcp = newDHCPClients(s)
-	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running}
+	u := &startup{session: s, config: o.Config, strict: o.Strict, boot: o.WaitForNICs, rep: rep, before: o.running,
+		change: o.Change}
 	if o.Supervisor.Kind() == supervisor.Systemd {
 		u.prepared = o.Prepared(o.Config.Team)
 	}
@@ -88,6 +96,7 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	u.config.Members, u.missing = u.splitPresent(o.Config.Members)
 	err := o.Exclusive(u.claimNICs)
 	if err == nil {
+		u.beginCreateTest()
 		err = u.takeOver(ctx)
 	}
 	if err == nil {
@@ -95,6 +104,9 @@ func (u *startup) coldStart(ctx context.Context, o Options) error {
 	}
 	if err == nil {
 		err = u.host.DropInherited(true)
+	}
+	if err == nil {
+		err = u.checkCreate(ctx, true)
 	}
 	if err == nil {
 		u.recordRestart()
@@ -138,9 +150,9 @@ func (u *startup) openHost() (err error) {
 // has asked for consent; at a later start there is nobody to ask.
 func (u *startup) claimNICs() error {
 	if !u.resume {
-		consent := host.ConsentGiven
+		consent := host.ConsentGiven | host.ConsentForced
 		if u.strict {
-			consent = host.ConsentChecked
+			consent = host.ConsentChecked | host.ConsentForced
 		}
 		others, err := launch.Owners(u.dirs, u.config.Team)
 		if err != nil {
@@ -176,6 +188,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.taken = nics
 	mtu := u.adapterMTU(nics)
 	made, err := u.setUpAdapter(nics, mtu)
 	if err != nil {
@@ -192,6 +205,7 @@ func (u *startup) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
+	u.test.Settle(ctx)
 	for i, name := range names {
 		if err := u.joinNIC(ctx, name, u.config.Members[i].Weight, nics[i]); err != nil {
 			return err
@@ -223,14 +237,11 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.team.Announce(ctx); err != nil {
 		return err
 	}
+	u.test.Through(u.adapterName, u.adapter.Index())
 	u.tellManagers(ctx)
-	linkTime := forwardTimeout
-	if u.boot {
-		linkTime = bootLinkTime
-	}
-	if why := u.awaitForwarding(ctx, linkTime); why != "" {
-		if p := u.unreachable(nics); p != nil && u.strict && !u.resume && ctx.Err() == nil {
-			return p
+	if why := u.awaitForwarding(ctx, u.patience()); why != "" {
+		if err := u.checkCreate(ctx, false); err != nil {
+			return err
 		}
 		u.rep.WarnOnce(why)
 	}

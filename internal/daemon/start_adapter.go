@@ -55,16 +55,13 @@ func (u *startup) macDonor(members []host.NIC) host.NIC {
 
 // adapterMAC chooses the adapter's MAC.
 func adapterMAC(c settings.Config, donor host.NIC) frame.MAC {
-	switch c.MACPolicy {
-	case settings.MACGiven:
-		return c.MAC
-	case settings.MACNew:
-		var b [6]byte
-		_, _ = rand.Read(b[:]) // never fails
-		b[0] = b[0]&^1 | 2     // unicast, locally administered
-		return frame.MACAt(b[:], 0)
+	if mac := host.AdapterMAC(c, donor); mac != 0 {
+		return mac
 	}
-	return donor.MAC
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[0] = b[0]&^1 | 2     // unicast, locally administered
+	return frame.MACAt(b[:], 0)
 }
 
 // adapterMTU is the MTU of adapter and members. An adapter that the process before this one left keeps its own, which

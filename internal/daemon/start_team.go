@@ -76,6 +76,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		"host's events": s.follower.Run, "adapter's MAC": s.followAdapterMAC, "adapter's receive mode": s.followRxMode,
 		"targets of link watches": s.followWatchTargets,
 		"routers":                 func(ctx context.Context) { s.host.RefreshFromRAs(ctx, s.adapter.Index()) },
+		"routers, for managers":   s.keepFromRAs,
 	} {
 		work.Go(func() { s.panics.Restart(ctx, where, func() { follow(ctx) }) })
 	}

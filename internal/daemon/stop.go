@@ -60,6 +60,10 @@ func (s *session) giveBackAndStop() (steps []string, err error) {
 		s.log.Info("released", "team", name, "what", step)
 	}
 	atomicfile.Remove(s.dirs.RunningConfig(name)) // TEAM.yaml stays: the team was stopped, not deleted
+	if r := s.pending.Load(); r != nil && err == nil {
+		s.pending.Store(nil)
+		s.reverted(r, name, "the team was stopped", nil, nil)
+	}
 	if s.dirs.Persistent(name) {
 		s.saveHistory()
 	} else {

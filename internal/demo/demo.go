@@ -93,7 +93,7 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	d.printf("four hosts on a plain switch: box has eth1, eth2, eth3 and a spare eth4, 200 Mbit/s each, and "+
 		"the address %s", boxAddress)
-	if err := d.nicteam("create", teamName, "eth1", "eth2", "eth3"); err != nil {
+	if err := d.createOverSSH(ctx, before); err != nil {
 		return err
 	}
 	d.client = control.NewClient(d.box.Path("/run/nicteam"), teamName)

@@ -270,6 +270,9 @@ func (p *Path) Send(id int, b []byte) error {
 	return p.relay.Send(id, b)
 }
 
+// Unsent reports whether control frames sent by member id have not left its NIC.
+func (p *Path) Unsent(id int) bool { return p.relay.Unsent(id) }
+
 // programCounts returns what all programs have counted, unloaded ones included. The caller holds mu.
 func (p *Path) programCounts() *counts {
 	c := p.pastCounts

@@ -29,6 +29,7 @@
 //	UpperAddresses                        addresses of links on top of the adapter
 //	AdoptArrivals, SyncRules              what came to members moves like in Adopt, journal first
 //	RefreshFromRAs                        refreshes addresses that members' kernels had formed
+//	KeepFromRAs                           the same for members' network managers, and their routes
 //	RecordRenames, RecordAdapterName, SetMTU, RestoreMAC
 //	SyncBeforeEnd, JournalLast            the last config of an adapter that is down or gone
 //

@@ -66,12 +66,20 @@ func (h *Host) refreshFormed(adapter int, p rtnl.Prefix) error {
 	if err != nil {
 		return err
 	}
+	return h.refreshAddresses(adapter, have, p, h.journal.State.FormedAddress)
+}
+
+// findFormed finds an address in the members' records if advertisements are to refresh it.
+type findFormed func(rtnl.Object) (was rtnl.Object, of *journal.Member, ok bool)
+
+// refreshAddresses refreshes those of the adapter's addresses that are of an advertised prefix.
+func (h *Host) refreshAddresses(adapter int, have []rtnl.Object, p rtnl.Prefix, find findFormed) error {
 	var errs []error
 	for _, a := range have {
 		if a.Family() != unix.AF_INET6 || rtnl.AddressPrefix(a).Masked() != p.Prefix {
 			continue
 		}
-		was, of, ok := h.journal.State.FormedAddress(a)
+		was, of, ok := find(a)
 		if !ok {
 			continue
 		}

@@ -38,14 +38,9 @@ func (h *Host) Release(nic string, donor bool) (note string, err error) {
 	}
 	var notes []string
 	a, there := h.adapter()
-	if donor = donor && !there || there && a.MAC == n.MAC; donor && m.Up {
+	if m.Up && sharesMAC(a, there, n, donor) {
 		left.Down = true
-		notes = append(notes,
-			fmt.Sprintf(
-				"%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
-					"other's traffic; "+
-					"bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name,
-				n.MAC, n.Name))
+		notes = append(notes, releasedDown(n))
 	}
 	if err := j.Write(left); err != nil {
 		return "", h.writeProblem(err)
@@ -75,6 +70,18 @@ func (h *Host) Release(nic string, donor bool) (note string, err error) {
 	}
 	left.Done = true
 	return note, j.Write(left)
+}
+
+// sharesMAC reports whether the adapter, if it is there, has the NIC's MAC.
+func sharesMAC(a NIC, there bool, n NIC, donor bool) bool {
+	return donor && !there || there && a.MAC == n.MAC
+}
+
+// releasedDown says why a NIC is not brought up again.
+func releasedDown(n NIC) string {
+	return fmt.Sprintf("%s is released down: the adapter has its MAC %s, and two NICs with one MAC on a LAN draw each "+
+		"other's traffic; bring it up on another LAN with: ip link set %s up (create --mac new avoids this)", n.Name,
+		n.MAC, n.Name)
 }
 
 // adapter returns the team's TAP if it exists and is ours.

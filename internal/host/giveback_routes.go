@@ -144,8 +144,8 @@ func (b *giveBack) moveRoutes(family byte, early bool) error {
 }
 
 // removedRoutes returns original routes that somebody removed from the adapter while others remained. If all are gone,
-// the adapter lost them by going down.
-func (b *giveBack) removedRoutes(all rtnl.RouteIndex) (gone []rtnl.Object) {
+// the adapter lost them by going down. there reports whether a route has moved, or will.
+func (b *giveBack) removedRoutes(there func(rtnl.Object) bool) (gone []rtnl.Object) {
 	if b.adapter == nil || !b.adapter.AdminUp {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (b *giveBack) removedRoutes(all rtnl.RouteIndex) (gone []rtnl.Object) {
 		for _, o := range b.originalRoutesOf(family, func(m *journal.MemberState) bool { return m.Adopted }) {
 			switch {
 			case rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL:
-			case all.Has(o) || all.Has(b.withoutDeadHops(o)):
+			case there(o):
 				kept = true
 			default:
 				missing = append(missing, o)
@@ -182,7 +182,9 @@ func (b *giveBack) restoreRoutes() error {
 	list := append(b.originalRoutes(unix.AF_INET), b.originalRoutes(unix.AF_INET6)...)
 	rtnl.SortByDependence(list)
 	all, listed := rtnl.IndexRoutes(routes), rtnl.IndexRoutes(list)
-	gone := rtnl.IndexRoutes(b.removedRoutes(all))
+	gone := rtnl.IndexRoutes(b.removedRoutes(func(o rtnl.Object) bool {
+		return all.Has(o) || all.Has(b.withoutDeadHops(o))
+	}))
 	for _, o := range list {
 		if gone.Has(o) {
 			b.notef("the %s is no longer on %s: not restored", rtnl.RouteText(o), b.adapter.Name)
@@ -250,7 +252,7 @@ func (b *giveBack) giveInheritedRoutes() error {
 	list, index := rtnl.RoutesVia(all, b.adapter.Index), rtnl.IndexRoutes(all)
 	rtnl.SortByDependence(list)
 	for _, o := range list {
-		if rtnl.RouteProtocol(o) == unix.RTPROT_KERNEL || b.j.State.IsAssignedRoute(o, b.adapter.Index) {
+		if !b.goesOn(o) {
 			continue
 		}
 		to := b.routeTarget(o, addresses)
@@ -263,6 +265,11 @@ func (b *giveBack) giveInheritedRoutes() error {
 		}
 	}
 	return nil
+}
+
+// goesOn reports whether a route of the adapter that was no NIC's goes to one.
+func (b *giveBack) goesOn(o rtnl.Object) bool {
+	return rtnl.RouteProtocol(o) != unix.RTPROT_KERNEL && !b.j.State.IsAssignedRoute(o, b.adapter.Index)
 }
 
 // restoreRules restores members' rules that copies had replaced, and removes the copies: the kernel keeps rules of a

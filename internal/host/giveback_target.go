@@ -212,14 +212,11 @@ func (b *giveBack) giveInheritedAddresses() error {
 	noted := map[memberFamily]bool{}
 	var wait journal.Config // of the first absent NIC
 	for _, a := range b.teamAddresses() {
-		m, to := b.ownerOf(a), b.targetOf(a)
-		if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
+		m, to, inherited := b.inheritance(a)
+		if !inherited {
 			continue
 		}
 		formed := rtnl.IsAutoconfigured(a)
-		if m == nil && (formed || rtnl.IsTemporary(a)) && (to == nil || !to.was.Adopted) {
-			continue
-		}
 		if to == nil {
 			switch {
 			case len(b.absent) > 0 && m == nil:
@@ -261,6 +258,17 @@ func (b *giveBack) giveInheritedAddresses() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// inheritance reports whether an address of the adapter goes to a NIC that did not have it: whose it was (nil:
+// nobody's), and which NIC gets it (nil: none can).
+func (b *giveBack) inheritance(a rtnl.Object) (m *journal.MemberState, to *member, inherited bool) {
+	m, to = b.ownerOf(a), b.targetOf(a)
+	if !b.goesToNIC(a) || m != nil && (to != nil && m == to.was || rtnl.IsLinkLocal(a) && b.memberOf(m) != nil) {
+		return m, to, false
+	}
+	formed := rtnl.IsAutoconfigured(a) || rtnl.IsTemporary(a)
+	return m, to, m != nil || !formed || to != nil && to.was.Adopted
 }
 
 // noteSettings names sysctls that were set for the sake of the moved addresses and differ on the NIC that gets them.
@@ -318,18 +326,23 @@ func (b *giveBack) whyNotBack(m *journal.MemberState) string {
 // routeTarget returns the NIC that gets a route of the adapter that was no member's: the NIC with its source address or
 // its gateway's subnet, else the inheritor.
 func (b *giveBack) routeTarget(o rtnl.Object, addresses []rtnl.Object) *member {
-	var wanted []netip.Addr
-	if source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC)); ok {
-		wanted = append(wanted, source)
-	}
-	wanted = append(wanted, rtnl.Gateways(o, b.adapter.Index)...)
-	for _, want := range wanted {
+	with := func(has func(netip.Prefix) bool) *member {
 		for _, r := range b.members {
 			for _, a := range addresses {
-				if a.Index() == r.nic.Index && !rtnl.IsLinkLocal(a) && rtnl.AddressPrefix(a).Contains(want) {
+				if a.Index() == r.nic.Index && !rtnl.IsLinkLocal(a) && has(rtnl.AddressPrefix(a)) {
 					return r
 				}
 			}
+		}
+		return nil
+	}
+	source, ok := netip.AddrFromSlice(o.Get(unix.RTA_PREFSRC))
+	if r := with(func(p netip.Prefix) bool { return ok && p.Addr() == source }); r != nil {
+		return r // two NICs may be in one subnet
+	}
+	for _, gateway := range rtnl.Gateways(o, b.adapter.Index) {
+		if r := with(func(p netip.Prefix) bool { return p.Contains(gateway) }); r != nil {
+			return r
 		}
 	}
 	return b.inheritor(o.Family())

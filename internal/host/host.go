@@ -56,7 +56,8 @@ type Host struct {
 	journal     *journal.Journal // nil: none
 	journalNote string           // why an existing journal is not used
 	stale       string           // path of that journal until another takes its place
-	unusable    *api.Problem     // the existing journal must be left alone
+	unusable    *api.Problem     // the existing journal must be left alone …
+	replaceable bool             // … unless a person says otherwise
 	hooks       *tchook.Hooks
 
 	rebinding      *masquerade.Rebinding // begun by RebindConnections for Adopt

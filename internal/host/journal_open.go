@@ -23,11 +23,12 @@ func (h *Host) openJournal() error {
 		return nil
 	}
 	if errors.Is(err, journal.ErrNewer) {
-		h.unusable = newerProblem(h.o.Team, path, err)
+		h.unusable, h.replaceable = newerProblem(h.o.Team, path, err), true
 		return nil
 	}
 	if err != nil {
-		return h.writeProblem(err)
+		h.unusable, h.replaceable = unreadableProblem(h.o.Team, path, err), true
+		return nil
 	}
 	here, err := journal.Here()
 	if err != nil {
@@ -67,6 +68,7 @@ func (h *Host) openHeadless(j *journal.Journal, here journal.Location) {
 		h.journal = j
 	default:
 		j.Close()
+		h.replaceable = true
 		h.unusable = damagedProblem(h.o.Team, j.Path, "its first record is missing, so its host is unknown")
 	}
 }
@@ -208,6 +210,14 @@ func (h *Host) JournalProblem() *api.Problem {
 	return h.unusable
 }
 
+// JournalReplaceable reports whether another journal may take the place of one that must be left alone otherwise: no
+// team of another network namespace needs it.
+func (h *Host) JournalReplaceable() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.replaceable
+}
+
 // JournalNote returns why an existing journal is not used, "" otherwise.
 func (h *Host) JournalNote() string {
 	h.mu.Lock()
@@ -221,6 +231,14 @@ func newerProblem(name, path string, err error) *api.Problem {
 		Why: path + ": " + err.Error() + "; this version would lose what it does not know, so nothing was changed",
 		Fix: "run nicteam restore " + name +
 			" with the newer version; or remove the file if nothing of the team is left",
+	}
+}
+
+func unreadableProblem(name, path string, err error) *api.Problem {
+	return &api.Problem{
+		Kind: api.Failed, Err: err, What: "use journal of " + name,
+		Why: "it cannot be read: " + err.Error(),
+		Fix: "check permissions and disk: ls -l " + path,
 	}
 }
 

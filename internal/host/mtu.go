@@ -25,32 +25,9 @@ const MinMTUIPv6 = 1280
 func (h *Host) SetMTU(adapter, mtu int, changed func()) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	j, err := h.currentJournal()
+	a, links, members, err := h.linksForMTU(adapter, mtu)
 	if err != nil {
 		return err
-	}
-	a, err := h.rt.Handle.LinkByIndex(adapter)
-	if err != nil {
-		return fmt.Errorf("set MTU: %w", err)
-	}
-	if p := h.checkKeepsIPv6(a, mtu); p != nil {
-		return p
-	}
-	var links []netlink.Link
-	members := map[netlink.Link]*journal.MemberState{}
-	for _, m := range j.State.Members {
-		if !m.Stripped {
-			continue
-		}
-		l, n, err := h.memberLink(m)
-		if err != nil {
-			continue
-		}
-		if !n.takesMTU(mtu) {
-			return badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
-				fmt.Sprintf("choose one that all NICs take, or remove %s first", n.Name))
-		}
-		links, members[l] = append(links, l), m
 	}
 	if mtu > a.Attrs().MTU { // adapter last
 		links = append(links, a)
@@ -73,6 +50,45 @@ func (h *Host) SetMTU(adapter, mtu int, changed func()) (err error) {
 		}
 	}
 	return nil
+}
+
+// CheckMTU returns the error by which SetMTU would change nothing.
+func (h *Host) CheckMTU(adapter, mtu int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, _, _, err := h.linksForMTU(adapter, mtu)
+	return err
+}
+
+// linksForMTU returns the adapter and the members' links, all of which take the MTU.
+func (h *Host) linksForMTU(adapter, mtu int) (a netlink.Link, links []netlink.Link,
+	members map[netlink.Link]*journal.MemberState, err error) {
+	j, err := h.currentJournal()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if a, err = h.rt.Handle.LinkByIndex(adapter); err != nil {
+		return nil, nil, nil, fmt.Errorf("set MTU: %w", err)
+	}
+	if p := h.checkKeepsIPv6(a, mtu); p != nil {
+		return nil, nil, nil, p
+	}
+	members = map[netlink.Link]*journal.MemberState{}
+	for _, m := range j.State.Members {
+		if !m.Stripped {
+			continue
+		}
+		l, n, err := h.memberLink(m)
+		if err != nil {
+			continue
+		}
+		if !n.takesMTU(mtu) {
+			return nil, nil, nil, badMTU(mtu, fmt.Sprintf("NIC %s takes %d to %d", n.Name, n.MinMTU, n.MaxMTU),
+				fmt.Sprintf("choose one that all NICs take, or remove %s first", n.Name))
+		}
+		links, members[l] = append(links, l), m
+	}
+	return a, links, members, nil
 }
 
 const (

@@ -22,23 +22,29 @@ type Owner struct {
 }
 
 // Check returns what prevents the team, or warnings. It only reads. owners has every link of other teams.
-func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) (warnings []string,
-	problem *api.Problem) {
+func (h *Host) Check(cfg settings.Config, owners map[string]Owner, consent Consent) ([]string, *api.Problem) {
+	f, problem := h.Inspect(cfg, owners, consent)
+	return f.Warnings, problem
+}
+
+// Inspect is Check, and has what needs consent apart.
+func (h *Host) Inspect(cfg settings.Config, owners map[string]Owner, consent Consent) (Findings, *api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: cfg.Team, owners: owners, verb: "create"}
-	problem = c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members,
+	problem := c.run(c.readNICs, capabilities, c.procReadable, c.tunDevice, c.canIsolate, c.adapterName, c.members,
 		c.sameMACs, c.mtuOfAll, c.checkAddresses, c.nexthopObjects,
-		c.remoteRoot, c.uppersElsewhere, c.pppoe)
+		c.remoteRoot)
 	if problem != nil {
-		return nil, problem
+		return Findings{}, problem
 	}
+	c.uppersElsewhere()
 	c.readOnlySysctls()
 	c.generalWarnings()
 	return c.impact(consent)
 }
 
-// CheckAdd is Check for NICs that join a running team.
-func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner,
-	consent Consent) (warnings []string, problem *api.Problem) {
+// CheckAdd is Inspect for NICs that join a running team. It leaves links of other network namespaces to CheckImpact.
+func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]Owner, consent Consent) (Findings,
+	*api.Problem) {
 	add := cfg
 	add.Members, add.Gateway = nil, netip.Addr{}
 	for _, n := range names {
@@ -49,20 +55,20 @@ func (h *Host) CheckAdd(cfg settings.Config, names []string, owners map[string]O
 		return slices.ContainsFunc(cfg.Members, func(m settings.MemberConfig) bool { return m.Name == name })
 	}
 	if problem := c.run(c.readNICs); problem != nil {
-		return nil, problem
+		return Findings{}, problem
 	}
 	if i := slices.IndexFunc(names, joined); i >= 0 {
-		return nil, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]), Why: "it is already a member",
-			Fix: "nicteam status " + cfg.Team}
+		return Findings{}, &api.Problem{Kind: api.Conflict, What: c.prefixed("NIC " + names[i]),
+			Why: "it is already a member", Fix: "nicteam status " + cfg.Team}
 	}
 	for _, n := range c.all {
 		if joined(n.Name) {
 			c.present = append(c.present, n)
 		}
 	}
-	if problem := c.run(capabilities, c.members, c.sameMACs, c.memberMTU, c.nexthopObjects, c.remoteRoot,
-		c.pppoe); problem != nil {
-		return nil, problem
+	if problem := c.run(capabilities, c.members, c.sameMACs, c.memberMTU, c.nexthopObjects,
+		c.remoteRoot); problem != nil {
+		return Findings{}, problem
 	}
 	c.readOnlySysctls()
 	c.generalWarnings()
@@ -90,18 +96,19 @@ func (c *preflight) readNICs() *api.Problem {
 }
 
 type preflight struct {
-	h        *Host
-	cfg      settings.Config
-	adapter  string // its name
-	owners   map[string]Owner
-	verb     string
-	all      []NIC
-	nics     []NIC
-	present  []NIC // CheckAdd: present members
-	warnings []string
-	risks    []risk
-	sockets  []boundSocket // packet sockets; nil: not read yet
-	told     []string      // see toldOnce; nil: not read yet
+	h         *Host
+	cfg       settings.Config
+	adapter   string // its name
+	owners    map[string]Owner
+	verb      string
+	all       []NIC
+	nics      []NIC
+	present   []NIC // CheckAdd: present members
+	warnings  []string
+	risks     []risk
+	sockets   []boundSocket // packet sockets; nil: not read yet
+	told      []string      // see toldOnce; nil: not read yet
+	elsewhere []upper       // see uppersElsewhereOnce; nil: not read yet
 }
 
 func (c *preflight) prefixed(s string) string { return fmt.Sprintf("%s %s: %s", c.verb, c.cfg.Team, s) }
@@ -197,9 +204,6 @@ func (c *preflight) member(name string) (NIC, *api.Problem) {
 	case n.Master != "":
 		return refuse(api.Conflict, fmt.Sprintf("it belongs to the %s", n.Owner()),
 			fmt.Sprintf("ip link set %s nomaster", name))
-	case len(n.Uppers) > 0:
-		return refuse(api.Conflict, fmt.Sprintf("%s on it would lose their traffic", joinNames(n.Uppers)),
-			fmt.Sprintf("remove them (ip link del %s) and create them on %s afterwards", n.Uppers[0], c.cfg.Team))
 	}
 	return n, nil
 }

@@ -68,22 +68,24 @@ func (c *preflight) firewallRules() {
 			note(&begins, b)
 		}
 		if len(ends) > 0 {
-			c.addRisk(fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", n.Name, c.adapter,
+			c.addRisk(n.Name, fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", n.Name, c.adapter,
 				joinShown(ends)),
 				fmt.Sprintf("add the same rules for %s", c.adapter))
 		}
 		// If the NIC had no traffic, rules that match the adapter are intended.
 		if len(begins) > 0 && n.inUse() {
-			c.addRisk(fmt.Sprintf("firewall rules match traffic of %[2]s, but not of %[1]s: %[3]s", n.Name, c.adapter,
+			c.addRisk(n.Name, fmt.Sprintf("firewall rules match traffic of %s, but not of %s: %s", c.adapter, n.Name,
 				joinShown(begins)),
 				fmt.Sprintf("exclude %s from them", c.adapter))
 		}
 		if only := nfnl.SetsWithout(sets, n.Name, adapter.Name); len(only) > 0 {
-			c.addRisk(fmt.Sprintf("firewall sets contain %s, but not %s: %s", n.Name, c.adapter, joinShown(only)),
+			c.addRisk(n.Name,
+				fmt.Sprintf("firewall sets contain %s, but not %s: %s", n.Name, c.adapter, joinShown(only)),
 				fmt.Sprintf("add %s to them", c.adapter))
 		}
 		if hooks := nft.HooksOn(n.Name); len(hooks) > 0 {
-			c.addRisk(fmt.Sprintf("nftables hooks on %s will not see the team's traffic: %s", n.Name, joinShown(hooks)),
+			c.addRisk(n.Name,
+				fmt.Sprintf("nftables hooks on %s will not see the team's traffic: %s", n.Name, joinShown(hooks)),
 				fmt.Sprintf("hook %s instead", c.adapter))
 		}
 	}
@@ -112,7 +114,8 @@ func (c *preflight) tcFilters() {
 	defer c.h.mu.Unlock()
 	for _, n := range c.nics {
 		if in := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXIngress); len(in) > 0 {
-			c.addRisk(fmt.Sprintf("%[2]s on ingress of %[1]s will not see the team's traffic", n.Name, joinNames(in)),
+			c.addRisk(n.Name,
+				fmt.Sprintf("%s on ingress of %s will not see the team's traffic", joinNames(in), n.Name),
 				fmt.Sprintf("attach it to %s afterwards", c.adapter))
 		}
 		if out := c.h.hooks.ForeignPrograms(n.hookLink(), ebpf.AttachTCXEgress); len(out) > 0 {
@@ -169,7 +172,8 @@ func (c *preflight) ipsecPolicies() {
 			}
 		}
 		if len(found) > 0 {
-			c.addRisk(fmt.Sprintf("IPsec policies apply to %s, but not to %s: %s", n.Name, c.adapter, joinShown(found)),
+			c.addRisk(n.Name,
+				fmt.Sprintf("IPsec policies apply to %s, but not to %s: %s", n.Name, c.adapter, joinShown(found)),
 				"make them for all links (omit dev)")
 		}
 	}

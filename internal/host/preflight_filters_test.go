@@ -152,7 +152,7 @@ func saysOfNA(t *testing.T, h *Host, says string) {
 		}
 		return
 	}
-	if p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "-y") {
+	if p == nil || p.Kind != api.Conflict || !strings.Contains(p.Why, says) || !strings.Contains(p.Fix, "--force") {
 		t.Fatalf("it says %+v, warnings %q; want %q", p, warnings, says)
 	}
 	warnings, p = h.Check(configOf("na", "nb"), nil, ConsentGiven)

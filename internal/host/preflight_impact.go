@@ -16,8 +16,12 @@ import (
 // Rules, filters, programs and connections of others are bound to a NIC, and do not move with its traffic to the
 // adapter. They are named before anything is changed.
 
-// risk is an impact that would open the host, or cut it off.
-type risk struct{ why, fix string }
+// risk is an impact that would open the host, or cut off what uses it.
+type risk struct {
+	nic, why, fix string
+	needsForce    bool   // -y does not accept it
+	accepted      string // the warning, if that is not why and fix
+}
 
 func (c *preflight) warnf(format string, args ...any) {
 	if text := fmt.Sprintf(format, args...); !slices.Contains(c.warnings, text) {
@@ -25,66 +29,105 @@ func (c *preflight) warnf(format string, args ...any) {
 	}
 }
 
-func (c *preflight) addRisk(why, fix string) { c.risks = append(c.risks, risk{why, fix}) }
+func (c *preflight) addRisk(nic, why, fix string) {
+	c.risks = append(c.risks, risk{nic: nic, why: why, fix: fix})
+}
 
-// Consent is the caller's answer to risks.
+// Consent is the caller's answer to risks: a set of flags.
 type Consent int
 
 const (
-	ConsentAsk     Consent = iota // none yet: risks are a problem
-	ConsentGiven                  // given: risks are warnings
-	ConsentChecked                // impacts were checked and accepted before, by Check or CheckImpact: skip them
+	ConsentGiven   Consent = 1 << iota // -y: filters that stop protecting are warnings
+	ConsentChecked                     // impacts were checked and accepted before, by Check or CheckImpact: skip them
+	ConsentForced                      // --force: uppers and PPPoE that lose their traffic are warnings, too
+
+	ConsentAsk Consent = 0 // none yet: risks are a problem
 )
 
+// accepts reports whether the caller goes on in spite of a risk.
+func (consent Consent) accepts(r risk) bool {
+	return consent&ConsentForced != 0 || !r.needsForce && consent&ConsentGiven != 0
+}
+
+// Findings are what a check has found.
+type Findings struct {
+	Warnings []string
+	Blocked  []api.PlanRisk // refused without consent
+}
+
 // impact collects all impacts. Risks are warnings with consent, else a problem.
-func (c *preflight) impact(consent Consent) ([]string, *api.Problem) {
-	if consent == ConsentChecked {
-		return c.warnings, nil
+func (c *preflight) impact(consent Consent) (Findings, *api.Problem) {
+	c.uppers()
+	if consent&ConsentChecked == 0 {
+		c.firewallRules()
+		c.tcFilters()
+		c.ipsecPolicies()
+		c.boundSockets()
+		c.multicastGroups()
+		c.multicastRouters()
+		c.mptcpEndpoints()
+		c.masqueradedConnections()
+		c.networkManagers()
 	}
-	c.firewallRules()
-	c.tcFilters()
-	c.ipsecPolicies()
-	c.boundSockets()
-	c.multicastGroups()
-	c.multicastRouters()
-	c.mptcpEndpoints()
-	c.masqueradedConnections()
-	c.networkManagers()
-	var whys, fixes []string
+	f := Findings{Blocked: []api.PlanRisk{}}
+	var refused []risk
 	for _, r := range c.risks {
-		if consent == ConsentGiven {
+		yes := consent.accepts(r)
+		f.Blocked = append(f.Blocked, api.PlanRisk{NIC: r.nic, Why: r.why, Fix: r.fix, Accepted: yes})
+		switch {
+		case !yes:
+			refused = append(refused, r)
+		case r.accepted != "":
+			c.warnf("%s", r.accepted)
+		default:
 			c.warnf("%s; %s", r.why, r.fix)
-			continue
 		}
+	}
+	f.Warnings = c.warnings
+	problem := refusal(refused)
+	if problem != nil {
+		problem.What = c.prefixed(problem.What)
+	}
+	return f, problem
+}
+
+// refusal is the problem of risks that nobody has accepted.
+func refusal(risks []risk) *api.Problem {
+	if len(risks) == 0 {
+		return nil
+	}
+	what, uppers := "rules and filters of the NICs would no longer apply", false
+	var whys, fixes []string
+	for _, r := range risks {
 		whys = append(whys, r.why)
+		uppers = uppers || r.needsForce
 		if !slices.Contains(fixes, r.fix) {
 			fixes = append(fixes, r.fix)
 		}
 	}
-	if len(whys) == 0 {
-		return c.warnings, nil
+	if uppers {
+		what = fmt.Sprintf("NIC %s cannot be a member", risks[slices.IndexFunc(risks, func(r risk) bool {
+			return r.needsForce
+		})].nic)
 	}
-	return c.warnings, &api.Problem{Kind: api.Conflict,
-		What: c.prefixed("rules and filters of the NICs would no longer apply"),
-		Why:  strings.Join(whys, "; "), Fix: strings.Join(fixes, "; ") + "; or accept it with -y"}
+	return &api.Problem{Kind: api.Conflict, What: what, Why: strings.Join(whys, "; "),
+		Fix: strings.Join(fixes, "; ") + "; or accept it with --force"}
 }
 
 // CheckImpact is the part of CheckAdd for which the team's process may lack rights: it may not see other users'
-// programs. Missing NICs are left to CheckAdd.
-func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (warnings []string,
-	problem *api.Problem) {
+// programs, nor other network namespaces. Missing NICs are left to CheckAdd.
+func (h *Host) CheckImpact(cfg settings.Config, adapter string, names []string, consent Consent) (Findings,
+	*api.Problem) {
 	c := &preflight{h: h, cfg: cfg, adapter: adapter, verb: "add to"}
 	if problem := c.run(c.readNICs); problem != nil {
-		return nil, problem
+		return Findings{}, problem
 	}
 	for _, n := range c.all {
 		if slices.Contains(names, n.Name) {
 			c.nics = append(c.nics, n)
 		}
 	}
-	if problem := c.run(c.uppersElsewhere); problem != nil {
-		return nil, problem
-	}
+	c.uppersElsewhere()
 	return c.impact(consent)
 }
 

@@ -112,9 +112,9 @@ func TestBoundPrograms(t *testing.T) {
 				!strings.Contains(warnings[0], " na") {
 				t.Errorf("%v %q, want %q", p, warnings, test.says)
 			}
-			if warnings, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil ||
-				len(warnings) != 1 {
-				t.Errorf("to join: %v %q", p, warnings)
+			if f, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentAsk); p != nil ||
+				len(f.Warnings) != 1 || len(f.Blocked) != 0 {
+				t.Errorf("to join: %v %+v", p, f)
 			}
 		})
 	}
@@ -122,8 +122,13 @@ func TestBoundPrograms(t *testing.T) {
 		t.Run("PPPoE "+name, func(t *testing.T) {
 			packet(ethertype)(t, "na")
 			if _, p := h.Check(configOf("na", "nb"), nil, ConsentGiven); p == nil || p.Kind != api.Conflict ||
-				!strings.Contains(p.Why, "runs PPPoE") {
+				!strings.Contains(p.Why, "runs PPPoE") || !strings.Contains(p.Fix, "--force") {
 				t.Errorf("%+v", p)
+			}
+			f, p := h.Inspect(configOf("na", "nb"), nil, ConsentForced)
+			if p != nil || len(f.Blocked) != 1 || !f.Blocked[0].Accepted || f.Blocked[0].NIC != "na" ||
+				!strings.Contains(strings.Join(f.Warnings, ""), "PPPoE on na is cut") {
+				t.Errorf("forced: %+v %+v", p, f)
 			}
 		})
 	}
@@ -241,6 +246,10 @@ func TestUppersOfOtherNamespaces(t *testing.T) {
 				if _, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentGiven); p == nil ||
 					p.Kind != api.Conflict {
 					t.Errorf("to join: %+v", p)
+				}
+				if f, p := h.CheckImpact(configOf(), "team0", []string{"na"}, ConsentForced); p != nil ||
+					!strings.Contains(strings.Join(f.Warnings, ""), "receives nothing") {
+					t.Errorf("to join, forced: %+v %+v", p, f)
 				}
 				if what, err := h.Dependents("na"); err != nil || len(what) != 1 ||
 					!strings.Contains(what[0], "up9 (in namespace elsewhere)") {

@@ -139,17 +139,25 @@ func (c *preflight) memberMTU() *api.Problem {
 		return nil
 	}
 	for _, n := range c.nics {
-		if !n.takesMTU(a.MTU) {
-			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, a.MTU),
-				Why: fmt.Sprintf("%s has it, and %s takes %d to %d", a.Name, n.Name, n.MinMTU, n.MaxMTU),
-				Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which stalls connections with larger frames", c.cfg.Team,
-					n.MaxMTU)}
+		if p := c.adapterMTU(n, a.Name, a.MTU); p != nil {
+			return p
 		}
 		if n.MTU != a.MTU {
 			c.warnings = append(c.warnings, mtuChange(n, a.MTU, a.Name))
 		}
 	}
 	return nil
+}
+
+// adapterMTU refuses a NIC that cannot have the adapter's MTU.
+func (c *preflight) adapterMTU(n NIC, adapter string, mtu int) *api.Problem {
+	if n.takesMTU(mtu) {
+		return nil
+	}
+	return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot have MTU %d", n.Name, mtu),
+		Why: fmt.Sprintf("%s has it, and %s takes %d to %d", adapter, n.Name, n.MinMTU, n.MaxMTU),
+		Fix: fmt.Sprintf("nicteam set %s mtu=%d first, which stalls connections with larger frames", c.cfg.Team,
+			n.MaxMTU)}
 }
 
 // mtuChange is the warning for a NIC whose MTU changes.

@@ -17,7 +17,6 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
 )
 
@@ -333,27 +332,6 @@ func (c *preflight) packetSocketsOnce() []boundSocket {
 		c.sockets = append([]boundSocket{}, packetSockets()...)
 	}
 	return c.sockets
-}
-
-// pppoe refuses NICs with a PPPoE session or client, which cannot move.
-func (c *preflight) pppoe() *api.Problem {
-	sessions := pppoeSessions()
-	for _, n := range c.nics {
-		refuse := func(why string) *api.Problem {
-			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name), Why: why,
-				Fix: fmt.Sprintf("stop PPPoE on %s and start it on %s afterwards", n.Name, c.adapter)}
-		}
-		if slices.Contains(sessions, n.Name) {
-			return refuse("it carries a PPPoE session, which would be cut")
-		}
-		for _, s := range c.packetSocketsOnce() {
-			if s.index == n.Index && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
-				who := cmp.Or(socketOwners(map[uint32]bool{s.inode: true})[s.inode], someProgram)
-				return refuse(who + " runs PPPoE on it")
-			}
-		}
-	}
-	return nil
 }
 
 // pppoeSessions returns the links of the kernel's PPPoE sessions.

@@ -142,8 +142,8 @@ func TestCheckAdd(t *testing.T) {
 		!strings.HasPrefix(p.What, "add to team0: ") {
 		t.Errorf("unknown: %+v", p)
 	}
-	if warnings, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(warnings) != 0 {
-		t.Errorf("one more: %v %q", p, warnings)
+	if f, p := h.CheckAdd(c, []string{"nb"}, nil, ConsentAsk); p != nil || len(f.Warnings) != 0 {
+		t.Errorf("one more: %v %+v", p, f)
 	}
 }
 

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,6 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
-	"nicteam/internal/api"
 	"nicteam/internal/rtnl"
 )
 
@@ -110,9 +110,9 @@ func uppersIn(path string) (list []upper, err error) {
 	return list, nil
 }
 
-// uppersElsewhere refuses NICs with upper links in other namespaces: they would receive nothing.
-func (c *preflight) uppersElsewhere() *api.Problem {
-	all := uppersElsewhere()
+// uppersElsewhere finds NICs with upper links in other namespaces: they would receive nothing.
+func (c *preflight) uppersElsewhere() {
+	all := c.uppersElsewhereOnce()
 	for _, n := range c.nics {
 		var on []string
 		for _, u := range all {
@@ -121,14 +121,58 @@ func (c *preflight) uppersElsewhere() *api.Problem {
 			}
 		}
 		if len(on) > 0 {
-			return &api.Problem{Kind: api.Conflict, What: fmt.Sprintf("NIC %s cannot be a member", n.Name),
-				Why: fmt.Sprintf("%s on it would lose their traffic, and cannot be moved", joinNames(on)),
-				Fix: fmt.Sprintf(
-					"remove what they belong to (a container network: docker network rm) and create it on %s "+
-						"afterwards", c.adapter)}
+			c.addUpperRisk(n, on, fmt.Sprintf(
+				"remove what they belong to (a container network: docker network rm) and create it on %s afterwards",
+				c.adapter))
 		}
 	}
-	return nil
+}
+
+// uppers finds what of others needs a NIC itself: upper links, PPPoE sessions and clients.
+func (c *preflight) uppers() {
+	sessions := pppoeSessions()
+	for _, n := range c.nics {
+		if len(n.Uppers) > 0 {
+			c.addUpperRisk(n, n.Uppers, fmt.Sprintf(
+				"remove them (ip link del %s) and create them on %s afterwards", n.Uppers[0], c.adapter))
+		}
+		stop := fmt.Sprintf("stop PPPoE on %s and start it on %s afterwards", n.Name, c.adapter)
+		cut := risk{nic: n.Name, fix: stop, needsForce: true,
+			accepted: fmt.Sprintf("PPPoE on %s is cut while it is a member; %s", n.Name, stop)}
+		if slices.Contains(sessions, n.Name) {
+			cut.why = n.Name + " carries a PPPoE session, which would be cut"
+			c.risks = append(c.risks, cut)
+			continue
+		}
+		for _, s := range c.packetSocketsOnce() {
+			if s.index == n.Index && (s.proto == unix.ETH_P_PPP_DISC || s.proto == unix.ETH_P_PPP_SES) {
+				who := cmp.Or(socketOwners(map[uint32]bool{s.inode: true})[s.inode], someProgram)
+				cut.why = who + " runs PPPoE on " + n.Name
+				c.risks = append(c.risks, cut)
+				break
+			}
+		}
+	}
+}
+
+// addUpperRisk adds links on a NIC that receive nothing while it is a member.
+func (c *preflight) addUpperRisk(n NIC, uppers []string, fix string) {
+	whose, receive := "its", "receives"
+	if len(uppers) > 1 {
+		whose, receive = "their", "receive"
+	}
+	c.risks = append(c.risks, risk{nic: n.Name, fix: fix, needsForce: true,
+		why: fmt.Sprintf("%s on %s would lose %s traffic", joinNames(uppers), n.Name, whose),
+		accepted: fmt.Sprintf("%s on %s %s nothing while that NIC is a member; %s", joinNames(uppers), n.Name, receive,
+			fix)})
+}
+
+// uppersElsewhereOnce looks into the other namespaces once.
+func (c *preflight) uppersElsewhereOnce() []upper {
+	if c.elsewhere == nil {
+		c.elsewhere = append([]upper{}, uppersElsewhere()...)
+	}
+	return c.elsewhere
 }
 
 // Dependents names what ends with a link: upper links here and, as far as visible, in other namespaces, PPPoE sessions,

@@ -79,3 +79,17 @@ func TestManyRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestRouteGoesToItsSource gives a route that came to the adapter to the NIC with its source address, which is not the
+// first one of that subnet.
+func TestRouteGoesToItsSource(t *testing.T) {
+	w := newWorld(t)
+	run(t, "ip addr add 10.9.0.1/24 dev na; ip addr add 10.9.0.2/24 dev nb")
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	run(t, "ip route add default via 10.9.0.254 dev "+teamName+" proto dhcp src 10.9.0.2 metric 1003")
+	must(t, finish(w, h))
+	if got := run(t, "ip route show default"); !strings.Contains(got, "via 10.9.0.254 dev nb proto dhcp src 10.9.0.2") {
+		t.Errorf("the default route is %q", got)
+	}
+}

@@ -11,8 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/frame"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/settings"
 )
 
 // Adopt moves the config of recorded members to the adapter: addresses are added to it (and stay on the members until
@@ -112,23 +114,9 @@ func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 }
 
 func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
-	have, err := h.rt.Addresses(from.Index)
+	v4, v6, err := h.addressesToAdopt(m, from, to)
 	if err != nil {
 		return err
-	}
-	routes, err := h.rt.Routes()
-	if err != nil {
-		return err
-	}
-	var v4, v6 []rtnl.Object
-	for _, a := range have {
-		switch {
-		case m.IsKernelLinkLocal(a):
-		case a.Family() == unix.AF_INET:
-			v4 = append(v4, addressForAdapter(a, from, to, routes))
-		default:
-			v6 = append(v6, addressForAdapter(a, from, to, routes))
-		}
 	}
 	if err := h.enableIPv6(to, len(v6) > 0); err != nil {
 		return err
@@ -143,6 +131,28 @@ func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
 	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
+// addressesToAdopt returns the addresses that the adapter gets from a member.
+func (h *Host) addressesToAdopt(m *journal.MemberState, from, to NIC) (v4, v6 []rtnl.Object, err error) {
+	have, err := h.rt.Addresses(from.Index)
+	if err != nil {
+		return nil, nil, err
+	}
+	routes, err := h.rt.Routes()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range have {
+		switch {
+		case m.IsKernelLinkLocal(a):
+		case a.Family() == unix.AF_INET:
+			v4 = append(v4, addressForAdapter(a, from, to, routes))
+		default:
+			v6 = append(v6, addressForAdapter(a, from, to, routes))
+		}
+	}
+	return v4, v6, nil
+}
+
 // enableIPv6 enables the adapter's IPv6 if it gets IPv6 addresses.
 func (h *Host) enableIPv6(adapter NIC, needed bool) error {
 	if !needed {
@@ -154,19 +164,9 @@ func (h *Host) enableIPv6(adapter NIC, needed bool) error {
 // adoptAdvertised makes the adapter learn what the members had learned from router advertisements, and removes it from
 // them.
 func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to NIC) error {
-	all, err := h.rt.AdvertisedRoutes()
+	mine, next, err := h.advertisedToAdopt(by)
 	if err != nil {
 		return err
-	}
-	var mine, next []rtnl.Object
-	for _, r := range all {
-		if _, ok := by[rtnl.RouteLinks(r)[0]]; !ok {
-			continue
-		}
-		mine = append(mine, r)
-		if !rtnl.HasAdvertised(next, r) {
-			next = append(next, r)
-		}
 	}
 	info := settingsSource(list, unix.AF_INET6).RouterInfo
 	if err := h.applyRAState(to, raState{routes: next, info: info}); err != nil {
@@ -178,6 +178,24 @@ func (h *Host) adoptAdvertised(list []*journal.MemberState, by map[int]int, to N
 		}
 	}
 	return nil
+}
+
+// advertisedToAdopt returns the links' routes from router advertisements, and those that the adapter learns.
+func (h *Host) advertisedToAdopt(by map[int]int) (mine, next []rtnl.Object, err error) {
+	all, err := h.rt.AdvertisedRoutes()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range all {
+		if _, ok := by[rtnl.RouteLinks(r)[0]]; !ok {
+			continue
+		}
+		mine = append(mine, r)
+		if !rtnl.HasAdvertised(next, r) {
+			next = append(next, r)
+		}
+	}
+	return mine, next, nil
 }
 
 // adoptNeighbours copies a member's neighbours before traffic moves, so that no packet waits for ARP or ND.
@@ -211,11 +229,24 @@ func addressForAdapter(a rtnl.Object, from, to NIC, routes []rtnl.Object) rtnl.O
 
 // adoptRoutes moves all routes that name one of the links.
 func (h *Host) adoptRoutes(by map[int]int) error {
-	all, err := h.rt.Routes()
+	all, mine, err := h.routesToAdopt(by)
 	if err != nil {
 		return err
 	}
-	var mine []rtnl.Object
+	index := rtnl.IndexRoutes(all)
+	for _, r := range mine {
+		if err := h.rt.MoveRoute(index, r, rtnl.RouteRequest(r, by)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// routesToAdopt returns the routes of all links, and those that name one of the links, in the order in which they move.
+func (h *Host) routesToAdopt(by map[int]int) (all, mine []rtnl.Object, err error) {
+	if all, err = h.rt.Routes(); err != nil {
+		return nil, nil, err
+	}
 	for _, r := range all {
 		for _, link := range rtnl.RouteLinks(r) {
 			if _, ok := by[link]; ok {
@@ -225,13 +256,7 @@ func (h *Host) adoptRoutes(by map[int]int) error {
 		}
 	}
 	rtnl.SortByDependence(mine)
-	index := rtnl.IndexRoutes(all)
-	for _, r := range mine {
-		if err := h.rt.MoveRoute(index, r, rtnl.RouteRequest(r, by)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return all, mine, nil
 }
 
 // AssignAddresses gives the adapter addresses of its own, and a default route if gateway is valid.
@@ -279,12 +304,29 @@ func (h *Host) DefaultRouteMember(members []string) string {
 	if h.journal == nil {
 		return ""
 	}
+	var list []*journal.MemberState
 	for _, name := range members {
-		if m := h.journal.State.ByName(name); m != nil && m.OwnsDefaultRoute() {
-			return name
+		if m := h.journal.State.ByName(name); m != nil {
+			list = append(list, m)
 		}
 	}
+	if i := slices.IndexFunc(list, ownsDefaultRoute); i >= 0 {
+		return list[i].Name
+	}
 	return ""
+}
+
+func ownsDefaultRoute(m *journal.MemberState) bool { return m.OwnsDefaultRoute() }
+
+// AdapterMAC returns the MAC of a new adapter; 0: one that is made when it is.
+func AdapterMAC(c settings.Config, donor NIC) frame.MAC {
+	switch c.MACPolicy {
+	case settings.MACGiven:
+		return c.MAC
+	case settings.MACNew:
+		return 0
+	}
+	return donor.MAC
 }
 
 // adoptRules copies the members' rules for the adapter, at the same priority. The copy of an inverted rule replaces the
@@ -294,34 +336,55 @@ func (h *Host) adoptRules(list []*journal.MemberState, adapter string) error {
 	if err != nil {
 		return err
 	}
-	names := h.adoptedNames(list)
-	for _, m := range list {
-		for _, r := range m.Rules {
-			next := rtnl.RuleFor(r, names, adapter)
-			if !rtnl.HasRule(have, next) {
-				err := h.rt.Change("copy rule of "+m.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, next)
-				if err != nil {
-					return err
-				}
-				have = append(have, next)
+	for _, c := range rulesToAdopt(list, have, h.adoptedNames(list), adapter) {
+		if c.next.Head != nil {
+			err := h.rt.Change("copy rule of "+c.of.Name, unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, c.next)
+			if err != nil {
+				return err
 			}
-			if rtnl.IsInverted(r) {
-				if err := h.rt.RemoveRule(rtnl.RuleRequest(r), m.Name); err != nil {
-					return err
-				}
+		}
+		if rtnl.IsInverted(c.rule) {
+			if err := h.rt.RemoveRule(rtnl.RuleRequest(c.rule), c.of.Name); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// adoptedNames returns the names of all NICs whose config is, or will be, on the adapter.
-func (h *Host) adoptedNames(more []*journal.MemberState) []string {
-	var names []string
-	for _, m := range h.journal.State.Members {
-		if m.Adopted || slices.Contains(more, m) {
-			names = append(names, m.Names...)
+// ruleCopy is a member's rule and its copy for the adapter; a zero copy exists already.
+type ruleCopy struct {
+	of         *journal.MemberState
+	rule, next rtnl.Object
+}
+
+// rulesToAdopt returns the rules of members with the copies that the adapter, with the rules have, gets. names are
+// those of all NICs whose config is, or will be, on the adapter.
+func rulesToAdopt(list []*journal.MemberState, have []rtnl.Object, names []string, adapter string) (copies []ruleCopy) {
+	for _, m := range list {
+		for _, r := range m.Rules {
+			c := ruleCopy{of: m, rule: r}
+			if next := rtnl.RuleFor(r, names, adapter); !rtnl.HasRule(have, next) {
+				c.next, have = next, append(have, next)
+			}
+			copies = append(copies, c)
 		}
+	}
+	return copies
+}
+
+// adoptedNames returns the names of all NICs whose config is, or will be, on the adapter.
+func (h *Host) adoptedNames(more []*journal.MemberState) (names []string) {
+	all := more
+	if h.journal != nil {
+		for _, m := range h.journal.State.Members {
+			if m.Adopted && !slices.Contains(more, m) {
+				all = append(all[:len(all):len(all)], m)
+			}
+		}
+	}
+	for _, m := range all {
+		names = append(names, m.Names...)
 	}
 	return names
 }

@@ -162,11 +162,28 @@ func (c *settingsCopier) copySysctls(family string, from *journal.MemberState) e
 		if !ok || s.notCopied != "" || !strings.HasPrefix(s.key, family) {
 			continue
 		}
+		if s.key == addrGenMode && value == "1" && keptKernelLinkLocal(from) {
+			value = "0" // of the MAC
+		}
 		if err := c.copySysctl(s.key, value); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keptKernelLinkLocal reports whether a NIC has a link-local address of its kernel's only. dhcpcd has the kernel form
+// none any more, and leaves one that is there. It does not move, and without one the adapter would have no IPv6.
+func keptKernelLinkLocal(m *journal.MemberState) (kept bool) {
+	for _, a := range m.Addresses {
+		if rtnl.IsLinkLocal(a) && a.Family() == unix.AF_INET6 {
+			if !m.IsKernelLinkLocal(a) {
+				return false
+			}
+			kept = true
+		}
+	}
+	return kept
 }
 
 func (c *settingsCopier) copySysctl(key, value string) error {

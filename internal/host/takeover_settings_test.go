@@ -273,3 +273,22 @@ func TestSettingsOfOthers(t *testing.T) {
 	}
 	must(t, finish(w, h))
 }
+
+// TestKernelLinkLocalKept takes over a NIC whose kernel forms no more link-local addresses, as dhcpcd has it, but has
+// one. The adapter has one as well: without it no IPv6 host could be asked for its MAC.
+func TestKernelLinkLocalKept(t *testing.T) {
+	w := newWorld(t)
+	run(t, `echo 1 >/proc/sys/net/ipv6/conf/na/addr_gen_mode; ip addr add fd09::1/64 dev na nodad
+		ip -6 route add default via fe80::101 dev na`)
+	settled(t)
+	before := snapshot(t)
+	h := w.open(nil)
+	must(t, takeover(w, h))
+	must(t, donate("na")(w, h))
+	// Without carrier the kernel does not form it yet.
+	if got := run(t, "cat /proc/sys/net/ipv6/conf/"+teamName+"/addr_gen_mode"); strings.TrimSpace(got) != "0" {
+		t.Errorf("the adapter's addr_gen_mode is %s", got)
+	}
+	must(t, finish(w, h))
+	compare(t, before, snapshot(t))
+}

@@ -72,21 +72,7 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	if err := h.ignoreReadOnly(h.writeSysctl(n.Name, rpFilter, "0")); err != nil {
 		return err
 	}
-	// IPv4 from the end: secondaries follow their primaries, and would vanish or be promoted with them. IPv6 from the
-	// front. So at any moment the old order can be completed from what is left.
-	for _, a := range slices.Backward(have) {
-		// If addresses do not move, one that came after RecordMember is somebody else's, and nobody would restore it.
-		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) || want.KeepLeases && m.Adopted && isLeased(a) {
-			continue
-		}
-		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
-			return err
-		}
-	}
-	for _, a := range have {
-		if a.Family() != unix.AF_INET6 || m.IsKernelLinkLocal(a) {
-			continue
-		}
+	for _, a := range addressesToStrip(m, have, want) {
 		if err := h.rt.DeleteAddress(a, n.Name); err != nil {
 			return err
 		}
@@ -115,6 +101,25 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	return h.rt.SetUp(l, true)
 }
 
+// addressesToStrip returns which of its addresses a member loses, in order.
+func addressesToStrip(m *journal.MemberState, have []rtnl.Object, want MemberSetup) (list []rtnl.Object) {
+	// IPv4 from the end: secondaries follow their primaries, and would vanish or be promoted with them. IPv6 from the
+	// front. So at any moment the old order can be completed from what is left.
+	for _, a := range slices.Backward(have) {
+		// If addresses do not move, one that came after RecordMember is somebody else's, and nobody would restore it.
+		if a.Family() != unix.AF_INET || !m.Adopted && !m.HadAddress(a) || want.KeepLeases && m.Adopted && isLeased(a) {
+			continue
+		}
+		list = append(list, a)
+	}
+	for _, a := range have {
+		if a.Family() == unix.AF_INET6 && !m.IsKernelLinkLocal(a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // stripFeatures turns off features that a member must not use, and sets GRO.
 func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 	features := map[string]bool{lro: false, vlanFilter: false, serviceVLANFilter: false}
@@ -138,13 +143,27 @@ func (h *Host) stripFeatures(nic string, wanted settings.Offload) error {
 // deleteMemberRoutes deletes the routes on a member. If nothing moves, routes that came after RecordMember stay,
 // because nobody would restore them.
 func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
-	all, err := h.rt.Routes()
+	routes, err := h.routesToStrip(m, index)
 	if err != nil {
 		return err
 	}
+	for _, r := range routes {
+		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// routesToStrip returns the routes that a member loses.
+func (h *Host) routesToStrip(m *journal.MemberState, index int) ([]rtnl.Object, error) {
+	all, err := h.rt.Routes()
+	if err != nil {
+		return nil, err
+	}
 	advertised, err := h.rt.AdvertisedRoutes()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	mine := rtnl.RoutesVia(all, index)
 	if !m.Adopted {
@@ -153,15 +172,10 @@ func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 			return !recorded.Has(rtnl.RouteRequest(r, map[int]int{index: m.Index}))
 		})
 	}
-	for _, r := range append(mine, rtnl.RoutesVia(advertised, index)...) {
-		if len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil {
-			continue // other links have hops of it, too; the kernel handles a dead hop
-		}
-		if err := h.rt.DeleteRoute(rtnl.RouteRequest(r, nil)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return slices.DeleteFunc(append(mine, rtnl.RoutesVia(advertised, index)...), func(r rtnl.Object) bool {
+		// Other links have hops of it, too; the kernel handles a dead hop.
+		return len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil
+	}), nil
 }
 
 // BringUp brings the adapter up.

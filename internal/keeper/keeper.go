@@ -165,6 +165,7 @@ func (k *keeper) failFirst(end exit) error {
 			p.Fix = "read " + k.LogFile(k.Team) + ", then: nicteam restore " + k.Team
 		} else {
 			p.Why += "; the host was put back as it was"
+			k.RemovePending(k.Team)
 		}
 	}
 	k.report.Send(launch.Report{Problem: p, Died: true})

@@ -20,7 +20,7 @@ import (
 type Spread uint8
 
 const (
-	// SpreadFlow keeps each flow on one port.
+	// SpreadFlow keeps each flow on one port; of what is not IP, all between two MACs.
 	SpreadFlow Spread = iota
 	// SpreadFrames is round-robin.
 	SpreadFrames
@@ -272,10 +272,10 @@ func lagOut(spread Spread, slots, turn int) asm.Instructions {
 			asm.Mov.Reg32(asm.R0, asm.R1),
 		}
 	} else {
-		choose = asm.Instructions{asm.FnGetHashRecalc.Call()}
+		choose = hashOfFlow()
 	}
 	return append(choose,
-		asm.Mod.Imm32(asm.R0, lagSlots),
+		asm.Mod.Imm32(asm.R0, lagSlots).WithSymbol("chosen"),
 		key,
 		asm.LoadMapPtr(asm.R1, slots),
 		asm.Mov.Reg(asm.R2, asm.R10),
@@ -290,4 +290,24 @@ func lagOut(spread Spread, slots, turn int) asm.Instructions {
 		asm.Mov.Imm(asm.R0, tcDrop).WithSymbol("drop"),
 		asm.Return(),
 	)
+}
+
+// hashOfFlow leaves the hash of a frame in R0: the kernel's for IP. For other frames that one is the same for all, and
+// switches take the MACs.
+func hashOfFlow() asm.Instructions {
+	return asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadAbs(12, asm.Half),
+		asm.JEq.Imm(asm.R0, unix.ETH_P_IP, "flow"),
+		asm.JEq.Imm(asm.R0, unix.ETH_P_IPV6, "flow"),
+		asm.LoadAbs(2, asm.Word), // the last four bytes of each MAC
+		asm.Mov.Reg(asm.R7, asm.R0),
+		asm.LoadAbs(8, asm.Word),
+		asm.Xor.Reg32(asm.R0, asm.R7),
+		asm.Mul.Imm32(asm.R0, 0x1e3779b1),
+		asm.RSh.Imm32(asm.R0, 16),
+		asm.Ja.Label("chosen"),
+		asm.Mov.Reg(asm.R1, asm.R6).WithSymbol("flow"),
+		asm.FnGetHashRecalc.Call(),
+	}
 }

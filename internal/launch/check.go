@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/host"
 	"nicteam/internal/settings"
@@ -18,15 +19,16 @@ import (
 // and sockets that do not move to the adapter. The caller of `nicteam add` does this, because the team's process has
 // dropped the privileges to see other programs. NICs of any team are left to that process. looked is false if the
 // caller is in another network namespace than the team.
-func CheckAdd(d Dirs, st *api.Status, nics []string, accept bool) (warnings []string, looked bool, err error) {
+func CheckAdd(d Dirs, st *api.Status, nics []string, o control.ChangeOptions) (found host.Findings, looked bool,
+	err error) {
 	h, err := openSameNetNS(st)
 	if h == nil {
-		return nil, false, err
+		return found, false, err
 	}
 	defer func() { _ = h.Close() }()
 	taken, err := Owners(d, st.Team)
 	if err != nil {
-		return nil, false, err
+		return found, false, err
 	}
 	for _, m := range st.Members {
 		taken[m.Name] = host.Owner{Team: st.Team}
@@ -41,11 +43,11 @@ func CheckAdd(d Dirs, st *api.Status, nics []string, accept bool) (warnings []st
 			free = append(free, n.Name)
 		}
 	}
-	warnings, problem := h.CheckImpact(settings.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(accept))
+	found, problem := h.CheckImpact(settings.Config{Team: st.Team}, st.Adapter.Name, free, consentOf(o))
 	if problem != nil {
-		return warnings, true, problem
+		return found, true, problem
 	}
-	return warnings, true, nil
+	return found, true, nil
 }
 
 // openSameNetNS opens the host if the adapter of the team is in this network namespace; else it returns nil.
@@ -62,11 +64,14 @@ func openSameNetNS(st *api.Status) (*host.Host, error) {
 	return h, nil
 }
 
-func consentOf(accept bool) host.Consent {
-	if accept {
-		return host.ConsentGiven
+func consentOf(o control.ChangeOptions) (consent host.Consent) {
+	if o.Accept {
+		consent |= host.ConsentGiven
 	}
-	return host.ConsentAsk
+	if o.Force {
+		consent |= host.ConsentForced
+	}
+	return consent
 }
 
 // CheckDelete returns a problem if other interfaces stand on the adapter. Another network namespace cannot be checked:

@@ -19,7 +19,7 @@ import (
 	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/logs"
-	"nicteam/internal/managers"
+	"nicteam/internal/pending"
 	"nicteam/internal/settings"
 )
 
@@ -27,13 +27,18 @@ import (
 type CreateOptions struct {
 	Config settings.Config
 	Dirs
-	DryRun    bool     // check and return the steps, change nothing
-	NoPersist bool     // leave no TEAM.yaml in the configuration directory
-	Accept    bool     // go on though filters of other programs stop applying (-y)
-	Notes     []string // warnings found while the configuration was read
+	DryRun    bool // check and return the steps, change nothing
+	NoPersist bool // leave no TEAM.yaml in the configuration directory
+	// With Accept (-y) it goes on though filters of other programs stop applying, with Force also though links on a NIC
+	// lose their traffic, or the journal of an earlier team cannot be read.
+	control.ChangeOptions
+	Notes []string // warnings found while the configuration was read
 
 	// Foreground runs the team in this process until it ends. nil: Create starts a process for it.
 	Foreground func(settings.Config) error
+
+	// Plan gets what will be done before anything is changed. nil: only a dry run makes a plan.
+	Plan func(*api.Plan)
 
 	// Progress gets each step, Warn each warning when it is found, most of them before anything is changed. Created has
 	// all of them, too.
@@ -57,19 +62,28 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	SetSafePath()
 	made := &api.Created{Schema: api.CreatedSchema, Team: o.Config.Team, DryRun: o.DryRun, Steps: []string{},
 		Warnings: []string{}}
-	c, warnings, err := preflight(o)
+	c, plan, warnings, err := preflight(ctx, o)
 	made.Warnings = append(append(made.Warnings, o.Notes...), warnings...)
-	if err != nil {
+	if plan == nil && err != nil {
 		return nil, err
+	}
+	if plan != nil {
+		plan.Risks = append(plan.Risks, made.Warnings...)
+	}
+	if o.DryRun {
+		made.Plan, made.Steps = plan, steps(plan, c)
+		return made, err
+	}
+	if plan != nil {
+		o.Plan(plan)
 	}
 	for _, w := range made.Warnings {
 		o.Warn(w)
 	}
-	if o.DryRun {
-		made.Steps = append(dryRunSteps(c), managerSteps(ctx, o.Dirs, c)...)
-		return made, nil
-	}
 	if err := o.Dirs.Make(); err != nil {
+		return nil, err
+	}
+	if err := o.putAside(); err != nil {
 		return nil, err
 	}
 	if o.Foreground != nil {
@@ -97,6 +111,12 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 // launch has the service manager run the team, or starts its process.
 func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.Created, report func(Report)) error {
 	byUnit, why := o.useUnit(made)
+	told := StartOptions{Change: o.ChangeOptions, Persist: !o.NoPersist}
+	if err := o.tell(c.Team, told); err != nil {
+		return &api.Problem{Kind: api.Failed, What: "create " + c.Team, Why: err.Error(),
+			Fix: "check free space and permissions in " + o.RunDir, Err: err}
+	}
+	defer atomicfile.Remove(o.startOptionsFile(c.Team))
 	if byUnit {
 		err := o.startUnit(ctx, c, report)
 		if cannot, ok := errors.AsType[*unsaved](err); ok {
@@ -106,7 +126,9 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 		}
 	}
 	if byUnit {
-		o.enableUnit(made)
+		if o.Confirm == 0 {
+			o.enableUnit(made)
+		}
 		return nil
 	}
 	if why != "" {
@@ -125,7 +147,7 @@ func (o CreateOptions) launch(ctx context.Context, c settings.Config, made *api.
 	if err := spawn(ctx, o.Dirs, c.Team, path, logLevel(o.Log), report); err != nil {
 		return err
 	}
-	if !o.NoPersist {
+	if !o.NoPersist && o.Confirm == 0 {
 		if err := config.Save(o.configFile(c.Team), c); err != nil {
 			o.warn(made, fmt.Sprintf("%s not written, the team will not start at boot: %v", o.configFile(c.Team), err))
 		}
@@ -151,6 +173,7 @@ func (o CreateOptions) removeFailed(err error) {
 	if _, e := os.Stat(o.journalFile(name)); e == nil || !unlocked(o.Dirs, name) {
 		return
 	}
+	o.RemovePending(name)
 	atomicfile.Remove(o.RunningConfig(name))
 	if !errors.Is(err, errNoReport) {
 		_ = os.Remove(o.LogFile(name))
@@ -159,75 +182,108 @@ func (o CreateOptions) removeFailed(err error) {
 }
 
 // preflight checks everything before anything is changed. It returns the configuration with the choices that must not
-// depend on the NICs of a later start.
-func preflight(o CreateOptions) (c settings.Config, warnings []string, err error) {
+// depend on the NICs of a later start, and the plan if one is wanted: in a dry run also with an error that --force
+// would accept.
+func preflight(ctx context.Context, o CreateOptions) (c settings.Config, plan *api.Plan, warnings []string, err error) {
 	c = o.Config
+	fail := func(err error) (settings.Config, *api.Plan, []string, error) { return c, nil, warnings, err }
 	if problem := config.Validate(c); problem != nil {
-		return c, nil, problem
+		return fail(problem)
 	}
-	if problem := host.CheckCapabilities("create " + c.Team); problem != nil {
-		return c, nil, problem
-	}
-	if err := o.Dirs.check(); err != nil {
-		return c, nil, err
-	}
-	if Runs(o.Dirs, c.Team) {
-		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team, Why: "a team of that name runs",
-			Fix: "nicteam status " + c.Team + ", nicteam add " + c.Team + " NIC, or choose another name"}
-	}
-	if HasKeeper(o.Dirs, c.Team) {
-		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team,
-			Why: "its process could not go on, and its keeper tries to start it again and again",
-			Fix: "read " + o.LogFile(c.Team) + ", or end that: nicteam delete " + c.Team}
+	if err := CanCreate(o.Dirs, c.Team); err != nil {
+		return fail(err)
 	}
 	h, err := host.Open(host.Options{StateDir: o.StateDir, Team: c.Team, Logger: o.Log})
 	if err != nil {
-		return c, nil, err
+		return fail(err)
 	}
 	defer func() { _ = h.Close() }()
-	if p := h.JournalProblem(); p != nil {
-		return c, nil, p
+	notes, problem := o.checkJournal(h)
+	if problem != nil {
+		return fail(problem)
 	}
-	if h.HasJournal() {
-		return c, nil, &api.Problem{Kind: api.Conflict, What: "create " + c.Team,
-			Why: "an earlier process of the team ended and left its journal",
-			Fix: fmt.Sprintf("nicteam restore %s puts the host back; nicteam run %s --config %s resumes the team",
-				c.Team, c.Team, o.RunningConfig(c.Team))}
-	}
+	warnings = append(warnings, notes...)
 	others, err := Owners(o.Dirs, c.Team)
 	if err != nil {
-		return c, nil, err
+		return fail(err)
 	}
 	for _, m := range c.Members {
 		n, err := h.NIC(m.Name)
 		if _, known := others[m.Name]; known || err != nil {
-			continue // h.Check reports it
+			continue // h.Inspect reports it
 		}
 		if other, _ := NICHolderOf(n.Index); other != nil {
-			return c, nil, other.Problem("create "+c.Team, m.Name)
+			return fail(other.Problem("create "+c.Team, m.Name))
 		}
 	}
-	if note := h.JournalNote(); note != "" {
-		warnings = append(warnings, note)
+	found, refusal := h.Inspect(c, others, consentOf(o.ChangeOptions))
+	warnings = append(warnings, found.Warnings...)
+	if refusal != nil && (len(found.Blocked) == 0 || !o.DryRun) {
+		return fail(refusal)
 	}
-	more, problem := h.Check(c, others, consentOf(o.Accept))
+	more, problem := h.CheckNewWatches(c)
 	warnings = append(warnings, more...)
-	if problem == nil {
-		more, problem = h.CheckNewWatches(c)
-		warnings = append(warnings, more...)
-	}
 	if problem != nil {
-		return c, warnings, problem
+		return fail(problem)
 	}
 	if err := fixMTU(h, &c); err != nil {
-		return c, warnings, err
+		return fail(err)
 	}
 	if c.Datapath == "fastpath" {
 		if err := probeFastpath(h, c.MemberNames()); err != nil {
-			return c, warnings, FastpathProblem("create "+c.Team, err)
+			return fail(FastpathProblem("create "+c.Team, err))
 		}
 	}
-	return c, warnings, nil
+	if o.DryRun || o.Plan != nil {
+		if plan, err = o.planCreate(ctx, h, c, found); err != nil {
+			return fail(err)
+		}
+	}
+	if refusal != nil {
+		return c, plan, warnings, refusal
+	}
+	return c, plan, warnings, nil
+}
+
+// CanCreate checks what does not depend on the NICs of a new team: rights, directories, and that no team of that name
+// runs.
+func CanCreate(d Dirs, name string) error {
+	if problem := host.CheckCapabilities("create " + name); problem != nil {
+		return problem
+	}
+	if err := d.check(); err != nil {
+		return err
+	}
+	if r := d.Pending(name); r != nil && r.Verb == pending.Delete && (Runs(d, name) || HasKeeper(d, name)) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name, Why: "its delete waits for confirmation",
+			Fix: "nicteam confirm " + name + " ends the team; nicteam revert " + name + " brings it back"}
+	}
+	if Runs(d, name) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name, Why: "a team of that name runs",
+			Fix: "nicteam status " + name + ", nicteam add " + name + " NIC, or choose another name"}
+	}
+	if HasKeeper(d, name) {
+		return &api.Problem{Kind: api.Conflict, What: "create " + name,
+			Why: "its process could not go on, and its keeper tries to start it again and again",
+			Fix: "read " + d.LogFile(name) + ", or end that: nicteam delete " + name}
+	}
+	return nil
+}
+
+// FreeName returns a name for a new team that no team, link or configuration has: team0, else team1, ….
+func FreeName(d Dirs) (string, error) {
+	teams, err := d.teams()
+	if err != nil {
+		return "", err
+	}
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("team%d", i)
+		_, linkErr := net.InterfaceByName(name)
+		_, fileErr := os.Stat(d.configFile(name))
+		if linkErr != nil && fileErr != nil && !slices.Contains(teams, name) {
+			return name, nil
+		}
+	}
 }
 
 // fixMTU sets the configured MTU to the members' minimum if they differ.
@@ -267,17 +323,6 @@ func dryRunSteps(c settings.Config) []string {
 		steps = append(steps, fmt.Sprintf("would remove the addresses of %s until the team ends", names))
 	}
 	return steps
-}
-
-// managerSteps returns what create would tell the host's network managers.
-func managerSteps(ctx context.Context, d Dirs, c settings.Config) []string {
-	l := managers.Links{Adapter: managers.NIC{Name: c.Team}, Own: c.Address != settings.AddressAuto}
-	for _, name := range c.MemberNames() {
-		if i, err := net.InterfaceByName(name); err == nil {
-			l.Members = append(l.Members, managers.NIC{Name: name, Index: i.Index})
-		}
-	}
-	return managers.New(managers.Options{Team: c.Team, StateDir: d.StateDir}).Preview(ctx, l)
 }
 
 func logLevel(l *slog.Logger) slog.Level {

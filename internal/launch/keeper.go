@@ -115,6 +115,7 @@ func GiveUp(ctx context.Context, d Dirs, name string, log *slog.Logger) (steps [
 	for _, path := range d.ConfigFiles(name) {
 		atomicfile.Remove(path)
 	}
+	d.RemovePending(name)
 	_ = os.Remove(d.LogFile(name))
 	_ = os.Remove(logs.Old(d.LogFile(name)))
 	d.RemoveHistory(name)

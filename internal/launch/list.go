@@ -37,6 +37,7 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 			t.Members = append(t.Members, links[1:]...)
 		}
 		client := control.NewClient(d.RunDir, name)
+		client.Waits = func() bool { return d.Pending(name) != nil }
 		st, err := client.Status(ctx)
 		var problem *api.Problem
 		switch {
@@ -65,22 +66,26 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 		if n.Loopback || !n.Ethernet || adapter[n.Name] {
 			continue
 		}
-		ln := api.ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver,
-			Up: n.AdminUp, Link: n.Carrier, SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU,
-			Addresses: []string{}, Owner: n.Owner(), Kind: n.Kind,
-			Uppers: append([]string{}, n.Uppers...)}
+		ln := listedNIC(n)
 		if o := owner[n.Name]; o != "" {
 			ln.Owner = o
 		}
 		if m := members[n.Name]; m != nil {
 			ln.State, ln.Reason = m.State, m.Why(time.Now())
 		}
-		for _, a := range n.Addresses {
-			ln.Addresses = append(ln.Addresses, a.String())
-		}
 		l.NICs = append(l.NICs, ln)
 	}
 	return l, nil
+}
+
+func listedNIC(n host.NIC) api.ListedNIC {
+	l := api.ListedNIC{Name: n.Name, Index: n.Index, MAC: n.MAC.String(), Driver: n.Driver, Up: n.AdminUp,
+		Link: n.Carrier, SpeedBps: n.SpeedBps, Duplex: n.Duplex, MTU: n.MTU, Addresses: []string{}, Owner: n.Owner(),
+		Kind: n.Kind, Uppers: append([]string{}, n.Uppers...)}
+	for _, a := range n.Addresses {
+		l.Addresses = append(l.Addresses, a.String())
+	}
+	return l
 }
 
 // RealNames returns a function that replaces an altname by the name of its NIC, in the network namespace of the caller.

@@ -71,7 +71,7 @@ func (p *Prepared) check(d Dirs, name string) {
 		return
 	}
 	defer func() { _ = h.Close() }()
-	l, err := config.Load(config.Options{Team: name, Path: d.configFile(name), RealName: RealNames()})
+	l, err := config.Load(config.Options{Team: name, Path: d.StartConfig(name), RealName: RealNames()})
 	if err != nil {
 		return
 	}
@@ -79,7 +79,7 @@ func (p *Prepared) check(d Dirs, name string) {
 	if err != nil {
 		return
 	}
-	warnings, problem := h.Check(l.Config, owners, host.ConsentGiven)
+	warnings, problem := h.Check(l.Config, owners, host.ConsentGiven|host.ConsentForced)
 	p.Checked, p.Warnings = problem == nil, warnings
 }
 

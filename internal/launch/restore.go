@@ -45,6 +45,7 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 			}
 			if !Restorable(d, n) {
 				d.removeKeeperRests(n)
+				d.RemovePending(n)
 				steps = append(steps, "keeper of "+n+" ended; the host is as before the team")
 				continue
 			}
@@ -53,6 +54,10 @@ func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []st
 		steps = append(steps, more...)
 		if err != nil {
 			return steps, err
+		}
+		if d.Pending(n) != nil && keeperPID(d, n) == 0 { // with a keeper its next process sees to it
+			d.RemovePending(n)
+			atomicfile.Remove(d.RunningConfig(n))
 		}
 	}
 	return steps, nil
@@ -123,7 +128,9 @@ func restoreTeam(d Dirs, name string, forget []string, log *slog.Logger) (steps 
 	if keeperPID(d, name) == 0 {
 		d.removeKeeperRests(name)
 	}
-	atomicfile.Remove(d.RunningConfig(name))
+	if d.Pending(name) == nil { // else the next process says what became of the change, and needs it for that
+		atomicfile.Remove(d.RunningConfig(name))
+	}
 	d.RemoveLACPState(name)
 	atomicfile.Remove(d.ProcessFile(name))
 	if !d.Persistent(name) {

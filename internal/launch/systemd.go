@@ -205,6 +205,15 @@ func planOf(team string) (p plan, err error) {
 	return p, err
 }
 
+// RunsByUnit reports whether systemd runs the team.
+func RunsByUnit(d Dirs, team string) bool {
+	if d != Standard || unitNeedsEscape.MatchString(team) || !systemdRuns() {
+		return false
+	}
+	u, err := readUnit(team)
+	return err == nil && u.Active == "active"
+}
+
 // DisableUnit waits until the unit of a deleted team has ended, and makes systemd not start it at boot. It returns what
 // it did, "" if there was nothing to do.
 func DisableUnit(d Dirs, team string) (step string, err error) {

@@ -51,6 +51,9 @@ func (o CreateOptions) useUnit(made *api.Created) (use bool, why string) {
 // it was, and the unit stopped.
 func (o CreateOptions) startUnit(ctx context.Context, c settings.Config, progress func(Report)) error {
 	path := o.configFile(c.Team)
+	if o.Confirm > 0 { // TEAM.yaml is written when it is confirmed
+		path = o.RunningConfig(c.Team)
+	}
 	before, err := os.ReadFile(path)
 	existed := err == nil
 	if err := config.Save(path, c); err != nil {
@@ -73,12 +76,21 @@ type unsaved struct{ error }
 
 // enableUnit makes the team start at boot, and says so.
 func (o CreateOptions) enableUnit(made *api.Created) {
-	unit := unitName(o.Config.Team)
-	if _, err := ask("--quiet", "enable", unit); err != nil {
-		o.warn(made, notAtBoot+err.Error())
+	step, err := EnableUnit(o.Config.Team)
+	if err != nil {
+		o.warn(made, err.Error())
 		return
 	}
-	o.step(made, strings.TrimSuffix(unit, ".service")+" is enabled: the team comes back after a reboot")
+	o.step(made, step)
+}
+
+// EnableUnit makes systemd start a team at boot.
+func EnableUnit(team string) (step string, err error) {
+	unit := unitName(team)
+	if _, err := ask("--quiet", "enable", unit); err != nil {
+		return "", fmt.Errorf("%s%w", notAtBoot, err)
+	}
+	return strings.TrimSuffix(unit, ".service") + " is enabled: the team comes back after a reboot", nil
 }
 
 // runUnit starts a team's unit and returns when the team forwards. After an error the host is as before.

@@ -19,6 +19,7 @@ import (
 	"nicteam/internal/descriptors"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/managers"
+	"nicteam/internal/pending"
 	"nicteam/internal/supervisor"
 	"nicteam/internal/tick"
 )
@@ -100,6 +101,9 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 	}
 	if err := d.endOther(ctx, name, log); err != nil {
 		return err
+	}
+	if r := d.Pending(name); r != nil && r.Verb == pending.Delete && r.Left() > 0 {
+		return nil // the process only waits for the confirmation
 	}
 	return d.prepare(name, resumes, log)
 }
@@ -194,6 +198,7 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	switch {
 	case u.job == "stop", final && !goesOn:
 		d.deaths(name).forget()
+		d.RemovePending(name)
 	case goesOn, result == "success":
 		return nil
 	default:

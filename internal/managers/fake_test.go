@@ -174,3 +174,11 @@ func (b *fakeBus) seen() []string {
 	b.calls = nil
 	return list
 }
+
+// previewSteps is Preview in words.
+func previewSteps(t *testing.T, team *Team) (steps []string) {
+	for _, told := range team.Preview(t.Context(), links) {
+		steps = append(steps, told.Step("team0"))
+	}
+	return steps
+}

@@ -167,10 +167,15 @@ func (f *fakeNetworkd) call(dbus.ObjectPath, string, []any) ([]any, *dbus.Error)
 func TestNetworkdServesTheAdapter(t *testing.T) {
 	f, team := startNetworkd(t)
 	preview := "would tell systemd-networkd to leave eth1, eth2 alone and to serve team0 in place of eth1"
-	if diff := cmp.Diff([]string{preview}, team.Preview(t.Context(), links)); diff != "" || f.reloads != 0 {
+	if diff := cmp.Diff([]string{preview}, previewSteps(t, team)); diff != "" || f.reloads != 0 {
 		t.Errorf("preview, %d reloads (-want +got):\n%s", f.reloads, diff)
 	}
+	planned := team.Preview(t.Context(), links)[0].Files
 	steps, warnings := team.TakeOver(t.Context(), links)
+	if wrote, err := filepath.Glob(filepath.Dir(planned[0]) + "/*nicteam*"); err != nil ||
+		cmp.Diff([]string{planned[1], planned[0]}, wrote) != "" {
+		t.Errorf("planned %q, wrote %q", planned, wrote)
+	}
 	want := []string{"systemd-networkd serves team0 in place of eth1, by /etc/systemd/network/10-eth.network",
 		"systemd-networkd leaves eth1, eth2 alone"}
 	if diff := cmp.Diff(want, steps); diff != "" || warnings != nil {

@@ -118,7 +118,7 @@ func TestNMServesTheAdapter(t *testing.T) {
 	b, f, team := startNM(t)
 	first := team()
 	preview := "would tell NetworkManager to leave eth1, eth2 alone and to serve team0 in place of eth1"
-	if diff := cmp.Diff([]string{preview}, first.Preview(t.Context(), links)); diff != "" {
+	if diff := cmp.Diff([]string{preview}, previewSteps(t, first)); diff != "" {
 		t.Errorf("preview (-want +got):\n%s", diff)
 	}
 	steps, warnings := first.TakeOver(t.Context(), links)

@@ -27,8 +27,17 @@ func Told(ctx context.Context) (names []string) {
 	return names
 }
 
+// Telling is what a manager will be told of a team.
+type Telling struct {
+	Manager string
+	Leaves  []string // links that it leaves alone
+	Serves  string   // the NIC in whose place it serves the adapter; "": it does not
+	Servers string   // DNS servers that systemd-resolved asks through the adapter
+	Files   []string // written for it
+}
+
 // Preview returns what TakeOver would do, as far as it can be known before the adapter is there.
-func (t *Team) Preview(ctx context.Context, l Links) (steps []string) {
+func (t *Team) Preview(ctx context.Context, l Links) (list []Telling) {
 	b, err := dial(ctx, t.o.Bus)
 	if err != nil {
 		return nil
@@ -36,39 +45,51 @@ func (t *Team) Preview(ctx context.Context, l Links) (steps []string) {
 	defer b.close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tell := func(manager, served string, alone []string) {
-		if len(alone) == 0 {
-			return
-		}
-		step := fmt.Sprintf("would tell %s to leave %s alone", manager, strings.Join(alone, ", "))
-		if served != "" && !l.Own {
-			step += fmt.Sprintf(" and to serve %s in place of %s", l.Adapter.Name, served)
-		}
-		steps = append(steps, step)
-	}
 	if b.serves(ctx, networkdName) {
-		p, _ := t.planNetworkd(l, true)
-		tell("systemd-networkd", p.served.NIC, p.members)
+		if p, ok := t.planNetworkd(l, true); ok && len(p.members) > 0 {
+			n := t.networkd()
+			told := Telling{Manager: "systemd-networkd", Leaves: p.alone, Serves: p.served.NIC}
+			if told.Serves != "" {
+				told.Files = append(told.Files, n.adapterFile())
+			}
+			told.Files = append(told.Files, n.membersFile())
+			list = append(list, told)
+		}
 	}
 	if b.serves(ctx, nmName) {
-		var alone []string
+		told := Telling{Manager: "NetworkManager"}
 		for _, m := range l.Members {
-			if d, err := b.device(ctx, m.Name); err == nil && d.served() && b.connection(ctx, d) != "" {
-				alone = append(alone, m.Name)
+			d, err := b.device(ctx, m.Name)
+			if err == nil && d.served() && b.connection(ctx, d) != "" && !b.needsNM(ctx, d) {
+				told.Leaves = append(told.Leaves, m.Name)
 			}
 		}
-		if len(alone) > 0 {
-			tell("NetworkManager", alone[0], alone)
+		if len(told.Leaves) > 0 {
+			if !l.Own {
+				told.Serves = told.Leaves[0]
+			}
+			list = append(list, told)
 		}
 	}
 	if b.serves(ctx, resolvedName) {
 		for _, m := range l.Members {
 			if r, err := b.resolverLink(ctx, m.Index); err == nil && len(r.Servers) > 0 {
-				steps = append(steps, fmt.Sprintf("would tell systemd-resolved to ask %s through %s", r.addresses(),
-					l.Adapter.Name))
+				list = append(list, Telling{Manager: "systemd-resolved", Servers: r.addresses()})
 				break
 			}
 		}
 	}
-	return steps
+	return list
+}
+
+// Step says in words what a manager would be told of an adapter.
+func (t Telling) Step(adapter string) string {
+	if t.Servers != "" {
+		return fmt.Sprintf("would tell %s to ask %s through %s", t.Manager, t.Servers, adapter)
+	}
+	step := fmt.Sprintf("would tell %s to leave %s alone", t.Manager, strings.Join(t.Leaves, ", "))
+	if t.Serves != "" {
+		step += fmt.Sprintf(" and to serve %s in place of %s", adapter, t.Serves)
+	}
+	return step
 }

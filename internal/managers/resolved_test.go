@@ -100,7 +100,7 @@ func startResolved(t *testing.T) (*fakeBus, *fakeResolved, *Team) {
 func TestNamesAreAskedThroughTheAdapter(t *testing.T) {
 	b, r, team := startResolved(t)
 	preview := "would tell systemd-resolved to ask 10.9.0.254 through team0"
-	if diff := cmp.Diff([]string{preview}, team.Preview(t.Context(), links)); diff != "" {
+	if diff := cmp.Diff([]string{preview}, previewSteps(t, team)); diff != "" {
 		t.Errorf("preview (-want +got):\n%s", diff)
 	}
 	b.seen()

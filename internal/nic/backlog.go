@@ -26,9 +26,13 @@ func setBacklog(fd, bytes int) error {
 }
 
 // Backlog returns the bytes of truesize that were sent and have not left the NIC.
-func (s *Socket) Backlog() int {
-	var n int
-	err := s.withFD(func(fd int) (err error) {
+func (s *Socket) Backlog() int { return backlog(s.withFD) }
+
+// ControlBacklog is Backlog of control frames.
+func (s *Socket) ControlBacklog() int { return backlog(s.ctl.withFD) }
+
+func backlog(withFD func(func(fd int) error) error) (n int) {
+	err := withFD(func(fd int) (err error) {
 		n, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err
 	})

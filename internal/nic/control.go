@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/epoll"
 	"nicteam/internal/frame"
 )
 
@@ -20,11 +22,14 @@ import (
 //
 // A control frame goes through the NIC's qdisc with TC_PRIO_CONTROL, which pfifo_fast and classful qdiscs prefer, so
 // that a shaped link stays shaped. If the qdisc is full, the frame goes to the driver directly.
+//
+// The runtime's poller does not know it, since it would wake for each frame that has left.
 type controlSocket struct {
-	conn *packet.Conn
+	file *os.File
 	raw  syscall.RawConn
 
-	mu sync.Mutex // socket options are set for one frame
+	mu       sync.Mutex // socket options are set for one frame
+	priority int        // SO_PRIORITY at present
 }
 
 const (
@@ -41,20 +46,29 @@ func (u *controlSocket) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	if u.raw, err = conn.SyscallConn(); err == nil {
-		err = u.withFD(func(fd int) error {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, controlBuffer); err != nil {
-				return fmt.Errorf("set SO_SNDBUFFORCE: %w", err)
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		conn.Close()
+	defer conn.Close() // u has a duplicate of the descriptor
+	if u.raw, err = conn.SyscallConn(); err != nil {
 		return err
 	}
-	u.conn = conn
-	return nil
+	var fd int
+	err = u.withFD(func(polled int) (err error) {
+		if err := unix.SetsockoptInt(polled, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, controlBuffer); err != nil {
+			return fmt.Errorf("set SO_SNDBUFFORCE: %w", err)
+		}
+		fd, err = unix.FcntlInt(uintptr(polled), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if u.file, err = epoll.File(fd, o.Name); err != nil {
+		unix.Close(fd)
+		return err
+	}
+	if u.raw, err = u.file.SyscallConn(); err != nil {
+		u.file.Close()
+	}
+	return err
 }
 
 func (u *controlSocket) withFD(f func(fd int) error) error {
@@ -68,8 +82,11 @@ func (u *controlSocket) send(fd int, b []byte, inOrder bool) error {
 	if inOrder {
 		priority = 0
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, priority); err != nil {
-		return fmt.Errorf("set SO_PRIORITY: %w", err)
+	if priority != u.priority {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, priority); err != nil {
+			return fmt.Errorf("set SO_PRIORITY: %w", err)
+		}
+		u.priority = priority
 	}
 	err := u.sendOnce(fd, b)
 	if err != unix.ENOBUFS || inOrder {

@@ -5,6 +5,10 @@ package nic
 import (
 	"encoding/binary"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +134,48 @@ func TestControlSocketReceivesNothing(t *testing.T) {
 		st, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 		if err == nil && st.Packets != 0 {
 			t.Errorf("%d frames were given to it", st.Packets)
+		}
+		return err
+	}))
+}
+
+func TestControlFramesThatWait(t *testing.T) {
+	p := newPair(t, Options{Backlog: 256 << 10})
+	if n := p.a.ControlBacklog(); n != 0 {
+		t.Errorf("%d octets wait at the beginning", n)
+	}
+	labtest.Must(t, p.host.Shape("a", 20e6))
+	b := bulk()
+	// All leaves in 60 ms, in which this test may stand still.
+	labtest.Eventually(t, "a frame waits behind a full queue", func() bool {
+		for range 100 {
+			p.a.Queue(b)
+			p.a.Flush()
+		}
+		return p.a.SendControlInOrder(testFrame(7)) == nil && p.a.ControlBacklog() > 0
+	})
+	labtest.Eventually(t, "all has left", func() bool { return p.a.ControlBacklog() == 0 })
+}
+
+// A frame that has left wakes nobody: no epoll set has the socket.
+func TestControlSocketIsNotPolled(t *testing.T) {
+	p := newPair(t, Options{})
+	labtest.Must(t, p.a.ctl.withFD(func(fd int) error {
+		infos, err := filepath.Glob("/proc/self/fdinfo/*")
+		sets := 0
+		for _, name := range infos {
+			b, _ := os.ReadFile(name) // it may be closed meanwhile
+			for line := range strings.Lines(string(b)) {
+				if f := strings.Fields(line); len(f) > 1 && f[0] == "tfd:" {
+					sets++
+					if f[1] == strconv.Itoa(fd) {
+						t.Errorf("%s has descriptor %d", name, fd)
+					}
+				}
+			}
+		}
+		if sets == 0 {
+			t.Error("no epoll set found")
 		}
 		return err
 	}))

@@ -127,7 +127,7 @@ func (s *Socket) openOthers() error {
 				s.closeFirst(s.ctl.raw, s.slow.raw)
 				return nil
 			}
-			s.ctl.conn.Close()
+			s.ctl.file.Close()
 		}
 		s.filter.file.Close()
 	}
@@ -300,7 +300,7 @@ func (s *Socket) Close() error {
 	}
 	// Closing waits some ms for an RCU grace period: all at once.
 	others := make(chan error, 3)
-	go func() { others <- s.ctl.conn.Close() }()
+	go func() { others <- s.ctl.file.Close() }()
 	go func() { others <- s.slow.conn.Close() }()
 	go func() { others <- s.closeFilter() }()
 	return errors.Join(s.waiter.Close(), s.file.Close(), <-others, <-others, <-others)

@@ -266,6 +266,12 @@ func (r *Relay) Backlog(id int) int {
 	return 0
 }
 
+// Unsent reports whether control frames sent by member id have not left its NIC.
+func (r *Relay) Unsent(id int) bool {
+	m := r.member(id)
+	return m != nil && m.socket.ControlBacklog() > 0
+}
+
 // Counters fills c with the totals.
 func (r *Relay) Counters(c *team.Counters) {
 	r.mu.Lock()

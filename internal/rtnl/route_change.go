@@ -119,6 +119,25 @@ func NewDefaultRoute(gateway netip.Addr, index int) Object {
 	return r
 }
 
+// NewRouterRoute makes a default route by an advertising router, for so many seconds. Its metric is that of the
+// kernel's own.
+func NewRouterRoute(router netip.Addr, index int, seconds uint32) Object {
+	r := NewDefaultRoute(router, index)
+	r.Head[rtProto] = unix.RTPROT_RA
+	r.Set32(unix.RTA_PRIORITY, ipv6RouterMetric)
+	return WithRouteLifetime(r, seconds)
+}
+
+// ipv6RouterMetric is IP6_RT_PRIO_USER, the metric of default routes that the kernel learned.
+const ipv6RouterMetric = 1024
+
+// WithRouteLifetime returns the message that adds an IPv6 route that ends after so many seconds.
+func WithRouteLifetime(r Object, seconds uint32) Object {
+	r = RouteRequest(r, nil)
+	r.Set32(rtaExpires, seconds)
+	return r
+}
+
 // SortByDependence puts a route that makes a gateway reachable before the routes over that gateway.
 func SortByDependence(list []Object) {
 	rank := func(r Object) int {

@@ -11,9 +11,9 @@ import (
 
 const fraOutName = 17 // FRA_OIFNAME
 
-// ruleProtocol marks a team's copies of rules (FRA_PROTOCOL; `ip rule` shows "proto 78"). A rule that differs only in
+// RuleProtocol marks a team's copies of rules (FRA_PROTOCOL; `ip rule` shows "proto 78"). A rule that differs only in
 // this is the administrator's and stays.
-const ruleProtocol = 78
+const RuleProtocol = 78
 
 // ruleInverted is FIB_RULE_INVERT: the rule applies to what does not match.
 const ruleInverted = 2
@@ -61,7 +61,7 @@ func RuleFor(r Object, members []string, adapter string) Object {
 			r.Set(kind, CString(adapter))
 		}
 	}
-	r.Set(unix.FRA_PROTOCOL, []byte{ruleProtocol})
+	r.Set(unix.FRA_PROTOCOL, []byte{RuleProtocol})
 	return r
 }
 
@@ -119,7 +119,7 @@ func (c *Conn) RuleCopies(adapter string) ([]Object, error) {
 	return slices.DeleteFunc(all, func(r Object) bool { return !isCopy(r) }), err
 }
 
-func isCopy(r Object) bool { return bytes.Equal(r.Get(unix.FRA_PROTOCOL), []byte{ruleProtocol}) }
+func isCopy(r Object) bool { return bytes.Equal(r.Get(unix.FRA_PROTOCOL), []byte{RuleProtocol}) }
 
 // IsCopyOf reports whether c is a copy of r, whatever NICs were members when it was made.
 func IsCopyOf(c, r Object) bool {

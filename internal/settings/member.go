@@ -11,6 +11,9 @@ import (
 	"nicteam/modes/spread"
 )
 
+// MaxMembers is the most members that a team has.
+const MaxMembers = spread.MaxMembers
+
 // MaxWeight bounds weights.
 const MaxWeight = 1e6
 
@@ -124,9 +127,9 @@ func parseMember(v any) (m MemberConfig, f *Fault) {
 }
 
 func checkMembers(c *Config) *Fault {
-	if len(c.Members) > spread.MaxMembers {
+	if len(c.Members) > MaxMembers {
 		return &Fault{What: fmt.Sprintf("%d are too many", len(c.Members)),
-			Why: fmt.Sprintf("a team has at most %d", spread.MaxMembers), Fix: "make two teams"}
+			Why: fmt.Sprintf("a team has at most %d", MaxMembers), Fix: "make two teams"}
 	}
 	for i, m := range c.Members {
 		if why := ifname.Invalid(m.Name); why != "" {

@@ -18,6 +18,7 @@ type NIC struct {
 	Speed  uint64 // bit/s as reported, whatever its wire carries; 0 unknown
 	OwnMAC bool   // accepts frames for its own MAC only, as a Wi-Fi station does
 	Hidden bool   // OwnMAC shows only when the NIC refuses another MAC
+	Ignore bool   // OwnMAC never shows: it takes another MAC without a word, as some virtual functions do
 	Half   bool   // half duplex
 	Refuse bool   // returns an error for a frame without a carrier; else the frame is lost
 

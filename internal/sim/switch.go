@@ -16,6 +16,9 @@ type Switch struct {
 	Ageing time.Duration // of learnt entries
 	Flush  bool          // drops the entries of a port that loses its carrier
 
+	Sprays bool // groups carry frames by turns
+	turn   int
+
 	ProxyARP frame.MAC // by which it answers ARP requests for everybody; 0: it does not
 
 	w      *World
@@ -137,6 +140,10 @@ func (s *Switch) of(group int, f *Packet) *Port {
 	}
 	if n == 0 {
 		return nil
+	}
+	if s.Sprays {
+		s.turn++
+		return up[s.turn%n]
 	}
 	x := uint64(f.h.Dst)*0x9e3779b97f4a7c15 ^ uint64(f.h.Src)*0xff51afd7ed558ccd
 	if f.flow != nil {

@@ -86,7 +86,8 @@ type member struct {
 	suspected    time.Duration
 	txBytes      uint64 // since the last reading
 	capacity     spread.Capacity
-	bound        int // limit of its backlog, bytes
+	bound        int           // limit of its backlog, bytes
+	unsent       time.Duration // when the last frame of the loop leaves its NIC
 	flooded      uint64
 	arrived      uint64 // frames accepted
 	lastArrived  time.Duration
@@ -221,7 +222,7 @@ func (t *Team) apply(pl *spread.Plan) {
 // refused reports the NICs that refuse the MACs of a Plan.
 func (t *Team) refused(pl *spread.Plan) {
 	for _, id := range slices.Clone(t.ids) {
-		if n := t.members[id].nic; n.Hidden && n.OwnMAC && len(pl.Filter[id]) > 0 {
+		if n := t.members[id].nic; n.Hidden && n.OwnMAC && !n.Ignore && len(pl.Filter[id]) > 0 {
 			n.Hidden = false
 			t.handle(team.FromDatapath{Control: team.Control{Kind: team.ControlRefused, Member: id,
 				Err: errors.New("operation not supported")}})
@@ -280,6 +281,7 @@ func (t *Team) control(s spread.Send) {
 		t.recentLocal[p.h.Station(p.h.Src, p.b)] = t.w.now
 	}
 	m.nic.send(p)
+	m.unsent = m.nic.busy
 }
 
 type packetWords struct{ *Packet }

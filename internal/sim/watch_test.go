@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -410,4 +411,106 @@ func TestNoGateway(t *testing.T) {
 			b.never(3*time.Second, 1, 2)
 		}
 	}
+}
+
+// TestQueueFillsAtOnce: a burst that waits in the queue of a slow NIC for longer than a round takes is no silent loss:
+// the asks of the member wait behind it. A loss while it waits is noticed when the queue has left.
+func TestQueueFillsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []modes.Kind{modes.ELB, modes.ActiveBackup} {
+		b := newBench(t, mode, 2, 3, Line{Rate: 20e6})
+		b.team.Gateway(false, b.peers[0])
+		for i := range 8 {
+			b.both(i%3, uint16(2000+i), 100, 10*time.Millisecond)
+		}
+		b.pass(4 * time.Second)
+		f := b.UDP(b.team.Stack, b.peers[1], FlowKey{Sport: 4000, Dport: 7}, 1400, 2*time.Second)
+		f.Burst(120, 10*time.Microsecond) // some 70 ms, the first time
+		b.never(8*time.Second, 0, 1)
+		b.allUp()
+		n := -1
+		if _, err := b.Until("a burst", 3*time.Second, func() bool {
+			n = slices.IndexFunc(b.nics, func(n *NIC) bool { return n.waiting() > 15_000 })
+			return n >= 0
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.wires[n].Ends[0].Break(1)
+		took, err := b.Until("out of use", 300*time.Millisecond, func() bool { return !b.team.Uses(b.nics[n]) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%v: %v", mode, took)
+		b.never(time.Second, 1-n)
+	}
+}
+
+// TestNICsThatTakeNoOtherMAC: NICs that take in what is for their own address only, and may not even say so, are used
+// again after a cable was out or silent; while it is silent they stay out of use.
+func TestNICsThatTakeNoOtherMAC(t *testing.T) {
+	t.Parallel()
+	for _, ignore := range []bool{false, true} {
+		for own := range 2 {
+			for _, damping := range []bool{false, true} {
+				if damping && !ignore {
+					continue
+				}
+				t.Run(fmt.Sprintf("ignore %v, from %d on, damping %v", ignore, own, damping), func(t *testing.T) {
+					b := newBench(t, modes.ELB, 0, 3, Line{}, func(c *settings.Config) { c.Damping = damping })
+					for i := range 3 {
+						n := b.NIC(fmt.Sprintf("vf%d", i))
+						n.OwnMAC, n.Hidden, n.Ignore = i >= own, i%2 == 1 || ignore, ignore
+						wire, _ := b.sw.Plug(n.End, Line{})
+						b.nics, b.wires = append(b.nics, n), append(b.wires, wire)
+						b.team.Add(n, 0)
+					}
+					b.team.Gateway(false, b.peers[0])
+					var flows []*Flow
+					for i := range 3 {
+						flows = append(flows, b.both(i, uint16(3000+i), 200, light)...)
+					}
+					b.pass(3 * time.Second)
+					b.allUp()
+					for i := range b.nics {
+						for _, end := range []int{-1, 0, 1} {
+							mend := b.breaks(i, end)
+							if _, err := b.Until(b.nics[i].Name+" is out of use", idleMost,
+								func() bool { return !b.team.Uses(b.nics[i]) }); err != nil {
+								t.Fatal(err)
+							}
+							used := 0
+							for end := b.Now() + 3*time.Second; b.Now() < end; {
+								was := b.team.Uses(b.nics[i])
+								b.pass(5 * time.Millisecond)
+								if now := b.team.Uses(b.nics[i]); now && !was {
+									used++
+								}
+							}
+							if used > 0 {
+								t.Errorf("%s, end %d broken: used %d times in 3 s", b.nics[i].Name, end, used)
+							}
+							mend()
+							b.pass(12 * time.Second) // an ask by its own MAC, and a wait of damping
+							b.allUp()
+							b.calmly(300*time.Millisecond, flows...)
+							if damping {
+								b.pass(30 * time.Second)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// breaks lets the cable of a NIC lose all frames in one direction, or pulls it if end is -1, and returns what mends it.
+func (b *bench) breaks(nic, end int) (mend func()) {
+	w := b.wires[nic]
+	if end < 0 {
+		w.Set(false)
+		return func() { w.Set(true) }
+	}
+	w.Ends[end].Break(1)
+	return w.Ends[end].Mend
 }

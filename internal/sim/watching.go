@@ -137,7 +137,8 @@ func (t *Team) sample() {
 	t.traffic.Members = t.traffic.Members[:0]
 	for _, id := range t.ids {
 		c := t.counted[id]
-		t.traffic.Members = append(t.traffic.Members, monitor.Moved{ID: id, TX: c.TX, RX: c.RX})
+		t.traffic.Members = append(t.traffic.Members, monitor.Moved{ID: id, TX: c.TX, RX: c.RX,
+			Unsent: t.members[id].unsent > t.w.now})
 		total += c.TX + c.RX
 	}
 	frames, span := total-min(total, t.sampleTotal), t.w.now-t.sampledAt

@@ -120,7 +120,7 @@ func TestProgramsOfOthers(t *testing.T) {
 	before := w.state()
 	who := fmt.Sprintf("(id %d)", other.id)
 	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "create team0", "eth2",
-		`tcx program "bystander"`, who, "-y")
+		`tcx program "bystander"`, who, "--force")
 	checkRefused(t, w.try(append([]string{"create", teamName, "-y", "--datapath", "fastpath"}, nics(2)...)...), 1,
 		"create team0", "eth2", `tcx program "bystander"`, who, "datapath=auto")
 	w.checkUnchanged("after a create that was refused", before)

@@ -14,8 +14,8 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// TestRulesAreAskedFor: rules that name a NIC need -y before anything is changed, at create and at add. With -y, and in
-// a dry run, they are warnings before the first step.
+// TestRulesAreAskedFor: rules that name a NIC need -y or --force before anything is changed, at create and at add. With
+// -y, and in a dry run, they are warnings before the first step.
 func TestRulesAreAskedFor(t *testing.T) {
 	parallel(t)
 	labtest.Tool(t, "nft", "nftables")
@@ -24,7 +24,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	before := w.state()
 	create := append([]string{"create", teamName}, nics(2)...)
 	for _, more := range [][]string{{}, {"--dry-run"}, {"--foreground"}} {
-		checkRefused(t, w.try(append(create, more...)...), 5, "create team0", "inet f, chain i", "eth1", "-y")
+		checkRefused(t, w.try(append(create, more...)...), 5, "create team0", "inet f, chain i", "eth1", "--force")
 	}
 	w.checkUnchanged("after a create that was refused", before)
 	w.checkNoFiles("after a create that was refused")
@@ -46,7 +46,7 @@ func TestRulesAreAskedFor(t *testing.T) {
 	if n := strings.Count(string(out), "firewall rules match traffic of eth1"); n != 1 {
 		t.Errorf("it is said %d times:\n%s", n, out)
 	}
-	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", `iifname "eth3" drop`, "-y")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", `iifname "eth3" drop`, "--force")
 	if s := w.status(); len(s.Members) != 2 {
 		t.Errorf("%d members after an add that was refused", len(s.Members))
 	}
@@ -126,7 +126,7 @@ func TestFilterThatComes(t *testing.T) {
 	}
 	w.sh(`nft 'table inet f { chain i { type filter hook input priority 0; iifname "eth1" accept; }; }'`)
 	checkRefused(t, w.try(append([]string{"create", teamName}, nics(2)...)...), 5, "eth1", `tc filter "u32" pref 7`,
-		"-y")
+		"--force")
 	script := func(s string) func() { return func() { w.sh(s) } }
 	var program *foreignProgram
 	for _, path := range []string{"relay", "auto"} {

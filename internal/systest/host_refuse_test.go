@@ -284,27 +284,40 @@ func TestCheck(t *testing.T) {
 	w.nicteam("delete", teamName)
 }
 
-// TestDryRun: a dry run prints the steps and changes nothing.
+// TestDryRun: a dry run prints the plan and changes nothing.
 func TestDryRun(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
-	for _, options := range [][]string{{"--mode", "active-backup"}, {"--mode", "xor", "--address", "none"},
-		{"--mode", "xor", "--address", "10.6.0.1/24", "--gateway", "10.6.0.2"}} {
-		out := w.nicteam(append([]string{"create", teamName, "eth1", "eth2", "--dry-run"}, options...)...)
-		for _, want := range []string{"would", teamName, "eth1, eth2"} {
-			if !strings.Contains(out, want) {
+	for _, test := range []struct {
+		options []string
+		moves   string
+	}{
+		{[]string{"--mode", "active-backup"}, "address eth1 team0 10.9.0.1/24"},
+		{[]string{"--mode", "xor", "--address", "none"}, "address eth1 - 10.9.0.1/24"},
+		{[]string{"--mode", "xor", "--address", "10.6.0.1/24", "--gateway", "10.6.0.2"},
+			"address - team0 10.6.0.1/24"},
+	} {
+		create := append([]string{"create", teamName, "eth1", "eth2", "--dry-run"}, test.options...)
+		out := w.nicteam(create...)
+		for _, want := range []string{"nothing is changed", "mode " + test.options[1], "eth2 up", test.moves} {
+			if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
 				t.Errorf("no %q in:\n%s", want, out)
 			}
 		}
-		var doc struct {
-			Schema string   `json:"schema"`
-			DryRun bool     `json:"dry_run"`
-			Steps  []string `json:"steps"`
+		if strings.Contains(out, "ip address ") || !strings.Contains(w.nicteam(append(create, "-v")...),
+			"ip link set dev team0 ") {
+			t.Errorf("commands of ip are for -v:\n%s", out)
 		}
-		labtest.Must(t, json.Unmarshal([]byte(w.nicteam(append([]string{"create", teamName, "eth1", "eth2",
-			"--dry-run", "--json"}, options...)...)), &doc))
-		if doc.Schema != "nicteam.created/v1" || !doc.DryRun || len(doc.Steps) < 3 {
+		var doc struct {
+			Schema string    `json:"schema"`
+			DryRun bool      `json:"dry_run"`
+			Steps  []string  `json:"steps"`
+			Plan   *api.Plan `json:"plan"`
+		}
+		labtest.Must(t, json.Unmarshal([]byte(w.nicteam(append(create, "--json")...)), &doc))
+		if doc.Schema != "nicteam.created/v1" || !doc.DryRun || len(doc.Steps) < 3 || doc.Plan == nil ||
+			len(doc.Plan.NICs) != 2 {
 			t.Errorf("document %+v", doc)
 		}
 	}

@@ -27,7 +27,7 @@ func TestOddNICs(t *testing.T) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				parallel(t)
-				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic}.on(path))
+				w := newWorld(t, worldOptions{NICs: 3, Hardware: tt.nic, Asks: true}.on(path))
 				w.create(nics(3))
 				open := w.startEcho()
 				mdns := w.listenTo("udp6", "ff02::fb", "5353")

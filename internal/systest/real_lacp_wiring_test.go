@@ -122,7 +122,7 @@ func TestLACPNobodyAnswers(t *testing.T) {
 	})
 	t.Log(s.Warnings)
 
-	w.set("lacp_fallback=off")
+	w.nicteam("set", teamName, "lacp_fallback=off", "--force")
 	w.await("down", func(s *api.Status) bool { return s.State == "down" && !s.Adapter.Carrier })
 	if used := w.agreed().distributing(); len(used) > 0 {
 		t.Errorf("with lacp_fallback=off %v send", used)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -131,7 +132,7 @@ func connectUDP(t testing.TB, from, to *lab.Host, at netip.Addr) (near net.Conn,
 }
 
 // readAll counts what arrives.
-func (c *connection) readAll(from net.Conn) {
+func (c *connection) readAll(from io.Reader) {
 	b := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(b)

@@ -322,3 +322,9 @@ func nics(n int) []string {
 	}
 	return names
 }
+
+// parseStatus parses the output of nicteam status --json; false if there is none.
+func parseStatus(r result) (*api.Status, bool) {
+	s := &api.Status{}
+	return s, r.Code == 0 && json.Unmarshal([]byte(r.Out), s) == nil
+}

@@ -53,6 +53,10 @@ func (p palette) style(r chart.Role) lipgloss.Style {
 		if p.profile >= colorprofile.ANSI256 {
 			s = s.Foreground(lipgloss.Color("245"))
 		}
+	case chart.Muted:
+		if s = s.Faint(true); p.profile >= colorprofile.ANSI256 {
+			s = lipgloss.NewStyle().Foreground(lipgloss.Color("245"))
+		}
 	default:
 		c := r.Color(true)
 		basic := map[chart.Role]string{chart.In: "4", chart.Out: "3", chart.Good: "2", chart.Bad: "1",

@@ -10,5 +10,7 @@
 // draws them; this package chooses the colours.
 //
 // The view reads, and cannot slow the data path. It adds and removes NICs with the requests of nicteam add and remove,
-// after a typed name and a confirmation.
+// after a choice from a list or a typed name, and a confirmation.
+//
+// [Pick] is that list by itself, for nicteam create: list, plan, and back. It is as pure, and changes nothing.
 package tui

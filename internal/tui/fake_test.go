@@ -105,14 +105,24 @@ func (f *fake) Events(ctx context.Context, _ bool, _ func(*api.Event) error) err
 	return ctx.Err()
 }
 
-func (f *fake) Add(_ context.Context, names []string, _ bool) ([]string, error) {
+func (f *fake) Add(_ context.Context, names []string, _ control.ChangeOptions) ([]string, error) {
 	f.did = append(f.did, fmt.Sprint("add ", names))
 	return []string{"added " + names[0]}, f.err
 }
 
-func (f *fake) Remove(_ context.Context, names []string, force bool) ([]string, error) {
-	f.did = append(f.did, fmt.Sprint("remove ", names, force))
+func (f *fake) Remove(_ context.Context, names []string, o control.ChangeOptions) ([]string, error) {
+	f.did = append(f.did, fmt.Sprint("remove ", names, o.Force))
 	return []string{"removed " + names[0]}, f.err
+}
+
+func (f *fake) Confirm(context.Context) ([]string, error) {
+	f.did = append(f.did, "confirm")
+	return []string{"it is kept"}, f.err
+}
+
+func (f *fake) Revert(context.Context) ([]string, error) {
+	f.did = append(f.did, "revert")
+	return []string{"it is undone"}, f.err
 }
 
 // rates is what moved in the second that ends at t.
@@ -151,7 +161,7 @@ func run(t *testing.T, m Model, msgs ...tea.Msg) Model {
 			continue
 		}
 		switch answer := cmd().(type) {
-		case historyMsg, noticeMsg, recentMsg:
+		case historyMsg, noticeMsg, recentMsg, nicsMsg:
 			m = run(t, m, answer)
 		}
 	}

@@ -3,9 +3,7 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -26,8 +24,9 @@ var keysHelp = [][2]string{
 	{"End", "back to what goes on"},
 	{"+ -", "shorter, longer period"},
 	{"e", "save a picture (SVG) here"},
-	{"a", "add a NIC"},
+	{"a", "add NICs"},
 	{"d", "remove a NIC"},
+	{"c, r", "keep or undo a change that waits for confirmation"},
 	{"?", "this list"},
 	{"q, Esc, Ctrl-C", "quit"},
 }
@@ -43,6 +42,9 @@ func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 	}
 	if m.prompt != nil {
 		return m.answer(k)
+	}
+	if m.picker != nil {
+		return m.pick(k)
 	}
 	if m.help {
 		m.help = false
@@ -94,10 +96,10 @@ func (m Model) key(k tea.KeyPressMsg) (Model, tea.Cmd) {
 		return m, m.zoom(true)
 	case "e":
 		return m, m.export()
-	case "a":
-		m.prompt = &prompt{verb: "add"}
-	case "d":
-		m.prompt = &prompt{verb: "remove", name: m.selected}
+	case "a", "d":
+		return m.startChange(name)
+	case "c", "r":
+		return m.settlePending(name)
 	}
 	return m, nil
 }
@@ -194,66 +196,4 @@ func stepFor(last time.Duration) time.Duration {
 		}
 	}
 	return steps[len(steps)-1]
-}
-
-// prompt asks for the name of a NIC, then for a confirmation.
-type prompt struct {
-	verb, name string
-	sure       bool // the name is typed; y confirms
-}
-
-// text is the prompt in the last line.
-func (p *prompt) text(team string) string {
-	switch {
-	case !p.sure:
-		return fmt.Sprintf("%s which NIC? %s_  (Enter, or Esc for none)", p.verb, p.name)
-	case p.verb == "add":
-		return fmt.Sprintf("add %s to %s? y/n", p.name, team)
-	}
-	return fmt.Sprintf("remove %s from %s? y/n", p.name, team)
-}
-
-// answer handles a key while a prompt is open.
-func (m Model) answer(k tea.KeyPressMsg) (Model, tea.Cmd) {
-	p := *m.prompt
-	m.prompt = &p
-	name := k.String()
-	switch {
-	case name == "esc", p.sure && name != "y" && name != "Y":
-		m.prompt = nil
-		m.notify("nothing is changed")
-	case p.sure:
-		m.prompt = nil
-		m.notify(p.verb + " " + p.name + " …")
-		return m, m.change(p.verb, p.name)
-	case name == "enter":
-		p.sure = p.name != ""
-	case name == "backspace":
-		if r := []rune(p.name); len(r) > 0 {
-			p.name = string(r[:len(r)-1])
-		}
-	case name == "ctrl+u":
-		p.name = ""
-	case k.Text != "" && len(p.name)+len(k.Text) <= 15 && !strings.ContainsAny(k.Text, " /"):
-		p.name += k.Text
-	}
-	return m, nil
-}
-
-// change returns the command that adds or removes a NIC.
-func (m *Model) change(verb, nic string) tea.Cmd {
-	src, ctx := m.src, m.ctx
-	return func() tea.Msg {
-		var done []string
-		var err error
-		if verb == "add" {
-			done, err = src.Add(ctx, []string{nic}, false)
-		} else {
-			done, err = src.Remove(ctx, []string{nic}, false)
-		}
-		if err != nil {
-			return noticeMsg(verb + " " + nic + ": " + why(err))
-		}
-		return noticeMsg(strings.Join(done, "; "))
-	}
 }

@@ -22,6 +22,11 @@ type Options struct {
 	Team, NIC string // NIC "" is the whole team
 	Draw      chart.Options
 	Dir       string // where pictures are saved
+
+	// NICs reads the NICs of the team's host from which a user chooses one to add. nil: their names are typed.
+	NICs func(context.Context) ([]Choice, error)
+	// ReadOnly is why this user cannot change the team, "" if it may be tried.
+	ReadOnly string
 }
 
 // Model is the state of the view. Its messages are keys, sizes and data of the team.
@@ -49,6 +54,10 @@ type Model struct {
 	lostAt     time.Time
 	help       bool
 	prompt     *prompt
+	readNICs   func(context.Context) ([]Choice, error)
+	reading    bool    // readNICs runs
+	picker     *picker // the list of NICs to add, nil: it is not on the screen
+	readOnly   string
 	notice     string
 	noticed    time.Time
 	dir        string
@@ -74,7 +83,7 @@ const maxEvents = 1000
 // newModel returns a view of the status and history fetched at the start.
 func newModel(ctx context.Context, src Source, o Options, st *api.Status, h *api.History, now time.Time) Model {
 	m := Model{src: src, ctx: ctx, name: o.Team, status: st, draw: o.Draw, selected: o.NIC, dir: o.Dir, now: now,
-		lastRates: now, colours: newPalette(colorprofile.NoTTY)}
+		lastRates: now, colours: newPalette(colorprofile.NoTTY), readNICs: o.NICs, readOnly: o.ReadOnly}
 	m.draw.Solid = false
 	if o.Draw.Scale.Kind == chart.Fixed {
 		m.fixed = o.Draw.Scale
@@ -158,6 +167,8 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 				m.nic.mergeRecent(t)
 			}
 		}
+	case nicsMsg:
+		m.choose(msg)
 	case noticeMsg:
 		m.notify(string(msg))
 	}
@@ -297,6 +308,12 @@ func (m *Model) resize(width, height int) {
 		width, height = defaultWidth, defaultHeight
 	}
 	m.draw.Width, m.draw.Height = width, height
+	if m.picker != nil {
+		p := *m.picker
+		p.resize(width, height)
+		p.clamp()
+		m.picker = &p
+	}
 }
 
 // The size assumed for a screen that does not report one.

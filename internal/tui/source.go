@@ -18,8 +18,10 @@ type Source interface {
 	History(context.Context, control.HistoryOptions) (*api.History, error)
 	Rates(ctx context.Context, interval time.Duration, each func(*api.Rates) error) error
 	Events(ctx context.Context, follow bool, each func(*api.Event) error) error
-	Add(ctx context.Context, names []string, accept bool) ([]string, error)
-	Remove(ctx context.Context, names []string, force bool) ([]string, error)
+	Add(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error)
+	Remove(ctx context.Context, names []string, o control.ChangeOptions) ([]string, error)
+	Confirm(context.Context) ([]string, error)
+	Revert(context.Context) ([]string, error)
 }
 
 // Messages with data of the team.

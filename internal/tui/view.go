@@ -35,6 +35,9 @@ func (m *Model) grid(d chart.Data) chart.Grid {
 	if m.help {
 		return m.helpGrid()
 	}
+	if m.picker != nil {
+		return m.picker.grid()
+	}
 	o := m.draw
 	line := m.line()
 	o.Footer = line
@@ -55,6 +58,9 @@ func (m *Model) grid(d chart.Data) chart.Grid {
 func (m *Model) line() string {
 	if m.prompt != nil {
 		return m.prompt.text(m.name)
+	}
+	if m.notice == "" {
+		return m.pendingText()
 	}
 	return m.notice
 }
@@ -107,12 +113,9 @@ func (m *Model) helpGrid() chart.Grid {
 // write puts a text into a row, truncated and without control characters.
 func write(g chart.Grid, row int, text string, glyphs chart.Glyphs, role chart.Role) {
 	x := 0
-	for _, r := range text {
+	for _, r := range glyphs.Clean(text) {
 		if x >= len(g[row]) {
 			return
-		}
-		if r < ' ' || r == 0x7f || r > 0x7e && (glyphs == chart.ASCII || r < 0xa0) || r >= 0x2e80 {
-			r = '?'
 		}
 		g[row][x] = chart.Cell{Rune: r, Role: role}
 		x++

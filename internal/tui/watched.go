@@ -107,5 +107,5 @@ func (m *Model) waits() string {
 			text.WriteString(one.Damped.Text(m.now) + "\n")
 		}
 	}
-	return text.String()
+	return text.String() + m.pendingText()
 }

@@ -21,9 +21,9 @@ import (
 //	sooner, and the rival has sent another PDU meanwhile
 //	both are silent                                           the rival is dropped, the partner's timeout goes on
 //
-// A rival with the partner's own port and MAC is the partner with another key, or a forger who knows it well: two PDUs
-// in a row decide, for the partner would have answered. That it no longer collects is believed at once, else frames
-// sent meanwhile are lost; if it is not true, the partner's answer corrects it.
+// A rival with the partner's own MAC is the partner with another key or system identifier, or a forger who knows it
+// well: two PDUs in a row decide, for the partner would have answered. That it no longer collects is believed at once,
+// else frames sent meanwhile are lost; if it is not true, the partner's answer corrects it.
 //
 // So no single frame disables a working port, nor do many frames beside a partner's, and a new partner waits for 2 s at
 // most. Ports that do not work record any actor, as in the standard.
@@ -67,7 +67,7 @@ func (s *System) contest(now time.Time, p *port, d *PDU, from frame.MAC, out *Ou
 	}
 	repeated := p.contested() && r.from == from && !different(&r.pdu.Actor, &d.Actor)
 	*r = rival{pdu: *d, from: from, repeated: repeated, until: until}
-	if from == p.from && d.Actor.System == p.partner.System && d.Actor.Port == p.partner.Port {
+	if p.from != 0 && from == p.from {
 		if repeated {
 			s.decide(now, p, out)
 			return

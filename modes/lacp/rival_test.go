@@ -4,6 +4,7 @@ package lacp
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,6 +173,57 @@ func TestNewPartnerIsHeardInTime(t *testing.T) {
 	s, p := joined(t, 2)
 	if p[1].says(s.System, s.w.now, 1, healthy&^(Synchronization|Collecting|Distributing)); !uses(s.System, 0) {
 		t.Errorf("after a farewell %v", distributing(s.System))
+	}
+}
+
+// A partner that gets another system identifier, as a bond or a virtual switch does whose MAC changes, and therefore no
+// longer collects, gets no frames from that moment on, and is used again as soon as it agrees.
+func TestPartnerWithAnotherSystem(t *testing.T) {
+	s, p := joined(t, 2)
+	for _, other := range p {
+		other.System.MAC++
+	}
+	p[1].says(s.System, s.w.now, 1, healthy&^(Synchronization|Collecting|Distributing))
+	if u := distributing(s.System); len(u) != 1 || u[0] != 0 {
+		t.Errorf("after one that does not collect says so: %v distribute", u)
+	}
+	for range 8 {
+		s.tick(time.Second)
+		for i := range p {
+			p[i].says(s.System, s.w.now, i, healthy)
+		}
+	}
+	if u := distributing(s.System); len(u) != 2 {
+		t.Errorf("%v distribute after both agree", u)
+	}
+}
+
+// The same with two systems of ours: neither sends by a port on which the other one does not collect, for longer than a
+// PDU is under way.
+func TestSystemChanges(t *testing.T) {
+	for _, fast := range []bool{true, false} {
+		w, a, b := linked(t, 2)
+		for _, s := range []*side{a, b} {
+			s.config.Fast = fast
+			s.apply()
+		}
+		agree(t, w, a, b, 5*time.Second, 0, 1)
+		w.run(2 * time.Minute)
+		since := map[int]time.Time{}
+		w.after = func() {
+			for _, id := range []int{0, 1} {
+				if !slices.Contains(distributing(a.System), id) || b.port(id).mux >= MuxCollecting {
+					delete(since, id)
+				} else if since[id].IsZero() {
+					since[id] = w.now
+				} else if lost := w.now.Sub(since[id]); lost > 3*w.delay {
+					t.Fatalf("fast %v: port %d sends for %v to one that does not collect", fast, id, lost)
+				}
+			}
+		}
+		b.config.System.MAC++
+		b.apply()
+		agree(t, w, a, b, 10*time.Second, 0, 1)
 	}
 }
 

@@ -74,6 +74,9 @@ func (g Grid) paste(x, y int, from Grid) {
 var ascii = strings.NewReplacer("→", "->", "←", "<-", "…", "...", "·", "-", "×", "x", "≥", ">=", "≤", "<=",
 	"–", "-", "—", "-", "▲", "^", "▼", "v", "▾", "v", "●", "*", "○", "o", "µ", "u", "␣", "Space")
 
+// Clean is clean for the texts that a caller puts beside charts.
+func (g Glyphs) Clean(s string) string { return g.clean(s) }
+
 // clean makes names and event texts safe to print: each rune takes one cell, none controls the terminal, and with ASCII
 // glyphs all are ASCII.
 func (g Glyphs) clean(s string) string {

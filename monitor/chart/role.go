@@ -18,6 +18,7 @@ const (
 	Out                   // the only layer below the axis
 	Good                  // the state of a usable member
 	Bad                   // the state of an unusable one
+	Muted                 // what cannot be chosen
 
 	memberRoles   Role = 0x100
 	protocolRoles Role = 0x200
@@ -59,7 +60,7 @@ func (r Role) Color(dark bool) color.RGBA {
 		return layers[2]
 	case Bad, EventRole:
 		return layers[5]
-	case AxisRole:
+	case AxisRole, Muted:
 		return pick(color.RGBA{0x88, 0x88, 0x88, 0xff}, color.RGBA{0x77, 0x77, 0x77, 0xff})
 	case Label:
 		return pick(color.RGBA{0x55, 0x55, 0x55, 0xff}, color.RGBA{0xaa, 0xaa, 0xaa, 0xff})

@@ -389,15 +389,3 @@ func (m *MemberState) HadConfig() bool {
 		}) ||
 		slices.ContainsFunc(m.Neighbours, rtnl.IsPermanent)
 }
-
-// FormedAddress finds an address among those that a member's kernel had formed and that moved to the adapter.
-func (s *State) FormedAddress(a rtnl.Object) (was rtnl.Object, of *Member, ok bool) {
-	for _, m := range s.Members {
-		for _, was := range m.Addresses {
-			if m.Adopted && rtnl.SameAddress(a, was) && (rtnl.IsAutoconfigured(was) || rtnl.IsTemporary(was)) {
-				return was, &m.Member, true
-			}
-		}
-	}
-	return rtnl.Object{}, nil, false
-}

@@ -8,7 +8,8 @@
 //	router.go       what the machine's NICs are connected to: DHCP, router advertisements, DNS; pings and logs in
 //	agent, guest    what runs in the machine: the initramfs, and an agent that answers when the network does not
 //	boot.go         a machine in its network; the first boot is kept as a snapshot, from which later runs go on
-//	scenarios.go    what happens to a machine; watch.go what is observed meanwhile; state.go what must be as before
+//	scenarios.go    what happens to a machine; confirm.go has changes that nobody confirms
+//	watch.go        what is observed meanwhile; state.go what must be as before
 //	run.go          runs scenarios; report.go makes the table of docs/hosts.md
 //	interactive.go  boots one machine and keeps it for commands by hand
 //

@@ -31,6 +31,8 @@ type fakeHost struct {
 	movesIPv6 bool   // create changes the IPv6 address
 	failsTo   string // the command that contains it fails
 	deaf      bool   // no session, no login
+	keeps     bool   // a create that nobody confirms stays
+	early     bool   // its unit is enabled before it is confirmed
 }
 
 type interval struct{ from, to time.Time }
@@ -65,6 +67,8 @@ func (f *fakeHost) SetLink(_ context.Context, nic int, in bool) error {
 	}
 	return nil
 }
+
+func (f *fakeHost) Cut(ctx context.Context) error { return f.Reboot(ctx) }
 
 func (f *fakeHost) Reboot(context.Context) error {
 	f.mu.Lock()
@@ -126,10 +130,15 @@ func (f *fakeHost) Run(_ context.Context, command string, _ time.Duration) (stri
 		return "", 0, nil
 	case strings.HasPrefix(command, "nicteam version"):
 		return "nicteam 1\n6.1\n", 0, nil
-	case strings.HasPrefix(command, "nicteam "), strings.HasPrefix(command, "ip -br"):
+	case command == "sync", strings.HasPrefix(command, "nicteam "), strings.HasPrefix(command, "ip -br"):
 		return "", 0, nil
 	case command == describe:
-		out := "addr eth0 inet " + lease(0) + "/24\nroute default via " + router4 + " dev eth0 expires 13sec\n"
+		holder := "eth0"
+		if f.team {
+			holder = team
+		}
+		out := "addr " + holder + " inet " + lease(0) + "/24\n" +
+			"route default via " + router4 + " dev eth0 expires 13sec\n"
 		if f.stray && f.since != (time.Time{}) {
 			out += "addr eth1 inet 10.77.0.99/24\n"
 		}
@@ -160,8 +169,9 @@ func (f *fakeHost) addresses() string {
 		int(left.Seconds()), ipv6)
 }
 
-func (f *fakeHost) Login(_ context.Context, _, command string, _ time.Duration) (string, int, error) {
-	time.Sleep(20 * time.Second)
+func (f *fakeHost) Login(ctx context.Context, _, command string, _ time.Duration) (string, int, error) {
+	// Not at the same moment as who asks every second.
+	time.Sleep(20*time.Second - time.Millisecond)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.deaf {
@@ -171,8 +181,31 @@ func (f *fakeHost) Login(_ context.Context, _, command string, _ time.Duration) 
 		return "", 127, errors.New(command)
 	}
 	f.startTeam()
+	if _, d, ok := strings.Cut(command, " --confirm "); ok {
+		return f.awaitConfirmation(ctx, d)
+	}
 	f.unit, f.dns = !f.noUnit, !f.losesDNS
 	return "", 0, nil
+}
+
+// awaitConfirmation reverts a create, unless the session ends before.
+func (f *fakeHost) awaitConfirmation(ctx context.Context, text string) (string, int, error) {
+	f.unit = f.early
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return "error: --confirm " + text, 2, nil
+	}
+	f.mu.Unlock()
+	err = pause(ctx, d)
+	f.mu.Lock()
+	switch {
+	case err != nil:
+		return "", -1, err
+	case f.keeps:
+		return "team0 is up", 0, nil
+	}
+	f.team, f.process, f.unit, f.since = false, false, false, time.Time{}
+	return "", reverted, nil
 }
 
 func (f *fakeHost) answers(from time.Time, interval time.Duration) (answers []time.Time) {

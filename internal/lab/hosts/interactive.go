@@ -117,10 +117,12 @@ func (b *bench) obey(ctx context.Context, q order) (string, int, error) {
 		return "", 0, b.machine.SetLink(ctx, nic, q.Words[2] == "in")
 	case "reboot":
 		return "", 0, b.machine.Reboot(ctx)
+	case "cut":
+		return "", 0, b.machine.Cut(ctx)
 	case "stop":
 		return "", 0, nil
 	}
-	return "", 0, fmt.Errorf("order %q: want install, exec, login, link, reboot or stop", q.Words[0])
+	return "", 0, fmt.Errorf("order %q: want install, exec, login, link, reboot, cut or stop", q.Words[0])
 }
 
 // do sends an order and prints the answer.

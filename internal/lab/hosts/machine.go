@@ -21,6 +21,8 @@ type machine interface {
 	SetLink(ctx context.Context, nic int, in bool) error
 	// Reboot is an orderly one; it returns when the agent answers again.
 	Reboot(ctx context.Context) error
+	// Cut cuts the power, which loses what is not on the disk, and switches on again.
+	Cut(ctx context.Context) error
 }
 
 // A network is what the machine is connected to: a router with DHCP, router advertisements and DNS.

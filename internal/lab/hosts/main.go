@@ -24,7 +24,7 @@ const usage = `usage: hosts images [-hosts LIST]            makes what is missin
        hosts do HOST exec COMMAND               runs a command by the agent, without the network
        hosts do HOST login COMMAND              runs a command in a login session over the network
        hosts do HOST link NIC in|out            plugs a cable in, pulls it out
-       hosts do HOST reboot | stop
+       hosts do HOST reboot | cut | stop          cut: the power, for a moment
 flags come before HOST; hosts COMMAND -h prints them`
 
 func main() {

@@ -245,11 +245,20 @@ func (q *qemu) save() error {
 	if err != nil {
 		return err
 	}
-	// Not killed: the disk's own tables must be complete.
+	q.quit()
+	return nil
+}
+
+// quit ends QEMU, but does not kill it: the disk's own tables must be complete.
+func (q *qemu) quit() {
 	_ = q.control("quit", map[string]any{})
 	<-q.ended
 	q.Stop()
-	return nil
+}
+
+func (q *qemu) Cut(ctx context.Context) error {
+	q.quit()
+	return q.Start(ctx)
 }
 
 func (q *qemu) Stop() {

@@ -215,6 +215,27 @@ func TestQEMUReboots(t *testing.T) {
 	}
 }
 
+// The power comes back; the machine boots from its disk and not from a snapshot.
+func TestQEMUCut(t *testing.T) {
+	f := &fakeQEMU{}
+	q := startFake(t, f)
+	first := q.ended
+	if err := q.Cut(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-first:
+	default:
+		t.Error("the first QEMU still runs")
+	}
+	if q.boots != 2 || strings.Contains(strings.Join(f.args, " "), "-loadvm") {
+		t.Errorf("%d boots, started with %v", q.boots, f.args)
+	}
+	if out, _, err := q.Run(t.Context(), "echo back", time.Minute); out != "back\n" || err != nil {
+		t.Errorf("after the cut: %q, %v", out, err)
+	}
+}
+
 func TestQEMUThatSaysNothing(t *testing.T) {
 	limit := bootLimit
 	bootLimit = 50 * time.Millisecond

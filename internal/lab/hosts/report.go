@@ -32,7 +32,7 @@ func (r reach) word() string {
 	case !r.AtEnd:
 		return fmt.Sprintf("**dark at the end**, %s", seconds(r.Gap))
 	case r.Gap > tolerance:
-		return "**gap " + seconds(r.Gap) + "**"
+		return fmt.Sprintf("**gap %s** at %s", seconds(r.Gap), seconds(r.GapAt))
 	}
 	return "yes"
 }
@@ -51,10 +51,15 @@ func (r result) dns() string {
 	switch {
 	case r.Lookups == 0:
 		return "not asked"
-	case r.LookupGap > lookupTolerance:
+	case r.LookupGap > lookupTolerance && r.Unresolved > 0:
 		return fmt.Sprintf("**%d of %d not, gap %s**", r.Unresolved, r.Lookups, seconds(r.LookupGap))
 	}
-	return fmt.Sprintf("yes (%d of %d)", r.Lookups-r.Unresolved, r.Lookups)
+	asked := r.Lookups - r.Busy
+	text := fmt.Sprintf("yes (%d of %d)", asked-r.Unresolved, asked)
+	if r.Busy > 0 {
+		text += fmt.Sprintf(", %d not judged", r.Busy)
+	}
+	return text
 }
 
 func (r result) lease() string {

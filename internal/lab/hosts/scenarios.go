@@ -43,6 +43,10 @@ const (
 var scenarios = []scenario{
 	{Name: "before", About: "no team, longer than T1", Session: true,
 		Do: func(ctx context.Context, l *life) error { return l.wait(ctx, 3*renewalTime) }},
+	{Name: "confirm", About: "`nicteam create --confirm` in a login session that nobody confirms", Session: true,
+		Do: func(ctx context.Context, l *life) error { return l.createUnconfirmed(ctx) }},
+	{Name: "powercut", About: "the power is cut while a create waits for confirmation", Off: true,
+		Do: func(ctx context.Context, l *life) error { return l.cutPower(ctx) }},
 	{Name: "create", About: "`nicteam create` in a login session, which then ends", Session: true,
 		Do: func(ctx context.Context, l *life) error { return l.create(ctx) }},
 	{Name: "lease", About: "longer than a lease", Team: true, Session: true,
@@ -280,17 +284,20 @@ func (l *life) boot(ctx context.Context) error {
 	if err := l.machine.Reboot(ctx); err != nil {
 		return err
 	}
+	l.booted(ctx)
+	return nil
+}
+
+// booted waits until a boot has ended, and notes what went wrong in it.
+func (l *life) booted(ctx context.Context) {
 	// Exit 1 says degraded: a unit failed.
 	out, code, err := l.machine.Run(ctx, "systemctl is-system-running --wait; systemctl --failed --no-legend --plain",
 		settleLimit)
 	if err != nil {
 		l.note("boot does not end: %v", err)
-		return nil
-	}
-	if code != 0 || !strings.HasPrefix(out, "running") {
+	} else if code != 0 || !strings.HasPrefix(out, "running") {
 		l.note("after boot: %s", strings.Join(strings.Fields(out), " "))
 	}
-	return nil
 }
 
 // bootTimes notes when the network was said to be there, and when the team was.

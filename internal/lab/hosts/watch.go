@@ -26,6 +26,8 @@ type observation struct {
 	// Names that were looked up in the machine, those that did not resolve, and the longest time without one that did.
 	Lookups, Unresolved int
 	LookupGap           time.Duration
+	// Busy are the lookups that the machine was too busy for: see busy.
+	Busy int
 	// SessionGap is the longest time without an echo of the login session, if there is to be one; NoLogin: it did not
 	// begin; SessionLost: it ended.
 	Session     bool
@@ -45,6 +47,7 @@ type observation struct {
 type reach struct {
 	Answers int
 	Gap     time.Duration // the longest time without an answer
+	GapAt   time.Duration // when it began
 	AtEnd   bool          // there was an answer at the end
 }
 
@@ -118,18 +121,37 @@ func (w *watch) lookUp(ctx context.Context) {
 	w.mu.Lock()
 	name := fmt.Sprintf("n%d-%d.%s", time.Now().UnixMilli(), w.o.Lookups, probeDomain)
 	w.mu.Unlock()
-	out, _, err := w.b.machine.Run(ctx, "timeout 5 getent ahostsv4 "+name, lookLimit)
+	out, _, err := w.b.machine.Run(ctx, lookUpName+name, lookLimit)
 	if err != nil {
 		return // the machine is off, or says nothing
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.o.Lookups++
-	if strings.Contains(out, outside4) {
-		w.resolved = append(w.resolved, time.Now())
-	} else {
+	switch {
+	case strings.Contains(out, outside4):
+	case busy(out):
+		w.o.Busy++
+	default:
 		w.o.Unresolved++
+		return
 	}
+	w.resolved = append(w.resolved, time.Now())
+}
+
+// lookUpName looks a name up that follows, and times the same program without the network.
+const lookUpName = `now() { cut -d" " -f1 /proc/uptime; }; a=$(now); getent hosts localhost >/dev/null; ` +
+	`echo local $a $(now); timeout 5 getent ahostsv4 `
+
+// busyAfter is the time of a lookup without the network that no idle machine takes, emulated or not.
+const busyAfter = 1.5
+
+// busy reports whether a machine was too busy to look a name up: that in its own files took too long. A failure then
+// says nothing about the network.
+func busy(out string) bool {
+	var from, to float64
+	n, _ := fmt.Sscanf(out, "local %g %g", &from, &to)
+	return n == 2 && to-from > busyAfter
 }
 
 // sample reads where the address is and how long it is valid.
@@ -195,11 +217,19 @@ func reachOf(answers []time.Time, from, to time.Time, interval time.Duration) (r
 			break
 		}
 		r.Answers++
-		r.Gap, last = max(r.Gap, t.Sub(last)), t
+		r.noteGap(from, last, t)
+		last = t
 	}
-	r.Gap = max(0, max(r.Gap, to.Sub(last))-interval)
+	r.noteGap(from, last, to)
+	r.Gap = max(0, r.Gap-interval)
 	r.AtEnd = r.Answers > 0 && to.Sub(last) <= endTolerance
 	return r
+}
+
+func (r *reach) noteGap(began, from, to time.Time) {
+	if d := to.Sub(from); d > r.Gap {
+		r.Gap, r.GapAt = d, from.Sub(began)
+	}
 }
 
 // A link is what `ip -json address` says of one, as far as it matters here.
