@@ -63,10 +63,12 @@ picture: build
 
 ## every test: unit, simulated, real (root)
 test: build tools
-	# Ten times as fast without the race detector, which finds nothing where there is one goroutine.
-	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE)
-	# Seeds of each kind of world, and searches, run abreast: with it they show that worlds share nothing.
-	$(GO) test $(TESTFLAGS) -short -run 'Seeds|TestSearch$$' ./internal/sim ./modes/lacp
+	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor these are
+	# the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -run 'AsTheRelay$$|AsGo$$' ./internal/fastpath
+	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.
+	$(GO) test $(TESTFLAGS) -short -run 'TestRandom|TestSearch$$' ./internal/sim ./modes/lacp
 	$(GO) test $(TESTFLAGS) -p $(ABREAST) $(FIRST) $$($(GO) list ./... | \
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /'))
 	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have, and
@@ -75,8 +77,9 @@ test: build tools
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
+	$(GO) test -short $(ALONE) ./monitor ./monitor/traffic
 	$(GO) test -race -short ./internal/frame ./internal/config ./internal/settings ./internal/control ./internal/tui \
-		./modes/... ./monitor/... ./team/... ./internal/sim ./cmd/... ./scripts/...
+		./monitor/... ./team/... ./cmd/... ./scripts/...
 
 # SEEDS worlds, from seed START on (0: a random one).
 ## random worlds of the simulated network, and figures of link watches in it

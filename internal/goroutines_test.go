@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,23 +20,31 @@ var serial = []string{"modes", "monitor/chart"}
 // abreast run with it nevertheless.
 var abreast = []string{"modes/lacp/search_test.go"}
 
+// unraced begins a test file of another room whose tests start no goroutine either.
+const unraced = "\n//go:build !race\n"
+
 func TestSerialRoomsStartNoGoroutine(t *testing.T) {
 	files := 0
+	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(source), unraced) {
+			return err
+		}
+		return noGoroutine(t, path)
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	for _, room := range serial {
 		err := filepath.WalkDir("../"+room, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || contains(abreast, strings.TrimPrefix(path, "../")) {
 				return err
 			}
 			files++
-			set := token.NewFileSet()
-			file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			for _, at := range goroutines(file) {
-				t.Errorf("%v: starts a goroutine", set.Position(at))
-			}
-			return nil
+			return noGoroutine(t, path)
 		})
 		if err != nil {
 			t.Error(err)
@@ -44,6 +53,19 @@ func TestSerialRoomsStartNoGoroutine(t *testing.T) {
 	if files < len(serial) {
 		t.Errorf("%d files only", files)
 	}
+}
+
+// noGoroutine reports where a file starts goroutines.
+func noGoroutine(t *testing.T, path string) error {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return err
+	}
+	for _, at := range goroutines(file) {
+		t.Errorf("%v: starts a goroutine", set.Position(at))
+	}
+	return nil
 }
 
 // goroutines returns where a file starts goroutines: by go, or by one of the methods of libraries that do.

@@ -61,6 +61,7 @@ func drawSlots(t *rapid.T, c *cast) []uint8 {
 
 // Each frame of a slot that is to migrate leaves by the same member, and the same is noted of it, whoever sends it.
 func TestProgramMigratesSlotsAsTheRelay(t *testing.T) {
+	serial(t)
 	b := newBed(t)
 	flows := flowsOf(8)
 	seen := map[string]int{}

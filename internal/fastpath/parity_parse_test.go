@@ -123,6 +123,7 @@ func (p *prober) compare(b []byte, salt uint64, gso uint16) error {
 }
 
 func TestProgramsParseAsGo(t *testing.T) {
+	serial(t)
 	p := newProber(t)
 	seen := map[frame.Protocol]bool{}
 	for _, v := range vectors() {
@@ -170,6 +171,7 @@ func TestSuperFrameInATunnel(t *testing.T) {
 
 // What fuzzing has found in other packages.
 func TestProgramsParseTheCorporaAsGo(t *testing.T) {
+	serial(t)
 	p := newProber(t)
 	files := 0
 	for _, dir := range []string{"../frame/testdata/fuzz", "../../modes/testdata/fuzz", "../nic/testdata/fuzz"} {
@@ -197,6 +199,7 @@ func TestProgramsParseTheCorporaAsGo(t *testing.T) {
 }
 
 func TestProgramsParseAnythingAsGo(t *testing.T) {
+	serial(t)
 	p := newProber(t)
 	macs := []frame.MAC{adapterMAC, peerMAC, groupMAC, frame.Broadcast, 0}
 	rapid.Check(t, func(t *rapid.T) {

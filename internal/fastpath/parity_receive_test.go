@@ -87,6 +87,7 @@ func compareOutcomes(want, got outcome) string {
 }
 
 func TestProgramReceivesAsTheRelay(t *testing.T) {
+	serial(t)
 	b := newBed(t)
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {

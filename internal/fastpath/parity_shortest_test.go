@@ -63,6 +63,7 @@ func (s *sender) drawShortest(t *rapid.T, c *cast, flows [][]byte) *spread.Plan 
 // The flow table and the queues are the same after every frame, whoever keeps them, whatever is read meanwhile and
 // whichever Plans follow each other.
 func TestProgramSpreadsFlowsAsTheRelay(t *testing.T) {
+	serial(t)
 	b := newBed(t)
 	flows := flowsOf(12)
 	seen := map[string]uint64{}

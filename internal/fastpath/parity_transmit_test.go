@@ -143,6 +143,7 @@ func octets(l *spread.TxState) string {
 }
 
 func TestProgramTransmitsAsTheRelay(t *testing.T) {
+	serial(t)
 	b := newBed(t)
 	seen := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {

@@ -101,7 +101,7 @@ func (s *search) run(t *testing.T) {
 	if *depth > 0 {
 		deep = *depth
 	} else if underRace {
-		deep, least = 2, 0
+		deep, least = 1, 0
 	}
 	seen := map[uint64]origin{}
 	settling := settling{plan: &s.plan, agreed: s.agreed, known: map[uint64]time.Duration{}}
