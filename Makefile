@@ -63,8 +63,8 @@ picture: build
 
 ## every test: unit, simulated, real (root)
 test: build tools
-	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor these are
-	# the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
+	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor these
+	# are the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -run 'AsTheRelay$$|AsGo$$' ./internal/fastpath
 	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.

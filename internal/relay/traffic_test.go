@@ -257,7 +257,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	b := make([]byte, 1400)
 	before := g.counters().Members[0]
 	labtest.Eventually(t, "drops", func() bool {
-		for range 100 {
+		for range 1000 {
 			c.WriteTo(b, sink.LocalAddr())
 			most = max(most, g.relay.Backlog(0))
 		}
@@ -281,7 +281,7 @@ func TestBacklogIsBounded(t *testing.T) {
 	labtest.Must(t, g.relay.SetBacklog(0, 64<<20))
 	before = g.counters().Members[0]
 	labtest.Eventually(t, "drops of the qdisc", func() bool {
-		for range 100 {
+		for range 1000 {
 			c.WriteTo(b, sink.LocalAddr())
 		}
 		return g.counters().Members[0].TXDrop[team.DropBacklog] > before.TXDrop[team.DropBacklog]

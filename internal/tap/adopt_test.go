@@ -116,9 +116,9 @@ func TestAdoptRefuses(t *testing.T) {
 		}, ErrForeign},
 		"device deleted": {func() int {
 			store := descriptorstest.New(t)
-			a := create(t, Options{Name: "team0", Store: store})
+			a := create(t, Options{Name: "team1", Store: store})
 			die(t, a)
-			labtest.Must(t, netlink.LinkDel(link(t, "team0")))
+			labtest.Must(t, netlink.LinkDel(link(t, "team1")))
 			return inherited(t, store)
 		}, ErrGone},
 		"device in another namespace": {func() int {

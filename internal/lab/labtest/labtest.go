@@ -180,7 +180,7 @@ const Patience = 30 * time.Second
 // the less often the longer it waits, since what takes long needs the processors more than a prompt answer.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	const least, most = time.Millisecond, 50 * time.Millisecond
+	const least, most = time.Millisecond, 20 * time.Millisecond
 	start := time.Now()
 	for !holds() {
 		waited := time.Since(start)
