@@ -150,7 +150,8 @@ func TestProgramsOfOthers(t *testing.T) {
 
 	// A NIC that cannot have the programs joins nevertheless, and the relay moves everything as long as it is a member.
 	other = w.attachForeignProgram("eth3")
-	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`, "-y")
+	checkRefused(t, w.try("add", teamName, "eth3"), 5, "add to team0", "eth3", `tcx program "bystander"`,
+		"--force")
 	if out := w.nicteam("add", teamName, "eth3", "-y"); !strings.Contains(out, "warning: fell back to the relay") {
 		t.Errorf("add says %q", out)
 	}

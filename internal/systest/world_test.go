@@ -30,7 +30,7 @@ import (
 // Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
 // traffic there is one a processor.
 var (
-	quietSlots   = make(chan struct{}, 5)
+	quietSlots   = make(chan struct{}, 4)
 	trafficSlots = make(chan struct{}, 2)
 )
 
