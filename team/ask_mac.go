@@ -24,7 +24,7 @@ func (l *Loop) askMAC(m *member, p *spread.Plan) frame.MAC {
 		}
 	}
 	if l.watchesConfig.Group && !m.info.OwnMAC && m.wayBack.variant > 0 {
-		return m.wayBack.mac(m.link.MAC)
+		return monitor.AskMACs(m.link.MAC, m.wayBack.variant)
 	}
 	if !l.receivedByOther(m, p) || !m.ownAsk.until.IsZero() {
 		return m.link.MAC

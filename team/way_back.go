@@ -2,16 +2,11 @@
 
 package team
 
-import (
-	"time"
-
-	"nicteam/internal/frame"
-	"nicteam/monitor"
-)
+import "time"
 
 // The switch of a static LAG returns what a member asks for by the member that a hash of the MACs chooses. Answers that
 // arrive by another one tell nothing of this one's receive direction. So each member tries MACs made for that
-// ([monitor.AskMACs]) until its answers arrive by itself. A switch that hashes no MACs, or takes turns, has none.
+// (monitor.AskMACs) until its answers arrive by itself. A switch that hashes no MACs, or takes turns, has none.
 const (
 	wayBackStep  = 200 * time.Millisecond // between two MACs
 	wayBackMost  = 24                     // tried MACs; of two members one in 16 million finds none, of eight one in 25
@@ -23,14 +18,6 @@ type wayBack struct {
 	variant int       // of its MACs: 0 its own one, n > 0 monitor.AskMACs(own, n)
 	tried   int       // since the last one that worked
 	next    time.Time // not before this
-}
-
-// mac returns the MAC by which a member asks in a static LAG.
-func (b *wayBack) mac(own frame.MAC) frame.MAC {
-	if b.variant == 0 {
-		return own
-	}
-	return monitor.AskMACs(own, b.variant)
 }
 
 // runWayBacks lets members of a static LAG try other MACs, all at the same times: each try is another Plan.
