@@ -4,6 +4,7 @@
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 MISSPELL     = github.com/golangci/misspell/cmd/misspell@v0.8.0
+GOTESTSUM    = gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 BUILD       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS      = -s -w -X main.build=$(BUILD)
@@ -72,8 +73,9 @@ test: build tools
 	$(GO) test $(TESTFLAGS) -p $(ABREAST) $(FIRST) $$($(GO) list ./... | \
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /'))
 	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have, and
-	# compiled as that.
-	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) ./internal/systest
+	# compiled as that. Its tests run beside each other; what fails so is run once more, alone, and then decides.
+	CGO_ENABLED=0 $(GO) run $(GOTESTSUM) --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures 5 \
+		--packages ./internal/systest -- -trimpath $(filter-out -race,$(TESTFLAGS))
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:

@@ -78,6 +78,7 @@ type Report struct {
 	FlowGap    Gap           // of the flow with the longest; its frames are Flows times further apart
 	Standstill time.Duration // of the machine, during the stream
 	Took       time.Duration
+	Rate       int // frames a second, as asked for
 	Flows      []FlowReport
 }
 
@@ -230,7 +231,7 @@ func (r *Running) release() {
 
 // Report returns the figures so far. Frames in flight count as lost.
 func (r *Running) Report() Report {
-	out := Report{Flows: make([]FlowReport, len(r.flows))}
+	out := Report{Rate: r.s.Rate, Flows: make([]FlowReport, len(r.flows))}
 	still := r.standstills()
 	end := r.lastSend.Load()
 	always := Interval{0, 1<<63 - 1}

@@ -53,10 +53,10 @@ func txDropped(h *lab.Host, name string) uint64 {
 // stalled returns the number of frames of a stream that waited while the machine did not run somebody on their way, if
 // that lasted long enough to matter more than a change of members: frames that wait in a member's socket longer than
 // members overlap meet the next Plan, and frames that wait before a NIC are overtaken by those of another. It returns 0
-// if the longest gap was shorter, and with -soak.
+// if the longest gap was shorter, and with -soak. A sender that stood still catches up, so they come at its full rate.
 func stalled(r lab.Report) uint64 {
-	if *soak || r.Gap.Length < modes.Overlap/2 || r.Took == 0 {
+	if *soak || r.Gap.Length < modes.Overlap/2 {
 		return 0
 	}
-	return uint64(float64(r.Sent) * r.Gap.Length.Seconds() / r.Took.Seconds())
+	return uint64(float64(r.Rate) * r.Gap.Length.Seconds())
 }
