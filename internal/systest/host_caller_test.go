@@ -216,15 +216,16 @@ func TestPlacesOfOthers(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	before := w.state()
-	theirs := w.box.Path("/var/lib/nicteam/theirs")
+	const dir = "/var/lib/nicteam/theirs"
+	theirs := w.box.Path(dir)
 	labtest.Must(t, os.Mkdir(theirs, 0o755))
 	labtest.Must(t, os.Chown(theirs, 65534, 65534))
 	labtest.Must(t, os.Symlink("/etc/hostname", theirs+"/"+teamName+".lock"))
 	for _, flag := range []string{"--run-dir", "--state-dir", "--config-dir"} {
-		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/nicteam/theirs"), 4, "uid 65534", flag)
-		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/nicteam/theirs", "--dry-run"), 4,
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, dir), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, dir, "--dry-run"), 4,
 			"uid 65534", flag)
-		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, "/var/lib/nicteam/theirs/below"), 4, "uid 65534", flag)
+		checkRefused(t, w.try("create", teamName, "eth1", "eth2", flag, dir+"/below"), 4, "uid 65534", flag)
 	}
 	w.checkUnchangedSnapshot(before.all)
 }
