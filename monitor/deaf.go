@@ -32,6 +32,8 @@ const (
 const (
 	burstAsks  = 4
 	burstTimes = 3
+	// mostAsks is how many asks of all members are sent at once. Of more members each asks less at once, and more often.
+	mostAsks = 32
 )
 
 // How many answers a member must have missed that receives none: with seven expected there is none by chance in one
@@ -70,7 +72,7 @@ func (w *Watches) burst(t *target) int {
 	if w.cfg.Group {
 		for _, m := range w.members {
 			if p := m.path(t); p != nil && m.asks() && !p.isSettled() && !p.lastAnswer.IsZero() {
-				return burstAsks
+				return max(min(burstAsks, mostAsks/len(w.members)), 2)
 			}
 		}
 	}
@@ -117,7 +119,7 @@ func (w *Watches) unsure(now time.Time, t *target, silent []*watched) bool {
 // several, while the others received theirs. Where the switch hashes, it is enough for that that others ask by another
 // MAC.
 func (w *Watches) deafToShare(t *target) *watched {
-	if t.round.burst < burstAsks || !w.takesTurns() {
+	if t.round.burst < 2 || !w.takesTurns() {
 		return nil
 	}
 	asks, answers := 0, 0
