@@ -202,14 +202,29 @@ func (m *watched) hearsAnswer(now time.Time) {
 }
 
 // WayBack returns by which member answers to another one arrive, and how many in a row did since it asks by its MAC, up
-// to 8; 0 for none yet, or if they arrive by turns.
+// to 8; 0 for none yet, or if they arrive by turns. A switch may hash the MACs of those that answer, too: answers of one
+// target that arrive by the member itself are enough, and until all have answered nothing is known of others.
 func (w *Watches) WayBack(id int) (via, answers int) {
-	if m := w.member(id); m != nil {
-		for _, p := range m.paths {
-			if p.viaStreak > 0 && !p.t.foreign && !w.takesTurns() {
-				return p.via, p.viaStreak
-			}
+	m := w.member(id)
+	if m == nil || w.takesTurns() {
+		return -1, 0
+	}
+	via, open := -1, false
+	for _, p := range m.paths {
+		switch {
+		case p.t.foreign:
+		case p.viaStreak == 0:
+			open = open || !p.t.silent && p.state != pathDown && p.missed == 0
+		case p.via == id:
+			return id, p.viaStreak
+		case via < 0:
+			via, answers = p.via, p.viaStreak
+		default:
+			answers = min(answers, p.viaStreak)
 		}
 	}
-	return -1, 0
+	if open {
+		return -1, 0
+	}
+	return via, answers
 }

@@ -19,9 +19,11 @@ func TestNextProcessOfStaticLAG(t *testing.T) {
 		for _, sprays := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d members, turns %v", n, sprays), func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, modes.RoundRobin, n, 1, Line{})
+				b := newBench(t, modes.RoundRobin, n, 3, Line{})
 				b.sw.Sprays = sprays
-				b.both(0, 3000, 200, 3*time.Millisecond)
+				for i := range b.peers {
+					b.both(i, uint16(3000+i), 200, 3*time.Millisecond)
+				}
 				b.UDP(b.team.Stack, b.peers[0], FlowKey{Sport: 4000, Dport: 7}, 200, time.Millisecond)
 				b.pass(8 * time.Second) // longer than the search for MACs
 				for range 4 {
