@@ -19,68 +19,36 @@
 #include "shortest.h"
 #include "accept.h"
 #include "lean.h"
-
-#define ACT_NEXT -1
-#define ACT_DROP 2
+#include "leave.h"
 
 enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
 
-static __always_inline int drop_unassigned(struct cpu_state *cpu, __u32 drop, __u32 frames)
+/* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
+static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h,
+				  int behind, __u32 *flow_slot)
 {
-	cpu->no_member[drop] += frames;
-	return ACT_DROP;
-}
-
-static __always_inline void count(struct count *to, const struct headers *h)
-{
-	if (h->protocol >= PROTOCOLS)
-		return;
-	to[h->protocol].frames += h->frames;
-	to[h->protocol].bytes += h->bytes;
-}
-
-/* A member transmits a frame with an SKB of so many bytes. */
-static __always_inline void count_tx(struct member_counters *t, __u64 skb_bytes, const struct headers *h)
-{
-	count(t->tx, h);
-	t->tx_skb_bytes += skb_bytes;
-	if (!multicast(h->dst))
-		t->tx_unicast += h->frames;
-}
-
-static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
-{
-	__be64 b = bpf_cpu_to_be64(mac << 16);
-	bpf_skb_store_bytes(skb, at, &b, 6, 0);
-}
-
-/* The member by which a frame leaves, NO_MEMBER for none. */
-static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h, int behind)
-{
-	__u32 slot = 0;
-
 	switch (pl->rule) {
 	case RULE_SINGLE:
 		return pl->single;
 	case RULE_SLOTS:
-		slot = flow_hash(skb, b, h, pl->salt, pl->hash) % SLOT_COUNT;
+		*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % SLOT_COUNT;
 		if (!pl->migrating)
-			return pl->slots[slot];
+			return pl->slots[*flow_slot];
 	}
 	struct tx_state *l = get_tx_state();
 	if (!l)
 		return NO_MEMBER;
 	switch (pl->rule) {
 	case RULE_SLOTS:
-		return migrating_member(pl, &l->migration, slot, bpf_ktime_get_ns());
+		return migrating_member(pl, &l->migration, *flow_slot, bpf_ktime_get_ns());
 	case RULE_ROUND_ROBIN:
 		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
 	case RULE_SHORTEST: {
 		__s64 now = bpf_ktime_get_ns();
 		__u32 id = fixed_member(pl, h, behind);
 		if (id == MAX_MEMBERS) {
-			slot = flow_hash(skb, b, h, pl->salt, pl->hash) % FLOW_COUNT;
-			return pick_flow_member(pl, &l->flows, slot, h->bytes, now);
+			*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % FLOW_COUNT;
+			return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
 		}
 		if (in_set(pl->distributing, id)) {
 			charge(&l->flows.members[id & 63], h->bytes, now);
@@ -92,9 +60,9 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const st
 	return NO_MEMBER;
 }
 
-__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct headers *h)
+__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct leaving *f)
 {
-	if (!pl || !cpu || !h)
+	if (!pl || !cpu || !f)
 		return ACT_DROP;
 	__u64 skb_bytes = barrier_value(skb->len);
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
@@ -103,19 +71,19 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_
 		__u32 id = pl->ids[i] & 63, to = pl->ifindex[id];
 		struct member_counters *t = &cpu->members[id];
 		if (to != 0 && i + 1 == pl->n) {
-			count_tx(t, skb_bytes, h);
+			count_tx(t, skb_bytes, f);
 			return bpf_redirect(to, 0);
 		}
 		/* > 0: the qdisc dropped this copy, or an earlier frame in its place. < 0: the NIC is down. */
 		int sent = to != 0 ? bpf_clone_redirect(skb, to, 0) : -1;
 		if (sent > 0)
-			t->tx_drop[DROP_BACKLOG] += h->frames;
+			t->tx_drop[DROP_BACKLOG] += f->frames;
 		else if (sent < 0)
-			t->tx_drop[DROP_REFUSED] += h->frames;
+			t->tx_drop[DROP_REFUSED] += f->frames;
 		else
-			count_tx(t, skb_bytes, h);
+			count_tx(t, skb_bytes, f);
 	}
-	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, h->frames);
+	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
 }
 
 /* The adapter sends from a MAC that is not its own. Returns whether it is behind the adapter and the plan has the
@@ -154,24 +122,34 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control
 	if (relays)
 		return ACT_NEXT;
 	wire_count(skb, b, h);
+	struct leaving f = {.src = h->src, .bytes = h->bytes, .frames = h->frames, .protocol = h->protocol, .slot = NO_SLOT,
+			    .unicast = !multicast(h->dst), .own_mac = h->src == pl->adapter || group_report(h)};
 	if (pl->rule == RULE_BROADCAST) {
-		struct headers copy = { .dst = h->dst, .protocol = h->protocol, .frames = h->frames, .bytes = h->bytes };
-		return spread_copies(skb, pl, cpu, &copy);
+		struct leaving copies = f; /* in memory, and f in registers */
+		return spread_copies(skb, pl, cpu, &copies);
 	}
-	__u32 id = pick(skb, b, pl, h, behind);
-	if (!in_set(pl->distributing, id))
-		return drop_unassigned(cpu, DROP_NO_MEMBER, h->frames);
-	id &= 63;
-	__u32 to = pl->ifindex[id];
-	if (to == 0)
-		return drop_unassigned(cpu, DROP_NO_MEMBER, h->frames);
-	if (pl->per_member && (h->src == pl->adapter || group_report(h)) && pl->mac[id] != h->src)
-		store_mac(skb, 6, pl->mac[id]);
-	count_tx(&cpu->members[id], skb->len, h);
-	return bpf_redirect(to, 0);
+	__u32 id = pick(skb, b, pl, h, behind, &f.slot);
+	return leave(skb, pl, cpu, id, &f);
 }
 
-/* Any frame: a function of its own, which the verifier checks by itself, and which takes no registers from the others. */
+#define NOT_ORDINARY -2
+
+/* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack from
+ * the other. */
+__noinline int transmit_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
+{
+	struct headers h4, h6;
+	const __u8 *b;
+
+	if (!c || !cpu || !pl)
+		return ACT_NEXT;
+	if (parse_ordinary4(skb, &b, &h4))
+		return transmit_parsed(skb, c, cpu, pl, b, &h4);
+	if (parse_ordinary6(skb, &b, &h6))
+		return transmit_parsed(skb, c, cpu, pl, b, &h6);
+	return NOT_ORDINARY;
+}
+
 __noinline int transmit_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
 {
 	struct headers h;
@@ -197,13 +175,8 @@ static __always_inline int transmit_frame(struct __sk_buff *skb, struct control 
 	default:
 		return ACT_NEXT;
 	}
-	struct headers h4, h6;
-	const __u8 *b;
-	if (parse_ordinary4(skb, &b, &h4))
-		return transmit_parsed(skb, c, cpu, pl, b, &h4);
-	if (parse_ordinary6(skb, &b, &h6))
-		return transmit_parsed(skb, c, cpu, pl, b, &h6);
-	return transmit_any(skb, c, cpu, pl);
+	int verdict = transmit_ordinary(skb, c, cpu, pl);
+	return verdict == NOT_ORDINARY ? transmit_any(skb, c, cpu, pl) : verdict;
 }
 
 SEC("tc")
@@ -272,7 +245,7 @@ static __always_inline int receive_parsed(struct __sk_buff *skb, struct control 
 		if (sum)
 			__sync_fetch_and_add(sum, h->bytes);
 	}
-	count(t->rx, h);
+	count(t->rx, h->protocol, h->frames, h->bytes);
 	if (!multicast(h->dst))
 		t->rx_unicast += h->frames;
 	if (nics)
@@ -280,6 +253,23 @@ static __always_inline int receive_parsed(struct __sk_buff *skb, struct control 
 	if (verdict == FOR_US && h->dst != pl->adapter)
 		store_mac(skb, 0, pl->adapter);
 	return bpf_redirect(c->adapter, BPF_F_INGRESS);
+}
+
+__noinline int receive_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl,
+				__u32 id)
+{
+	struct headers h4, h6;
+	const __u8 *b;
+
+	if (!c || !cpu || !pl)
+		return ACT_NEXT;
+	id &= MAX_MEMBERS - 1;
+	struct member_counters *t = &cpu->members[id];
+	if (parse_ordinary4(skb, &b, &h4))
+		return receive_parsed(skb, c, pl, t, id, b, &h4);
+	if (parse_ordinary6(skb, &b, &h6))
+		return receive_parsed(skb, c, pl, t, id, b, &h6);
+	return NOT_ORDINARY;
 }
 
 __noinline int receive_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl, __u32 id)
@@ -305,13 +295,8 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 	}
 	if (cpu->decided != GATE_FAST)
 		return ACT_NEXT;
-	struct headers h4, h6;
-	const __u8 *b;
-	if (parse_ordinary4(skb, &b, &h4))
-		return receive_parsed(skb, c, pl, t, id & 63, b, &h4);
-	if (parse_ordinary6(skb, &b, &h6))
-		return receive_parsed(skb, c, pl, t, id & 63, b, &h6);
-	return receive_any(skb, c, cpu, pl, id);
+	int verdict = receive_ordinary(skb, c, cpu, pl, id);
+	return verdict == NOT_ORDINARY ? receive_any(skb, c, cpu, pl, id) : verdict;
 }
 
 SEC("tc")

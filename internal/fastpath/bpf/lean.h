@@ -15,12 +15,15 @@ static __always_inline int first_octets(struct __sk_buff *skb, __u32 n, const __
 	volatile __u32 *end = &skb->data_end;
 
 	*b = (void *)(long)skb->data;
-	if (*b + n <= (const __u8 *)(long)*end)
-		return 1;
-	if (skb->len < n || bpf_skb_pull_data(skb, n) < 0)
-		return 0;
-	*b = (void *)(long)skb->data;
-	return *b + n <= (const __u8 *)(long)*end;
+	if (*b + n > (const __u8 *)(long)*end) {
+		if (skb->len < n || bpf_skb_pull_data(skb, n) < 0)
+			return 0;
+		*b = (void *)(long)skb->data;
+		if (*b + n > (const __u8 *)(long)*end)
+			return 0;
+	}
+	__builtin_assume(*b != 0);
+	return 1;
 }
 
 /* The rest of what parse finds, but for what is seldom asked: payload_of and find_tag find that; nobody asks for

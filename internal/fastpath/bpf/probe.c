@@ -78,7 +78,7 @@ int probe(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct question *q = bpf_map_lookup_elem(&questions, &zero);
 	struct finding *f = bpf_map_lookup_elem(&findings, &zero);
-	struct headers any, ordinary, inner;
+	struct headers any, h4, h6, inner;
 
 	if (!q || !f)
 		return -1;
@@ -92,9 +92,12 @@ int probe(struct __sk_buff *skb)
 	learn(skb, 0, &any, q->salt, &f->any);
 	f->quoted = any.l4 != 0 && parse_quoted(skb, any.l4 + 8, &inner);
 	const __u8 *b;
-	if (parse_ordinary4(skb, &b, &ordinary) || parse_ordinary6(skb, &b, &ordinary)) {
-		f->is_ordinary = 1;
-		learn(skb, b, &ordinary, q->salt, &f->ordinary);
-	}
+	if (parse_ordinary4(skb, &b, &h4))
+		learn(skb, b, &h4, q->salt, &f->ordinary);
+	else if (parse_ordinary6(skb, &b, &h6))
+		learn(skb, b, &h6, q->salt, &f->ordinary);
+	else
+		return 0;
+	f->is_ordinary = 1;
 	return 0;
 }
