@@ -27,37 +27,34 @@ enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RUL
 static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h,
 				  int behind, __u32 *flow_slot)
 {
-	switch (pl->rule) {
-	case RULE_SINGLE:
+	__u32 rule = pl->rule, id = MAX_MEMBERS;
+
+	if (rule == RULE_SINGLE)
 		return pl->single;
-	case RULE_SLOTS:
-		*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % SLOT_COUNT;
-		if (!pl->migrating)
-			return pl->slots[*flow_slot];
+	if (rule == RULE_SHORTEST)
+		id = fixed_member(pl, h, behind);
+	if (rule == RULE_SLOTS || (rule == RULE_SHORTEST && id == MAX_MEMBERS)) {
+		*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % (rule == RULE_SLOTS ? SLOT_COUNT : FLOW_COUNT);
+		if (rule == RULE_SLOTS && !pl->migrating)
+			return pl->slots[*flow_slot & (SLOT_COUNT - 1)];
 	}
 	struct tx_state *l = get_tx_state();
 	if (!l)
 		return NO_MEMBER;
-	switch (pl->rule) {
-	case RULE_SLOTS:
-		return migrating_member(pl, &l->migration, *flow_slot, bpf_ktime_get_ns());
-	case RULE_ROUND_ROBIN:
+	if (rule == RULE_ROUND_ROBIN)
 		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
-	case RULE_SHORTEST: {
-		__s64 now = bpf_ktime_get_ns();
-		__u32 id = fixed_member(pl, h, behind);
-		if (id == MAX_MEMBERS) {
-			*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % FLOW_COUNT;
-			return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
-		}
-		if (in_set(pl->distributing, id)) {
-			charge(&l->flows.members[id & 63], h->bytes, now);
-			__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
-		}
-		return id;
+	__s64 now = bpf_ktime_get_ns();
+	if (rule == RULE_SLOTS)
+		return migrating_member(pl, &l->migration, *flow_slot, now);
+	if (rule != RULE_SHORTEST)
+		return NO_MEMBER;
+	if (id == MAX_MEMBERS)
+		return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
+	if (in_set(pl->distributing, id)) {
+		charge(&l->flows.members[id & 63], h->bytes, now);
+		__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
 	}
-	}
-	return NO_MEMBER;
+	return id;
 }
 
 __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct leaving *f)
