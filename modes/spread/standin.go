@@ -111,7 +111,7 @@ func (t *FlowTable) earliestOf(pl *Plan, alive MemberSet, slot int, bytes uint64
 		set = targets
 	}
 	if slot != NoSlot {
-		if open := set &^ pl.ClosedTo(slot); open != 0 {
+		if open := set &^ (pl.ClosedTo(slot) & pl.FlowTargets()); open != 0 {
 			set = open
 		}
 	}
