@@ -115,7 +115,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "tick", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

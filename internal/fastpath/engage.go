@@ -52,6 +52,11 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
+	for id, l := range now {
+		if l != nil {
+			k.devices[id] = p.findDevice(k, l)
+		}
+	}
 	if err := k.applyPlan(pl, &now); err != nil {
 		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
