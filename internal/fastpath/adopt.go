@@ -121,12 +121,11 @@ func (h *inheritance) closeUnused() {
 
 // fits checks that each map of spec is there with the same layout, and no other.
 func (h *inheritance) fits(spec *ebpf.CollectionSpec) error {
-	layouts := layoutsOf(spec)
-	for name := range spec.Maps {
+	for name, want := range layoutsOf(spec) {
 		switch layout := h.layouts[name]; {
 		case layout == "":
 			return fmt.Errorf("map %s is missing", name)
-		case layout != layouts[name]:
+		case layout != want:
 			return fmt.Errorf("map %s has the layout of another version", name)
 		}
 	}
@@ -150,7 +149,7 @@ func (p *Path) adoptPrograms(h *inheritance) error {
 	if err := h.fits(spec); err != nil {
 		return err
 	}
-	k, err := loadFrom(spec, h.maps)
+	k, err := loadFrom(spec, h.maps, waysToLook)
 	if err != nil {
 		return err
 	}
@@ -246,6 +245,10 @@ func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) er
 			return fmt.Errorf("join %s: note member: %w", l.Name, err)
 		}
 	}
+	device := p.findDevice(k, l)
+	p.mu.Lock()
+	k.devices[id] = device
+	p.mu.Unlock()
 	if err := p.attachMember(k, id, l); err != nil {
 		p.mu.Lock()
 		p.unfit = fmt.Errorf("member %s: %w", l.Name, err) // settle falls back
@@ -325,7 +328,7 @@ func (p *Path) settle(h *inheritance) {
 	p.mu.Lock()
 	k, links := p.kernel, p.links
 	p.mu.Unlock()
-	if k == nil || p.moved != nil {
+	if k == nil || p.reports != nil {
 		return // it was disengaged, or engaged anew, meanwhile
 	}
 	err := p.unfitness()
@@ -336,7 +339,7 @@ func (p *Path) settle(h *inheritance) {
 		err = p.yieldRest(k, &links)
 	}
 	if err == nil {
-		p.moved, err = readMoved(p.relay, k, p.o.Panics)
+		p.reports, err = readReports(p.relay, k, p.o.Panics)
 	}
 	if err != nil {
 		p.fallBack(err)

@@ -52,11 +52,14 @@ var groups = []group{
 	{[]string{"watch-connects"}, (*bench).connectsAfter},
 	{[]string{"watch-cpu", "watch-arp"}, (*bench).watchCosts},
 	{[]string{"watch-false-downs"}, (*bench).falseDowns},
+	{scaleMeasures, (*bench).scale},
+	{[]string{"scale-frame", "scale-flows", "scale-flows-elb"}, (*bench).scaleFrames},
 }
 
 type bench struct {
 	options
-	report *report
+	report   *report
+	flowRigs []*rig // of flowsOver, until endFlows
 }
 
 // alsoFast are measures that include the fast path.
