@@ -82,7 +82,9 @@ func TestHeadersBehindTheLinearPart(t *testing.T) {
 			if inside[0](nil)[0]>>4 == 6 {
 				kind = frame.TypeIPv6
 			}
-			from := func(dst, src frame.MAC) []byte { return stack(text, append([]part{ether(dst, src, kind)}, inside...)...) }
+			from := func(dst, src frame.MAC) []byte {
+				return stack(text, append([]part{ether(dst, src, kind)}, inside...)...)
+			}
 			way := func(fd int, want []byte) {
 				t.Helper()
 				if diff := cmp.Diff(want, awaitLong(t, fd)); diff != "" {
@@ -109,7 +111,8 @@ func TestHeadersBehindTheLinearPart(t *testing.T) {
 				"sent":     {after.Members[0].TX[protocol], before.Members[0].TX[protocol]},
 				"received": {after.Members[0].RX[protocol], before.Members[0].RX[protocol]},
 			} {
-				if got := (frame.Count{Frames: c[0].Frames - c[1].Frames, Bytes: c[0].Bytes - c[1].Bytes}); got != want {
+				got := frame.Count{Frames: c[0].Frames - c[1].Frames, Bytes: c[0].Bytes - c[1].Bytes}
+				if got != want {
 					t.Errorf("%s: %+v, want %+v", way, got, want)
 				}
 			}

@@ -71,7 +71,8 @@ func goFinds(b []byte, salt uint64, gso uint16) (f found, ok bool) {
 	return f, true
 }
 
-// isOrdinary says whether the programs read a frame of so many octets directly. aside: the kernel has the outer tag aside.
+// isOrdinary says whether the programs read a frame of so many octets directly. aside: the kernel has the outer tag
+// aside.
 func isOrdinary(f *found, octets int, aside bool) bool {
 	vlans, length, tcpLength := uint8(0), map[uint16]int{frame.TypeIPv4: 20, frame.TypeIPv6: 40}[f.EtherType], 20
 	if aside {

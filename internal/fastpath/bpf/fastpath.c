@@ -129,8 +129,8 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control
 
 #define NOT_ORDINARY -2
 
-/* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack from
- * the other. */
+/* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack
+ * from the other. */
 __noinline int transmit_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
 {
 	struct headers h4, h6;

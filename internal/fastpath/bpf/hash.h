@@ -127,7 +127,8 @@ __noinline __u64 hash_any(struct __sk_buff *skb, struct headers *h, __u64 salt, 
 	return h ? hash_frame(skb, 0, h, salt, policy) : 0;
 }
 
-static __always_inline __u64 flow_hash(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt, __u32 policy)
+static __always_inline __u64 flow_hash(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt,
+				       __u32 policy)
 {
 	return b ? hash_frame(skb, b, h, salt, policy) : hash_any(skb, h, salt, policy);
 }
