@@ -149,7 +149,7 @@ func (p *Path) adoptPrograms(h *inheritance) error {
 	if err := h.fits(spec); err != nil {
 		return err
 	}
-	k, err := loadFrom(spec, h.maps)
+	k, err := loadFrom(spec, h.maps, waysToLook)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,11 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
+	for id, l := range now {
+		if l != nil {
+			k.devices[id] = p.findDevice(k, l)
+		}
+	}
 	if err := k.applyPlan(pl, &now); err != nil {
 		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
@@ -73,7 +78,7 @@ func (p *Path) attach(k *kernel) (err error) {
 		if l == nil {
 			continue
 		}
-		if err := p.addMember(k, id, l); err != nil {
+		if err := p.admitMember(k, id, l); err != nil { // the Plan above has it
 			return fmt.Errorf("member %s: %w", l.Name, err)
 		}
 	}
@@ -93,6 +98,11 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
 	if err != nil {
 		return err
 	}
+	return p.admitMember(k, id, l)
+}
+
+// admitMember makes the programs receive by a member that is in the Plan which they follow.
+func (p *Path) admitMember(k *kernel, id int, l *team.Link) error {
 	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
 		return fmt.Errorf("add member: %w", err)
 	}
@@ -123,10 +133,34 @@ func (p *Path) yieldMember(k *kernel, id int) error {
 
 // removeMember takes a member's reception back and detaches the programs from it.
 func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
-	var errs []error
-	if err := p.relay.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
-		errs = append(errs, err)
+	return errors.Join(p.regainMember(k, id), p.dropMember(k, id, l))
+}
+
+// regainMember takes a member's reception back.
+func (p *Path) regainMember(k *kernel, id int) error {
+	err := p.relay.RegainMember(id, &k.control.ReceiveGate[id])
+	if errors.Is(err, relay.ErrNoMember) {
+		return nil
 	}
+	return err
+}
+
+// regainAll takes the reception of all members back at the same time: each waits for what is on its way.
+func (p *Path) regainAll(k *kernel, links *[spread.MaxMembers]*team.Link) error {
+	errs := make([]error, spread.MaxMembers)
+	var all sync.WaitGroup
+	for id, l := range links {
+		if l != nil {
+			all.Go(func() { errs[id] = p.regainMember(k, id) })
+		}
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// dropMember detaches the programs from a member whose reception the relay has.
+func (p *Path) dropMember(k *kernel, id int, l *team.Link) error {
+	var errs []error
 	if h := p.hooks[id]; h != nil {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
@@ -184,9 +218,10 @@ func (p *Path) disengage() error {
 	p.mu.Unlock()
 	p.relay.NoteSentByPrograms(sent) // before the relay receives reflected frames
 	p.relay.SetSentByPrograms(nil)
+	errs = append(errs, p.regainAll(k, &links))
 	for id, l := range links {
 		if l != nil {
-			errs = append(errs, p.removeMember(k, id, l))
+			errs = append(errs, p.dropMember(k, id, l))
 		}
 	}
 	if p.egress != nil {
