@@ -46,7 +46,7 @@ func newBed(t testing.TB) *bed {
 	b := &bed{TB: t, kernel: k, now: 1e12}
 	b.gates(relay.GateFast)
 	for i := range k.cpus {
-		k.cpus[i].Decided = relay.GateFast
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopback, relay.GateFast
 	}
 	return b
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -111,24 +112,46 @@ func (p *Path) attachMember(k *kernel, id int, l *team.Link) error {
 	return err
 }
 
-// yieldMember hands over what a member receives. A NIC that is gone receives nothing, which is no error.
-func (p *Path) yieldMember(k *kernel, id int) error {
-	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.IsGone(err) {
+// yieldMember hands over what a member receives, and then frames for the relay to the ring. A NIC that is gone receives
+// nothing, which is no error.
+func (p *Path) yieldMember(k *kernel, id int, l *team.Link) error {
+	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil {
+		if relay.IsGone(err) {
+			return nil
+		}
 		return err
 	}
-	return nil
+	return p.leaveSocket(k, id, l)
 }
 
-// removeMember takes a member's reception back and detaches the programs from it.
+// regainMembers takes the reception of these members back, concurrently: it waits some milliseconds for the kernel.
+func (p *Path) regainMembers(k *kernel, links *[spread.MaxMembers]*team.Link) error {
+	errs := make([]error, spread.MaxMembers)
+	var all sync.WaitGroup
+	for id, l := range links {
+		if l != nil {
+			all.Go(func() {
+				err := p.relay.RegainMember(id, &k.control.ReceiveGate[id])
+				if !errors.Is(err, relay.ErrNoMember) {
+					errs[id] = err
+				}
+			})
+		}
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// removeMember detaches the programs from a member. Its reception was taken back, or it leaves: then it does not
+// receive from here on.
 func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
-	if err := p.relay.RegainMember(id, &k.control.ReceiveGate[id]); err != nil && !errors.Is(err, relay.ErrNoMember) {
-		errs = append(errs, err)
-	}
 	if h := p.hooks[id]; h != nil {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
 	}
+	errs = append(errs, p.dropRing(k, id, l))
+	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
 	}
@@ -144,7 +167,7 @@ func (p *Path) yield(k *kernel) error {
 	var all sync.WaitGroup
 	for id, l := range p.links {
 		if l != nil {
-			all.Go(func() { errs[id] = p.yieldMember(k, id) })
+			all.Go(func() { errs[id] = p.yieldMember(k, id, l) })
 		}
 	}
 	errs[spread.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)
@@ -179,6 +202,7 @@ func (p *Path) disengage() error {
 	p.mu.Unlock()
 	p.relay.NoteSentByPrograms(sent) // before the relay receives reflected frames
 	p.relay.SetSentByPrograms(nil)
+	errs = append(errs, p.regainMembers(k, &links))
 	for id, l := range links {
 		if l != nil {
 			errs = append(errs, p.removeMember(k, id, l))

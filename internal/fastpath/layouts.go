@@ -35,7 +35,7 @@ func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 // gatesLayout is part of the stored names of controls and members. It says where any build finds the gates of programs
 // of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at
 // 20, each of 4 bytes; in members, from ifindex to gate. A build with another one cannot, and loses frames.
-const gatesLayout = "1"
+const gatesLayout = "2"
 
 var _ [0]struct{} = [unsafe.Offsetof(programControl{}.TransmitGate)]struct{}{}
 var _ [20]struct{} = [unsafe.Offsetof(programControl{}.ReceiveGate)]struct{}{}
@@ -70,8 +70,8 @@ func (k *kernel) maps(yield func(stored string, m *ebpf.Map) bool) {
 	}{
 		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
 		{programMapMembers, o.Members}, {programMapMoved, o.Moved}, {programMapPlans, o.Plans},
-		{programMapRecentLocal, o.RecentLocal}, {programMapRxBytes, o.RxBytes}, {programMapStations, o.Stations},
-		{programMapTxStates, o.TxStates},
+		{programMapRecentLocal, o.RecentLocal}, {programMapRings, o.Rings}, {programMapRxBytes, o.RxBytes},
+		{programMapStations, o.Stations}, {programMapTxStates, o.TxStates},
 	} {
 		if !yield(descriptors.Map(k.layouts[x.name], withGates(x.name)), x.m) {
 			return

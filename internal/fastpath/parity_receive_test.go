@@ -206,8 +206,11 @@ func TestFilterAndReceiveAgree(t *testing.T) {
 			relay.GateHold: {true, verdictNext, relay.GateSlow},
 			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast}, // or next
 			relay.GateShut: {false, verdictShot, relay.GateShut},
+			// There is no ring here: what it would get is a drop.
+			relay.GateRing:  {false, verdictRedirect, relay.GateRing},
+			relay.GateAlone: {false, verdictRedirect, relay.GateAlone},
 		} {
-			if gate == relay.GateFast && (found.Relays || found.NICs) {
+			if want.verdict == verdictRedirect && (found.Relays || found.NICs) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)

@@ -61,6 +61,7 @@ type Path struct {
 	plan        *spread.Plan
 	links       [spread.MaxMembers]*team.Link
 	hooks       [spread.MaxMembers]io.Closer
+	rings       [spread.MaxMembers]*ring
 	egress      io.Closer
 	moved       *moveReader
 	pastCounts  counts // of unloaded programs
@@ -146,7 +147,7 @@ func (p *Path) Join(id int, l team.Link) error {
 	p.backlog.memberJoined(p, k)
 	err = p.addMember(k, id, &l)
 	if err == nil {
-		err = p.yieldMember(k, id)
+		err = p.yieldMember(k, id, &l)
 	}
 	if err != nil {
 		p.fallBack(fmt.Errorf("member %s: %w", l.Name, err))

@@ -69,6 +69,7 @@ const (
 	probeMapPlans        = "plans"
 	probeMapQuestions    = "questions"
 	probeMapRecentLocal  = "recent_local"
+	probeMapRings        = "rings"
 	probeMapRxBytes      = "rx_bytes"
 	probeMapStations     = "stations"
 	probeMapTxStates     = "tx_states"
@@ -139,6 +140,7 @@ type probeMapSpecs struct {
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
 	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
@@ -179,6 +181,7 @@ type probeMaps struct {
 	Plans       *ebpf.Map `ebpf:"plans"`
 	Questions   *ebpf.Map `ebpf:"questions"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
 	TxStates    *ebpf.Map `ebpf:"tx_states"`
@@ -195,6 +198,7 @@ func (m *probeMaps) Close() error {
 		m.Plans,
 		m.Questions,
 		m.RecentLocal,
+		m.Rings,
 		m.RxBytes,
 		m.Stations,
 		m.TxStates,

@@ -38,9 +38,7 @@ type programCpuState struct {
 	Transmitting uint32
 	Receiving    uint32
 	Decided      uint32
-	Member       uint32
 	Ifindex      uint32
-	Unused       uint32
 	Members      [64]struct {
 		_  structs.HostLayout
 		Rx [7]struct {
@@ -61,6 +59,13 @@ type programCpuState struct {
 		TxUnicast  uint64
 	}
 	NoMember [9]uint64
+	Passed   struct {
+		_      structs.HostLayout
+		Tpid   uint16
+		Tci    uint16
+		Length uint32
+		Frame  [16384]uint8
+	}
 }
 
 type programPlan struct {
@@ -177,6 +182,7 @@ const (
 	programMapMoved        = "moved"
 	programMapPlans        = "plans"
 	programMapRecentLocal  = "recent_local"
+	programMapRings        = "rings"
 	programMapRxBytes      = "rx_bytes"
 	programMapStations     = "stations"
 	programMapTxStates     = "tx_states"
@@ -243,6 +249,7 @@ type programMapSpecs struct {
 	Moved       *ebpf.MapSpec `ebpf:"moved"`
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
 	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
@@ -281,6 +288,7 @@ type programMaps struct {
 	Moved       *ebpf.Map `ebpf:"moved"`
 	Plans       *ebpf.Map `ebpf:"plans"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
 	TxStates    *ebpf.Map `ebpf:"tx_states"`
@@ -295,6 +303,7 @@ func (m *programMaps) Close() error {
 		m.Moved,
 		m.Plans,
 		m.RecentLocal,
+		m.Rings,
 		m.RxBytes,
 		m.Stations,
 		m.TxStates,

@@ -43,6 +43,8 @@ type receiver struct {
 	blocks  bool             // receive waits until something has come
 	n       int
 	errno   syscall.Errno
+
+	ring ringReader
 }
 
 func (r *receiver) init() {
@@ -61,14 +63,25 @@ func (r *receiver) init() {
 	}
 }
 
+// reset makes the messages of the last batch ready for the next one: the kernel has overwritten the lengths.
+func (r *receiver) reset() {
+	for i := range r.n {
+		r.msgs[i].SetControllen(controlLen)
+	}
+	r.n, r.errno, r.ring.read = 0, 0, false
+}
+
 // receive receives a batch. If it blocks, it waits for the first frame.
 func (s *Socket) receive(fd uintptr) {
 	r := &s.in
 	for {
+		if r.ring.order == RingFirst && r.readRing() {
+			return
+		}
 		r.n, r.errno = receiveMessages(fd, r.msgs)
 		switch {
 		case r.errno == unix.EINTR:
-		case r.errno != unix.EAGAIN || !r.blocks || !s.waiter.Wait():
+		case r.errno != unix.EAGAIN || r.ring.order == RingLast && r.readRing() || !r.blocks || !s.waiter.Wait():
 			return
 		}
 	}
@@ -90,11 +103,8 @@ func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
 func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 	r := &s.in
-	// The kernel has overwritten the lengths.
-	for i := range r.n {
-		r.msgs[i].SetControllen(controlLen)
-	}
-	r.n, r.errno, r.blocks = 0, 0, waits
+	r.reset()
+	r.blocks = waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -141,7 +151,11 @@ func (s *Socket) Frame(i int) []byte {
 	from := i * bufferLen
 	buf := r.buffers[from : from+bufferStart+int(m.n) : from+bufferLen]
 	at := frame.TagLen
-	if tpid, tci, ok := outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))]); ok {
+	tpid, tci, ok := r.ring.tag(i)
+	if !r.ring.read {
+		tpid, tci, ok = outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))])
+	}
+	if ok {
 		if at, ok = frame.InsertVLAN(buf, at, tpid, tci); !ok {
 			return nil
 		}

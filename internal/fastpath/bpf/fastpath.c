@@ -7,17 +7,19 @@
  * qdisc. Frames for the relay pass and come out of the adapter's descriptor.
  *
  * relay_filter: socket filter of the relay's socket of a member, run just before receive for the same frame. It accepts
- * everything while the relay moves received frames, else only frames for the relay.
+ * everything while the relay moves received frames, else only frames for the relay, and nothing once these pass by the
+ * ring. Then the socket does not even listen.
  *
  * receive: tc ingress of a member, before the program that isolates the member from the host's stack. A frame is
  * accepted or not; it gets the adapter's address; it is counted and redirected into the adapter as received there.
- * Frames for the relay pass, and so do frames that are for the NIC itself too: the isolating program decides on them.
+ * Frames for the relay pass, by the ring or the socket before, and so do frames that are for the NIC itself too: the isolating program decides on them.
  */
 #include "gate.h"
 #include "round_robin.h"
 #include "migration.h"
 #include "shortest.h"
 #include "accept.h"
+#include "ring.h"
 
 #define ACT_NEXT -1
 #define ACT_DROP 2
@@ -191,9 +193,8 @@ int relay_filter(struct __sk_buff *skb)
 	if (id >= MAX_MEMBERS)
 		return -1;
 	cpu->ifindex = ifindex;
-	cpu->member = id;
 	cpu->decided = read_gate(&c->receive_gate[id]);
-	if (cpu->decided == GATE_SHUT)
+	if (cpu->decided == GATE_SHUT || by_ring(cpu->decided))
 		return 0;
 	if (cpu->decided != GATE_FAST)
 		return -1;
@@ -221,16 +222,20 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 
 	if (!pl)
 		return ACT_NEXT;
-	if (cpu->decided == GATE_SHUT) {
+	__u32 gate = decided_gate(skb, c, cpu, id);
+	if (gate == GATE_SHUT) {
 		t->rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
 		return ACT_DROP;
 	}
-	if (cpu->decided != GATE_FAST)
+	if (gate != GATE_FAST && !by_ring(gate))
 		return ACT_NEXT;
 	if (!parse(skb, &h))
 		return ACT_NEXT;
-	if (for_the_relay(&h))
+	if (for_the_relay(&h)) {
+		if (by_ring(gate) && !pass_by_ring(skb, cpu, id & 63))
+			t->rx_drop[DROP_SOCKET]++;
 		return ACT_NEXT;
+	}
 	wire_count(skb, &h);
 	__u32 verdict = accept_frame(c, pl, t, id & 63, &h);
 	int nics = for_the_nic(skb, &h);
@@ -261,14 +266,10 @@ int receive(struct __sk_buff *skb)
 
 	if (!c || !cpu)
 		return ACT_NEXT;
-	/* relay_filter has just seen the same frame. */
-	__u32 id = cpu->member;
-	if (cpu->ifindex != ifindex) {
-		__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
-		if (!found)
-			return ACT_NEXT;
-		id = *found;
-	}
+	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
+	if (!found)
+		return ACT_NEXT;
+	__u32 id = barrier_value(*found);
 	if (id >= MAX_MEMBERS)
 		return ACT_NEXT;
 	__sync_fetch_and_add(&cpu->receiving, 1);

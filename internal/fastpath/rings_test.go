@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+
+package fastpath
+
+import (
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nicteam/internal/frame"
+	"nicteam/internal/lab"
+	"nicteam/internal/lab/labtest"
+	"nicteam/internal/relay"
+	"nicteam/modes/spread"
+	"nicteam/team"
+)
+
+var soak = flag.Bool("soak", false, "200 changes of data path instead of a few, and none may lose a frame")
+
+// listening reports whether packet sockets for all protocols are bound to a NIC of the host.
+func (g *rig) listening(id int) (found bool) {
+	g.Helper()
+	labtest.Must(g, g.host.Do(func() error {
+		all, err := os.ReadFile("/proc/thread-self/net/packet")
+		for line := range strings.Lines(string(all)) {
+			f := strings.Fields(line)
+			found = found || len(f) > 4 && f[3] == "0003" && f[4] == strconv.Itoa(g.links[id].Index)
+		}
+		return err
+	}))
+	return found
+}
+
+// gate returns who moves what member id receives.
+func (g *rig) gate(id int) uint32 { return atomic.LoadUint32(&g.path.kernel.control.ReceiveGate[id]) }
+
+// aside returns a frame as a packet socket has it, and the tag that the kernel has aside, as text.
+func aside(b, control []byte) string {
+	tpid, tci := uint16(0), uint16(0)
+	all, _ := unix.ParseSocketControlMessage(control)
+	for _, c := range all {
+		if c.Header.Type == unix.PACKET_AUXDATA && binary.NativeEndian.Uint32(c.Data)&unix.TP_STATUS_VLAN_VALID != 0 {
+			tci, tpid = binary.NativeEndian.Uint16(c.Data[16:]), binary.NativeEndian.Uint16(c.Data[18:])
+		}
+	}
+	return fmt.Sprintf("%04x %04x %x", tpid, tci, b)
+}
+
+// controlVectors are frames for the relay of all kinds, each with a number at its end.
+func controlVectors() (all []vector) {
+	arp := func(dst frame.MAC) []byte { return arpAnswer(dst, peerMAC)[14:42] }
+	ns := stack([]byte{135, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}, ipv6(58))
+	hop := stack([]byte{136, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}, ipv6(0),
+		extension(58, 0))
+	inside := map[uint16][]byte{frame.TypeARP: arp(memberMAC(0)), frame.TypeIPv6: ns, frame.TypeSlow: {1, 1},
+		0x88b5: {1, 2, 3}}
+	add := func(name string, b []byte) {
+		b = append(b, make([]byte, 60)...)
+		all = append(all, vector{name, append(b, byte(len(all)))})
+	}
+	for _, dst := range []frame.MAC{frame.Broadcast, memberMAC(0), adapterMAC, 0x333300000001, 0x0180c2000002} {
+		for kind, in := range inside {
+			for name, tags := range map[string][]uint16{"": {}, "VLAN": {frame.TypeVLAN}, "priority": {frame.TypeVLAN, 0},
+				"service": {frame.TypeQinQ}, "QinQ": {frame.TypeQinQ, frame.TypeVLAN},
+				"three": {frame.TypeVLAN, frame.TypeQinQ, frame.TypeVLAN}} {
+				parts, first := []part{}, kind
+				for i, tpid := range tags {
+					if tpid == 0 {
+						continue
+					}
+					next := kind
+					if i+1 < len(tags) && tags[i+1] != 0 {
+						next = tags[i+1]
+					}
+					if i == 0 {
+						first = tpid
+					}
+					tci := uint16(0x6007 + i)
+					if name == "priority" {
+						tci = 0x6000
+					}
+					parts = append(parts, tag(tci, next))
+				}
+				add(fmt.Sprintf("%04x to %v %s", kind, dst, name),
+					stack(in, append([]part{ether(dst, peerMAC, first)}, parts...)...))
+			}
+		}
+	}
+	add("ND behind options", stack(hop, ether(memberMAC(0), peerMAC, frame.TypeIPv6)))
+	add("slow, another subtype", stack([]byte{9, 9}, ether(0x0180c2000002, peerMAC, frame.TypeSlow)))
+	add("long", stack(append(arp(frame.Broadcast), make([]byte, 1400)...),
+		ether(frame.Broadcast, peerMAC, frame.TypeARP)))
+	return all
+}
+
+// Each frame for the relay comes to the adapter and to the control loop with the same tags and octets whether the
+// relay's socket or the ring has it, and while the programs move all the rest, no socket listens on the NIC.
+func TestControlFramesByRing(t *testing.T) {
+	g := newRig(t, 1)
+	pl := g.plan(spread.RuleSlots)
+	pl.PerMember = true
+	labtest.Must(t, g.path.Apply(pl))
+	vectors := controlVectors()
+	slices.SortFunc(vectors, func(a, b vector) int { return strings.Compare(a.name, b.name) })
+	peer, adapter := g.peerSocket(0), listenTo(t, g.host, "team0")
+	labtest.Must(t, unix.SetsockoptInt(adapter, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1))
+	labtest.Must(t, unix.SetsockoptInt(adapter, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1))
+	last := arpAnswer(memberMAC(0), peerMAC)
+	last[21] = 1 // a request
+	// outcome is what comes of a frame, up to last, which is sent behind it.
+	outcome := func(f []byte) (got []string) {
+		labtest.Must(t, peer.SendControl(f))
+		labtest.Must(t, peer.SendControl(last))
+		for b, control := make([]byte, 4000), make([]byte, 200); ; {
+			n, m, _, _, err := unix.Recvmsg(adapter, b, control, 0)
+			labtest.Must(t, err)
+			if n == len(last) && slices.Equal(b[14:n], last[14:]) {
+				break
+			}
+			if frame.MACAt(b, 6) == peerMAC {
+				got = append(got, "adapter: "+aside(b[:n], control[:m]))
+			}
+		}
+		for timeout := time.After(labtest.Patience); ; {
+			select {
+			case c := <-g.path.Control():
+				if c.Kind != team.ControlFrame {
+					continue
+				}
+				if slices.Equal(c.Frame, last) {
+					return got
+				}
+				got = append(got, fmt.Sprintf("control: %x", c.Frame))
+			case <-timeout:
+				t.Fatalf("%x is not with the control loop", last)
+			}
+		}
+	}
+	all := func() (got [][]string) {
+		for _, v := range vectors {
+			got = append(got, outcome(v.b))
+		}
+		return got
+	}
+	want := all()
+	some := 0
+	for _, w := range want {
+		some += len(w)
+	}
+	if !g.listening(0) || some < len(vectors) {
+		t.Fatalf("by the relay: %d frames come, the socket listens: %v", some, g.listening(0))
+	}
+	labtest.Must(t, g.path.Engage())
+	if g.gate(0) != relay.GateAlone {
+		t.Fatalf("gate %d", g.gate(0))
+	}
+	before := g.ringed(0)
+	got := all()
+	if g.listening(0) {
+		t.Error("a socket listens")
+	}
+	if n := g.ringed(0) - before; n < uint64(len(vectors)) {
+		t.Errorf("%d octets have come by the ring", n)
+	}
+	for i, v := range vectors {
+		if !slices.Equal(got[i], want[i]) {
+			t.Errorf("%s: %x\nby the ring  %q\nby the relay %q", v.name, v.b, got[i], want[i])
+		}
+	}
+	if n := totals(g).Members[0].RXDrop[team.DropSocket]; n > 0 {
+		t.Errorf("%d frames found no room", n)
+	}
+	labtest.Must(t, g.path.Disengage())
+	if !g.listening(0) {
+		t.Error("the socket does not listen")
+	}
+	got = all()
+	for i, v := range vectors {
+		if !slices.Equal(got[i], want[i]) {
+			t.Errorf("after the change back: %s: %q, before %q", v.name, got[i], want[i])
+		}
+	}
+}
+
+// ringed is how many octets have come by a member's ring.
+func (g *rig) ringed(id int) uint64 {
+	return binary.NativeEndian.Uint64(g.path.rings[id].producer)
+}
+
+// What does not fit is counted, and what fits comes in order.
+func TestRingWithoutRoom(t *testing.T) {
+	b := newBed(t)
+	const id = 3
+	c := &cast{members: spread.MemberSet(0).With(id)}
+	c.mac[id] = memberMAC(id)
+	labtest.Must(t, b.apply(&spread.Plan{Rule: spread.RuleSingle, Adapter: adapterMAC, Active: -1, Next: -1}, c))
+	labtest.Must(t, b.receives(id))
+	spec, err := loadProgram()
+	labtest.Must(t, err)
+	if n := spec.Maps[programMapRings].InnerMap.MaxEntries; n != ringSize {
+		t.Errorf("programs have rings of %d octets, Go of %d", n, ringSize)
+	}
+	r, err := newRing()
+	labtest.Must(t, err)
+	defer func() { labtest.Check(t, r.close()) }()
+	labtest.Must(t, b.Rings.Put(uint32(id), r.m))
+	b.gates(relay.GateAlone)
+	f := stack(make([]byte, 1400), ether(frame.Broadcast, peerMAC, frame.TypeARP))
+	room, lost := ringSize/((recordHeader+ringHeader+len(f)+7)&^7), 0
+	for round := range 3 {
+		drops := uint64(0)
+		n := 0
+		for ; drops == 0 && n <= room; n++ {
+			binary.BigEndian.PutUint32(f[len(f)-4:], uint32(n))
+			o, err := b.run(b.Receive, f, 0)
+			labtest.Must(t, err)
+			drops = o.Counts.members[id].RXDrop[team.DropSocket]
+			if o.Verdict != verdictNext {
+				t.Fatalf("verdict %d", o.Verdict)
+			}
+		}
+		if lost += int(drops); n < room-1 {
+			t.Errorf("round %d: frame %d of %d is dropped", round, n, room)
+		}
+		buf := make([]byte, 2000)
+		for i := range n - 1 {
+			if size, tpid, _ := r.Read(buf); size != len(f) || tpid != 0 ||
+				binary.BigEndian.Uint32(buf[size-4:]) != uint32(i) {
+				t.Fatalf("round %d: frame %d is one of %d octets, %x", round, i, size, buf[:min(size, 60)])
+			}
+		}
+		if size, _, _ := r.Read(buf); size > 0 {
+			t.Errorf("round %d: one more", round)
+		}
+	}
+	if lost != 3 {
+		t.Errorf("%d are counted", lost)
+	}
+}
+
+// TestChangeOverWithControlFrames changes between relay and programs under traffic in both directions and frames for
+// the relay: each of these comes once and in order.
+func TestChangeOverWithControlFrames(t *testing.T) {
+	rounds, rate := 3, 2000
+	if *soak {
+		rounds, rate = 200, 10000
+	}
+	g := newRig(t, 1)
+	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSingle)))
+	out, in := g.streams(rate)
+	g.flow(out, in)
+	arps := g.numberARPs(t, 1000)
+	overrun := g.overrun()
+	for range rounds {
+		labtest.Must(t, g.path.Engage())
+		if g.listening(0) || g.gate(0) != relay.GateAlone {
+			t.Fatalf("gate %d, the socket listens: %v", g.gate(0), g.listening(0))
+		}
+		g.flow(out, in)
+		arps.flow(t)
+		labtest.Must(t, g.path.Disengage())
+		if !g.listening(0) {
+			t.Fatal("the socket does not listen")
+		}
+		g.flow(out, in)
+		arps.flow(t)
+	}
+	arps.check(t)
+	for name, s := range map[string]*lab.Running{"out": out, "in": in} {
+		rep, err := s.Stop()
+		labtest.Must(t, err)
+		t.Logf("%s: %v", name, rep)
+		if name == "out" { // of the adapter's queue, while the relay did not run
+			rep.Lost -= min(rep.Lost, g.overrun()-overrun)
+		}
+		if rep.Duplicated > 0 || rep.Corrupt > 0 || rep.Reordered > 0 || *soak && rep.Lost > 0 {
+			t.Errorf("%s: %v", name, rep)
+		}
+	}
+}
+
+// numbered are frames of ARP that the peer sends all the time, each with a number.
+type numbered struct {
+	sent, received atomic.Uint64
+	wrong          atomic.Pointer[string]
+	stop           chan struct{}
+	done           chan struct{}
+}
+
+// numberARPs has the peer send so many a second.
+func (g *rig) numberARPs(t *testing.T, rate int) *numbered {
+	t.Helper()
+	a := &numbered{stop: make(chan struct{}), done: make(chan struct{})}
+	adapter := listenTo(t, g.host, "team0")
+	labtest.Must(t, unix.SetsockoptInt(adapter, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1))
+	labtest.Must(t, unix.SetsockoptInt(adapter, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20))
+	peer := g.peerSocket(0)
+	b := arpAnswer(frame.Broadcast, 0x0200000000bd)
+	copy(b[28:], []byte{10, 9, 0, 99}) // nobody's
+	at := len(b) - 8
+	end := func() {
+		select {
+		case <-a.stop:
+		default:
+			close(a.stop)
+		}
+	}
+	t.Cleanup(func() { end(); <-a.done })
+	go func() {
+		defer close(a.done)
+		for n, next := uint64(1), time.Now(); ; n++ {
+			select {
+			case <-a.stop:
+				return
+			default:
+			}
+			binary.BigEndian.PutUint64(b[at:], n)
+			if err := peer.SendControl(b); err != nil {
+				s := err.Error()
+				a.wrong.Store(&s)
+				return
+			}
+			a.sent.Store(n)
+			next = next.Add(time.Second / time.Duration(rate))
+			time.Sleep(time.Until(next))
+		}
+	}()
+	go func() {
+		last := uint64(0)
+		for b := make([]byte, 4000); ; {
+			n, _, err := unix.Recvfrom(adapter, b, 0)
+			if err != nil {
+				return
+			}
+			if n != at+8 || frame.MACAt(b, 6) != 0x0200000000bd {
+				continue
+			}
+			switch got := binary.BigEndian.Uint64(b[at:]); {
+			case got == last+1:
+				last = got
+				a.received.Store(got)
+			default:
+				s := fmt.Sprintf("frame %d came after %d", got, last)
+				a.wrong.CompareAndSwap(nil, &s)
+				last = max(last, got)
+				a.received.Store(last)
+			}
+		}
+	}()
+	return a
+}
+
+// flow waits for some more.
+func (a *numbered) flow(t *testing.T) {
+	t.Helper()
+	want := a.received.Load() + 20
+	labtest.Eventually(t, "numbered frames", func() bool { return a.received.Load() >= want })
+}
+
+// check checks that all have come once, in order.
+func (a *numbered) check(t *testing.T) {
+	t.Helper()
+	close(a.stop)
+	<-a.done
+	labtest.Eventually(t, fmt.Sprintf("all of %d numbered frames", a.sent.Load()),
+		func() bool { return a.received.Load() == a.sent.Load() })
+	if s := a.wrong.Load(); s != nil {
+		t.Error(*s)
+	}
+	t.Logf("%d numbered frames", a.sent.Load())
+}
+
+// A record of a ring is what a program wrote, whatever the memory has.
+func FuzzCopyFrame(f *testing.F) {
+	f.Add([]byte{0x81, 0, 7, 0, 4, 0, 0, 0, 1, 2, 3, 4}, 100)
+	f.Add([]byte{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1}, 10)
+	f.Add([]byte{1, 2, 3}, 0)
+	f.Fuzz(func(t *testing.T, record []byte, room int) {
+		b := make([]byte, max(0, min(room, 1<<16)))
+		n, _, _ := copyFrame(b, record)
+		if n > len(b) || n > max(0, len(record)-ringHeader) {
+			t.Fatalf("%d octets of a record of %d into %d", n, len(record), len(b))
+		}
+		if n > 0 && !slices.Equal(b[:n], record[ringHeader:ringHeader+n]) {
+			t.Error("other octets")
+		}
+	})
+}
