@@ -271,7 +271,7 @@ func (p *Path) adoptReception(k *kernel, id int, l *team.Link, gate *uint32, slo
 	if err == nil {
 		err = p.adoptRing(k, id, l, atomic.LoadUint32(gate))
 	}
-	if relay.IsGone(err) || errors.Is(err, unix.ENODEV) {
+	if relay.IsGone(err) {
 		return nil // it receives nothing any more
 	}
 	return err

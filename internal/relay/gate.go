@@ -194,9 +194,11 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
-// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives
-// nothing any more.
-func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
+// IsGone reports whether an error of YieldMember or LeaveSocket says that the member's NIC is gone or its socket closed:
+// it receives nothing any more.
+func IsGone(err error) bool {
+	return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) || errors.Is(err, unix.ENODEV)
+}
 
 // RegainMember takes back what member id receives: gate is GateSlow, even on the error that the member has left.
 func (r *Relay) RegainMember(id int, gate *uint32) error {
@@ -207,7 +209,7 @@ func (r *Relay) RegainMember(id int, gate *uint32) error {
 	switch {
 	case err == nil:
 		return nil
-	case IsGone(err), errors.Is(err, unix.ENODEV):
+	case IsGone(err):
 		err = nil // the NIC is gone and receives nothing any more
 	default:
 		err = fmt.Errorf("take back reception of member %d: %w", id, err)
