@@ -5,6 +5,7 @@
 package monitor
 
 import (
+	"hash/crc32"
 	"net/netip"
 	"slices"
 	"strings"
@@ -375,5 +376,52 @@ func TestCarrierAloneAtOnce(t *testing.T) {
 			l.run(5 * time.Second)
 			l.want(Unknown, Unknown, Unknown, Unknown)
 		})
+	}
+}
+
+// TestAskMACsOfAnySwitch: whatever of the MACs a switch hashes, one of those that a member tries comes back by each port.
+func TestAskMACsOfAnySwitch(t *testing.T) {
+	own, peer := frame.MAC(0x021122334401), frame.MAC(0x0a5b6c7d8e9f)
+	bytesOf := func(m frame.MAC) (b [6]byte) {
+		for i := range b {
+			b[i] = byte(m >> (40 - 8*i))
+		}
+		return b
+	}
+	fold := func(m frame.MAC, from int) (x uint64) {
+		b := bytesOf(m)
+		for _, v := range b[from:] {
+			x ^= uint64(v)
+		}
+		return x
+	}
+	hashes := map[string]func(m frame.MAC) uint64{
+		"last byte":           func(m frame.MAC) uint64 { return uint64(m^peer) & 0xff },
+		"last three bits":     func(m frame.MAC) uint64 { return uint64(m^peer) & 7 },
+		"last four bytes":     func(m frame.MAC) uint64 { return uint64(uint32(m^peer)*0x9e3779b1) >> 16 },
+		"all bytes, xor":      func(m frame.MAC) uint64 { return fold(m^peer, 0) },
+		"all bytes, sum":      func(m frame.MAC) uint64 { b := bytesOf(m); return uint64(b[0]) + uint64(b[1]) + uint64(b[5]) },
+		"CRC-32 of all bytes": func(m frame.MAC) uint64 { b := bytesOf(m); return uint64(crc32.ChecksumIEEE(b[:])) },
+	}
+	for name, hash := range hashes {
+		for _, ports := range []uint64{2, 3, 4} {
+			found := map[uint64]bool{}
+			for n := 1; n <= 24; n++ {
+				found[hash(AskMACs(own, n))%ports] = true
+			}
+			if uint64(len(found)) != ports {
+				t.Errorf("%s, %d ports: 24 MACs come back by %d of them", name, ports, len(found))
+			}
+		}
+	}
+	seen := map[frame.MAC]bool{}
+	for i := range frame.MAC(64) {
+		for n := range 25 {
+			m := AskMACs(own+i, n)
+			if seen[m] || m.Multicast() || m&0x0200_0000_0000 == 0 {
+				t.Fatalf("%v, %d of %v: asked by another member, too, or not a local unicast address", m, n, own+i)
+			}
+			seen[m] = true
+		}
 	}
 }

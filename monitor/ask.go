@@ -98,7 +98,7 @@ func (w *Watches) answer(now time.Time, m *watched, via int, at Target, mac fram
 func (w *Watches) answered(now time.Time, p *path, via int, mac frame.MAC) {
 	if o := w.member(via); o != nil {
 		o.hearsAnswer(now)
-		if w.cfg.Group && (p == nil || !p.t.round.on) {
+		if w.cfg.Group && (p == nil || !p.t.round.on) && !w.someDeaf() {
 			w.returned.add(via) // while all is well
 		}
 	}
@@ -185,7 +185,9 @@ func (w *Watches) runPath(now time.Time, p *path, beat time.Time) {
 	}
 	w.ask(now, p, false)
 	if w.cfg.Group && !p.isSettled() && !p.takesTurns() {
-		w.ask(now, p, false)
+		for range 1 + w.oddAsk(m) {
+			w.ask(now, p, false)
+		}
 	}
 	switch {
 	case !m.admitted:

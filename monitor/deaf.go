@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -37,8 +38,32 @@ const (
 // round of a thousand.
 const leastMissed = 7
 
+// hashed is how many answers in a row by one member show which one a switch that hashes chooses.
+const hashed = 2
+
 // oneLink reports whether the switch takes the members for one link.
 func (w *Watches) oneLink() bool { return w.cfg.Group || w.cfg.Aggregated }
+
+// takesTurns reports whether the switch does, for all members: also for one that has just begun to ask by another MAC.
+func (w *Watches) takesTurns() bool {
+	return slices.ContainsFunc(w.members, func(m *watched) bool {
+		return slices.ContainsFunc(m.paths, (*path).takesTurns)
+	})
+}
+
+// oddAsk is 1 for one of the members. It asks once more than the others: if all asked as often, the answers of a switch
+// that takes turns could arrive by the same members each time, as if it hashed.
+func (w *Watches) oddAsk(m *watched) int {
+	for _, o := range w.members {
+		if o.asks() {
+			if o == m {
+				return 1
+			}
+			break
+		}
+	}
+	return 0
+}
 
 // burst is how many asks each member sends at a time in a round of t.
 func (w *Watches) burst(t *target) int {
@@ -57,7 +82,7 @@ func (w *Watches) burst(t *target) int {
 func (w *Watches) deafTo(now time.Time, t *target, m *watched) (deaf *watched, unsure bool) {
 	p := m.path(t)
 	via := w.member(p.via)
-	if !w.oneLink() || !p.isSettled() || via == nil || via == m || !via.asks() || !via.traffic.known {
+	if !w.oneLink() || p.viaStreak < hashed || w.takesTurns() || via == nil || via == m || !via.asks() || !via.traffic.known {
 		return nil, false
 	}
 	if !via.answerAt.Before(t.round.began) || !via.traffic.heard.Before(t.round.began) {
@@ -89,9 +114,10 @@ func (w *Watches) unsure(now time.Time, t *target, silent []*watched) bool {
 }
 
 // deafToShare returns the member that received none of the answers of a round, of which its share would have been
-// several, while the others received theirs.
+// several, while the others received theirs. Where the switch hashes, it is enough for that that others ask by another
+// MAC.
 func (w *Watches) deafToShare(t *target) *watched {
-	if t.round.burst < burstAsks {
+	if t.round.burst < burstAsks || !w.takesTurns() {
 		return nil
 	}
 	asks, answers := 0, 0
@@ -140,6 +166,11 @@ func (r *returned) share(id int) float64 {
 	return float64(n) / float64(r.n)
 }
 
+// someDeaf reports whether a member is known to receive nothing.
+func (w *Watches) someDeaf() bool {
+	return slices.ContainsFunc(w.members, func(m *watched) bool { return m.deaf != "" })
+}
+
 // setDeaf makes a member down that cannot receive.
 func (m *watched) setDeaf(why string) {
 	if m.deaf == "" {
@@ -162,6 +193,9 @@ func (m *watched) hearsAnswer(now time.Time) {
 	}
 	if m.hits++; m.hits >= needHits {
 		m.deaf = ""
+		for _, p := range m.paths { // a miss is news again
+			p.t.postponed, p.t.quiet = 0, now
+		}
 	}
 }
 
@@ -170,7 +204,7 @@ func (m *watched) hearsAnswer(now time.Time) {
 func (w *Watches) WayBack(id int) (via, answers int) {
 	if m := w.member(id); m != nil {
 		for _, p := range m.paths {
-			if p.viaStreak > 0 && !p.takesTurns() && !p.t.foreign {
+			if p.viaStreak > 0 && !p.t.foreign && !w.takesTurns() {
 				return p.via, p.viaStreak
 			}
 		}

@@ -62,7 +62,7 @@ type path struct {
 	lastAnswer time.Time
 	via        int // the member by which the last answer arrived
 	viaStreak  int // so many in a row, by the same MAC that asks …
-	viaChanges int // … and how often it was another one than before
+	viaChanges int // … and how often it was another one than before, by any MAC
 	rtt        time.Duration
 	worst      time.Duration // the longest time of an answer lately
 	other      frame.MAC     // another host that answered to the target's address …
@@ -82,6 +82,9 @@ func (p *path) reset() { *p = path{t: p.t, m: p.m, rtt: p.rtt, worst: p.worst, v
 const (
 	settled = 8
 	turning = 3
+
+	// Of the last asks. Where a switch takes turns and one member is deaf, all that are answered are so by another one.
+	allAnswered = 1<<(2*settled) - 1
 )
 
 // noteVia notes by which member an answer arrived.
@@ -93,6 +96,9 @@ func (p *path) noteVia(via int) {
 		p.via, p.viaStreak = via, 0
 	}
 	p.viaStreak = min(p.viaStreak+1, settled)
+	if p.viaStreak == settled && p.answers&allAnswered == allAnswered {
+		p.viaChanges = 0
+	}
 }
 
 // isSettled reports whether answers arrive by one member always, takesTurns whether they do not.

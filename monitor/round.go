@@ -92,7 +92,11 @@ func (w *Watches) askAll(now time.Time, t *target) {
 	r := &t.round
 	for _, m := range w.members {
 		if p := m.path(t); p != nil && m.asks() {
-			for i := range r.burst {
+			n := r.burst
+			if n > 1 {
+				n += w.oddAsk(m)
+			}
+			for i := range n {
 				p.roundAsks++
 				// In turn: a MAC that has moved to another host answers no unicast, and some switches limit broadcasts.
 				w.ask(now, p, r.asks%2 == 1 && i == 0)
@@ -128,9 +132,15 @@ func (w *Watches) voidRound(now time.Time, t *target) {
 	w.beginAsks(now, t)
 }
 
-// clearRound ends a round early once all its suspects have received an answer themselves.
+// clearRound ends a round early once all its suspects have received an answer themselves. Where the switch takes turns,
+// an ask that is missed is as well the fault of any other member: all have to receive one.
 func (w *Watches) clearRound(now time.Time, t *target) {
 	r := &t.round
+	if w.takesTurns() && slices.ContainsFunc(w.members, func(m *watched) bool {
+		return m.asks() && m.answersHeard == 0
+	}) {
+		return
+	}
 	for _, id := range r.suspects {
 		if m := w.member(id); m != nil && m.asks() {
 			if p := m.path(t); p != nil && p.roundOwn == 0 {

@@ -87,8 +87,7 @@ func (w *Watches) macChanged(now time.Time, m *watched) {
 		if m.MAC == 0 {
 			p.reset()
 		}
-		p.pending, p.open = false, 0
-		p.forgetVia()
+		p.pending, p.open, p.viaStreak = false, 0, 0
 		p.nextAsk = now.Add(wait)
 	}
 	if m.MAC == 0 {

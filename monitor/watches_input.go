@@ -108,9 +108,11 @@ type WatchedMember struct {
 // administered one that follows from it, and is unlike that of a NIC or a bridge that was derived the usual way.
 func AskMAC(own frame.MAC) frame.MAC { return AskMACs(own, 0) }
 
-// AskMACs returns the n-th of such addresses, n < 256.
+// AskMACs returns the n-th of such addresses, n < 43. n is in the last byte, which is all that some switches hash, and
+// scrambled in another one, so that those of two members differ, and sums of bytes and CRCs do, too.
 func AskMACs(own frame.MAC, n int) frame.MAC {
-	return (own | 0x0200_0000_0000) ^ 0x5a00_0000 ^ frame.MAC(n&0xff)<<32
+	at := frame.MAC(n % 43)
+	return (own | 0x0200_0000_0000) ^ 0x5a00_0000 ^ at*6<<32 ^ at
 }
 
 // Moved is what a member has moved: totals of frames to and from single hosts, without what the watches send and hear.

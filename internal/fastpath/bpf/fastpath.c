@@ -19,51 +19,20 @@
 #include "migration.h"
 #include "shortest.h"
 #include "accept.h"
+#include "leave.h"
 #include "ring.h"
-
-#define ACT_NEXT -1
-#define ACT_DROP 2
 
 enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
 
-static __always_inline int drop_unassigned(struct cpu_state *cpu, __u32 drop, __u32 frames)
-{
-	cpu->no_member[drop] += frames;
-	return ACT_DROP;
-}
-
-static __always_inline void count(struct count *to, const struct headers *h)
-{
-	if (h->protocol >= PROTOCOLS)
-		return;
-	to[h->protocol].frames += h->frames;
-	to[h->protocol].bytes += h->bytes;
-}
-
-/* A member transmits a frame with an SKB of so many bytes. */
-static __always_inline void count_tx(struct member_counters *t, __u64 skb_bytes, const struct headers *h)
-{
-	count(t->tx, h);
-	t->tx_skb_bytes += skb_bytes;
-	if (!multicast(h->dst))
-		t->tx_unicast += h->frames;
-}
-
-static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac)
-{
-	__be64 b = bpf_cpu_to_be64(mac << 16);
-	bpf_skb_store_bytes(skb, at, &b, 6, 0);
-}
-
-/* The member by which a frame leaves, NO_MEMBER for none. */
+/* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
 static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct tx_state *l,
-				  const struct headers *h, int behind)
+				  const struct headers *h, int behind, __u32 *flow_slot)
 {
 	switch (pl->rule) {
 	case RULE_SINGLE:
 		return pl->single;
 	case RULE_SLOTS: {
-		__u32 slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
+		__u32 slot = *flow_slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
 		return pl->migrating ? migrating_member(pl, &l->migration, slot, bpf_ktime_get_ns()) : pl->slots[slot];
 	}
 	case RULE_ROUND_ROBIN:
@@ -71,8 +40,10 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, 
 	case RULE_SHORTEST: {
 		__s64 now = bpf_ktime_get_ns();
 		__u32 id = fixed_member(pl, h, behind);
-		if (id == MAX_MEMBERS)
-			return pick_flow_member(pl, &l->flows, flow_hash(skb, h, pl->salt, pl->hash) % FLOW_COUNT, h->bytes, now);
+		if (id == MAX_MEMBERS) {
+			*flow_slot = flow_hash(skb, h, pl->salt, pl->hash) % FLOW_COUNT;
+			return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
+		}
 		if (in_set(pl->distributing, id)) {
 			charge(&l->flows.members[id & 63], h->bytes, now);
 			__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
@@ -83,9 +54,9 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, 
 	return NO_MEMBER;
 }
 
-__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct headers *h)
+__noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct leaving *f)
 {
-	if (!pl || !cpu || !h)
+	if (!pl || !cpu || !f)
 		return ACT_DROP;
 	__u64 skb_bytes = barrier_value(skb->len);
 	for (__u32 i = 0; i < MAX_MEMBERS; i++) {
@@ -94,19 +65,19 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_
 		__u32 id = pl->ids[i] & 63, to = pl->ifindex[id];
 		struct member_counters *t = &cpu->members[id];
 		if (to != 0 && i + 1 == pl->n) {
-			count_tx(t, skb_bytes, h);
+			count_tx(t, skb_bytes, f);
 			return bpf_redirect(to, 0);
 		}
 		/* > 0: the qdisc dropped this copy, or an earlier frame in its place. < 0: the NIC is down. */
 		int sent = to != 0 ? bpf_clone_redirect(skb, to, 0) : -1;
 		if (sent > 0)
-			t->tx_drop[DROP_BACKLOG] += h->frames;
+			t->tx_drop[DROP_BACKLOG] += f->frames;
 		else if (sent < 0)
-			t->tx_drop[DROP_REFUSED] += h->frames;
+			t->tx_drop[DROP_REFUSED] += f->frames;
 		else
-			count_tx(t, skb_bytes, h);
+			count_tx(t, skb_bytes, f);
 	}
-	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, h->frames);
+	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
 }
 
 static __always_inline int transmit_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
@@ -149,19 +120,14 @@ static __always_inline int transmit_frame(struct __sk_buff *skb, struct control 
 	if (relays)
 		return ACT_NEXT;
 	wire_count(skb, &h);
-	if (pl->rule == RULE_BROADCAST)
-		return spread_copies(skb, pl, cpu, &h);
-	__u32 id = pick(skb, pl, l, &h, behind);
-	if (!in_set(pl->distributing, id))
-		return drop_unassigned(cpu, DROP_NO_MEMBER, h.frames);
-	id &= 63;
-	__u32 to = pl->ifindex[id];
-	if (to == 0)
-		return drop_unassigned(cpu, DROP_NO_MEMBER, h.frames);
-	if (pl->per_member && (h.src == pl->adapter || group_report(&h)) && pl->mac[id] != h.src)
-		store_mac(skb, 6, pl->mac[id]);
-	count_tx(&cpu->members[id], skb->len, &h);
-	return bpf_redirect(to, 0);
+	struct leaving f = {.src = h.src, .bytes = h.bytes, .frames = h.frames, .protocol = h.protocol, .slot = NO_SLOT,
+			    .unicast = !multicast(h.dst), .own_mac = h.src == pl->adapter || group_report(&h)};
+	if (pl->rule == RULE_BROADCAST) {
+		struct leaving copies = f; /* in memory, and f in registers */
+		return spread_copies(skb, pl, cpu, &copies);
+	}
+	__u32 id = pick(skb, pl, l, &h, behind, &f.slot);
+	return leave(skb, pl, l, cpu, id, &f);
 }
 
 SEC("tc")
@@ -247,7 +213,7 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 		if (sum)
 			__sync_fetch_and_add(sum, h.bytes);
 	}
-	count(t->rx, &h);
+	count(t->rx, h.protocol, h.frames, h.bytes);
 	if (!multicast(h.dst))
 		t->rx_unicast += h.frames;
 	if (nics)
