@@ -58,48 +58,32 @@ func aside(b, control []byte) string {
 
 // controlVectors are frames for the relay of all kinds, each with a number at its end.
 func controlVectors() (all []vector) {
-	arp := func(dst frame.MAC) []byte { return arpAnswer(dst, peerMAC)[14:42] }
-	ns := stack([]byte{135, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}, ipv6(58))
-	hop := stack([]byte{136, 0, 0, 0, 0, 0, 0, 0, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}, ipv6(0),
-		extension(58, 0))
-	inside := map[uint16][]byte{frame.TypeARP: arp(memberMAC(0)), frame.TypeIPv6: ns, frame.TypeSlow: {1, 1},
-		0x88b5: {1, 2, 3}}
+	const vlan, service = frame.TypeVLAN, frame.TypeQinQ
+	request := arpAnswer(memberMAC(0), peerMAC)[14:42]
+	nd := func(kind byte) []byte { return append([]byte{kind}, make([]byte, 31)...) }
 	add := func(name string, b []byte) {
 		b = append(b, make([]byte, 60)...)
 		all = append(all, vector{name, append(b, byte(len(all)))})
 	}
 	for _, dst := range []frame.MAC{frame.Broadcast, memberMAC(0), adapterMAC, 0x333300000001, 0x0180c2000002} {
-		for kind, in := range inside {
-			for name, tags := range map[string][]uint16{"": {}, "VLAN": {frame.TypeVLAN}, "priority": {frame.TypeVLAN, 0},
-				"service": {frame.TypeQinQ}, "QinQ": {frame.TypeQinQ, frame.TypeVLAN},
-				"three": {frame.TypeVLAN, frame.TypeQinQ, frame.TypeVLAN}} {
-				parts, first := []part{}, kind
-				for i, tpid := range tags {
-					if tpid == 0 {
-						continue
-					}
-					next := kind
-					if i+1 < len(tags) && tags[i+1] != 0 {
-						next = tags[i+1]
-					}
-					if i == 0 {
-						first = tpid
-					}
-					tci := uint16(0x6007 + i)
-					if name == "priority" {
-						tci = 0x6000
-					}
-					parts = append(parts, tag(tci, next))
+		for kind, inside := range map[uint16][]byte{frame.TypeARP: request, frame.TypeSlow: {1, 1},
+			frame.TypeProbe: {1, 2, 3}, frame.TypeIPv6: stack(nd(135), ipv6(frame.ProtoICMPv6))} {
+			for _, tags := range [][]uint16{{}, {vlan}, {service}, {service, vlan}, {vlan, service, vlan}} {
+				kinds := append(slices.Clone(tags), kind)
+				parts := []part{ether(dst, peerMAC, kinds[0])}
+				for i := range tags {
+					parts = append(parts, tag(uint16(0x6007+i), kinds[i+1]))
 				}
-				add(fmt.Sprintf("%04x to %v %s", kind, dst, name),
-					stack(in, append([]part{ether(dst, peerMAC, first)}, parts...)...))
+				add(fmt.Sprintf("%x to %v", kinds, dst), stack(inside, parts...))
 			}
+			add(fmt.Sprintf("%x to %v with a priority", kind, dst),
+				stack(inside, ether(dst, peerMAC, vlan), tag(0x6000, kind)))
 		}
 	}
-	add("ND behind options", stack(hop, ether(memberMAC(0), peerMAC, frame.TypeIPv6)))
+	add("ND behind options", stack(nd(136), ether(memberMAC(0), peerMAC, frame.TypeIPv6), ipv6(0),
+		extension(frame.ProtoICMPv6, 0)))
 	add("slow, another subtype", stack([]byte{9, 9}, ether(0x0180c2000002, peerMAC, frame.TypeSlow)))
-	add("long", stack(append(arp(frame.Broadcast), make([]byte, 1400)...),
-		ether(frame.Broadcast, peerMAC, frame.TypeARP)))
+	add("long", stack(append(request, make([]byte, 1400)...), ether(frame.Broadcast, peerMAC, frame.TypeARP)))
 	return all
 }
 

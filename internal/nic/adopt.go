@@ -78,7 +78,8 @@ func checkSocket(fd, index int) (listens bool, err error) {
 	case ll.Ifindex <= 0:
 		return false, ErrGone // the kernel unbinds the socket when it removes the NIC
 	case ll.Ifindex != index || ll.Protocol != htons(unix.ETH_P_ALL) && ll.Protocol != htons(unusedEtherType):
-		return false, fmt.Errorf("%w: it is bound to ifindex %d, protocol %#x", ErrForeign, ll.Ifindex, htons(ll.Protocol))
+		return false, fmt.Errorf("%w: it is bound to ifindex %d, protocol %#x", ErrForeign, ll.Ifindex,
+			htons(ll.Protocol))
 	default:
 		return ll.Protocol == htons(unix.ETH_P_ALL), nil
 	}

@@ -194,8 +194,8 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
-// IsGone reports whether an error of YieldMember or LeaveSocket says that the member's NIC is gone or its socket closed:
-// it receives nothing any more.
+// IsGone reports whether an error of YieldMember or LeaveSocket says that the member's NIC is gone or its socket
+// closed: it receives nothing any more.
 func IsGone(err error) bool {
 	return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) || errors.Is(err, unix.ENODEV)
 }

@@ -12,7 +12,8 @@
  *
  * receive: tc ingress of a member, before the program that isolates the member from the host's stack. A frame is
  * accepted or not; it gets the adapter's address; it is counted and redirected into the adapter as received there.
- * Frames for the relay pass, by the ring or the socket before, and so do frames that are for the NIC itself too: the isolating program decides on them.
+ * Frames for the relay pass: it has them by the ring, or has them already by the socket. So do frames that are for the
+ * NIC itself too. The isolating program decides on both.
  */
 #include "gate.h"
 #include "round_robin.h"

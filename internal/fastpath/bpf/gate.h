@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go and gate_ring.go describe the
- * protocol. */
+/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go and gate_ring.go describe
+ * the protocol. */
 #pragma once
 
 #include "layout.h"

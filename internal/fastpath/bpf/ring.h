@@ -21,8 +21,8 @@ struct {
 
 static __always_inline int by_ring(__u32 gate) { return gate == GATE_RING || gate == GATE_ALONE; }
 
-/* What holds for a received frame of a member: what relay_filter has noted for it, unless that need not have run. A note
- * for another NIC is of before the filter was attached: the relay has this frame. */
+/* What holds for a received frame of a member: what relay_filter has noted for it, unless that need not have run. A
+ * note for another NIC is of before the filter was attached: the relay has this frame. */
 static __always_inline __u32 decided_gate(struct __sk_buff *skb, struct control *c, const struct cpu_state *cpu,
 					  __u32 id)
 {
