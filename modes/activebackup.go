@@ -123,7 +123,7 @@ func (a *activeBackup) replan(now time.Time) {
 		pl.Active = a.active
 		pl.Distributing = spread.MemberSet(0).With(a.active)
 		pl.Collecting = pl.Collecting.With(a.active)
-		pl.Next = successor(&a.st, a.active)
+		pl.Next, pl.Later = successors(&a.st, a.active)
 		receiveGroupsBy(pl, a.active, &a.st)
 	}
 	a.plan = publish(a.plan, pl)

@@ -193,6 +193,9 @@ func (m *slotMigration) restore(st *State, k *SlotsCheckpoint) error {
 	}
 	*m = slotMigration{shares: k.Shares, slots: k.Members, from: k.From, id: k.ID, forcedAt: k.ForcedAt,
 		mark: k.Mark, cleared: k.Cleared, markers: k.Markers, markerAt: k.MarkerAt}
+	if m.slots != nil {
+		_, m.others = spread.AssignStandIns(&m.shares)
+	}
 	m.updateSets()
 	return nil
 }

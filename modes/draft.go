@@ -19,6 +19,7 @@ func draft(st *State) *spread.Plan {
 	pl := emptyPlan()
 	pl.Hash = spread.Hash{Policy: st.Settings.Hash, Salt: st.Settings.Salt}
 	pl.PacketsPerMember = max(st.Settings.PacketsPerMember, 0)
+	pl.Least, pl.Patient = max(st.Settings.MinMembers, 1), st.Settings.Patient
 	pl.Adapter = st.Adapter
 	pl.Stations, pl.Ageing = slices.Clone(st.Behind), slices.Clone(st.Ageing)
 	pl.Behind = macsOf(st.Behind)

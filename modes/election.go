@@ -81,6 +81,21 @@ func successor(st *State, active int) int {
 	return id
 }
 
+// successors returns the successor of the active member, and those that would follow it if each died.
+func successors(st *State, active int) (next int, later []uint8) {
+	next = successor(st, active)
+	after, id := *st, next
+	for id >= 0 && len(later) < spread.MaxSuccessors-1 {
+		dead := active
+		after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == dead })
+		active = id
+		if id = successor(&after, active); id >= 0 {
+			later = append(later, uint8(id))
+		}
+	}
+	return next, later
+}
+
 // trusting returns a State without suspicion. Filters of NICs follow from it: they do not change for a moment's doubt.
 func trusting(st *State) *State {
 	calm := *st

@@ -151,6 +151,7 @@ type Settings struct {
 	Active           string // active member by hand, "" none
 	PacketsPerMember int
 	MinMembers       int
+	Patient          bool // a member without link goes on sending for a while
 
 	// Of elb.
 	ReceiveBalance bool

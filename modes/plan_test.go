@@ -55,9 +55,10 @@ func TestPlanIsImmutable(t *testing.T) {
 		pl := m.Plan()
 		keep := *pl
 		if pl.Slots != nil {
-			keep.Slots = &spread.SlotTable{Members: slices.Clone(pl.Slots.Members)}
+			keep.Slots = &spread.SlotTable{Members: slices.Clone(pl.Slots.Members),
+				StandIns: slices.Clone(pl.Slots.StandIns)}
 		}
-		keep.Pins = slices.Clone(pl.Pins)
+		keep.Pins, keep.Later = slices.Clone(pl.Pins), slices.Clone(pl.Later)
 		keep.TeamMACs = slices.Clone(pl.TeamMACs)
 		m.Handle(t0, st)
 		if m.Plan() != pl {

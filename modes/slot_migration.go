@@ -37,6 +37,7 @@ const (
 type slotMigration struct {
 	shares  [spread.MaxMembers]uint32 // by which slots were assigned
 	slots   []uint8                   // nil: no member may send. Shared with Plans, so never changed
+	others  []uint8                   // likewise: who would have each slot without its member
 	from    []uint8                   // the table before; nil: no migration. Shared as well
 	leaving spread.MemberSet          // members that lose slots
 	sharers spread.MemberSet          // members with a share
@@ -59,7 +60,7 @@ func (m *slotMigration) resume(before *spread.Plan, s *Settings) {
 		m.id = max(m.id, mig.ID)
 	}
 	if before.Rule == spread.RuleSlots && before.Hash == (spread.Hash{Policy: s.Hash, Salt: s.Salt}) {
-		m.shares, m.slots = before.Weights, before.Slots.Members
+		m.shares, m.slots, m.others = before.Weights, before.Slots.Members, before.Slots.StandIns
 		m.updateSets()
 	}
 }
@@ -84,20 +85,20 @@ func (m *slotMigration) retarget(now time.Time, shares *[spread.MaxMembers]uint3
 
 // clear takes all slots away: no member may send.
 func (m *slotMigration) clear() {
-	m.shares, m.slots, m.from = [spread.MaxMembers]uint32{}, nil, nil
+	m.shares, m.slots, m.others, m.from = [spread.MaxMembers]uint32{}, nil, nil, nil
 	m.updateSets()
 }
 
 // begin assigns the slots anew, by a migration if working members lose any.
 func (m *slotMigration) begin(now time.Time, shares *[spread.MaxMembers]uint32, may, draining spread.MemberSet) {
-	to := spread.AssignSlots(shares)
+	to, others := spread.AssignStandIns(shares)
 	from, leaving := slices.Clone(to), spread.MemberSet(0)
 	for s, was := range m.slots {
 		if was != to[s] && was != spread.NoMember && may.Has(int(was)) {
 			from[s], leaving = was, leaving.With(int(was))
 		}
 	}
-	m.shares, m.slots = *shares, to
+	m.shares, m.slots, m.others = *shares, to, others
 	if leaving == 0 {
 		return
 	}
@@ -121,10 +122,11 @@ func (m *slotMigration) dropDead(may spread.MemberSet) {
 		}
 	}
 	if m.shares == [spread.MaxMembers]uint32{} {
-		m.slots, m.from = nil, nil
+		m.slots, m.others, m.from = nil, nil, nil
 		return
 	}
 	to, from := slices.Clone(m.slots), slices.Clone(m.from)
+	_, m.others = spread.AssignStandIns(&m.shares)
 	for s := range to {
 		stays := from[s] == to[s]
 		if !may.Has(int(to[s])) {
@@ -188,7 +190,7 @@ func (m *slotMigration) markerAnswered(id int) {
 
 // fill sets how pl spreads by slots. Members of others distribute, too, without a slot yet.
 func (m *slotMigration) fill(pl *spread.Plan, others spread.MemberSet, skew time.Duration) {
-	pl.Rule, pl.Slots, pl.Weights = spread.RuleSlots, &spread.SlotTable{Members: m.slots}, m.shares
+	pl.Rule, pl.Slots, pl.Weights = spread.RuleSlots, &spread.SlotTable{Members: m.slots, StandIns: m.others}, m.shares
 	pl.Distributing = m.senders | others
 	if m.from == nil {
 		return

@@ -47,6 +47,11 @@ type Datapath interface {
 	// RxBytes fills h with the totals since the data path began of what was received while the Plan was
 	// PerMember, by spread.RxClass, in bytes.
 	RxBytes(h *spread.RxBytes)
+	// SeesLosses reports whether the data path looks with each frame that it sends whether the member has a link, gives
+	// the frame to another one if not, and reports the member at once (ControlSuspect).
+	SeesLosses() bool
+	// Dead returns the members of the Plan in force that the data path sees to have no link.
+	Dead() spread.MemberSet
 	// Control delivers frames and reports for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
@@ -75,7 +80,7 @@ const (
 	// the adapter sends from a station that Plan.Stations lacks, or Plan.Ageing lists
 	ControlStation
 	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it
-	ControlSuspect      // the member refused a frame as without link: read its link at once
+	ControlSuspect      // the member refused a frame, or has no link for one: read its link at once
 	ControlRefused      // the member's NIC accepts frames for its own address only
 	ControlGroups       // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
 )

@@ -40,7 +40,11 @@ type kernel struct {
 	moved    Moved
 	resent   uint64       // how often the retransmissions were read
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
-	bad      []string     // what should not have happened
+	sees     bool         // that members have no link
+	dead     spread.MemberSet
+
+	carriersRead int      // how often a carrier was read
+	bad          []string // what should not have happened
 }
 
 func newKernel() *kernel {
@@ -141,6 +145,18 @@ func (k *kernel) Counters(c *Counters) {
 	*c = k.counters
 }
 
+func (k *kernel) SeesLosses() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sees
+}
+
+func (k *kernel) Dead() spread.MemberSet {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.dead
+}
+
 func (k *kernel) Flows(f *spread.FlowTable) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -187,6 +203,7 @@ func (k *kernel) Changes(context.Context) <-chan struct{} { return k.changes }
 func (k *kernel) Carrier(index int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.carriersRead++
 	return k.links[index].Carrier
 }
 

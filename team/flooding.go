@@ -76,7 +76,8 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 const (
 	// idleFrames between two readings are so few that carriers are read at PollIdle.
 	idleFrames = 10
-	// busyFrames between two readings are so many that they are read at PollBusy.
+	// busyFrames between two readings are so many that they are read at PollBusy, unless the data path sees losses by
+	// itself.
 	busyFrames = 100
 	// idleCountersInterval is how often counters and carriers are read when idle.
 	idleCountersInterval = 200 * time.Millisecond
@@ -105,7 +106,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 			look.Reset(idleCountersInterval)
 			t.watch.SetPollRate(monitor.PollIdle)
 			t.watch.ReadOnce()
-		case n < busyFrames:
+		case n < busyFrames, t.o.Datapath.SeesLosses():
 			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollNormal)
 		default:

@@ -396,6 +396,7 @@ func (l *Loop) settings() modes.Settings {
 	return modes.Settings{Kind: l.cfg.Mode, Balance: l.cfg.Balance, Hash: l.cfg.Hash, Salt: l.salt,
 		Primary: l.cfg.Primary, PrimaryReselect: l.cfg.PrimaryReselect, Active: l.cfg.Active,
 		PacketsPerMember: l.cfg.PacketsPerMember, MinMembers: l.cfg.MinMembers,
+		Patient:        l.cfg.DownDelay > 0,
 		ReceiveBalance: l.cfg.ReceiveBalance, Gain: l.cfg.Gain, Skew: l.cfg.Skew, Rebalance: l.cfg.Rebalance,
 		LACP: l.cfg.LACP}
 }

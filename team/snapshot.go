@@ -126,7 +126,9 @@ func (t *Team) Explain(f spread.Flow) spread.Explanation {
 	if seen := new(spread.FlowTable); v.plan.Rule == spread.RuleShortest && t.o.Datapath.Flows(seen) {
 		flows = seen
 	}
-	return spread.Explain(v.plan, flows, v.name, f)
+	e := spread.Explain(v.plan, flows, v.name, f)
+	e.StandIn(v.plan, flows, t.o.Datapath.Dead(), v.name)
+	return e
 }
 
 // Peers returns the peers that the mode steers, by address; none in other modes.

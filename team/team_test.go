@@ -404,6 +404,37 @@ func TestTeamSuspect(t *testing.T) {
 	})
 }
 
+// A data path that sees losses by itself needs few readings of carriers, and says who stands in.
+func TestTeamWithADatapathThatSees(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, sees := range []bool{false, true} {
+			k := newKernel()
+			k.sees, k.dead = sees, 1
+			tm := running(t, k, Options{}, 1, 2)
+			frames := 0
+			for range 10 {
+				frames += 10 * busyFrames
+				k.do(func() { k.counters.Members[0].TX[frame.UDP].Frames = uint64(frames) })
+				time.Sleep(countersInterval)
+			}
+			k.do(func() { k.carriersRead = 0 })
+			time.Sleep(countersInterval / 2)
+			read := 0
+			k.do(func() { read = k.carriersRead })
+			if least, most := 25, 40; sees && read > 15 || !sees && (read < least || read > most) {
+				t.Errorf("sees %v: %d readings in 50 ms", sees, read)
+			}
+			f, err := spread.ParseFlow("tcp 10.0.0.1:5000 10.0.0.2:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := tm.Explain(f); e.Member != 1 || !strings.Contains(e.Why, "eth1 has no carrier") {
+				t.Errorf("explained %+v", e)
+			}
+		}
+	})
+}
+
 func TestTeamSet(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

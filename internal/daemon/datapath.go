@@ -23,6 +23,7 @@ type programPath interface {
 	Disengage() error
 	Engaged() bool
 	Lost() <-chan error
+	Blind() error
 }
 
 var _ programPath = (*fastpath.Path)(nil)
@@ -146,7 +147,7 @@ func (d *datapathSelector) retry() {
 func (d *datapathSelector) finishAttempt(err error) {
 	if err == nil {
 		d.retryable, d.loggedReason = false, ""
-		d.reportPath(pathFast, reasonFast)
+		d.reportPath(pathFast, fastReason(d.path.Blind()))
 		d.warn("")
 		return
 	}
@@ -162,6 +163,14 @@ func (d *datapathSelector) finishAttempt(err error) {
 		warning = "datapath=fastpath is not possible, the relay moves the frames: " + why
 	}
 	d.warn(warning)
+}
+
+// fastReason is the reason of the fast path; blind is why its programs do not see that a member has no link.
+func fastReason(blind error) string {
+	if blind == nil {
+		return reasonFast
+	}
+	return reasonFast + "; that a member has lost its link they do not see by themselves: " + blind.Error()
 }
 
 // reportPath reports which path moves the frames. A short backlog drops more under load, but is no reason to use the

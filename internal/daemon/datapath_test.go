@@ -23,8 +23,11 @@ type fakePath struct {
 	engaged    bool
 	tries      int
 	hookChecks int // calls of hooksHeld
+	blind      error
 	lost       chan error
 }
+
+func (e *fakePath) Blind() error { return e.blind }
 
 func (e *fakePath) Engage() error {
 	if !e.engaged {
@@ -77,6 +80,16 @@ const (
 	notPossible = "datapath=fastpath is not possible, the relay moves the frames: " +
 		`ingress of eth1 is held by tcx program "x" (id 12)`
 )
+
+// The status says what programs cannot do here.
+func TestBlindPrograms(t *testing.T) {
+	c := newSelectorRig(nil)
+	c.path.blind = errors.New("no BTF found for kernel version 6.1")
+	if err := c.start("auto", true); err != nil || c.status != fastWhy+"; that a member has lost its link they do not see "+
+		"by themselves: no BTF found for kernel version 6.1" {
+		t.Errorf("%v, status %q", err, c.status)
+	}
+}
 
 // TestDatapathStart: only with strict is datapath=fastpath that is not possible an error.
 func TestDatapathStart(t *testing.T) {

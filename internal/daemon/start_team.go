@@ -34,7 +34,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	} else if err := s.adoptPath(o, checkpoint); err != nil {
 		return err
 	} else if s.path.Engaged() {
-		pathName, pathReason = pathFast, reasonFast
+		pathName, pathReason = pathFast, fastReason(s.path.Blind())
 	}
 	var salt [8]byte
 	_, _ = rand.Read(salt[:])

@@ -122,12 +122,11 @@ func (h *inheritance) closeUnused() {
 
 // fits checks that each map of spec is there with the same layout, and no other.
 func (h *inheritance) fits(spec *ebpf.CollectionSpec) error {
-	layouts := layoutsOf(spec)
-	for name := range spec.Maps {
+	for name, want := range layoutsOf(spec) {
 		switch layout := h.layouts[name]; {
 		case layout == "":
 			return fmt.Errorf("map %s is missing", name)
-		case layout != layouts[name]:
+		case layout != want:
 			return fmt.Errorf("map %s has the layout of another version", name)
 		}
 	}
@@ -241,6 +240,10 @@ func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) er
 		}
 		return p.adoptRing(nil, id, l, gate)
 	}
+	device := p.findDevice(k, l)
+	p.mu.Lock()
+	k.devices[id] = device
+	p.mu.Unlock()
 	err := p.attachMember(k, id, l)
 	if known && err == nil {
 		err = p.adoptReception(k, id, l, &k.control.ReceiveGate[was], was != id)
@@ -372,7 +375,7 @@ func (p *Path) settle(h *inheritance) {
 	p.mu.Lock()
 	k, links := p.kernel, p.links
 	p.mu.Unlock()
-	if k == nil || p.moved != nil {
+	if k == nil || p.reports != nil {
 		return // it was disengaged, or engaged anew, meanwhile
 	}
 	err := p.unfitness()
@@ -386,7 +389,7 @@ func (p *Path) settle(h *inheritance) {
 		err = p.yieldRest(k, &links)
 	}
 	if err == nil {
-		p.moved, err = readMoved(p.relay, k, p.o.Panics)
+		p.reports, err = readReports(p.relay, k, p.o.Panics)
 	}
 	if err != nil {
 		p.fallBack(err)

@@ -138,7 +138,7 @@ func newLives(t *testing.T, members int, method tchook.Method, plan func(g *rig)
 }
 
 func (v *lives) options(r *relay.Relay) Options {
-	return Options{Relay: r, Adapter: v.adapter, Hooks: tcHooks{v}, Store: v.store}
+	return Options{Relay: r, Adapter: v.adapter, Hooks: tcHooks{v}, Store: v.store, InNamespace: v.host.Do}
 }
 
 func (v *lives) openHooks() {
@@ -171,7 +171,7 @@ func (v *lives) die() {
 	old.changing.Lock()
 	defer old.changing.Unlock()
 	old.backlog.stopPolling()
-	labtest.Must(v, old.moved.close())
+	labtest.Must(v, old.reports.close())
 	v.store.Next()
 }
 
@@ -200,7 +200,7 @@ func (v *lives) settled() {
 	labtest.Eventually(v, "all directions with the programs", func() bool {
 		v.path.changing.Lock()
 		defer v.path.changing.Unlock()
-		return v.path.moved != nil
+		return v.path.reports != nil
 	})
 }
 

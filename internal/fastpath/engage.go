@@ -40,7 +40,7 @@ func (p *Path) Engage() error {
 	if err := errors.Join(p.yield(k), p.unfitness()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if p.moved, err = readMoved(p.relay, k, p.o.Panics); err != nil {
+	if p.reports, err = readReports(p.relay, k, p.o.Panics); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.backlog.start(p, k)
@@ -86,7 +86,9 @@ func (p *Path) attach(k *kernel) (err error) {
 
 // addMember makes the programs receive by a member.
 func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
+	device := p.findDevice(k, l)
 	p.mu.Lock()
+	k.devices[id] = device
 	err := p.applyToPrograms()
 	p.mu.Unlock()
 	if err != nil {
@@ -152,6 +154,9 @@ func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
 	}
 	errs = append(errs, p.dropRing(k, id, l))
 	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
+	p.mu.Lock()
+	k.devices[id] = 0
+	p.mu.Unlock()
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
 	}
@@ -195,8 +200,8 @@ func (p *Path) disengage() error {
 	}
 	errs := []error{p.relay.Regain(&k.control.TransmitGate)}
 	p.backlog.stopPolling()
-	errs = append(errs, p.moved.close())
-	p.moved = nil
+	errs = append(errs, p.reports.close())
+	p.reports = nil
 	p.mu.Lock()
 	sent := k.stations.recent()
 	p.mu.Unlock()

@@ -31,6 +31,10 @@ type kernel struct {
 	mapped    [][]byte // unmapped by close
 
 	layouts map[string]string // of the maps, by name
+
+	layout  deviceLayout
+	blind   error                     // why the programs do not look whether members have links; nil: they do
+	devices [spread.MaxMembers]uint64 // the members' NICs, by findDevice; 0: not known
 }
 
 // load loads the programs, which the kernel verifies, and attaches nothing.
@@ -54,7 +58,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (*kernel, er
 	if with != nil { // the control loop waits: partners and neighbours get no answers meanwhile
 		priority = func(f func() error) error { return f() }
 	}
-	if err := priority(func() error { return spec.LoadAndAssign(&k.programObjects, o) }); err != nil {
+	if err := priority(func() error { return k.loadSeeing(spec, o) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations
@@ -78,7 +82,7 @@ func setSizes(spec *ebpf.CollectionSpec) (processors int, err error) {
 		return 0, fmt.Errorf("count processors: %w", err)
 	}
 	spec.Maps[programMapCpuStates].MaxEntries = uint32(processors)
-	spec.Maps[programMapMoved].MaxEntries = uint32(os.Getpagesize())
+	spec.Maps[programMapReports].MaxEntries = uint32(os.Getpagesize())
 	return processors, nil
 }
 

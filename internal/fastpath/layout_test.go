@@ -175,7 +175,9 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_SOCKET": uint64(team.DropSocket),
 
 		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)),
-		"OWN": kindOwn, "BEHIND": kindBehind,
+		"SUCCESSORS": spread.MaxSuccessors, "STATE_START": stateStart, "STATE_PRESENT": statePresent,
+		"STATE_NOCARRIER": stateNoCarrier,
+		"OWN":             kindOwn, "BEHIND": kindBehind,
 
 		"RECENT_TIME": uint64(relay.RecentTime), "MOVED_AFTER": uint64(relay.MovedAfter),
 		"REPORT_INTERVAL": uint64(reportInterval),
@@ -217,7 +219,10 @@ func TestPlanOf(t *testing.T) {
 	want.ByteCost[0], want.ByteCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {
-		want.Slots[i] = spread.NoMember
+		want.Slots[i], want.StandIns[i] = spread.NoMember, spread.NoMember
+	}
+	for i := range want.Successors {
+		want.Successors[i] = spread.NoMember
 	}
 	want.Slots[0], want.Slots[1] = 3, 1
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
@@ -234,6 +239,15 @@ func TestPlanOf(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(programPlan{})); diff != "" {
 		t.Errorf("slots that migrate (-want +got):\n%s", diff)
 	}
+	// Who stands in.
+	pl.Slots = &spread.SlotTable{Members: []uint8{3, 1}, StandIns: []uint8{1, 3}}
+	pl.Rule, pl.Next, pl.Later, pl.Least = spread.RuleSingle, 2, []uint8{0, 1}, 2
+	got = newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
+	if got.StandIns[0] != 1 || got.StandIns[1] != 3 || got.StandIns[2] != spread.NoMember ||
+		got.Successors != [4]uint8{2, 0, 1, spread.NoMember} || got.Least != 2 {
+		t.Errorf("stand-ins %v, successors %v, least %d", got.StandIns[:3], got.Successors, got.Least)
+	}
+	pl.Slots = nil
 	// Flows go to no suspect member.
 	pl.Rule, pl.Weights[1] = spread.RuleShortest, 1
 	pl.Shortest = &spread.Shortest{}

@@ -23,6 +23,9 @@ var layoutVersion = "1"
 func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 	all := make(map[string]string, len(spec.Maps))
 	for name, m := range spec.Maps {
+		if name == constantsMap {
+			continue // each kernel and build has its own
+		}
 		h := fnv.New64a()
 		fmt.Fprintln(h, layoutVersion, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 		writeLayout(h, m.Key)
@@ -31,6 +34,9 @@ func layoutsOf(spec *ebpf.CollectionSpec) map[string]string {
 	}
 	return all
 }
+
+// constantsMap has the constants that Go sets before programs are loaded.
+const constantsMap = ".rodata"
 
 // gatesLayout is part of the stored names of controls and members. It says where any build finds the gates of programs
 // of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at
@@ -69,8 +75,8 @@ func (k *kernel) maps(yield func(stored string, m *ebpf.Map) bool) {
 		m    *ebpf.Map
 	}{
 		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
-		{programMapMembers, o.Members}, {programMapMoved, o.Moved}, {programMapPlans, o.Plans},
-		{programMapRecentLocal, o.RecentLocal}, {programMapRings, o.Rings}, {programMapRxBytes, o.RxBytes},
+		{programMapMembers, o.Members}, {programMapPlans, o.Plans}, {programMapRecentLocal, o.RecentLocal},
+		{programMapReports, o.Reports}, {programMapRings, o.Rings}, {programMapRxBytes, o.RxBytes},
 		{programMapStations, o.Stations}, {programMapTxStates, o.TxStates},
 	} {
 		if !yield(descriptors.Map(k.layouts[x.name], withGates(x.name)), x.m) {

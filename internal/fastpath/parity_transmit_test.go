@@ -27,6 +27,9 @@ type sender struct {
 	cast      *cast
 
 	migrations uint64 // id of the last one
+
+	dead    spread.MemberSet
+	stoodIn int // the member by which the last frame left in place of a dead one, -1 none
 }
 
 func newSender(b *bed) *sender {
@@ -73,6 +76,11 @@ func (s *sender) goTransmits(b []byte, gso uint16) (o outcome) {
 		o.Verdict = verdictShot
 		o.Counts.noMember[team.DropNoMember] += uint64(f.Frames)
 		return o
+	}
+	if pl.Rule != spread.RuleBroadcast && set&s.dead != 0 {
+		if s.stoodIn = s.ref.StandIn(pl, set.First(), s.dead, &h, b, f.Bytes); s.stoodIn >= 0 {
+			set = spread.MemberSet(0).With(s.stoodIn)
+		}
 	}
 	o.Verdict, o.Frame = verdictRedirect, slices.Clone(b)
 	for ; set != 0; set = set.Without(set.First()) {

@@ -43,6 +43,9 @@ type Options struct {
 	Panics  *panics.Keeper // nil: the Path's own
 
 	Store descriptors.Store // keeps the programs' memory for the next process; nil: nothing does
+
+	// InNamespace calls f on a thread in the network namespace of the members; nil: every thread is there.
+	InNamespace func(f func() error) error
 }
 
 // Path is a team.Datapath: the relay and, while it is engaged, the programs above it. Its methods may be called from
@@ -63,7 +66,7 @@ type Path struct {
 	hooks       [spread.MaxMembers]io.Closer
 	rings       [spread.MaxMembers]*ring
 	egress      io.Closer
-	moved       *moveReader
+	reports     *reportReader
 	pastCounts  counts // of unloaded programs
 	pastRxBytes spread.RxBytes
 	pastMoved   team.Moved

@@ -24,6 +24,9 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 		return err
 	}
 	k.plans[next].View = view
+	if !pl.Patient {
+		k.plans[next].Device = k.devices
+	}
 	atomic.StoreUint32(&k.control.Active, next)
 	k.waitForPrograms()
 	return errors.Join(k.addresses.finish(view), k.stations.trim(pl.Stations, k.noteRecent))
@@ -36,19 +39,24 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting),
 		Multicast:        uint64(pl.Multicast),
 		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
-		Single:    spread.NoMember,
+		Single: spread.NoMember, Least: uint8(max(0, min(pl.Least, spread.MaxMembers))),
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
 	}
 	if pl.Active >= 0 && pl.Active < spread.MaxMembers {
 		p.Single = uint8(pl.Active)
 	}
 	for i := range p.Slots {
-		p.Slots[i] = spread.NoMember
+		p.Slots[i], p.StandIns[i] = spread.NoMember, spread.NoMember
 	}
 	copy(p.Slots[:], pl.Pins)
 	if pl.Slots != nil {
 		copy(p.Slots[:], pl.Slots.Members)
+		copy(p.StandIns[:], pl.Slots.StandIns)
 	}
+	for i := range p.Successors {
+		p.Successors[i] = spread.NoMember
+	}
+	copy(p.Successors[:], pl.Successors())
 	if s := pl.Shortest; s != nil {
 		p.Gain, p.Skew = int64(s.Gain), int64(s.Skew)
 		p.Closed, p.Returning = s.Closed, uint64(pl.Returning()&pl.FlowTargets())

@@ -60,23 +60,28 @@ type probeQuestion struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	probeMapAddresses    = "addresses"
-	probeMapControls     = "controls"
-	probeMapCpuStates    = "cpu_states"
-	probeMapFindings     = "findings"
-	probeMapMembers      = "members"
-	probeMapMoved        = "moved"
-	probeMapPlans        = "plans"
-	probeMapQuestions    = "questions"
-	probeMapRecentLocal  = "recent_local"
-	probeMapRings        = "rings"
-	probeMapRxBytes      = "rx_bytes"
-	probeMapStations     = "stations"
-	probeMapTxStates     = "tx_states"
-	probeProgProbe       = "probe"
-	probeProgReceive     = "receive"
-	probeProgRelayFilter = "relay_filter"
-	probeProgTransmit    = "transmit"
+	probeMapAddresses     = "addresses"
+	probeMapControls      = "controls"
+	probeMapCpuStates     = "cpu_states"
+	probeMapFindings      = "findings"
+	probeMapMembers       = "members"
+	probeMapPlans         = "plans"
+	probeMapQuestions     = "questions"
+	probeMapRecentLocal   = "recent_local"
+	probeMapReports       = "reports"
+	probeMapRings         = "rings"
+	probeMapRxBytes       = "rx_bytes"
+	probeMapStations      = "stations"
+	probeMapTxStates      = "tx_states"
+	probeProgFindDead     = "find_dead"
+	probeProgFindDevice   = "find_device"
+	probeProgProbe        = "probe"
+	probeProgReceive      = "receive"
+	probeProgRelayFilter  = "relay_filter"
+	probeProgTransmit     = "transmit"
+	probeVarDeviceStateAt = "device_state_at"
+	probeVarDeviceType    = "device_type"
+	probeVarSkbDevAt      = "skb_dev_at"
 )
 
 // loadProbe returns the embedded CollectionSpec for probe.
@@ -121,6 +126,8 @@ type probeSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeProgramSpecs struct {
+	FindDead    *ebpf.ProgramSpec `ebpf:"find_dead"`
+	FindDevice  *ebpf.ProgramSpec `ebpf:"find_device"`
 	Probe       *ebpf.ProgramSpec `ebpf:"probe"`
 	Receive     *ebpf.ProgramSpec `ebpf:"receive"`
 	RelayFilter *ebpf.ProgramSpec `ebpf:"relay_filter"`
@@ -136,10 +143,10 @@ type probeMapSpecs struct {
 	CpuStates   *ebpf.MapSpec `ebpf:"cpu_states"`
 	Findings    *ebpf.MapSpec `ebpf:"findings"`
 	Members     *ebpf.MapSpec `ebpf:"members"`
-	Moved       *ebpf.MapSpec `ebpf:"moved"`
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	Reports     *ebpf.MapSpec `ebpf:"reports"`
 	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
@@ -150,6 +157,9 @@ type probeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type probeVariableSpecs struct {
+	DeviceStateAt *ebpf.VariableSpec `ebpf:"device_state_at"`
+	DeviceType    *ebpf.VariableSpec `ebpf:"device_type"`
+	SkbDevAt      *ebpf.VariableSpec `ebpf:"skb_dev_at"`
 }
 
 // probeObjects contains all objects after they have been loaded into the kernel.
@@ -177,10 +187,10 @@ type probeMaps struct {
 	CpuStates   *ebpf.Map `ebpf:"cpu_states"`
 	Findings    *ebpf.Map `ebpf:"findings"`
 	Members     *ebpf.Map `ebpf:"members"`
-	Moved       *ebpf.Map `ebpf:"moved"`
 	Plans       *ebpf.Map `ebpf:"plans"`
 	Questions   *ebpf.Map `ebpf:"questions"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	Reports     *ebpf.Map `ebpf:"reports"`
 	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
@@ -194,10 +204,10 @@ func (m *probeMaps) Close() error {
 		m.CpuStates,
 		m.Findings,
 		m.Members,
-		m.Moved,
 		m.Plans,
 		m.Questions,
 		m.RecentLocal,
+		m.Reports,
 		m.Rings,
 		m.RxBytes,
 		m.Stations,
@@ -209,12 +219,17 @@ func (m *probeMaps) Close() error {
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probeVariables struct {
+	DeviceStateAt *ebpf.Variable `ebpf:"device_state_at"`
+	DeviceType    *ebpf.Variable `ebpf:"device_type"`
+	SkbDevAt      *ebpf.Variable `ebpf:"skb_dev_at"`
 }
 
 // probePrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadProbeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type probePrograms struct {
+	FindDead    *ebpf.Program `ebpf:"find_dead"`
+	FindDevice  *ebpf.Program `ebpf:"find_device"`
 	Probe       *ebpf.Program `ebpf:"probe"`
 	Receive     *ebpf.Program `ebpf:"receive"`
 	RelayFilter *ebpf.Program `ebpf:"relay_filter"`
@@ -223,6 +238,8 @@ type probePrograms struct {
 
 func (p *probePrograms) Close() error {
 	return _ProbeClose(
+		p.FindDead,
+		p.FindDevice,
 		p.Probe,
 		p.Receive,
 		p.RelayFilter,

@@ -16,17 +16,6 @@ import (
 // least is what the kernel wants a frame to have that it runs a program on. The program cuts off what is too much.
 const least = 60
 
-// skBuff is struct __sk_buff, of which a test can set little.
-type skBuff struct {
-	_                [10]uint32
-	Ifindex          uint32
-	_                [29]uint32
-	WireLen, GSOSegs uint32
-	_                [2]uint32
-	GSOSize          uint32
-	_                [3]uint32
-}
-
 // prober runs the programs' own functions on frames.
 type prober struct {
 	testing.TB

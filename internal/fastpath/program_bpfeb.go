@@ -30,7 +30,10 @@ type programControl struct {
 	RecentUntil  uint64
 	Adapter      uint32
 	ReceiveGate  [64]uint32
-	_            [4]byte
+	Unused       uint32
+	Device       uint64
+	Dead         uint64
+	LossReported [64]uint64
 }
 
 type programCpuState struct {
@@ -85,6 +88,7 @@ type programPlan struct {
 	Total            uint64
 	Migration        uint64
 	Mac              [64]uint64
+	Device           [64]uint64
 	ByteCost         [64]uint64
 	Weight           [64]uint32
 	Ifindex          [64]uint32
@@ -95,6 +99,8 @@ type programPlan struct {
 	Closed           [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
+	StandIns         [1024]uint8
+	Successors       [4]uint8
 	Rule             uint8
 	Hash             uint8
 	Single           uint8
@@ -103,6 +109,8 @@ type programPlan struct {
 	Promiscuous      uint8
 	View             uint8
 	Migrating        uint8
+	Least            uint8
+	Unused           [3]uint8
 }
 
 type programStation struct {
@@ -175,20 +183,25 @@ type programTxState struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programMapAddresses    = "addresses"
-	programMapControls     = "controls"
-	programMapCpuStates    = "cpu_states"
-	programMapMembers      = "members"
-	programMapMoved        = "moved"
-	programMapPlans        = "plans"
-	programMapRecentLocal  = "recent_local"
-	programMapRings        = "rings"
-	programMapRxBytes      = "rx_bytes"
-	programMapStations     = "stations"
-	programMapTxStates     = "tx_states"
-	programProgReceive     = "receive"
-	programProgRelayFilter = "relay_filter"
-	programProgTransmit    = "transmit"
+	programMapAddresses     = "addresses"
+	programMapControls      = "controls"
+	programMapCpuStates     = "cpu_states"
+	programMapMembers       = "members"
+	programMapPlans         = "plans"
+	programMapRecentLocal   = "recent_local"
+	programMapReports       = "reports"
+	programMapRings         = "rings"
+	programMapRxBytes       = "rx_bytes"
+	programMapStations      = "stations"
+	programMapTxStates      = "tx_states"
+	programProgFindDead     = "find_dead"
+	programProgFindDevice   = "find_device"
+	programProgReceive      = "receive"
+	programProgRelayFilter  = "relay_filter"
+	programProgTransmit     = "transmit"
+	programVarDeviceStateAt = "device_state_at"
+	programVarDeviceType    = "device_type"
+	programVarSkbDevAt      = "skb_dev_at"
 )
 
 // loadProgram returns the embedded CollectionSpec for program.
@@ -233,6 +246,8 @@ type programSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programProgramSpecs struct {
+	FindDead    *ebpf.ProgramSpec `ebpf:"find_dead"`
+	FindDevice  *ebpf.ProgramSpec `ebpf:"find_device"`
 	Receive     *ebpf.ProgramSpec `ebpf:"receive"`
 	RelayFilter *ebpf.ProgramSpec `ebpf:"relay_filter"`
 	Transmit    *ebpf.ProgramSpec `ebpf:"transmit"`
@@ -246,9 +261,9 @@ type programMapSpecs struct {
 	Controls    *ebpf.MapSpec `ebpf:"controls"`
 	CpuStates   *ebpf.MapSpec `ebpf:"cpu_states"`
 	Members     *ebpf.MapSpec `ebpf:"members"`
-	Moved       *ebpf.MapSpec `ebpf:"moved"`
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
+	Reports     *ebpf.MapSpec `ebpf:"reports"`
 	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
@@ -259,6 +274,9 @@ type programMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programVariableSpecs struct {
+	DeviceStateAt *ebpf.VariableSpec `ebpf:"device_state_at"`
+	DeviceType    *ebpf.VariableSpec `ebpf:"device_type"`
+	SkbDevAt      *ebpf.VariableSpec `ebpf:"skb_dev_at"`
 }
 
 // programObjects contains all objects after they have been loaded into the kernel.
@@ -285,9 +303,9 @@ type programMaps struct {
 	Controls    *ebpf.Map `ebpf:"controls"`
 	CpuStates   *ebpf.Map `ebpf:"cpu_states"`
 	Members     *ebpf.Map `ebpf:"members"`
-	Moved       *ebpf.Map `ebpf:"moved"`
 	Plans       *ebpf.Map `ebpf:"plans"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
+	Reports     *ebpf.Map `ebpf:"reports"`
 	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
@@ -300,9 +318,9 @@ func (m *programMaps) Close() error {
 		m.Controls,
 		m.CpuStates,
 		m.Members,
-		m.Moved,
 		m.Plans,
 		m.RecentLocal,
+		m.Reports,
 		m.Rings,
 		m.RxBytes,
 		m.Stations,
@@ -314,12 +332,17 @@ func (m *programMaps) Close() error {
 //
 // It can be passed to loadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programVariables struct {
+	DeviceStateAt *ebpf.Variable `ebpf:"device_state_at"`
+	DeviceType    *ebpf.Variable `ebpf:"device_type"`
+	SkbDevAt      *ebpf.Variable `ebpf:"skb_dev_at"`
 }
 
 // programPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadProgramObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programPrograms struct {
+	FindDead    *ebpf.Program `ebpf:"find_dead"`
+	FindDevice  *ebpf.Program `ebpf:"find_device"`
 	Receive     *ebpf.Program `ebpf:"receive"`
 	RelayFilter *ebpf.Program `ebpf:"relay_filter"`
 	Transmit    *ebpf.Program `ebpf:"transmit"`
@@ -327,6 +350,8 @@ type programPrograms struct {
 
 func (p *programPrograms) Close() error {
 	return _ProgramClose(
+		p.FindDead,
+		p.FindDevice,
 		p.Receive,
 		p.RelayFilter,
 		p.Transmit,

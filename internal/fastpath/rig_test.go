@@ -80,7 +80,7 @@ func newRig(t testing.TB, members int) *rig {
 	labtest.Must(t, g.host.SetAddr("team0", "10.9.0.1/24"))
 	r, err := relay.New(relay.Options{Adapter: g.adapter})
 	labtest.Must(t, err)
-	g.path = New(Options{Relay: r, Adapter: g.adapter, Hooks: g})
+	g.path = New(Options{Relay: r, Adapter: g.adapter, Hooks: g, InNamespace: g.host.Do})
 	t.Cleanup(func() { labtest.Check(t, g.path.Close()) })
 	for id := range g.links {
 		labtest.Must(t, g.host.Do(func() error { return g.path.Join(id, g.links[id]) }))

@@ -33,6 +33,25 @@ func openTAP(h *Host, name string, offload bool) (*os.File, error) {
 	return f, err
 }
 
+// TAP is a NIC of a host without a wire: the caller reads what the host transmits, and writes what it receives, each
+// after VnetHeader octets.
+type TAP struct{ *os.File }
+
+// VnetHeader is the length of what is before a frame of a TAP: a virtio header, all zero for whole frames.
+const VnetHeader = vnetHeader
+
+// NewTAP makes a TAP of a host and sets it up. It is gone with the file.
+func NewTAP(h *Host, name string) (*TAP, error) {
+	f, err := openTAP(h, name, false)
+	if err != nil {
+		return nil, err
+	}
+	return &TAP{f}, h.Up(name)
+}
+
+// SetCarrier sets the carrier that the host sees.
+func (t *TAP) SetCarrier(on bool) error { return setCarrier(t.File, on) }
+
 func setTAP(fd int, name string, offload bool) error {
 	req, err := unix.NewIfreq(name)
 	if err != nil {

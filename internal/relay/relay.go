@@ -293,6 +293,12 @@ func (r *Relay) Counters(c *team.Counters) {
 	}
 }
 
+// SeesLosses reports false: that a member has no link the relay learns from its NIC, if that refuses frames.
+func (r *Relay) SeesLosses() bool { return false }
+
+// Dead is empty, see SeesLosses.
+func (r *Relay) Dead() spread.MemberSet { return 0 }
+
 // Control delivers frames and reports to the control loop. They are lost if it lags too far behind.
 func (r *Relay) Control() <-chan team.Control { return r.control.frames }
 

@@ -63,6 +63,35 @@ func Explain(pl *Plan, flows *FlowTable, names func(int) string, f Flow) Explana
 	return e
 }
 
+// StandIn explains what a data path does that sees members without link before pl is another one. flows is as for
+// Explain.
+func (e *Explanation) StandIn(pl *Plan, flows *FlowTable, dead MemberSet, names func(int) string) {
+	if e.Member < 0 || !dead.Has(e.Member) {
+		return
+	}
+	slot := NoSlot
+	if e.Hashed {
+		slot = e.Slot
+	}
+	var s TxState
+	now := int64(0)
+	if flows != nil {
+		s.Flows, now = *flows, flows.Now
+	}
+	to := StandIn(pl, &s, dead, slot, explainedBytes, now)
+	if to < 0 {
+		e.Why = fmt.Sprintf("%s has no carrier, and no member may send in its place: %s", names(e.Member), e.Why)
+		return
+	}
+	e.Why = fmt.Sprintf("would send by %s: %s has no carrier; until the team's Plan says so: %s", names(to), names(e.Member),
+		e.Why)
+	e.Member, e.All, e.Age = to, MemberSet(0).With(to), 0
+	e.IfDead, e.IfDeadWhy = -1, "no other member may send"
+	if next := StandIn(pl, &s, dead.With(to), slot, explainedBytes, now); next >= 0 {
+		e.IfDead, e.IfDeadWhy = next, fmt.Sprintf("%s would send in its place", names(next))
+	}
+}
+
 func (e *Explanation) single(pl *Plan, names func(int) string) {
 	e.Member, e.IfDead = pl.Active, pl.Next
 	e.Why = names(pl.Active) + " is the active member and carries everything"

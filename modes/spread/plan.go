@@ -71,7 +71,11 @@ type Plan struct {
 	// Active is the member that stands for the team, -1 where none does: RuleSingle sends everything by it,
 	// RuleShortest what is for groups but no UDP.
 	Active int
-	Next   int // the member that would become active without it, -1 none or not known
+	Next   int     // the member that would become active without it, -1 none or not known
+	Later  []uint8 // RuleSingle: those that would after Next, one after the other, with it at most MaxSuccessors
+
+	Least   int  // fewer members than these must not send
+	Patient bool // a member without link goes on sending for a while: no data path gives its frames to another one
 
 	Hash             Hash               // RuleSlots, RuleShortest
 	Weights          [MaxMembers]uint32 // shares, the largest is MaxShare, 0 for members that do not distribute
@@ -116,6 +120,7 @@ type Plan struct {
 // SlotTable gives the flows of RuleSlots to members.
 type SlotTable struct {
 	Members   []uint8    // SlotCount member ids or NoMember
+	StandIns  []uint8    // likewise: the member that a slot goes to without its own; nil: not known
 	Migration *Migration // nil: no slot migrates
 }
 

@@ -16,18 +16,38 @@ func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 	return slots
 }
 
+// AssignStandIns is AssignSlots, and returns the members that the slots would go to without their own as well.
+func AssignStandIns(shares *[MaxMembers]uint32) (slots, standIns []uint8) {
+	slots, standIns = make([]uint8, SlotCount), make([]uint8, SlotCount)
+	for s := range slots {
+		slots[s], standIns[s] = firstTwo(s, shares)
+	}
+	return slots, standIns
+}
+
 // AssignSlot returns the member of a slot, NoMember if no share is left.
 func AssignSlot(slot int, shares *[MaxMembers]uint32) uint8 {
-	best, at := uint8(NoMember), math.Inf(1)
+	first, _ := firstTwo(slot, shares)
+	return first
+}
+
+// firstTwo returns the member of a slot, and the one that the slot would go to without it.
+func firstTwo(slot int, shares *[MaxMembers]uint32) (first, second uint8) {
+	first, second = NoMember, NoMember
+	least, next := math.Inf(1), math.Inf(1)
 	for id, share := range shares {
 		if share == 0 {
 			continue
 		}
-		if score := -math.Log(draw(slot, id)) / float64(share); score < at {
-			best, at = uint8(id), score
+		switch score := -math.Log(draw(slot, id)) / float64(share); {
+		case score < least:
+			second, next = first, least
+			first, least = uint8(id), score
+		case score < next:
+			second, next = uint8(id), score
 		}
 	}
-	return best
+	return first, second
 }
 
 // draw returns a number in (0,1), the same for a slot and a member every time.

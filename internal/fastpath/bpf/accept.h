@@ -2,7 +2,7 @@
 /* Which received frames are accepted: relay.ActivePlan.Accept, and recentLocal of relay/stations.go. */
 #pragma once
 
-#include "shortest.h"
+#include "standin.h"
 
 enum {
 	DROP_NO_MEMBER,
@@ -22,9 +22,6 @@ enum { FOR_NOBODY, FOR_US, FOR_OTHERS };
 #define MOVED_AFTER 400000000ULL
 #define REPORT_INTERVAL 1000000000ULL
 
-/* Whether now is less than span after at. Another processor may have written at after now was read. */
-static __always_inline int within(__u64 now, __u64 at, __u64 span) { return (__s64)(now - at) < (__s64)span; }
-
 /* Records that the adapter sent from a station that the plan does not have. */
 static __always_inline void note_recent(struct control *c, __u64 station, __u64 now)
 {
@@ -40,7 +37,7 @@ static __always_inline void report_moved(struct station *s, __u64 station)
 	if (within(now, s->sent, MOVED_AFTER) || within(now, s->reported, REPORT_INTERVAL))
 		return;
 	s->reported = now;
-	bpf_ringbuf_output(&moved, &station, sizeof(station), 0);
+	bpf_ringbuf_output(&reports, &station, sizeof(station), 0);
 }
 
 /* Whether the adapter sent from a station within RECENT_TIME; known is its entry if the plan has it. */
@@ -85,6 +82,8 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	id = barrier_value(id) & (MAX_MEMBERS - 1);
 	__u64 own = pl->mac[id], dst = h->dst;
 	int collecting = in_set(pl->collecting, id), groups = in_set(pl->multicast, id);
+	if (!(collecting && groups) && (multicast(dst) || !collecting) && stands_in(pl, id))
+		collecting = groups = 1;
 	if (multicast(dst))
 		return collecting && groups ? FOR_OTHERS : reject(t, DROP_STANDBY, frames);
 

@@ -23,8 +23,6 @@
 #include "leave.h"
 #include "ring.h"
 
-enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
-
 /* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
 static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct tx_state *l,
 				  const struct headers *h, int behind, __u32 *flow_slot)

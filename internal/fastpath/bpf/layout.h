@@ -17,6 +17,12 @@
 #define RING_FRAME 16384
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
+#define SUCCESSORS 4
+
+#define ACT_NEXT -1
+#define ACT_DROP 2
+
+enum { RULE_NONE, RULE_SINGLE, RULE_SLOTS, RULE_ROUND_ROBIN, RULE_BROADCAST, RULE_SHORTEST };
 
 /* spread.TxState */
 struct queue {
@@ -97,6 +103,7 @@ struct plan {
 	__u64 total;
 	__u64 migration; /* its id */
 	__u64 mac[MAX_MEMBERS];
+	__u64 device[MAX_MEMBERS]; /* the address of the NIC; 0: not known, or a lost link is to be waited for */
 	__u64 byte_cost[MAX_MEMBERS];
 	__u32 weight[MAX_MEMBERS];
 	__u32 ifindex[MAX_MEMBERS];
@@ -107,6 +114,8 @@ struct plan {
 	__u8 closed[MAX_MEMBERS]; /* spread.Shortest.Closed */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
+	__u8 stand_ins[SLOT_COUNT]; /* whose a slot is without its member; NO_MEMBER: not known */
+	__u8 successors[SUCCESSORS]; /* that would be active one after the other, then NO_MEMBER */
 	__u8 rule;
 	__u8 hash;
 	__u8 single; /* NO_MEMBER: none */
@@ -115,6 +124,8 @@ struct plan {
 	__u8 promiscuous;
 	__u8 view; /* of addresses */
 	__u8 migrating; /* slots migrate from from to slots */
+	__u8 least; /* so many members must be left */
+	__u8 unused[3];
 };
 
 struct control {
@@ -123,6 +134,10 @@ struct control {
 	__u64 recent_until;
 	__u32 adapter; /* ifindex */
 	__u32 receive_gate[MAX_MEMBERS];
+	__u32 unused;
+	__u64 device; /* that find_device has found */
+	__u64 dead; /* that find_dead has found */
+	__u64 loss_reported[MAX_MEMBERS]; /* when a member was last reported as dead */
 };
 
 struct count {
@@ -246,11 +261,12 @@ struct {
 	__type(value, struct station);
 } stations SEC(".maps");
 
-/* Stations of the plan that have moved, for Go, which sets the size to a page. */
+/* What Go is to look at: 8 octets are a station of the plan that may have moved, 4 a member that is dead. Go sets the
+ * size to a page. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
-} moved SEC(".maps");
+} reports SEC(".maps");
 
 /* When the adapter last sent from a station that the plan does not have. By station. */
 struct {
@@ -290,6 +306,9 @@ static __always_inline __u64 barrier_value(__u64 x)
 	asm volatile("" : "+r"(x));
 	return x;
 }
+
+/* Whether now is less than span after at. Another processor may have written at after now was read. */
+static __always_inline int within(__u64 now, __u64 at, __u64 span) { return (__s64)(now - at) < (__s64)span; }
 
 static __always_inline int in_set(__u64 set, __u32 id)
 {

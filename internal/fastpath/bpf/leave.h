@@ -4,9 +4,6 @@
 
 #include "accept.h"
 
-#define ACT_NEXT -1
-#define ACT_DROP 2
-
 #define NO_SLOT 0xffffffff
 
 /* What counts of a frame, and who sends it. */
@@ -17,7 +14,7 @@ struct leaving {
 	__u32 protocol;
 	__u32 slot;   /* of its flow, by the Plan's rule; NO_SLOT: it belongs to none */
 	int unicast;
-	int own_mac;  /* it leaves with the address of its member, if the Plan is per member */
+	int own_mac; /* it leaves with the address of its member, if the Plan is per member */
 };
 
 static __always_inline int drop_unassigned(struct cpu_state *cpu, __u32 drop, __u32 frames)
@@ -49,13 +46,19 @@ static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac
 	bpf_skb_store_bytes(skb, at, &b, 6, 0);
 }
 
-/* A frame leaves by the member that the Plan's rule has picked. */
+/* A frame leaves by the member that the Plan's rule has picked, or by its stand-in. Without one it goes to the member
+ * nevertheless: its NIC drops it, and counts that. */
 static __always_inline int leave(struct __sk_buff *skb, struct plan *pl, struct tx_state *l, struct cpu_state *cpu,
 				 __u32 id, const struct leaving *f)
 {
 	if (!in_set(pl->distributing, id))
 		return drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
-	id &= MAX_MEMBERS - 1;
+	if (is_dead(pl, id)) {
+		__u32 other = stand_in(pl, l, id, f->slot, f->bytes);
+		if (other < MAX_MEMBERS)
+			id = other;
+	}
+	id = barrier_value(id) & (MAX_MEMBERS - 1);
 	__u32 to = pl->ifindex[id];
 	if (to == 0)
 		return drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
