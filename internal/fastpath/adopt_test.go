@@ -251,7 +251,9 @@ func TestAdopt(t *testing.T) {
 				v.flow(out, in)
 				arps.flow(t)
 			}
-			arps.check(t)
+			if n := arps.check(t); n > 0 {
+				t.Errorf("%d numbered frames have not come", n)
+			}
 			for id := range members {
 				if v.gate(id) != relay.GateAlone || v.listening(id) {
 					t.Errorf("member %d: gate %d, its socket listens: %v", id, v.gate(id), v.listening(id))
