@@ -20,6 +20,8 @@ FIRST        = ./internal/host ./internal/fastpath ./internal/relay ./internal/l
 ABREAST     ?= 4
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
+# For example: make bench-count COUNTFLAGS="-only tcp -subjects 'fastpath (xor|elb)'"
+COUNTFLAGS  ?=
 KERNELFLAGS ?=
 HOSTS       ?=
 SCENARIO    ?=
@@ -36,8 +38,8 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels test-hosts sim soak bench fuzz lint vuln generate \
-	fmt cover tools clean
+.PHONY: help build install demo picture test test-unit test-kernels test-hosts sim soak bench bench-count fuzz lint \
+	vuln generate fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:
@@ -103,6 +105,12 @@ bench: build
 	scripts/need openvswitch-switch iperf3 iproute2
 	$(GO) run ./internal/lab/bench -binary bin/nicteam -o bench.json $(BENCHFLAGS)
 
+# docs/performance.md says more.
+## what frames cost by an instruction clock, on Debian's kernels under QEMU (root); figures to bench-count.json
+bench-count:
+	@scripts/need qemu-system-x86 seabios kmod iproute2 nftables procps util-linux
+	$(GO) run ./internal/lab/count $(COUNTFLAGS)
+
 # docs/kernels.md says more.
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 ## the real tests on Debian's kernels, under QEMU without KVM (root)
@@ -164,7 +172,7 @@ tools:
 
 ## removes what was built
 clean:
-	rm -rf bin bench.json
+	rm -rf bin bench.json bench-count.json
 
 ## this list
 help:

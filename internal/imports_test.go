@@ -64,12 +64,12 @@ var allowed = map[string][]string{
 	"internal/relay": {"internal/limit", "internal/settings", "team", "modes/spread", "internal/panics",
 		"internal/tap", "internal/nic", "internal/frame", "internal/descriptors"},
 	"internal/fastpath": {"team", "modes/spread", "internal/panics", "internal/relay", "internal/tap",
-		"internal/frame", "internal/fastpath/backlog", "internal/descriptors"},
+		"internal/frame", "internal/fastpath/backlog", "internal/descriptors", "internal/tick"},
 	"internal/tap":         {"internal/ifname", "internal/epoll", "internal/frame", "internal/descriptors"},
 	"internal/nic":         {"internal/epoll", "internal/frame", "internal/descriptors"},
 	"internal/descriptors": {},
 	"team": {"internal/api", "modes", "modes/spread", "modes/lacp", "monitor", "monitor/traffic",
-		"internal/frame", "internal/panics", "internal/settings", "modes/steer"},
+		"internal/frame", "internal/panics", "internal/settings", "modes/steer", "internal/tick"},
 	"modes":                    {"modes/lacp", "modes/spread", "internal/frame", "modes/steer"},
 	"modes/lacp":               {"internal/limit", "internal/frame"},
 	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
@@ -115,7 +115,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "units"}
+var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "tick", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -294,16 +294,21 @@ func (c *Carrier) describeOne(n *nic, generation uint64) {
 	}
 }
 
-func (c *Carrier) nextToDescribe() (n *nic, generation uint64) {
+// nextToDescribe returns a NIC whose description is wanted, first of all one for which a report waits: an event wants
+// those of all NICs, of which there may be very many.
+func (c *Carrier) nextToDescribe() (next *nic, generation uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nics {
-		if n.describe {
-			n.describe = false
-			return n, n.generation
+		if n.describe && (next == nil || n.changed && !next.changed) {
+			next = n
 		}
 	}
-	return nil, 0
+	if next == nil {
+		return nil, 0
+	}
+	next.describe = false
+	return next, next.generation
 }
 
 // reportAll reports what is new, without holding the mutex while it does.

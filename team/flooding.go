@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"nicteam/internal/tick"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 	"nicteam/monitor"
@@ -87,11 +88,12 @@ const (
 // sets the poll rate of carriers, and adds to the traffic history once a second, without a wake-up of its own. It has
 // its own goroutine because a data path that opens a NIC answers slowly.
 func (t *Team) watchCounters(ctx context.Context) {
-	look := time.NewTicker(countersInterval)
+	look := time.NewTimer(countersInterval)
 	defer look.Stop()
 	var c Counters
 	var was [spread.MaxMembers]uint64
 	var moved, sent uint64
+	var next time.Duration
 	count := func() {
 		nowSent := t.sent.Load()
 		t.o.Datapath.Counters(&c)
@@ -103,14 +105,12 @@ func (t *Team) watchCounters(ctx context.Context) {
 		moved, sent = now, nowSent
 		switch {
 		case n < idleFrames:
-			look.Reset(idleCountersInterval)
+			next = tick.UntilBeat(idleCountersInterval)
 			t.watch.SetPollRate(monitor.PollIdle)
 			t.watch.ReadOnce()
 		case n < busyFrames, t.o.Datapath.SeesLosses():
-			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollNormal)
 		default:
-			look.Reset(countersInterval)
 			t.watch.SetPollRate(monitor.PollBusy)
 		}
 		for id := range was {
@@ -127,7 +127,13 @@ func (t *Team) watchCounters(ctx context.Context) {
 			return
 		case <-look.C:
 		}
+		next = countersInterval
 		t.o.Panics.Do(panicCounters, count)
+		look.Reset(next)
+		select {
+		case t.countersRead <- struct{}{}:
+		default:
+		}
 	}
 }
 

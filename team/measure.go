@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"nicteam/internal/tick"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 )
@@ -88,10 +89,11 @@ func (t *Team) runMeasuring(ctx context.Context) {
 		case <-timer.C:
 		}
 		v := t.snapshot.Load()
-		timer.Reset(measureInterval(v.config.Rebalance))
 		if v.plan == nil || !v.plan.PerMember {
+			timer.Reset(tick.UntilBeat(measureMax))
 			continue
 		}
+		timer.Reset(measureInterval(v.config.Rebalance))
 		if s == nil {
 			s = new(measurement)
 		}

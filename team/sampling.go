@@ -19,9 +19,11 @@ const (
 	// them is worth the cost. Most of what an idle team costs is that it wakes a CPU.
 	sampleAsleep = 200 * time.Millisecond
 	sampleAwake  = 2 * time.Second
-	sampleIdle   = 50 * time.Millisecond
-	sampleMoving = 10 * time.Millisecond
-	sampleBusy   = 5 * time.Millisecond
+	// sampleAsleepLate is how much later it is taken when the counters are not read meanwhile.
+	sampleAsleepLate = 50 * time.Millisecond
+	sampleIdle       = 50 * time.Millisecond
+	sampleMoving     = 10 * time.Millisecond
+	sampleBusy       = 5 * time.Millisecond
 	// busyRate is sampleBusy's, in frames per second.
 	busyRate = 500
 	// sampleQuietFor is how long samples go on at their rate after the last frame: until then silence may be news.
@@ -58,9 +60,15 @@ func (t *Team) runSampling(ctx context.Context) {
 	timer := time.NewTimer(s.every)
 	defer timer.Stop()
 	for {
+		// While nothing moves, the process wakes for the counters and for this at the same time.
+		awake := t.countersRead
+		if s.every != sampleAsleep {
+			awake = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-awake:
 		case <-timer.C:
 		}
 		t.o.Panics.Do(panicSampling, func() {
@@ -73,7 +81,11 @@ func (t *Team) runSampling(ctx context.Context) {
 			}
 		})
 		due = time.Now().Add(s.every)
-		timer.Reset(s.every)
+		wait := s.every
+		if wait == sampleAsleep {
+			wait += sampleAsleepLate
+		}
+		timer.Reset(wait)
 	}
 }
 

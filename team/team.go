@@ -74,12 +74,14 @@ type Team struct {
 	carrierOn atomic.Bool   // of the adapter
 	sent      atomic.Uint64 // frames of the control loop
 	judging   atomic.Bool   // a round of the link watches runs
-	announcer *announcer
-	memory    *mailbox[*lacp.Memory]
-	saver     checkpointSaver
-	events    eventLog
-	recorder  *trafficRecorder
-	snapshot  atomic.Pointer[snapshot]
+
+	countersRead chan struct{} // they were, by watchCounters
+	announcer    *announcer
+	memory       *mailbox[*lacp.Memory]
+	saver        checkpointSaver
+	events       eventLog
+	recorder     *trafficRecorder
+	snapshot     atomic.Pointer[snapshot]
 
 	// For Run's goroutine.
 	lastAdapterLink adapterLink   // last put to adapter
@@ -125,7 +127,8 @@ func New(o Options) (*Team, error) {
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
-		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		countersRead: make(chan struct{}, 1),
+		adapter:      newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	if o.Checkpoint == nil || len(o.WatchTargets.Gateways)+len(o.WatchTargets.Hosts) > 0 {
 		loop.targets = o.WatchTargets

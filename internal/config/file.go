@@ -32,8 +32,14 @@ func (l *loader) file(o Options) *api.Problem {
 	if err != nil {
 		return fileProblem(o.Path, err)
 	}
+	return l.document(b, read, kind)
+}
+
+// document checks what a file has, and merges it.
+func (l *loader) document(b []byte, read func([]byte) (*node, error), kind string) *api.Problem {
 	var root *node
-	if b, err = plain(b); err == nil {
+	b, err := plain(b)
+	if err == nil {
 		root, err = read(b)
 	}
 	var bad *syntax
@@ -42,17 +48,17 @@ func (l *loader) file(o Options) *api.Problem {
 		if fix == "" {
 			fix = fmt.Sprintf("correct line %d; examples: nicteam help config", bad.line)
 		}
-		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", o.Path, bad.line), Why: bad.msg,
+		return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("%s:%d: cannot be read", l.path, bad.line), Why: bad.msg,
 			Fix: fix, Err: err}
 	}
 	lines, line, f := check(root)
 	if f != nil {
-		return problem(f, fmt.Sprintf("%s:%d", o.Path, line))
+		return problem(f, fmt.Sprintf("%s:%d", l.path, line))
 	}
 	l.lines = lines
 	l.v.SetConfigType(kind)
 	if err := l.v.ReadConfig(bytes.NewReader(b)); err != nil {
-		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: err.Error(),
+		return &api.Problem{Kind: api.Usage, What: "read " + l.path, Why: err.Error(),
 			Fix: "examples: nicteam help config", Err: err}
 	}
 	return nil

@@ -62,10 +62,9 @@ type nicValue struct {
 // Load reads, merges and validates. Its errors are *api.Problem.
 func Load(o Options) (*Loaded, error) {
 	if o.RealName == nil {
-		o.RealName = func(name string) string { return name }
+		o.RealName = sameName
 	}
-	// names of NICs have dots
-	l := loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: o.Path, origin: map[string]string{}}
+	l := newLoader(o.Path)
 	for _, step := range []func(Options) *api.Problem{l.file, l.env, l.flags} {
 		if p := step(o); p != nil {
 			return nil, p
@@ -85,6 +84,13 @@ func Load(o Options) (*Loaded, error) {
 	return &Loaded{Config: c, Notes: l.notes(o, &c), Ignored: l.foreign,
 		RandomSystem: strings.EqualFold(l.v.GetString("lacp_system"), "random")}, nil
 }
+
+func newLoader(path string) *loader {
+	// names of NICs have dots
+	return &loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: path, origin: map[string]string{}}
+}
+
+func sameName(name string) string { return name }
 
 // flags merges the command line.
 func (l *loader) flags(o Options) *api.Problem {

@@ -3,9 +3,9 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -33,15 +33,24 @@ func Save(path string, c settings.Config) error {
 		}
 		doc.Content = append(doc.Content, &key, &value)
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Settings of the team %s; see: nicteam help config\n", c.Team)
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := e.Encode(doc); err != nil {
+	text, err := encode(doc)
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	return writeText(path, fmt.Sprintf("# Settings of the team %s; see: nicteam help config\n%s", c.Team, text))
+}
+
+func encode(doc *yaml.Node) (string, error) {
+	var b strings.Builder
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	err := e.Encode(doc)
+	return b.String(), err
+}
+
+func writeText(path, text string) error {
 	return atomicfile.Write(path, 0o640, func(w io.Writer) error {
-		_, err := w.Write(b.Bytes())
+		_, err := io.WriteString(w, text)
 		return err
 	})
 }

@@ -390,7 +390,7 @@ func (s *session) saveConfig() error {
 		files = []string{s.dirs.RunningConfig(c.Team)}
 	}
 	for _, path := range files {
-		if err := config.Save(path, c); err != nil {
+		if err := config.Update(path, c); err != nil {
 			return &api.Problem{Kind: api.Failed, What: "save " + path, Err: err,
 				Why: err.Error() + "; the change holds until the team's process ends",
 				Fix: "check free space and permissions there, then retry"}

@@ -110,7 +110,7 @@ func (s *session) followDirs(ctx context.Context) {
 		_ = unix.Stat(dir, &st)
 		were = append(were, st)
 	}
-	for range tick.Every(ctx, time.Second) {
+	for range tick.Beat(ctx, time.Second) {
 		for i, dir := range dirs {
 			var st unix.Stat_t
 			if err := unix.Stat(dir, &st); err != nil || st.Ino != were[i].Ino || st.Dev != were[i].Dev {

@@ -170,7 +170,11 @@ func fastReason(blind error) string {
 	if blind == nil {
 		return reasonFast
 	}
-	return reasonFast + "; that a member has lost its link they do not see by themselves: " + blind.Error()
+	why := blind.Error()
+	if errors.As(blind, new(*ebpf.VerifierError)) {
+		why = tchook.WhyNoPrograms(blind)
+	}
+	return reasonFast + "; that a member has lost its link they do not see by themselves: " + why
 }
 
 // reportPath reports which path moves the frames. A short backlog drops more under load, but is no reason to use the

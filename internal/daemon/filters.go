@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"nicteam/internal/tick"
 )
 
 // filterWarnings tracks filters that other programs have on members. They see no frame that passes by the team,
@@ -41,14 +43,15 @@ func (s *session) followFilters(ctx context.Context) {
 	defer cancel() // ends the subscription also if this panics and is restarted
 	changed := s.host.WatchFilters(ctx)
 	s.recordFilters(s.presentMembers())
-	tick := time.NewTicker(tcxPollInterval)
-	defer tick.Stop()
+	look := time.NewTimer(tick.UntilBeat(tcxPollInterval))
+	defer look.Stop()
 	for looked, revision := time.Now(), s.tcxRevision(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
-		case <-tick.C:
+		case <-look.C:
+			look.Reset(tick.UntilBeat(tcxPollInterval))
 			if s.tcxRevision() == revision && time.Since(looked) < filterScanMax {
 				continue
 			}

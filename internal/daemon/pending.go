@@ -164,7 +164,7 @@ func (s *session) confirm(r *pending.Record, name string) (steps []string) {
 	}
 	s.pending.Store(nil)
 	if r.Persist {
-		if err := config.Save(s.dirs.ConfigFile(name), s.runningConfig()); err != nil {
+		if err := config.Update(s.dirs.ConfigFile(name), s.runningConfig()); err != nil {
 			faults = append(faults, fmt.Sprintf("%s not written, the team will not start at boot: %v",
 				s.dirs.ConfigFile(name), err))
 		}

@@ -15,7 +15,7 @@ const programsLook = time.Second
 
 // followPrograms attaches programs again that another program has detached, until ctx ends. The kernel tells nobody.
 func (s *session) followPrograms(ctx context.Context) {
-	for range tick.Every(ctx, programsLook) {
+	for range tick.Beat(ctx, programsLook) {
 		s.attachAgain()
 	}
 }

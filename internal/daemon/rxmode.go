@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nicteam/internal/host"
+	"nicteam/internal/tick"
 	"nicteam/modes/spread"
 )
 
@@ -42,7 +43,7 @@ func (s *session) followRxMode(ctx context.Context) {
 		}
 		select {
 		case <-changed:
-		case <-time.After(every):
+		case <-time.After(tick.UntilBeat(every)):
 		case <-ctx.Done():
 			return
 		}

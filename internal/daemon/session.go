@@ -102,12 +102,8 @@ func (s *session) lockNICs(what string, names []string) error {
 
 // recordNICs writes to the journal what NICs have.
 func (s *session) recordNICs(names []string) error {
-	for _, name := range names {
-		if _, err := s.host.RecordMember(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := s.host.RecordMembers(names)
+	return err
 }
 
 // hooksHeld returns an error if other programs hold a hook that the fast path needs.

@@ -215,14 +215,12 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.configureAddresses(names); err != nil {
 		return err
 	}
-	for _, name := range names {
-		setup := host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}
-		if err := u.host.Strip(name, setup); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	setup := host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}
+	if err := u.host.StripAll(names, setup); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	u.watchTargets.settle()
 	if u.resume && !made && u.config.Address.FromMembers() {

@@ -10,6 +10,7 @@ import (
 
 	"nicteam/internal/api"
 	"nicteam/internal/supervisor"
+	"nicteam/internal/tick"
 )
 
 // A watchdog tells the supervisor that the team works, and how it is. The sign of life needs the control loop to have
@@ -40,17 +41,14 @@ func (w *watchdog) run(ctx context.Context) {
 	if d := w.supervisor.Watchdog(); d > 0 {
 		every = d / 2
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
+	look := func() {
 		if w.works(ctx) {
 			w.tell()
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	}
+	look()
+	for range tick.Beat(ctx, every) {
+		look()
 	}
 }
 

@@ -150,7 +150,7 @@ func (p *Path) adoptPrograms(h *inheritance) error {
 	if err := h.fits(spec); err != nil {
 		return err
 	}
-	k, err := loadFrom(spec, h.maps)
+	k, err := loadFrom(spec, h.maps, waysToLook)
 	if err != nil {
 		return err
 	}
@@ -355,7 +355,7 @@ func (p *Path) takeBackMember(h *inheritance, id int, l *team.Link) {
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !relay.IsGone(err) {
 		p.log.Warn("socket filter of the process before not removed", "member", l.Name, "err", err)
 	}
-	if err := p.dropRing(nil, id, l); err != nil {
+	if err := p.dropRing(id, l); err != nil {
 		p.log.Warn("ring of the process before not closed", "member", l.Name, "err", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"nicteam/internal/fastpath/backlog"
 	"nicteam/internal/relay"
+	"nicteam/internal/tick"
 	"nicteam/modes/spread"
 	"nicteam/team"
 )
@@ -151,6 +152,9 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 		case <-next.C:
 			wait := pollIdle
 			w.path.o.Panics.Do("members' backlog", func() { wait = w.poll() })
+			if wait == pollIdle {
+				wait = tick.UntilBeat(pollIdle)
+			}
 			next.Reset(wait)
 		}
 	}

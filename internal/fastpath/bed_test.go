@@ -37,10 +37,16 @@ type bed struct {
 
 func newBed(t testing.TB) *bed {
 	t.Helper()
+	return newBedLooking(t, waysToLook)
+}
+
+// newBedLooking is newBed with programs that look in these ways whether members have links.
+func newBedLooking(t testing.TB, ways waysOf) *bed {
+	t.Helper()
 	labtest.Root(t)
 	spec, err := loadProbe()
 	labtest.Must(t, err)
-	k, err := loadFrom(spec, nil)
+	k, err := loadFrom(spec, nil, ways)
 	labtest.Must(t, err)
 	t.Cleanup(func() { labtest.Check(t, k.close()) })
 	b := &bed{TB: t, kernel: k, now: 1e12}

@@ -19,23 +19,34 @@ type counts struct {
 // read adds the programs' counters of these members. It reads no others: there may be many processors, and a failover
 // waits.
 func (c *counts) read(k *kernel, of spread.MemberSet) {
+	for left := of; left != 0; left = left.Without(left.First()) {
+		k.addCounted(&c.members[left.First()], left.First())
+	}
+	k.addNoMember(&c.noMember)
+}
+
+// addCounted adds what the programs have counted of a member.
+func (k *kernel) addCounted(to *team.MemberCounters, id int) {
 	for i := range k.cpus {
-		cpu := &k.cpus[i]
-		for left := of; left != 0; left = left.Without(left.First()) {
-			id := left.First()
-			from, to := &cpu.Members[id], &c.members[id]
-			for p := range from.Rx {
-				addCount(&to.RX[p], &from.Rx[p].Bytes, &from.Rx[p].Frames)
-				addCount(&to.TX[p], &from.Tx[p].Bytes, &from.Tx[p].Frames)
-			}
-			for d := range from.RxDrop {
-				to.RXDrop[d] += atomic.LoadUint64(&from.RxDrop[d])
-				to.TXDrop[d] += atomic.LoadUint64(&from.TxDrop[d])
-			}
-			to.Flooded += atomic.LoadUint64(&from.Flooded)
+		from := &k.cpus[i].Members[id]
+		for p := range from.Rx {
+			addCount(&to.RX[p], &from.Rx[p].Bytes, &from.Rx[p].Frames)
+			addCount(&to.TX[p], &from.Tx[p].Bytes, &from.Tx[p].Frames)
 		}
-		for d := range cpu.NoMember {
-			c.noMember[d] += atomic.LoadUint64(&cpu.NoMember[d])
+		for d := range from.RxDrop {
+			to.RXDrop[d] += atomic.LoadUint64(&from.RxDrop[d])
+			to.TXDrop[d] += atomic.LoadUint64(&from.TxDrop[d])
+		}
+		to.Flooded += atomic.LoadUint64(&from.Flooded)
+	}
+}
+
+// addNoMember adds what the programs have dropped before a member was picked.
+func (k *kernel) addNoMember(to *[team.Drops]uint64) {
+	for i := range k.cpus {
+		from := &k.cpus[i].NoMember
+		for d := range from {
+			to[d] += atomic.LoadUint64(&from[d])
 		}
 	}
 }

@@ -5,6 +5,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -37,45 +38,55 @@ func (l deviceLayout) setOn(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// loadSeeing loads the programs such that they look whether members have links; if the kernel does not allow that, such
-// that they do not, and blind says why.
-func (k *kernel) loadSeeing(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions) error {
-	o.Cache = btf.NewCache()
-	types, err := o.Cache.Kernel()
-	if err == nil {
-		k.layout, err = findLayout(types)
-	}
+// waysToLook are how programs may look whether members have links, the best one first, and the last one not at all.
+func waysToLook(types *btf.Spec) ([]deviceLayout, error) {
+	l, err := findLayout(types)
 	if err != nil {
-		k.blind = fmt.Errorf("read the kernel's types: %w", err)
-		return spec.LoadAndAssign(&k.programObjects, o)
+		return []deviceLayout{{}}, err
 	}
-	ways := []deviceLayout{k.layout, {skbDev: k.layout.skbDev, state: k.layout.state}, {}}
-	if k.layout.device == 0 {
-		ways = ways[1:]
+	slow := l
+	slow.device = 0
+	return slices.Compact([]deviceLayout{l, slow, {}}), nil
+}
+
+// loadSeeing loads the programs in the first way to look that the kernel allows. If that is none, blind says why.
+func (k *kernel) loadSeeing(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions, ways waysOf) error {
+	o.Cache = btf.NewCache()
+	all, why := []deviceLayout{{}}, errNoTypes
+	if types, err := o.Cache.Kernel(); err == nil {
+		all, why = ways(types)
+	} else if !errors.Is(err, ebpf.ErrNotSupported) {
+		why = fmt.Errorf("read the kernel's types: %w", err)
 	}
-	for _, way := range ways {
+	for _, way := range all {
 		if err := way.setOn(spec); err != nil {
 			return err
 		}
-		k.layout = way
-		was := err
-		if err = spec.LoadAndAssign(&k.programObjects, o); err == nil {
-			if way == (deviceLayout{}) {
-				k.blind = was
+		err := spec.LoadAndAssign(&k.programObjects, o)
+		if err == nil {
+			if k.layout = way; way == (deviceLayout{}) {
+				k.blind = why
 			}
 			return nil
 		}
+		why = err
 	}
-	return err
+	return why
 }
+
+// waysOf is waysToLook, or what a test has in its place.
+type waysOf func(types *btf.Spec) ([]deviceLayout, error)
+
+var errNoTypes = errors.New("the kernel's types (BTF) are not found")
 
 // findLayout finds the layout in the kernel's types.
 func findLayout(types *btf.Spec) (l deviceLayout, err error) {
 	var skb, device *btf.Struct
 	var states *btf.Enum
-	if err := errors.Join(types.TypeByName("sk_buff", &skb), types.TypeByName("net_device", &device),
-		types.TypeByName("netdev_state_t", &states)); err != nil {
-		return l, err
+	for name, to := range map[string]any{"sk_buff": &skb, "net_device": &device, "netdev_state_t": &states} {
+		if err := types.TypeByName(name, to); err != nil {
+			return l, fmt.Errorf("the kernel's types have no %s: %w", name, err)
+		}
 	}
 	for _, want := range []struct {
 		name string

@@ -53,6 +53,11 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Lock()
 	pl, now := p.plan, p.links
 	p.mu.Unlock()
+	for id, l := range now {
+		if l != nil {
+			k.devices[id] = p.findDevice(k, l)
+		}
+	}
 	if err := k.applyPlan(pl, &now); err != nil {
 		return errors.Join(fmt.Errorf("apply plan: %w", err), k.close())
 	}
@@ -74,7 +79,7 @@ func (p *Path) attach(k *kernel) (err error) {
 		if l == nil {
 			continue
 		}
-		if err := p.addMember(k, id, l); err != nil {
+		if err := p.admitMember(k, id, l); err != nil { // the Plan above has it
 			return fmt.Errorf("member %s: %w", l.Name, err)
 		}
 	}
@@ -94,6 +99,11 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
 	if err != nil {
 		return err
 	}
+	return p.admitMember(k, id, l)
+}
+
+// admitMember makes the programs receive by a member that is in the Plan which they follow.
+func (p *Path) admitMember(k *kernel, id int, l *team.Link) error {
 	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
 		return fmt.Errorf("add member: %w", err)
 	}
@@ -126,33 +136,38 @@ func (p *Path) yieldMember(k *kernel, id int, l *team.Link) error {
 	return p.leaveSocket(k, id, l)
 }
 
-// regainMembers takes the reception of these members back, concurrently: it waits some milliseconds for the kernel.
-func (p *Path) regainMembers(k *kernel, links *[spread.MaxMembers]*team.Link) error {
+// regainMember takes a member's reception back.
+func (p *Path) regainMember(k *kernel, id int) error {
+	err := p.relay.RegainMember(id, &k.control.ReceiveGate[id])
+	if errors.Is(err, relay.ErrNoMember) {
+		return nil
+	}
+	return err
+}
+
+// regainAll takes the reception of all members back at the same time: each waits for what is on its way, and for the
+// kernel to listen again.
+func (p *Path) regainAll(k *kernel, links *[spread.MaxMembers]*team.Link) error {
 	errs := make([]error, spread.MaxMembers)
 	var all sync.WaitGroup
 	for id, l := range links {
 		if l != nil {
-			all.Go(func() {
-				err := p.relay.RegainMember(id, &k.control.ReceiveGate[id])
-				if !errors.Is(err, relay.ErrNoMember) {
-					errs[id] = err
-				}
-			})
+			all.Go(func() { errs[id] = p.regainMember(k, id) })
 		}
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
 
-// removeMember detaches the programs from a member. Its reception was taken back, or it leaves: then it does not
-// receive from here on.
-func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
+// dropMember detaches the programs from a member. The relay has its reception, or it leaves: then it does not receive
+// from here on.
+func (p *Path) dropMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
 	if h := p.hooks[id]; h != nil {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
 	}
-	errs = append(errs, p.dropRing(k, id, l))
+	errs = append(errs, p.dropRing(id, l))
 	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
 	p.mu.Lock()
 	k.devices[id] = 0
@@ -207,10 +222,10 @@ func (p *Path) disengage() error {
 	p.mu.Unlock()
 	p.relay.NoteSentByPrograms(sent) // before the relay receives reflected frames
 	p.relay.SetSentByPrograms(nil)
-	errs = append(errs, p.regainMembers(k, &links))
+	errs = append(errs, p.regainAll(k, &links))
 	for id, l := range links {
 		if l != nil {
-			errs = append(errs, p.removeMember(k, id, l))
+			errs = append(errs, p.dropMember(k, id, l))
 		}
 	}
 	if p.egress != nil {

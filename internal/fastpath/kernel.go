@@ -43,11 +43,11 @@ func load() (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read programs: %w", err)
 	}
-	return loadFrom(spec, nil)
+	return loadFrom(spec, nil, waysToLook)
 }
 
 // loadFrom loads spec with these maps, by name, in place of new ones.
-func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (*kernel, error) {
+func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map, ways waysOf) (*kernel, error) {
 	processors, err := setSizes(spec)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map) (*kernel, er
 	if with != nil { // the control loop waits: partners and neighbours get no answers meanwhile
 		priority = func(f func() error) error { return f() }
 	}
-	if err := priority(func() error { return k.loadSeeing(spec, o) }); err != nil {
+	if err := priority(func() error { return k.loadSeeing(spec, o, ways) }); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations

@@ -183,7 +183,7 @@ func (p *Path) Leave(id int) error {
 	p.links[id] = nil
 	p.mu.Unlock()
 	if k != nil && l != nil {
-		errs = append(errs, p.removeMember(k, id, l))
+		errs = append(errs, p.dropMember(k, id, l))
 	}
 	return errors.Join(append(errs, p.relay.Leave(id))...)
 }
@@ -298,17 +298,25 @@ func (p *Path) Counters(c *team.Counters) {
 	p.backlog.addDropped(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := p.programCounts()
+	// Only of ids that were ever members' and without a copy of them all: the counters are read all the time.
 	transmitted := uint64(0)
-	for id := range now.members {
-		addSince(&c.Members[id], &now.members[id], &p.base.members[id])
-		for _, n := range now.members[id].TX {
+	for left := p.everJoined; left != 0; left = left.Without(left.First()) {
+		id := left.First()
+		now := p.pastCounts.members[id]
+		if p.kernel != nil {
+			p.kernel.addCounted(&now, id)
+		}
+		addSince(&c.Members[id], &now, &p.base.members[id])
+		for _, n := range now.TX {
 			transmitted += n.Bytes
 		}
 	}
 	p.backlog.noteTraffic(transmitted)
-	for d := range now.noMember {
-		c.Adapter.TXDrop[d] += now.noMember[d]
+	for d, n := range p.pastCounts.noMember {
+		c.Adapter.TXDrop[d] += n
+	}
+	if p.kernel != nil {
+		p.kernel.addNoMember(&c.Adapter.TXDrop)
 	}
 }
 

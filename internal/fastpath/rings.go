@@ -3,11 +3,8 @@
 package fastpath
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
-
-	"github.com/cilium/ebpf"
 
 	"nicteam/internal/descriptors"
 	"nicteam/internal/relay"
@@ -44,8 +41,9 @@ func (p *Path) giveRing(k *kernel, id int, l *team.Link) error {
 	return nil
 }
 
-// dropRing ends a member's ring. Its program is detached; k is nil if it was another build's.
-func (p *Path) dropRing(k *kernel, id int, l *team.Link) error {
+// dropRing ends a member's ring. Its program is detached. The map of rings keeps the memory until another ring takes
+// its place, or the map ends: to remove it there takes as long as all programs on all processors.
+func (p *Path) dropRing(id int, l *team.Link) error {
 	r := p.rings[id]
 	if r == nil {
 		return nil
@@ -53,14 +51,7 @@ func (p *Path) dropRing(k *kernel, id int, l *team.Link) error {
 	p.rings[id] = nil
 	p.relay.DropRing(id)
 	_ = p.o.Store.Remove(descriptors.Of(descriptors.Ring, l.Index))
-	if k == nil {
-		return r.close()
-	}
-	err := k.Rings.Delete(uint32(id))
-	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		err = nil
-	}
-	return errors.Join(err, r.close())
+	return r.close()
 }
 
 // adoptRing makes a member that has joined go on with the ring that the process before left, if its gate, of that

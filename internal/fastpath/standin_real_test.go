@@ -135,6 +135,39 @@ func TestPatientPlan(t *testing.T) {
 	labtest.Eventually(t, "frames by the dead member", func() bool { return g.sentBy()[0] > was[0]+100 })
 }
 
+// Programs see losses while there is no process, and those of the next one do too.
+func TestStandInBetweenProcesses(t *testing.T) {
+	v := newLives(t, 3, "", (*rig).succession, true)
+	if err := v.path.Blind(); err != nil {
+		t.Skip(err)
+	}
+	out := labtest.Start(t, lab.Stream{From: v.host, To: v.peer, Address: peerAddress, Rate: 4000})
+	t.Cleanup(func() { out.Stop() })
+	v.flow(out)
+	v.die()
+	labtest.Must(t, v.peer.Down("p0"))
+	v.flow(out) // while there is no process
+	labtest.Must(t, v.begin())
+	v.flow(out) // by the Plan of before
+	if dead := v.path.Dead(); dead != 1 {
+		t.Errorf("dead are %b by the Plan of before", dead)
+	}
+	pl := v.succession()
+	pl.Active, pl.Next, pl.Later = 1, 2, nil
+	pl.Distributing, pl.Collecting, pl.Multicast = 2, 2, 2
+	labtest.Must(t, v.path.Apply(pl))
+	v.settled()
+	if !v.path.SeesLosses() {
+		t.Error("the next process's programs see nothing")
+	}
+	labtest.Must(t, v.peer.Down("p1"))
+	labtest.Eventually(t, "a report", func() bool { return suspects(v.path, 1) })
+	v.flow(out)
+	if n := v.totals().Members[2].TX[frame.UDP].Frames; n == 0 {
+		t.Error("member 2 has sent nothing")
+	}
+}
+
 // Whatever becomes of a NIC under the programs, they do no harm, and others send in its place where that shows.
 func TestNICGoesUnderThePrograms(t *testing.T) {
 	other := labtest.Host(t, "other")

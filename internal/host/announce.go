@@ -18,12 +18,16 @@ import (
 // Announcement reads what the LAN must learn after the adapter's traffic changed NICs: its addresses, those of VLANs,
 // macvlans and a bridge on it, and the multicast groups of all of them.
 func (h *Host) Announcement(adapter int) (team.Announcement, error) {
-	var out team.Announcement
 	links, err := rtnl.RetryDump(h.rt.Handle.LinkList)
 	if err != nil {
-		return out, err
+		return team.Announcement{}, err
 	}
-	listening := readListening()
+	return h.announcementOf(adapter, links, readListening())
+}
+
+// announcementOf is Announcement with what was read of all links.
+func (h *Host) announcementOf(adapter int, links []netlink.Link, heard listening) (team.Announcement, error) {
+	var out team.Announcement
 	for _, b := range uppersOf(links, adapter) {
 		list, err := h.rt.Addresses(b.index)
 		if err != nil {
@@ -43,7 +47,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 		}
 		for _, source := range []netip.Addr{source4, source6} {
 			var mine []netip.Addr
-			for _, g := range listening.groups[b.name] {
+			for _, g := range heard.groups[b.name] {
 				if g.Is4() == source.Is4() {
 					mine = append(mine, g)
 				}
@@ -51,7 +55,7 @@ func (h *Host) Announcement(adapter int) (team.Announcement, error) {
 			if !source.IsValid() || len(mine) == 0 {
 				continue
 			}
-			version := listening.igmp[b.name]
+			version := heard.igmp[b.name]
 			if source.Is6() {
 				version = mldVersion(b.name)
 			}

@@ -244,6 +244,10 @@ func (h *Host) Restore() (Restored, error) {
 // findUnrecorded finds NICs in the team's settings that look like members and whose records the journal has lost. They
 // get the host's defaults, and may get the adapter's addresses.
 func (b *giveBack) findUnrecorded() {
+	all, err := b.h.readPolicy()
+	if err != nil {
+		return
+	}
 	for _, name := range b.h.o.Members {
 		if b.j.State.ByName(name) != nil {
 			continue
@@ -255,11 +259,7 @@ func (b *giveBack) findUnrecorded() {
 		if v, ok := readSysctl(n.Name, arpIgnore); !ok || v != memberARPIgnore {
 			continue // not touched yet
 		}
-		was, err := b.h.readMember(n)
-		if err != nil {
-			continue
-		}
-		l, err := b.h.rt.Handle.LinkByIndex(n.Index)
+		was, err := b.h.readMember(n, all)
 		if err != nil {
 			continue
 		}
@@ -271,7 +271,7 @@ func (b *giveBack) findUnrecorded() {
 		}
 		b.notef("the journal has lost NIC %s: it gets the host's defaults", n.Name)
 		b.indexNow[n.Index] = n.Index
-		b.addMember(&journal.MemberState{Member: was, Guessed: true}, l, n)
+		b.addMember(&journal.MemberState{Member: was, Guessed: true}, n.link, n)
 	}
 }
 

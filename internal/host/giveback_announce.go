@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"nicteam/internal/rtnl"
 )
 
 // announceAddresses announces each NIC's addresses with its own MAC. Peers of an elb team hold the MACs of other NICs,
@@ -19,11 +21,16 @@ func (b *giveBack) announceAddresses() error {
 			_ = unix.Close(fd)
 		}
 	}()
+	links, err := rtnl.RetryDump(b.h.rt.Handle.LinkList)
+	if err != nil {
+		return b.noteUnlessFatal(fmt.Errorf("announce addresses: %w", err))
+	}
+	heard := readListening()
 	for _, r := range b.members {
 		if !r.was.Up {
 			continue
 		}
-		what, err := b.h.Announcement(r.nic.Index)
+		what, err := b.h.announcementOf(r.nic.Index, links, heard)
 		if err != nil {
 			return b.noteUnlessFatal(fmt.Errorf("announce addresses of %s: %w", r.nic.Name, err))
 		}

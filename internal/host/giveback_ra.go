@@ -48,12 +48,14 @@ func (b *giveBack) restoreRAState() error {
 		if !r.acceptsRAs() {
 			continue
 		}
-		left, err := b.h.missingRAState(r.nic, *states[r])
-		if err == nil {
-			err = b.h.applyRAState(r.nic, left)
-		}
-		if err := b.noteUnlessFatal(err); err != nil {
-			return err
+		if want := states[r]; len(want.routes)+len(want.addresses) > 0 {
+			left, err := b.h.missingRAState(r.nic, *want)
+			if err == nil {
+				err = b.h.applyRAState(r.nic, left)
+			}
+			if err := b.noteUnlessFatal(err); err != nil {
+				return err
+			}
 		}
 		if err := b.noteUnlessFatal(b.h.rt.AddAddressesInOrder(r.order6, r.nic.Index, r.nic.Name)); err != nil {
 			return err

@@ -3,7 +3,6 @@
 package host
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,27 +93,17 @@ func (h *Host) adapter() (NIC, bool) {
 
 // adapterOf returns the TAP that a journal describes.
 func (h *Host) adapterOf(s *journal.State) (NIC, bool) {
+	isTAP := func(n NIC, err error) bool { return err == nil && n.Kind == "tun" && n.Ethernet }
+	if s.Adapter != nil {
+		n, err := h.linkAt(s.Adapter.Index)
+		return n, isTAP(n, err)
+	}
 	name, before := h.o.Team, []int(nil)
 	if s.Begin != nil {
 		name, before = s.Begin.Team, s.Begin.Links
 	}
-	if s.Adapter != nil {
-		name = cmp.Or(s.Adapter.Name, name)
-	}
-	list, err := h.links()
-	if err != nil {
-		return NIC{}, false
-	}
-	for _, n := range list {
-		if n.Kind != "tun" || !n.Ethernet {
-			continue
-		}
-		// A TAP whose ifindex was not journalled was created after Begin, when no link had its name. Its ifindex may be
-		// lower than others of then: links moved from another namespace keep theirs.
-		if s.Adapter != nil && n.Index == s.Adapter.Index ||
-			s.Adapter == nil && n.Name == name && !slices.Contains(before, n.Index) {
-			return n, true
-		}
-	}
-	return NIC{}, false
+	// A TAP whose ifindex was not journalled was created after Begin, when no link had its name. Its ifindex may be
+	// lower than others of then: links moved from another namespace keep theirs.
+	n, err := h.linkNamed(name)
+	return n, isTAP(n, err) && !slices.Contains(before, n.Index)
 }

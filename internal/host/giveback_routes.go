@@ -280,17 +280,17 @@ func (b *giveBack) restoreRules() error {
 	if err != nil {
 		return err
 	}
+	all, err := b.h.rt.Rules()
+	if err != nil {
+		return err
+	}
 	for _, m := range b.j.State.Members {
 		if !m.Adopted {
 			continue
 		}
 		var own []rtnl.Object
 		for _, name := range m.Names {
-			list, err := b.h.rt.RulesNaming(name)
-			if err != nil {
-				return err
-			}
-			own = append(own, list...)
+			own = append(own, rtnl.RulesOf(all, name)...)
 		}
 		for _, r := range m.Rules {
 			copied := slices.ContainsFunc(copies, func(c rtnl.Object) bool { return rtnl.IsCopyOf(c, r) })

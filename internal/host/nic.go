@@ -41,10 +41,11 @@ type NIC struct {
 	Addresses    []netip.Prefix
 	Master       string // its bridge, bond, …
 	MasterKind   string
-	Uppers       []string // VLANs, macvlans, … on it
+	Uppers       []string // VLANs, macvlans, … on it; only NICs, which reads all links, knows them
 	Permanent    bool     // a persistent TUN/TAP device
 
-	raw rtnl.Object
+	raw  rtnl.Object
+	link netlink.Link // the same
 }
 
 // Owner describes the link's master, "" for none.
@@ -99,25 +100,24 @@ func (h *Host) links() ([]NIC, error) {
 	}
 	list := make([]NIC, 0, len(raw))
 	byIndex := map[int]int{}
-	links := make([]netlink.Link, 0, len(raw))
 	for _, o := range raw {
-		l, err := netlink.LinkDeserialize(nil, o.Serialize())
+		n, err := nicFrom(o)
 		if err != nil {
 			return nil, fmt.Errorf("list links: %w", err)
 		}
-		links = append(links, l)
-		byIndex[l.Attrs().Index] = len(list)
-		list = append(list, nicFrom(l, o))
+		byIndex[n.Index] = len(list)
+		list = append(list, n)
 	}
-	for i, l := range links {
+	for i := range list {
+		l := list[i].link
 		a := l.Attrs()
 		if m, ok := byIndex[a.MasterIndex]; ok && a.MasterIndex != 0 {
 			list[i].Master, list[i].MasterKind = list[m].Name, list[m].Kind
 		}
 		if below, ok := byIndex[lowerIndex(l)]; ok && hasLower(l) {
 			list[below].Uppers = append(list[below].Uppers, a.Name)
-			if k := l.Type(); k == "vlan" || k == "macvlan" {
-				list[i].MaxMTU = list[below].MTU // the kernel does not report it
+			if list[i].limitedByLower() {
+				list[i].MaxMTU = list[below].MTU
 			}
 		}
 	}
@@ -125,7 +125,11 @@ func (h *Host) links() ([]NIC, error) {
 	return list, nil
 }
 
-func nicFrom(l netlink.Link, o rtnl.Object) NIC {
+func nicFrom(o rtnl.Object) (NIC, error) {
+	l, err := netlink.LinkDeserialize(nil, o.Serialize())
+	if err != nil {
+		return NIC{}, err
+	}
 	a := l.Attrs()
 	n := NIC{
 		Name: a.Name, AltNames: a.AltNames, Index: a.Index, Kind: l.Type(), MTU: a.MTU,
@@ -133,13 +137,13 @@ func nicFrom(l netlink.Link, o rtnl.Object) NIC {
 		Ethernet: a.EncapType == "ether", Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		AdminUp: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
 		MinMTU: int(o.Get32(unix.IFLA_MIN_MTU)), MaxMTU: int(o.Get32(unix.IFLA_MAX_MTU)),
-		raw: o,
+		raw: o, link: l,
 	}
 	if t, ok := l.(*netlink.Tuntap); ok {
 		n.Kind = "tun" // as the kernel calls it
 		n.Permanent = !t.NonPersist
 	}
-	return n
+	return n, nil
 }
 
 // hasLower reports whether a link sends through a lower link of this namespace. A veth's parent is its peer, and a
@@ -214,9 +218,7 @@ func (h *Host) speed(name string) (bps uint64, duplex string) {
 }
 
 // nic reads one link by name, without addresses.
-func (h *Host) nic(name string) (NIC, error) {
-	return h.findNIC(func(n NIC) bool { return n.Name == name }, fmt.Sprintf("NIC %s", name))
-}
+func (h *Host) nic(name string) (NIC, error) { return h.withDetails(h.linkNamed(name)) }
 
 // RealName returns the name of the NIC with this name or altname; an unknown name is returned unchanged. The kernel
 // keeps names and altnames unique.
@@ -252,33 +254,76 @@ func realName(list []NIC, name string) string {
 	return name
 }
 
-func (h *Host) nicAt(index int) (NIC, error) {
-	return h.findNIC(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
-}
+func (h *Host) nicAt(index int) (NIC, error) { return h.withDetails(h.linkAt(index)) }
 
-func (h *Host) findNIC(want func(NIC) bool, what string) (NIC, error) {
-	n, err := h.findLink(want, what)
+func (h *Host) withDetails(n NIC, err error) (NIC, error) {
 	if err == nil {
 		h.readDetails(&n)
 	}
 	return n, err
 }
 
-// linkAt is nicAt without details.
-func (h *Host) linkAt(index int) (NIC, error) {
-	return h.findLink(func(n NIC) bool { return n.Index == index }, fmt.Sprintf("NIC with index %d", index))
+// linkNamed is nic without details.
+func (h *Host) linkNamed(name string) (NIC, error) {
+	o, err := h.rt.LinkNamed(name)
+	n, err := h.oneLink(o, err)
+	if err == nil && n.Name != name { // it is an altname
+		err = ErrNoNIC
+	}
+	if err != nil {
+		return NIC{}, fmt.Errorf("NIC %s: %w", name, err)
+	}
+	return n, nil
 }
 
-func (h *Host) findLink(want func(NIC) bool, what string) (NIC, error) {
-	list, err := h.links()
+// linkAt is nicAt without details.
+func (h *Host) linkAt(index int) (NIC, error) {
+	o, err := h.rt.LinkAt(index)
+	n, err := h.oneLink(o, err)
+	if err != nil {
+		return NIC{}, fmt.Errorf("NIC with index %d: %w", index, err)
+	}
+	return n, nil
+}
+
+// oneLink is a link that was read alone: a host may have very many. What it takes from its master and its lower link is
+// read from these.
+func (h *Host) oneLink(o rtnl.Object, err error) (NIC, error) {
+	if errors.Is(err, unix.ENODEV) {
+		return NIC{}, ErrNoNIC
+	}
 	if err != nil {
 		return NIC{}, err
 	}
-	i := slices.IndexFunc(list, want)
-	if i < 0 {
-		return NIC{}, fmt.Errorf("%s: %w", what, ErrNoNIC)
+	n, err := nicFrom(o)
+	if err != nil {
+		return NIC{}, err
 	}
-	return list[i], nil
+	other := func(index int) (NIC, bool) {
+		o, err := h.rt.LinkAt(index)
+		if err != nil {
+			return NIC{}, false
+		}
+		of, err := nicFrom(o)
+		return of, err == nil
+	}
+	if master := n.link.Attrs().MasterIndex; master != 0 {
+		if m, ok := other(master); ok {
+			n.Master, n.MasterKind = m.Name, m.Kind
+		}
+	}
+	if n.limitedByLower() && hasLower(n.link) {
+		if below, ok := other(lowerIndex(n.link)); ok {
+			n.MaxMTU = below.MTU
+		}
+	}
+	return n, nil
+}
+
+// limitedByLower reports whether the NIC's MTU is at most that of its lower link, which the kernel does not report.
+func (n NIC) limitedByLower() bool {
+	k := n.link.Type()
+	return k == "vlan" || k == "macvlan"
 }
 
 // Find looks for a NIC that went away, and may be back with another ifindex or name.
@@ -296,6 +341,16 @@ func (h *Host) findIdentity(id journal.Identity) (NIC, error) {
 }
 
 func (h *Host) findSame(id journal.Identity, same func(journal.Identity, journal.Identity) bool) (NIC, error) {
+	isIt := func(n *NIC) bool {
+		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
+			return false
+		}
+		h.readDriver(n)
+		return same(id, n.Identity())
+	}
+	if n, err := h.linkAt(id.Index); err == nil && isIt(&n) {
+		return n, nil // the first one of the list below
+	}
 	list, err := h.links()
 	if err != nil {
 		return NIC{}, err
@@ -303,11 +358,7 @@ func (h *Host) findSame(id journal.Identity, same func(journal.Identity, journal
 	// Same ifindex first: two ports of a card may share everything else.
 	slices.SortStableFunc(list, func(a, b NIC) int { return -cmp.Compare(likeness(id, a), likeness(id, b)) })
 	for _, n := range list {
-		if n.PermanentMAC != id.PermanentMAC || n.Loopback {
-			continue
-		}
-		h.readDriver(&n)
-		if same(id, n.Identity()) {
+		if isIt(&n) {
 			return n, nil
 		}
 	}

@@ -76,12 +76,16 @@ func (p *planner) read(adapter string, names []string) error {
 		}
 	}
 	p.names[p.to.Index] = adapter
+	of, err := p.h.readPolicy()
+	if err != nil {
+		return err
+	}
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(n NIC) bool { return n.Name == name })
 		if i < 0 {
 			return fmt.Errorf("NIC %s: %w", name, ErrNoNIC)
 		}
-		m, err := p.h.readMember(all[i])
+		m, err := p.h.readMember(all[i], of)
 		if err != nil {
 			return err
 		}
@@ -126,9 +130,13 @@ func (p *planner) planAdapter(cfg settings.Config) {
 // adopt plans Adopt, and that Strip takes the addresses off the members.
 func (p *planner) adopt() error {
 	var connected []rtnl.Object // what addresses bring along
+	routes, err := p.h.rt.Routes()
+	if err != nil {
+		return err
+	}
 	for i, m := range p.members {
 		n := p.nics[i]
-		v4, v6, err := p.h.addressesToAdopt(m, n, p.to)
+		v4, v6, err := p.h.addressesToAdopt(m, n, p.to, routes)
 		if err != nil {
 			return err
 		}

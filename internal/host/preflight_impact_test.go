@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -317,10 +318,10 @@ func TestProcLists(t *testing.T) {
 	}
 }
 
-// TestTheKernelChoosesSockets: the kernel lists only TCP sockets of the link.
+// TestTheKernelChoosesSockets: the kernel lists only TCP sockets of the links, of which there may be very many.
 func TestTheKernelChoosesSockets(t *testing.T) {
 	newWorld(t)
-	for _, nic := range []string{"", "na", "nc"} {
+	for _, nic := range []string{"", "na", "nb", "nc"} {
 		fd := socket(t, unix.AF_INET, unix.SOCK_STREAM, 0)
 		if nic != "" {
 			must(t, unix.BindToDevice(fd, nic))
@@ -330,11 +331,28 @@ func TestTheKernelChoosesSockets(t *testing.T) {
 	}
 	index, err := interfaceIndex("na")
 	must(t, err)
-	list := inetDiag(unix.AF_INET, unix.IPPROTO_TCP, index)
-	if len(list) != 1 {
-		t.Fatalf("%d sockets", len(list))
+	other, err := interfaceIndex("nb")
+	must(t, err)
+	var many []int
+	for i := range 64 {
+		many = append(many, 10_000+i)
 	}
-	if s, ok := parseInetDiag(list[0]); !ok || s.index != index {
-		t.Errorf("%+v", s)
+	for _, links := range [][]int{{index}, {index, other}, {other, index}, append(slices.Clone(many), index),
+		append([]int{index}, many...), many} {
+		want := 0
+		for _, l := range links {
+			if l == index || l == other {
+				want++
+			}
+		}
+		list := inetDiag(unix.AF_INET, unix.IPPROTO_TCP, links)
+		if len(list) != want {
+			t.Fatalf("%d sockets, want %d, of links %v", len(list), want, links)
+		}
+		for _, b := range list {
+			if s, ok := parseInetDiag(b); !ok || !slices.Contains(links, s.index) {
+				t.Errorf("%+v of links %v", s, links)
+			}
+		}
 	}
 }

@@ -46,14 +46,12 @@ var diagProtocols = []struct {
 
 // socketsBoundTo lists sockets bound to one of the links, except packet sockets, as far as the kernel can list them.
 func socketsBoundTo(links []int) (list []boundSocket) {
-	for _, link := range links {
-		for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-			for _, p := range diagProtocols {
-				for _, b := range inetDiag(family, p.number, link) {
-					if s, ok := parseInetDiag(b); ok && s.index == link {
-						s.kind = p.name
-						list = append(list, s)
-					}
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		for _, p := range diagProtocols {
+			for _, b := range inetDiag(family, p.number, links) {
+				if s, ok := parseInetDiag(b); ok && slices.Contains(links, s.index) {
+					s.kind = p.name
+					list = append(list, s)
 				}
 			}
 		}
@@ -72,12 +70,15 @@ func packetSockets() (list []boundSocket) {
 	return list
 }
 
-// inetDiag lists a protocol's sockets bound to a link. The kernel filters, because a host may have very many
+// inetDiag lists a protocol's sockets bound to links. The kernel filters, because a host may have very many
 // connections; one that cannot lists all.
-func inetDiag(family, protocol byte, link int) [][]byte {
+func inetDiag(family, protocol byte, links []int) [][]byte {
+	if len(links) == 0 {
+		return nil
+	}
 	ask := inetDiagRequest(family, protocol)
 	only := ask.Clone()
-	only.Set(inetDiagBytecode, boundToLink(link))
+	only.Set(inetDiagBytecode, boundToLinks(links))
 	list, err := sockDiag(only)
 	if errors.Is(err, unix.EINVAL) {
 		list, _ = sockDiag(ask)
@@ -85,12 +86,25 @@ func inetDiag(family, protocol byte, link int) [][]byte {
 	return list
 }
 
-// boundToLink is inet_diag bytecode that accepts sockets bound to a link (struct inet_diag_bc_op: code, yes, no; then
-// the operand). yes jumps to the end, no beyond it.
-func boundToLink(link int) []byte {
-	const deviceIs, size = 9, 8 // INET_DIAG_BC_DEV_COND
-	b := binary.NativeEndian.AppendUint16([]byte{deviceIs, size}, size+4)
-	return binary.NativeEndian.AppendUint32(b, uint32(link))
+// boundToLinks is inet_diag bytecode that accepts sockets bound to one of the links (struct inet_diag_bc_op: code, yes,
+// no; then the operand). For each link: is it this one, then jump to the end, which accepts. The last one's no jumps
+// beyond the end, which refuses. Each instruction must be reached by the yes of those before it.
+func boundToLinks(links []int) (b []byte) {
+	const (
+		jump, jumpSize       = 1, 4 // INET_DIAG_BC_JMP, which takes no
+		deviceIs, deviceSize = 9, 8 // INET_DIAG_BC_DEV_COND
+	)
+	end := len(links)*(deviceSize+jumpSize) - jumpSize
+	for i, link := range links {
+		b = append(b, deviceIs, deviceSize)
+		b = binary.NativeEndian.AppendUint16(b, deviceSize+jumpSize)
+		b = binary.NativeEndian.AppendUint32(b, uint32(link))
+		if i < len(links)-1 {
+			b = append(b, jump, jumpSize)
+			b = binary.NativeEndian.AppendUint16(b, uint16(end-len(b)+2))
+		}
+	}
+	return b
 }
 
 // inetDiagRequest returns struct inet_diag_req_v2 for all sockets of a protocol.

@@ -80,15 +80,25 @@ func (h *Host) memberNamed(j *journal.Journal, name string) (*journal.MemberStat
 
 func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	by := map[int]int{}
+	routes, err := h.rt.Routes()
+	if err != nil {
+		return err
+	}
+	there, err := h.rt.Addresses(to.Index)
+	if err != nil {
+		return err
+	}
 	for _, m := range list {
 		_, n, err := h.memberLink(m)
 		if err != nil {
 			return err
 		}
 		by[n.Index] = to.Index
-		if err := h.adoptAddresses(m, n, to); err != nil {
+		v4, err := h.adoptAddresses(m, n, to, routes, there)
+		if err != nil {
 			return err
 		}
+		there = append(there, v4...)
 		if err := h.adoptNeighbours(n, to); err != nil {
 			return err
 		}
@@ -113,31 +123,26 @@ func (h *Host) adopt(list []*journal.MemberState, to NIC) error {
 	return h.adoptRules(list, to.Name)
 }
 
-func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC) error {
-	v4, v6, err := h.addressesToAdopt(m, from, to)
+// adoptAddresses adds a member's addresses to the adapter, which has those that are there, and returns the IPv4 ones.
+func (h *Host) adoptAddresses(m *journal.MemberState, from, to NIC, routes, there []rtnl.Object) ([]rtnl.Object,
+	error) {
+	v4, v6, err := h.addressesToAdopt(m, from, to, routes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := h.enableIPv6(to, len(v6) > 0); err != nil {
-		return err
-	}
-	there, err := h.rt.Addresses(to.Index)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := h.rt.AddMissingAddresses(v4, there, to.Name); err != nil {
-		return err
+		return nil, err
 	}
-	return h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
+	return v4, h.rt.AddAddressesInOrder(v6, to.Index, to.Name)
 }
 
-// addressesToAdopt returns the addresses that the adapter gets from a member.
-func (h *Host) addressesToAdopt(m *journal.MemberState, from, to NIC) (v4, v6 []rtnl.Object, err error) {
+// addressesToAdopt returns the addresses that the adapter gets from a member. routes are those of all links.
+func (h *Host) addressesToAdopt(m *journal.MemberState, from, to NIC, routes []rtnl.Object) (v4, v6 []rtnl.Object,
+	err error) {
 	have, err := h.rt.Addresses(from.Index)
-	if err != nil {
-		return nil, nil, err
-	}
-	routes, err := h.rt.Routes()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,7 +17,7 @@ func (h *Host) RebindConnections(members []string) error {
 	defer h.mu.Unlock()
 	var links []int
 	for _, name := range members {
-		n, err := h.nic(name)
+		n, err := h.linkNamed(name)
 		if err != nil {
 			return err
 		}
@@ -39,13 +39,9 @@ func (h *Host) endRebinding() {
 
 // rebindLinks starts rebinding for the addresses of links.
 func (h *Host) rebindLinks(links []int) (*masquerade.Rebinding, error) {
-	var list []rtnl.Object
-	for _, index := range links {
-		have, err := h.rt.Addresses(index)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, have...)
+	list, err := h.rt.AddressesOf(links)
+	if err != nil {
+		return nil, err
 	}
 	return h.startRebinding(list)
 }

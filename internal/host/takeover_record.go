@@ -17,44 +17,74 @@ import (
 // RecordMember journals a NIC before anything about it is changed. A present member is not recorded again once
 // something may have been changed: its state is the team's work by then.
 func (h *Host) RecordMember(nic string) (journal.Member, error) {
+	list, err := h.RecordMembers([]string{nic})
+	if err != nil {
+		return journal.Member{}, err
+	}
+	return list[0], nil
+}
+
+// RecordMembers is RecordMember of several NICs, at the cost of one reading of the host's routes and rules and of one
+// wait for the disk.
+func (h *Host) RecordMembers(nics []string) ([]journal.Member, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
 	if err != nil {
-		return journal.Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
+		return nil, fmt.Errorf("record NICs: %w", err)
 	}
-	n, err := h.nic(nic)
+	all, err := h.readPolicy()
 	if err != nil {
-		return journal.Member{}, fmt.Errorf("record: %w", err)
+		return nil, fmt.Errorf("record NICs: %w", err)
 	}
-	no := j.State.NextNo()
-	known := j.State.ByIdentity(n.Identity())
-	if known != nil {
-		if !known.Left && (known.Adopted || known.Stripped) {
-			return known.Member, nil
+	members := make([]journal.Member, 0, len(nics))
+	var records []journal.Record
+	next := j.State.NextNo()
+	for _, nic := range nics {
+		n, err := h.nic(nic)
+		if err != nil {
+			return nil, fmt.Errorf("record: %w", err)
 		}
-		no = known.No
+		known := j.State.ByIdentity(n.Identity())
+		if known != nil && !known.Left && (known.Adopted || known.Stripped) {
+			members = append(members, known.Member)
+			continue
+		}
+		m, err := h.readMember(n, all)
+		if err != nil {
+			return nil, fmt.Errorf("record NIC %s: %w", nic, err)
+		}
+		no := next
+		if known != nil {
+			no = known.No
+		} else {
+			next++
+		}
+		if known != nil && known.Left {
+			m.Inherit(known)
+		}
+		members = append(members, m)
+		records = append(records, journal.Record{Kind: journal.KindMember, Done: true, No: no, Member: &m})
 	}
-	m, err := h.readMember(n)
-	if err != nil {
-		return journal.Member{}, fmt.Errorf("record NIC %s: %w", nic, err)
+	if err := j.Write(records...); err != nil {
+		return nil, h.writeProblem(err)
 	}
-	if known != nil && known.Left {
-		m.Inherit(known)
-	}
-	if err := j.Write(journal.Record{Kind: journal.KindMember, Done: true, No: no, Member: &m}); err != nil {
-		return journal.Member{}, h.writeProblem(err)
-	}
-	return m, nil
+	return members, nil
 }
 
-// readMember reads everything about a NIC.
-func (h *Host) readMember(n NIC) (journal.Member, error) {
-	l, err := h.rt.Handle.LinkByIndex(n.Index)
-	if err != nil {
-		return journal.Member{}, err
+// policy is what the kernel lists for all links of the host only.
+type policy struct{ routes, advertised, rules []rtnl.Object }
+
+func (h *Host) readPolicy() (p policy, err error) {
+	if p.routes, p.advertised, err = h.rt.AllRoutes(); err == nil {
+		p.rules, err = h.rt.Rules()
 	}
-	a := l.Attrs()
+	return p, err
+}
+
+// readMember reads everything about a NIC. all was read just before.
+func (h *Host) readMember(n NIC, all policy) (_ journal.Member, err error) {
+	a := n.link.Attrs()
 	m := journal.Member{
 		Identity: n.Identity(), At: rtnl.BootTime(),
 		Up: a.RawFlags&unix.IFF_UP != 0, MTU: a.MTU, Promiscuity: a.Promisc,
@@ -66,20 +96,10 @@ func (h *Host) readMember(n NIC) (journal.Member, error) {
 	if m.Addresses, err = h.rt.Addresses(n.Index); err != nil {
 		return journal.Member{}, err
 	}
-	all, err := h.rt.Routes()
-	if err != nil {
-		return journal.Member{}, err
-	}
-	m.Routes = rtnl.RoutesVia(all, n.Index)
-	m.Order = rtnl.RoutesOfSameKey(all, m.Routes)
-	advertised, err := h.rt.AdvertisedRoutes()
-	if err != nil {
-		return journal.Member{}, err
-	}
-	m.Advertised, m.RouterInfo = rtnl.RoutesVia(advertised, n.Index), n.routerInfo()
-	if m.Rules, err = h.rt.OwnRules(n.Name); err != nil {
-		return journal.Member{}, err
-	}
+	m.Routes = rtnl.RoutesVia(all.routes, n.Index)
+	m.Order = rtnl.RoutesOfSameKey(all.routes, m.Routes)
+	m.Advertised, m.RouterInfo = rtnl.RoutesVia(all.advertised, n.Index), n.routerInfo()
+	m.Rules = rtnl.OwnRulesOf(all.rules, n.Name)
 	var keep []netip.Addr
 	for _, r := range slices.Concat(m.Routes, m.Advertised) {
 		keep = append(keep, rtnl.Gateways(r, n.Index)...)
@@ -111,11 +131,7 @@ func (h *Host) MembersDownBefore() []string {
 // memberLink reads a member's link, if it is still the same NIC.
 func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
 	n, err := h.findIdentity(m.Identity)
-	if err != nil {
-		return nil, NIC{}, err
-	}
-	l, err := h.rt.Handle.LinkByIndex(n.Index)
-	return l, n, err
+	return n.link, n, err
 }
 
 // ReturnedNIC finds the NIC of a recorded member that was gone.

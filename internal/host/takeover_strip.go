@@ -29,31 +29,36 @@ type MemberSetup struct {
 // Strip removes a recorded member's addresses and routes (after Adopt, or for good with --address none or CIDR), turns
 // IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up. MAC and promiscuity never
 // change. It may be repeated.
-func (h *Host) Strip(nic string, want MemberSetup) error {
+func (h *Host) Strip(nic string, want MemberSetup) error { return h.StripAll([]string{nic}, want) }
+
+// StripAll is Strip of several members. All of it is in the journal before the first one is touched.
+func (h *Host) StripAll(nics []string, want MemberSetup) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	j, err := h.currentJournal()
 	if err != nil {
-		return fmt.Errorf("strip NIC %s: %w", nic, err)
+		return fmt.Errorf("strip NICs: %w", err)
 	}
-	m, err := h.memberNamed(j, nic)
-	if err != nil {
-		return fmt.Errorf("strip: %w", err)
+	var members []*journal.MemberState
+	var begun []journal.Record
+	for _, nic := range nics {
+		m, err := h.memberNamed(j, nic)
+		if err != nil {
+			return fmt.Errorf("strip: %w", err)
+		}
+		members = append(members, m)
+		begun = append(begun, journal.Record{Kind: journal.KindStrip, No: m.No})
 	}
-	// A NIC that returns again and again is not journalled each time.
-	known := m.Stripped
-	if !known {
-		if err := j.Write(journal.Record{Kind: journal.KindStrip, No: m.No}); err != nil {
-			return h.writeProblem(err)
+	// A NIC that returns again and again is not journalled each time: the state implies that it was begun.
+	if err := j.Write(begun...); err != nil {
+		return h.writeProblem(err)
+	}
+	for i, m := range members {
+		if err := h.strip(m, want); err != nil {
+			return fmt.Errorf("strip NIC %s: %w", nics[i], err)
 		}
 	}
-	if err := h.strip(m, want); err != nil {
-		return fmt.Errorf("strip NIC %s: %w", nic, err)
-	}
-	if known {
-		return nil
-	}
-	return j.Write(journal.Record{Kind: journal.KindStrip, No: m.No, Done: true})
+	return nil
 }
 
 func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
@@ -157,22 +162,17 @@ func (h *Host) deleteMemberRoutes(m *journal.MemberState, index int) error {
 
 // routesToStrip returns the routes that a member loses.
 func (h *Host) routesToStrip(m *journal.MemberState, index int) ([]rtnl.Object, error) {
-	all, err := h.rt.Routes()
+	mine, advertised, err := h.rt.LinkRoutesApart(index)
 	if err != nil {
 		return nil, err
 	}
-	advertised, err := h.rt.AdvertisedRoutes()
-	if err != nil {
-		return nil, err
-	}
-	mine := rtnl.RoutesVia(all, index)
 	if !m.Adopted {
 		recorded := rtnl.IndexRoutes(m.Routes)
 		mine = slices.DeleteFunc(mine, func(r rtnl.Object) bool {
 			return !recorded.Has(rtnl.RouteRequest(r, map[int]int{index: m.Index}))
 		})
 	}
-	return slices.DeleteFunc(append(mine, rtnl.RoutesVia(advertised, index)...), func(r rtnl.Object) bool {
+	return slices.DeleteFunc(append(mine, advertised...), func(r rtnl.Object) bool {
 		// Other links have hops of it, too; the kernel handles a dead hop.
 		return len(rtnl.RouteLinks(r)) > 1 || r.Get(rtnl.RTANexthopID) != nil
 	}), nil

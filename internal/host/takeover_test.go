@@ -37,10 +37,8 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 	if err := h.RecordAdapter(adapter); err != nil {
 		return err
 	}
-	for _, n := range nics {
-		if _, err := h.RecordMember(n); err != nil {
-			return err
-		}
+	if _, err := h.RecordMembers(nics); err != nil {
+		return err
 	}
 	run(w.t, "ip link set "+teamName+" down")
 	if _, err := h.CopySettings(adapter, h.DefaultRouteMember(nics), nics); err != nil {
@@ -60,10 +58,10 @@ func (w *world) takeover(h *Host, policy string, nics ...string) error {
 			return err
 		}
 	}
+	if err := h.StripAll(nics, MemberSetup{MTU: 1400, GRO: settings.OffloadOff}); err != nil {
+		return err
+	}
 	for _, n := range nics {
-		if err := h.Strip(n, MemberSetup{MTU: 1400, GRO: settings.OffloadOff}); err != nil {
-			return err
-		}
 		if err := isolateNamed(h, n); err != nil {
 			return err
 		}

@@ -13,11 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attachIngress attaches a program to the ingress of a device of the host: by tcx, or before Linux 6.6 as a clsact
-// filter.
-func (h *Host) attachIngress(index int, p *ebpf.Program) (c io.Closer, err error) {
+// attachIngress attaches a program to the ingress of a device of the host.
+func (h *Host) attachIngress(index int, p *ebpf.Program) (io.Closer, error) {
+	return h.Attach(index, ebpf.AttachTCXIngress, p)
+}
+
+// Attach attaches a program to a hook of a device of the host (ebpf.AttachTCXIngress, ebpf.AttachTCXEgress): by tcx, or
+// before Linux 6.6 as a clsact filter.
+func (h *Host) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (c io.Closer, err error) {
 	err = h.Do(func() error {
-		c, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress})
+		c, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: at})
 		return err
 	})
 	if !errors.Is(err, ebpf.ErrNotSupported) {
@@ -26,7 +31,11 @@ func (h *Host) attachIngress(index int, p *ebpf.Program) (c io.Closer, err error
 	if err := h.addClsact(index); err != nil {
 		return nil, err
 	}
-	return h.addFilter(index, netlink.HANDLE_MIN_INGRESS, p)
+	parent := uint32(netlink.HANDLE_MIN_INGRESS)
+	if at == ebpf.AttachTCXEgress {
+		parent = netlink.HANDLE_MIN_EGRESS
+	}
+	return h.addFilter(index, parent, p)
 }
 
 func (h *Host) addClsact(index int) error {

@@ -204,7 +204,7 @@ func (l *TeamLock) renewBy(lock func(Dirs, string) (*TeamLock, error), d Dirs, n
 
 // Maintain renews the lock every second until ctx ends.
 func (l *TeamLock) Maintain(ctx context.Context, d Dirs, name string, log *slog.Logger) {
-	for range tick.Every(ctx, time.Second) {
+	for range tick.Beat(ctx, time.Second) {
 		if err := l.renew(d, name); err != nil {
 			log.Warn("lock of the team removed and not taken again", "err", err)
 		}

@@ -56,7 +56,7 @@ func (o CreateOptions) startUnit(ctx context.Context, c settings.Config, progres
 	}
 	before, err := os.ReadFile(path)
 	existed := err == nil
-	if err := config.Save(path, c); err != nil {
+	if err := config.Update(path, c); err != nil {
 		return &unsaved{err}
 	}
 	err = runUnit(ctx, o.Dirs, c.Team, progress)

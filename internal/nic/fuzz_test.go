@@ -70,7 +70,8 @@ func FuzzFrame(f *testing.F) {
 		auxdata(unix.TP_STATUS_VLAN_VALID|unix.TP_STATUS_VLAN_TPID_VALID, 7, 0x88a8))
 	f.Add(withHeader(testFrame(1))[frame.VnetRoom:][:20], []byte{})
 	s := new(Socket)
-	s.in.init()
+	s.in.hold()
+	s.in.n = 1
 	f.Fuzz(func(t *testing.T, b, control []byte) {
 		m := &s.in.msgs[0]
 		m.n = uint32(copy(s.in.buffers[bufferStart:bufferLen], b))

@@ -405,7 +405,8 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 
 func TestBadFramesAreNil(t *testing.T) {
 	s := new(Socket)
-	s.in.init()
+	s.in.hold()
+	s.in.n = 3
 	s.in.msgs[0].n = frame.VnetLen - frame.VnetRoom + frame.EtherLen - 1
 	s.in.msgs[1].n = 100
 	s.in.msgs[1].Flags = unix.MSG_TRUNC

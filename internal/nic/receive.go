@@ -32,12 +32,9 @@ const (
 	controlLen = 64 // CMSG_SPACE(auxLen) and to spare
 )
 
-// receiver holds a batch of received frames. Each frame has a buffer of its own, with the virtio header at bufferStart.
+// receiver is the receiving side of a Socket.
 type receiver struct {
-	msgs    []message
-	iovs    []unix.Iovec
-	buffers []byte
-	control []byte
+	*batch // nil: there are no frames in hand
 
 	receive func(fd uintptr) // made once: a closure a call would be an allocation a call
 	blocks  bool             // receive waits until something has come
@@ -47,26 +44,25 @@ type receiver struct {
 	ring ringReader
 }
 
-func (r *receiver) init() {
-	r.msgs = make([]message, ReceiveBatch)
-	r.iovs = make([]unix.Iovec, ReceiveBatch)
-	r.buffers = make([]byte, ReceiveBatch*bufferLen)
-	r.control = make([]byte, ReceiveBatch*controlLen)
-	for i := range r.msgs {
-		m := &r.msgs[i]
-		r.iovs[i].Base = &r.buffers[i*bufferLen+bufferStart]
-		r.iovs[i].SetLen(bufferLen - bufferStart)
-		m.Iov = &r.iovs[i]
-		m.SetIovlen(1)
-		m.Control = &r.control[i*controlLen]
-		m.SetControllen(controlLen)
+// hold makes sure that there is room for frames.
+func (r *receiver) hold() {
+	if r.batch == nil {
+		r.batch = freeBatches.take()
 	}
 }
 
-// reset makes the messages of the last batch ready for the next one: the kernel has overwritten the lengths.
-func (r *receiver) reset() {
-	for i := range r.n {
-		r.msgs[i].SetControllen(controlLen)
+// letGo gives the room back. There are no frames in hand.
+func (r *receiver) letGo() {
+	if r.batch != nil {
+		freeBatches.put(r.batch)
+		r.batch = nil
+	}
+}
+
+// begin ends the last batch.
+func (r *receiver) begin() {
+	if r.batch != nil {
+		r.reset(r.n)
 	}
 	r.n, r.errno, r.ring.read = 0, 0, false
 }
@@ -75,13 +71,19 @@ func (r *receiver) reset() {
 func (s *Socket) receive(fd uintptr) {
 	r := &s.in
 	for {
+		r.hold()
 		if r.ring.order == RingFirst && r.readRing() {
 			return
 		}
 		r.n, r.errno = receiveMessages(fd, r.msgs)
 		switch {
+		case r.errno == 0, r.errno == unix.EAGAIN && r.ring.order == RingLast && r.readRing():
+			return
 		case r.errno == unix.EINTR:
-		case r.errno != unix.EAGAIN || r.ring.order == RingLast && r.readRing() || !r.blocks || !s.waiter.Wait():
+			continue
+		}
+		r.letGo()
+		if r.errno != unix.EAGAIN || !r.blocks || !s.waiter.Wait() {
 			return
 		}
 	}
@@ -103,9 +105,14 @@ func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
 func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 	r := &s.in
-	r.reset()
+	r.begin()
 	r.blocks = waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
+		if r.batch != nil {
+			r.reset(r.n)
+			r.letGo()
+		}
+		r.n = 0
 		return 0, ErrClosed
 	}
 	if r.errno == 0 {
@@ -144,6 +151,9 @@ func (s *Socket) gone() bool {
 // caller may change it in place, and append up to its capacity, until the next Receive.
 func (s *Socket) Frame(i int) []byte {
 	r := &s.in
+	if i >= r.n {
+		return nil
+	}
 	m := &r.msgs[i]
 	if m.Flags&unix.MSG_TRUNC != 0 || m.n < frame.VnetLen-frame.VnetRoom+frame.EtherLen {
 		return nil

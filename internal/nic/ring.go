@@ -65,14 +65,18 @@ func (s *Socket) FromRing() bool { return s.in.ring.read }
 // PollRing is Poll of the Ring alone.
 func (s *Socket) PollRing() (n int) {
 	r := &s.in
-	r.reset()
-	if r.ring.order == NoRing || !r.readRing() {
+	r.begin()
+	if r.ring.order == NoRing {
 		return 0
+	}
+	r.hold()
+	if !r.readRing() {
+		r.letGo()
 	}
 	return r.n
 }
 
-// readRing reads a batch of the Ring, and reports whether there was one.
+// readRing reads a batch of the Ring, and reports whether there was one. There is room.
 func (r *receiver) readRing() bool {
 	const header = frame.VnetLen - frame.VnetRoom
 	n := 0

@@ -112,7 +112,6 @@ func Open(o Options) (*Socket, error) {
 func newSocket(o Options) *Socket {
 	o.Store = descriptors.Or(o.Store)
 	s := &Socket{opt: o, filter: newReceiveFilter()}
-	s.in.init()
 	s.in.receive = s.receive
 	s.out.init(o.TSO, o.USO)
 	return s

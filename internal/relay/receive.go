@@ -149,6 +149,7 @@ func (m *member) batch() {
 	for m.at = 0; m.at < m.n; {
 		m.deliver()
 	}
+	clear(m.frames[:m.n]) // they are in the socket's room, which is not this member's for long
 	m.r.accounts[m.id].rx.add(&m.tally)
 }
 

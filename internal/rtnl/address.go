@@ -4,6 +4,7 @@ package rtnl
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,12 +31,27 @@ const (
 		unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MCAUTOJOIN
 )
 
-// Addresses lists a link's addresses in the kernel's order, IPv4 first.
-func (c *Conn) Addresses(index int) ([]Object, error) {
-	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
-	return slices.DeleteFunc(all, func(a Object) bool {
-		return a.Family() != unix.AF_INET && a.Family() != unix.AF_INET6 || a.Index() != index
-	}), err
+// Addresses lists a link's addresses in the kernel's order, IPv4 first; none if there is no such link. The kernel
+// filters the dump, because a host may have very many links; kernels before 4.20 return all.
+func (c *Conn) Addresses(index int) (list []Object, err error) {
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		ask := Object{Head: make([]byte, AddressHeaderLen)}
+		ask.Head[0] = family
+		ask.SetIndex(index)
+		all, err := c.dumpLike(c.strict, unix.RTM_GETADDR, ask, AddressHeaderLen)
+		if errors.Is(err, unix.ENODEV) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range all {
+			if a.Family() == family && a.Index() == index {
+				list = append(list, a)
+			}
+		}
+	}
+	return list, nil
 }
 
 // SameAddress reports whether a and b are one address of a link to the kernel. IPv4 compares local address, prefix
@@ -237,6 +253,14 @@ func AddressPrefix(o Object) netip.Prefix {
 	return netip.PrefixFrom(a, int(o.Head[1]))
 }
 
+// AddressesOf lists the addresses of several links.
+func (c *Conn) AddressesOf(links []int) ([]Object, error) {
+	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
+	return slices.DeleteFunc(all, func(a Object) bool {
+		return a.Family() != unix.AF_INET && a.Family() != unix.AF_INET6 || !slices.Contains(links, a.Index())
+	}), err
+}
+
 // AddressesElsewhere lists the addresses of all links except one.
 func (c *Conn) AddressesElsewhere(index int) ([]Object, error) {
 	all, err := c.Dump(unix.RTM_GETADDR, unix.AF_UNSPEC, AddressHeaderLen)
@@ -259,7 +283,7 @@ func (c *Conn) AddMissingAddresses(want, have []Object, name string) error {
 // before those of its scope, so the last is added first. If that fails, all are removed and added again, then in the
 // other direction.
 func (c *Conn) AddAddressesInOrder(want []Object, index int, name string) error {
-	for try := 0; ; try++ {
+	for try := 0; len(want) > 0; try++ {
 		all, err := c.Addresses(index)
 		if err != nil {
 			return err
@@ -289,6 +313,7 @@ func (c *Conn) AddAddressesInOrder(want []Object, index int, name string) error 
 			return err
 		}
 	}
+	return nil
 }
 
 // EqualButLifetimes reports whether two addresses differ at most in lifetimes and origin (IFA_PROTO).

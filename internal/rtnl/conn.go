@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +28,9 @@ const Timeout = 10 * time.Second
 type Conn struct {
 	Handle     *netlink.Handle // links, qdiscs, filters
 	FaultPoint func(point string) error
+
+	// Requests and the objects that answered them: what a step costs, which tests hold.
+	Requests, Objects atomic.Int64
 
 	socket *nl.SocketHandle
 	strict *nl.SocketHandle // its dumps are filtered by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20)
@@ -96,13 +100,14 @@ func request(s *nl.SocketHandle, kind, flags int, body nl.NetlinkRequestData) *n
 func (c *Conn) Dump(kind int, family byte, head int) ([]Object, error) {
 	ask := Object{Head: make([]byte, head)}
 	ask.Head[0] = family
-	return dumpLike(c.socket, kind, ask, head)
+	return c.dumpLike(c.socket, kind, ask, head)
 }
 
 // dumpLike dumps the objects that match ask. Which fields the kernel compares depends on the kind; a strict socket
 // compares more.
-func dumpLike(s *nl.SocketHandle, kind int, ask Object, head int) ([]Object, error) {
+func (c *Conn) dumpLike(s *nl.SocketHandle, kind int, ask Object, head int) ([]Object, error) {
 	list, err := RetryDump(func() ([]Object, error) {
+		c.Requests.Add(1)
 		// RTM_NEWx is RTM_GETx − 2 for every kind.
 		bodies, err := request(s, kind, unix.NLM_F_DUMP, ask).Execute(unix.NETLINK_ROUTE, uint16(kind-2))
 		if err != nil {
@@ -116,6 +121,7 @@ func dumpLike(s *nl.SocketHandle, kind int, ask Object, head int) ([]Object, err
 			}
 			list = append(list, o)
 		}
+		c.Objects.Add(int64(len(list)))
 		return list, nil
 	})
 	if err != nil {
@@ -153,6 +159,7 @@ func (c *Conn) Change(what string, kind, flags int, o Object) error {
 	if err := c.FaultPoint(what); err != nil {
 		return err
 	}
+	c.Requests.Add(1)
 	_, err := request(c.socket, kind, flags|unix.NLM_F_ACK, o).Execute(unix.NETLINK_ROUTE, 0)
 	switch {
 	case err == nil:

@@ -12,11 +12,29 @@ import (
 
 const LinkHeaderLen = 16 // struct ifinfomsg
 
-// LinkObject reads a link with the attributes that package netlink leaves out.
-func (c *Conn) LinkObject(index int) (Object, error) {
+// LinkAt reads the link of that ifindex, with all that a dump has of it. ENODEV: there is none. Without its counters
+// (skipStats) the kernel would leave out the IPv6 token too.
+func (c *Conn) LinkAt(index int) (Object, error) {
+	if index <= 0 {
+		return Object{}, unix.ENODEV
+	}
 	ask := Object{Head: make([]byte, LinkHeaderLen)}
 	ask.SetIndex(index)
-	ask.Set32(unix.IFLA_EXT_MASK, skipStats)
+	return c.readLink(ask)
+}
+
+// LinkNamed reads the link of that name or altname as a dump has it. ENODEV: there is none.
+func (c *Conn) LinkNamed(name string) (Object, error) {
+	if name == "" || len(name) >= unix.IFNAMSIZ {
+		return Object{}, unix.ENODEV
+	}
+	ask := Object{Head: make([]byte, LinkHeaderLen)}
+	ask.Set(unix.IFLA_IFNAME, CString(name))
+	return c.readLink(ask)
+}
+
+func (c *Conn) readLink(ask Object) (Object, error) {
+	c.Requests.Add(1)
 	bodies, err := request(c.socket, unix.RTM_GETLINK, 0, ask).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
 		return Object{}, err
@@ -24,7 +42,16 @@ func (c *Conn) LinkObject(index int) (Object, error) {
 	if len(bodies) != 1 {
 		return Object{}, ErrMalformed
 	}
+	c.Objects.Add(1)
 	return ParseObject(bodies[0], LinkHeaderLen)
+}
+
+// LinkObject reads a link with the attributes that package netlink leaves out.
+func (c *Conn) LinkObject(index int) (Object, error) {
+	ask := Object{Head: make([]byte, LinkHeaderLen)}
+	ask.SetIndex(index)
+	ask.Set32(unix.IFLA_EXT_MASK, skipStats)
+	return c.readLink(ask)
 }
 
 // SetIPv6Token sets the interface identifier of a link. The kernel refuses it on a link that ignores router

@@ -23,40 +23,37 @@ const (
 
 // Neighbours lists the link's permanent neighbours, and those in keep with a known MAC.
 func (c *Conn) Neighbours(index int, keep []netip.Addr) ([]Object, error) {
-	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
+	all, err := c.neighboursWithMAC(index)
 	if err != nil {
 		return nil, err
 	}
-	var list []Object
-	for _, n := range all {
-		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 {
-			continue
-		}
-		if n.Index() != index || n.Get(unix.NDA_LLADDR) == nil {
-			continue
-		}
-		if IsPermanent(n) || isResolved(n) && slices.Contains(keep, NeighbourAddr(n)) {
-			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
-			list = append(list, n)
-		}
-	}
-	return list, nil
+	return slices.DeleteFunc(all, func(n Object) bool {
+		return !IsPermanent(n) && !(isResolved(n) && slices.Contains(keep, NeighbourAddr(n)))
+	}), nil
 }
 
 // LearnedNeighbours lists the link's neighbours whose MAC the kernel resolved.
 func (c *Conn) LearnedNeighbours(index int) ([]Object, error) {
-	all, err := c.Dump(unix.RTM_GETNEIGH, unix.AF_UNSPEC, HeaderLen)
+	all, err := c.neighboursWithMAC(index)
 	if err != nil {
 		return nil, err
 	}
+	return slices.DeleteFunc(all, func(n Object) bool { return !isResolved(n) }), nil
+}
+
+// neighboursWithMAC lists the link's neighbours with a MAC, without what the kernel counts and times.
+func (c *Conn) neighboursWithMAC(index int) ([]Object, error) {
 	var list []Object
-	for _, n := range all {
-		if f := n.Family(); f != unix.AF_INET && f != unix.AF_INET6 || !isResolved(n) || n.Get(unix.NDA_LLADDR) == nil {
-			continue
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		all, err := c.neighboursOf(index, family)
+		if err != nil {
+			return nil, err
 		}
-		if n.Index() == index {
-			n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
-			list = append(list, n)
+		for _, n := range all {
+			if n.Get(unix.NDA_LLADDR) != nil {
+				n.Drop(unix.NDA_CACHEINFO, unix.NDA_PROBES)
+				list = append(list, n)
+			}
 		}
 	}
 	return list, nil
@@ -85,7 +82,7 @@ func (c *Conn) neighboursOf(index int, family byte) ([]Object, error) {
 	ask := Object{Head: make([]byte, HeaderLen)}
 	ask.Head[0] = family
 	ask.Set32(unix.NDA_IFINDEX, uint32(index))
-	all, err := dumpLike(c.strict, unix.RTM_GETNEIGH, ask, HeaderLen)
+	all, err := c.dumpLike(c.strict, unix.RTM_GETNEIGH, ask, HeaderLen)
 	return slices.DeleteFunc(all, func(n Object) bool { return n.Family() != family || n.Index() != index }), err
 }
 
@@ -168,7 +165,7 @@ func (c *Conn) SetNeighbour(n Object, index int) error {
 func (c *Conn) Proxies(index int) ([]Object, error) {
 	ask := Object{Head: make([]byte, HeaderLen)}
 	ask.Head[ndFlags] = unix.NTF_PROXY
-	all, err := dumpLike(c.socket, unix.RTM_GETNEIGH, ask, HeaderLen)
+	all, err := c.dumpLike(c.socket, unix.RTM_GETNEIGH, ask, HeaderLen)
 	if err != nil {
 		return nil, err
 	}

@@ -35,16 +35,31 @@ const (
 // Routes lists the routes of both families and all tables, without those that the kernel adds and removes itself with
 // addresses, links and router advertisements.
 func (c *Conn) Routes() ([]Object, error) {
+	made, _, err := c.AllRoutes()
+	return made, err
+}
+
+// AllRoutes is Routes, with AdvertisedRoutes of the same moment.
+func (c *Conn) AllRoutes() (made, advertised []Object, err error) {
 	list, err := c.routesOfFamily(unix.AF_INET)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	six, err := c.routesOfFamily(unix.AF_INET6)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	made, _, err := c.splitAdvertised(six)
-	return append(list, made...), err
+	made, advertised, err = c.splitAdvertised(six)
+	return append(list, made...), advertised, err
+}
+
+// LinkRoutesApart is LinkRoutes, with the routes that the kernel learned from advertisements apart.
+func (c *Conn) LinkRoutesApart(index int) (made, advertised []Object, err error) {
+	all, err := c.LinkRoutes(index)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.splitAdvertised(all)
 }
 
 // routesOfFamily lists the routes of all tables, without those that the kernel manages for addresses and links.
@@ -265,7 +280,7 @@ func (c *Conn) LinkRoutes(index int) ([]Object, error) {
 		ask := Object{Head: make([]byte, HeaderLen)}
 		ask.Head[0] = family
 		ask.Set(unix.RTA_OIF, binary.NativeEndian.AppendUint32(nil, uint32(index)))
-		all, err := dumpLike(c.strict, unix.RTM_GETROUTE, ask, HeaderLen)
+		all, err := c.dumpLike(c.strict, unix.RTM_GETROUTE, ask, HeaderLen)
 		if err != nil {
 			return nil, err
 		}

@@ -18,8 +18,8 @@ const RuleProtocol = 78
 // ruleInverted is FIB_RULE_INVERT: the rule applies to what does not match.
 const ruleInverted = 2
 
-// RulesNaming lists the policy rules of both families that name a NIC.
-func (c *Conn) RulesNaming(nic string) ([]Object, error) {
+// Rules lists the policy rules of both families.
+func (c *Conn) Rules() ([]Object, error) {
 	var list []Object
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		all, err := c.Dump(unix.RTM_GETRULE, family, HeaderLen)
@@ -27,7 +27,7 @@ func (c *Conn) RulesNaming(nic string) ([]Object, error) {
 			return nil, err
 		}
 		for _, r := range all {
-			if r.Family() == family && (ruleNames(r, unix.FRA_IIFNAME, nic) || ruleNames(r, fraOutName, nic)) {
+			if r.Family() == family {
 				list = append(list, r)
 			}
 		}
@@ -35,10 +35,31 @@ func (c *Conn) RulesNaming(nic string) ([]Object, error) {
 	return list, nil
 }
 
+// RulesNaming lists the policy rules of both families that name a NIC.
+func (c *Conn) RulesNaming(nic string) ([]Object, error) {
+	all, err := c.Rules()
+	return RulesOf(all, nic), err
+}
+
+// RulesOf returns those of these rules that name a NIC.
+func RulesOf(all []Object, nic string) (list []Object) {
+	for _, r := range all {
+		if ruleNames(r, unix.FRA_IIFNAME, nic) || ruleNames(r, fraOutName, nic) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // OwnRules is RulesNaming without copies of teams: a copy may name both an adapter and this NIC.
 func (c *Conn) OwnRules(nic string) ([]Object, error) {
-	list, err := c.RulesNaming(nic)
-	return slices.DeleteFunc(list, isCopy), err
+	all, err := c.Rules()
+	return OwnRulesOf(all, nic), err
+}
+
+// OwnRulesOf returns what OwnRules does of these rules.
+func OwnRulesOf(all []Object, nic string) []Object {
+	return slices.DeleteFunc(RulesOf(all, nic), isCopy)
 }
 
 func ruleNames(r Object, kind uint16, nics ...string) bool {

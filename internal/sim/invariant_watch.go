@@ -17,6 +17,10 @@ const roundMost = time.Second
 // round.
 const idleMost = 3500 * time.Millisecond
 
+// ownAskMost is how seldom a member asks that is down, another one receives for its MAC, and its NIC takes in no other
+// (team/ask_own.go): its watches cannot know earlier that it works again.
+const ownAskMost = 10 * time.Second
+
 // blames checks that a member that is down is one that loses frames, or did a moment ago.
 func (t *Team) blames(e *api.Event) {
 	for _, id := range t.ids {
@@ -50,23 +54,36 @@ func (m *member) works(since time.Duration) bool {
 
 // judged checks that no link watch holds a member down that works both ways, while nothing disturbs.
 func (l *life) judged() error {
-	for _, t := range l.teams {
-		if t.dead {
-			continue
-		}
-		for _, s := range t.Status().Members {
-			if s.Watch == nil || s.Watch.Verdict != monitor.Down.String() {
-				continue
+	for _, h := range l.heldDown() {
+		if h.nic.OwnMAC {
+			if err := l.World.Run(ownAskMost + roundMost); err != nil {
+				return err
 			}
-			for _, id := range t.ids {
-				if m := t.members[id]; m.nic.Name == s.Name && m.works(2*roundMost) && t.judges() {
-					l.breach("%s: %s is still down though it works both ways: %s", t.Name, s.Name, s.Watch.Reason)
-				}
-			}
+			break
 		}
+	}
+	for _, h := range l.heldDown() {
+		_, reason := h.t.watchOf(h.nic)
+		l.breach("%s: %s is still down though it works both ways: %s", h.t.Name, h.nic.Name, reason)
 	}
 	if l.fail != nil {
 		return l.fail
 	}
 	return nil
+}
+
+// heldDown returns the members that link watches hold down though they work both ways.
+func (l *life) heldDown() (held []*member) {
+	for _, t := range l.teams {
+		if t.dead || !t.judges() {
+			continue
+		}
+		for _, id := range t.ids {
+			m := t.members[id]
+			if verdict, _ := t.watchOf(m.nic); verdict == monitor.Down.String() && m.works(2*roundMost) {
+				held = append(held, m)
+			}
+		}
+	}
+	return held
 }

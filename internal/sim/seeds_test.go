@@ -11,7 +11,7 @@ import (
 // TestSeedsThatFailed runs worlds again that once showed something wrong, in the code that they test or in this
 // package.
 func TestSeedsThatFailed(t *testing.T) {
-	for _, seed := range []uint64{1, 4, 7, 11, 12, 19, 24, 34, 37, 66, 70, 75, 89, 101, 122, 150, 159, 315, 784,
+	for _, seed := range []uint64{1, 4, 7, 11, 12, 19, 24, 34, 37, 66, 70, 75, 89, 101, 122, 150, 159, 182, 315, 784,
 		791, 100351, 102106, 300515, 301521, 303022, 304653, 304711, 504737} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

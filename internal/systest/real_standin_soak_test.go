@@ -35,7 +35,7 @@ func TestStandIns(t *testing.T) {
 	}
 	for _, mode := range []string{"active-backup", "xor", "elb", "round-robin", "802.3ad"} {
 		t.Run(mode, func(t *testing.T) {
-			b := newBareNICs(t, mode, 3)
+			b := newBareNICs(t, mode, 3, 100_000)
 			for _, way := range []struct {
 				name             string
 				stopped, another bool
@@ -49,6 +49,16 @@ func TestStandIns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStoppedProcessFailsOver stops the team's process and takes the carriers of two NICs: the third one sends.
+func TestStoppedProcessFailsOver(t *testing.T) {
+	parallelWithTraffic(t)
+	b := newBareNICs(t, "active-backup", 3, 5000)
+	if s := b.status(); s.Datapath != "fastpath" || s.DatapathReason != "eBPF" {
+		t.Skipf("data path %s (%s)", s.Datapath, s.DatapathReason)
+	}
+	b.judge("a stopped process", b.lose(true, true))
 }
 
 // bareNICs are TAPs of box, whose other end is the test, in a team that sends numbered frames.
@@ -78,7 +88,7 @@ type loss struct {
 	from, to uint64
 }
 
-func newBareNICs(t *testing.T, mode string, n int) *bareNICs {
+func newBareNICs(t *testing.T, mode string, n, rate int) *bareNICs {
 	t.Helper()
 	b := &bareNICs{world: newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"}), ended: make(chan struct{}),
 		arrived: make([]uint8, mostFrames)}
@@ -94,7 +104,7 @@ func newBareNICs(t *testing.T, mode string, n int) *bareNICs {
 		b.taps, names = append(b.taps, tap), append(names, name)
 		b.up[i].Store(true)
 	}
-	more := []string{"--mode", mode}
+	more := []string{"--mode", mode, "--damping", "off"}
 	if mode == "802.3ad" {
 		more = append(more, "--lacp-rate", "fast")
 		b.partner = newLACPPartner(b)
@@ -111,7 +121,7 @@ func newBareNICs(t *testing.T, mode string, n int) *bareNICs {
 	b.killKeeper()
 	b.pid = b.teamProcess()
 	b.awaitAll()
-	labtest.Must(t, b.send())
+	labtest.Must(t, b.send(rate))
 	t.Cleanup(func() { b.stop.Store(true); <-b.ended })
 	labtest.Eventually(t, "frames", func() bool { return b.last.Load() != 0 })
 	return b
@@ -158,8 +168,8 @@ func (b *bareNICs) drain(i int) {
 	}
 }
 
-// send sends 100 000 numbered frames a second of 16 flows.
-func (b *bareNICs) send() error {
+// send sends numbered frames of 16 flows, so many a second.
+func (b *bareNICs) send(rate int) error {
 	var sockets []int
 	err := b.box.Do(func() error {
 		for range 16 {
@@ -186,7 +196,7 @@ func (b *bareNICs) send() error {
 			}
 		}()
 		runtime.LockOSThread()
-		const period = 10 * time.Microsecond
+		period := time.Second / time.Duration(rate)
 		payload := make([]byte, 64)
 		binary.BigEndian.PutUint64(payload, numbered)
 		due := time.Now()
@@ -260,8 +270,9 @@ func (b *bareNICs) judge(what string, events []loss) {
 	b.t.Helper()
 	time.Sleep(100 * time.Millisecond) // until all frames are read
 	var lost []int
-	doubled, astray := 0, 0
+	doubled, astray, sent := 0, 0, uint64(0)
 	for _, e := range events {
+		sent += e.to - e.from
 		n := 0
 		for _, by := range b.arrived[e.from+1 : e.to+1] {
 			switch {
@@ -278,8 +289,9 @@ func (b *bareNICs) judge(what string, events []loss) {
 	}
 	slices.Sort(lost)
 	at := func(of float64) int { return lost[int(of*float64(len(lost)-1)+0.5)] }
-	b.t.Logf("%-60s %d losses, frames lost: median %d, p90 %d, p99 %d, worst %d; %d of all by the dead NIC", what,
-		len(lost), at(0.5), at(0.9), at(0.99), lost[len(lost)-1], astray)
+	b.t.Logf("%-60s %d losses, frames lost: median %d, p90 %d, p99 %d, worst %d, of %d sent in the 80 ms "+
+		"after it; %d of all by the dead NIC", what, len(lost), at(0.5), at(0.9), at(0.99), lost[len(lost)-1],
+		sent/uint64(len(lost)), astray)
 	if at(0.5) > 0 || at(0.99) > 1 || doubled > 0 {
 		b.t.Errorf("%s: median %d, p99 %d, %d doubled", what, at(0.5), at(0.99), doubled)
 	}

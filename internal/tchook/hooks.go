@@ -53,6 +53,7 @@ type Hooks struct {
 	conn *rtnl.Conn
 	log  *slog.Logger
 
+	isolator *ebpf.Program      // nil: not loaded
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
 
@@ -69,6 +70,7 @@ func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
 
 // Close detaches all programs that are attached by tcx.
 func (h *Hooks) Close() {
+	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.close()
 	}
@@ -82,6 +84,7 @@ func (h *Hooks) Close() {
 // HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next
 // one.
 func (h *Hooks) HandOver() {
+	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.link.handOver()
 	}

@@ -82,10 +82,9 @@ func (h *Hooks) replaceIsolation(l Link) bool {
 	if i == nil || !i.holds(l.Index) {
 		return false
 	}
-	p, err := loadIsolation()
+	p, err := h.isolation()
 	if err == nil {
 		err = i.link.replace(p)
-		p.Close()
 	}
 	if err != nil {
 		i.link.inherited = false
@@ -166,11 +165,10 @@ func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 // isolateTCX drops before programs of others, so that they redirect nothing that belongs to the team. Only our data
 // path comes first.
 func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
-	p, err := loadIsolation()
+	p, err := h.isolation()
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
 	where := link.Head()
 	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && a.link.on(l.Index) {
 		where = link.AfterLink(a.link.Link)
@@ -185,11 +183,10 @@ func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 
 // isolateClsact drops by a filter, which outlives the process.
 func (h *Hooks) isolateClsact(l Link, j Journal) error {
-	p, err := loadIsolation()
+	p, err := h.isolation()
 	if err != nil {
 		return err
 	}
-	defer p.Close()
 	return h.addFilter(l, isolateFilter, p, func(clsact bool) error { return j.Isolating(ByClsact, clsact) })
 }
 

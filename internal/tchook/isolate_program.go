@@ -11,6 +11,27 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
+// isolation returns the program that isolates, the same for all NICs: reading and verifying it takes longer than
+// attaching it.
+func (h *Hooks) isolation() (*ebpf.Program, error) {
+	if h.isolator == nil {
+		p, err := loadIsolation()
+		if err != nil {
+			return nil, err
+		}
+		h.isolator = p
+	}
+	return h.isolator, nil
+}
+
+// dropIsolator closes it. NICs keep it.
+func (h *Hooks) dropIsolator() {
+	if h.isolator != nil {
+		_ = h.isolator.Close()
+		h.isolator = nil
+	}
+}
+
 // loadIsolation loads the program of bpf/isolate.c. Kernels before 4.20 refuse it because it looks up sockets; they get
 // one that drops everything.
 func loadIsolation() (*ebpf.Program, error) {

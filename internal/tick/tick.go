@@ -28,6 +28,36 @@ func Every(ctx context.Context, interval time.Duration) iter.Seq[time.Time] {
 	}
 }
 
+// Beat is Every for looks that may come a little earlier or later: a pass is when the clock shows a multiple of the
+// interval. So the loops of a process have their passes at the same moments, and one that has nothing else to do wakes
+// once for all of them; most of what it costs is that it wakes.
+func Beat(ctx context.Context, interval time.Duration) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		t := time.NewTimer(UntilBeat(interval))
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-t.C:
+				if ctx.Err() != nil || !yield(now) {
+					return
+				}
+				t.Reset(UntilBeat(interval))
+			}
+		}
+	}
+}
+
+// UntilBeat is the time to the next pass of a Beat: an interval, and a sixteenth, at most.
+func UntilBeat(interval time.Duration) time.Duration {
+	left := interval - time.Duration(time.Now().UnixNano())%interval
+	if left < interval/16 { // a timer that came before its time, or a clock that is being set
+		left += interval
+	}
+	return left
+}
+
 // Until calls done at once and then each interval, until it returns true. It returns false if ctx ends first.
 func Until(ctx context.Context, interval time.Duration, done func() bool) bool {
 	if done() {

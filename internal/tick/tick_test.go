@@ -52,3 +52,46 @@ func TestUntil(t *testing.T) {
 		}
 	})
 }
+
+// Loops that begin at different times have their passes at the same ones.
+func TestBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		passes := make(chan time.Time, 100)
+		for _, wait := range []time.Duration{0, 130 * time.Millisecond, 777 * time.Millisecond} {
+			go func() {
+				time.Sleep(wait)
+				for now := range Beat(ctx, time.Second) {
+					passes <- now
+				}
+			}()
+		}
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		cancel()
+		synctest.Wait()
+		close(passes)
+		at := map[time.Time]int{}
+		for now := range passes {
+			at[now]++
+		}
+		if len(at) != 10 {
+			t.Errorf("passes at %d moments within 10.5s: %v", len(at), at)
+		}
+	})
+}
+
+func TestUntilBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 1000 {
+			time.Sleep(time.Millisecond)
+			left := UntilBeat(200 * time.Millisecond)
+			if left < 12500*time.Microsecond || left > 212500*time.Microsecond {
+				t.Fatalf("%v", left)
+			}
+			if next := time.Now().Add(left); next.UnixMilli()%200 != 0 {
+				t.Fatalf("not on a beat: %v", next)
+			}
+		}
+	})
+}

@@ -132,35 +132,58 @@ func formatRecord(r Record) ([]byte, error) {
 
 func sum(body []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli)) }
 
-// Write appends a record. When it returns nil the record is on disk and part of the state. A record that the state
-// implies is not written.
-func (j *Journal) Write(r Record) error {
-	if err := j.FaultPoint("journal " + string(r.Kind)); err != nil {
-		return err
+// Write appends records, which a disk writes at once however many they are. When it returns nil they are on disk and
+// part of the state; until then none of what they announce may be done, because any number of them, from the first one
+// on, may be on disk. A record that the state implies is not written.
+func (j *Journal) Write(records ...Record) error {
+	var text []byte
+	seq := j.seq
+	var written []Record
+	var death error
+	for _, r := range records {
+		if death = j.FaultPoint("journal " + string(r.Kind)); death != nil {
+			break // the records before it may be on disk
+		}
+		// What the state implies of other kinds may change with the records before this one.
+		if j.State.implies(r) && (len(written) == 0 || written[len(written)-1].Kind == r.Kind) {
+			continue
+		}
+		seq++
+		r.Seq = seq
+		line, err := formatRecord(r)
+		if err != nil {
+			return fmt.Errorf("write journal: %w", err)
+		}
+		text, written = append(text, line...), append(written, r)
 	}
-	if j.State.implies(r) {
-		return nil
+	if len(text) == 0 {
+		return death
 	}
-	r.Seq = j.seq + 1
-	line, err := formatRecord(r)
-	if err != nil {
+	if err := j.append(text); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
-	if err := j.cut(); err != nil {
-		return fmt.Errorf("write journal: %w", err)
+	j.seq = seq
+	for _, r := range written {
+		j.State.Apply(r)
 	}
-	if _, err := j.file.WriteAt(line, j.end); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
-	j.end += int64(len(line))
-	j.seq = r.Seq
-	j.State.Apply(r)
-	if j.end > j.base+max(compactBeyond, j.base) {
+	if death == nil && j.end > j.base+max(compactBeyond, j.base) {
 		return j.Compact()
 	}
+	return death
+}
+
+// append writes whole lines to the end of the file, and waits for the disk.
+func (j *Journal) append(text []byte) error {
+	if err := j.cut(); err != nil {
+		return err
+	}
+	if _, err := j.file.WriteAt(text, j.end); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return err
+	}
+	j.end += int64(len(text))
 	return nil
 }
 

@@ -52,11 +52,14 @@ var groups = []group{
 	{[]string{"watch-connects"}, (*bench).connectsAfter},
 	{[]string{"watch-cpu", "watch-arp"}, (*bench).watchCosts},
 	{[]string{"watch-false-downs"}, (*bench).falseDowns},
+	{scaleMeasures, (*bench).scale},
+	{[]string{"scale-frame", "scale-flows", "scale-flows-elb"}, (*bench).scaleFrames},
 }
 
 type bench struct {
 	options
-	report *report
+	report   *report
+	flowRigs []*rig // of flowsOver, until endFlows
 }
 
 // alsoFast are measures that include the fast path.
@@ -73,11 +76,15 @@ var alsoFast = []string{
 // wants reports whether a measure was asked for, by its name or, as "fastpath", by a contestant.
 func (b *bench) wants(names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool {
-		return b.only.MatchString(n) || slices.Contains(alsoFast, n) && b.only.MatchString(fast)
+		return b.only.MatchString(n) || !b.counting && slices.Contains(alsoFast, n) && b.only.MatchString(fast)
 	})
 }
 
 func (b *bench) all(ctx context.Context) {
+	if b.counting {
+		countGroup.run(b, ctx)
+		return
+	}
 	b.report.BusyBefore = b.otherLoad(ctx)
 	for _, g := range groups {
 		if !b.wants(g.measures...) || ctx.Err() != nil {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
@@ -120,7 +119,7 @@ func (r *rig) redirects(ctx context.Context) error {
 				return fmt.Errorf("load a program that redirects: %w", err)
 			}
 			r.deferClose(p.Close)
-			l, err := link.AttachTCX(link.TCXOptions{Interface: h.on, Program: p, Attach: h.hook})
+			l, err := r.box.Attach(h.on, h.hook, p)
 			if err != nil {
 				return fmt.Errorf("attach a program that redirects: %w", err)
 			}

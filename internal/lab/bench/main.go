@@ -37,6 +37,8 @@ type options struct {
 	turn        time.Duration
 	only        *regexp.Regexp
 	quick       bool
+	counting    bool
+	subject     *regexp.Regexp
 	soak        time.Duration
 }
 
@@ -50,6 +52,8 @@ func parse(args []string) (options, error) {
 	only := f.String("only", "", "run measures whose name matches this regular expression")
 	f.BoolVar(&o.quick, "quick", false, "two rounds of one second and few repetitions: whether it works, not how well")
 	f.DurationVar(&o.soak, "soak", 0, "how long watch-false-downs takes a data path; 0: not taken")
+	f.BoolVar(&o.counting, "count", false, "take the measures of make bench-count, in its machine, and print no table")
+	subject := f.String("subjects", "", "with -count: take subjects whose name matches this regular expression")
 	list := f.Bool("list", false, "name the measures and stop")
 	if err := f.Parse(args[1:]); err != nil {
 		return o, err
@@ -69,14 +73,26 @@ func parse(args []string) (options, error) {
 	if o.only, err = regexp.Compile(*only); err != nil {
 		return o, fmt.Errorf("-only: %w", err)
 	}
+	if o.subject, err = regexp.Compile(*subject); err != nil {
+		return o, fmt.Errorf("-subjects: %w", err)
+	}
 	// Hosts' commands run in other working directories.
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return o, err
 	}
 	if *list {
-		for _, g := range groups {
+		listed := groups
+		if o.counting {
+			listed = []group{countGroup}
+		}
+		for _, g := range listed {
 			for _, name := range g.measures {
 				fmt.Println(name)
+			}
+		}
+		if o.counting {
+			for _, s := range (&bench{options: o}).subjects() {
+				fmt.Println(s.name)
 			}
 		}
 		return o, flag.ErrHelp
@@ -101,7 +117,9 @@ func run(args []string) int {
 	b := &bench{options: o, report: newReport(ctx, o)}
 	b.all(ctx)
 	b.report.finish()
-	b.report.print(os.Stdout)
+	if !o.counting {
+		b.report.print(os.Stdout)
+	}
 	if o.out != "" {
 		if err := b.report.save(o.out); err != nil {
 			fmt.Fprintf(os.Stderr, "error: %v\n", err)

@@ -44,12 +44,7 @@ func (p *pinger) close() { unix.Close(p.fd) }
 
 // once sends a request and waits for its answer.
 func (p *pinger) once(wait time.Duration) (time.Duration, bool) {
-	p.seq++
-	b := p.send[:]
-	b[0], b[2], b[3] = 8, 0, 0
-	binary.BigEndian.PutUint16(b[4:], p.id)
-	binary.BigEndian.PutUint16(b[6:], p.seq)
-	binary.BigEndian.PutUint16(b[2:], checksum(b))
+	b := p.next()
 	start := time.Now()
 	if err := unix.Sendto(p.fd, b, 0, p.to); err != nil {
 		time.Sleep(min(wait, time.Millisecond))
@@ -79,6 +74,17 @@ func (p *pinger) once(wait time.Duration) (time.Duration, bool) {
 			return took, true
 		}
 	}
+}
+
+// next is the next request.
+func (p *pinger) next() []byte {
+	p.seq++
+	b := p.send[:]
+	b[0], b[2], b[3] = 8, 0, 0
+	binary.BigEndian.PutUint16(b[4:], p.id)
+	binary.BigEndian.PutUint16(b[6:], p.seq)
+	binary.BigEndian.PutUint16(b[2:], checksum(b))
+	return b
 }
 
 // answers reports whether an IPv4 packet answers the last request.

@@ -2,18 +2,14 @@
 
 // Command kernels runs the real tests on another kernel than the machine's own: `make test-kernels`.
 //
-//	../vm         fetches Debian's kernel package and finds modules in it
+//	../vm         fetches Debian's kernel package, makes the guest's file system and boots it under QEMU; process 1 of
+//	              the guest is this same program
 //	modules.go    the modules that the tests need
-//	tools.go      finds the programs that the tests start, and their libraries
+//	programs.go   the programs that the tests start
 //	suites.go     which tests run there, and which do not and why
-//	image.go      packs it all into an initramfs
-//	boot.go       starts it under QEMU, which emulates a machine, so that neither KVM nor root is needed, and connects
-//	              its virtio NICs in pairs: cables for tests that need NICs which filter
-//	guest.go      process 1 of that machine: this same program; runs the tests, reports their output, switches off
+//	image.go      adds the tests to the file system
+//	virtio.go     the machine's virtio NICs, connected in pairs: cables for tests that need NICs which filter
 //	report.go     reads the guest's report and summarises it
-//
-// The guest has two serial lines: the kernel writes to the first, which is shown after a failure, and the tests to the
-// second, so that neither garbles the other.
 //
 // An emulated processor is 20 to 50 times slower than a real one. Tests of behaviour pass on it; tests of time are
 // skipped in table.go, by name and with the reason.

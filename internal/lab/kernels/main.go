@@ -21,7 +21,7 @@ import (
 
 func main() {
 	if os.Getpid() == 1 {
-		guest()
+		vm.Guest(setUpVirtio)
 	}
 	// QEMU dies with the thread that starts it (Pdeathsig): keep this one.
 	runtime.LockOSThread()
@@ -150,8 +150,9 @@ func runOn(ctx context.Context, o options, k vm.Kernel, chosen []suite, packages
 	}
 
 	began, r, console := time.Now(), &reader{out: os.Stdout}, filepath.Join(dir, "console")
-	err = boot(ctx, k, image, console, o.limit, r)
-	text, alarm := readConsole(console)
+	err = vm.Machine{Kernel: k, Image: image, Console: console, Limit: o.limit, Devices: virtioNICs(),
+		CPU: []string{"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"}}.Run(ctx, r.read)
+	text, alarm := vm.ReadConsole(console)
 	verdict := r.verdict(packages)
 	if alarm || o.verbose || err != nil || r.kernel == "" {
 		fmt.Printf("the kernel wrote:\n%s\n", text)
@@ -205,16 +206,11 @@ func makeImage(o options, k vm.Kernel, chosen []suite, dir string) (string, erro
 		return "", err
 	}
 	file := filepath.Join(dir, "image")
-	f, err := os.Create(file)
-	if err != nil {
+	if err := vm.Pack(root, file); err != nil {
 		return "", err
 	}
-	defer f.Close()
-	if err := vm.WriteCPIO(f, root); err != nil {
-		return "", err
-	}
-	if info, err := f.Stat(); err == nil {
+	if info, err := os.Stat(file); err == nil {
 		fmt.Printf("boot %s with %d modules in an image of %d MB\n", k.Release, len(modules.Files), info.Size()>>20)
 	}
-	return file, f.Close()
+	return file, nil
 }

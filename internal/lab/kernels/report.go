@@ -4,39 +4,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+
+	"nicteam/internal/lab/vm"
 )
-
-// An event is what the guest itself reports between the lines of the tests: a line of JSON after a byte that no test
-// writes.
-type event struct {
-	Kind    string
-	Text    string  `json:",omitempty"`
-	Package string  `json:",omitempty"`
-	Code    int     `json:",omitempty"`
-	Seconds float64 `json:",omitempty"`
-}
-
-const (
-	eventMark   = "\x1e"
-	kindKernel  = "kernel"  // Text: which one runs
-	kindBegin   = "begin"   // Text: the package
-	kindEnd     = "end"     // of a package
-	kindModules = "modules" // Text: those loaded at the end
-	kindTrouble = "trouble" // Text: why the guest could not go on
-	kindDone    = "done"    // the last line; a report without it is incomplete
-)
-
-func writeEvent(w io.Writer, e event) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Fprintf(w, "\n%s%s\n", eventMark, b)
-}
 
 // A reader reads the guest's report and prints a line for each test, and the output of those that failed.
 type reader struct {
@@ -45,7 +18,7 @@ type reader struct {
 	kernel, modules string
 	done            bool
 	trouble         []string
-	ended           []event
+	ended           []vm.Event
 	passed, failed  int
 	skipped         []string
 	held            []string // output of the running test
@@ -58,11 +31,11 @@ func (r *reader) read(from io.Reader) error {
 	s.Buffer(nil, 4<<20)
 	for s.Scan() {
 		line := strings.TrimSuffix(s.Text(), "\r")
-		if text, ok := strings.CutPrefix(line, eventMark); ok {
-			var e event
-			if err := json.Unmarshal([]byte(text), &e); err != nil {
-				return fmt.Errorf("report of the guest: %w: %q", err, line)
-			}
+		e, ok, err := vm.ParseEvent(line)
+		if err != nil {
+			return err
+		}
+		if ok {
 			r.readEvent(e)
 			continue
 		}
@@ -71,15 +44,15 @@ func (r *reader) read(from io.Reader) error {
 	return s.Err()
 }
 
-func (r *reader) readEvent(e event) {
+func (r *reader) readEvent(e vm.Event) {
 	switch e.Kind {
-	case kindKernel:
+	case vm.KernelIs:
 		r.kernel = e.Text
 		fmt.Fprintf(r.out, "kernel %s\n", e.Text)
-	case kindBegin:
+	case vm.Begin:
 		r.held, r.empty = nil, true
 		fmt.Fprintf(r.out, "%s\n", e.Text)
-	case kindEnd:
+	case vm.End:
 		if e.Code != 0 {
 			// The output of a test that did not end: it panicked or was killed.
 			r.dump()
@@ -91,12 +64,12 @@ func (r *reader) readEvent(e event) {
 			fmt.Fprintf(r.out, "ok  \tnicteam/%s\t%.1fs\n", e.Package, e.Seconds)
 		}
 		r.ended, r.held = append(r.ended, e), nil
-	case kindModules:
+	case vm.Modules:
 		r.modules = e.Text
-	case kindTrouble:
+	case vm.Trouble:
 		r.trouble = append(r.trouble, e.Text)
 		fmt.Fprintf(r.out, "the guest: %s\n", e.Text)
-	case kindDone:
+	case vm.Done:
 		r.done = true
 	}
 }
@@ -170,7 +143,7 @@ func (r *reader) verdict(packages []string) error {
 	}
 	var bad []string
 	for _, p := range packages {
-		end := event{Code: 1}
+		end := vm.Event{Code: 1}
 		for _, e := range r.ended {
 			if e.Package == p {
 				end = e

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nicteam/internal/lab/vm"
 )
 
 // spoken is what a guest tells, between what its tests write.
@@ -16,8 +18,8 @@ func spoken(t *testing.T, parts ...any) *reader {
 	var b bytes.Buffer
 	for _, p := range parts {
 		switch p := p.(type) {
-		case event:
-			writeEvent(&b, p)
+		case vm.Event:
+			vm.WriteEvent(&b, p)
 		case string:
 			b.WriteString(p)
 		}
@@ -30,10 +32,10 @@ func spoken(t *testing.T, parts ...any) *reader {
 }
 
 var (
-	kernelRuns = event{Kind: kindKernel, Text: "6.1.0-1-amd64 #1 SMP"}
-	began      = event{Kind: kindBegin, Text: "internal/a"}
-	ended      = event{Kind: kindEnd, Package: "internal/a", Seconds: 1.5}
-	done       = event{Kind: kindDone}
+	kernelRuns = vm.Event{Kind: vm.KernelIs, Text: "6.1.0-1-amd64 #1 SMP"}
+	began      = vm.Event{Kind: vm.Begin, Text: "internal/a"}
+	ended      = vm.Event{Kind: vm.End, Package: "internal/a", Seconds: 1.5}
+	done       = vm.Event{Kind: vm.Done}
 )
 
 func TestVerdict(t *testing.T) {
@@ -56,7 +58,7 @@ func TestVerdict(t *testing.T) {
 			"=== RUN   TestX\n    a_test.go:1: no\n--- FAIL: TestX (0.01s)\nFAIL\n", bad, done}, "internal/a"},
 		{"failed test and a good code", []any{kernelRuns, began, "--- FAIL: TestX (0.01s)\n", ended, done}, "failed"},
 		{"panic", []any{kernelRuns, began, ok + "panic: test timed out\n", bad, done}, "internal/a"},
-		{"trouble", []any{kernelRuns, event{Kind: kindTrouble, Text: "mount /sys: no"}, done}, "mount /sys: no"},
+		{"trouble", []any{kernelRuns, vm.Event{Kind: vm.Trouble, Text: "mount /sys: no"}, done}, "mount /sys: no"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package vm
 
 import (
 	"context"
@@ -16,8 +16,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"nicteam/internal/lab"
 )
 
 // mounts are what a Debian machine has mounted when services start.
@@ -36,19 +34,23 @@ var mounts = []struct{ kind, at, options string }{
 // reportLine is the guest's second serial line.
 const reportLine = "/dev/ttyS1"
 
-// guest is process 1. It never returns.
-func guest() {
+// Guest is process 1 of a guest: it sets the machine up, runs the tasks with their output on the line to the host, and
+// switches off. prepare, if any, runs before the tasks. It never returns.
+func Guest(prepare func() error) {
 	out, err := mountAndOpenLine()
 	if out == nil {
 		out = os.Stdout
+	}
+	if err == nil && prepare != nil {
+		err = prepare()
 	}
 	if err == nil {
 		err = runTasks(out)
 	}
 	if err != nil {
-		writeEvent(out, event{Kind: kindTrouble, Text: err.Error()})
+		WriteEvent(out, Event{Kind: Trouble, Text: err.Error()})
 	}
-	writeEvent(out, event{Kind: kindDone})
+	WriteEvent(out, Event{Kind: Done})
 	flushLine(out)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
@@ -94,26 +96,7 @@ func mountAndOpenLine() (*os.File, error) {
 	if b, err := exec.Command("modprobe", "tun").CombinedOutput(); err != nil {
 		return out, fmt.Errorf("modprobe tun: %w: %s", err, b)
 	}
-	return out, setUpVirtio()
-}
-
-// network is the path of the machine's network namespace, which has the virtio NICs.
-const network = "/mnt/network"
-
-// setUpVirtio loads the driver of the virtio NICs and tells tests where they are. A kernel without the driver has none.
-func setUpVirtio() error {
-	for _, m := range []string{"virtio_pci", "virtio_net"} {
-		if err := exec.Command("modprobe", m).Run(); err != nil {
-			return nil
-		}
-	}
-	if err := os.WriteFile(network, nil, 0o444); err != nil {
-		return err
-	}
-	if err := unix.Mount("/proc/self/ns/net", network, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount %s: %w", network, err)
-	}
-	return os.Setenv(lab.VirtioVariable, network)
+	return out, nil
 }
 
 // setRaw makes a serial line pass bytes unchanged.
@@ -138,20 +121,20 @@ func runTasks(out *os.File) error {
 		return err
 	}
 	release, version := unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Version[:])
-	writeEvent(out, event{Kind: kindKernel, Text: release + " " + version})
+	WriteEvent(out, Event{Kind: KernelIs, Text: release + " " + version})
 	b, err := os.ReadFile("/" + taskFile)
 	if err != nil {
 		return err
 	}
-	var tasks []task
+	var tasks []Task
 	if err := json.Unmarshal(b, &tasks); err != nil {
 		return err
 	}
 	for _, t := range tasks {
-		writeEvent(out, event{Kind: kindBegin, Text: t.Package})
+		WriteEvent(out, Event{Kind: Begin, Text: t.Name})
 		began := time.Now()
 		code, why := t.run(out)
-		writeEvent(out, event{Kind: kindEnd, Text: why, Package: t.Package, Code: code,
+		WriteEvent(out, Event{Kind: End, Text: why, Package: t.Name, Code: code,
 			Seconds: time.Since(began).Seconds()})
 	}
 	if b, err := os.ReadFile("/proc/modules"); err == nil {
@@ -160,13 +143,13 @@ func runTasks(out *os.File) error {
 			name, _, _ := strings.Cut(l, " ")
 			names = append(names, name)
 		}
-		writeEvent(out, event{Kind: kindModules, Text: strings.Join(names, " ")})
+		WriteEvent(out, Event{Kind: Modules, Text: strings.Join(names, " ")})
 	}
 	return nil
 }
 
-// run runs a test binary with its output on the line.
-func (t task) run(out *os.File) (code int, why string) {
+// run runs a program with its output on the line.
+func (t Task) run(out *os.File) (code int, why string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(t.Seconds)*time.Second)
 	defer cancel()
 	// Process 1 inherits orphans. There are few, so they are not reaped.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package vm
 
 import (
 	"errors"
@@ -10,20 +10,9 @@ import (
 	"strings"
 )
 
-// programs are those that the tests and their scripts start. Those with a question mark may be missing.
-var programs = []string{
-	"sh", "cat", "cp", "echo", "env", "false", "head", "kill?", "ls", "mkdir", "mv", "pwd", "rm", "seq", "sleep",
-	"sort", "stat",
-	"tail", "timeout", "touch", "true", "uname", "wc", "grep", "sed", "setsid", "setpriv", "mount", "umount",
-	"dmesg", "lsmod", "modprobe",
-	"sysctl", "ip", "tc", "bridge", "nft", "ethtool", "ping", "strace?", "bpftool?",
-}
-
-// directories of this machine that those programs read.
-var directories = []string{"/etc/iproute2", "/usr/share/iproute2"}
-
-// findPrograms returns the paths of the programs and of the libraries that they load.
-func findPrograms() ([]string, error) {
+// FindPrograms returns the paths of programs of this machine and of the libraries that they load. A name that ends in a
+// question mark may be missing.
+func FindPrograms(names []string) ([]string, error) {
 	var files []string
 	seen := map[string]bool{}
 	add := func(path string) {
@@ -32,7 +21,7 @@ func findPrograms() ([]string, error) {
 			files = append(files, path)
 		}
 	}
-	for _, p := range programs {
+	for _, p := range names {
 		name, optional := strings.CutSuffix(p, "?")
 		path, err := findProgram(name)
 		if err != nil && optional {
