@@ -111,6 +111,9 @@ func TestControlFramesByRing(t *testing.T) {
 		labtest.Must(t, peer.SendControl(last))
 		for b, control := make([]byte, 4000), make([]byte, 200); ; {
 			n, m, _, _, err := unix.Recvmsg(adapter, b, control, 0)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
 			labtest.Must(t, err)
 			if n == len(last) && slices.Equal(b[14:n], last[14:]) {
 				break
@@ -366,6 +369,9 @@ func (g *rig) numberARPs(t *testing.T, rate int) *numbered {
 		last := uint64(0)
 		for b := make([]byte, 4000); ; {
 			n, _, err := unix.Recvfrom(adapter, b, 0)
+			if errors.Is(err, unix.EINTR) { // SO_RCVTIMEO
+				continue
+			}
 			if err != nil {
 				return
 			}
