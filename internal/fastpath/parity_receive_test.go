@@ -270,16 +270,24 @@ func TestEitherTheRelayOrTheProgram(t *testing.T) {
 func onOneProcessor(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
-	var was, one unix.CPUSet
-	labtest.Must(t, unix.SchedGetaffinity(0, &was))
+	was, err := onFirstProcessor()
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		labtest.Check(t, unix.SchedSetaffinity(0, &was))
+		runtime.UnlockOSThread()
+	})
+}
+
+// onFirstProcessor keeps the thread on one of its processors, and returns which they were.
+func onFirstProcessor() (was unix.CPUSet, err error) {
+	if err := unix.SchedGetaffinity(0, &was); err != nil {
+		return was, err
+	}
+	var one unix.CPUSet
 	for cpu := 0; one.Count() == 0; cpu++ {
 		if was.IsSet(cpu) {
 			one.Set(cpu)
 		}
 	}
-	labtest.Must(t, unix.SchedSetaffinity(0, &one))
-	t.Cleanup(func() {
-		labtest.Check(t, unix.SchedSetaffinity(0, &was))
-		runtime.UnlockOSThread()
-	})
+	return was, unix.SchedSetaffinity(0, &one)
 }

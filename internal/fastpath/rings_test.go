@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -344,6 +345,14 @@ func (g *rig) numberARPs(t *testing.T, rate int) *numbered {
 	t.Cleanup(func() { end(); <-a.done })
 	go func() {
 		defer close(a.done)
+		// A cable's frames wait in the queue of the processor that sent them, and those of another one overtake them.
+		// The thread ends with the goroutine.
+		runtime.LockOSThread()
+		if _, err := onFirstProcessor(); err != nil {
+			s := err.Error()
+			a.wrong.Store(&s)
+			return
+		}
 		for n, next := uint64(1), time.Now(); ; n++ {
 			select {
 			case <-a.stop:
