@@ -69,7 +69,8 @@ func TestWaysToLook(t *testing.T) {
 
 // A kernel whose types are not those that are known is not read.
 func TestUnknownTypes(t *testing.T) {
-	pointer, long, short := &btf.Pointer{Target: &btf.Void{}}, &btf.Int{Name: "long", Size: 8}, &btf.Int{Name: "int", Size: 4}
+	pointer := &btf.Pointer{Target: &btf.Void{}}
+	long, short := &btf.Int{Name: "long", Size: 8}, &btf.Int{Name: "int", Size: 4}
 	inside := func(at btf.Bits, members ...btf.Member) btf.Member {
 		return btf.Member{Type: &btf.Union{Size: 16, Members: members}, Offset: at}
 	}
@@ -116,8 +117,13 @@ func TestUnknownTypes(t *testing.T) {
 				return
 			}
 			labtest.Must(t, err)
-			if casts := name == "known"; len(ways) != map[bool]int{true: 3, false: 2}[casts] || ways[0].device != 0 != casts ||
-				ways[len(ways)-2] != c.want || ways[len(ways)-1] != (deviceLayout{}) {
+			if name == "known" {
+				if ways[0].device == 0 {
+					t.Errorf("%+v: no cast", ways[0])
+				}
+				ways = ways[1:]
+			}
+			if len(ways) != 2 || ways[0] != c.want || ways[1] != (deviceLayout{}) {
 				t.Errorf("%+v, want %+v", ways, c.want)
 			}
 		})
