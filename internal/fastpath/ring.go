@@ -12,14 +12,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
-
-	"nicteam/internal/nic"
 )
 
-var _ nic.Ring = (*ring)(nil)
-
-// ring is a BPF ring buffer by which the program on a member passes frames for the relay (bpf/ring.h). Its two
-// positions are in shared memory, so that the next process reads on where this one ended.
+// ring is a BPF ring buffer by which the program on a member passes frames for the relay (bpf/ring.h), a nic.Ring.
+// Its two positions are in shared memory, so that the next process reads on where this one ended.
 //
 // The layout is that of kernel/bpf/ringbuf.c: a page with the consumer's position, one with the producer's, and the
 // records, mapped twice in a row, so that a record is never in two pieces.
