@@ -49,6 +49,9 @@ func (b *bench) subjects() (all []subject) {
 		for _, m := range g.modes {
 			add("bond "+m.bond, g.peer, func(ctx context.Context, r *rig) error { return r.kernelBond(ctx, m.bond) })
 			for _, path := range []string{fast, relay} {
+				if path == relay && g.peer != peerNIC {
+					continue // its cost is that of the process, in any mode
+				}
 				args := append([]string{"eth1", "eth2", "--mode", m.team}, m.args...)
 				add(path+" "+m.team, g.peer, func(ctx context.Context, r *rig) error {
 					return r.countedTeam(ctx, path, args...)
