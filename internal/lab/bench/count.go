@@ -70,7 +70,7 @@ type countMode struct {
 
 // settleCount is how long a subject settles: a bond or a team that has just been made still admits members, negotiates
 // and announces. On an instruction clock idle time passes at once.
-const settleCount = 8 * time.Second
+const settleCount = 6 * time.Second
 
 // A countRow is a measure and how it is taken.
 type countRow struct {
@@ -80,8 +80,8 @@ type countRow struct {
 
 // Amounts: a run of TCP moves tcpAmount octets after tcpWarm, one of UDP udpFrames frames.
 const (
-	tcpWarm, tcpAmount = 8 << 20, 64 << 20
-	udpFrames          = 6144
+	tcpWarm, tcpAmount = 4 << 20, 32 << 20
+	udpFrames          = 4096
 )
 
 var countRows = []countRow{

@@ -177,7 +177,7 @@ func udpRate(ctx context.Context, from, to *lab.Host, cidr string, size int) (fl
 }
 
 // pings is how many round trips rttMedian takes.
-const pings = 1000
+const pings = 500
 
 // rttMedian returns the median round trip of ICMP echo, the next as soon as the last is answered.
 func rttMedian(ctx context.Context, from *lab.Host, to netip.Addr) (time.Duration, error) {
