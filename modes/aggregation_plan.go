@@ -99,7 +99,8 @@ func (a *aggregation) replan(now time.Time) {
 func (a *aggregation) sendBy(pl *spread.Plan, id int) {
 	pl.Rule, pl.Active = spread.RuleSingle, id
 	if a.single.alone {
-		pl.Next, pl.Later = successors(&a.st, a.single.active) // with partners, another port's collects nothing before it is told
+		// With partners there is none: another port's collects nothing before it is told.
+		pl.Next, pl.Later = successors(&a.st, a.single.active)
 	}
 	pl.Distributing = spread.MemberSet(0).With(id)
 }

@@ -37,6 +37,7 @@ type prober struct {
 	use     ProbeUse
 	epoch   time.Time // of the clock in frames
 	pairs   map[pairKey]*pair
+	of      map[int][]*pair // those of a member, in both directions
 	round   probeRound
 	foreign *target
 
@@ -101,7 +102,7 @@ type probeRound struct {
 }
 
 func newProber(now time.Time) prober {
-	return prober{epoch: now, pairs: map[pairKey]*pair{}, foreign: &target{foreign: true, spec: Spec{Kind: KindProbe}}}
+	return prober{epoch: now, pairs: map[pairKey]*pair{}, of: map[int][]*pair{}, foreign: &target{foreign: true, spec: Spec{Kind: KindProbe}}}
 }
 
 func (p *prober) deciding() bool         { return p.use == ProbeDecides }
@@ -118,27 +119,29 @@ func (p *prober) setUse(now time.Time, use ProbeUse) {
 // pair returns the pair of two members.
 func (p *prober) pair(from, to int) *pair {
 	k := pairKey{from, to}
-	if p.pairs[k] == nil {
-		p.pairs[k] = &pair{pairKey: k}
+	pr := p.pairs[k]
+	if pr == nil {
+		pr = &pair{pairKey: k}
+		p.pairs[k] = pr
+		p.of[from], p.of[to] = append(p.of[from], pr), append(p.of[to], pr)
 	}
-	return p.pairs[k]
+	return pr
 }
 
 // forget forgets the pairs of a member.
 func (p *prober) forget(id int) {
-	for k := range p.pairs {
-		if k.from == id || k.to == id {
-			delete(p.pairs, k)
-		}
+	for _, pr := range p.of[id] {
+		delete(p.pairs, pr.pairKey)
+		other := pr.from + pr.to - id
+		p.of[other] = slices.DeleteFunc(p.of[other], func(o *pair) bool { return o == pr })
 	}
+	delete(p.of, id)
 }
 
 // trust forgets the backoffs of a member's pairs: the suspicion was right.
 func (p *prober) trust(id int) {
-	for k, pr := range p.pairs {
-		if k.from == id || k.to == id {
-			pr.backoff = backoff{}
-		}
+	for _, pr := range p.of[id] {
+		pr.backoff = backoff{}
 	}
 }
 
@@ -424,13 +427,13 @@ func (p *prober) whyUnknown(w *Watches, m *watched) string {
 
 // rtt returns the time to another member and back from one, 0 if unknown, the share of probes lost, and when the last
 // one arrived.
-func (p *prober) quality(w *Watches, m *watched) (rtt time.Duration, loss float64, last time.Time) {
+func (p *prober) quality(m *watched) (rtt time.Duration, loss float64, last time.Time) {
 	var out, in *pair
-	for _, o := range w.members {
-		if pr := p.pairs[pairKey{m.ID, o.ID}]; pr != nil && (out == nil || pr.heardAt.After(out.heardAt)) {
+	for _, pr := range p.of[m.ID] {
+		if pr.from == m.ID && (out == nil || pr.heardAt.After(out.heardAt)) {
 			out = pr
 		}
-		if pr := p.pairs[pairKey{o.ID, m.ID}]; pr != nil && (in == nil || pr.heardAt.After(in.heardAt)) {
+		if pr.to == m.ID && (in == nil || pr.heardAt.After(in.heardAt)) {
 			in = pr
 		}
 	}

@@ -303,6 +303,14 @@ func (w *Watches) askers() (n int) {
 	return n
 }
 
+// State is that of the Verdict alone, which is known at once.
+func (w *Watches) State(id int) State {
+	if m := w.member(id); m != nil {
+		return m.state
+	}
+	return Verdict{}.State
+}
+
 // Verdict returns what the watches say about a member. Asked is borrowed until the next call of any method.
 func (w *Watches) Verdict(id int) Verdict {
 	m := w.member(id)
@@ -323,7 +331,7 @@ func (w *Watches) Verdict(id int) Verdict {
 		v.Loss = max(v.Loss, w.lossOf(p))
 	}
 	if w.prober.deciding() {
-		if rtt, loss, last := w.prober.quality(w, m); !last.IsZero() {
+		if rtt, loss, last := w.prober.quality(m); !last.IsZero() {
 			w.asked = append(w.asked, Asked{Spec: Spec{Kind: KindProbe}, Answers: m.probed.bothWays(), RTT: rtt,
 				Loss: loss, Last: last})
 			if v.RTT == 0 {

@@ -93,22 +93,58 @@ func (l *Loop) withAsking(p *spread.Plan) *spread.Plan {
 
 // acceptAnswers adds to with, a copy of p, the MACs by which members ask that are not their own.
 func (l *Loop) acceptAnswers(p, with *spread.Plan) {
-	accept := func(m *member, mac frame.MAC) {
-		if m.info.OwnMAC || m.reopening || mac == 0 || mac == m.link.MAC || slices.Contains(with.Filter[m.id], mac) {
-			return
-		}
-		with.Filter[m.id] = insertMAC(slices.Clone(with.Filter[m.id]), mac)
-		with.TeamMACs = insertMAC(slices.Clone(with.TeamMACs), mac)
-	}
-	for _, m := range l.members {
-		if l.needsAskMAC(m, p) {
-			accept(m, monitor.AskMAC(m.link.MAC))
-		}
-		if isGroup(p) {
-			for _, o := range l.members {
-				accept(m, l.askMAC(o, p))
+	var group []frame.MAC // by which members of a group ask
+	if isGroup(p) {
+		for _, m := range l.members {
+			if mac := l.askMAC(m, p); mac != 0 {
+				group = append(group, mac)
 			}
 		}
+		slices.Sort(group)
+		group = slices.Compact(group)
+	}
+	accepted := make([]bool, len(group)) // by any member
+	var own []frame.MAC                  // for members alone
+	for _, m := range l.members {
+		if m.info.OwnMAC || m.reopening {
+			continue
+		}
+		was := with.Filter[m.id]
+		list := make([]frame.MAC, 0, len(group)+1+len(was))
+		accepts := func(mac frame.MAC) bool {
+			if mac == m.link.MAC || slices.Contains(was, mac) {
+				return false
+			}
+			list = append(list, mac)
+			return true
+		}
+		for i, mac := range group {
+			accepted[i] = accepts(mac) || accepted[i]
+		}
+		sorted := len(was) == 0
+		if l.needsAskMAC(m, p) {
+			if mac := monitor.AskMAC(m.link.MAC); accepts(mac) {
+				own, sorted = append(own, mac), false
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if list = append(list, was...); !sorted {
+			slices.Sort(list)
+			list = slices.Compact(list)
+		}
+		with.Filter[m.id] = list
+	}
+	for i, yes := range accepted {
+		if yes {
+			own = append(own, group[i])
+		}
+	}
+	if len(own) > 0 {
+		with.TeamMACs = append(slices.Clone(with.TeamMACs), own...)
+		slices.Sort(with.TeamMACs)
+		with.TeamMACs = slices.Compact(with.TeamMACs)
 	}
 }
 
@@ -126,12 +162,4 @@ func (l *Loop) askedAddresses() []netip.Addr {
 func isGroup(p *spread.Plan) bool {
 	return !p.PerMember && (p.Rule == spread.RuleSlots || p.Rule == spread.RuleRoundRobin ||
 		p.Rule == spread.RuleBroadcast)
-}
-
-// insertMAC inserts m into a sorted list that lacks it.
-func insertMAC(list []frame.MAC, m frame.MAC) []frame.MAC {
-	if i, found := slices.BinarySearch(list, m); !found {
-		list = slices.Insert(list, i, m)
-	}
-	return list
 }

@@ -37,7 +37,7 @@ const askOnlyOwn = 2
 
 // needsOwnAsk reports whether m can be told alive by an ask by its own MAC only.
 func (l *Loop) needsOwnAsk(m *member) bool {
-	v := l.watches.Verdict(m.id).State
+	v := l.watches.State(m.id)
 	return (v == monitor.Down || v == monitor.Waiting) && !m.answeredByAskMAC && m.hasLink() && !l.ended &&
 		l.plan != nil && l.plan.PerMember && l.receivedByOther(m, l.plan)
 }

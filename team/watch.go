@@ -165,7 +165,7 @@ func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 	}
 	l.runWatches(now)
 	for _, m := range l.members {
-		if l.watches.Verdict(m.id).State != m.watch.State {
+		if l.watches.State(m.id) != m.watch.State {
 			return false
 		}
 	}

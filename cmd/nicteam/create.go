@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -100,16 +101,17 @@ defaults: nicteam help config`,
 	return c
 }
 
-// showDryRun prints what a create would do.
-func (a *app) showDryRun(made *api.Created) error {
-	if a.json {
-		return a.document(made)
+// create makes the team, shows its steps as they are done, and prints the document.
+func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) error {
+	done, err := a.createTeam(l, o, foreground)
+	if done == nil || !a.json {
+		return err
 	}
-	return a.showPlanned(made.Team, made.Plan)
+	return errors.Join(a.document(done), err)
 }
 
-// create makes the team and shows its steps as they are done.
-func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) error {
+// createTeam makes the team and shows its steps as they are done. Of a dry run it shows the plan.
+func (a *app) createTeam(l *config.Loaded, o launch.CreateOptions, foreground bool) (done *api.Created, err error) {
 	var ctx context.Context
 	if foreground {
 		ctx, o.Log = a.listen(runsTeam), a.teamLog()
@@ -135,21 +137,21 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if terminal(a.out) && !a.json && !a.quiet {
 		o.Plan = func(p *api.Plan) { a.showPlan(p, planHead) }
 	}
-	done, err := launch.Create(ctx, o)
+	done, err = launch.Create(ctx, o)
 	if done != nil && o.DryRun {
-		if e := a.showDryRun(done); e != nil {
-			return e
+		if !a.json {
+			err = errors.Join(a.showPlanned(done.Team, done.Plan), err)
 		}
-		return err
+		return done, err
 	}
 	if err != nil {
 		for _, note := range l.Ignored { // a misspelt setting may be the cause
 			a.warn(note)
 		}
-		return err
+		return nil, err
 	}
 	if done == nil {
-		return nil
+		return nil, nil
 	}
 	if s := done.Status; s != nil && !a.json {
 		a.say("%s is %s", s.Team, s.State)
@@ -157,15 +159,12 @@ func (a *app) create(l *config.Loaded, o launch.CreateOptions, foreground bool) 
 	if o.Confirm > 0 && !o.DryRun {
 		steps, err := a.awaitConfirm(done.Team, "create "+done.Team)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, s := range steps {
 			o.Progress(s)
 		}
 		done.Steps = append(done.Steps, steps...)
 	}
-	if a.json {
-		return a.document(done)
-	}
-	return nil
+	return done, nil
 }

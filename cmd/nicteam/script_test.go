@@ -296,6 +296,10 @@ func (p *fakeTeam) Revert(context.Context) ([]string, error)  { return []string{
 
 func (p *fakeTeam) Stop(context.Context, bool) ([]string, error) { return nil, nil }
 
+func (p *fakeTeam) Apply(context.Context, string, control.ChangeOptions) ([]string, error) {
+	return nil, nil
+}
+
 func (p *fakeTeam) Delete(context.Context, control.ChangeOptions) ([]string, error) {
 	return []string{"deleted " + p.name}, nil
 }

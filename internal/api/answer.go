@@ -128,6 +128,16 @@ func NewResult(team string, steps []string) *Result {
 	return &Result{Schema: ResultSchema, Team: team, Steps: append([]string{}, steps...)}
 }
 
+// Applied is the document nicteam.apply/v1.
+type Applied struct {
+	Schema  string   `json:"schema"`
+	Team    string   `json:"team"`
+	Changed bool     `json:"changed"`        // in a dry run: it would be
+	Created bool     `json:"created"`        // the team was made
+	Steps   []string `json:"steps"`          // what was done, for people
+	Plan    *Plan    `json:"plan,omitempty"` // of a dry run that would change something
+}
+
 // Version is the document nicteam.version/v1.
 type Version struct {
 	Schema   string `json:"schema"`

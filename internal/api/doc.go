@@ -16,6 +16,7 @@ const (
 	ListSchema      = "nicteam.list/v1"
 	CreatedSchema   = "nicteam.created/v1"
 	ResultSchema    = "nicteam.result/v1"
+	ApplySchema     = "nicteam.apply/v1"
 	ProblemSchema   = "nicteam.problem/v1"
 	VersionSchema   = "nicteam.version/v1"
 	RestartedSchema = "nicteam.restarted/v1"

@@ -2,6 +2,8 @@
 
 package api
 
+import "slices"
+
 // Plan is what a change would do, part of nicteam.created/v1 and nicteam.result/v1. Lists are empty, not null.
 type Plan struct {
 	Change  string       `json:"change"` // "create team0", "add eth3 to team0", …
@@ -101,4 +103,29 @@ func NewPlan(change string) *Plan {
 	return &Plan{Change: change, NICs: []PlanNIC{}, Moves: []PlanMove{}, Settings: []PlanSetting{},
 		Managers: []PlanManager{}, Files: []PlanFile{}, Blocked: []PlanRisk{}, Effects: []string{}, Risks: []string{},
 		Commands: []string{}}
+}
+
+// Append adds what another part of the change would do.
+func (p *Plan) Append(q *Plan) {
+	p.NICs = append(p.NICs, q.NICs...)
+	if q.Adapter != nil {
+		p.Adapter = q.Adapter
+	}
+	p.Moves = append(p.Moves, q.Moves...)
+	p.Settings = append(p.Settings, q.Settings...)
+	p.Managers = append(p.Managers, q.Managers...)
+	for _, f := range q.Files {
+		if !slices.Contains(p.Files, f) {
+			p.Files = append(p.Files, f)
+		}
+	}
+	p.Blocked = append(p.Blocked, q.Blocked...)
+	p.Effects = append(p.Effects, q.Effects...)
+	p.Risks = append(p.Risks, q.Risks...)
+	p.Commands = append(p.Commands, q.Commands...)
+}
+
+// Changes reports whether the plan changes anything.
+func (p *Plan) Changes() bool {
+	return len(p.NICs)+len(p.Moves)+len(p.Settings)+len(p.Managers)+len(p.Effects) > 0 || p.Adapter != nil
 }

@@ -85,6 +85,22 @@ func Load(o Options) (*Loaded, error) {
 		RandomSystem: strings.EqualFold(l.v.GetString("lacp_system"), "random")}, nil
 }
 
+// Parse reads and validates YAML that is called name in errors, which are *api.Problem.
+func Parse(name, text string) (settings.Config, error) {
+	l := newLoader(name)
+	if p := l.document([]byte(text), readYAML, "yaml"); p != nil {
+		return settings.Config{}, p
+	}
+	c, f := l.config(Options{RealName: sameName})
+	if f == nil {
+		f = settings.Validate(&c)
+	}
+	if f != nil {
+		return settings.Config{}, problem(f, l.where(f.Key))
+	}
+	return c, nil
+}
+
 func newLoader(path string) *loader {
 	// names of NICs have dots
 	return &loader{v: viper.NewWithOptions(viper.KeyDelimiter("::")), path: path, origin: map[string]string{}}

@@ -16,6 +16,15 @@ import (
 // Save writes a configuration as YAML that Load reads back to the same, 0640. Only one process may save a file at a
 // time.
 func Save(path string, c settings.Config) error {
+	text, err := Text(c)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return writeText(path, fmt.Sprintf("# Settings of the team %s; see: nicteam help config\n%s", c.Team, text))
+}
+
+// Text is a configuration as YAML that Parse reads back to the same.
+func Text(c settings.Config) (string, error) {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range settings.Table {
 		s := &settings.Table[i]
@@ -29,15 +38,11 @@ func Save(path string, c settings.Config) error {
 		var key, value yaml.Node
 		key.SetString(s.Key)
 		if err := value.Encode(v); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+			return "", err
 		}
 		doc.Content = append(doc.Content, &key, &value)
 	}
-	text, err := encode(doc)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return writeText(path, fmt.Sprintf("# Settings of the team %s; see: nicteam help config\n%s", c.Team, text))
+	return encode(doc)
 }
 
 func encode(doc *yaml.Node) (string, error) {

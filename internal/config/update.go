@@ -29,11 +29,11 @@ func Update(path string, c settings.Config) error {
 func updated(text string, c *settings.Config) (string, bool) {
 	// One setting may imply another: mode balance-tlb does receive_balance off. So what comes out is read again.
 	for range 3 {
-		was, ok := parseYAML(text)
-		if !ok {
+		was, err := Parse("", text)
+		if err != nil {
 			return "", false
 		}
-		if sameSettings(was, c) {
+		if sameSettings(&was, c) {
 			return text, true
 		}
 		d, ok := newDocument(text)
@@ -41,8 +41,8 @@ func updated(text string, c *settings.Config) (string, bool) {
 			return "", false
 		}
 		for i := range settings.Table {
-			if s := &settings.Table[i]; !s.NoFile && !s.PerNIC && !sameSetting(s, was, c) {
-				if err := d.put(s, was, c); err != nil {
+			if s := &settings.Table[i]; !s.NoFile && !s.PerNIC && !sameSetting(s, &was, c) {
+				if err := d.put(s, &was, c); err != nil {
 					return "", false
 				}
 			}
@@ -50,16 +50,6 @@ func updated(text string, c *settings.Config) (string, bool) {
 		text = d.text()
 	}
 	return "", false
-}
-
-// parseYAML reads a YAML document.
-func parseYAML(text string) (*settings.Config, bool) {
-	l := newLoader("")
-	if p := l.document([]byte(text), readYAML, "yaml"); p != nil {
-		return nil, false
-	}
-	c, f := l.config(Options{RealName: sameName})
-	return &c, f == nil
 }
 
 // sameSettings reports whether files of both say the same.

@@ -159,7 +159,7 @@ func FuzzUpdate(f *testing.F) {
 		if !ok {
 			return
 		}
-		if got, ok := parseYAML(out); !ok || !sameSettings(got, &c) {
+		if got, err := Parse("", out); err != nil || !sameSettings(&got, &c) {
 			t.Errorf("%q became %q", text, out)
 		}
 	})

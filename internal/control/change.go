@@ -146,6 +146,32 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	return s.result(s.b.Set(r.Context(), settings, o))
 }
 
+// configBody is a configuration as a file has it.
+type configBody struct {
+	YAML string `json:"yaml"`
+}
+
+const configLike = `{"yaml":"team: team0\nmembers: [eth1, eth2]"}`
+
+func (s *Server) apply(_ http.ResponseWriter, r *http.Request, q url.Values) (any, error) {
+	o, err := parseChangeOptions(q)
+	if err != nil {
+		return nil, err
+	}
+	var c configBody
+	if err := body(r, &c, configLike); err != nil {
+		return nil, err
+	}
+	if c.YAML == "" {
+		return nil, badBody("yaml is missing", configLike)
+	}
+	if o.DryRun {
+		return s.plan(r.Context(), Change{Verb: "apply", Config: c.YAML, Options: o})
+	}
+	s.logChange(r, "apply")
+	return s.result(s.b.Apply(r.Context(), c.YAML, o))
+}
+
 // Pairs writes settings as a user types them.
 func Pairs(settings map[string]string) string {
 	var list []string

@@ -134,6 +134,11 @@ func (c *Client) Set(ctx context.Context, settings map[string]string, o ChangeOp
 	return c.change(ctx, "PATCH", "/v1/settings"+o.query(nil), settings)
 }
 
+// Apply makes NICs and settings what a configuration in YAML says. No steps: they are so already.
+func (c *Client) Apply(ctx context.Context, yaml string, o ChangeOptions) ([]string, error) {
+	return c.change(ctx, "PUT", "/v1/config"+o.query(nil), configBody{yaml})
+}
+
 // Delete deletes the team.
 func (c *Client) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {
 	return c.change(ctx, "DELETE", "/v1/team"+o.query(nil), nil)

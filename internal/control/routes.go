@@ -37,6 +37,7 @@ func (s *Server) table() []route {
 		{"POST", "/v1/members", true, changeParameters, s.add},
 		{"DELETE", "/v1/members/{nic}", true, append([]string{"also"}, changeParameters...), s.remove},
 		{"PATCH", "/v1/settings", true, changeParameters, s.set},
+		{"PUT", "/v1/config", true, changeParameters, s.apply},
 		{"DELETE", "/v1/team", true, changeParameters, s.delete},
 		{"POST", "/v1/confirm", true, nil, s.confirm},
 		{"POST", "/v1/revert", true, nil, s.revert},

@@ -85,9 +85,10 @@ const (
 func TestBlindPrograms(t *testing.T) {
 	c := newSelectorRig(nil)
 	c.path.blind = errors.New("no BTF found for kernel version 6.1")
-	if err := c.start("auto", true); err != nil || c.status != fastWhy+"; that a member has lost its link they do not see "+
-		"by themselves: no BTF found for kernel version 6.1" {
-		t.Errorf("%v, status %q", err, c.status)
+	err := c.start("auto", true)
+	want := fastWhy + "; that a member has lost its link they do not see by themselves: " + c.path.blind.Error()
+	if err != nil || c.status != want {
+		t.Errorf("%v, status %q, want %q", err, c.status, want)
 	}
 }
 

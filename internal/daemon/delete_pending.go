@@ -243,6 +243,11 @@ func (d *deletedTeam) Set(context.Context, map[string]string, control.ChangeOpti
 	return nil, d.gone("set")
 }
 
+// Apply waits, too.
+func (d *deletedTeam) Apply(context.Context, string, control.ChangeOptions) ([]string, error) {
+	return nil, d.gone("apply to")
+}
+
 // Delete waits, too: it is confirmed or reverted.
 func (d *deletedTeam) Delete(context.Context, control.ChangeOptions) ([]string, error) {
 	return nil, d.gone("delete")

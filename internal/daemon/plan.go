@@ -33,6 +33,8 @@ func (s *session) Plan(_ context.Context, c control.Change) (*api.Plan, error) {
 		return s.planRemove(name, s.realNames(c.NICs), c.Options.Force)
 	case "set":
 		return s.planSet(name, c.Settings)
+	case "apply":
+		return s.planApply(name, c.Config, c.Options)
 	}
 	return s.planDelete(name, c.Options.Force)
 }

@@ -3,12 +3,12 @@
 package fastpath
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/asm"
 
 	"nicteam/modes/spread"
 	"nicteam/team"
@@ -21,50 +21,76 @@ import (
 // deviceLayout is where the kernel has what programs read of NICs. The zero value: they do not look.
 type deviceLayout struct {
 	skbDev, state uint32 // offsets of sk_buff.dev and of net_device.state
-	// the id of struct net_device, for bpf_rdonly_cast (Linux 6.2); 0: programs read by bpf_probe_read_kernel, which
-	// takes longer
-	device btf.TypeID
+	// the ids of struct net_device and of bpf_rdonly_cast (Linux 6.2); device is 0: programs read by
+	// bpf_probe_read_kernel, which takes longer
+	device, cast uint32
 }
 
 // setOn sets the programs' constants.
 func (l deviceLayout) setOn(spec *ebpf.CollectionSpec) error {
 	for name, v := range map[string]uint32{
-		"skb_dev_at": l.skbDev, "device_state_at": l.state, "device_type": uint32(l.device),
+		"skb_dev_at": l.skbDev, "device_state_at": l.state, "device_type": l.device,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if ins := &p.Instructions[i]; ins.IsKfuncCall() {
+				*ins = l.call(*ins)
+			}
+		}
+	}
 	return nil
 }
 
-// waysToLook are how programs may look whether members have links, the best one first, and the last one not at all.
-func waysToLook(types *btf.Spec) ([]deviceLayout, error) {
-	l, err := findLayout(types)
+// call returns the call of bpf_rdonly_cast by its id, so that the library does not read all types to find it. Where it
+// does not exist, no way leads to its calls, and the verifier removes them.
+func (l deviceLayout) call(ins asm.Instruction) asm.Instruction {
+	const noSuchHelper = 0xdedc0de
+	if l.cast == 0 {
+		return asm.BuiltinFunc(noSuchHelper).Call()
+	}
+	return asm.Instruction{OpCode: ins.OpCode, Src: asm.PseudoKfuncCall, Constant: int64(l.cast)}
+}
+
+// waysOf is waysToLook, or what a test has in its place.
+type waysOf func() ([]deviceLayout, error)
+
+// waysToLook returns how programs may look whether members have links, the best one first, and not to look at all last.
+// If that is the only one, the error says why.
+var waysToLook = sync.OnceValues(func() (ways []deviceLayout, err error) {
+	err = readTypes(func(types *kernelTypes) (err error) {
+		ways, err = waysIn(types)
+		return err
+	})
 	if err != nil {
 		return []deviceLayout{{}}, err
 	}
+	return ways, nil
+})
+
+func waysIn(types *kernelTypes) ([]deviceLayout, error) {
+	l, err := findLayout(types)
+	if err != nil {
+		return nil, err
+	}
 	slow := l
 	slow.device = 0
-	return slices.Compact([]deviceLayout{l, slow, {}}), nil
+	return slices.Compact([]deviceLayout{l, slow, {cast: l.cast}}), nil
 }
 
 // loadSeeing loads the programs in the first way to look that the kernel allows. If that is none, blind says why.
 func (k *kernel) loadSeeing(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions, ways waysOf) error {
-	o.Cache = btf.NewCache()
-	all, why := []deviceLayout{{}}, errNoTypes
-	if types, err := o.Cache.Kernel(); err == nil {
-		all, why = ways(types)
-	} else if !errors.Is(err, ebpf.ErrNotSupported) {
-		why = fmt.Errorf("read the kernel's types: %w", err)
-	}
+	all, why := ways()
 	for _, way := range all {
 		if err := way.setOn(spec); err != nil {
 			return err
 		}
 		err := spec.LoadAndAssign(&k.programObjects, o)
 		if err == nil {
-			if k.layout = way; way == (deviceLayout{}) {
+			if k.layout = way; way.state == 0 {
 				k.blind = why
 			}
 			return nil
@@ -74,39 +100,28 @@ func (k *kernel) loadSeeing(spec *ebpf.CollectionSpec, o *ebpf.CollectionOptions
 	return why
 }
 
-// waysOf is waysToLook, or what a test has in its place.
-type waysOf func(types *btf.Spec) ([]deviceLayout, error)
-
-var errNoTypes = errors.New("the kernel's types (BTF) are not found")
-
 // findLayout finds the layout in the kernel's types.
-func findLayout(types *btf.Spec) (l deviceLayout, err error) {
-	var skb, device *btf.Struct
-	var states *btf.Enum
-	for name, to := range map[string]any{"sk_buff": &skb, "net_device": &device, "netdev_state_t": &states} {
-		if err := types.TypeByName(name, to); err != nil {
-			return l, fmt.Errorf("the kernel's types have no %s: %w", name, err)
-		}
-	}
-	for _, want := range []struct {
-		name string
-		bit  uint64
-	}{{"__LINK_STATE_START", stateStart}, {"__LINK_STATE_PRESENT", statePresent},
-		{"__LINK_STATE_NOCARRIER", stateNoCarrier}} {
-		if !hasBit(states, want.name, want.bit) {
-			return l, fmt.Errorf("the kernel's %s is not the one that is known", want.name)
-		}
-	}
-	if l.skbDev, err = offsetOf(skb, "dev"); err != nil {
+func findLayout(types *kernelTypes) (l deviceLayout, err error) {
+	_, states, err := types.find(kindEnum, "netdev_state_t")
+	if err != nil {
 		return l, err
 	}
-	if l.state, err = offsetOf(device, "state"); err != nil {
+	for name, bit := range map[string]uint32{"__LINK_STATE_START": stateStart, "__LINK_STATE_PRESENT": statePresent,
+		"__LINK_STATE_NOCARRIER": stateNoCarrier} {
+		if v, found := types.enumerator(states, name); !found || v >= 32 || 1<<v != bit {
+			return l, fmt.Errorf("the kernel's %s is not the one that is known", name)
+		}
+	}
+	if _, l.skbDev, err = offsetIn(types, "sk_buff", "dev"); err != nil {
 		return l, err
 	}
-	if types.TypeByName("bpf_rdonly_cast", new(*btf.Func)) == nil {
-		l.device, err = types.TypeID(device)
+	if l.device, l.state, err = offsetIn(types, "net_device", "state"); err != nil {
+		return l, err
 	}
-	return l, err
+	if l.cast, _, err = types.find(kindFunc, "bpf_rdonly_cast"); err != nil {
+		l.device = 0
+	}
+	return l, nil
 }
 
 // The bits of net_device.state.
@@ -116,49 +131,20 @@ const (
 	stateNoCarrier
 )
 
-// hasBit reports whether an enumerator is the number of a bit.
-func hasBit(e *btf.Enum, name string, bit uint64) bool {
-	for _, v := range e.Values {
-		if v.Name == name {
-			return v.Value < 64 && 1<<v.Value == bit
-		}
+// offsetIn returns the id of a struct, and the offset of a member of 8 octets.
+func offsetIn(types *kernelTypes, name, member string) (id, offset uint32, err error) {
+	id, at, err := types.find(kindStruct, name)
+	if err != nil {
+		return 0, 0, err
 	}
-	return false
-}
-
-// offsetOf returns the offset of a member of 8 octets, which may be one of a struct or union without a name.
-func offsetOf(s *btf.Struct, name string) (uint32, error) {
-	m, at, found := findMember(s.Members, name)
-	if !found {
-		return 0, fmt.Errorf("the kernel's %s has no %s", s.Name, name)
+	bits, of, found := types.member(at, member)
+	switch {
+	case !found:
+		return 0, 0, fmt.Errorf("the kernel's %s has no %s", name, member)
+	case !types.isWord(of) || bits == 0 || bits%64 != 0:
+		return 0, 0, fmt.Errorf("the kernel's %s.%s is not the one that is known", name, member)
 	}
-	if size, err := btf.Sizeof(m.Type); err != nil || size != 8 || m.BitfieldSize != 0 || at%64 != 0 || at == 0 {
-		return 0, fmt.Errorf("the kernel's %s.%s is not the one that is known", s.Name, name)
-	}
-	return at / 8, nil
-}
-
-// findMember finds a member, and its offset in bits.
-func findMember(members []btf.Member, name string) (m btf.Member, at uint32, found bool) {
-	for _, m := range members {
-		if m.Name == name {
-			return m, uint32(m.Offset), true
-		}
-		if m.Name != "" {
-			continue
-		}
-		var inside []btf.Member
-		switch t := btf.UnderlyingType(m.Type).(type) {
-		case *btf.Struct:
-			inside = t.Members
-		case *btf.Union:
-			inside = t.Members
-		}
-		if in, at, found := findMember(inside, name); found {
-			return in, uint32(m.Offset) + at, true
-		}
-	}
-	return btf.Member{}, 0, false
+	return id, bits / 8, nil
 }
 
 // skBuff is struct __sk_buff as test runs take it.

@@ -128,7 +128,7 @@ func TestProgramStandsInAsTheRelay(t *testing.T) {
 			}
 		}
 	})
-	for _, rule := range []spread.Rule{spread.RuleSingle, spread.RuleSlots, spread.RuleRoundRobin, spread.RuleShortest} {
+	for rule := range ruleNames {
 		if n := seen[ruleNames[rule]+" by a stand-in"]; n < 10 {
 			t.Errorf("%d frames of %s by a stand-in", n, ruleNames[rule])
 		}

@@ -208,6 +208,7 @@ func TestNICGoesUnderThePrograms(t *testing.T) {
 			pl.Distributing, pl.Collecting, pl.Multicast = 2, 2, 2
 			labtest.Must(t, g.path.Apply(pl))
 			g.flow(out)
+			_ = g.path.Leave(0) // what was attached to the NIC has gone with it
 		})
 	}
 }

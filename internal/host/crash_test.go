@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"testing"
 
@@ -69,12 +70,12 @@ func by(m tchook.Method) func(*world, *Host) error {
 	return func(_ *world, h *Host) error { h.hooks.Method = m; return nil }
 }
 
-var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every 53rd (minutes)")
+var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every 101st from one that is drawn (minutes)")
 
 // TestDeathAnywhere dies at fault points (with -everywhere at every one), and once more in Restore. After another
 // Restore the host is as before.
 func TestDeathAnywhere(t *testing.T) {
-	for i, life := range crashScenarios {
+	for _, life := range crashScenarios {
 		t.Run(life.name, func(t *testing.T) {
 			if !labtest.Apart(t) {
 				return
@@ -83,11 +84,11 @@ func TestDeathAnywhere(t *testing.T) {
 			w.configure()
 			before := snapshot(t)
 			last := len(life.steps) - 1
-			stride := 53
+			stride := 101
 			if *everywhere {
 				stride = 1
 			}
-			for n := 1 + i%stride; !t.Failed(); n += stride {
+			for n := 1 + rand.IntN(stride); !t.Failed(); n += stride {
 				h := w.open(nil)
 				for _, step := range life.steps[:last] {
 					must(t, step(w, h))

@@ -33,6 +33,7 @@ const (
 	Add    = "add"
 	Remove = "remove"
 	Set    = "set"
+	Apply  = "apply"
 	Delete = "delete"
 )
 
@@ -129,7 +130,7 @@ func parse(b []byte, boot string, now time.Duration) (*Record, error) {
 		return nil, ErrInvalid
 	}
 	switch r.Verb {
-	case Create, Add, Remove, Set, Delete:
+	case Create, Add, Remove, Set, Apply, Delete:
 		return &r, nil
 	}
 	return nil, fmt.Errorf("%w: verb %.40q", ErrInvalid, r.Verb)

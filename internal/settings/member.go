@@ -49,6 +49,11 @@ func (s *Setting) SetMember(c *Config, i int, v any) *Fault {
 	return f
 }
 
+// MemberText returns the value of a setting of a member as people write it.
+func (s *Setting) MemberText(m MemberConfig) string {
+	return s.Text(&Config{Members: []MemberConfig{m}})
+}
+
 func setMember(v value, m MemberConfig, to any) (MemberConfig, *Fault) {
 	one := Config{Members: []MemberConfig{m}}
 	f := v.set(&one, to)

@@ -4,11 +4,13 @@ package systest
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +48,9 @@ func TestStandIns(t *testing.T) {
 					events = append(events, b.lose(way.stopped, way.another)...)
 				}
 				b.judge(mode+", "+way.name, events)
+				if !way.stopped {
+					b.logNoticed(events)
+				}
 			}
 		})
 	}
@@ -86,6 +91,7 @@ const (
 type loss struct {
 	nic      uint8
 	from, to uint64
+	at       time.Time
 }
 
 func newBareNICs(t *testing.T, mode string, n, rate int) *bareNICs {
@@ -243,9 +249,9 @@ func (b *bareNICs) lose(stopped, another bool) (events []loss) {
 		}
 		b.setCarrier(nic, false)
 		cut = append(cut, nic)
-		e := loss{nic: uint8(nic), from: b.sent.Load()}
+		e := loss{nic: uint8(nic), from: b.sent.Load(), at: time.Now()}
 		time.Sleep(80 * time.Millisecond) // what the test is about
-		e.to = b.sent.Load() - 1
+		e.to = max(e.from, b.sent.Load()-1)
 		events = append(events, e)
 	}
 	if b.partner != nil {
@@ -294,6 +300,33 @@ func (b *bareNICs) judge(what string, events []loss) {
 		sent/uint64(len(lost)), astray)
 	if at(0.5) > 0 || at(0.99) > 1 || doubled > 0 {
 		b.t.Errorf("%s: median %d, p99 %d, %d doubled", what, at(0.5), at(0.99), doubled)
+	}
+}
+
+// logNoticed logs when the process noticed losses.
+func (b *bareNICs) logNoticed(events []loss) {
+	b.t.Helper()
+	var all []api.Event
+	for line := range strings.Lines(b.nicteam("events", teamName, "--json")) {
+		var e api.Event
+		labtest.Must(b.t, json.Unmarshal([]byte(line), &e))
+		if e.Event == "member-down" {
+			all = append(all, e)
+		}
+	}
+	var after []time.Duration
+	for _, l := range events {
+		name := fmt.Sprintf("tap%d", l.nic)
+		for _, e := range all {
+			if d := e.Time.Sub(l.at); e.Member == name && d > -time.Millisecond && d < 80*time.Millisecond {
+				after = append(after, d)
+				break
+			}
+		}
+	}
+	if slices.Sort(after); len(after) > 0 {
+		b.t.Logf("%d of %d noticed by the process after %v in the median, %v at worst", len(after), len(events),
+			after[len(after)/2], after[len(after)-1])
 	}
 }
 

@@ -83,8 +83,8 @@ func (e *Explanation) StandIn(pl *Plan, flows *FlowTable, dead MemberSet, names 
 		e.Why = fmt.Sprintf("%s has no carrier, and no member may send in its place: %s", names(e.Member), e.Why)
 		return
 	}
-	e.Why = fmt.Sprintf("would send by %s: %s has no carrier; until the team's Plan says so: %s", names(to), names(e.Member),
-		e.Why)
+	e.Why = fmt.Sprintf("would send by %s: %s has no carrier; until the team's Plan says so: %s", names(to),
+		names(e.Member), e.Why)
 	e.Member, e.All, e.Age = to, MemberSet(0).With(to), 0
 	e.IfDead, e.IfDeadWhy = -1, "no other member may send"
 	if next := StandIn(pl, &s, dead.With(to), slot, explainedBytes, now); next >= 0 {

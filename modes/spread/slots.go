@@ -2,7 +2,10 @@
 
 package spread
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // AssignSlots gives every slot to a member by weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by the
 // logarithm method, Schindelhauer and Schomaker 2005): the slot belongs to the member with the least -ln(u)/share,
@@ -19,8 +22,25 @@ func AssignSlots(shares *[MaxMembers]uint32) []uint8 {
 // AssignStandIns is AssignSlots, and returns the members that the slots would go to without their own as well.
 func AssignStandIns(shares *[MaxMembers]uint32) (slots, standIns []uint8) {
 	slots, standIns = make([]uint8, SlotCount), make([]uint8, SlotCount)
+	var least, next [SlotCount]float64
 	for s := range slots {
-		slots[s], standIns[s] = firstTwo(s, shares)
+		slots[s], standIns[s], least[s], next[s] = NoMember, NoMember, math.Inf(1), math.Inf(1)
+	}
+	// As firstTwo, one member after the other.
+	for id, share := range shares {
+		if share == 0 {
+			continue
+		}
+		of, by := drawsOf(id), float64(share)
+		for s := range slots {
+			switch score := of[s] / by; {
+			case score < least[s]:
+				standIns[s], next[s] = slots[s], least[s]
+				slots[s], least[s] = uint8(id), score
+			case score < next[s]:
+				standIns[s], next[s] = uint8(id), score
+			}
+		}
 	}
 	return slots, standIns
 }
@@ -39,7 +59,7 @@ func firstTwo(slot int, shares *[MaxMembers]uint32) (first, second uint8) {
 		if share == 0 {
 			continue
 		}
-		switch score := -math.Log(draw(slot, id)) / float64(share); {
+		switch score := drawsOf(id)[slot] / float64(share); {
 		case score < least:
 			second, next = first, least
 			first, least = uint8(id), score
@@ -48,6 +68,22 @@ func firstTwo(slot int, shares *[MaxMembers]uint32) (first, second uint8) {
 		}
 	}
 	return first, second
+}
+
+// draws has -ln(u) of each slot, by member, from its first use on: a Plan of 64 members needs them all, and a failover
+// waits for that Plan.
+var draws [MaxMembers]atomic.Pointer[[SlotCount]float64]
+
+func drawsOf(id int) *[SlotCount]float64 {
+	if d := draws[id].Load(); d != nil {
+		return d
+	}
+	d := new([SlotCount]float64)
+	for slot := range d {
+		d[slot] = -math.Log(draw(slot, id))
+	}
+	draws[id].Store(d)
+	return d
 }
 
 // draw returns a number in (0,1), the same for a slot and a member every time.

@@ -107,12 +107,10 @@ func (r *RoundRobin) lowestOf(pl *Plan, alive MemberSet) int {
 // if there is such a one.
 func (t *FlowTable) earliestOf(pl *Plan, alive MemberSet, slot int, bytes uint64, now int64) int {
 	set := alive
-	if targets := pl.FlowTargets() &^ (pl.Distributing &^ alive); targets != 0 {
+	if targets := pl.FlowTargets() & alive; targets != 0 {
 		set = targets
-	}
-	if slot != NoSlot {
-		if open := set &^ pl.ClosedTo(slot); open != 0 {
-			set = open
+		if slot != NoSlot && targets&^pl.ClosedTo(slot) != 0 {
+			set = targets &^ pl.ClosedTo(slot)
 		}
 	}
 	best, least := -1, int64(math.MaxInt64)

@@ -149,8 +149,9 @@ func TestExplainStandIn(t *testing.T) {
 		t.Errorf("changed: %+v", e)
 	}
 	e.StandIn(pl, nil, 1, name)
-	if e.Member != 1 || e.IfDead != 2 || e.Why != "would send by eth2: eth1 has no carrier; until the team's Plan says "+
-		"so: eth1 is the active member and carries everything" {
+	const want = "would send by eth2: eth1 has no carrier; until the team's Plan says so: eth1 is the active member " +
+		"and carries everything"
+	if e.Member != 1 || e.IfDead != 2 || e.Why != want {
 		t.Errorf("%+v", e)
 	}
 }
