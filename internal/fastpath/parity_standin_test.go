@@ -252,3 +252,24 @@ func (b *bed) reader() func() []int {
 		}
 	}
 }
+
+// With all members dead that flows may go to, others stand in, whether all slots have come back to these or not.
+func TestSuspectsStandInForAllSlots(t *testing.T) {
+	b := newBed(t).seeing()
+	s := newSender(b)
+	defer s.die(0)
+	c := &cast{members: 0b111}
+	pl := &spread.Plan{Rule: spread.RuleShortest, Adapter: adapterMAC, Active: 0, Next: -1, Least: 1,
+		Distributing: c.members, Suspect: 0b110, Shortest: &spread.Shortest{Gain: spread.DefaultGain,
+			Skew: spread.DefaultSkew}}
+	for id := range 3 {
+		c.mac[id], pl.Weights[id], pl.Shortest.Rates[id] = memberMAC(id), spread.MaxShare, 1e9
+	}
+	pl.Shortest.Closed[1] = 255 // for nearly all slots
+	s.die(1)
+	labtest.Must(t, s.follow(pl, c))
+	for _, f := range flowsOf(20) {
+		_, err := s.compare(f, 0)
+		labtest.Must(t, err)
+	}
+}

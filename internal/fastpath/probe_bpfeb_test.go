@@ -14,6 +14,16 @@ import (
 )
 
 type probeFinding struct {
+	_          structs.HostLayout
+	Any        probeKnown
+	Ordinary   probeKnown
+	Parsed     uint32
+	Quoted     uint32
+	IsOrdinary uint32
+	Unused     uint32
+}
+
+type probeKnown struct {
 	_       structs.HostLayout
 	Headers struct {
 		_         structs.HostLayout
@@ -31,16 +41,11 @@ type probeFinding struct {
 		Fragment  uint8
 		Protocol  uint8
 		Type      uint8
-		Quick     uint8
+		_         [1]byte
 		Vlan      uint16
-		IpAddrs   uint64
-		Ports     uint32
-		_         [4]byte
 	}
 	Hash    [4]uint64
 	RxClass uint32
-	Parsed  uint32
-	Quoted  uint32
 	Report  uint8
 	Relays  uint8
 	Nics    uint8

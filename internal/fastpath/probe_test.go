@@ -11,7 +11,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -type finding -type question -cflags "-O2 -g -Wall -Werror -mcpu=v3" probe bpf/probe.c -- -I/usr/include/x86_64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -no-global-types -type finding -type question -type known -cflags "-O2 -g -Wall -Werror -mcpu=v3" probe bpf/probe.c -- -I/usr/include/x86_64-linux-gnu
 
 // least is what the kernel wants a frame to have that it runs a program on. The program cuts off what is too much.
 const least = 60

@@ -40,20 +40,29 @@ static __always_inline void report_moved(struct station *s, __u64 station)
 	bpf_ringbuf_output(&reports, &station, sizeof(station), 0);
 }
 
+/* Whether the adapter sent within RECENT_TIME from any station that the plan does not have. */
+static __always_inline int any_recent(struct control *c)
+{
+	__u64 until = *(volatile __u64 *)&c->recent_until;
+
+	if (until == 0)
+		return 0;
+	if (bpf_ktime_get_ns() < until)
+		return 1;
+	/* The next frame need not read the clock. A station that another processor notes just now stays. */
+	__sync_val_compare_and_swap(&c->recent_until, until, 0);
+	return 0;
+}
+
 /* Whether the adapter sent from a station within RECENT_TIME; known is its entry if the plan has it. */
 static __always_inline int sent_recently(struct control *c, const struct station *known, __u64 station)
 {
-	__u64 until = c->recent_until;
-
 	if (known && known->sent != 0 && within(bpf_ktime_get_ns(), known->sent, RECENT_TIME))
 		return 1;
-	if (until == 0)
-		return 0;
-	__u64 now = bpf_ktime_get_ns();
-	if (now >= until)
+	if (!any_recent(c))
 		return 0;
 	__u64 *noted = bpf_map_lookup_elem(&recent_local, &station);
-	return noted && within(now, *noted, RECENT_TIME);
+	return noted && within(bpf_ktime_get_ns(), *noted, RECENT_TIME);
 }
 
 static __always_inline __u32 reject(struct member_counters *t, __u32 drop, __u32 frames)
@@ -80,17 +89,14 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 		return reject(t, DROP_REFLECTED, frames);
 
 	id = barrier_value(id) & (MAX_MEMBERS - 1);
-	__u64 own = pl->mac[id], dst = h->dst;
+	__u64 dst = h->dst;
 	int collecting = in_set(pl->collecting, id), groups = in_set(pl->multicast, id);
 	if (!(collecting && groups) && (multicast(dst) || !collecting) && stands_in(pl, id))
 		collecting = groups = 1;
 	if (multicast(dst))
 		return collecting && groups ? FOR_OTHERS : reject(t, DROP_STANDBY, frames);
 
-	if (collecting &&
-	    ((dst == own && in_set(pl->accepts_own, id)) || (dst == pl->adapter && in_set(pl->accepts_adapter, id))) &&
-	    !(pl->per_member && sent_recently(c, 0, dst_station)))
-		return FOR_US;
+	__u64 own = pl->mac[id];
 	struct address *a = address_of(pl, dst);
 	const struct view *v = a ? view_of(pl, a) : 0;
 	int behind = v && v->kind == BEHIND, ours = v && v->kind == OWN;
@@ -112,4 +118,23 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	if (astray)
 		t->flooded += frames;
 	return reject(t, drop, frames);
+}
+
+/* Whether the rules of accept_frame come to FOR_US without looking anything up, as for most frames. */
+static __always_inline int plainly_ours(struct control *c, const struct plan *pl, __u32 id, const struct headers *h)
+{
+	id &= MAX_MEMBERS - 1;
+	return !perhaps_known(pl, h->src) && !any_recent(c) && in_set(pl->collecting, id) &&
+	       ((h->dst == pl->mac[id] && in_set(pl->accepts_own, id)) ||
+		(h->dst == pl->adapter && in_set(pl->accepts_adapter, id)));
+}
+
+static __always_inline __u32 accept(struct __sk_buff *skb, struct control *c, struct plan *pl,
+				    struct member_counters *t, __u32 id, const __u8 *b, struct headers *h)
+{
+	if (plainly_ours(c, pl, id, h))
+		return FOR_US;
+	find_tag(skb, b, h);
+	struct headers copy = *h;
+	return accept_frame(c, pl, t, id, &copy);
 }

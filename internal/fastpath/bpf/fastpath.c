@@ -18,36 +18,41 @@
 #include "migration.h"
 #include "shortest.h"
 #include "accept.h"
+#include "lean.h"
 #include "leave.h"
 
 /* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
-static __always_inline __u32 pick(struct __sk_buff *skb, const struct plan *pl, struct tx_state *l,
-				  const struct headers *h, int behind, __u32 *flow_slot)
+static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h,
+				  int behind, __u32 *flow_slot)
 {
-	switch (pl->rule) {
-	case RULE_SINGLE:
+	__u32 rule = pl->rule, id = MAX_MEMBERS;
+
+	if (rule == RULE_SINGLE)
 		return pl->single;
-	case RULE_SLOTS: {
-		__u32 slot = *flow_slot = flow_hash(skb, h, pl->salt, pl->hash) % SLOT_COUNT;
-		return pl->migrating ? migrating_member(pl, &l->migration, slot, bpf_ktime_get_ns()) : pl->slots[slot];
+	if (rule == RULE_SHORTEST)
+		id = fixed_member(pl, h, behind);
+	if (rule == RULE_SLOTS || (rule == RULE_SHORTEST && id == MAX_MEMBERS)) {
+		*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % (rule == RULE_SLOTS ? SLOT_COUNT : FLOW_COUNT);
+		if (rule == RULE_SLOTS && !pl->migrating)
+			return pl->slots[*flow_slot & (SLOT_COUNT - 1)];
 	}
-	case RULE_ROUND_ROBIN:
+	struct tx_state *l = get_tx_state();
+	if (!l)
+		return NO_MEMBER;
+	if (rule == RULE_ROUND_ROBIN)
 		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
-	case RULE_SHORTEST: {
-		__s64 now = bpf_ktime_get_ns();
-		__u32 id = fixed_member(pl, h, behind);
-		if (id == MAX_MEMBERS) {
-			*flow_slot = flow_hash(skb, h, pl->salt, pl->hash) % FLOW_COUNT;
-			return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
-		}
-		if (in_set(pl->distributing, id)) {
-			charge(&l->flows.members[id & 63], h->bytes, now);
-			__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
-		}
-		return id;
+	__s64 now = bpf_ktime_get_ns();
+	if (rule == RULE_SLOTS)
+		return migrating_member(pl, &l->migration, *flow_slot, now);
+	if (rule != RULE_SHORTEST)
+		return NO_MEMBER;
+	if (id == MAX_MEMBERS)
+		return pick_flow_member(pl, &l->flows, *flow_slot, h->bytes, now);
+	if (in_set(pl->distributing, id)) {
+		charge(&l->flows.members[id & 63], h->bytes, now);
+		__sync_fetch_and_add(&l->flows.members[id & 63].fixed, h->bytes);
 	}
-	}
-	return NO_MEMBER;
+	return id;
 }
 
 __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, const struct leaving *f)
@@ -76,14 +81,86 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_
 	return pl->n ? ACT_DROP : drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
 }
 
+/* The adapter sends from a MAC that is not its own. Returns whether it is behind the adapter and the plan has the
+ * station. */
+enum { UNKNOWN_STATION, STATION_BEHIND };
+
+__noinline int note_station(struct control *c, struct plan *pl, __u64 mac, __u64 station)
+{
+	if (!c || !pl)
+		return UNKNOWN_STATION;
+	__u64 now = bpf_ktime_get_ns();
+	struct address *a = address_of(pl, mac);
+	struct station *known = 0;
+	if (a && view_of(pl, a)->kind == BEHIND)
+		known = bpf_map_lookup_elem(&stations, &station);
+	if (!known) {
+		note_recent(c, station, now);
+		return UNKNOWN_STATION;
+	}
+	known->sent = now;
+	return STATION_BEHIND;
+}
+
+/* b: the frame, if it is an ordinary one (lean.h). */
+static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu,
+					   struct plan *pl, const __u8 *b, struct headers *h)
+{
+	int relays = for_the_relay(h), behind = 0;
+
+	if (h->src != pl->adapter && !multicast(h->src) && h->src != 0) {
+		find_tag(skb, b, h);
+		behind = note_station(c, pl, h->src, station_of(h, h->src)) == STATION_BEHIND;
+		/* The relay reports a station that the plan does not have to the control loop. */
+		relays |= !behind;
+	}
+	if (relays)
+		return ACT_NEXT;
+	wire_count(skb, b, h);
+	struct leaving f = {.src = h->src, .bytes = h->bytes, .frames = h->frames, .protocol = h->protocol, .slot = NO_SLOT,
+			    .unicast = !multicast(h->dst), .own_mac = h->src == pl->adapter || group_report(h)};
+	if (pl->rule == RULE_BROADCAST) {
+		struct leaving copies = f; /* in memory, and f in registers */
+		return spread_copies(skb, pl, cpu, &copies);
+	}
+	__u32 id = pick(skb, b, pl, h, behind, &f.slot);
+	return leave(skb, pl, cpu, id, &f);
+}
+
+#define NOT_ORDINARY -2
+
+/* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack
+ * from the other. */
+__noinline int transmit_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
+{
+	struct headers h4, h6;
+	const __u8 *b;
+
+	if (!c || !cpu || !pl)
+		return ACT_NEXT;
+	if (parse_ordinary4(skb, &b, &h4))
+		return transmit_parsed(skb, c, cpu, pl, b, &h4);
+	if (parse_ordinary6(skb, &b, &h6))
+		return transmit_parsed(skb, c, cpu, pl, b, &h6);
+	return NOT_ORDINARY;
+}
+
+__noinline int transmit_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
+{
+	struct headers h;
+
+	if (!c || !cpu || !pl)
+		return ACT_NEXT;
+	if (!parse(skb, &h))
+		return drop_unassigned(cpu, DROP_MALFORMED, 1);
+	return transmit_parsed(skb, c, cpu, pl, 0, &h);
+}
+
 static __always_inline int transmit_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
 {
 	struct plan *pl = active_plan(c);
-	struct tx_state *l = get_tx_state();
-	struct headers h;
-	int behind = 0;
 
-	if (!pl || !l)
+	if (!pl)
 		return ACT_NEXT;
 	switch (read_gate(&c->transmit_gate)) {
 	case GATE_FAST:
@@ -93,37 +170,8 @@ static __always_inline int transmit_frame(struct __sk_buff *skb, struct control 
 	default:
 		return ACT_NEXT;
 	}
-	if (!parse(skb, &h))
-		return drop_unassigned(cpu, DROP_MALFORMED, 1);
-	int relays = for_the_relay(&h);
-	if (h.src != pl->adapter && !multicast(h.src) && h.src != 0) {
-		__u64 now = bpf_ktime_get_ns();
-		struct address *a = address_of(pl, h.src);
-		__u64 station = station_of(&h, h.src);
-		struct station *known = 0;
-		if (a && view_of(pl, a)->kind == BEHIND) {
-			known = bpf_map_lookup_elem(&stations, &station);
-			behind = 1;
-		}
-		if (known) {
-			known->sent = now;
-		} else {
-			/* The relay reports it to the control loop. */
-			note_recent(c, station, now);
-			relays = 1;
-		}
-	}
-	if (relays)
-		return ACT_NEXT;
-	wire_count(skb, &h);
-	struct leaving f = {.src = h.src, .bytes = h.bytes, .frames = h.frames, .protocol = h.protocol, .slot = NO_SLOT,
-			    .unicast = !multicast(h.dst), .own_mac = h.src == pl->adapter || group_report(&h)};
-	if (pl->rule == RULE_BROADCAST) {
-		struct leaving copies = f; /* in memory, and f in registers */
-		return spread_copies(skb, pl, cpu, &copies);
-	}
-	__u32 id = pick(skb, pl, l, &h, behind, &f.slot);
-	return leave(skb, pl, l, cpu, id, &f);
+	int verdict = transmit_ordinary(skb, c, cpu, pl);
+	return verdict == NOT_ORDINARY ? transmit_any(skb, c, cpu, pl) : verdict;
 }
 
 SEC("tc")
@@ -134,9 +182,9 @@ int transmit(struct __sk_buff *skb)
 
 	if (!c || !cpu)
 		return ACT_NEXT;
-	__sync_fetch_and_add(&cpu->transmitting, 1);
+	count_end(&cpu->transmitting);
 	int verdict = transmit_frame(skb, c, cpu);
-	__sync_fetch_and_add(&cpu->transmitting, 1);
+	count_end(&cpu->transmitting);
 	return verdict;
 }
 
@@ -177,11 +225,62 @@ __noinline int deliver_both(struct __sk_buff *skb, __u32 adapter, __u64 to, __u6
 	return ACT_NEXT;
 }
 
+/* b: the frame, if it is an ordinary one. */
+static __always_inline int receive_parsed(struct __sk_buff *skb, struct control *c, struct plan *pl,
+					  struct member_counters *t, __u32 id, const __u8 *b, struct headers *h)
+{
+	wire_count(skb, b, h);
+	__u32 verdict = accept(skb, c, pl, t, id, b, h);
+	int nics = for_the_nic(skb, b, h);
+	if (verdict == FOR_NOBODY)
+		return nics ? ACT_NEXT : ACT_DROP;
+	if (verdict == FOR_US && pl->per_member) {
+		__u32 slot = rx_class(skb, b, h);
+		__u64 *sum = bpf_map_lookup_elem(&rx_bytes, &slot);
+		if (sum)
+			__sync_fetch_and_add(sum, h->bytes);
+	}
+	count(t->rx, h->protocol, h->frames, h->bytes);
+	if (!multicast(h->dst))
+		t->rx_unicast += h->frames;
+	if (nics)
+		return deliver_both(skb, c->adapter, verdict == FOR_US ? pl->adapter : h->dst, h->dst);
+	if (verdict == FOR_US && h->dst != pl->adapter)
+		store_mac(skb, 0, pl->adapter);
+	return bpf_redirect(c->adapter, BPF_F_INGRESS);
+}
+
+__noinline int receive_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl,
+				__u32 id)
+{
+	struct headers h4, h6;
+	const __u8 *b;
+
+	if (!c || !cpu || !pl)
+		return ACT_NEXT;
+	id &= MAX_MEMBERS - 1;
+	struct member_counters *t = &cpu->members[id];
+	if (parse_ordinary4(skb, &b, &h4))
+		return receive_parsed(skb, c, pl, t, id, b, &h4);
+	if (parse_ordinary6(skb, &b, &h6))
+		return receive_parsed(skb, c, pl, t, id, b, &h6);
+	return NOT_ORDINARY;
+}
+
+__noinline int receive_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl, __u32 id)
+{
+	struct headers h;
+
+	if (!c || !cpu || !pl || !parse(skb, &h) || for_the_relay(&h))
+		return ACT_NEXT;
+	id &= MAX_MEMBERS - 1;
+	return receive_parsed(skb, c, pl, &cpu->members[id], id, 0, &h);
+}
+
 static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, __u32 id)
 {
 	struct plan *pl = active_plan(c);
 	struct member_counters *t = &cpu->members[id & 63];
-	struct headers h;
 
 	if (!pl)
 		return ACT_NEXT;
@@ -191,29 +290,8 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 	}
 	if (cpu->decided != GATE_FAST)
 		return ACT_NEXT;
-	if (!parse(skb, &h))
-		return ACT_NEXT;
-	if (for_the_relay(&h))
-		return ACT_NEXT;
-	wire_count(skb, &h);
-	__u32 verdict = accept_frame(c, pl, t, id & 63, &h);
-	int nics = for_the_nic(skb, &h);
-	if (verdict == FOR_NOBODY)
-		return nics ? ACT_NEXT : ACT_DROP;
-	if (verdict == FOR_US && pl->per_member) {
-		__u32 slot = rx_class(skb, &h);
-		__u64 *sum = bpf_map_lookup_elem(&rx_bytes, &slot);
-		if (sum)
-			__sync_fetch_and_add(sum, h.bytes);
-	}
-	count(t->rx, h.protocol, h.frames, h.bytes);
-	if (!multicast(h.dst))
-		t->rx_unicast += h.frames;
-	if (nics)
-		return deliver_both(skb, c->adapter, verdict == FOR_US ? pl->adapter : h.dst, h.dst);
-	if (verdict == FOR_US && h.dst != pl->adapter)
-		store_mac(skb, 0, pl->adapter);
-	return bpf_redirect(c->adapter, BPF_F_INGRESS);
+	int verdict = receive_ordinary(skb, c, cpu, pl, id);
+	return verdict == NOT_ORDINARY ? receive_any(skb, c, cpu, pl, id) : verdict;
 }
 
 SEC("tc")
@@ -235,9 +313,9 @@ int receive(struct __sk_buff *skb)
 	}
 	if (id >= MAX_MEMBERS)
 		return ACT_NEXT;
-	__sync_fetch_and_add(&cpu->receiving, 1);
+	count_end(&cpu->receiving);
 	int verdict = receive_frame(skb, c, cpu, id);
-	__sync_fetch_and_add(&cpu->receiving, 1);
+	count_end(&cpu->receiving);
 	return verdict;
 }
 

@@ -22,20 +22,6 @@ static __always_inline __u64 finish(__u64 x)
 	return x ^ x >> 33;
 }
 
-static __always_inline __u64 load64(struct __sk_buff *skb, __u32 off)
-{
-	__be64 w = 0;
-	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
-	return bpf_be64_to_cpu(w);
-}
-
-static __always_inline __u32 load32(struct __sk_buff *skb, __u32 off)
-{
-	__be32 w = 0;
-	bpf_skb_load_bytes(skb, off, &w, sizeof(w));
-	return bpf_ntohl(w);
-}
-
 static __always_inline int has_ports(const struct headers *h)
 {
 	if (h->l4 == 0 || h->fragment)
@@ -62,47 +48,47 @@ static __always_inline int is_icmp_error(const struct headers *h)
 	return 0;
 }
 
+static __always_inline __u64 ipv4_addrs(struct __sk_buff *skb, const __u8 *b, __u32 l3)
+{
+	if (!b)
+		return load64(skb, 0, l3 + 12);
+	return (__u64)load32(skb, b, l3 + 12) << 32 | load32(skb, b, l3 + 16);
+}
+
 static __always_inline __u64 mix_quoted(__u64 x, struct __sk_buff *skb, const struct headers *q, int ports)
 {
 	if (q->ethertype == TYPE_IPV4) {
-		__u64 w = load64(skb, q->l3 + 12);
+		__u64 w = ipv4_addrs(skb, 0, q->l3);
 		x = mix(x, w << 32 | w >> 32);
 	} else {
-		x = mix(x, load64(skb, q->l3 + 24));
-		x = mix(x, load64(skb, q->l3 + 32));
-		x = mix(x, load64(skb, q->l3 + 8));
-		x = mix(x, load64(skb, q->l3 + 16));
+		x = mix(x, load64(skb, 0, q->l3 + 24));
+		x = mix(x, load64(skb, 0, q->l3 + 32));
+		x = mix(x, load64(skb, 0, q->l3 + 8));
+		x = mix(x, load64(skb, 0, q->l3 + 16));
 	}
 	if (ports && has_ports(q)) {
-		__u32 w = load32(skb, q->l4);
+		__u32 w = load32(skb, 0, q->l4);
 		x = mix(x, (__u64)(w << 16 | w >> 16) << 8 | q->ip_proto);
 	}
 	return x;
 }
 
-static __always_inline __u64 mix_ip(struct __sk_buff *skb, const struct headers *h, __u64 x, int ports)
+static __always_inline __u64 mix_ip(struct __sk_buff *skb, const __u8 *b, const struct headers *h, __u64 x, int ports)
 {
-	if (h->quick) {
-		x = mix(x, h->ip_addrs);
-		return ports ? mix(x, (__u64)h->ports << 8 | h->ip_proto) : x;
-	}
 	if (is_icmp_error(h)) {
 		struct headers q;
 		if (parse_quoted(skb, h->l4 + 8, &q))
 			return mix_quoted(x, skb, &q, ports);
 	}
 	if (h->ethertype == TYPE_IPV4) {
-		x = mix(x, load64(skb, h->l3 + 12));
+		x = mix(x, ipv4_addrs(skb, b, h->l3));
 	} else {
-		__be64 w[4] = {};
-		bpf_skb_load_bytes(skb, h->l3 + 8, w, sizeof(w));
-		x = mix(x, bpf_be64_to_cpu(w[0]));
-		x = mix(x, bpf_be64_to_cpu(w[1]));
-		x = mix(x, bpf_be64_to_cpu(w[2]));
-		x = mix(x, bpf_be64_to_cpu(w[3]));
+#pragma unroll
+		for (int i = 8; i < 40; i += 8)
+			x = mix(x, load64(skb, b, h->l3 + i));
 	}
 	if (ports && has_ports(h))
-		x = mix(x, (__u64)load32(skb, h->l4) << 8 | h->ip_proto);
+		x = mix(x, (__u64)load32(skb, b, h->l4) << 8 | h->ip_proto);
 	return x;
 }
 
@@ -111,24 +97,23 @@ static __always_inline __u64 mix_layer2(__u64 x, const struct headers *h)
 	return mix(mix(x, h->src << 16 | h->ethertype), h->dst);
 }
 
-__noinline __u64 flow_hash(struct __sk_buff *skb, const struct headers *h, __u64 salt, __u32 policy)
+static __always_inline __u64 hash_frame(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt,
+					__u32 policy)
 {
-	if (!h)
-		return 0;
-
 	__u64 x = mix(HASH_START, salt);
 	int ip = h->l3 != 0 && h->ethertype != TYPE_ARP;
 
 	switch (policy) {
 	case LAYER34:
-		x = ip ? mix_ip(skb, h, x, 1) : mix_layer2(x, h);
+		x = ip ? mix_ip(skb, b, h, x, 1) : mix_layer2(x, h);
 		break;
 	case LAYER23:
 		x = mix_layer2(x, h);
 		if (ip)
-			x = mix_ip(skb, h, x, 0);
+			x = mix_ip(skb, b, h, x, 0);
 		break;
 	case VLAN_SRCMAC:
+		find_tag(skb, b, h);
 		x = mix(x, (__u64)(h->tci & 0xfff) << 48 | h->src);
 		break;
 	default:
@@ -137,16 +122,27 @@ __noinline __u64 flow_hash(struct __sk_buff *skb, const struct headers *h, __u64
 	return finish(x);
 }
 
+__noinline __u64 hash_any(struct __sk_buff *skb, struct headers *h, __u64 salt, __u32 policy)
+{
+	return h ? hash_frame(skb, 0, h, salt, policy) : 0;
+}
+
+static __always_inline __u64 flow_hash(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt,
+				       __u32 policy)
+{
+	return b ? hash_frame(skb, b, h, salt, policy) : hash_any(skb, h, salt, policy);
+}
+
 /* spread.RxClass */
-static __always_inline __u32 rx_class(struct __sk_buff *skb, const struct headers *h)
+static __always_inline __u32 rx_class(struct __sk_buff *skb, const __u8 *b, const struct headers *h)
 {
 	__u64 x = mix(HASH_START, h->src);
 
 	if (h->l3 != 0 && h->ethertype == TYPE_IPV4) {
-		x = mix(x, load32(skb, h->l3 + 16));
+		x = mix(x, load32(skb, b, h->l3 + 16));
 	} else if (h->l3 != 0 && h->ethertype == TYPE_IPV6) {
-		x = mix(x, load64(skb, h->l3 + 24));
-		x = mix(x, load64(skb, h->l3 + 32));
+		x = mix(x, load64(skb, b, h->l3 + 24));
+		x = mix(x, load64(skb, b, h->l3 + 32));
 	}
 	return finish(x) % RX_CLASS_COUNT;
 }

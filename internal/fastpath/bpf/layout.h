@@ -298,6 +298,17 @@ static __always_inline __u64 barrier_value(__u64 x)
 	return x;
 }
 
+/* Both ends of a run of a program: odd in between (relay.WaitEpoch). By the kernel's rules for BPF an atomic operation
+ * orders what is before and after it only if it returns the value. */
+static __always_inline void count_end(__u32 *runs)
+{
+	__u32 n;
+
+	asm volatile("%0 = 1" : "=r"(n)); /* else a register has it from one end to the other */
+	n = __sync_fetch_and_add(runs, n);
+	asm volatile("" : : "r"(n)); /* else the compiler takes the other kind */
+}
+
 /* Whether now is less than span after at. Another processor may have written at after now was read. */
 static __always_inline int within(__u64 now, __u64 at, __u64 span) { return (__s64)(now - at) < (__s64)span; }
 
@@ -306,12 +317,16 @@ static __always_inline int in_set(__u64 set, __u32 id)
 	return id < MAX_MEMBERS && (set >> id & 1);
 }
 
-static __always_inline struct address *address_of(struct plan *pl, __u64 mac)
+/* Whether the plan may have an address. */
+static __always_inline int perhaps_known(const struct plan *pl, __u64 mac)
 {
 	__u32 bit = mac * KNOWN_FACTOR >> 54;
-	if (!(pl->known[bit / 64 % KNOWN_WORDS] >> bit % 64 & 1))
-		return 0;
-	return bpf_map_lookup_elem(&addresses, &mac);
+	return pl->known[bit / 64 % KNOWN_WORDS] >> bit % 64 & 1;
+}
+
+static __always_inline struct address *address_of(struct plan *pl, __u64 mac)
+{
+	return perhaps_known(pl, mac) ? bpf_map_lookup_elem(&addresses, &mac) : 0;
 }
 
 static __always_inline const struct view *view_of(const struct plan *pl, const struct address *a)

@@ -48,13 +48,13 @@ static __always_inline void store_mac(struct __sk_buff *skb, __u32 at, __u64 mac
 
 /* A frame leaves by the member that the Plan's rule has picked, or by its stand-in. Without one it goes to the member
  * nevertheless: its NIC drops it, and counts that. */
-static __always_inline int leave(struct __sk_buff *skb, struct plan *pl, struct tx_state *l, struct cpu_state *cpu,
-				 __u32 id, const struct leaving *f)
+static __always_inline int leave(struct __sk_buff *skb, struct plan *pl, struct cpu_state *cpu, __u32 id,
+				 const struct leaving *f)
 {
 	if (!in_set(pl->distributing, id))
 		return drop_unassigned(cpu, DROP_NO_MEMBER, f->frames);
 	if (is_dead(pl, id)) {
-		__u32 other = stand_in(pl, l, id, f->slot, f->bytes);
+		__u32 other = stand_in(pl, id, f->slot, f->bytes);
 		if (other < MAX_MEMBERS)
 			id = other;
 	}

@@ -25,6 +25,8 @@ enum { TCP, UDP, ICMP, ARP, ND, LACP, OTHER };
 #define MAX_EXTENSIONS 8
 #define ETHER_LEN 14
 #define TAG_LEN 4
+#define UDP_LEN 8
+#define TCP_LEN 20
 
 struct headers {
 	__u64 dst, src;
@@ -36,10 +38,7 @@ struct headers {
 	__u8 fragment;
 	__u8 protocol;
 	__u8 type; /* first octet at l4 */
-	__u8 quick; /* ip_addrs and ports are set */
 	__u16 vlan;  /* as frame.Station has it */
-	__u64 ip_addrs;  /* IPv4: source and destination */
-	__u32 ports; /* 0: not read */
 };
 
 #define SERVICE_TAG 0x1000
@@ -63,12 +62,54 @@ static __always_inline void take_stripped_tag(struct __sk_buff *skb, struct head
 	h->vlans = 1;
 }
 
+/* For an ordinary frame: parse has found any other one's tag. */
+static __always_inline void find_tag(struct __sk_buff *skb, const __u8 *b, struct headers *h)
+{
+	if (!b)
+		return;
+	h->tci = h->vlan = h->vlans = 0;
+	take_stripped_tag(skb, h);
+}
+
 /* frame.StationOf */
 static __always_inline __u64 station_of(const struct headers *h, __u64 mac) { return mac << VLAN_BITS | h->vlan; }
 
 static __always_inline __u64 mac_at(const __u8 *b)
 {
 	return (__u64)b[0] << 40 | (__u64)b[1] << 32 | (__u64)b[2] << 24 | (__u64)b[3] << 16 | (__u64)b[4] << 8 | b[5];
+}
+
+/* Numbers in a frame. The programs of tc read ordinary frames directly, at b (lean.h). If b is 0 the kernel copies the
+ * number, at several times the cost. What is read directly lies at a multiple of its size from the IP header, as
+ * processors want it that cannot read at odd addresses. */
+static __always_inline __u64 load64(struct __sk_buff *skb, const __u8 *b, __u32 at)
+{
+	__be64 w = 0;
+
+	if (b)
+		return bpf_be64_to_cpu(*(const __be64 *)(b + at));
+	bpf_skb_load_bytes(skb, at, &w, sizeof(w));
+	return bpf_be64_to_cpu(w);
+}
+
+static __always_inline __u32 load32(struct __sk_buff *skb, const __u8 *b, __u32 at)
+{
+	__be32 w = 0;
+
+	if (b)
+		return bpf_ntohl(*(const __be32 *)(b + at));
+	bpf_skb_load_bytes(skb, at, &w, sizeof(w));
+	return bpf_ntohl(w);
+}
+
+static __always_inline __u16 load16(struct __sk_buff *skb, const __u8 *b, __u32 at)
+{
+	__be16 w = 0;
+
+	if (b)
+		return bpf_ntohs(*(const __be16 *)(b + at));
+	bpf_skb_load_bytes(skb, at, &w, sizeof(w));
+	return bpf_ntohs(w);
 }
 
 static __always_inline int multicast(__u64 mac) { return mac >> 40 & 1; }
@@ -184,88 +225,6 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, __u32 off, struct 
 	h->ip_proto = next;
 }
 
-#define QUICK_LEN 48
-
-/* Most frames are TCP or UDP in IPv4 without options. This finds the same as parse in them with one load, which is what
- * costs. 0: any other frame, and h is unchanged. */
-static __always_inline int parse_quick4(struct __sk_buff *skb, struct headers *h)
-{
-	__be64 b[QUICK_LEN / 8];
-	__u32 have = skb->len - (ETHER_LEN + 20);
-
-	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
-		return 0;
-	__u64 w0 = bpf_be64_to_cpu(b[0]), w1 = bpf_be64_to_cpu(b[1]), w2 = bpf_be64_to_cpu(b[2]);
-	/* EtherType, version, IHL; flags and offset of fragments. */
-	if ((w1 >> 8 & 0xffffff) != (TYPE_IPV4 << 8 | 0x45) || (w2 & 0x3fff0000) != 0)
-		return 0;
-	__u8 proto = w2;
-	if (proto == PROTO_TCP) {
-		__u32 n = (bpf_be64_to_cpu(b[5]) >> 12 & 0xf) * 4;
-		if (have < 20 || n < 20 || n > have)
-			return 0;
-		h->protocol = TCP;
-		h->payload = ETHER_LEN + 20 + n;
-	} else if (proto == PROTO_UDP) {
-		h->protocol = UDP;
-		h->payload = ETHER_LEN + 20 + 8;
-	} else {
-		return 0;
-	}
-	h->dst = w0 >> 16;
-	h->src = (w0 & 0xffff) << 32 | w1 >> 32;
-	h->ethertype = TYPE_IPV4;
-	h->ip_proto = proto;
-	h->l3 = ETHER_LEN;
-	h->l4 = ETHER_LEN + 20;
-	__u64 w4 = bpf_be64_to_cpu(b[4]);
-	h->type = w4 >> 40;
-	h->ip_addrs = bpf_be64_to_cpu(b[3]) << 16 | w4 >> 48;
-	h->ports = w4 >> 16;
-	h->quick = 1;
-	take_stripped_tag(skb, h);
-	return 1;
-}
-
-#define COMMON6_LEN 72
-
-/* The same of TCP and UDP in IPv6 without extensions. */
-static __always_inline int parse_quick6(struct __sk_buff *skb, struct headers *h)
-{
-	__be64 b[COMMON6_LEN / 8];
-	__u32 have = skb->len - (ETHER_LEN + 40);
-
-	if (skb->protocol != bpf_htons(TYPE_IPV6) || bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
-		return 0;
-	__u64 w0 = bpf_be64_to_cpu(b[0]), w1 = bpf_be64_to_cpu(b[1]);
-	if ((w1 >> 12 & 0xfffff) != (TYPE_IPV6 << 4 | 6))
-		return 0;
-	__u8 next = bpf_be64_to_cpu(b[2]) >> 24;
-	if (next == PROTO_TCP) {
-		__u32 n = (bpf_be64_to_cpu(b[8]) >> 44 & 0xf) * 4;
-		if (have < 20 || n < 20 || n > have)
-			return 0;
-		h->protocol = TCP;
-		h->payload = ETHER_LEN + 40 + n;
-	} else if (next == PROTO_UDP) {
-		h->protocol = UDP;
-		h->payload = ETHER_LEN + 40 + 8;
-	} else {
-		return 0;
-	}
-	h->dst = w0 >> 16;
-	h->src = (w0 & 0xffff) << 32 | w1 >> 32;
-	h->ethertype = TYPE_IPV6;
-	h->ip_proto = next;
-	h->l3 = ETHER_LEN;
-	h->l4 = ETHER_LEN + 40;
-	__u64 w6 = bpf_be64_to_cpu(b[6]);
-	h->type = w6 >> 8;
-	h->ports = w6 << 16 | bpf_be64_to_cpu(b[7]) >> 48;
-	take_stripped_tag(skb, h);
-	return 1;
-}
-
 /* The verifier checks a function that is not static once, by itself. */
 __noinline int parse(struct __sk_buff *skb, struct headers *h)
 {
@@ -274,8 +233,6 @@ __noinline int parse(struct __sk_buff *skb, struct headers *h)
 	if (!h)
 		return 0;
 	__builtin_memset(h, 0, sizeof(*h));
-	if (parse_quick4(skb, h) || parse_quick6(skb, h))
-		return 1;
 	h->protocol = OTHER;
 	if (bpf_skb_load_bytes(skb, 0, b, sizeof(b)) < 0)
 		return 0;
@@ -351,20 +308,17 @@ static __always_inline int for_the_relay(const struct headers *h)
 
 /* Whether a received frame is for the NIC itself too: the isolating program, which runs next, passes it to sockets on
  * the NIC. These are all protocols but IP, and of IP answers of DHCP. */
-static __always_inline int for_the_nic(struct __sk_buff *skb, const struct headers *h)
+static __always_inline int for_the_nic(struct __sk_buff *skb, const __u8 *b, struct headers *h)
 {
 	if (h->ethertype != TYPE_IPV4 && h->ethertype != TYPE_IPV6)
 		return h->vlan == 0 && h->vlans <= 1;
 	if (h->protocol != UDP || h->l4 == 0)
 		return 0;
-	__u16 port = h->ports;
-	if (h->ports == 0) {
-		__be16 b;
-		if (bpf_skb_load_bytes(skb, h->l4 + 2, &b, sizeof(b)) < 0)
-			return 0;
-		port = bpf_ntohs(b);
-	}
-	return (port == CLIENT4 || port == CLIENT6) && h->vlan == 0 && h->vlans <= 1;
+	__u16 port = load16(skb, b, h->l4 + 2);
+	if (port != CLIENT4 && port != CLIENT6)
+		return 0;
+	find_tag(skb, b, h);
+	return h->vlan == 0 && h->vlans <= 1;
 }
 
 /* Whether a frame is certainly not for the relay, without parsing it. */
@@ -378,10 +332,21 @@ static __always_inline int never_for_the_relay(struct __sk_buff *skb)
 	       (next == PROTO_TCP || next == PROTO_UDP);
 }
 
-/* frame.WireCount. For transmitted frames the kernel counts, super-frames of tunnels included. */
-static __always_inline void wire_count(struct __sk_buff *skb, struct headers *h)
+/* Where an ordinary frame's payload begins, found only where it is asked for; of any other frame parse has found it. */
+static __always_inline __u32 payload_of(struct __sk_buff *skb, const __u8 *b, const struct headers *h)
 {
-	__u32 n = skb->len + tag_length(skb), size = skb->gso_size, header = h->payload;
+	if (!b)
+		return h->payload;
+	if (h->ip_proto == PROTO_UDP)
+		return h->l4 + UDP_LEN;
+	__u32 n = (load16(skb, b, h->l4 + 12) >> 12) * 4;
+	return n >= TCP_LEN && n <= skb->len - h->l4 ? h->l4 + n : 0;
+}
+
+/* frame.WireCount. For transmitted frames the kernel counts, super-frames of tunnels included. */
+static __always_inline void wire_count(struct __sk_buff *skb, const __u8 *b, struct headers *h)
+{
+	__u32 n = skb->len + tag_length(skb), size = skb->gso_size;
 
 	h->frames = 1;
 	h->bytes = n;
@@ -392,6 +357,7 @@ static __always_inline void wire_count(struct __sk_buff *skb, struct headers *h)
 		h->bytes = skb->wire_len + h->frames * tag_length(skb);
 		return;
 	}
+	__u32 header = payload_of(skb, b, h);
 	if (header == 0)
 		return;
 	header += tag_length(skb);

@@ -13,16 +13,24 @@ static __always_inline __u64 clock_of_test(void)
 #define bpf_ktime_get_ns clock_of_test
 #include "fastpath.c"
 
-struct finding {
+/* What one of the two ways knows of a frame. */
+struct known {
 	struct headers headers;
 	__u64 hash[4]; /* by policy */
 	__u32 rx_class;
-	__u32 parsed;
-	__u32 quoted;
 	__u8 report;
 	__u8 relays;
 	__u8 nics;
 	__u8 unused;
+};
+
+struct finding {
+	struct known any;
+	struct known ordinary; /* by direct access (lean.h) */
+	__u32 parsed;
+	__u32 quoted;
+	__u32 is_ordinary;
+	__u32 unused;
 };
 
 /* Changes to the frame before it is parsed. */
@@ -48,13 +56,29 @@ struct {
 	__type(value, struct finding);
 } findings SEC(".maps");
 
+static __always_inline void learn(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt, struct known *to)
+{
+	wire_count(skb, b, h);
+	find_tag(skb, b, h);
+	to->headers = *h;
+	to->headers.payload = payload_of(skb, b, h);
+	to->hash[LAYER34] = flow_hash(skb, b, h, salt, LAYER34);
+	to->hash[LAYER2] = flow_hash(skb, b, h, salt, LAYER2);
+	to->hash[LAYER23] = flow_hash(skb, b, h, salt, LAYER23);
+	to->hash[VLAN_SRCMAC] = flow_hash(skb, b, h, salt, VLAN_SRCMAC);
+	to->rx_class = rx_class(skb, b, h);
+	to->report = group_report(h);
+	to->relays = for_the_relay(h);
+	to->nics = for_the_nic(skb, b, h);
+}
+
 SEC("tc")
 int probe(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
 	struct question *q = bpf_map_lookup_elem(&questions, &zero);
 	struct finding *f = bpf_map_lookup_elem(&findings, &zero);
-	struct headers h, inner;
+	struct headers any, h4, h6, inner;
 
 	if (!q || !f)
 		return -1;
@@ -62,19 +86,18 @@ int probe(struct __sk_buff *skb)
 		return -1;
 	if (q->tpid != 0 && bpf_skb_vlan_push(skb, bpf_htons(q->tpid), q->tci) < 0)
 		return -1;
-	f->parsed = parse(skb, &h);
+	f->parsed = parse(skb, &any);
 	if (!f->parsed)
 		return 0;
-	wire_count(skb, &h);
-	f->headers = h;
-	f->hash[LAYER34] = flow_hash(skb, &h, q->salt, LAYER34);
-	f->hash[LAYER2] = flow_hash(skb, &h, q->salt, LAYER2);
-	f->hash[LAYER23] = flow_hash(skb, &h, q->salt, LAYER23);
-	f->hash[VLAN_SRCMAC] = flow_hash(skb, &h, q->salt, VLAN_SRCMAC);
-	f->rx_class = rx_class(skb, &h);
-	f->report = group_report(&h);
-	f->relays = for_the_relay(&h);
-	f->nics = for_the_nic(skb, &h);
-	f->quoted = h.l4 != 0 && parse_quoted(skb, h.l4 + 8, &inner);
+	learn(skb, 0, &any, q->salt, &f->any);
+	f->quoted = any.l4 != 0 && parse_quoted(skb, any.l4 + 8, &inner);
+	const __u8 *b;
+	if (parse_ordinary4(skb, &b, &h4))
+		learn(skb, b, &h4, q->salt, &f->ordinary);
+	else if (parse_ordinary6(skb, &b, &h6))
+		learn(skb, b, &h6, q->salt, &f->ordinary);
+	else
+		return 0;
+	f->is_ordinary = 1;
 	return 0;
 }

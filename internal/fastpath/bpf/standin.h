@@ -200,11 +200,12 @@ static __always_inline void report_loss(struct control *c, __u32 id)
 }
 
 /* spread.Picker.StandIn: the member by which a frame leaves that was for a dead one, NO_MEMBER for none. */
-__noinline __u32 stand_in(const struct plan *pl, struct tx_state *l, __u32 id, __u32 slot, __u32 bytes)
+__noinline __u32 stand_in(const struct plan *pl, __u32 id, __u32 slot, __u32 bytes)
 {
 	struct control *c = get_control();
+	struct tx_state *l = get_tx_state();
 
-	if (!c || !pl || !l || id >= MAX_MEMBERS)
+	if (!c || !l || !pl || id >= MAX_MEMBERS)
 		return NO_MEMBER;
 	report_loss(c, id);
 	if (pl->rule == RULE_SINGLE)
