@@ -52,7 +52,7 @@ func newBedLooking(t testing.TB, ways waysOf) *bed {
 	b := &bed{TB: t, kernel: k, now: 1e12}
 	b.gates(relay.GateFast)
 	for i := range k.cpus {
-		k.cpus[i].Decided = relay.GateFast
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopback, relay.GateFast
 	}
 	return b
 }

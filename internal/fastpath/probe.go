@@ -54,7 +54,8 @@ func (k *kernel) selfTest() (err error) {
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)
 	for i := range k.cpus {
-		k.cpus[i].Decided = relay.GateFast // as relay_filter does before receive
+		// As relay_filter does before receive.
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopbackIndex, relay.GateFast
 	}
 	for _, way := range []struct {
 		name             string

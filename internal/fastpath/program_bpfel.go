@@ -41,9 +41,7 @@ type programCpuState struct {
 	Transmitting uint32
 	Receiving    uint32
 	Decided      uint32
-	Member       uint32
 	Ifindex      uint32
-	Unused       uint32
 	Members      [64]struct {
 		_  structs.HostLayout
 		Rx [7]struct {
@@ -64,6 +62,13 @@ type programCpuState struct {
 		TxUnicast  uint64
 	}
 	NoMember [9]uint64
+	Passed   struct {
+		_      structs.HostLayout
+		Tpid   uint16
+		Tci    uint16
+		Length uint32
+		Frame  [16384]uint8
+	}
 }
 
 type programPlan struct {
@@ -185,6 +190,7 @@ const (
 	programMapPlans         = "plans"
 	programMapRecentLocal   = "recent_local"
 	programMapReports       = "reports"
+	programMapRings         = "rings"
 	programMapRxBytes       = "rx_bytes"
 	programMapStations      = "stations"
 	programMapTxStates      = "tx_states"
@@ -258,6 +264,7 @@ type programMapSpecs struct {
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
 	Reports     *ebpf.MapSpec `ebpf:"reports"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
 	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
@@ -299,6 +306,7 @@ type programMaps struct {
 	Plans       *ebpf.Map `ebpf:"plans"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
 	Reports     *ebpf.Map `ebpf:"reports"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
 	TxStates    *ebpf.Map `ebpf:"tx_states"`
@@ -313,6 +321,7 @@ func (m *programMaps) Close() error {
 		m.Plans,
 		m.RecentLocal,
 		m.Reports,
+		m.Rings,
 		m.RxBytes,
 		m.Stations,
 		m.TxStates,

@@ -13,6 +13,8 @@
 #define RX_CLASS_COUNT 4096
 #define PROTOCOLS 7
 #define DROPS 9
+#define RING_HEADER 8
+#define RING_FRAME 16384
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 #define SUCCESSORS 4
@@ -154,16 +156,23 @@ struct member_counters {
 	__u64 tx_unicast;
 };
 
+/* A frame in a ring. No frame for the relay is longer: MTUs above 9 216 are those of virtual NICs. */
+struct ring_frame {
+	__u16 tpid; /* of the outer tag if the kernel stripped it; 0: it did not */
+	__u16 tci;
+	__u32 length;
+	__u8 frame[RING_FRAME];
+};
+
 /* State of one processor. The programs run with softirqs off, so none interrupts another on one processor. */
 struct cpu_state {
 	__u32 transmitting; /* odd while a program runs: relay.WaitEpoch */
 	__u32 receiving;
 	__u32 decided; /* by relay_filter, for the frame that receive sees next */
-	__u32 member;  /* whose frame that is */
-	__u32 ifindex; /* that member's */
-	__u32 unused;
+	__u32 ifindex; /* by which that came */
 	struct member_counters members[MAX_MEMBERS];
 	__u64 no_member[DROPS];
+	struct ring_frame passed; /* the last one */
 };
 
 /* A plan's entry of an address: entry of addresses.go. */
