@@ -214,7 +214,7 @@ func TestPlanOf(t *testing.T) {
 		Hash:   uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}
 	want.AcceptsOwn = 1 << 3
-	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
+	want.Mac[3], want.Ifindex[3], want.Joined[8] = uint64(memberMAC(3)), 8, 3
 	want.ByteCost[0], want.ByteCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {

@@ -3,6 +3,8 @@
 package fastpath
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -13,6 +15,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/lab/labtest"
 	"nicteam/modes/spread"
+	"nicteam/team"
 )
 
 // linearParts returns the map in which a program on a member's ingress, before receive, notes how many octets the
@@ -129,6 +132,55 @@ func awaitLong(t *testing.T, fd int) []byte {
 		labtest.Must(t, err)
 		if n >= pageSize {
 			return b[:n]
+		}
+	}
+}
+
+// A NIC is the member that the Plan says, or else the one that the map has, where another member's ifindex has the same
+// last octet. A NIC that is neither's is left alone.
+func TestMemberOfANIC(t *testing.T) {
+	b := newBed(t)
+	c := &cast{members: 0b1110}
+	pl := &spread.Plan{Rule: spread.RuleSlots, Active: -1, Next: -1, Adapter: adapterMAC,
+		TeamMACs: []frame.MAC{adapterMAC}, Collecting: c.members}
+	for id := 1; id < 4; id++ {
+		c.mac[id] = memberMAC(id)
+		pl.TeamMACs = append(pl.TeamMACs, memberMAC(id))
+	}
+	pl.MACs = c.mac
+	const same = loopback + 256
+	for name, v := range map[string]struct {
+		indexes [4]int // of members 1 to 3
+		inMap   int    // 0: not in the map
+		want    int
+	}{
+		"by the Plan":               {[4]int{0, 7, loopback, 9}, 0, 2},
+		"by the Plan, not the map":  {[4]int{0, 7, loopback, 9}, 3, 2},
+		"by the map":                {[4]int{0, loopback, 7, same}, 1, 1},
+		"joined, and not in a Plan": {[4]int{0, 7, 8, 9}, 3, 3},
+		"nobody's":                  {[4]int{0, same, 7, 9}, 0, 0},
+	} {
+		for id := 1; id < 4; id++ {
+			b.links[id] = &team.Link{Index: v.indexes[id]}
+		}
+		labtest.Must(t, b.applyPlan(pl, &b.links))
+		if v.inMap != 0 {
+			labtest.Must(t, b.receives(v.inMap))
+		} else if err := b.Members.Delete(uint32(loopback)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			t.Fatal(err)
+		}
+		f := slices.Clone(flowsOf(1)[0])
+		memberMAC(v.want).Put(f, 0)
+		peerMAC.Put(f, 6)
+		o, err := b.run(b.Receive, f, 0)
+		labtest.Must(t, err)
+		for id := range o.Unicast {
+			if got, want := o.Unicast[id].RX == 1, id == v.want && v.want != 0; got != want {
+				t.Errorf("%s: member %d has received it: %v", name, id, got)
+			}
+		}
+		if v.want == 0 && o.Verdict != verdictNext {
+			t.Errorf("%s: %d", name, o.Verdict)
 		}
 	}
 }

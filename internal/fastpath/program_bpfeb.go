@@ -94,6 +94,7 @@ type programPlan struct {
 	Closed           [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
+	Joined           [256]uint8
 	StandIns         [1024]uint8
 	Successors       [4]uint8
 	Rule             uint8

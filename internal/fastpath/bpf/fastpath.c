@@ -277,15 +277,18 @@ __noinline int receive_any(struct __sk_buff *skb, struct control *c, struct cpu_
 	return receive_parsed(skb, c, pl, &cpu->members[id], id, 0, &h);
 }
 
-static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, __u32 id)
+static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
 {
 	struct plan *pl = active_plan(c);
-	struct member_counters *t = &cpu->members[id & 63];
 
 	if (!pl)
 		return ACT_NEXT;
+	/* relay_filter has just seen the same frame. */
+	__u32 id = cpu->ifindex == skb->ifindex ? cpu->member : member_by_ifindex(pl, skb->ifindex);
+	if (id >= MAX_MEMBERS)
+		return ACT_NEXT;
 	if (cpu->decided == GATE_SHUT) {
-		t->rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
+		cpu->members[id & (MAX_MEMBERS - 1)].rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
 		return ACT_DROP;
 	}
 	if (cpu->decided != GATE_FAST)
@@ -299,22 +302,11 @@ int receive(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
-	__u32 ifindex = skb->ifindex;
 
 	if (!c || !cpu)
 		return ACT_NEXT;
-	/* relay_filter has just seen the same frame. */
-	__u32 id = cpu->member;
-	if (cpu->ifindex != ifindex) {
-		__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
-		if (!found)
-			return ACT_NEXT;
-		id = *found;
-	}
-	if (id >= MAX_MEMBERS)
-		return ACT_NEXT;
 	count_end(&cpu->receiving);
-	int verdict = receive_frame(skb, c, cpu, id);
+	int verdict = receive_frame(skb, c, cpu);
 	count_end(&cpu->receiving);
 	return verdict;
 }

@@ -16,6 +16,7 @@
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 #define SUCCESSORS 4
+#define JOINED 256
 
 #define ACT_NEXT -1
 #define ACT_DROP 2
@@ -112,6 +113,7 @@ struct plan {
 	__u8 closed[MAX_MEMBERS]; /* spread.Shortest.Closed */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
+	__u8 joined[JOINED];   /* members by the last octet of their ifindex: member_by_ifindex */
 	__u8 stand_ins[SLOT_COUNT]; /* whose a slot is without its member; NO_MEMBER: not known */
 	__u8 successors[SUCCESSORS]; /* that would be active one after the other, then NO_MEMBER */
 	__u8 rule;
@@ -307,6 +309,18 @@ static __always_inline void count_end(__u32 *runs)
 	asm volatile("%0 = 1" : "=r"(n)); /* else a register has it from one end to the other */
 	n = __sync_fetch_and_add(runs, n);
 	asm volatile("" : : "r"(n)); /* else the compiler takes the other kind */
+}
+
+/* The member that a NIC is; MAX_MEMBERS or more: none. Most are found without the kernel's look-up: the plan's entry may
+ * be another NIC's, which its ifindex shows. */
+static __always_inline __u32 member_by_ifindex(const struct plan *pl, __u32 ifindex)
+{
+	__u32 id = pl->joined[ifindex % JOINED] & (MAX_MEMBERS - 1);
+
+	if (pl->ifindex[id] == ifindex)
+		return id;
+	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
+	return found ? *found : NO_MEMBER;
 }
 
 /* Whether now is less than span after at. Another processor may have written at after now was read. */
