@@ -75,7 +75,7 @@ var allowed = map[string][]string{
 	"modes/steer":              {"internal/limit", "internal/frame", "modes/spread"},
 	"modes/spread":             {"internal/frame", "internal/nearest"},
 	"internal/frame/frametest": {"internal/frame"},
-	"monitor":                  {"internal/panics", "internal/frame"},
+	"monitor":                  {"internal/panics", "internal/frame", "internal/tick"},
 	"monitor/traffic":          {"internal/frame"},
 	"internal/frame":           {},
 	"internal/api":             {"internal/frame"},

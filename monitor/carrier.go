@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nicteam/internal/panics"
+	"nicteam/internal/tick"
 )
 
 // The reasons of the carrier watch.
@@ -183,7 +184,11 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 			if delayed {
 				readNowAt, delayed = time.Now(), false
 			}
-			timer.Reset(c.readInterval(event))
+			wait := c.readInterval(event)
+			if wait == normalInterval {
+				wait = tick.UntilBeat(wait) // with samples of the counters
+			}
+			timer.Reset(wait)
 		case <-c.wake:
 			now := time.Now()
 			if wait := readNowGap - now.Sub(readNowAt); wait > 0 {

@@ -32,6 +32,8 @@ const (
 const (
 	burstAsks  = 4
 	burstTimes = 3
+	// mostAsks is how many asks of all members are sent at once. Of more members each asks less at once, and more often.
+	mostAsks = 32
 )
 
 // How many answers a member must have missed that receives none: with seven expected there is none by chance in one
@@ -70,7 +72,7 @@ func (w *Watches) burst(t *target) int {
 	if w.cfg.Group {
 		for _, m := range w.members {
 			if p := m.path(t); p != nil && m.asks() && !p.isSettled() && !p.lastAnswer.IsZero() {
-				return burstAsks
+				return max(min(burstAsks, mostAsks/len(w.members)), 2)
 			}
 		}
 	}
@@ -117,7 +119,7 @@ func (w *Watches) unsure(now time.Time, t *target, silent []*watched) bool {
 // several, while the others received theirs. Where the switch hashes, it is enough for that that others ask by another
 // MAC.
 func (w *Watches) deafToShare(t *target) *watched {
-	if t.round.burst < burstAsks || !w.takesTurns() {
+	if t.round.burst < 2 || !w.takesTurns() {
 		return nil
 	}
 	asks, answers := 0, 0
@@ -200,14 +202,29 @@ func (m *watched) hearsAnswer(now time.Time) {
 }
 
 // WayBack returns by which member answers to another one arrive, and how many in a row did since it asks by its MAC, up
-// to 8; 0 for none yet, or if they arrive by turns.
+// to 8; 0 for none yet, or if they arrive by turns. A switch may hash the MACs of those that answer, too: answers of one
+// target that arrive by the member itself are enough, and until all have answered nothing is known of others.
 func (w *Watches) WayBack(id int) (via, answers int) {
-	if m := w.member(id); m != nil {
-		for _, p := range m.paths {
-			if p.viaStreak > 0 && !p.t.foreign && !w.takesTurns() {
-				return p.via, p.viaStreak
-			}
+	m := w.member(id)
+	if m == nil || w.takesTurns() {
+		return -1, 0
+	}
+	via, open := -1, false
+	for _, p := range m.paths {
+		switch {
+		case p.t.foreign:
+		case p.viaStreak == 0:
+			open = open || !p.t.silent && p.state != pathDown && p.missed == 0
+		case p.via == id:
+			return id, p.viaStreak
+		case via < 0:
+			via, answers = p.via, p.viaStreak
+		default:
+			answers = min(answers, p.viaStreak)
 		}
 	}
-	return -1, 0
+	if open {
+		return -1, 0
+	}
+	return via, answers
 }

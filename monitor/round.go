@@ -70,7 +70,7 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	r := &t.round
 	r.asks, r.want, r.began = 0, w.cfg.Misses, now
 	if r.burst = w.burst(t); r.burst > 1 {
-		r.want = max(r.want, burstTimes)
+		r.want = max(r.want, (burstTimes*burstAsks+r.burst-1)/r.burst)
 	}
 	r.step = fastStep
 	for _, m := range w.members {
@@ -87,16 +87,19 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	w.askAll(now, t)
 }
 
-// askAll sends one ask of a round by every member.
+// askAll sends one ask of a round by every member, or a burst. Members ask by turns: if some answers are dropped because
+// too many come at once, by the target, the switch or this host's data path, each member loses a few of its own. With
+// another one first each time, the answers of a switch that takes turns arrive by another member each time, too.
 func (w *Watches) askAll(now time.Time, t *target) {
 	r := &t.round
-	for _, m := range w.members {
-		if p := m.path(t); p != nil && m.asks() {
+	for i := range r.burst + 1 {
+		for k := range w.members {
+			m := w.members[(k+i)%len(w.members)]
 			n := r.burst
 			if n > 1 {
 				n += w.oddAsk(m)
 			}
-			for i := range n {
+			if p := m.path(t); i < n && p != nil && m.asks() {
 				p.roundAsks++
 				// In turn: a MAC that has moved to another host answers no unicast, and some switches limit broadcasts.
 				w.ask(now, p, r.asks%2 == 1 && i == 0)

@@ -96,6 +96,7 @@ type MemberCheckpoint struct {
 	Damping        monitor.DampingAt `json:"damping,omitzero"`
 	DampedTold     bool              `json:"damped_told,omitempty"`
 	DampingSkipped time.Time         `json:"damping_skipped,omitzero"`
+	WayBack        WayBackAt         `json:"way_back,omitzero"`
 }
 
 // Checkpoint returns the state of the loop for the next process, nil while there is nothing to go on with: no Plan is
@@ -127,7 +128,7 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 			EverUsed: m.everUsed, Failures: m.failures,
 			LinkSince: m.linkSince, Forced: m.forced, SuspectSince: m.suspectSince, SuspectTold: m.suspectTold,
 			SuspectEventAt: m.suspectEventAt, Damping: m.damping.At(), DampedTold: m.dampedTold,
-			DampingSkipped: m.dampingSkipped})
+			DampingSkipped: m.dampingSkipped, WayBack: m.wayBack.at()})
 		if f := l.floods[m.id]; f != nil {
 			c.Floods = append(c.Floods, Flood{m.id, f.since, f.frames, f.answeredAt})
 		}
@@ -161,7 +162,8 @@ func (c *Checkpoint) check() error {
 	for i := range c.Members {
 		m := &c.Members[i]
 		if m.ID <= last || m.ID >= spread.MaxMembers || m.Link.Name == "" || names[m.Link.Name] || m.Link.Index <= 0 ||
-			!(m.Weight > 0) || math.IsInf(m.Weight, 0) || m.LinkState.Index != m.Link.Index && m.LinkKnown {
+			!(m.Weight > 0) || math.IsInf(m.Weight, 0) || m.LinkState.Index != m.Link.Index && m.LinkKnown ||
+			!m.WayBack.valid() {
 			return errCheckpoint
 		}
 		last, names[m.Link.Name] = m.ID, true
@@ -234,7 +236,7 @@ func resumedMember(c *MemberCheckpoint, l *Loop) *member {
 		usable: c.Usable, everUsed: c.EverUsed || c.Usable, failures: c.Failures,
 		linkSince: c.LinkSince, forced: c.Forced, suspectSince: c.SuspectSince, suspectTold: c.SuspectTold,
 		suspectEventAt: c.SuspectEventAt, damping: c.Damping.Damping(), dampedTold: c.DampedTold,
-		dampingSkipped: c.DampingSkipped}
+		dampingSkipped: c.DampingSkipped, wayBack: c.WayBack.wayBack()}
 	m.debounce = c.Debounce.Debounce()
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
 	m.worked = m.works()

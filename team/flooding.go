@@ -127,7 +127,7 @@ func (t *Team) watchCounters(ctx context.Context) {
 			return
 		case <-look.C:
 		}
-		next = countersInterval
+		next = tick.UntilBeat(countersInterval)
 		t.o.Panics.Do(panicCounters, count)
 		look.Reset(next)
 		select {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"nicteam/internal/tick"
 	"nicteam/monitor"
 )
 
@@ -80,11 +81,11 @@ func (t *Team) runSampling(ctx context.Context) {
 				_, _ = t.post(ctx, request{in: Traffic{s.traffic}, sampledAt: began})
 			}
 		})
-		due = time.Now().Add(s.every)
-		wait := s.every
-		if wait == sampleAsleep {
-			wait += sampleAsleepLate
+		wait := s.every + sampleAsleepLate
+		if s.every != sampleAsleep {
+			wait = tick.UntilBeat(s.every) // with the carriers' readings
 		}
+		due = time.Now().Add(min(wait, s.every))
 		timer.Reset(wait)
 	}
 }

@@ -431,6 +431,14 @@ func TestTeamWithADatapathThatSees(t *testing.T) {
 			if e := tm.Explain(f); e.Member != 1 || !strings.Contains(e.Why, "eth1 has no carrier") {
 				t.Errorf("explained %+v", e)
 			}
+			c := tm.Config()
+			c.DownDelay = time.Second
+			if err := tm.Set(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if k.do(func() { sees = k.plan.Patient }); !sees {
+				t.Error("with down_delay the data path would not wait")
+			}
 		}
 	})
 }

@@ -20,6 +20,23 @@ type wayBack struct {
 	next    time.Time // not before this
 }
 
+// WayBackAt is what a member knows of it, in a Checkpoint: the next process asks by the same MAC, and goes on trying
+// where this one was.
+type WayBackAt struct {
+	Variant int       `json:"variant,omitempty"`
+	Tried   int       `json:"tried,omitempty"`
+	Next    time.Time `json:"next,omitzero"`
+}
+
+func (b *wayBack) at() WayBackAt { return WayBackAt{b.variant, b.tried, b.next} }
+
+func (a WayBackAt) wayBack() wayBack { return wayBack{a.Variant, a.Tried, a.Next} }
+
+// valid reports whether a member can know that.
+func (a WayBackAt) valid() bool {
+	return a.Variant >= 0 && a.Variant <= wayBackMost && a.Tried >= 0 && a.Tried <= wayBackMost
+}
+
 // runWayBacks lets members of a static LAG try other MACs, all at the same times: each try is another Plan.
 func (l *Loop) runWayBacks(now time.Time) {
 	for _, m := range l.members {

@@ -55,6 +55,7 @@ const (
 	Groups    = "groups"    // the packet socket whose memberships are the NIC's receive filter
 	Isolation = "isolation" // the tcx link of the program that isolates
 	Receive   = "receive"   // the tcx link of the program that receives
+	Ring      = "ring"      // the memory by which that program passes frames for the relay
 )
 
 // Of returns the name of a NIC's descriptor of a kind.

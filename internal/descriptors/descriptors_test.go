@@ -33,7 +33,7 @@ func FuzzNames(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		for _, kind := range []string{Socket, Groups, Isolation, Receive} {
+		for _, kind := range []string{Socket, Groups, Isolation, Receive, Ring} {
 			if index, ok := Index(name, kind); ok && (Of(kind, index) != name || index <= 0) {
 				t.Errorf("%q has index %d", name, index)
 			}

@@ -29,17 +29,18 @@ func File(fd int, name string) (*os.File, error) {
 	return f, unix.SetNonblock(fd, true)
 }
 
-// Waiter waits for one descriptor, in one goroutine. That goroutine calls ClearWake, or another while none waits. The
-// other methods may be called from any goroutine.
+// Waiter waits for one descriptor, or for two, in one goroutine. That goroutine calls ClearWake and Also, or another
+// while none waits. The other methods may be called from any goroutine.
 type Waiter struct {
 	fd    int
-	set   *os.File // the epoll set, of fd only
+	also  int      // -1: none
+	set   *os.File // the epoll set, of fd and also
 	raw   syscall.RawConn
 	poll  func(set uintptr) bool // made once: a closure for each call would allocate
 	armed bool
 	stale bool  // the set may hold an event of before
 	err   error // of arming
-	event [1]unix.EpollEvent
+	event [2]unix.EpollEvent
 }
 
 // NewWaiter returns a Waiter for fd, which is borrowed until Close.
@@ -48,16 +49,15 @@ func NewWaiter(fd int) (*Waiter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create epoll set: %w", err)
 	}
-	// Disarmed until Wait.
-	if err := unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+	if err := add(set, fd); err != nil {
 		unix.Close(set)
-		return nil, fmt.Errorf("add to epoll set: %w", err)
+		return nil, err
 	}
 	if err := unix.SetNonblock(set, true); err != nil {
 		unix.Close(set)
 		return nil, err
 	}
-	w := &Waiter{fd: fd, set: os.NewFile(uintptr(set), "epoll")}
+	w := &Waiter{fd: fd, also: -1, set: os.NewFile(uintptr(set), "epoll")}
 	if w.raw, err = w.set.SyscallConn(); err != nil {
 		w.set.Close()
 		return nil, err
@@ -67,7 +67,7 @@ func NewWaiter(fd int) (*Waiter, error) {
 			// Reading the event disarms it. If there is none, the caller's read returns EAGAIN.
 			w.armed = false
 			n, _ := unix.EpollWait(int(set), w.event[:], 0)
-			w.stale = n <= 0
+			w.stale = n <= 0 || w.also >= 0 // the other one is still armed
 			return true
 		}
 		// An event that came while nobody waited woke nobody, and arming reports only an event that is not in the set
@@ -77,11 +77,48 @@ func NewWaiter(fd int) (*Waiter, error) {
 		}
 		// If fd is readable already, arming reports an event.
 		w.armed = true
-		w.event[0] = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
-		w.err = unix.EpollCtl(int(set), unix.EPOLL_CTL_MOD, w.fd, &w.event[0])
+		w.err = w.arm(int(set), w.fd)
+		if w.also >= 0 && w.err == nil {
+			w.err = w.arm(int(set), w.also)
+		}
 		return w.err != nil
 	}
 	return w, nil
+}
+
+// add adds a descriptor to an epoll set, disarmed until Wait.
+func add(set, fd int) error {
+	if err := unix.EpollCtl(set, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLONESHOT}); err != nil {
+		return fmt.Errorf("add to epoll set: %w", err)
+	}
+	return nil
+}
+
+func (w *Waiter) arm(set, fd int) error {
+	w.event[0] = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT}
+	return unix.EpollCtl(set, unix.EPOLL_CTL_MOD, fd, &w.event[0])
+}
+
+// Also makes Wait return when fd is readable, too. It is borrowed until the next Also or Close; -1: none.
+func (w *Waiter) Also(fd int) (err error) {
+	if fd == w.also {
+		return nil
+	}
+	cerr := w.raw.Control(func(set uintptr) {
+		if w.also >= 0 {
+			if err = unix.EpollCtl(int(set), unix.EPOLL_CTL_DEL, w.also, nil); err != nil {
+				err = fmt.Errorf("remove from epoll set: %w", err)
+				return
+			}
+			w.also = -1
+		}
+		if fd >= 0 {
+			if err = add(int(set), fd); err == nil {
+				w.also, w.stale = fd, true
+			}
+		}
+	})
+	return errors.Join(cerr, err)
 }
 
 // Wait returns true once the descriptor is readable or has an error, and false from Wake until ClearWake and after

@@ -48,7 +48,7 @@ import (
 func Adopt(o Options) (*Path, error) {
 	p := New(o)
 	h := &inheritance{maps: map[string]*ebpf.Map{}, layouts: map[string]string{}, gatesAt: map[string]string{},
-		ids: map[int]int{}}
+		ids: map[int]int{}, renumber: map[int]int{}}
 	defer h.closeUnused()
 	err := h.take(p.o.Store)
 	if err == nil && len(h.maps) == 0 && !p.o.Hooks.Inherited(o.Adapter.Index(), ebpf.AttachTCXEgress) {
@@ -76,6 +76,7 @@ type inheritance struct {
 	gatesAt  map[string]string    // of maps: their gatesLayout
 	names    []string             // in the store
 	ids      map[int]int          // member ids by ifindex
+	renumber map[int]int          // ids by ifindex of members that have joined with another one
 	programs bool                 // this build's, adopted
 
 	gates  *programControl // of programs that were not adopted; nil: none, or not found
@@ -218,7 +219,7 @@ func (k *kernel) takeUnattached(h *inheritance, hooks Attacher, adapter int) {
 		}
 	}
 	take := func(gate *uint32, attached bool) {
-		if !attached || atomic.LoadUint32(gate) != relay.GateFast {
+		if !attached || !relay.ByPrograms(atomic.LoadUint32(gate)) {
 			atomic.StoreUint32(gate, relay.GateSlow)
 		}
 	}
@@ -231,28 +232,70 @@ func (k *kernel) takeUnattached(h *inheritance, hooks Attacher, adapter int) {
 
 // joinInherited makes the programs receive by a member, before the first Plan. The caller holds changing.
 func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) error {
-	if !h.programs {
-		return nil // takeBack follows
-	}
-	if was, known := h.ids[l.Index]; !known || was != id {
-		// It is another member for the programs: the relay receives for it until settle.
-		if known {
-			atomic.StoreUint32(&k.control.ReceiveGate[was], relay.GateSlow)
+	was, known := h.ids[l.Index]
+	if !h.programs { // takeBack follows
+		gate := relay.GateSlow
+		if known && h.gates != nil {
+			gate = atomic.LoadUint32(&h.gates.ReceiveGate[was])
 		}
-		atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
-		k.waitForPrograms()
-		if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
-			return fmt.Errorf("join %s: note member: %w", l.Name, err)
-		}
+		return p.adoptRing(nil, id, l, gate)
 	}
 	device := p.findDevice(k, l)
 	p.mu.Lock()
 	k.devices[id] = device
 	p.mu.Unlock()
-	if err := p.attachMember(k, id, l); err != nil {
+	err := p.attachMember(k, id, l)
+	if known && err == nil {
+		err = p.adoptReception(k, id, l, &k.control.ReceiveGate[was], was != id)
+	}
+	if !known || was != id {
+		// It is another member for the programs: the relay receives for it until settle.
+		h.renumber[l.Index] = id
+	}
+	if err != nil {
 		p.mu.Lock()
 		p.unfit = fmt.Errorf("member %s: %w", l.Name, err) // settle falls back
 		p.mu.Unlock()
+	}
+	return nil
+}
+
+// adoptReception goes on with the gate of a member that has joined. slow: the relay receives for it from here on.
+func (p *Path) adoptReception(k *kernel, id int, l *team.Link, gate *uint32, slow bool) (err error) {
+	switch {
+	case slow && !listens(gate):
+		err = p.relay.Listen(id)
+	case listens(gate): // perhaps since the program was not attached any more
+		err = p.relay.EnsureListening(id)
+	}
+	if slow {
+		atomic.StoreUint32(gate, relay.GateSlow)
+	}
+	if err == nil {
+		err = p.adoptRing(k, id, l, atomic.LoadUint32(gate))
+	}
+	if relay.IsGone(err) {
+		return nil // it receives nothing any more
+	}
+	return err
+}
+
+// renumberMembers makes NICs the members that they have joined as. All that had one of these ids have joined with
+// another one, or not at all.
+func (h *inheritance) renumberMembers(k *kernel, links *[spread.MaxMembers]*team.Link) error {
+	for index, id := range h.renumber {
+		if l := links[id]; l == nil || l.Index != index {
+			delete(h.renumber, index) // it has left meanwhile
+			continue
+		}
+		atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
+	}
+	k.waitForPrograms()
+	for index, id := range h.renumber {
+		if err := k.setMember(index, id); err != nil {
+			return err
+		}
+		h.ids[index] = id
 	}
 	return nil
 }
@@ -307,9 +350,13 @@ func (p *Path) takeBackMember(h *inheritance, id int, l *team.Link) {
 	if was, known := h.ids[l.Index]; known && h.gates != nil {
 		_ = p.relay.RegainMember(id, &h.gates.ReceiveGate[was]) // a NIC that is gone receives nothing
 	}
+	_ = p.relay.EnsureListening(id)
 	p.detachInherited(l.Index, ebpf.AttachTCXIngress)
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !relay.IsGone(err) {
 		p.log.Warn("socket filter of the process before not removed", "member", l.Name, "err", err)
+	}
+	if err := p.dropRing(id, l); err != nil {
+		p.log.Warn("ring of the process before not closed", "member", l.Name, "err", err)
 	}
 }
 
@@ -332,6 +379,9 @@ func (p *Path) settle(h *inheritance) {
 		return // it was disengaged, or engaged anew, meanwhile
 	}
 	err := p.unfitness()
+	if err == nil {
+		err = h.renumberMembers(k, &links)
+	}
 	if err == nil {
 		err = h.dropMembers(k, &links)
 	}
@@ -366,20 +416,20 @@ func (h *inheritance) dropMembers(k *kernel, links *[spread.MaxMembers]*team.Lin
 		if joined {
 			continue
 		}
-		if err := k.Members.Delete(uint32(index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove member: %w", err)
+		if err := k.dropMember(index); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// yieldRest hands over the directions that are not the programs' yet.
+// yieldRest hands over the directions that are not the programs' yet, and frames for the relay to the rings.
 func (p *Path) yieldRest(k *kernel, links *[spread.MaxMembers]*team.Link) error {
 	errs := make([]error, spread.MaxMembers+1)
 	var all sync.WaitGroup
 	for id, l := range links {
-		if l != nil && atomic.LoadUint32(&k.control.ReceiveGate[id]) != relay.GateFast {
-			all.Go(func() { errs[id] = p.yieldMember(k, id) })
+		if l != nil {
+			all.Go(func() { errs[id] = p.yieldMember(k, id, l) })
 		}
 	}
 	if atomic.LoadUint32(&k.control.TransmitGate) != relay.GateFast {

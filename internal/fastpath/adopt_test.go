@@ -239,6 +239,8 @@ func TestAdopt(t *testing.T) {
 			v := newLives(t, members, method, plan, true)
 			out, in := v.streams(4000)
 			v.flow(out, in)
+			// What the relay moves, and programs pass by the ring, comes once, too, by whichever process.
+			arps := v.numberARPs(t, 200)
 			for range 2 {
 				v.die()
 				v.flow(out, in) // while there is no process
@@ -247,6 +249,15 @@ func TestAdopt(t *testing.T) {
 				labtest.Must(t, v.path.Apply(plan(v.rig)))
 				v.settled()
 				v.flow(out, in)
+				arps.flow(t)
+			}
+			if n := arps.check(t); n > 0 {
+				t.Errorf("%d numbered frames have not come", n)
+			}
+			for id := range members {
+				if v.gate(id) != relay.GateAlone || v.listening(id) {
+					t.Errorf("member %d: gate %d, its socket listens: %v", id, v.gate(id), v.listening(id))
+				}
 			}
 			var slow team.Counters
 			v.path.relay.Counters(&slow)
@@ -336,6 +347,18 @@ var misfits = map[string]struct {
 	"a member's link is gone": {fast: true, loses: "in", make: func(v *lives) {
 		v.detach(descriptors.Of(descriptors.Receive, v.links[0].Index))
 	}},
+	"a member's ring is gone": {fast: true, make: func(v *lives) {
+		labtest.Must(v, v.store.Remove(descriptors.Of(descriptors.Ring, v.links[0].Index)))
+	}},
+	// As if it had died on the way to the ring, or back.
+	"a member's socket still listens": {fast: true, make: func(v *lives) {
+		labtest.Must(v, v.path.relay.Listen(0))
+		atomic.StoreUint32(&v.path.kernel.control.ReceiveGate[0], relay.GateRing)
+	}},
+	"a member's socket listens again": {fast: true, make: func(v *lives) {
+		labtest.Must(v, v.path.relay.Listen(0))
+		atomic.StoreUint32(&v.path.kernel.control.ReceiveGate[0], relay.GateSlow)
+	}},
 	"a member's socket is gone": {fast: true, make: func(v *lives) {
 		labtest.Must(v, v.store.Remove(descriptors.Of(descriptors.Socket, v.links[0].Index)))
 	}},
@@ -400,8 +423,8 @@ func TestAdoptMisfits(t *testing.T) {
 			}
 			k := v.path.kernel
 			for id, l := range v.path.links {
-				if l != nil && atomic.LoadUint32(&k.control.ReceiveGate[id]) != relay.GateFast {
-					t.Errorf("member %d is not received by the programs", id)
+				if l != nil && atomic.LoadUint32(&k.control.ReceiveGate[id]) != relay.GateAlone {
+					t.Errorf("member %d is not received by the programs alone", id)
 				}
 			}
 			if atomic.LoadUint32(&k.control.TransmitGate) != relay.GateFast {

@@ -152,8 +152,8 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 		case <-next.C:
 			wait := pollIdle
 			w.path.o.Panics.Do("members' backlog", func() { wait = w.poll() })
-			if wait == pollIdle {
-				wait = tick.UntilBeat(pollIdle)
+			if wait >= pollNormal {
+				wait = tick.UntilBeat(wait)
 			}
 			next.Reset(wait)
 		}

@@ -52,7 +52,7 @@ func newBedLooking(t testing.TB, ways waysOf) *bed {
 	b := &bed{TB: t, kernel: k, now: 1e12}
 	b.gates(relay.GateFast)
 	for i := range k.cpus {
-		k.cpus[i].Decided = relay.GateFast
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopback, relay.GateFast
 	}
 	return b
 }
@@ -139,7 +139,7 @@ func since(now, base *counts) (c counts) {
 }
 
 // receives makes the loopback NIC that of a member.
-func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), uint32(id)) }
+func (b *bed) receives(id int) error { return b.setMember(loopback, id) }
 
 // sentBy has it that the adapter sent from these stations just now, and from no others.
 func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {

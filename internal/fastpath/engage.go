@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -103,8 +104,8 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
 
 // admitMember makes the programs receive by a member that is in the Plan which they follow.
 func (p *Path) admitMember(k *kernel, id int, l *team.Link) error {
-	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
-		return fmt.Errorf("add member: %w", err)
+	if err := k.setMember(l.Index, id); err != nil {
+		return err
 	}
 	return p.attachMember(k, id, l)
 }
@@ -123,17 +124,16 @@ func (p *Path) attachMember(k *kernel, id int, l *team.Link) error {
 	return err
 }
 
-// yieldMember hands over what a member receives. A NIC that is gone receives nothing, which is no error.
-func (p *Path) yieldMember(k *kernel, id int) error {
-	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil && !relay.IsGone(err) {
+// yieldMember hands over what a member receives, and then frames for the relay to the ring. A NIC that is gone receives
+// nothing, which is no error.
+func (p *Path) yieldMember(k *kernel, id int, l *team.Link) error {
+	if err := p.relay.YieldMember(id, &k.control.ReceiveGate[id]); err != nil {
+		if relay.IsGone(err) {
+			return nil
+		}
 		return err
 	}
-	return nil
-}
-
-// removeMember takes a member's reception back and detaches the programs from it.
-func (p *Path) removeMember(k *kernel, id int, l *team.Link) error {
-	return errors.Join(p.regainMember(k, id), p.dropMember(k, id, l))
+	return p.leaveSocket(k, id, l)
 }
 
 // regainMember takes a member's reception back.
@@ -145,7 +145,8 @@ func (p *Path) regainMember(k *kernel, id int) error {
 	return err
 }
 
-// regainAll takes the reception of all members back at the same time: each waits for what is on its way.
+// regainAll takes the reception of all members back at the same time: each waits for what is on its way, and for the
+// kernel to listen again.
 func (p *Path) regainAll(k *kernel, links *[spread.MaxMembers]*team.Link) error {
 	errs := make([]error, spread.MaxMembers)
 	var all sync.WaitGroup
@@ -158,20 +159,23 @@ func (p *Path) regainAll(k *kernel, links *[spread.MaxMembers]*team.Link) error 
 	return errors.Join(errs...)
 }
 
-// dropMember detaches the programs from a member whose reception the relay has.
+// dropMember detaches the programs from a member. The relay has its reception, or it leaves: then it does not receive
+// from here on.
 func (p *Path) dropMember(k *kernel, id int, l *team.Link) error {
 	var errs []error
 	if h := p.hooks[id]; h != nil {
 		errs = append(errs, h.Close())
 		p.hooks[id] = nil
 	}
+	errs = append(errs, p.dropRing(id, l))
+	atomic.StoreUint32(&k.control.ReceiveGate[id], relay.GateSlow)
 	p.mu.Lock()
 	k.devices[id] = 0
 	p.mu.Unlock()
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
 	}
-	if err := k.Members.Delete(uint32(l.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := k.dropMember(l.Index); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -183,7 +187,7 @@ func (p *Path) yield(k *kernel) error {
 	var all sync.WaitGroup
 	for id, l := range p.links {
 		if l != nil {
-			all.Go(func() { errs[id] = p.yieldMember(k, id) })
+			all.Go(func() { errs[id] = p.yieldMember(k, id, l) })
 		}
 	}
 	errs[spread.MaxMembers] = p.relay.Yield(&k.control.TransmitGate)

@@ -164,7 +164,8 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"WHY_FORCED": uint64(spread.FlowForced), "WHY_ONLY": uint64(spread.FlowOnly),
 
 		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast),
-		"GATE_SHUT": uint64(relay.GateShut),
+		"GATE_SHUT": uint64(relay.GateShut), "GATE_RING": uint64(relay.GateRing), "GATE_ALONE": uint64(relay.GateAlone),
+		"RING_HEADER": ringHeader,
 
 		"DROP_NO_MEMBER": uint64(team.DropNoMember), "DROP_BACKLOG": uint64(team.DropBacklog),
 		"DROP_REFUSED":   uint64(team.DropRefused),
@@ -214,7 +215,7 @@ func TestPlanOf(t *testing.T) {
 		Hash:   uint8(spread.Layer23),
 		Single: spread.NoMember, N: 2, PerMember: 1}
 	want.AcceptsOwn = 1 << 3
-	want.Mac[3], want.Ifindex[3], want.Joined[8] = uint64(memberMAC(3)), 8, 3
+	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
 	want.ByteCost[0], want.ByteCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
 	for i := range want.Slots {

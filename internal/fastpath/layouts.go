@@ -41,7 +41,7 @@ const constantsMap = ".rodata"
 // gatesLayout is part of the stored names of controls and members. It says where any build finds the gates of programs
 // of another one, to take their frames back: in controls that of transmission at 0, those of what members receive at
 // 20, each of 4 bytes; in members, from ifindex to gate. A build with another one cannot, and loses frames.
-const gatesLayout = "1"
+const gatesLayout = "2"
 
 var _ [0]struct{} = [unsafe.Offsetof(programControl{}.TransmitGate)]struct{}{}
 var _ [20]struct{} = [unsafe.Offsetof(programControl{}.ReceiveGate)]struct{}{}
@@ -76,8 +76,8 @@ func (k *kernel) maps(yield func(stored string, m *ebpf.Map) bool) {
 	}{
 		{programMapAddresses, o.Addresses}, {programMapControls, o.Controls}, {programMapCpuStates, o.CpuStates},
 		{programMapMembers, o.Members}, {programMapPlans, o.Plans}, {programMapRecentLocal, o.RecentLocal},
-		{programMapReports, o.Reports}, {programMapRxBytes, o.RxBytes}, {programMapStations, o.Stations},
-		{programMapTxStates, o.TxStates},
+		{programMapReports, o.Reports}, {programMapRings, o.Rings}, {programMapRxBytes, o.RxBytes},
+		{programMapStations, o.Stations}, {programMapTxStates, o.TxStates},
 	} {
 		if !yield(descriptors.Map(k.layouts[x.name], withGates(x.name)), x.m) {
 			return

@@ -206,8 +206,11 @@ func TestFilterAndReceiveAgree(t *testing.T) {
 			relay.GateHold: {true, verdictNext, relay.GateSlow},
 			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast}, // or next
 			relay.GateShut: {false, verdictShot, relay.GateShut},
+			// There is no ring here: what it would get is a drop.
+			relay.GateRing:  {false, verdictRedirect, relay.GateRing},
+			relay.GateAlone: {false, verdictRedirect, relay.GateAlone},
 		} {
-			if gate == relay.GateFast && (found.Relays || found.NICs) {
+			if want.verdict == verdictRedirect && (found.Relays || found.NICs) {
 				want.verdict = verdictNext
 			}
 			b.gates(gate)
@@ -267,16 +270,24 @@ func TestEitherTheRelayOrTheProgram(t *testing.T) {
 func onOneProcessor(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
-	var was, one unix.CPUSet
-	labtest.Must(t, unix.SchedGetaffinity(0, &was))
+	was, err := onFirstProcessor()
+	labtest.Must(t, err)
+	t.Cleanup(func() {
+		labtest.Check(t, unix.SchedSetaffinity(0, &was))
+		runtime.UnlockOSThread()
+	})
+}
+
+// onFirstProcessor keeps the thread on one of its processors, and returns which they were.
+func onFirstProcessor() (was unix.CPUSet, err error) {
+	if err := unix.SchedGetaffinity(0, &was); err != nil {
+		return was, err
+	}
+	var one unix.CPUSet
 	for cpu := 0; one.Count() == 0; cpu++ {
 		if was.IsSet(cpu) {
 			one.Set(cpu)
 		}
 	}
-	labtest.Must(t, unix.SchedSetaffinity(0, &one))
-	t.Cleanup(func() {
-		labtest.Check(t, unix.SchedSetaffinity(0, &was))
-		runtime.UnlockOSThread()
-	})
+	return was, unix.SchedSetaffinity(0, &one)
 }

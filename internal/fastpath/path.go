@@ -64,6 +64,7 @@ type Path struct {
 	plan        *spread.Plan
 	links       [spread.MaxMembers]*team.Link
 	hooks       [spread.MaxMembers]io.Closer
+	rings       [spread.MaxMembers]*ring
 	egress      io.Closer
 	reports     *reportReader
 	pastCounts  counts // of unloaded programs
@@ -149,7 +150,7 @@ func (p *Path) Join(id int, l team.Link) error {
 	p.backlog.memberJoined(p, k)
 	err = p.addMember(k, id, &l)
 	if err == nil {
-		err = p.yieldMember(k, id)
+		err = p.yieldMember(k, id, &l)
 	}
 	if err != nil {
 		p.fallBack(fmt.Errorf("member %s: %w", l.Name, err))
@@ -182,7 +183,7 @@ func (p *Path) Leave(id int) error {
 	p.links[id] = nil
 	p.mu.Unlock()
 	if k != nil && l != nil {
-		errs = append(errs, p.removeMember(k, id, l))
+		errs = append(errs, p.dropMember(k, id, l))
 	}
 	return errors.Join(append(errs, p.relay.Leave(id))...)
 }

@@ -70,7 +70,6 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 			continue
 		}
 		p.Mac[id], p.Ifindex[id] = uint64(pl.MACs[id]), uint32(l.Index)
-		p.Joined[l.Index%len(p.Joined)] = uint8(id)
 	}
 	for m := range all {
 		bit := uint64(m) * knownFactor >> 54

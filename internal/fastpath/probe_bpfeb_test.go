@@ -74,6 +74,7 @@ const (
 	probeMapQuestions     = "questions"
 	probeMapRecentLocal   = "recent_local"
 	probeMapReports       = "reports"
+	probeMapRings         = "rings"
 	probeMapRxBytes       = "rx_bytes"
 	probeMapStations      = "stations"
 	probeMapTxStates      = "tx_states"
@@ -151,6 +152,7 @@ type probeMapSpecs struct {
 	Questions   *ebpf.MapSpec `ebpf:"questions"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
 	Reports     *ebpf.MapSpec `ebpf:"reports"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
 	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
@@ -194,6 +196,7 @@ type probeMaps struct {
 	Questions   *ebpf.Map `ebpf:"questions"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
 	Reports     *ebpf.Map `ebpf:"reports"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
 	TxStates    *ebpf.Map `ebpf:"tx_states"`
@@ -210,6 +213,7 @@ func (m *probeMaps) Close() error {
 		m.Questions,
 		m.RecentLocal,
 		m.Reports,
+		m.Rings,
 		m.RxBytes,
 		m.Stations,
 		m.TxStates,

@@ -34,6 +34,7 @@ type programControl struct {
 	Device       uint64
 	Dead         uint64
 	LossReported [64]uint64
+	Joined       [256]uint64
 }
 
 type programCpuState struct {
@@ -41,9 +42,7 @@ type programCpuState struct {
 	Transmitting uint32
 	Receiving    uint32
 	Decided      uint32
-	Member       uint32
 	Ifindex      uint32
-	Unused       uint32
 	Members      [64]struct {
 		_  structs.HostLayout
 		Rx [7]struct {
@@ -64,6 +63,13 @@ type programCpuState struct {
 		TxUnicast  uint64
 	}
 	NoMember [9]uint64
+	Passed   struct {
+		_      structs.HostLayout
+		Tpid   uint16
+		Tci    uint16
+		Length uint32
+		Frame  [16384]uint8
+	}
 }
 
 type programPlan struct {
@@ -94,7 +100,6 @@ type programPlan struct {
 	Closed           [64]uint8
 	Slots            [1024]uint8
 	From             [1024]uint8
-	Joined           [256]uint8
 	StandIns         [1024]uint8
 	Successors       [4]uint8
 	Rule             uint8
@@ -186,6 +191,7 @@ const (
 	programMapPlans         = "plans"
 	programMapRecentLocal   = "recent_local"
 	programMapReports       = "reports"
+	programMapRings         = "rings"
 	programMapRxBytes       = "rx_bytes"
 	programMapStations      = "stations"
 	programMapTxStates      = "tx_states"
@@ -259,6 +265,7 @@ type programMapSpecs struct {
 	Plans       *ebpf.MapSpec `ebpf:"plans"`
 	RecentLocal *ebpf.MapSpec `ebpf:"recent_local"`
 	Reports     *ebpf.MapSpec `ebpf:"reports"`
+	Rings       *ebpf.MapSpec `ebpf:"rings"`
 	RxBytes     *ebpf.MapSpec `ebpf:"rx_bytes"`
 	Stations    *ebpf.MapSpec `ebpf:"stations"`
 	TxStates    *ebpf.MapSpec `ebpf:"tx_states"`
@@ -300,6 +307,7 @@ type programMaps struct {
 	Plans       *ebpf.Map `ebpf:"plans"`
 	RecentLocal *ebpf.Map `ebpf:"recent_local"`
 	Reports     *ebpf.Map `ebpf:"reports"`
+	Rings       *ebpf.Map `ebpf:"rings"`
 	RxBytes     *ebpf.Map `ebpf:"rx_bytes"`
 	Stations    *ebpf.Map `ebpf:"stations"`
 	TxStates    *ebpf.Map `ebpf:"tx_states"`
@@ -314,6 +322,7 @@ func (m *programMaps) Close() error {
 		m.Plans,
 		m.RecentLocal,
 		m.Reports,
+		m.Rings,
 		m.RxBytes,
 		m.Stations,
 		m.TxStates,

@@ -52,10 +52,9 @@ func (g *rig) sentBy() (n [3]uint64) {
 // Without any other Plan, frames of dead members leave by others, and the control loop is told which are dead.
 func TestStandInWithoutThePlan(t *testing.T) {
 	for name, pl := range map[string]func(g *rig) *spread.Plan{
-		"single":      (*rig).succession,
-		"slots":       func(g *rig) *spread.Plan { return g.plan(spread.RuleSlots) },
-		"round-robin": func(g *rig) *spread.Plan { return g.plan(spread.RuleRoundRobin) },
-		"shortest":    func(g *rig) *spread.Plan { return g.plan(spread.RuleShortest) },
+		"single":   (*rig).succession,
+		"slots":    func(g *rig) *spread.Plan { return g.plan(spread.RuleSlots) },
+		"shortest": func(g *rig) *spread.Plan { return g.plan(spread.RuleShortest) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, out := engaged(t, pl)

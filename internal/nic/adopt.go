@@ -24,7 +24,11 @@ func Adopt(fd, filter int, o Options) (_ *Socket, err error) {
 		unix.CloseOnExec(filter)
 		s.filter.inherited = os.NewFile(uintptr(filter), "receive filter of the process before")
 	}
-	if err = errors.Join(checkSocket(fd, o.Index), s.setFirstFilter(fd)); err == nil {
+	listens, err := checkSocket(fd, o.Index)
+	if err == nil && !listens {
+		s.PrepareStop()
+	}
+	if err = errors.Join(err, s.setFirstFilter(fd)); err == nil {
 		unix.CloseOnExec(fd)
 		if err = unix.SetNonblock(fd, true); err == nil {
 			if err = s.own(fd); err == nil {
@@ -47,36 +51,38 @@ func Adopt(fd, filter int, o Options) (_ *Socket, err error) {
 	return nil, fmt.Errorf("adopt socket of %s: %w", o.Name, err)
 }
 
-// checkSocket checks that fd is a socket that Open made, bound to the NIC.
-func checkSocket(fd, index int) error {
+// checkSocket checks that fd is a socket that Open made, bound to the NIC, and reports whether it listens.
+func checkSocket(fd, index int) (listens bool, err error) {
 	for _, want := range []struct {
 		name     string
 		key, val int
 	}{{"SO_DOMAIN", unix.SO_DOMAIN, unix.AF_PACKET}, {"SO_TYPE", unix.SO_TYPE, unix.SOCK_RAW}} {
 		v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.key)
 		if err != nil {
-			return fmt.Errorf("%w: get %s: %w", ErrForeign, want.name, err)
+			return false, fmt.Errorf("%w: get %s: %w", ErrForeign, want.name, err)
 		}
 		if v != want.val {
-			return fmt.Errorf("%w: %s is %d", ErrForeign, want.name, v)
+			return false, fmt.Errorf("%w: %s is %d", ErrForeign, want.name, v)
 		}
 	}
 	if err := checkModes(fd); err != nil {
-		return fmt.Errorf("%w: %w", ErrForeign, err)
+		return false, fmt.Errorf("%w: %w", ErrForeign, err)
 	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrForeign, err)
+		return false, fmt.Errorf("%w: %w", ErrForeign, err)
 	}
 	switch ll, ok := sa.(*unix.SockaddrLinklayer); {
 	case !ok:
-		return ErrForeign
+		return false, ErrForeign
 	case ll.Ifindex <= 0:
-		return ErrGone // the kernel unbinds the socket when it removes the NIC
-	case ll.Ifindex != index || ll.Protocol != htons(unix.ETH_P_ALL):
-		return fmt.Errorf("%w: it is bound to ifindex %d, protocol %#x", ErrForeign, ll.Ifindex, htons(ll.Protocol))
+		return false, ErrGone // the kernel unbinds the socket when it removes the NIC
+	case ll.Ifindex != index || ll.Protocol != htons(unix.ETH_P_ALL) && ll.Protocol != htons(unusedEtherType):
+		return false, fmt.Errorf("%w: it is bound to ifindex %d, protocol %#x", ErrForeign, ll.Ifindex,
+			htons(ll.Protocol))
+	default:
+		return ll.Protocol == htons(unix.ETH_P_ALL), nil
 	}
-	return nil
 }
 
 // store keeps the descriptors for the next process. A store that is full costs that process a moment, not this one.

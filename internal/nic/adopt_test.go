@@ -173,9 +173,9 @@ func TestAdoptRefuses(t *testing.T) {
 			labtest.Must(t, w.store.Put(descriptors.Of(descriptors.Socket, w.a.opt.Index), int(f.Fd())))
 			return w.a.opt
 		}, ErrForeign},
-		"a socket that receives nothing": {func(t *testing.T, w *world) Options {
+		"a socket that receives something else": {func(t *testing.T, w *world) Options {
 			labtest.Must(t, w.a.withFD(func(fd int) error {
-				return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unusedEtherType), Ifindex: w.a.opt.Index})
+				return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ARP), Ifindex: w.a.opt.Index})
 			}))
 			return w.a.opt
 		}, ErrForeign},

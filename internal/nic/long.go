@@ -51,7 +51,7 @@ func (l *longSender) send(o *sender, fd uintptr, v frame.Vnet, f []byte) (errno 
 	l.msg[0].Iov = &l.iov[0]
 	l.msg[0].SetIovlen(len(l.iov))
 	for errno = unix.EINTR; errno == unix.EINTR; {
-		_, errno = o.sendmmsg(fd, l.msg[:])
+		_, errno = o.send(fd, l.msg[:])
 	}
 	return errno
 }

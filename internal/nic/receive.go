@@ -40,6 +40,8 @@ type receiver struct {
 	blocks  bool             // receive waits until something has come
 	n       int
 	errno   syscall.Errno
+
+	ring ringReader
 }
 
 // hold makes sure that there is room for frames.
@@ -57,16 +59,27 @@ func (r *receiver) letGo() {
 	}
 }
 
+// begin ends the last batch.
+func (r *receiver) begin() {
+	if r.batch != nil {
+		r.reset(r.n)
+	}
+	r.n, r.errno, r.ring.read = 0, 0, false
+}
+
 // receive receives a batch. If it blocks, it waits for the first frame.
 func (s *Socket) receive(fd uintptr) {
 	r := &s.in
 	for {
 		r.hold()
-		r.n, r.errno = receiveMessages(fd, r.msgs)
-		switch r.errno {
-		case 0:
+		if r.ring.order == RingFirst && r.readRing() {
 			return
-		case unix.EINTR:
+		}
+		r.n, r.errno = receiveMessages(fd, r.msgs)
+		switch {
+		case r.errno == 0, r.errno == unix.EAGAIN && r.ring.order == RingLast && r.readRing():
+			return
+		case r.errno == unix.EINTR:
 			continue
 		}
 		r.letGo()
@@ -92,10 +105,8 @@ func (s *Socket) ClearWake() error { return s.waiter.ClearWake() }
 
 func (s *Socket) receiveBatch(waits bool) (n int, err error) {
 	r := &s.in
-	if r.batch != nil {
-		r.reset(r.n)
-	}
-	r.n, r.errno, r.blocks = 0, 0, waits
+	r.begin()
+	r.blocks = waits
 	if err := s.raw.Control(r.receive); err != nil || s.closed.Load() {
 		if r.batch != nil {
 			r.reset(r.n)
@@ -150,7 +161,11 @@ func (s *Socket) Frame(i int) []byte {
 	from := i * bufferLen
 	buf := r.buffers[from : from+bufferStart+int(m.n) : from+bufferLen]
 	at := frame.TagLen
-	if tpid, tci, ok := outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))]); ok {
+	tpid, tci, ok := r.ring.tag(i)
+	if !r.ring.read {
+		tpid, tci, ok = outerTag(r.control[i*controlLen:][:min(controlLen, int(m.Controllen))])
+	}
+	if ok {
 		if at, ok = frame.InsertVLAN(buf, at, tpid, tci); !ok {
 			return nil
 		}

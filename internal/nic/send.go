@@ -5,6 +5,7 @@ package nic
 import (
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -46,6 +47,23 @@ type sender struct {
 	panicked func(value any, b []byte)
 	flush    func(fd uintptr)
 	sendmmsg func(fd uintptr, m []message) (int, syscall.Errno) // tests put faults here
+
+	// to is the NIC, for a socket that does not listen: the kernel takes a frame's EtherType from the frame only if
+	// socket or address leave it open (packet_parse_headers in net/packet/af_packet.c). nil: the socket's NIC.
+	to atomic.Pointer[unix.RawSockaddrLinklayer]
+}
+
+// send is sendmmsg, to the NIC.
+func (o *sender) send(fd uintptr, m []message) (int, syscall.Errno) {
+	if to := o.to.Load(); to != nil || m[0].Name != nil {
+		for i := range m {
+			m[i].Name, m[i].Namelen = (*byte)(unsafe.Pointer(to)), 0
+			if to != nil {
+				m[i].Namelen = unix.SizeofSockaddrLinklayer
+			}
+		}
+	}
+	return o.sendmmsg(fd, m)
 }
 
 func (o *sender) init(tso, uso Offload) {
@@ -134,7 +152,7 @@ func (o *sender) flushBatch(fd uintptr) {
 		for end < o.n && o.bySoftware>>end&1 == 0 {
 			end++
 		}
-		n, errno := o.sendmmsg(fd, o.msgs[i:end])
+		n, errno := o.send(fd, o.msgs[i:end])
 		switch {
 		case errno == 0:
 			i += n
@@ -288,7 +306,7 @@ func (s *segmentSender) sendSegment(header, f []byte) bool {
 	s.msg[0].SetIovlen(2)
 	s.failed = unix.EINTR
 	for s.failed == unix.EINTR {
-		_, s.failed = s.o.sendmmsg(s.fd, s.msg)
+		_, s.failed = s.o.send(s.fd, s.msg)
 	}
 	if s.failed == unix.EMSGSIZE && header[1] == frame.GSONone {
 		s.failed = s.o.long.send(s.o, s.fd, frame.Vnet{}, f)

@@ -103,9 +103,6 @@ func (s *Socket) EnableSlow(on bool) error {
 	return fmt.Errorf("enable slow protocols on %s: %w", s.opt.Name, err)
 }
 
-// unusedEtherType is IEEE's second type for local experiments.
-const unusedEtherType = 0x88b6
-
 func (e *slowSocket) readOnce(fd uintptr) bool {
 	for {
 		e.n, e.errno = unix.Read(int(fd), e.into)

@@ -4,6 +4,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -20,19 +21,21 @@ import (
 // host's stack would believe an answer that came by a NIC which is on another network. Only where the host itself has
 // asked by an ARP probe whether an address is in use it gets the answer too.
 
-// answerSources is by how many hashes of their source the answers that a member receives are bounded: a host that
-// floods displaces those of few others.
-const answerSources = 8
+// answerBuckets is by how many hashes of source and destination the answers that a member receives are bounded: a host
+// that floods displaces those of few others. Each member asks by a MAC of its own, and the switch of a static LAG may
+// return by one of them what several have asked for: each has its part.
+const answerBuckets = 32
 
-// answerRate bounds the answers of a source. A member is asked 3 times in 16 ms for each target, and hears 100 probe
-// frames a second.
-var answerRate = limit.Rate{Every: 2 * time.Millisecond, Burst: 32}
+// answerRate bounds the answers of a source to a MAC. A member asks 3 times in 16 ms for each target, and hears 100
+// probe frames a second; of a static LAG it asks 12 times, and a host may be two targets by its addresses.
+var answerRate = limit.Rate{Every: 2 * time.Millisecond, Burst: 64}
 
 // answerLimits bound the answers that a member passes to the control loop. They belong to its goroutine.
-type answerLimits [answerSources]limit.Bucket
+type answerLimits [answerBuckets]limit.Bucket
 
-func (l *answerLimits) take(now int64, src frame.MAC) bool {
-	return l[uint64(src)*0x9e3779b97f4a7c15>>61].Take(time.Unix(0, now), answerRate)
+func (l *answerLimits) take(now int64, h *frame.Headers) bool {
+	hash := (uint64(h.Src) ^ bits.RotateLeft64(uint64(h.Dst), 24)) * 0x9e3779b97f4a7c15
+	return l[hash>>59].Take(time.Unix(0, now), answerRate)
 }
 
 // isAnswer reports whether a frame may answer a link watch. An ARP probe has no sender address (RFC 5227 clause 2.1.1),
@@ -98,14 +101,14 @@ func (u *ActivePlan) isOurProbe(h *frame.Headers, b []byte) bool {
 
 // passAnswer passes a copy of the frame in b ([virtio header][frame]) to the link watches, within the limit.
 func (m *member) passAnswer(h *frame.Headers, b []byte) {
-	if m.answers.take(m.r.clock.now(), h.Src) {
+	if m.answers.take(m.r.clock.now(), h) {
 		m.r.control.passAnswer(m.id, b)
 	}
 }
 
 // passOnly passes a frame that is for the link watches alone, and counts it.
 func (m *member) passOnly(h *frame.Headers, b []byte) {
-	if !m.answers.take(m.r.clock.now(), h.Src) || !m.r.control.passAnswer(m.id, b) {
+	if !m.answers.take(m.r.clock.now(), h) || !m.r.control.passAnswer(m.id, b) {
 		m.tally.drops[team.DropSocket]++
 		return
 	}

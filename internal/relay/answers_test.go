@@ -5,6 +5,7 @@ package relay
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -303,4 +304,32 @@ func TestForgedAnswersDisplaceNothing(t *testing.T) {
 		t.Errorf("%d of %d forged answers came to the control loop", forged, flood)
 	}
 	t.Logf("%d of %d forged answers came to the control loop", forged, flood)
+}
+
+// The switch of a static LAG returns by one member what several have asked a host for: none of that is dropped.
+func TestAnswersToSeveralMembers(t *testing.T) {
+	g := newRig(t, 2)
+	pl := g.answersPlan()
+	pl.Filter[0] = append(pl.Filter[0], memberMAC(1))
+	slices.Sort(pl.Filter[0])
+	g.apply(pl)
+	p := g.peerPort(0)
+	own := []frame.MAC{memberMAC(0), memberMAC(1), adapterMAC}
+	const each = 30
+	for i := range each {
+		for _, mac := range own {
+			b := append(make([]byte, frame.VnetLen), arpAnswer(mac, peerMAC, i+1)...)
+			p.socket.Queue(b)
+		}
+		p.socket.Flush()
+	}
+	came := map[frame.MAC]int{}
+	for range each * len(own) {
+		came[frame.MACAt(g.newsOf(team.ControlFrame).Frame, 0)]++
+	}
+	for _, mac := range own {
+		if came[mac] != each {
+			t.Errorf("%d of %d answers to %v came to the control loop", came[mac], each, mac)
+		}
+	}
 }

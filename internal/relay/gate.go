@@ -46,7 +46,7 @@ const (
 // the adapter's stack, in the backlog queue of a processor, which the relay's write bypasses. So the member's goroutine
 // lets frames wait in its socket for settleTime first.
 //
-// The relay accesses a gate only within these four calls.
+// The relay accesses a gate only within these four calls, and those of gate_ring.go.
 
 const (
 	// pauseWait is how long a handover waits for a pause between frames.
@@ -104,7 +104,7 @@ func (h *handover) end(err error) {
 // and any other error if there will be no more.
 func (h *handover) step(take func() error) (over bool, err error) {
 	switch {
-	case atomic.LoadUint32(h.gate) == GateFast:
+	case ByPrograms(atomic.LoadUint32(h.gate)):
 		return true, nil
 	case h.tries >= minPauseTries && h.clock.now() >= h.until:
 		return true, h.shutGate(take)
@@ -194,23 +194,25 @@ func (r *Relay) YieldMember(id int, gate *uint32) error {
 	return nil
 }
 
-// IsGone reports whether an error of YieldMember says that the member's NIC is gone or its socket closed: it receives
-// nothing any more.
-func IsGone(err error) bool { return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) }
+// IsGone reports whether an error of YieldMember or LeaveSocket says that the member's NIC is gone or its socket
+// closed: it receives nothing any more.
+func IsGone(err error) bool {
+	return errors.Is(err, nic.ErrClosed) || errors.Is(err, nic.ErrGone) || errors.Is(err, unix.ENODEV)
+}
 
 // RegainMember takes back what member id receives: gate is GateSlow, even on the error that the member has left.
 func (r *Relay) RegainMember(id int, gate *uint32) error {
-	m, err := r.doInMember(id, func(*member) {
-		atomic.StoreUint32(gate, GateSlow)
-		time.Sleep(settleTime)
-	})
+	err := error(ErrNoMember)
+	if m := r.member(id); m != nil {
+		err = enterSocket(memberListener{r: r, m: m}, gate)
+	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, nic.ErrClosed):
+	case IsGone(err):
 		err = nil // the NIC is gone and receives nothing any more
 	default:
-		err = fmt.Errorf("take back reception of %s: %w", m, err)
+		err = fmt.Errorf("take back reception of member %d: %w", id, err)
 	}
 	atomic.StoreUint32(gate, GateSlow)
 	return err

@@ -64,12 +64,13 @@ func (r *Relay) AdoptPicker(s *spread.TxState, rule spread.Rule, distributing sp
 	})
 }
 
-// DropInherited closes the sockets that the process before left and no member has. No member joins meanwhile.
+// DropInherited closes the sockets and rings that the process before left and no member has. No member joins meanwhile.
 func (r *Relay) DropInherited() {
 	for _, name := range r.store.Names() {
 		_, isSocket := descriptors.Index(name, descriptors.Socket)
 		_, isFilter := descriptors.Index(name, descriptors.Groups)
-		if !isSocket && !isFilter {
+		_, isRing := descriptors.Index(name, descriptors.Ring)
+		if !isSocket && !isFilter && !isRing {
 			continue
 		}
 		if fd, ok := r.store.Take(name); ok {

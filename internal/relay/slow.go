@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -62,8 +63,9 @@ func (m *member) passSlow(b []byte, bucket *limit.Bucket) bool {
 // receiveSlow handles a frame of a slow protocol from the main socket, after all frames before it were delivered. After
 // the first LACPDU the slowReceiver takes over.
 func (m *member) receiveSlow(b []byte, p frame.Protocol) {
-	if m.slow.active.Load() && !isMarker(b[frame.VnetLen:]) {
-		return // the slowReceiver has it
+	if f := b[frame.VnetLen:]; m.slow.active.Load() && !isMarker(f) &&
+		binary.BigEndian.Uint16(f[12:]) == frame.TypeSlow {
+		return // the slowReceiver has it, since it has no tag
 	}
 	m.deliverSlow(b, p, &m.slowLimit, &m.tally)
 	if p == frame.LACP && !m.slow.lacpSeen.Load() {

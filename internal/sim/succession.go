@@ -19,8 +19,10 @@ type succession struct {
 	dead    bool     // no process runs
 	held    []func() // what the next process finds in the sockets
 
-	replaced      int // processes
-	toldAddresses int // announcements of addresses
+	replaced      int           // processes
+	toldAddresses int           // announcements of addresses
+	toldAt        time.Duration // when the last one began
+	searchedAt    time.Duration // when the team last accepted other MACs
 }
 
 // checkpointEvery is how often a Checkpoint is saved that no Plan follows from.
@@ -168,12 +170,15 @@ func (l *life) replaceCalmly() error {
 		flows = nil
 	}
 	type state struct {
-		plan        *spread.Plan
-		plans, told int
+		plan                      *spread.Plan
+		plans, steps, told, downs int
 	}
 	var before []state
 	for _, t := range l.teams {
-		before = append(before, state{t.plan, t.Plans, t.toldAddresses})
+		before = append(before, state{t.plan, t.Plans, t.stepsAnyway(), t.toldAddresses, t.downs()})
+		if t.announces() {
+			before[len(before)-1].told++ // once more: it may not have been finished
+		}
 		t.Replace(l.deadTime())
 	}
 	if err := l.Calmly(250*time.Millisecond, 100*time.Millisecond, flows...); err != nil {
@@ -181,6 +186,9 @@ func (l *life) replaceCalmly() error {
 	}
 	for i, t := range l.teams {
 		was := before[i]
+		if l.loaded && (t.downs() != was.downs || t.watchedDown()) {
+			continue // asks are lost where queues are full
+		}
 		if was.plan.Distributing != t.plan.Distributing || was.plan.Active != t.plan.Active {
 			l.breach("%s: distributed by %b with %d active, its next process by %b with %d", t.Name,
 				was.plan.Distributing, was.plan.Active, t.plan.Distributing, t.plan.Active)
@@ -188,9 +196,8 @@ func (l *life) replaceCalmly() error {
 		if t.toldAddresses > was.told {
 			l.breach("%s: its next process announces", t.Name)
 		}
-		// The Plan of before counts once more, and steps of members that return come anyway.
-		steps := was.plan.Returning().Len()
-		if !l.lacp && !l.loaded && t.Plans > was.plans+2+steps {
+		// The Plan of before counts once more.
+		if !l.lacp && !l.loaded && t.Plans > was.plans+2+was.steps {
 			l.breach("%s: %d Plans after its process was replaced", t.Name, t.Plans-was.plans)
 		}
 	}
@@ -198,4 +205,38 @@ func (l *life) replaceCalmly() error {
 		return l.fail
 	}
 	return nil
+}
+
+// stepsAnyway is how many Plans come soon whatever else happens: steps of members that return, and MACs that members of
+// a static LAG try, one each 200 ms (team/way_back.go).
+func (t *Team) stepsAnyway() int {
+	steps := t.plan.Returning().Len()
+	if t.config.Mode.StaticLAG(t.config.Balance) && t.w.now-t.searchedAt < 400*time.Millisecond {
+		steps += 4
+	}
+	return steps
+}
+
+// announces reports whether an announcement may not be finished, as team.Loop supposes.
+func (t *Team) announces() bool {
+	took := time.Duration(max(t.config.AnnounceCount-1, 0))*t.config.AnnounceInterval + 100*time.Millisecond
+	return t.toldAddresses > 0 && t.w.now-t.toldAt < took
+}
+
+// downs is how often members went down.
+func (t *Team) downs() (n int) {
+	for _, m := range t.Status().Members {
+		n += int(m.Failures)
+	}
+	return n
+}
+
+// watchedDown reports whether link watches hold a member down.
+func (t *Team) watchedDown() bool {
+	for _, id := range t.ids {
+		if verdict, _ := t.watchOf(t.members[id].nic); verdict == monitor.Down.String() {
+			return true
+		}
+	}
+	return false
 }

@@ -186,6 +186,7 @@ func (t *Team) execute(out *team.Output) {
 	if out.Tell != 0 {
 		if out.Tell&modes.TellAddresses != 0 {
 			t.toldAddresses++
+			t.toldAt = t.w.now
 		}
 		t.announcements++
 		t.tell(*out, t.announcements, t.config.AnnounceCount)
@@ -208,6 +209,9 @@ func (t *Team) apply(pl *spread.Plan) {
 	t.overlaps()
 	old := t.plan
 	t.plan = pl
+	if !slices.Equal(old.TeamMACs, pl.TeamMACs) {
+		t.searchedAt = t.w.now
+	}
 	clear(t.reported)
 	for _, id := range t.ids {
 		n := t.members[id].nic

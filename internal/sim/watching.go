@@ -5,6 +5,7 @@ package sim
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"time"
@@ -20,6 +21,7 @@ import (
 type watching struct {
 	Gateways []monitor.Target // of the adapter
 	Asks     int              // ARP and ND asks that all members have sent
+	Missed   int              // answers that the data path dropped, because too many came at once
 	NoHosts  bool             // the neighbours of the adapter are not told
 	Lied     bool             // what answers is not what it seems, so that members are down for no fault of theirs
 
@@ -47,11 +49,11 @@ const (
 	resentEvery    = 20 * time.Millisecond
 )
 
-// answerRate bounds what the data path passes on of one source.
-var answerRate = limit.Rate{Every: 2 * time.Millisecond, Burst: 32}
+// answerRate bounds what the data path passes on of one source to one MAC.
+var answerRate = limit.Rate{Every: 2 * time.Millisecond, Burst: 64}
 
 // answerLimits bound what a member passes on.
-type answerLimits [8]limit.Bucket
+type answerLimits [32]limit.Bucket
 
 func (t *Team) newWatching() {
 	t.sampleEvery = sampleIdle
@@ -68,8 +70,11 @@ func (t *Team) stopWatching() {
 
 // passes passes a copy of an answer to the control loop, within the limits.
 func (m *member) passes(p *Packet) {
-	if m.answers[uint64(p.h.Src)*0x9e3779b97f4a7c15>>61].Take(m.t.w.time(), answerRate) {
+	hash := (uint64(p.h.Src) ^ bits.RotateLeft64(uint64(p.h.Dst), 24)) * 0x9e3779b97f4a7c15
+	if m.answers[hash>>59].Take(m.t.w.time(), answerRate) {
 		m.t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
+	} else {
+		m.t.Missed++
 	}
 }
 

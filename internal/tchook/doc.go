@@ -4,7 +4,8 @@
 // member from the host's own IP stack.
 //
 //	            ETH_P_ALL sockets ─ tcx or clsact: attached program ─ isolation ─ the host's IP stack
-//	member ──►  (relay)             (fast path)                      (bpf/isolate.c)
+//	member ──►  (relay, unless the  (fast path)                      (bpf/isolate.c)
+//	             fast path moves all)
 //
 // A tcx link (Linux 6.6) ends with the process. A filter of clsact and a chain of nftables outlive it, so they are
 // journalled before they are made (Journal).

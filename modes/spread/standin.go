@@ -9,7 +9,8 @@ import (
 )
 
 // A member may have lost its link before the control loop knows it and makes a Plan without it. A data path that sees
-// this, or whose frame a NIC refuses, gives the frame to a stand-in: a member of the same Plan that is not dead.
+// this gives the frame to a stand-in: a member of the same Plan that is not dead. (One that only learns that a NIC has
+// refused a frame asks Other.)
 //
 //   - RuleSingle: the next active member, else one of those after it
 //   - RuleSlots: the member that the slot migrates to, else the one that the Plan without the dead member gives it to

@@ -7,11 +7,13 @@
  * qdisc. Frames for the relay pass and come out of the adapter's descriptor.
  *
  * relay_filter: socket filter of the relay's socket of a member, run just before receive for the same frame. It accepts
- * everything while the relay moves received frames, else only frames for the relay.
+ * everything while the relay moves received frames, else only frames for the relay, and nothing once these pass by the
+ * ring. Then the socket does not even listen.
  *
  * receive: tc ingress of a member, before the program that isolates the member from the host's stack. A frame is
  * accepted or not; it gets the adapter's address; it is counted and redirected into the adapter as received there.
- * Frames for the relay pass, and so do frames that are for the NIC itself too: the isolating program decides on them.
+ * Frames for the relay pass: it has them by the ring, or has them already by the socket. So do frames that are for the
+ * NIC itself too. The isolating program decides on both.
  */
 #include "gate.h"
 #include "round_robin.h"
@@ -20,6 +22,7 @@
 #include "accept.h"
 #include "lean.h"
 #include "leave.h"
+#include "ring.h"
 
 /* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
 static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h,
@@ -128,6 +131,7 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control
 }
 
 #define NOT_ORDINARY -2
+#define RELAYS -3 /* a frame for the relay */
 
 /* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack
  * from the other. */
@@ -193,19 +197,16 @@ int relay_filter(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
-	__u32 ifindex = skb->ifindex;
-	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 	struct headers h;
 
-	if (!c || !cpu || !found)
+	if (!c || !cpu)
 		return -1;
-	__u32 id = barrier_value(*found);
+	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
 	if (id >= MAX_MEMBERS)
 		return -1;
-	cpu->ifindex = ifindex;
-	cpu->member = id;
+	cpu->ifindex = skb->ifindex;
 	cpu->decided = read_gate(&c->receive_gate[id]);
-	if (cpu->decided == GATE_SHUT)
+	if (cpu->decided == GATE_SHUT || by_ring(cpu->decided))
 		return 0;
 	if (cpu->decided != GATE_FAST)
 		return -1;
@@ -271,30 +272,36 @@ __noinline int receive_any(struct __sk_buff *skb, struct control *c, struct cpu_
 {
 	struct headers h;
 
-	if (!c || !cpu || !pl || !parse(skb, &h) || for_the_relay(&h))
+	if (!c || !cpu || !pl || !parse(skb, &h))
 		return ACT_NEXT;
+	if (for_the_relay(&h))
+		return RELAYS;
 	id &= MAX_MEMBERS - 1;
 	return receive_parsed(skb, c, pl, &cpu->members[id], id, 0, &h);
 }
 
-static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
+static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, __u32 id)
 {
 	struct plan *pl = active_plan(c);
+	struct member_counters *t = &cpu->members[id & 63];
 
 	if (!pl)
 		return ACT_NEXT;
-	/* relay_filter has just seen the same frame. */
-	__u32 id = cpu->ifindex == skb->ifindex ? cpu->member : member_by_ifindex(pl, skb->ifindex);
-	if (id >= MAX_MEMBERS)
-		return ACT_NEXT;
-	if (cpu->decided == GATE_SHUT) {
-		cpu->members[id & (MAX_MEMBERS - 1)].rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
+	__u32 gate = decided_gate(skb, c, cpu, id);
+	if (gate == GATE_SHUT) {
+		t->rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
 		return ACT_DROP;
 	}
-	if (cpu->decided != GATE_FAST)
+	if (gate != GATE_FAST && !by_ring(gate))
 		return ACT_NEXT;
 	int verdict = receive_ordinary(skb, c, cpu, pl, id);
-	return verdict == NOT_ORDINARY ? receive_any(skb, c, cpu, pl, id) : verdict;
+	if (verdict == NOT_ORDINARY)
+		verdict = receive_any(skb, c, cpu, pl, id);
+	if (verdict != RELAYS)
+		return verdict;
+	if (by_ring(gate) && !pass_by_ring(skb, cpu, id & 63))
+		t->rx_drop[DROP_SOCKET]++;
+	return ACT_NEXT;
 }
 
 SEC("tc")
@@ -305,8 +312,11 @@ int receive(struct __sk_buff *skb)
 
 	if (!c || !cpu)
 		return ACT_NEXT;
+	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
+	if (id >= MAX_MEMBERS)
+		return ACT_NEXT;
 	count_end(&cpu->receiving);
-	int verdict = receive_frame(skb, c, cpu);
+	int verdict = receive_frame(skb, c, cpu, id);
 	count_end(&cpu->receiving);
 	return verdict;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go describes the protocol. */
+/* Who moves the frames of a direction: the relay or these programs. internal/relay/gate.go and gate_ring.go describe
+ * the protocol. */
 #pragma once
 
 #include "layout.h"
 
-enum { GATE_SLOW, GATE_HOLD, GATE_FAST, GATE_SHUT };
+enum { GATE_SLOW, GATE_HOLD, GATE_FAST, GATE_SHUT, GATE_RING, GATE_ALONE };
 
 /* The gate for this frame. */
 static __always_inline __u32 read_gate(__u32 *gate)

@@ -13,6 +13,8 @@
 #define RX_CLASS_COUNT 4096
 #define PROTOCOLS 7
 #define DROPS 9
+#define RING_HEADER 8
+#define RING_FRAME 16384
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 #define SUCCESSORS 4
@@ -113,7 +115,6 @@ struct plan {
 	__u8 closed[MAX_MEMBERS]; /* spread.Shortest.Closed */
 	__u8 slots[SLOT_COUNT];
 	__u8 from[SLOT_COUNT]; /* if migrating */
-	__u8 joined[JOINED];   /* members by the last octet of their ifindex: member_by_ifindex */
 	__u8 stand_ins[SLOT_COUNT]; /* whose a slot is without its member; NO_MEMBER: not known */
 	__u8 successors[SUCCESSORS]; /* that would be active one after the other, then NO_MEMBER */
 	__u8 rule;
@@ -138,6 +139,7 @@ struct control {
 	__u64 device; /* that find_device has found */
 	__u64 dead; /* that find_dead has found */
 	__u64 loss_reported[MAX_MEMBERS]; /* when a member was last reported as dead */
+	__u64 joined[JOINED]; /* most of members: member_by_ifindex */
 };
 
 struct count {
@@ -156,16 +158,23 @@ struct member_counters {
 	__u64 tx_unicast;
 };
 
+/* A frame in a ring. No frame for the relay is longer: MTUs above 9 216 are those of virtual NICs. */
+struct ring_frame {
+	__u16 tpid; /* of the outer tag if the kernel stripped it; 0: it did not */
+	__u16 tci;
+	__u32 length;
+	__u8 frame[RING_FRAME];
+};
+
 /* State of one processor. The programs run with softirqs off, so none interrupts another on one processor. */
 struct cpu_state {
 	__u32 transmitting; /* odd while a program runs: relay.WaitEpoch */
 	__u32 receiving;
 	__u32 decided; /* by relay_filter, for the frame that receive sees next */
-	__u32 member;  /* whose frame that is */
-	__u32 ifindex; /* that member's */
-	__u32 unused;
+	__u32 ifindex; /* by which that came */
 	struct member_counters members[MAX_MEMBERS];
 	__u64 no_member[DROPS];
+	struct ring_frame passed; /* the last one */
 };
 
 /* A plan's entry of an address: entry of addresses.go. */
@@ -311,14 +320,14 @@ static __always_inline void count_end(__u32 *runs)
 	asm volatile("" : : "r"(n)); /* else the compiler takes the other kind */
 }
 
-/* The member that a NIC is; MAX_MEMBERS or more: none. Most are found without the kernel's look-up: the plan's entry may
- * be another NIC's, which its ifindex shows. */
-static __always_inline __u32 member_by_ifindex(const struct plan *pl, __u32 ifindex)
+/* The member that a NIC is, NO_MEMBER for none. Go keeps a copy of most entries of members in joined, which costs a tenth
+ * of a look-up in the map: the ifindex, and the id in the lowest octet. */
+static __always_inline __u32 member_by_ifindex(struct control *c, __u32 ifindex)
 {
-	__u32 id = pl->joined[ifindex % JOINED] & (MAX_MEMBERS - 1);
+	__u64 entry = *(volatile __u64 *)&c->joined[ifindex % JOINED];
 
-	if (pl->ifindex[id] == ifindex)
-		return id;
+	if (entry >> 8 == ifindex)
+		return entry & 0xff;
 	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 	return found ? *found : NO_MEMBER;
 }

@@ -81,7 +81,7 @@ var suites = []suite{
 		Package: "internal/fastpath/backlog", Timeout: 2 * time.Minute,
 	},
 	{
-		Package: "internal/fastpath", Timeout: 8 * time.Minute,
+		Package: "internal/fastpath", Timeout: 14 * time.Minute,
 		Skip: []skipped{
 			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
 			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMonitor"}},
