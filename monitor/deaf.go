@@ -84,7 +84,8 @@ func (w *Watches) burst(t *target) int {
 func (w *Watches) deafTo(now time.Time, t *target, m *watched) (deaf *watched, unsure bool) {
 	p := m.path(t)
 	via := w.member(p.via)
-	if !w.oneLink() || p.viaStreak < hashed || w.takesTurns() || via == nil || via == m || !via.asks() || !via.traffic.known {
+	if !w.oneLink() || p.viaStreak < hashed || w.takesTurns() || via == nil || via == m || !via.asks() ||
+		!via.traffic.known {
 		return nil, false
 	}
 	if !via.answerAt.Before(t.round.began) || !via.traffic.heard.Before(t.round.began) {

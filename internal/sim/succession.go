@@ -22,7 +22,6 @@ type succession struct {
 	replaced      int           // processes
 	toldAddresses int           // announcements of addresses
 	toldAt        time.Duration // when the last one began
-	searchedAt    time.Duration // when the team last accepted other MACs
 }
 
 // checkpointEvery is how often a Checkpoint is saved that no Plan follows from.
@@ -186,7 +185,7 @@ func (l *life) replaceCalmly() error {
 	}
 	for i, t := range l.teams {
 		was := before[i]
-		if l.loaded && (t.downs() != was.downs || t.watchedDown()) {
+		if l.loaded && (t.downs() != was.downs || !t.watched(monitor.Up)) {
 			continue // asks are lost where queues are full
 		}
 		if was.plan.Distributing != t.plan.Distributing || was.plan.Active != t.plan.Active {
@@ -208,10 +207,10 @@ func (l *life) replaceCalmly() error {
 }
 
 // stepsAnyway is how many Plans come soon whatever else happens: steps of members that return, and MACs that members of
-// a static LAG try, one each 200 ms (team/way_back.go).
+// a static LAG try, one each 200 ms, maybe put off while nobody answers (team/way_back.go).
 func (t *Team) stepsAnyway() int {
 	steps := t.plan.Returning().Len()
-	if t.config.Mode.StaticLAG(t.config.Balance) && t.w.now-t.searchedAt < 400*time.Millisecond {
+	if t.config.Mode.StaticLAG(t.config.Balance) {
 		steps += 4
 	}
 	return steps
@@ -231,12 +230,12 @@ func (t *Team) downs() (n int) {
 	return n
 }
 
-// watchedDown reports whether link watches hold a member down.
-func (t *Team) watchedDown() bool {
+// watched reports whether link watches say the same of all members.
+func (t *Team) watched(as monitor.State) bool {
 	for _, id := range t.ids {
-		if verdict, _ := t.watchOf(t.members[id].nic); verdict == monitor.Down.String() {
-			return true
+		if verdict, _ := t.watchOf(t.members[id].nic); verdict != as.String() {
+			return false
 		}
 	}
-	return false
+	return true
 }

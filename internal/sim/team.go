@@ -42,7 +42,7 @@ type Team struct {
 	members [spread.MaxMembers]*member
 	ids     []int // of members
 	carrier bool
-	Plans   int // in all, but those that only suspect another member
+	Plans   int // in all, but those that only suspect another member, choose another next one, or ask another host
 
 	deadline     *timer
 	controlQueue int                             // queued inputs of the loop
@@ -201,17 +201,14 @@ func (t *Team) execute(out *team.Output) {
 
 // apply makes a Plan the current one.
 func (t *Team) apply(pl *spread.Plan) {
-	if t.plan.Suspect == pl.Suspect {
-		t.Plans++ // suspicions come and go
+	if t.plan.Suspect == pl.Suspect && t.plan.Next == pl.Next && slices.Equal(t.plan.Asked, pl.Asked) {
+		t.Plans++ // suspicions come and go, and so do hosts that answer
 	}
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
 	t.planned(pl)
 	t.overlaps()
 	old := t.plan
 	t.plan = pl
-	if !slices.Equal(old.TeamMACs, pl.TeamMACs) {
-		t.searchedAt = t.w.now
-	}
 	clear(t.reported)
 	for _, id := range t.ids {
 		n := t.members[id].nic

@@ -162,6 +162,13 @@ var goals = []goal{
 	atMost("watch-arp", "relay loaded", theHighest, 1.05),
 	atMost("watch-arp", "fastpath idle", theHighest, 1.05),
 	atMost("watch-arp", "fastpath loaded", theHighest, 1.05),
+	atMost("scale-create", "64", theMedian, 1000),
+	atMost("scale-rss", "64", theHighest, 60),
+	atMost("scale-decided", "64", theMedian, 0.5),
+	atMost("scale-delete", "64", theMedian, 1000),
+	ratioAtMost("scale-frame", "64", "2", 1.1),
+	ratioAtMost("scale-flows", "100000", "10", 1.2),
+	ratioAtMost("scale-flows-elb", "100000", "10", 1.2),
 	atMost("watch-false-downs", relay, theHighest, 0),
 	atMost("watch-false-downs", fast, theHighest, 0),
 }

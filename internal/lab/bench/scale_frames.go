@@ -32,6 +32,9 @@ func (b *bench) scaleFrames(ctx context.Context) {
 			name := strconv.Itoa(n)
 			all = append(all, b.flowsOver(ctx, name, n, 1_000, "--mode", "xor"))
 			byMembers.compare(name, plain)
+			if n != scaleMembers[0] {
+				byMembers.compare(name, strconv.Itoa(scaleMembers[0]))
+			}
 		}
 		b.interleave(ctx, b.rounds, all, byMembers)
 		b.endFlows()
