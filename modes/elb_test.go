@@ -452,7 +452,8 @@ func TestELBHomes(t *testing.T) {
 				t.Fatalf("deadline %v at %v", d, now)
 			}
 		}
-		for range 3 { // an overlap ends, who came home is taught again twice
+		// An overlap ends, who came home is taught again twice, and who is back after a failure gets its part in steps.
+		for range 3 + returnSteps {
 			if d := m.Deadline(); !d.IsZero() {
 				for _, s := range m.Handle(d, Tick{}).Send {
 					if usable, _ := sets(&st); !usable.Has(s.Member) {
