@@ -83,7 +83,8 @@ var suites = []suite{
 	{
 		Package: "internal/fastpath", Timeout: 14 * time.Minute,
 		Skip: []skipped{
-			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
+			{Why: tooMuch, Tests: []string{"TestChangeOver", "TestChangeOverWithControlFrames",
+				"TestMembersCarryWhatTheyCan", "TestAllAtOnce"}},
 			{Why: tooSoon, Tests: []string{"TestApplyDoesNotWaitForTheMonitor"}},
 			{Why: "an emulated processor that has a slot's lock may stand still for long, and others send without it",
 				Tests: []string{"TestProcessorsShareTheTable"}},
