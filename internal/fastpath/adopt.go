@@ -292,8 +292,8 @@ func (h *inheritance) renumberMembers(k *kernel, links *[spread.MaxMembers]*team
 	}
 	k.waitForPrograms()
 	for index, id := range h.renumber {
-		if err := k.Members.Put(uint32(index), uint32(id)); err != nil {
-			return fmt.Errorf("note member: %w", err)
+		if err := k.setMember(index, id); err != nil {
+			return err
 		}
 		h.ids[index] = id
 	}
@@ -416,8 +416,8 @@ func (h *inheritance) dropMembers(k *kernel, links *[spread.MaxMembers]*team.Lin
 		if joined {
 			continue
 		}
-		if err := k.Members.Delete(uint32(index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("remove member: %w", err)
+		if err := k.dropMember(index); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -139,7 +139,7 @@ func since(now, base *counts) (c counts) {
 }
 
 // receives makes the loopback NIC that of a member.
-func (b *bed) receives(id int) error { return b.Members.Put(uint32(loopback), uint32(id)) }
+func (b *bed) receives(id int) error { return b.setMember(loopback, id) }
 
 // sentBy has it that the adapter sent from these stations just now, and from no others.
 func (b *bed) sentBy(pl *spread.Plan, sent []frame.Station) error {

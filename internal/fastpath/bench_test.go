@@ -23,7 +23,7 @@ func BenchmarkPrograms(b *testing.B) {
 	d := &bed{TB: b, kernel: k}
 	d.gates(2)
 	for i := range k.cpus {
-		k.cpus[i].Decided = 2
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopback, 2
 	}
 	c := &cast{members: 0b1111, behind: []frame.MAC{0x0200000000d0}}
 	pl := &spread.Plan{Adapter: adapterMAC, Distributing: 15, Collecting: 15, Multicast: 15,

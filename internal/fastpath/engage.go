@@ -104,8 +104,8 @@ func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
 
 // admitMember makes the programs receive by a member that is in the Plan which they follow.
 func (p *Path) admitMember(k *kernel, id int, l *team.Link) error {
-	if err := k.Members.Put(uint32(l.Index), uint32(id)); err != nil {
-		return fmt.Errorf("add member: %w", err)
+	if err := k.setMember(l.Index, id); err != nil {
+		return err
 	}
 	return p.attachMember(k, id, l)
 }
@@ -175,7 +175,7 @@ func (p *Path) dropMember(k *kernel, id int, l *team.Link) error {
 	if err := p.relay.SetSocketFilter(id, -1); err != nil && !errors.Is(err, relay.ErrNoMember) {
 		errs = append(errs, err)
 	}
-	if err := k.Members.Delete(uint32(l.Index)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := k.dropMember(l.Index); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

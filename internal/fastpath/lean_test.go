@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -16,7 +17,7 @@ import (
 )
 
 // linearParts returns the map in which a program on a member's ingress, before receive, notes how many octets the
-// linear part of the last long frame had.
+// linear part of the last long frame had; nil: it cannot be attached beside receive.
 func (g *rig) linearParts(id int) *ebpf.Map {
 	g.Helper()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
@@ -43,6 +44,9 @@ func (g *rig) linearParts(id int) *ebpf.Map {
 	labtest.Must(g, err)
 	g.Cleanup(func() { p.Close() })
 	h, err := g.Attach(g.links[id].Index, ebpf.AttachTCXIngress, p)
+	if errors.Is(err, unix.EEXIST) {
+		return nil // clsact: receive has the place
+	}
 	labtest.Must(g, err)
 	g.Cleanup(func() { h.Close() })
 	return m
@@ -97,10 +101,12 @@ func TestHeadersBehindTheLinearPart(t *testing.T) {
 			way(out, from(peerMAC, memberMAC(0)))
 			send(t, g.peer, "p0", from(memberMAC(0), peerMAC))
 			way(in, from(adapterMAC, peerMAC))
-			var n uint32
-			labtest.Must(t, linear.Lookup(uint32(0), &n))
-			if n < frame.EtherLen || n > 60 {
-				t.Errorf("%d octets of the frame are linear", n)
+			if linear != nil {
+				var n uint32
+				labtest.Must(t, linear.Lookup(uint32(0), &n))
+				if n < frame.EtherLen || n > 60 {
+					t.Errorf("%d octets of the frame are linear", n)
+				}
 			}
 			after, protocol := totals(g), frame.UDP
 			if inside[0](nil)[9] == frame.ProtoTCP || inside[0](nil)[6] == frame.ProtoTCP {
@@ -129,6 +135,49 @@ func awaitLong(t *testing.T, fd int) []byte {
 		labtest.Must(t, err)
 		if n >= pageSize {
 			return b[:n]
+		}
+	}
+}
+
+// A NIC is the member that it was made last, whichever others have come and gone whose ifindex has the same place.
+func TestMemberOfANIC(t *testing.T) {
+	b := newBed(t)
+	c := &cast{members: 0b1110}
+	pl := &spread.Plan{Rule: spread.RuleSlots, Active: -1, Next: -1, Adapter: adapterMAC, Promiscuous: true,
+		Collecting: c.members, Multicast: c.members}
+	labtest.Must(t, b.apply(pl, c))
+	const same = loopback + 256
+	f := flowsOf(1)[0]
+	peerMAC.Put(f, 6)
+	receiver := func() int {
+		o, err := b.run(b.Receive, f, 0)
+		labtest.Must(t, err)
+		for id := range o.Unicast {
+			if o.Unicast[id].RX == 1 {
+				return id
+			}
+		}
+		return -1
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want int
+	}{
+		{"nobody", func() error { return nil }, -1},
+		{"joined", func() error { return b.setMember(loopback, 1) }, 1},
+		{"another at its place", func() error { return b.setMember(same, 2) }, 1},
+		{"joined again as another", func() error { return b.setMember(loopback, 3) }, 3},
+		{"the other has left", func() error { return b.dropMember(same) }, 3},
+		{"the other again", func() error { return b.setMember(same, 2) }, 3},
+		{"left", func() error { return b.dropMember(loopback) }, -1},
+		{"back", func() error { return b.setMember(loopback, 1) }, 1},
+		{"left at its own place", func() error { return b.dropMember(loopback) }, -1},
+		{"left twice", func() error { return b.dropMember(loopback) }, -1},
+	} {
+		labtest.Must(t, step.do())
+		if got := receiver(); got != step.want {
+			t.Errorf("%s: received by %d, want %d", step.name, got, step.want)
 		}
 	}
 }

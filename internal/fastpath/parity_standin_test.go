@@ -71,7 +71,12 @@ func drawDead(t *rapid.T, pl *spread.Plan, c *cast) spread.MemberSet {
 	if rapid.IntRange(0, 7).Draw(t, "all dead") == 0 {
 		return c.members
 	}
-	dead := c.members & spread.MemberSet(rapid.Uint64().Draw(t, "dead")&rapid.Uint64().Draw(t, "dead too"))
+	dead := spread.MemberSet(0)
+	for set := c.members; set != 0; set = set.Without(set.First()) {
+		if rapid.IntRange(0, 2).Draw(t, "dead") == 0 {
+			dead = dead.With(set.First())
+		}
+	}
 	if pl.Active >= 0 && rapid.Bool().Draw(t, "the active one") {
 		dead = dead.With(pl.Active)
 	}
@@ -84,7 +89,7 @@ func TestProgramStandsInAsTheRelay(t *testing.T) {
 	b := newBed(t).seeing()
 	flows := flowsOf(12)
 	seen := map[string]int{}
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		s := newSender(b)
 		defer s.die(0)
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
@@ -127,11 +132,20 @@ func TestProgramStandsInAsTheRelay(t *testing.T) {
 				t.Fatalf("%v\nplan %+v", err, pl)
 			}
 		}
-	})
-	for rule := range ruleNames {
-		if n := seen[ruleNames[rule]+" by a stand-in"]; n < 10 {
-			t.Errorf("%d frames of %s by a stand-in", n, ruleNames[rule])
+	}
+	few := func() (rules []string) {
+		for _, name := range ruleNames {
+			if seen[name+" by a stand-in"] < 10 {
+				rules = append(rules, name)
+			}
 		}
+		return rules
+	}
+	for tries := 0; tries < 5 && len(few()) > 0; tries++ { // a few Plans give all flows to members that are well
+		rapid.Check(t, check)
+	}
+	if rules := few(); len(rules) > 0 {
+		t.Errorf("few frames by a stand-in of %v", rules)
 	}
 	t.Log(seen)
 }

@@ -260,7 +260,7 @@ func TestProductTransmitsAndReceives(t *testing.T) {
 	b := &bed{TB: t, kernel: k}
 	b.gates(2)
 	for i := range k.cpus {
-		k.cpus[i].Decided = 2
+		k.cpus[i].Ifindex, k.cpus[i].Decided = loopback, 2
 	}
 	c := &cast{members: 6}
 	c.mac[1], c.mac[2] = memberMAC(1), memberMAC(2)

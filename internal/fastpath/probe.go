@@ -43,14 +43,14 @@ func (k *kernel) selfTest() (err error) {
 	if err := k.applyPlan(pl, &links); err != nil {
 		return fmt.Errorf("try programs: %w", err)
 	}
-	if err := k.Members.Put(uint32(loopbackIndex), uint32(0)); err != nil {
+	if err := k.setMember(loopbackIndex, 0); err != nil {
 		return fmt.Errorf("try programs: %w", err)
 	}
 	defer func() {
 		atomic.StoreUint32(&k.control.TransmitGate, relay.GateSlow)
 		clear(k.cpus)
 		*k.rxBytes = spread.RxBytes{}
-		err = errors.Join(err, k.Members.Delete(uint32(loopbackIndex)))
+		err = errors.Join(err, k.dropMember(loopbackIndex))
 	}()
 	atomic.StoreUint32(&k.control.TransmitGate, relay.GateFast)
 	for i := range k.cpus {

@@ -34,6 +34,7 @@ type programControl struct {
 	Device       uint64
 	Dead         uint64
 	LossReported [64]uint64
+	Joined       [256]uint64
 }
 
 type programCpuState struct {

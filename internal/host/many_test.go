@@ -90,8 +90,8 @@ func takeManyOver(t *testing.T, n int, each func(step string, e effort)) {
 		must1(h.Finish())
 	})
 	h.Close()
-	have := run(t, "ip -4 -br addr show dev "+names[n-1])
-	if !strings.Contains(have, fmt.Sprintf("10.20.%d.1/24", n-1)) {
-		t.Errorf("%s has %s", names[n-1], have)
+	last, want := names[n-1], fmt.Sprintf("10.20.%d.1/24", n-1)
+	if have := run(t, "ip -4 -br addr show dev "+last); !strings.Contains(have, want) {
+		t.Errorf("%s has %s", last, have)
 	}
 }

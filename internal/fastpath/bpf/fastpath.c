@@ -197,16 +197,14 @@ int relay_filter(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
-	__u32 ifindex = skb->ifindex;
-	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
 	struct headers h;
 
-	if (!c || !cpu || !found)
+	if (!c || !cpu)
 		return -1;
-	__u32 id = barrier_value(*found);
+	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
 	if (id >= MAX_MEMBERS)
 		return -1;
-	cpu->ifindex = ifindex;
+	cpu->ifindex = skb->ifindex;
 	cpu->decided = read_gate(&c->receive_gate[id]);
 	if (cpu->decided == GATE_SHUT || by_ring(cpu->decided))
 		return 0;
@@ -311,14 +309,10 @@ int receive(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
-	__u32 ifindex = skb->ifindex;
 
 	if (!c || !cpu)
 		return ACT_NEXT;
-	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
-	if (!found)
-		return ACT_NEXT;
-	__u32 id = barrier_value(*found);
+	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
 	if (id >= MAX_MEMBERS)
 		return ACT_NEXT;
 	count_end(&cpu->receiving);

@@ -18,6 +18,7 @@
 #define KNOWN_WORDS 16
 #define KNOWN_FACTOR 0x9e3779b97f4a7c15ULL
 #define SUCCESSORS 4
+#define JOINED 256
 
 #define ACT_NEXT -1
 #define ACT_DROP 2
@@ -138,6 +139,7 @@ struct control {
 	__u64 device; /* that find_device has found */
 	__u64 dead; /* that find_dead has found */
 	__u64 loss_reported[MAX_MEMBERS]; /* when a member was last reported as dead */
+	__u64 joined[JOINED]; /* most of members: member_by_ifindex */
 };
 
 struct count {
@@ -316,6 +318,18 @@ static __always_inline void count_end(__u32 *runs)
 	asm volatile("%0 = 1" : "=r"(n)); /* else a register has it from one end to the other */
 	n = __sync_fetch_and_add(runs, n);
 	asm volatile("" : : "r"(n)); /* else the compiler takes the other kind */
+}
+
+/* The member that a NIC is, NO_MEMBER for none. Go keeps a copy of most entries of members in joined, which costs a tenth
+ * of a look-up in the map: the ifindex, and the id in the lowest octet. */
+static __always_inline __u32 member_by_ifindex(struct control *c, __u32 ifindex)
+{
+	__u64 entry = *(volatile __u64 *)&c->joined[ifindex % JOINED];
+
+	if (entry >> 8 == ifindex)
+		return entry & 0xff;
+	__u32 *found = bpf_map_lookup_elem(&members, &ifindex);
+	return found ? *found : NO_MEMBER;
 }
 
 /* Whether now is less than span after at. Another processor may have written at after now was read. */

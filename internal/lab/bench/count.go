@@ -12,7 +12,11 @@ import (
 // (internal/lab/count) and runs this program in it with -count. Nothing else happens in that machine, so that subjects
 // are measured one after the other, once each; the repetition is another boot. On a real clock the figures are noise.
 var countGroup = group{[]string{"count-tcp-1-out", "count-tcp-8-out", "count-tcp-1-in", "count-tcp-8-in",
-	"count-udp-64-out", "count-udp-64-in", "count-udp-1400-out", "count-udp-1400-in", "count-rtt"}, (*bench).count}
+	"count-udp-64-out", "count-udp-64-in", "count-udp-1400-out", "count-udp-1400-in", "count-rtt",
+	countProcess}, (*bench).count}
+
+// countProcess is the measure of the team's process.
+const countProcess = "count-process"
 
 // A subject is what box uses instead of a plain NIC, with a peer that fits it.
 type subject struct {
@@ -49,6 +53,9 @@ func (b *bench) subjects() (all []subject) {
 		for _, m := range g.modes {
 			add("bond "+m.bond, g.peer, func(ctx context.Context, r *rig) error { return r.kernelBond(ctx, m.bond) })
 			for _, path := range []string{fast, relay} {
+				if path == relay && g.peer != peerNIC {
+					continue // its cost is that of the process, in any mode
+				}
 				args := append([]string{"eth1", "eth2", "--mode", m.team}, m.args...)
 				add(path+" "+m.team, g.peer, func(ctx context.Context, r *rig) error {
 					return r.countedTeam(ctx, path, args...)
@@ -67,7 +74,7 @@ type countMode struct {
 
 // settleCount is how long a subject settles: a bond or a team that has just been made still admits members, negotiates
 // and announces. On an instruction clock idle time passes at once.
-const settleCount = 8 * time.Second
+const settleCount = 6 * time.Second
 
 // A countRow is a measure and how it is taken.
 type countRow struct {
@@ -75,14 +82,15 @@ type countRow struct {
 	take             func(context.Context, *rig) (float64, error)
 }
 
-// Amounts: a run of TCP moves tcpAmount octets after tcpWarm, one of UDP udpFrames frames.
+// Amounts: a run of TCP moves tcpAmount octets after tcpWarm, one of UDP udpFrames frames. Figures are of the median
+// round of it.
 const (
-	tcpWarm, tcpAmount = 8 << 20, 64 << 20
-	udpFrames          = 6144
+	tcpWarm, tcpAmount = 12 << 20, 16 << 20
+	udpFrames          = 1024
 )
 
 var countRows = []countRow{
-	{"count-tcp-1-out", "TCP, one stream from box to peer: 4 writes of 64 KiB, then reads", "Mbit/s",
+	{"count-tcp-1-out", "TCP, one stream from box to peer: 8 writes of 64 KiB, then reads", "Mbit/s",
 		func(ctx context.Context, r *rig) (float64, error) { return tcpRate(ctx, r.box, r.peer, peerCIDR, 1) }},
 	{"count-tcp-8-out", "the same, 8 streams in turn", "Mbit/s",
 		func(ctx context.Context, r *rig) (float64, error) { return tcpRate(ctx, r.box, r.peer, peerCIDR, 8) }},
@@ -116,6 +124,7 @@ func (b *bench) count(ctx context.Context) {
 	for _, c := range countRows {
 		rows[c.name] = b.measure(c.name, c.what, c.unit)
 	}
+	rows[countProcess] = b.measure(countProcess, "CPU time of the team's process while the rows before are taken", "%")
 	all := b.subjects()
 	wanted := map[peerKind]bool{}
 	for _, s := range all {
@@ -129,9 +138,9 @@ func (b *bench) count(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		for _, m := range rows {
+		for name, m := range rows {
 			m.add(s.name)
-			if s.name != base {
+			if s.name != base && name != countProcess {
 				m.compare(s.name, base)
 			}
 		}
@@ -141,36 +150,80 @@ func (b *bench) count(ctx context.Context) {
 
 // countSubject sets a subject up, measures it and removes it, so that it does not cost the next one anything.
 func (b *bench) countSubject(ctx context.Context, s subject, rows map[string]*measure) {
+	err := b.takeSubject(ctx, s, rows)
+	if err == nil {
+		return
+	}
+	b.logf("%s: %v", s.name, err)
+	for _, m := range rows {
+		if r := m.row(s.name); len(r.Samples) == 0 {
+			r.Missing = err.Error()
+		}
+	}
+}
+
+func (b *bench) takeSubject(ctx context.Context, s subject, rows map[string]*measure) error {
 	r, err := b.withPeer(s.peer)
-	if err == nil {
-		defer b.close(r)
-		err = s.make(ctx, r)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = pause(ctx, settleCount)
+	defer b.close(r)
+	if err := s.make(ctx, r); err != nil {
+		return err
 	}
-	for _, c := range countRows {
+	if err := pause(ctx, settleCount); err != nil {
+		return err
+	}
+	process, err := r.watchProcess(ctx)
+	if err != nil {
+		return err
+	}
+	figures := make([]float64, len(countRows))
+	for i, c := range countRows {
 		if !b.wants(c.name) {
 			continue
 		}
-		row := rows[c.name].row(s.name)
-		if err != nil {
-			row.Missing = err.Error()
-			continue
+		if figures[i], err = c.take(ctx, r); err != nil {
+			return err
 		}
-		figure, takeErr := c.take(ctx, r)
-		if takeErr == nil {
-			takeErr = r.checkDatapath(ctx)
-		}
-		if takeErr != nil {
-			row.Missing = takeErr.Error()
-			b.logf("%s %s: %v", s.name, c.name, takeErr)
-			continue
-		}
-		row.set(0, figure)
-		b.logf("%s %s %s %s", s.name, c.name, number(figure), c.unit)
+		b.logf("%s %s %s %s", s.name, c.name, number(figures[i]), c.unit)
 	}
+	percent, err := process()
 	if err != nil {
-		b.logf("%s cannot take part: %v", s.name, err)
+		return err
 	}
+	// Asked for at the end only: an answer costs the process more than a measure.
+	if err := r.checkDatapath(ctx); err != nil {
+		return err
+	}
+	for i, c := range countRows {
+		if b.wants(c.name) {
+			rows[c.name].row(s.name).set(0, figures[i])
+		}
+	}
+	if r.client == nil {
+		rows[countProcess].row(s.name).Missing = "there is no process"
+	} else {
+		rows[countProcess].row(s.name).set(0, percent)
+		b.logf("%s %s %s %%", s.name, countProcess, number(percent))
+	}
+	return nil
+}
+
+// watchProcess returns a function that returns the CPU time of the team's process since, in percent.
+func (r *rig) watchProcess(ctx context.Context) (func() (float64, error), error) {
+	if r.client == nil {
+		return func() (float64, error) { return 0, nil }, nil
+	}
+	st, err := r.client.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ran, err := cpuTime(st.PID)
+	began := time.Now()
+	return func() (float64, error) {
+		took := time.Since(began)
+		until, err := cpuTime(st.PID)
+		return 100 * (until - ran).Seconds() / took.Seconds(), err
+	}, err
 }

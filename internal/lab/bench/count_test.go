@@ -12,7 +12,7 @@ import (
 	"nicteam/internal/lab/labtest"
 )
 
-// Each subject follows the plain NIC at its kind of peer, and both data paths and the kernel's bond are in each mode.
+// Each subject follows the plain NIC at its kind of peer; the fast path and the kernel's bond are there in each mode.
 func TestSubjects(t *testing.T) {
 	var names []string
 	seen := map[peerKind]bool{}
@@ -25,7 +25,7 @@ func TestSubjects(t *testing.T) {
 			t.Errorf("%s comes before %s", s.name, s.peer.baseline())
 		}
 	}
-	for _, want := range []string{"plain", "redirect", "bond active-backup", "fastpath elb", "relay round-robin",
+	for _, want := range []string{"plain", "redirect", "bond active-backup", "fastpath elb", "relay active-backup", "fastpath round-robin",
 		"bond balance-alb", "fastpath 802.3ad", "plain, peer lacp"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %q in %q", want, names)
@@ -42,6 +42,7 @@ func TestCountRowsAreListed(t *testing.T) {
 	for _, c := range countRows {
 		rows = append(rows, c.name)
 	}
+	rows = append(rows, countProcess)
 	if d := cmp.Diff(countGroup.measures, rows); d != "" {
 		t.Errorf("(-listed +taken)\n%s", d)
 	}

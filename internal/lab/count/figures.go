@@ -112,6 +112,9 @@ func (m *measure) relate(instruction int) {
 			continue
 		}
 		s.Figure = mean(s.Figures)
+		if m.Unit == "%" {
+			continue // of a process: compared with nothing
+		}
 		if s.Baseline == "" {
 			s.Ratio, s.Spread, s.More = 1, spread(s.Figures), m.time(s.Figure)/float64(instruction)
 			continue

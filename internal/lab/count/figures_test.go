@@ -103,7 +103,7 @@ func spoken(t *testing.T, parts ...any) (*reader, string) {
 			b.WriteString(p)
 		}
 	}
-	r := &reader{progress: &progress}
+	r := &reader{progress: &progress, name: "boot 1"}
 	if err := r.read(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestReader(t *testing.T) {
 	if strings.TrimSpace(r.figures.String()) != "{\n}" {
 		t.Errorf("figures %q", r.figures.String())
 	}
-	if progress != "1.0 s  plain\n" {
+	if progress != "boot 1: 1.0 s  plain\n" {
 		t.Errorf("progress %q", progress)
 	}
 	for name, tt := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,8 +25,6 @@ func main() {
 	if os.Getpid() == 1 {
 		vm.Guest(nil)
 	}
-	// QEMU dies with the thread that starts it (Pdeathsig): keep this one.
-	runtime.LockOSThread()
 	o, err := parse(os.Args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -134,34 +133,48 @@ func runOn(ctx context.Context, o options, k vm.Kernel, r *report) error {
 	if err != nil {
 		return err
 	}
-	var boots []document
-	version := ""
-	for boot := range o.boots {
-		began := time.Now()
-		fmt.Fprintf(os.Stderr, "boot %d of %s\n", boot+1, k.Release)
-		in := &reader{progress: os.Stderr}
-		console := filepath.Join(dir, "console")
-		err := machine(o, k, image, console, boot+1).Run(ctx, in.read)
-		if err == nil {
-			err = in.verdict()
-		}
-		text, alarm := vm.ReadConsole(console)
-		if alarm || o.verbose || err != nil {
-			fmt.Fprintf(os.Stderr, "the kernel wrote:\n%s\n", text)
-		}
-		if alarm && err == nil {
-			err = errors.New("the kernel complained of itself")
-		}
-		var d document
-		if err == nil {
-			d, err = parseDocument(in.figures.String())
-		}
-		if err != nil {
-			return fmt.Errorf("on %s: %w", k.Release, err)
-		}
-		boots, version = append(boots, d), in.kernel
-		fmt.Fprintf(os.Stderr, "boot %d of %s took %v\n", boot+1, k.Release, time.Since(began).Round(time.Second))
+	boots, versions, errs := make([]document, o.boots), make([]string, o.boots), make([]error, o.boots)
+	// At the same time: the clock of a machine knows nothing of the other.
+	var all sync.WaitGroup
+	room := make(chan struct{}, runtime.NumCPU())
+	for i := range boots {
+		room <- struct{}{}
+		all.Go(func() {
+			// QEMU dies with the thread that starts it (Pdeathsig).
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			boots[i], versions[i], errs[i] = bootOnce(ctx, o, k, image, dir, i+1)
+			<-room
+		})
 	}
-	r.Kernels = append(r.Kernels, compare(version, boots, r.Instruction))
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("on %s: %w", k.Release, err)
+	}
+	r.Kernels = append(r.Kernels, compare(versions[0], boots, r.Instruction))
 	return nil
+}
+
+// bootOnce returns the figures of a boot, and the kernel that ran.
+func bootOnce(ctx context.Context, o options, k vm.Kernel, image, dir string, boot int) (document, string, error) {
+	name := fmt.Sprintf("%s, boot %d", k.Release, boot)
+	began, in := time.Now(), &reader{progress: os.Stderr, name: name}
+	console := filepath.Join(dir, fmt.Sprintf("console-%d", boot))
+	err := machine(o, k, image, console, boot).Run(ctx, in.read)
+	if err == nil {
+		err = in.verdict()
+	}
+	text, alarm := vm.ReadConsole(console)
+	if alarm || o.verbose || err != nil && ctx.Err() == nil {
+		fmt.Fprintf(os.Stderr, "the kernel wrote:\n%s\n", text)
+	}
+	if alarm && err == nil {
+		err = errors.New("the kernel complained of itself")
+	}
+	if err != nil {
+		return document{}, "", err
+	}
+	fmt.Fprintf(os.Stderr, "%s: took %v\n", name, time.Since(began).Round(time.Second))
+	d, err := parseDocument(in.figures.String())
+	return d, in.kernel, err
 }

@@ -15,6 +15,7 @@ import (
 // A reader reads the guest's report: what it does, and the figures at the end.
 type reader struct {
 	progress io.Writer
+	name     string // of the boot, before each line of progress
 
 	kernel  string // release and version
 	task    string // that runs
@@ -37,7 +38,7 @@ func (r *reader) read(from io.Reader) error {
 		case r.task == telling:
 			fmt.Fprintln(&r.figures, line)
 		case line != "":
-			fmt.Fprintln(r.progress, line)
+			fmt.Fprintf(r.progress, "%s: %s\n", r.name, strings.TrimSpace(line))
 		}
 	}
 	return s.Err()

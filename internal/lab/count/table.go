@@ -13,7 +13,7 @@ import (
 var columns = map[string]string{
 	"tcp-1-out": "TCP 1 out", "tcp-8-out": "8 out", "tcp-1-in": "1 in", "tcp-8-in": "8 in",
 	"udp-64-out": "UDP 64 out", "udp-64-in": "in", "udp-1400-out": "UDP 1400 out", "udp-1400-in": "in",
-	"rtt": "round trip",
+	"rtt": "round trip", "process": "process",
 }
 
 // print writes tables in Markdown.
@@ -29,17 +29,21 @@ func (r *report) print(w io.Writer) {
 			}
 		}
 		fmt.Fprintf(w, "\n## Linux %s %s\n\n%s, %d boots, %d ns an instruction. Largest difference between boots: "+
-			"%.1f %% (%s)\n\nRate as a ratio to the plain NIC; round trip as a ratio of time:\n\n", k.Release,
+			"%.1f %% (%s)\n\nRate as a ratio to the plain NIC; round trip as a ratio of time; CPU of the team's "+
+			"process meanwhile:\n\n", k.Release,
 			k.Version, k.Nicteam, boots, r.Instruction, 100*worst, where)
 		k.table(w, func(m measure, s subject) string {
 			if s.Baseline == "" {
-				return number(s.Figure) + " " + m.Unit
+				return strings.TrimSpace(number(s.Figure) + " " + m.Unit)
 			}
 			return fmt.Sprintf("%.3f", s.Ratio)
 		})
 		fmt.Fprintf(w, "\nInstructions more than the plain NIC, in brackets its own, for 64 KiB of TCP, a frame of "+
 			"UDP, a round trip:\n\n")
 		k.table(w, func(m measure, s subject) string {
+			if m.Unit == "%" {
+				return "–"
+			}
 			if s.Baseline == "" {
 				return fmt.Sprintf("(%.0f)", s.More)
 			}
@@ -49,7 +53,7 @@ func (r *report) print(w io.Writer) {
 		for _, m := range k.Measures {
 			fmt.Fprintf(w, "%s: %s\n", m.Name, m.What)
 			for _, s := range m.Subjects {
-				if s.Missing != "" {
+				if s.Missing != "" && m.Unit != "%" {
 					fmt.Fprintf(w, "    %s not taken: %s\n", s.Name, s.Missing)
 				} else if s.Spread > tooFar {
 					fmt.Fprintf(w, "    %s: boots differ by %.1f %%\n", s.Name, 100*s.Spread)
