@@ -102,7 +102,8 @@ type probeRound struct {
 }
 
 func newProber(now time.Time) prober {
-	return prober{epoch: now, pairs: map[pairKey]*pair{}, of: map[int][]*pair{}, foreign: &target{foreign: true, spec: Spec{Kind: KindProbe}}}
+	return prober{epoch: now, pairs: map[pairKey]*pair{}, of: map[int][]*pair{},
+		foreign: &target{foreign: true, spec: Spec{Kind: KindProbe}}}
 }
 
 func (p *prober) deciding() bool         { return p.use == ProbeDecides }

@@ -112,10 +112,13 @@ func (l *Loop) acceptAnswers(p, with *spread.Plan) {
 		was := with.Filter[m.id]
 		list := make([]frame.MAC, 0, len(group)+1+len(was))
 		accepts := func(mac frame.MAC) bool {
-			if mac == m.link.MAC || slices.Contains(was, mac) {
+			if mac == m.link.MAC {
 				return false
 			}
-			list = append(list, mac)
+			// After a change of mode NICs still accept what they did before, of which the mode's TeamMACs know nothing.
+			if !slices.Contains(was, mac) {
+				list = append(list, mac)
+			}
 			return true
 		}
 		for i, mac := range group {

@@ -16,7 +16,9 @@ func BenchmarkLoopFailover(b *testing.B) {
 	for _, members := range []int{8, 64} {
 		for _, kind := range []modes.Kind{modes.ActiveBackup, modes.XOR, modes.RoundRobin} {
 			b.Run(fmt.Sprintf("%s-%d", kind, members), func(b *testing.B) {
-				r := newRig(b, func(c *settings.Config) { c.Mode, c.Damping, c.LinkWatch = kind, false, []string{"auto"} })
+				r := newRig(b, func(c *settings.Config) {
+					c.Mode, c.Damping, c.LinkWatch = kind, false, []string{"auto"}
+				})
 				for n := 1; n <= members; n++ {
 					r.join(n)
 					r.link(n, true)

@@ -58,7 +58,8 @@ func takeManyOver(t *testing.T, n int, each func(step string, e effort)) {
 	for i := range n {
 		name := fmt.Sprintf("many%d", i)
 		names = append(names, name)
-		fmt.Fprintf(script, "link add %[1]s type veth peer name p%[1]s\nlink set p%[1]s up\nlink set %[1]s up\naddr add 10.20.%[2]d.1/24 dev %[1]s\n", name, i)
+		fmt.Fprintf(script, "link add %[1]s type veth peer name p%[1]s\nlink set p%[1]s up\nlink set %[1]s up\n"+
+			"addr add 10.20.%[2]d.1/24 dev %[1]s\n", name, i)
 	}
 	run(t, "ip -batch - <<END\n"+script.String()+"END")
 	defer func() {
@@ -89,7 +90,8 @@ func takeManyOver(t *testing.T, n int, each func(step string, e effort)) {
 		must1(h.Finish())
 	})
 	h.Close()
-	if have := run(t, "ip -4 -br addr show dev "+names[n-1]); !strings.Contains(have, fmt.Sprintf("10.20.%d.1/24", n-1)) {
-		t.Errorf("%s has %s", names[n-1], have)
+	last, want := names[n-1], fmt.Sprintf("10.20.%d.1/24", n-1)
+	if have := run(t, "ip -4 -br addr show dev "+last); !strings.Contains(have, want) {
+		t.Errorf("%s has %s", last, have)
 	}
 }

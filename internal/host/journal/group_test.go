@@ -59,7 +59,8 @@ func TestRecordsWrittenTogetherLeaveOutWhatIsKnown(t *testing.T) {
 	defer j.Close()
 	was, err := os.Stat(path)
 	labtest.Must(t, err)
-	labtest.Must(t, j.Write(Record{Kind: KindAdapter, Adapter: all[1].Adapter}, Record{Kind: KindAdopt, Members: []int{1}}))
+	labtest.Must(t, j.Write(Record{Kind: KindAdapter, Adapter: all[1].Adapter},
+		Record{Kind: KindAdopt, Members: []int{1}}))
 	labtest.Must(t, j.Write())
 	is, err := os.Stat(path)
 	labtest.Must(t, err)
