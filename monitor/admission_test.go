@@ -379,7 +379,8 @@ func TestCarrierAloneAtOnce(t *testing.T) {
 	}
 }
 
-// TestAskMACsOfAnySwitch: whatever of the MACs a switch hashes, one of those that a member tries comes back by each port.
+// TestAskMACsOfAnySwitch: whatever of the MACs a switch hashes, one of those that a member tries comes back by each
+// port.
 func TestAskMACsOfAnySwitch(t *testing.T) {
 	own, peer := frame.MAC(0x021122334401), frame.MAC(0x0a5b6c7d8e9f)
 	bytesOf := func(m frame.MAC) (b [6]byte) {
@@ -396,11 +397,14 @@ func TestAskMACsOfAnySwitch(t *testing.T) {
 		return x
 	}
 	hashes := map[string]func(m frame.MAC) uint64{
-		"last byte":           func(m frame.MAC) uint64 { return uint64(m^peer) & 0xff },
-		"last three bits":     func(m frame.MAC) uint64 { return uint64(m^peer) & 7 },
-		"last four bytes":     func(m frame.MAC) uint64 { return uint64(uint32(m^peer)*0x9e3779b1) >> 16 },
-		"all bytes, xor":      func(m frame.MAC) uint64 { return fold(m^peer, 0) },
-		"all bytes, sum":      func(m frame.MAC) uint64 { b := bytesOf(m); return uint64(b[0]) + uint64(b[1]) + uint64(b[5]) },
+		"last byte":       func(m frame.MAC) uint64 { return uint64(m^peer) & 0xff },
+		"last three bits": func(m frame.MAC) uint64 { return uint64(m^peer) & 7 },
+		"last four bytes": func(m frame.MAC) uint64 { return uint64(uint32(m^peer)*0x9e3779b1) >> 16 },
+		"all bytes, xor":  func(m frame.MAC) uint64 { return fold(m^peer, 0) },
+		"all bytes, sum": func(m frame.MAC) uint64 {
+			b := bytesOf(m)
+			return uint64(b[0]) + uint64(b[1]) + uint64(b[5])
+		},
 		"CRC-32 of all bytes": func(m frame.MAC) uint64 { b := bytesOf(m); return uint64(crc32.ChecksumIEEE(b[:])) },
 	}
 	for name, hash := range hashes {

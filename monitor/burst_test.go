@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestBurstsByTurns: in a burst of asks each member asks as early as the others, so that nobody loses all of its answers
-// where only the first ones are answered. A switch that takes turns returns what one member asks for by several. Many
-// members do not ask more at once than some do.
+// TestBurstsByTurns: in a burst of asks each member asks as early as the others, so that nobody loses all of its
+// answers where only the first ones are answered. A switch that takes turns returns what one member asks for by
+// several. Many members do not ask more at once than some do.
 func TestBurstsByTurns(t *testing.T) {
 	for n := 2; n <= 16; n++ {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -32,7 +32,8 @@ const (
 const (
 	burstAsks  = 4
 	burstTimes = 3
-	// mostAsks is how many asks of all members are sent at once. Of more members each asks less at once, and more often.
+	// mostAsks is how many asks of all members are sent at once. Of more members each asks less at once, and more
+	// often.
 	mostAsks = 32
 )
 
@@ -203,8 +204,8 @@ func (m *watched) hearsAnswer(now time.Time) {
 }
 
 // WayBack returns by which member answers to another one arrive, and how many in a row did since it asks by its MAC, up
-// to 8; 0 for none yet, or if they arrive by turns. A switch may hash the MACs of those that answer, too: answers of one
-// target that arrive by the member itself are enough, and until all have answered nothing is known of others.
+// to 8; 0 for none yet, or if they arrive by turns. A switch may hash the MACs of those that answer, too: answers of
+// one target that arrive by the member itself are enough, and until all have answered nothing is known of others.
 func (w *Watches) WayBack(id int) (via, answers int) {
 	m := w.member(id)
 	if m == nil || w.takesTurns() {

@@ -87,9 +87,10 @@ func (w *Watches) beginAsks(now time.Time, t *target) {
 	w.askAll(now, t)
 }
 
-// askAll sends one ask of a round by every member, or a burst. Members ask by turns: if some answers are dropped because
-// too many come at once, by the target, the switch or this host's data path, each member loses a few of its own. With
-// another one first each time, the answers of a switch that takes turns arrive by another member each time, too.
+// askAll sends one ask of a round by every member, or a burst. Members ask by turns: if some answers are dropped
+// because too many come at once, by the target, the switch or this host's data path, each member loses a few of its
+// own. With another one first each time, the answers of a switch that takes turns arrive by another member each time,
+// too.
 func (w *Watches) askAll(now time.Time, t *target) {
 	r := &t.round
 	for i := range r.burst + 1 {

@@ -13,7 +13,8 @@ import (
 )
 
 // TestAskMACAfterAChangeOfMode: what a NIC accepts because its member asks by it is known as the team's own in each
-// Plan, also in the first one of another mode, in which NICs still accept what they did before: answers are known by it.
+// Plan, also in the first one of another mode, in which NICs still accept what they did before: answers are known by
+// it.
 func TestAskMACAfterAChangeOfMode(t *testing.T) {
 	c := activeBackup()
 	c.LinkWatch = []string{"gateway"}

@@ -37,8 +37,8 @@ If the gateway does not answer any more, the change is undone (exit 6).
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			if file == "" {
-				return &api.Problem{Kind: api.Usage, What: "apply: no file given", Why: "it says what the team is to be",
-					Fix: "nicteam apply -f FILE"}
+				return &api.Problem{Kind: api.Usage, What: "apply: no file given",
+					Why: "it says what the team is to be", Fix: "nicteam apply -f FILE"}
 			}
 			l, err := config.Load(config.Options{Env: a.env, Path: file, New: true, RealName: launch.RealNames()})
 			if err != nil {

@@ -45,7 +45,8 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		api.HistorySchema: api.History{},
 		api.ExplainSchema: api.Explanation{}, api.PeersSchema: api.Peers{}, api.ListSchema: api.List{},
 		api.CreatedSchema: api.Created{},
-		api.ResultSchema:  api.Result{}, api.ApplySchema: api.Applied{}, api.ProblemSchema: api.Problem{}, api.VersionSchema: api.Version{},
+		api.ResultSchema:  api.Result{}, api.ApplySchema: api.Applied{}, api.ProblemSchema: api.Problem{},
+		api.VersionSchema:   api.Version{},
 		api.RestartedSchema: api.Restarted{},
 	} {
 		if !strings.Contains(text, "`"+schema+"`") {

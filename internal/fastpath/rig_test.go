@@ -63,6 +63,7 @@ func newRig(t testing.TB, members int) *rig {
 	}
 	a := netlink.NewLinkAttrs()
 	a.Name = "br0"
+	a.HardwareAddr = frame.MAC(0x0200000000b0).HardwareAddr() // else that of a port, and another one when that goes
 	br := &netlink.Bridge{LinkAttrs: a}
 	labtest.Must(t, g.peer.Handle().LinkAdd(br))
 	for id := range members {

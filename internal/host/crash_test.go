@@ -70,7 +70,8 @@ func by(m tchook.Method) func(*world, *Host) error {
 	return func(_ *world, h *Host) error { h.hooks.Method = m; return nil }
 }
 
-var everywhere = flag.Bool("everywhere", false, "TestDeathAnywhere: die at every point, not at every 101st from one that is drawn (minutes)")
+var everywhere = flag.Bool("everywhere", false,
+	"TestDeathAnywhere: die at every point, not at every 101st from one that is drawn (minutes)")
 
 // TestDeathAnywhere dies at fault points (with -everywhere at every one), and once more in Restore. After another
 // Restore the host is as before.

@@ -320,8 +320,8 @@ static __always_inline void count_end(__u32 *runs)
 	asm volatile("" : : "r"(n)); /* else the compiler takes the other kind */
 }
 
-/* The member that a NIC is, NO_MEMBER for none. Go keeps a copy of most entries of members in joined, which costs a tenth
- * of a look-up in the map: the ifindex, and the id in the lowest octet. */
+/* The member that a NIC is, NO_MEMBER for none. Go keeps a copy of most entries of members in joined, which costs far
+ * less than to look them up: the ifindex, and the id in the lowest octet. */
 static __always_inline __u32 member_by_ifindex(struct control *c, __u32 ifindex)
 {
 	__u64 entry = *(volatile __u64 *)&c->joined[ifindex % JOINED];

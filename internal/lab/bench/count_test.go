@@ -25,8 +25,8 @@ func TestSubjects(t *testing.T) {
 			t.Errorf("%s comes before %s", s.name, s.peer.baseline())
 		}
 	}
-	for _, want := range []string{"plain", "redirect", "bond active-backup", "fastpath elb", "relay active-backup", "fastpath round-robin",
-		"bond balance-alb", "fastpath 802.3ad", "plain, peer lacp"} {
+	for _, want := range []string{"plain", "redirect", "bond active-backup", "fastpath elb", "relay active-backup",
+		"fastpath round-robin", "bond balance-alb", "fastpath 802.3ad", "plain, peer lacp"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %q in %q", want, names)
 		}

@@ -23,8 +23,8 @@ var scaleMeasures = []string{"scale-create", "scale-create-cpu", "scale-rss", "s
 // one of two does. Contestants are named by the number of members. All are veth, by a cable each to peer.
 func (b *bench) scale(ctx context.Context) {
 	created := b.measure("scale-create", "nicteam create returns, by number of members; fast path", "ms")
-	createCPU := b.measure("scale-create-cpu", "time of processors until then: of the command and of the team's process",
-		"ms")
+	createCPU := b.measure("scale-create-cpu",
+		"time of processors until then: of the command and of the team's process", "ms")
 	rss := b.measure("scale-rss", "memory of the team's process after it (VmRSS)", "MB")
 	decided := b.measure("scale-decided", "a carrier loss is noticed until the new Plan is in force", "ms")
 	idle := b.measure("scale-idle-cpu", "time that the team's process takes of one CPU while nothing is sent", "%")
