@@ -106,10 +106,13 @@ func findLayout(types *kernelTypes) (l deviceLayout, err error) {
 	if err != nil {
 		return l, err
 	}
-	for name, bit := range map[string]uint32{"__LINK_STATE_START": stateStart, "__LINK_STATE_PRESENT": statePresent,
-		"__LINK_STATE_NOCARRIER": stateNoCarrier} {
-		if v, found := types.enumerator(states, name); !found || v >= 32 || 1<<v != bit {
-			return l, fmt.Errorf("the kernel's %s is not the one that is known", name)
+	for _, known := range []struct {
+		name string
+		bit  uint32
+	}{{"__LINK_STATE_START", stateStart}, {"__LINK_STATE_PRESENT", statePresent},
+		{"__LINK_STATE_NOCARRIER", stateNoCarrier}} {
+		if v, found := types.enumerator(states, known.name); !found || v >= 32 || 1<<v != known.bit {
+			return l, fmt.Errorf("the kernel's %s is not the one that is known", known.name)
 		}
 	}
 	if _, l.skbDev, err = offsetIn(types, "sk_buff", "dev"); err != nil {
