@@ -18,6 +18,8 @@ ALONE        = ./internal/sim ./modes/... ./monitor/chart
 # processors.
 FIRST        = ./internal/host ./internal/fastpath ./internal/relay ./internal/lab ./internal/host/masquerade
 ABREAST     ?= 4
+# What fails beside others is run once more, alone, and that decides.
+ONCE_MORE    = $(GO) run $(GOTESTSUM) --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures 5
 # For example: make bench BENCHFLAGS="-only tcp -rounds 9"
 BENCHFLAGS  ?=
 # For example: make bench-count COUNTFLAGS="-only tcp -subjects 'fastpath (xor|elb)'"
@@ -72,12 +74,12 @@ test: build tools
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -run 'AsTheRelay$$|AsGo$$' ./internal/fastpath
 	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.
 	$(GO) test $(TESTFLAGS) -short -run 'TestRandom|TestSearch$$' ./internal/sim ./modes/lacp
-	$(GO) test $(TESTFLAGS) -p $(ABREAST) $(FIRST) $$($(GO) list ./... | \
-		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /'))
+	$(ONCE_MORE) --rerun-fails-abort-on-data-race --packages "$(FIRST) $$($(GO) list ./... | \
+		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /') | tr '\n' ' ')" \
+		-- $(TESTFLAGS) -p $(ABREAST)
 	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have, and
-	# compiled as that. Its tests run beside each other; what fails so is run once more, alone, and then decides.
-	CGO_ENABLED=0 $(GO) run $(GOTESTSUM) --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures 5 \
-		--packages ./internal/systest -- -trimpath $(filter-out -race,$(TESTFLAGS))
+	# compiled as that.
+	CGO_ENABLED=0 $(ONCE_MORE) --packages ./internal/systest -- -trimpath $(filter-out -race,$(TESTFLAGS))
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
