@@ -34,7 +34,8 @@ func engaged(t *testing.T, pl func(g *rig) *spread.Plan) (g *rig, out *lab.Runni
 	if g.path.SeesLosses() == g.path.plan.Patient {
 		t.Fatalf("programs that are not blind see losses: %v", g.path.SeesLosses())
 	}
-	out = labtest.Start(t, lab.Stream{From: g.host, To: g.peer, Address: peerAddress, Rate: 5000})
+	// So many flows that each member has one, wherever their hash puts them.
+	out = labtest.Start(t, lab.Stream{From: g.host, To: g.peer, Address: peerAddress, Rate: 5000, Flows: 64})
 	t.Cleanup(func() { out.Stop() })
 	g.flow(out)
 	return g, out

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
@@ -104,8 +105,21 @@ func Create(ctx context.Context, o CreateOptions) (*api.Created, error) {
 	}
 	client := control.NewClient(o.RunDir, c.Team)
 	defer client.Close()
-	made.Status, err = client.Status(context.WithoutCancel(ctx)) // the team runs: too late for an interrupt
+	client.Supervised = func() bool { return HasKeeper(o.Dirs, c.Team) }
+	made.Status, err = o.firstStatus(context.WithoutCancel(ctx), client) // the team runs: too late for an interrupt
 	return made, err
+}
+
+// firstStatus asks again if the process has just died and is started anew: the team was made all the same.
+func (o CreateOptions) firstStatus(ctx context.Context, c *control.Client) (st *api.Status, err error) {
+	const patience, pause = 5 * time.Second, 50 * time.Millisecond
+	for until := time.Now().Add(patience); ; time.Sleep(pause) {
+		st, err = c.Status(ctx)
+		p, ok := errors.AsType[*api.Problem](err)
+		if !ok || p.Kind != api.NoAnswer || !c.Supervised() || time.Now().After(until) {
+			return st, err
+		}
+	}
 }
 
 // launch has the service manager run the team, or starts its process.
