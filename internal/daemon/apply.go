@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,13 +30,18 @@ func (s *session) Apply(ctx context.Context, yaml string, o control.ChangeOption
 	return s.change(c, func() ([]string, error) {
 		before := s.snapshot()
 		steps, err := s.applyLocked(ctx, d, o)
-		if err == nil {
-			return steps, nil
+		if err == nil || s.unmade != nil { // afterChange undoes it
+			return steps, err
 		}
 		undone, faults := s.goBack(context.WithoutCancel(ctx), before)
 		s.log.Warn("change undone", "team", before.config.Team, "change", c.text, "reason", err, "steps", undone,
 			"faults", faults)
-		_ = s.saveConfig()
+		if e := s.saveConfig(); e != nil {
+			faults = append(faults, e.Error())
+		}
+		if p, ok := errors.AsType[*api.Problem](err); ok && len(faults) > 0 {
+			p.Why += "; not all of the change was undone: " + strings.Join(faults, "; ")
+		}
 		return nil, err
 	})
 }
@@ -66,9 +72,6 @@ func (s *session) difference(yaml string) (*config.Difference, error) {
 		return nil, err
 	}
 	is := s.runningConfig()
-	if want.Team == "" {
-		want.Team = is.Team
-	}
 	if want.Team != is.Team {
 		return nil, &api.Problem{Kind: api.Usage, What: "apply to " + is.Team,
 			Why: "the configuration is of " + want.Team, Fix: "give the one of " + is.Team}
