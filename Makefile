@@ -78,8 +78,8 @@ test: build tools
 		grep -vxF -e '$(MODULE)/internal/systest' $$($(GO) list $(ALONE) $(FIRST) | sed 's/^/-e /') | tr '\n' ' ')" \
 		-- $(TESTFLAGS) -p $(ABREAST)
 	# By itself, since its traffic needs both processors; without the race detector, which the binary does not have, and
-	# compiled as that.
-	CGO_ENABLED=0 $(ONCE_MORE) --packages ./internal/systest -- -trimpath $(filter-out -race,$(TESTFLAGS))
+	# compiled as that. It builds the binary itself, of which go knows nothing: no result of an earlier run counts.
+	CGO_ENABLED=0 $(ONCE_MORE) --packages ./internal/systest -- -trimpath -count=1 $(filter-out -race,$(TESTFLAGS))
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
