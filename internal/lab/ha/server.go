@@ -82,19 +82,24 @@ func (h *Server) install(list map[string]string, change func(string) string) err
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, b, 0o755); err != nil {
+		mode := os.FileMode(0o644) // keepalived reads no file that can be executed
+		if strings.HasSuffix(from, ".sh") {
+			mode = 0o755
+		}
+		if err := os.WriteFile(path, b, mode); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// advert changes the interval of the adverts in a file of keepalived, as the file's comment says.
+// advert changes the interval of the adverts in a file of keepalived, as the file's comments say.
 func (o Options) advert(conf string) string {
 	if o.Advert == "" {
 		return conf
 	}
-	return strings.ReplaceAll(conf, "advert_int 1", "advert_int "+o.Advert)
+	return strings.NewReplacer("advert_int 1", "advert_int "+o.Advert, "down_timer_adverts 4",
+		"down_timer_adverts 20").Replace(conf)
 }
 
 // Rules loads a file of testdata/ha into nftables.

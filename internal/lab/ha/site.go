@@ -113,12 +113,13 @@ func (s *Site) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.undo = append(s.undo, s.Holders.close)
-	for _, d := range s.Directors() {
-		if err := s.startDirector(d); err != nil {
-			return err
-		}
+	if err := s.startDirector(s.VS1); err != nil {
+		return err
 	}
-	return s.AwaitMaster(ctx, s.VS1)
+	if err := s.AwaitMaster(ctx, s.VS1); err != nil {
+		return err
+	}
+	return s.startDirector(s.VSBak)
 }
 
 // Servers are all hosts with a team.
