@@ -43,8 +43,8 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels test-hosts test-ha sim soak bench bench-count fuzz lint \
-	vuln generate fmt cover tools clean
+.PHONY: help build install demo picture test test-unit test-kernels test-hosts test-ha sim soak bench bench-count fuzz \
+	lint vuln generate fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ import (
 )
 
 var haRounds = flag.Int("ha", 0, "rounds of the tests of two hosts with one address, in each mode; 0: a short form")
+
+var haSteps = flag.String("ha-steps", "", "only failures whose name matches this regular expression")
 
 // newSite makes the site of docs/ha.md.
 func newSite(t *testing.T, o ha.Options) *ha.Site {
@@ -105,7 +108,8 @@ func TestHARounds(t *testing.T) {
 	for _, o := range haSubjects() {
 		for _, advert := range []string{"", "0.1"} {
 			o.Advert = advert
-			t.Run(strings.Join([]string{o.Mode, o.Datapath, "advert " + cmp.Or(advert, "1")}, ", "), func(t *testing.T) {
+			name := fmt.Sprintf("%s, %s, advert %s", o.Mode, o.Datapath, cmp.Or(advert, "1"))
+			t.Run(name, func(t *testing.T) {
 				if o.Mode == "802.3ad" {
 					labtest.Tool(t, "ovs-vswitchd", "openvswitch-switch")
 				}
@@ -113,6 +117,9 @@ func TestHARounds(t *testing.T) {
 				tr := siteTraffic(t, s, ha.Sizes{})
 				var report ha.Report
 				steps := tr.Steps()
+				maps.DeleteFunc(steps, func(name string, _ func(context.Context) *ha.Result) bool {
+					return !regexp.MustCompile(*haSteps).MatchString(name)
+				})
 				for n := range *haRounds {
 					names := slices.Sorted(maps.Keys(steps))
 					rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -130,7 +137,7 @@ func TestHARounds(t *testing.T) {
 				checkStep(t, r)
 				report.Add(r)
 				var b strings.Builder
-				report.Write(&b, fmt.Sprintf("%s, %s, adverts each %s s", o.Mode, o.Datapath, cmp.Or(advert, "1")))
+				report.Write(&b, name)
 				t.Logf("\n%s", b.String())
 			})
 		}

@@ -188,7 +188,8 @@ func (s *Site) EqualDies(ctx context.Context, h *Holders) *Result {
 	answered := time.Since(begun)
 	at, ok := h.Came(Equal[0], real2.Label, begun)
 	if r.Moved = at.Sub(begun); !ok || r.Moved > s.takeoverLimit() {
-		r.late("the address moved after %v, want at most %v; the page came after %v", r.Moved, s.takeoverLimit(), answered)
+		r.late("the address moved after %v, want at most %v; the page came after %v", r.Moved, s.takeoverLimit(),
+			answered)
 	}
 	for _, nic := range nics {
 		r.check(real1.Mend(nic))

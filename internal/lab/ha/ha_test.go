@@ -111,7 +111,8 @@ func TestPageNamesEachFile(t *testing.T) {
 // TestPairsDiffer: the files of a pair differ in the host's name, its priority and its addresses only.
 func TestPairsDiffer(t *testing.T) {
 	differ := func(line string) bool {
-		for _, w := range []string{"router_id", "priority", "down_timer_adverts", "IPv4_address", "IPv4_Destination_Address", "#"} {
+		for _, w := range []string{"router_id", "priority", "down_timer_adverts", "IPv4_address",
+			"IPv4_Destination_Address", "#"} {
 			if strings.HasPrefix(strings.TrimSpace(line), w) {
 				return true
 			}

@@ -130,25 +130,36 @@ func (f *pulse) take(n int, at int64) {
 
 // Beat is what the flows saw in a span of time.
 type Beat struct {
-	Gap     lab.Gap // the longest of a flow
+	Gap     lab.Gap       // the longest of a flow
+	Silence time.Duration // the longest in which all that a flow sent was lost
 	Sent    int
 	Lost    int
 	Doubled int // since the start
 }
 
 func (b Beat) String() string {
-	return fmt.Sprintf("%d pulses, %d lost, %d doubled, longest gap %v", b.Sent, b.Lost, b.Doubled, b.Gap)
+	return fmt.Sprintf("%d pulses, %d lost within %v, %d doubled, longest gap %v", b.Sent, b.Lost,
+		b.Silence.Round(time.Millisecond), b.Doubled, b.Gap)
 }
 
 // Between returns what became of the datagrams sent in a span of time, and the longest gap that touches it.
 func (p *Pulses) Between(from, to time.Time) (b Beat) {
 	for _, f := range p.flows {
 		f.mu.Lock()
+		lostSince := int64(0)
 		for i, at := range f.sent {
-			if at >= from.UnixNano() && at <= to.UnixNano() {
+			switch {
+			case at < from.UnixNano() || at > to.UnixNano():
+			case f.back[i]:
 				b.Sent++
-				if !f.back[i] {
-					b.Lost++
+				if lostSince != 0 {
+					b.Silence = max(b.Silence, time.Duration(at-lostSince))
+				}
+				lostSince = 0
+			default:
+				b.Sent, b.Lost = b.Sent+1, b.Lost+1
+				if lostSince == 0 {
+					lostSince = at
 				}
 			}
 		}

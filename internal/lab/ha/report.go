@@ -23,18 +23,19 @@ func (r *Report) Add(one *Result) {
 
 // Write writes one line of a Markdown table for each step: medians, and the worst behind a stroke.
 func (r *Report) Write(w io.Writer, subject string) {
-	fmt.Fprintf(w, "| %s | rounds | requests | failed | longest gap, median / worst | addresses moved after | "+
-		"both had one |\n|---|---|---|---|---|---|---|\n", subject)
+	fmt.Fprintf(w, "| %s | rounds | requests | failed | longest gap, median / worst | of it lost | "+
+		"addresses moved after | both had one |\n|---|---|---|---|---|---|---|---|\n", subject)
 	for _, name := range slices.Sorted(maps.Keys(r.steps)) {
 		list := r.steps[name]
 		asked, failed := 0, 0
-		var gaps, moved, both []time.Duration
+		var gaps, silent, moved, both []time.Duration
 		for _, o := range list {
 			asked, failed = asked+o.Answers.Asked, failed+o.Answers.Failed
-			gaps, moved, both = append(gaps, o.Beat.Gap.Net), append(moved, o.Moved), append(both, o.Both)
+			gaps, silent = append(gaps, o.Beat.Gap.Net), append(silent, o.Beat.Silence)
+			moved, both = append(moved, o.Moved), append(both, o.Both)
 		}
-		fmt.Fprintf(w, "| %s | %d | %d | %d | %s | %s | %s |\n", name, len(list), asked, failed, middle(gaps),
-			middle(moved), middle(both))
+		fmt.Fprintf(w, "| %s | %d | %d | %d | %s | %s | %s | %s |\n", name, len(list), asked, failed, middle(gaps),
+			middle(silent), middle(moved), middle(both))
 	}
 }
 

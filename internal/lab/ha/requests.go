@@ -87,8 +87,8 @@ func (r *Requests) complete(q *request, by string, err error) {
 	q.took, q.by, q.err = max(time.Since(q.start), 1), by, err
 }
 
-// connectLater begins a connection from the namespace of the calling thread, and from an address unless that is zero. It
-// needs no thread while it waits, which many connections to a host that does not answer would have.
+// connectLater begins a connection from the namespace of the calling thread, and from an address unless that is zero.
+// It needs no thread while it waits, which many connections to a host that does not answer would have.
 func connectLater(from netip.Addr, to netip.AddrPort) (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -48,7 +48,7 @@ func (t *Traffic) checkBoth(r *Result, begun time.Time) {
 		r.Both = max(r.Both, t.site.Holders.Both(a, begun))
 	}
 	if limit := t.site.advertInterval(); r.Both > limit {
-		r.broken("both directors had an address for %v, want at most %v", r.Both, limit)
+		r.late("both directors had an address for %v, want at most %v", r.Both, limit)
 	}
 }
 
@@ -114,7 +114,8 @@ func (t *Traffic) KillKeepalived(ctx context.Context) *Result {
 	return r
 }
 
-// HostDies ends vs1 as a power cut does: its cables lose their light and everything on it is killed. It does not return.
+// HostDies ends vs1 as a power cut does: its cables lose their light and everything on it is killed. vs1 does not
+// return.
 func (t *Traffic) HostDies(ctx context.Context) *Result {
 	s, r := t.site, &Result{Step: "vs1 dies"}
 	d := t.download(ctx)
