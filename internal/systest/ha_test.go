@@ -83,8 +83,10 @@ func checkStep(t *testing.T, r *ha.Result) {
 // takes over with the connections, and hands back.
 func TestTwoHostsOneAddress(t *testing.T) {
 	parallelWithTraffic(t)
-	s := newSite(t, ha.Options{Mode: "elb", Advert: "0.1"})
-	tr := siteTraffic(t, s, ha.Sizes{Requests: 100, File: 20 << 20})
+	begun := time.Now()
+	s := newSite(t, ha.Options{Mode: "elb", Advert: "0.1", PreemptDelay: "1"})
+	t.Logf("the site is ready after %v", time.Since(begun))
+	tr := siteTraffic(t, s, ha.Sizes{Requests: 100, File: 40 << 20})
 	checkStep(t, tr.Cable(t.Context(), s.VS1, "eth1"))
 	checkStep(t, tr.BothCables(t.Context()))
 }

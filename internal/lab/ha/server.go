@@ -93,8 +93,11 @@ func (h *Server) install(list map[string]string, change func(string) string) err
 	return nil
 }
 
-// advert changes the interval of the adverts in a file of keepalived, as the file's comments say.
+// advert changes the intervals in a file of keepalived, as the file's comments say.
 func (o Options) advert(conf string) string {
+	if o.PreemptDelay != "" {
+		conf = strings.ReplaceAll(conf, "preempt_delay 5", "preempt_delay "+o.PreemptDelay)
+	}
 	if o.Advert == "" {
 		return conf
 	}

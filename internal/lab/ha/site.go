@@ -37,6 +37,8 @@ type Options struct {
 	Datapath string // auto
 	// Advert is the interval of VRRP's adverts in seconds; empty: as in the files, 1.
 	Advert string
+	// PreemptDelay is how long vs1 waits until it takes the addresses back, in seconds; empty: as in the files, 5.
+	PreemptDelay string
 	// IPVS makes keepalived and the kernel's IPVS share connections out among the servers. Otherwise nftables does.
 	IPVS bool
 }
