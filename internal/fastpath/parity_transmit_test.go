@@ -159,6 +159,9 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
 			c := drawCast(t)
 			pl := drawPlan(t, c, spread.RuleNone, spread.RuleSingle, spread.RuleSlots, spread.RuleRoundRobin)
+			if rapid.Bool().Draw(t, "plain") {
+				pl.Hash.Policy = spread.Layer34
+			}
 			if err := s.follow(pl, c); err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +184,8 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 			}
 		}
 	})
-	for _, what := range []string{"by the relay", "lost", "single", "slots", "round-robin", "random", "renamed"} {
+	for _, what := range []string{"by the relay", "lost", "single", "slots", "round-robin", "random", "renamed",
+		"plain single", "plain slots", "plain round-robin", "plain lost"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
 		}
@@ -189,6 +193,14 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 }
 
 func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
+	if isPlain(pl) && isPlainFrame(f) {
+		what := map[spread.Rule]string{spread.RuleSingle: "plain single", spread.RuleSlots: "plain slots",
+			spread.RuleRoundRobin: "plain round-robin"}[pl.Rule]
+		if o.Verdict == verdictShot {
+			what = "plain lost"
+		}
+		seen[what]++
+	}
 	switch {
 	case o.Verdict == verdictNext:
 		seen["by the relay"]++
@@ -206,6 +218,13 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
 		seen["renamed"]++
 	}
+}
+
+// isPlainFrame reports whether transmit reads a frame by bpf/plain.h.
+func isPlainFrame(b []byte) bool {
+	f, ok := goFinds(b, 0, 0)
+	return ok && isOrdinary(&f, len(b), false) && f.EtherType == frame.TypeIPv4 && f.Src == adapterMAC &&
+		!f.Dst.Multicast()
 }
 
 // sources checks that the program recorded the source of a frame, to recognise reflected frames.
