@@ -4,6 +4,7 @@ package systest
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,10 +17,12 @@ import (
 // processes of its own file, and other tests run the program meanwhile.
 func (w *world) ownCopy() func(args string) result {
 	w.t.Helper()
-	w.sh("cp " + program(w.t) + " /run/nicteam-copy")
+	path := "/run/" + w.t.Name()
+	w.sh("cp " + program(w.t) + " " + path)
+	w.t.Cleanup(func() { _ = os.Remove(path) })
 	return func(args string) result {
 		w.t.Helper()
-		cmd := w.box.Command("sh", "-c", "NICTEAM_LINK_WATCH=carrier /run/nicteam-copy "+args)
+		cmd := w.box.Command("sh", "-c", "NICTEAM_LINK_WATCH=carrier "+path+" "+args)
 		var out, errs strings.Builder
 		cmd.Stdout, cmd.Stderr = &out, &errs
 		_ = cmd.Run()
@@ -40,7 +43,9 @@ func TestRelease(t *testing.T) {
 		}
 	}
 	// The keeper first: it would start the next process.
-	w.sh("kill -KILL $(pgrep -f 'nicteam-copy keeper team1'); kill -KILL $(pgrep -f 'nicteam-copy run team1')")
+	for _, pid := range slices.Concat(w.processes(" keeper team1"), w.processes(" run team1")) {
+		labtest.Must(t, unix.Kill(pid, unix.SIGKILL))
+	}
 	r := nicteam("unit release")
 	if r.Code != 0 || !strings.Contains(r.Out, teamName+" has given its NICs back") ||
 		!strings.Contains(r.Out, "team1 has given its NICs back") {
@@ -108,7 +113,7 @@ func TestRestartOfANewerProcess(t *testing.T) {
 	w.sh(newer)
 	r := w.restart()
 	is := w.status()
-	if r.LastStart != "cold" || is.PID == was.PID || is.Mode != "active-backup" || is.State != "up" {
+	if r.LastStart != "new" || is.PID == was.PID || is.Mode != "active-backup" || is.State != "up" {
 		t.Errorf("restarted %+v, the team was %+v and is %+v", r, was, is)
 	}
 	reach(t, w.peer, box4)
