@@ -126,15 +126,17 @@ func TestImage(t *testing.T) {
 
 // TestComponents: Go and every module are there, with their licences; one without a licence is an error.
 func TestComponents(t *testing.T) {
-	info := &buildinfo.BuildInfo{GoVersion: "go1.26.1 X:exp", Deps: []*debug.Module{{Path: "a/b", Version: "v1.2.3"}}}
-	known := map[string][]licence{"a/b": {{licenceID{"MIT"}}}, "Go standard library and runtime": {{licenceID{"BSD"}}}}
+	info := &buildinfo.BuildInfo{GoVersion: "go1.26.1 X:exp",
+		Deps: []*debug.Module{{Path: "a/b", Version: "v1.2.3"}}}
+	known := map[string][]licence{"a/b": {{licenceID{"MIT"}}},
+		"Go standard library and runtime": {{licenceID{"BSD"}}}}
 	got, err := components(info, known)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []component{
-		{BOMRef: "pkg:golang/std@1.26.1", Type: "library", Name: "std", Version: "1.26.1", PURL: "pkg:golang/std@1.26.1",
-			Licences: []licence{{licenceID{"BSD"}}}},
+		{BOMRef: "pkg:golang/std@1.26.1", Type: "library", Name: "std", Version: "1.26.1",
+			PURL: "pkg:golang/std@1.26.1", Licences: []licence{{licenceID{"BSD"}}}},
 		{BOMRef: "pkg:golang/a/b@v1.2.3", Type: "library", Name: "a/b", Version: "v1.2.3",
 			PURL: "pkg:golang/a/b@v1.2.3", Licences: []licence{{licenceID{"MIT"}}}},
 	}
@@ -148,7 +150,8 @@ func TestComponents(t *testing.T) {
 }
 
 func TestParseLicences(t *testing.T) {
-	got := parseLicences([]byte("# x\n\n| module | version | licence |\n|---|---|---|\n| a/b | v1 | MIT and Apache-2.0 |\n"))
+	got := parseLicences([]byte("# x\n\n| module | version | licence |\n|---|---|---|\n" +
+		"| a/b | v1 | MIT and Apache-2.0 |\n"))
 	want := map[string][]licence{"a/b": {{licenceID{"Apache-2.0"}}, {licenceID{"MIT"}}}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
