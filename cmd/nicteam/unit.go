@@ -31,18 +31,25 @@ func (a *app) unitCmd() *cobra.Command {
 	verb("stopped", "After the team's process has ended", func(team string, log *slog.Logger) error {
 		return launch.UnitStopped(a.dirs, team, a.getenv("SERVICE_RESULT"), a.getenv("EXIT_STATUS"), log)
 	})
-	c.AddCommand(&cobra.Command{Use: "release",
-		Short: "Before the program is removed: give all NICs back, keep settings", Example: "  nicteam unit release", Args: args(0, 0), RunE: func(*cobra.Command, []string) error {
+	c.AddCommand(&cobra.Command{
+		Use:     "release",
+		Short:   "Before the program is removed: give all NICs back, keep settings",
+		Example: "  nicteam unit release",
+		Args:    args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
 			steps, err := launch.Release(a.interruptible(), a.dirs, a.log(slog.LevelWarn))
 			for _, s := range steps {
 				a.say("%s", s)
 			}
 			return err
-		}})
-	c.AddCommand(&cobra.Command{Use: "upgraded", Short: "After another version was installed: restart all teams",
-		Example: "  nicteam unit upgraded", Args: args(0, 0), RunE: func(*cobra.Command, []string) error {
-			return a.upgraded()
-		}})
+		},
+	}, &cobra.Command{
+		Use:     "upgraded",
+		Short:   "After another version was installed: restart all teams",
+		Example: "  nicteam unit upgraded",
+		Args:    args(0, 0),
+		RunE:    func(*cobra.Command, []string) error { return a.upgraded() },
+	})
 	return c
 }
 
