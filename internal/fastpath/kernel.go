@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -35,6 +36,7 @@ type kernel struct {
 	layout  deviceLayout
 	blind   error                     // why the programs do not look whether members have links; nil: they do
 	devices [spread.MaxMembers]uint64 // the members' NICs, by findDevice; 0: not known
+	finding sync.Mutex                // findDevice
 }
 
 // load loads the programs, which the kernel verifies, and attaches nothing.

@@ -20,19 +20,21 @@ volatile const __u32 device_type = 0; /* of struct net_device, for bpf_rdonly_ca
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 type) __ksym __weak;
 
-/* The address of a NIC. Go runs it for each member, on a frame that comes by it. */
+/* The address of a NIC, and as verdict the bits above of its state. Go runs it, on a frame that comes by the NIC. */
 SEC("tc")
 int find_device(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
-	__u64 device = 0;
+	__u64 device = 0, state = 0;
 
 	if (!c)
-		return ACT_NEXT;
+		return 0;
 	if (skb_dev_at != 0)
 		bpf_probe_read_kernel(&device, sizeof(device), (void *)skb + skb_dev_at);
+	if (device_state_at != 0 && device != 0)
+		bpf_probe_read_kernel(&state, sizeof(state), (void *)(device + device_state_at));
 	c->device = device;
-	return ACT_NEXT;
+	return state & (STATE_START | STATE_PRESENT | STATE_NOCARRIER);
 }
 
 /* Whether the NIC of a member is up, present and has a carrier. Reading at the address of a NIC that is gone does no
