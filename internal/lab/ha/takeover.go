@@ -151,7 +151,8 @@ func (t *Traffic) HostDies(ctx context.Context) *Result {
 func (t *Traffic) Steps() map[string]func(context.Context) *Result {
 	s := t.site
 	all := map[string]func(context.Context) *Result{
-		"both cables of vs1": t.BothCables, "nicteam killed": t.KillTeam, "keepalived killed": t.KillKeepalived,
+		"nothing": t.Nothing, "both cables of vs1": t.BothCables, "nicteam killed": t.KillTeam,
+		"keepalived killed": t.KillKeepalived,
 	}
 	for _, h := range []*Server{s.VS1, s.Real[0]} {
 		for _, nic := range nics {
