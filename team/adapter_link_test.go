@@ -132,7 +132,8 @@ func TestInheritedCarrierIsTakenOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if is := tm.applyAdapterLink(nil, adapterLink{carrier: carrier}); k.carrier != carrier || is.carrier != carrier {
+		is := tm.applyAdapterLink(nil, adapterLink{carrier: carrier})
+		if k.carrier != carrier || is.carrier != carrier {
 			t.Errorf("carrier %v, noted %v, want %v", k.carrier, is.carrier, carrier)
 		}
 	}

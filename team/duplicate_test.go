@@ -40,8 +40,8 @@ func (r *rig) duplicates() (list []string) {
 	return list
 }
 
-// TestDuplicateAddress: a claimed address that this host keeps for a second is warned of, once for each host and at most
-// once a minute; a claim that is no longer repeated is forgotten, and one of an address that has left at once.
+// TestDuplicateAddress: a claimed address that this host keeps for a second is warned of, once for each host and at
+// most once a minute; a claim that is no longer repeated is forgotten, and one of an address that has left at once.
 func TestDuplicateAddress(t *testing.T) {
 	r := elbOf(t, 2)
 	r.holds(ours4, ours6)
@@ -121,8 +121,8 @@ func TestNoDuplicateAddress(t *testing.T) {
 	}
 }
 
-// TestAddressThatJustCame: what is said of an address within a second after it came is from before it left another host.
-// The virtual MAC of another router is named as such.
+// TestAddressThatJustCame: what is said of an address within a second after it came is from before it left another
+// host. The virtual MAC of another router is named as such.
 func TestAddressThatJustCame(t *testing.T) {
 	r := elbOf(t, 2)
 	r.holds(ours4)

@@ -212,8 +212,8 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 	return false
 }
 
-// reportHeld reports which addresses the host has behind the adapter. An adapter that is down has lost those of IPv6, and
-// gets them back.
+// reportHeld reports which addresses the host has behind the adapter. An adapter that is down has lost those of IPv6,
+// and gets them back.
 func (s *session) reportHeld(ctx context.Context) error {
 	if !s.adapterUp {
 		return nil

@@ -187,13 +187,14 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	return back, lost
 }
 
-// isVirtualRouters reports whether an IPv6 address is one of VRRP, which another host may have now. keepalived sets such
-// as a host address without duplicate address detection that is deprecated for ever. It sets none again that it believes
-// to have, and removes what it no longer should have: only what the team itself brought to the adapter is restored.
+// isVirtualRouters reports whether an IPv6 address is one of VRRP, which another host may have now. keepalived sets
+// such as a host address without duplicate address detection that is deprecated for ever. It sets none again that it
+// believes to have, and removes what it no longer should have: only what the team itself brought to the adapter is
+// restored.
 func (h *Host) isVirtualRouters(o rtnl.Object) bool {
 	preferred, valid := rtnl.Lifetimes(o)
-	return o.Family() == unix.AF_INET6 && rtnl.AddressPrefix(o).Bits() == 128 && preferred == 0 && valid == rtnl.Forever &&
-		rtnl.AddressFlags(o)&unix.IFA_F_NODAD != 0 && (h.journal == nil || !h.journal.State.HasAddress(o))
+	return o.Family() == unix.AF_INET6 && rtnl.AddressPrefix(o).Bits() == 128 &&
+		preferred == 0 && valid == rtnl.Forever && rtnl.AddressFlags(o)&unix.IFA_F_NODAD != 0 && (h.journal == nil || !h.journal.State.HasAddress(o))
 }
 
 // SyncBeforeEnd restores or journals what the adapter lost by going down, before the team ends.

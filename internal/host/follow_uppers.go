@@ -52,8 +52,8 @@ func (f *Follower) UpperAddresses() (have map[UpperAddress]bool, gone []UpperAdd
 	f.mu.Unlock()
 	for _, a := range went {
 		for _, b := range []upperLink{stations[a.Index()], was[a.Index()]} {
-			if left := (UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && b.mac == 0 && !have[left] &&
-				!slices.Contains(gone, left) {
+			if left := (UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && b.mac == 0 &&
+				!have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}
 		}

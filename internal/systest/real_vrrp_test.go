@@ -25,14 +25,14 @@ import (
 // virtualMAC is that of virtual router 51.
 const virtualMAC = frame.MAC(0x00005e000133)
 
-// makeVirtualRouter makes what keepalived makes of use_vmac on the adapter: a private macvlan with the router's MAC, and
-// for the master the address.
+// makeVirtualRouter makes what keepalived makes of use_vmac on the adapter: a private macvlan with the router's MAC,
+// and for the master the address.
 func (w *world) makeVirtualRouter() {
 	w.t.Helper()
 	labtest.Tool(w.t, "ip", "iproute2")
 	w.sh(`ip link add vrrp.51 link team0 address 00:00:5e:00:01:33 type macvlan mode private
 		echo 1 >/proc/sys/net/ipv6/conf/vrrp.51/disable_ipv6
-		echo 1 >/proc/sys/net/ipv4/conf/vrrp.51/arp_ignore; echo 1 >/proc/sys/net/ipv4/conf/team0/arp_ignore
+		echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv4/conf/all/arp_announce
 		echo 0 >/proc/sys/net/ipv4/conf/vrrp.51/rp_filter; echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter
 		ip link set vrrp.51 up; ip addr add 10.9.0.100/32 dev vrrp.51`)
 }
@@ -46,6 +46,7 @@ type adverts struct {
 
 // collectAdverts records the advertisements of a source that a device receives, until the test ends.
 func (w *world) collectAdverts(h *lab.Host, device string, from netip.Addr) *adverts {
+	_ = h.Command("ip", "maddr", "add", "01:00:5e:00:00:12", "dev", device).Run() // NICs filter groups; it may be there
 	s, a := w.raw(h, device), &adverts{count: map[int]int{}}
 	stop, done := make(chan struct{}), make(chan struct{})
 	w.t.Cleanup(func() { close(stop); <-done })
