@@ -43,7 +43,8 @@ const panicSource = "carrier watch"
 
 // Carrier is the link watch that is always on: one for all members of a team. It reads the carrier of every member each
 // 10 ms (see [Carrier.SetPollRate]), after any link event, and when [Carrier.ReadNow] asks for it because a NIC refused
-// a frame. Speed, duplex and the reason are read when the carrier changes and after events.
+// a frame. What a data path has seen it believes before it reads ([Carrier.Lost]). Speed, duplex and the reason are
+// read when the carrier changes and after events.
 type Carrier struct {
 	src            Source
 	panics         *panics.Keeper
@@ -54,7 +55,9 @@ type Carrier struct {
 
 	pollRate atomic.Int32 // a Pace
 
-	mu   sync.Mutex
+	reading []*nic // of readAll, which only one goroutine calls
+
+	mu   sync.Mutex // never held while the kernel is asked, which may take long
 	nics []*nic
 }
 
@@ -71,7 +74,17 @@ type nic struct {
 	linkCurrent bool   // link was read after the carrier changed last
 	generation  uint64 // how often the carrier changed
 
+	unconfirmed  bool      // up is what Lost was told
+	doubtedUntil time.Time // until then Lost does not believe
+
 	reported LinkState // as last reported
+}
+
+// set notes a change of the carrier.
+func (n *nic) set(up bool) {
+	n.known, n.up, n.changed, n.describe = true, up, true, true
+	n.described, n.linkCurrent = false, false
+	n.generation++
 }
 
 // NewCarrier returns a watch on no NIC. k keeps the panics of readings, which are given up.
@@ -219,19 +232,26 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 // readAll reads every carrier and reports whether one changed.
 func (c *Carrier) readAll() (changed bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, n := range c.nics {
-		if up := c.src.Carrier(n.index); !n.known || up != n.up {
-			n.known, n.up, n.changed, n.describe = true, up, true, true
-			n.described, n.linkCurrent = false, false
-			n.generation++
-			changed = true
-		}
+	c.reading = append(c.reading[:0], c.nics...)
+	c.mu.Unlock()
+	for _, n := range c.reading {
+		changed = c.readOne(n) || changed
 	}
 	if changed {
 		signal(c.describeWanted)
 	}
 	return changed
+}
+
+func (c *Carrier) readOne(n *nic) (changed bool) {
+	c.mu.Lock()
+	generation := n.generation
+	c.mu.Unlock()
+	up := c.src.Carrier(n.index)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Lost may have been told more since; it asks for another reading.
+	return n.generation == generation && n.read(up, time.Now())
 }
 
 // describeAll requests the descriptions of all NICs.
@@ -319,7 +339,7 @@ func (c *Carrier) nextToDescribe() (next *nic, generation uint64) {
 // reportAll reports what is new, without holding the mutex while it does.
 func (c *Carrier) reportAll(report func(LinkState)) {
 	for {
-		s, ok := c.nextReport(time.Now())
+		s, ok := c.nextReport()
 		if !ok {
 			return
 		}
@@ -327,9 +347,10 @@ func (c *Carrier) reportAll(report func(LinkState)) {
 	}
 }
 
-func (c *Carrier) nextReport(now time.Time) (LinkState, bool) {
+func (c *Carrier) nextReport() (LinkState, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now() // under the mutex: reports are in the order of their times
 	for _, n := range c.nics {
 		if !n.changed && (!n.known || !n.described) {
 			continue

@@ -24,6 +24,8 @@ type source struct {
 	slow  time.Duration // how long Link takes
 	reads int           // of Carrier
 	full  int           // of Link
+
+	slowCarrier time.Duration // how long an answer of Carrier takes to come
 }
 
 func newSource(links map[int]Link) *source {
@@ -34,9 +36,11 @@ func (s *source) Changes(ctx context.Context) <-chan struct{} { return s.events 
 
 func (s *source) Carrier(index int) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.reads++
-	return s.links[index].Carrier
+	up, slow := s.links[index].Carrier, s.slowCarrier
+	s.mu.Unlock()
+	time.Sleep(slow)
+	return up
 }
 
 func (s *source) count() int {
@@ -364,7 +368,7 @@ func quiet() *Carrier {
 	}
 	c.readAll()
 	for {
-		if _, ok := c.nextReport(time.Now()); !ok {
+		if _, ok := c.nextReport(); !ok {
 			return c
 		}
 	}

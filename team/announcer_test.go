@@ -144,7 +144,8 @@ func TestVirtualRoutersAreAnnouncedByTheirAddress(t *testing.T) {
 				announced: func(context.Context) {},
 				send:      func(_ int, b []byte) error { said[string(b)] = true; return nil }}
 			k.announce(t.Context(), announcement{tell: modes.TellBehind, via: []int{0}, adapterMAC: adapterMAC,
-				count: 1, stations: []StationPath{{Station: frame.StationOf(guest, 0)}, {Station: frame.StationOf(router, 0)}}})
+				count: 1, stations: []StationPath{{Station: frame.StationOf(guest, 0)},
+					{Station: frame.StationOf(router, 0)}}})
 			if !said[string(frame.RARP(guest, 0))] {
 				t.Error("the guest is not announced")
 			}

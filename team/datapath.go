@@ -48,7 +48,7 @@ type Datapath interface {
 	// PerMember, by spread.RxClass, in bytes.
 	RxBytes(h *spread.RxBytes)
 	// SeesLosses reports whether the data path looks with each frame that it sends whether the member has a link, gives
-	// the frame to another one if not, and reports the member at once (ControlSuspect).
+	// the frame to another one if not, and reports the member at once (ControlLost).
 	SeesLosses() bool
 	// Dead returns the members of the Plan in force that the data path sees to have no link.
 	Dead() spread.MemberSet
@@ -67,6 +67,8 @@ type Control struct {
 	Station frame.Station // ControlBehind, ControlElsewhere
 	Frame   []byte        // ControlFrame: a copy, the receiver's to keep
 	Err     error         // ControlRefused: why; ControlGroups: how, and why
+	Index   int           // ControlLost: the ifindex of the NIC
+	Down    bool          // ControlLost: the NIC is administratively down
 }
 
 // ControlKind says what a Control is.
@@ -81,8 +83,10 @@ const (
 	ControlStation
 	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it
 	ControlSuspect      // the member refused a frame, or has no link for one: read its link at once
-	ControlRefused      // the member's NIC accepts frames for its own address only
-	ControlGroups       // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
+	// the member's NIC has no link, by the kernel's own state of it a moment ago: that is believed before it is read
+	ControlLost
+	ControlRefused // the member's NIC accepts frames for its own address only
+	ControlGroups  // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does
 )
 
 // Drop says why a frame was not delivered.

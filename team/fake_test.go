@@ -43,8 +43,9 @@ type kernel struct {
 	sees     bool         // that members have no link
 	dead     spread.MemberSet
 
-	carriersRead int      // how often a carrier was read
-	bad          []string // what should not have happened
+	carriersRead int           // how often a carrier was read
+	slowCarrier  time.Duration // how long the answer takes to come
+	bad          []string      // what should not have happened
 }
 
 func newKernel() *kernel {
@@ -202,9 +203,11 @@ func (k *kernel) Changes(context.Context) <-chan struct{} { return k.changes }
 
 func (k *kernel) Carrier(index int) bool {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.carriersRead++
-	return k.links[index].Carrier
+	up, slow := k.links[index].Carrier, k.slowCarrier
+	k.mu.Unlock()
+	time.Sleep(slow)
+	return up
 }
 
 func (k *kernel) Link(index int) monitor.Link {

@@ -311,7 +311,7 @@ func (l *Loop) announceAll(out *Output) {
 
 func (l *Loop) linkChanged(now time.Time, s monitor.LinkState) {
 	for _, m := range l.members {
-		if m.link.Index != s.Index || m.reopening || s.At.Before(m.openedAt) {
+		if m.link.Index != s.Index || m.reopening || s.At.Before(m.openedAt) || s.At.Before(m.linkState.At) {
 			continue
 		}
 		if m.linkState.Link.SpeedBps != s.Link.SpeedBps {
@@ -365,7 +365,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 		l.filterRefused(now, c, out)
 	case ControlGroups:
 		l.syncGroupWarning(c)
-	case ControlSuspect:
+	case ControlSuspect, ControlLost:
 		out.ReadLinks = out.ReadLinks || l.byID(c.Member) != nil
 	}
 }

@@ -217,7 +217,7 @@ func (t *Team) runLoop(ctx context.Context) {
 				control = nil
 				continue
 			}
-			in = FromDatapath{c}
+			in = t.fromDatapath(c)
 		case <-timer.C:
 			t.handleControl(control)
 			if d := t.loop.Deadline(); d.IsZero() || time.Now().Before(d) {
@@ -242,7 +242,7 @@ func (t *Team) handleControl(control <-chan Control) {
 			if !ok {
 				return
 			}
-			t.handleRequest(request{in: FromDatapath{c}})
+			t.handleRequest(request{in: t.fromDatapath(c)})
 		default:
 			return
 		}

@@ -28,6 +28,7 @@ type app struct {
 	yes                  bool
 
 	ctx       context.Context  // made by listen
+	ignore    func()           // ends what listen began
 	reopenLog <-chan os.Signal // made by listen
 	stream    bool             // runs until the user ends it: an interrupt is not an error
 }

@@ -69,26 +69,50 @@ func (a *app) apply(l *config.Loaded, confirm string, force, dry bool) error {
 	if err != nil {
 		return err
 	}
-	joins := joining(&l.Config, st)
-	o, err := a.changeTeamOptions(c, confirm, joins...)
+	return a.applyTo(c, st, &l.Config, wanted{text: control.Config{YAML: text}, confirm: confirm, force: force,
+		dry: dry})
+}
+
+// wanted is how a running team is to be changed to what a configuration says.
+type wanted struct {
+	text       control.Config
+	confirm    string
+	force, dry bool
+	// agree is shown the plan of a change before it is made, and may end it; nil: it is made.
+	agree func(*api.Plan) error
+}
+
+// applyTo changes a running team.
+func (a *app) applyTo(c *control.Client, st *api.Status, to *settings.Config, w wanted) error {
+	name := st.Team
+	joins := joining(to, st)
+	o, err := a.changeTeamOptions(c, w.confirm, joins...)
 	if err != nil {
 		return err
 	}
-	o.Force = force
+	o.Force = w.force
 	done := &api.Applied{Schema: api.ApplySchema, Team: name, Steps: []string{}}
-	plan, err := c.Plan(a.interruptible(), control.Change{Verb: "apply", Config: text, Options: o})
+	plan, err := c.Plan(a.interruptible(), control.Change{Verb: "apply", Config: w.text, Options: o})
 	if err != nil {
 		return err
 	}
 	if done.Changed = plan.Changes(); !done.Changed {
-		return a.showApplied(done)
+		if w.text.Was != "" && !w.dry { // comments
+			done.Steps, err = c.Apply(a.interruptible(), w.text, o)
+		}
+		return errors.Join(err, a.showApplied(done))
 	}
-	if dry {
+	if w.dry {
 		if !a.json {
 			return a.showPlanned(name, plan)
 		}
 		done.Plan = plan
 		return errors.Join(a.showApplied(done), launch.Refusal(plan))
+	}
+	if w.agree != nil {
+		if err := w.agree(plan); err != nil {
+			return err
+		}
 	}
 	if len(joins) > 0 {
 		if _, o.Accept, err = a.bystanders(c, joins, o); err != nil {
@@ -96,7 +120,7 @@ func (a *app) apply(l *config.Loaded, confirm string, force, dry bool) error {
 		}
 		o.Accept = o.Accept || a.yes
 	}
-	steps, err := c.Apply(a.interruptible(), text, o)
+	steps, err := c.Apply(a.interruptible(), w.text, o)
 	if !a.json {
 		return a.showChange(name, "apply to "+name, o, steps, err)
 	}
@@ -146,6 +170,8 @@ func (a *app) showApplied(done *api.Applied) error {
 	switch {
 	case a.json:
 		return a.document(done)
+	case len(done.Steps) > 0:
+		return a.showSteps(done.Team, done.Steps)
 	case !done.Changed:
 		a.say("%s is as the file says: nothing to do", done.Team)
 	}

@@ -59,10 +59,10 @@ and the command that makes a team of them.`,
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "print details to stderr")
 	f.BoolVarP(&a.yes, "yes", "y", false, "accept filters that stop applying, and wait for no confirmation")
 	for _, verb := range []func() *cobra.Command{
-		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd, a.applyCmd, a.confirmCmd, a.revertCmd,
-		a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd, a.metricsCmd,
-		a.runCmd, a.unitCmd, a.keeperCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd, a.completionCmd,
-		modesTopic, elbTopic, lacpTopic, watchesTopic, configTopic, settingsTopic,
+		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd, a.applyCmd, a.editCmd, a.importCmd, a.confirmCmd,
+		a.revertCmd, a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd,
+		a.metricsCmd, a.runCmd, a.unitCmd, a.keeperCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd,
+		a.completionCmd, a.manCmd, modesTopic, elbTopic, lacpTopic, watchesTopic, configTopic, settingsTopic,
 	} {
 		c.AddCommand(verb())
 	}

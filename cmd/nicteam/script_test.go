@@ -296,7 +296,7 @@ func (p *fakeTeam) Revert(context.Context) ([]string, error)  { return []string{
 
 func (p *fakeTeam) Stop(context.Context, bool) ([]string, error) { return nil, nil }
 
-func (p *fakeTeam) Apply(context.Context, string, control.ChangeOptions) ([]string, error) {
+func (p *fakeTeam) Apply(context.Context, control.Config, control.ChangeOptions) ([]string, error) {
 	return nil, nil
 }
 

@@ -59,6 +59,7 @@ func (a *app) listen(use signalUse) context.Context {
 	a.reopenLog = reopen
 	sigs := make(chan os.Signal, 4)
 	signal.Notify(sigs, slices.Concat(ends, others)...)
+	a.ignore = func() { signal.Stop(sigs); close(sigs) }
 	go func() {
 		for s := range sigs {
 			switch {
@@ -76,6 +77,22 @@ func (a *app) listen(use signalUse) context.Context {
 		}
 	}()
 	return ctx
+}
+
+// unlisten undoes listen, for a verb that waits for another program on the terminal and then goes on.
+func (a *app) unlisten() {
+	if a.ignore != nil {
+		a.ignore()
+	}
+	a.ctx, a.ignore = nil, nil
+}
+
+// leaveKeys leaves the keys that interrupt to a program that has the terminal, until restore is called. They are not
+// ignored, for the program would inherit that.
+func leaveKeys() (restore func()) {
+	keys := make(chan os.Signal, 1)
+	signal.Notify(keys, syscall.SIGINT, syscall.SIGQUIT)
+	return func() { signal.Stop(keys) }
 }
 
 // onTerminal reports whether the process has a controlling terminal: SIGHUP then means that it was closed.

@@ -147,3 +147,23 @@ type Version struct {
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`
 }
+
+// Imported is the document nicteam.import/v1.
+type Imported struct {
+	Schema string       `json:"schema"`
+	Source string       `json:"source"` // as it was named
+	Format string       `json:"format"` // teamd, netplan, interfaces, ifcfg, keyfile, bond, team
+	Team   string       `json:"team"`
+	YAML   string       `json:"yaml"`
+	File   string       `json:"file,omitempty"` // that was written
+	Notes  []ImportNote `json:"notes"`          // what has no equal
+}
+
+// ImportNote is a setting of another program that has no equal.
+type ImportNote struct {
+	File  string `json:"file"`
+	Line  int    `json:"line,omitempty"`
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	Text  string `json:"text"` // what becomes of it
+}

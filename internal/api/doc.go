@@ -17,6 +17,7 @@ const (
 	CreatedSchema   = "nicteam.created/v1"
 	ResultSchema    = "nicteam.result/v1"
 	ApplySchema     = "nicteam.apply/v1"
+	ImportSchema    = "nicteam.import/v1"
 	ProblemSchema   = "nicteam.problem/v1"
 	VersionSchema   = "nicteam.version/v1"
 	RestartedSchema = "nicteam.restarted/v1"

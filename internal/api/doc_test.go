@@ -46,6 +46,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		api.ExplainSchema: api.Explanation{}, api.PeersSchema: api.Peers{}, api.ListSchema: api.List{},
 		api.CreatedSchema: api.Created{},
 		api.ResultSchema:  api.Result{}, api.ApplySchema: api.Applied{}, api.ProblemSchema: api.Problem{},
+		api.ImportSchema:    api.Imported{},
 		api.VersionSchema:   api.Version{},
 		api.RestartedSchema: api.Restarted{},
 	} {

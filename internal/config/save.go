@@ -25,22 +25,59 @@ func Save(path string, c settings.Config) error {
 
 // Text is a configuration as YAML that Parse reads back to the same.
 func Text(c settings.Config) (string, error) {
+	return text(c, func(*settings.Setting) bool { return true }, encodeValue)
+}
+
+func encodeValue(s *settings.Setting, c *settings.Config) (*yaml.Node, error) {
+	n := &yaml.Node{}
+	err := n.Encode(s.Get(c))
+	return n, err
+}
+
+// Brief is Text with team, members, mode, and what is not the default, for people.
+func Brief(c settings.Config) (string, error) {
+	standard := settings.DefaultConfig()
+	return text(c, func(s *settings.Setting) bool {
+		return s.Key == "team" || s.Type == settings.NICs || s.Key == "mode" || s.Text(&c) != s.Text(&standard)
+	}, briefValue)
+}
+
+// briefValue has members by their names, if these say all.
+func briefValue(s *settings.Setting, c *settings.Config) (*yaml.Node, error) {
+	if s.Type != settings.NICs {
+		return encodeValue(s, c)
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, m := range c.Members {
+		n, err := memberNode(m, c, true)
+		if err != nil {
+			return nil, err
+		}
+		list.Content = append(list.Content, n)
+	}
+	return list, nil
+}
+
+// text is a configuration with the wanted settings.
+func text(c settings.Config, wanted func(*settings.Setting) bool,
+	encodes func(*settings.Setting, *settings.Config) (*yaml.Node, error)) (string, error) {
 	doc := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range settings.Table {
 		s := &settings.Table[i]
-		if s.NoFile || s.PerNIC || s.LeftOut(&c) {
+		if s.NoFile || s.PerNIC || s.LeftOut(&c) || !wanted(s) {
 			continue
 		}
 		v := s.Get(&c)
 		if v == nil || v == "" {
 			continue
 		}
-		var key, value yaml.Node
+		var key yaml.Node
 		key.SetString(s.Key)
-		if err := value.Encode(v); err != nil {
+		value, err := encodes(s, &c)
+		if err != nil {
 			return "", err
 		}
-		doc.Content = append(doc.Content, &key, &value)
+		doc.Content = append(doc.Content, &key, value)
 	}
 	return encode(doc)
 }

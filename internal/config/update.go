@@ -29,9 +29,12 @@ func Update(path string, c settings.Config) error {
 func updated(text string, c *settings.Config) (string, bool) {
 	// One setting may imply another: mode balance-tlb does receive_balance off. So what comes out is read again.
 	for range 3 {
-		was, err := Parse("", text)
-		if err != nil {
+		l, was, f, err := parseFor(c.Team, "", text)
+		if err != nil || f != nil || settings.Validate(&was) != nil {
 			return "", false
+		}
+		if _, named := l.lines["team"]; !named {
+			was.Team = ""
 		}
 		if sameSettings(&was, c) {
 			return text, true

@@ -31,8 +31,8 @@ type Backend interface {
 	Add(ctx context.Context, names []string, o ChangeOptions) (steps []string, err error)
 	Remove(ctx context.Context, names []string, o ChangeOptions) (steps []string, err error)
 	Set(ctx context.Context, settings map[string]string, o ChangeOptions) (steps []string, err error)
-	// Apply makes NICs and settings what a configuration in YAML says, as one change. No steps: they are so.
-	Apply(ctx context.Context, yaml string, o ChangeOptions) (steps []string, err error)
+	// Apply makes NICs and settings what a configuration says, as one change. No steps: they are so.
+	Apply(ctx context.Context, want Config, o ChangeOptions) (steps []string, err error)
 	// Delete releases the NICs and returns when the host is as it was; the process exits after the answer is sent.
 	Delete(ctx context.Context, o ChangeOptions) (steps []string, err error)
 	// Plan returns what a change would do, and changes nothing. What --force would accept is in the plan, not an error.

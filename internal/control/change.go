@@ -146,9 +146,12 @@ func (s *Server) set(_ http.ResponseWriter, r *http.Request, q url.Values) (any,
 	return s.result(s.b.Set(r.Context(), settings, o))
 }
 
-// configBody is a configuration as a file has it.
-type configBody struct {
+// A Config is a configuration as a file has it.
+type Config struct {
 	YAML string `json:"yaml"`
+	// Was is the config.Digest of the file of the team that somebody edited; "": it is no edited one. If the file is
+	// another one now, the change is refused. The text replaces it as it is, with its comments.
+	Was string `json:"was,omitempty"`
 }
 
 const configLike = `{"yaml":"team: team0\nmembers: [eth1, eth2]"}`
@@ -158,7 +161,7 @@ func (s *Server) apply(_ http.ResponseWriter, r *http.Request, q url.Values) (an
 	if err != nil {
 		return nil, err
 	}
-	var c configBody
+	var c Config
 	if err := body(r, &c, configLike); err != nil {
 		return nil, err
 	}
@@ -166,10 +169,10 @@ func (s *Server) apply(_ http.ResponseWriter, r *http.Request, q url.Values) (an
 		return nil, badBody("yaml is missing", configLike)
 	}
 	if o.DryRun {
-		return s.plan(r.Context(), Change{Verb: "apply", Config: c.YAML, Options: o})
+		return s.plan(r.Context(), Change{Verb: "apply", Config: c, Options: o})
 	}
 	s.logChange(r, "apply")
-	return s.result(s.b.Apply(r.Context(), c.YAML, o))
+	return s.result(s.b.Apply(r.Context(), c, o))
 }
 
 // Pairs writes settings as a user types them.

@@ -135,8 +135,8 @@ func (c *Client) Set(ctx context.Context, settings map[string]string, o ChangeOp
 }
 
 // Apply makes NICs and settings what a configuration in YAML says. No steps: they are so already.
-func (c *Client) Apply(ctx context.Context, yaml string, o ChangeOptions) ([]string, error) {
-	return c.change(ctx, "PUT", "/v1/config"+o.query(nil), configBody{yaml})
+func (c *Client) Apply(ctx context.Context, want Config, o ChangeOptions) ([]string, error) {
+	return c.change(ctx, "PUT", "/v1/config"+o.query(nil), want)
 }
 
 // Delete deletes the team.

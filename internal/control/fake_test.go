@@ -133,8 +133,8 @@ func (f *fake) Set(ctx context.Context, settings map[string]string, o ChangeOpti
 	return f.change(ctx, fmt.Sprintf("set %q", list))
 }
 
-func (f *fake) Apply(ctx context.Context, yaml string, o ChangeOptions) ([]string, error) {
-	return f.change(ctx, fmt.Sprintf("apply %q %v", yaml, o.Force))
+func (f *fake) Apply(ctx context.Context, want Config, o ChangeOptions) ([]string, error) {
+	return f.change(ctx, fmt.Sprintf("apply %q %v", want.YAML, o.Force))
 }
 
 func (f *fake) Delete(ctx context.Context, o ChangeOptions) ([]string, error) {

@@ -14,7 +14,7 @@ type Change struct {
 	Verb     string            // add, remove, set, apply, delete
 	NICs     []string          // add, remove
 	Settings map[string]string // set
-	Config   string            // apply: YAML
+	Config   Config            // apply
 	Options  ChangeOptions
 }
 
@@ -45,7 +45,7 @@ func (c *Client) Plan(ctx context.Context, change Change) (*api.Plan, error) {
 		err = c.ask(ctx, changeTime, "DELETE", "/v1/members/"+url.PathEscape(change.NICs[0])+
 			o.query(url.Values{"also": change.NICs[1:]}), nil, &r)
 	case "apply":
-		err = c.ask(ctx, changeTime, "PUT", "/v1/config"+o.query(nil), configBody{change.Config}, &r)
+		err = c.ask(ctx, changeTime, "PUT", "/v1/config"+o.query(nil), change.Config, &r)
 	case "set":
 		err = c.ask(ctx, changeTime, "PATCH", "/v1/settings"+o.query(nil), change.Settings, &r)
 	default:

@@ -17,17 +17,23 @@ import (
 )
 
 // Apply makes NICs and settings what a configuration says, as one change: all of it or nothing.
-func (s *session) Apply(ctx context.Context, yaml string, o control.ChangeOptions) ([]string, error) {
+func (s *session) Apply(ctx context.Context, want control.Config, o control.ChangeOptions) ([]string, error) {
 	s.changeMu.Lock()
 	defer s.changeMu.Unlock()
-	d, err := s.difference(yaml)
-	if err != nil || d.Empty() {
+	d, err := s.difference(want)
+	switch {
+	case err != nil:
 		return nil, err
+	case d.Empty():
+		return s.keepEdited(nil, want)
 	}
 	c := aChange{verb: pending.Apply, text: "apply", o: o, nics: d.Add, harmless: len(d.Add)+len(d.Remove) == 0 &&
 		settings.Harmless(d.Set)}
 	c.what = "apply to " + s.team.Config().Team
-	return s.change(c, func() ([]string, error) {
+	if want.Was != "" {
+		c.edited = want.YAML
+	}
+	steps, err := s.change(c, func() ([]string, error) {
 		before := s.snapshot()
 		steps, err := s.applyLocked(ctx, d, o)
 		if err == nil || s.unmade != nil { // afterChange undoes it
@@ -44,6 +50,10 @@ func (s *session) Apply(ctx context.Context, yaml string, o control.ChangeOption
 		}
 		return nil, err
 	})
+	if err != nil || s.pending.Load() != nil { // what waits is written when it is confirmed
+		return steps, err
+	}
+	return s.keepEdited(steps, want)
 }
 
 // applyLocked adds NICs before others leave, so that the host is reached all the time, and changes settings when both
@@ -66,12 +76,12 @@ func (s *session) applyLocked(ctx context.Context, d *config.Difference, o contr
 }
 
 // difference returns what a configuration changes of the team.
-func (s *session) difference(yaml string) (*config.Difference, error) {
-	want, err := config.Parse("the configuration", yaml)
+func (s *session) difference(text control.Config) (*config.Difference, error) {
+	is := s.runningConfig()
+	want, err := s.parseWanted(is.Team, text)
 	if err != nil {
 		return nil, err
 	}
-	is := s.runningConfig()
 	if want.Team != is.Team {
 		return nil, &api.Problem{Kind: api.Usage, What: "apply to " + is.Team,
 			Why: "the configuration is of " + want.Team, Fix: "give the one of " + is.Team}
@@ -99,8 +109,8 @@ func fixedAre(c *settings.Config, keys []string) string {
 }
 
 // planApply is the plan of Apply.
-func (s *session) planApply(name, yaml string, o control.ChangeOptions) (*api.Plan, error) {
-	d, err := s.difference(yaml)
+func (s *session) planApply(name string, want control.Config, o control.ChangeOptions) (*api.Plan, error) {
+	d, err := s.difference(want)
 	if err != nil {
 		return nil, err
 	}

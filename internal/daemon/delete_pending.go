@@ -244,7 +244,7 @@ func (d *deletedTeam) Set(context.Context, map[string]string, control.ChangeOpti
 }
 
 // Apply waits, too.
-func (d *deletedTeam) Apply(context.Context, string, control.ChangeOptions) ([]string, error) {
+func (d *deletedTeam) Apply(context.Context, control.Config, control.ChangeOptions) ([]string, error) {
 	return nil, d.gone("apply to")
 }
 

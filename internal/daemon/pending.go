@@ -38,6 +38,7 @@ type aChange struct {
 	o    control.ChangeOptions
 	was  snapshot
 
+	edited   string   // the text of the configuration, if somebody edited it
 	nics     []string // that join
 	harmless bool     // it cannot cut the host off
 }
@@ -104,7 +105,11 @@ func (s *session) recordChange(c *aChange, r *pending.Record) error {
 	name := c.was.config.Team
 	r.Active, r.MTU, r.WasActive = c.was.config.Active, c.was.mtu, c.was.active
 	atomicfile.Remove(s.dirs.OutcomeFile(name)) // of an earlier change
+	atomicfile.Remove(s.dirs.EditedText(name))
 	err := config.Save(s.dirs.BeforeConfig(name), c.was.config)
+	if err == nil && c.edited != "" {
+		err = config.WriteText(s.dirs.EditedText(name), c.edited)
+	}
 	if err == nil {
 		err = r.Save(s.dirs.PendingFile(name))
 	}
@@ -172,6 +177,11 @@ func (s *session) confirm(r *pending.Record, name string) (steps []string) {
 	}
 	if err := s.saveConfig(); err != nil {
 		faults = append(faults, err.Error())
+	}
+	if text, err := config.ReadText(s.dirs.EditedText(name)); err == nil {
+		if err := s.writeEdited(text); err != nil {
+			faults = append(faults, err.Error())
+		}
 	}
 	s.dirs.RemovePending(name)
 	s.team.Record("confirmed", "", r.Change)

@@ -240,7 +240,7 @@ func (p *Path) joinInherited(h *inheritance, k *kernel, id int, l *team.Link) er
 		}
 		return p.adoptRing(nil, id, l, gate)
 	}
-	device := p.findDevice(k, l)
+	device := p.findDevice(k, l).address
 	p.mu.Lock()
 	k.devices[id] = device
 	p.mu.Unlock()
@@ -389,7 +389,7 @@ func (p *Path) settle(h *inheritance) {
 		err = p.yieldRest(k, &links)
 	}
 	if err == nil {
-		p.reports, err = readReports(p.relay, k, p.o.Panics)
+		p.reports, err = p.readReports(k)
 	}
 	if err != nil {
 		p.fallBack(err)

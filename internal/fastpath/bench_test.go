@@ -72,7 +72,7 @@ func BenchmarkPrograms(b *testing.B) {
 			p.Follow(&pl)
 			for id := range k.devices {
 				if k.devices[id] = 0; strings.HasSuffix(b.Name(), "looking") {
-					k.devices[id] = k.findDevice(loopback) // which is up
+					k.devices[id] = k.findDevice(loopback).address // which is up
 				}
 			}
 			labtest.Must(b, k.applyPlan(&pl, &d.links))

@@ -161,31 +161,43 @@ type skBuff struct {
 	_                [3]uint32
 }
 
-// findDevice returns the address of a NIC of the thread's network namespace, 0 if it is gone.
-func (k *kernel) findDevice(index int) uint64 {
-	if k.layout.state == 0 {
-		return 0
-	}
-	k.control.Device = 0
-	o := &ebpf.RunOptions{Data: make([]byte, 60), Context: skBuff{Ifindex: uint32(index)}}
-	if _, err := k.FindDevice.Run(o); err != nil {
-		return 0
-	}
-	return k.control.Device
+// device is the kernel's structure of a NIC.
+type device struct {
+	address uint64 // 0: not found
+	state   uint32 // the bits above of net_device.state
 }
 
-// findDevice finds the NIC of a member. The caller holds changing.
-func (p *Path) findDevice(k *kernel, l *team.Link) (device uint64) {
+// isUp reports whether the NIC is up and has a carrier: is_dead of bpf/standin.h says the same.
+func (d device) isUp() bool { return d.state == stateStart|statePresent }
+
+// findDevice finds a NIC of the thread's network namespace.
+func (k *kernel) findDevice(index int) (d device) {
+	if k.layout.state == 0 {
+		return d
+	}
+	k.finding.Lock()
+	defer k.finding.Unlock()
+	k.control.Device = 0
+	o := &ebpf.RunOptions{Data: make([]byte, 60), Context: skBuff{Ifindex: uint32(index)}}
+	state, err := k.FindDevice.Run(o)
+	if err != nil {
+		return device{} // the NIC is gone
+	}
+	return device{k.control.Device, state}
+}
+
+// findDevice finds the NIC of a member.
+func (p *Path) findDevice(k *kernel, l *team.Link) (d device) {
 	find := func() error {
-		device = k.findDevice(l.Index)
+		d = k.findDevice(l.Index)
 		return nil
 	}
 	if p.o.InNamespace == nil {
 		_ = find()
 	} else if err := p.o.InNamespace(find); err != nil {
-		return 0
+		return device{}
 	}
-	return device
+	return d
 }
 
 // SeesLosses reports whether programs see by themselves that a member has no link, give its frames to others, and

@@ -58,7 +58,7 @@ func TestWaysToLook(t *testing.T) {
 			labtest.Must(t, s.follow(pl, &cast{members: 3}))
 			_, err = s.compare(flowsOf(1)[0], 0)
 			labtest.Must(t, err)
-			if b.findDevice(loopback) != 0 != c.sees {
+			if b.findDevice(loopback).address != 0 != c.sees {
 				t.Errorf("lo is found: %v", !c.sees)
 			}
 		})

@@ -40,7 +40,7 @@ func (p *Path) Engage() error {
 	if err := errors.Join(p.yield(k), p.unfitness()); err != nil {
 		return errors.Join(err, p.disengage())
 	}
-	if p.reports, err = readReports(p.relay, k, p.o.Panics); err != nil {
+	if p.reports, err = p.readReports(k); err != nil {
 		return errors.Join(err, p.disengage())
 	}
 	p.backlog.start(p, k)
@@ -55,7 +55,7 @@ func (p *Path) attach(k *kernel) (err error) {
 	p.mu.Unlock()
 	for id, l := range now {
 		if l != nil {
-			k.devices[id] = p.findDevice(k, l)
+			k.devices[id] = p.findDevice(k, l).address
 		}
 	}
 	if err := k.applyPlan(pl, &now); err != nil {
@@ -91,7 +91,7 @@ func (p *Path) attach(k *kernel) (err error) {
 
 // addMember makes the programs receive by a member.
 func (p *Path) addMember(k *kernel, id int, l *team.Link) error {
-	device := p.findDevice(k, l)
+	device := p.findDevice(k, l).address
 	p.mu.Lock()
 	k.devices[id] = device
 	err := p.applyToPrograms()

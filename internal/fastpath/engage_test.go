@@ -149,7 +149,7 @@ func suspects(p *Path, id int) bool {
 	for {
 		select {
 		case c := <-p.Control():
-			if c.Kind == team.ControlSuspect && c.Member == id {
+			if (c.Kind == team.ControlSuspect || c.Kind == team.ControlLost) && c.Member == id {
 				return true
 			}
 		default:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -35,6 +36,7 @@ type kernel struct {
 	layout  deviceLayout
 	blind   error                     // why the programs do not look whether members have links; nil: they do
 	devices [spread.MaxMembers]uint64 // the members' NICs, by findDevice; 0: not known
+	finding sync.Mutex                // findDevice
 }
 
 // load loads the programs, which the kernel verifies, and attaches nothing.
@@ -53,6 +55,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map, ways waysOf)
 		return nil, err
 	}
 	k := &kernel{layouts: layoutsOf(spec)}
+	makeDirect(spec)
 	o := &ebpf.CollectionOptions{MapReplacements: with}
 	priority := lowPriority
 	if with != nil { // the control loop waits: partners and neighbours get no answers meanwhile
@@ -64,7 +67,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map, ways waysOf)
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations
 	err = errors.Join(
 		mapArray(k, k.TxStates, 1, &k.txState),
-		mapArray(k, k.Plans, 2, &k.plans),
+		mapArray(k, k.Plans, 1, &k.plans),
 		mapArray(k, k.Controls, 1, &k.control),
 		mapArray(k, k.RxBytes, spread.RxClassCount, &k.rxBytes),
 	)

@@ -4,6 +4,7 @@ package fastpath
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -12,6 +13,7 @@ import (
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 	"nicteam/modes/spread"
+	"nicteam/team"
 )
 
 // succession is a Plan of active-backup: m0, then m1, then m2.
@@ -88,6 +90,53 @@ func TestStandInWithoutThePlan(t *testing.T) {
 				t.Errorf("%v", report)
 			}
 		})
+	}
+}
+
+// lossOf returns what was reported of a member's link, ControlLost if any of it was.
+func lossOf(p *Path, id int) (found team.Control) {
+	for {
+		select {
+		case c := <-p.Control():
+			if c.Member == id && (c.Kind == team.ControlLost || c.Kind == team.ControlSuspect && found.Kind == 0) {
+				found = c
+			}
+		default:
+			return found
+		}
+	}
+}
+
+// What programs report is looked at once more, for the report may be old.
+func TestLossIsLookedAt(t *testing.T) {
+	g, _ := engaged(t, (*rig).succession)
+	p, k := g.path, g.path.kernel
+	look := func() team.Control { return p.lookAt(k, 0) }
+	suspect := team.Control{Kind: team.ControlSuspect, Member: 0}
+	if got := look(); !reflect.DeepEqual(got, suspect) {
+		t.Errorf("a NIC with a carrier: %+v", got)
+	}
+	labtest.Must(t, g.peer.Down("p0"))
+	lost := team.Control{Kind: team.ControlLost, Member: 0, Index: g.links[0].Index}
+	labtest.Eventually(t, "the loss", func() bool { return reflect.DeepEqual(look(), lost) })
+	labtest.Must(t, g.host.Down("m0"))
+	lost.Down = true
+	if got := look(); !reflect.DeepEqual(got, lost) {
+		t.Errorf("a NIC that is down: %+v", got)
+	}
+	p.mu.Lock()
+	address := k.devices[0]
+	k.devices[0] = address + 8 // of a NIC that was there before
+	p.mu.Unlock()
+	if got := look(); !reflect.DeepEqual(got, suspect) {
+		t.Errorf("another NIC than the one that programs look at: %+v", got)
+	}
+	p.mu.Lock()
+	k.devices[0] = address
+	p.mu.Unlock()
+	labtest.Must(t, p.Leave(0))
+	if got := look(); !reflect.DeepEqual(got, suspect) {
+		t.Errorf("a NIC that has left: %+v", got)
 	}
 }
 
@@ -175,29 +224,40 @@ func TestNICGoesUnderThePrograms(t *testing.T) {
 		name string
 		do   func(g *rig, l netlink.Link)
 		lost bool // it may look alive, and its frames do not leave then, as without these programs
+		down bool // it is reported to be down, which no report of another says that comes before it is read
 	}{
 		// What the kernel puts where a NIC was may look like one.
-		{"deleted", func(g *rig, l netlink.Link) { labtest.Must(g, g.host.Handle().LinkDel(l)) }, true},
-		{"set down", func(g *rig, _ netlink.Link) { labtest.Must(g, g.host.Down("m0")) }, false},
+		{"deleted", func(g *rig, l netlink.Link) { labtest.Must(g, g.host.Handle().LinkDel(l)) }, true, false},
+		{"set down", func(g *rig, _ netlink.Link) { labtest.Must(g, g.host.Down("m0")) }, false, true},
 		{"moved away", func(g *rig, l netlink.Link) {
 			labtest.Must(g, g.host.Handle().LinkSetNsFd(l, other.NetNS()))
-		}, false},
+		}, false, false},
 		{"moved away and set up", func(g *rig, l netlink.Link) {
 			labtest.Must(g, g.host.Handle().LinkSetNsFd(l, other.NetNS()))
 			labtest.Must(g, other.Up("m0"))
-		}, true},
+		}, true, false},
 		{"replaced", func(g *rig, l netlink.Link) {
 			labtest.Must(g, g.host.Handle().LinkDel(l))
 			a := netlink.NewLinkAttrs()
 			a.Name, a.Index, a.Flags = "m0", l.Attrs().Index, 0
 			labtest.Must(g, g.host.Handle().LinkAdd(&netlink.Veth{LinkAttrs: a, PeerName: "m0x"}))
-		}, true},
+		}, true, true}, // the new one is
+
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, out := engaged(t, (*rig).succession)
 			l, err := g.host.Handle().LinkByName("m0")
 			labtest.Must(t, err)
+			lossOf(g.path, 0)
 			c.do(g, l)
+			sent := func() uint64 { n := g.sentBy(); return n[0] + n[1] + n[2] }
+			was := sent()
+			labtest.Eventually(t, "frames, wherever they go", func() bool { return sent() > was+100 })
+			if loss := lossOf(g.path, 0); loss.Kind == team.ControlLost && !(c.down && loss.Down) {
+				t.Errorf("reported as %+v", loss)
+			} else if c.down && !c.lost && (loss.Kind != team.ControlLost || loss.Index != l.Attrs().Index) {
+				t.Errorf("reported as %+v, want the loss of %d", loss, l.Attrs().Index)
+			}
 			if !c.lost {
 				g.flow(out)
 				if n := g.sentBy()[1]; n < 100 {

@@ -77,7 +77,8 @@ type Follower struct {
 // configSnapshot is a config whose lifetimes are of one time.
 type configSnapshot struct {
 	journal.Config
-	at int64 // CLOCK_BOOTTIME
+	at    int64 // CLOCK_BOOTTIME
+	downs int   // how often the adapter had gone down, this time included
 }
 
 // Subscription signals changes to one subscriber.
@@ -331,9 +332,10 @@ func (f *Follower) setUp(up bool) {
 		}
 		f.pending = nil
 		if f.beforeDown == nil {
-			f.beforeDown = &configSnapshot{f.config, f.configAt}
-			f.whileDown = &configSnapshot{f.config, f.configAt}
+			f.beforeDown = &configSnapshot{Config: f.config, at: f.configAt}
+			f.whileDown = &configSnapshot{Config: f.config, at: f.configAt}
 		}
+		f.beforeDown.downs = f.downs
 	}
 	f.up = up
 }
@@ -373,7 +375,7 @@ func (f *Follower) recordEvent(m rtnl.Message) {
 	if f.beforeDown != nil && (f.up || v4) {
 		f.beforeDown.ApplyEvent(m, f.adapter, f.beforeDown.at)
 	}
-	if f.whileDown != nil && m.Kind == unix.RTM_NEWADDR {
+	if f.whileDown != nil && (f.up || m.Kind == unix.RTM_NEWADDR) {
 		f.whileDown.ApplyEvent(m, f.adapter, f.whileDown.at)
 	}
 }

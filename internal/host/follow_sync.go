@@ -33,15 +33,21 @@ func (f *Follower) Sync() (a AdapterState, err error) {
 	if a.LinkState, err = f.h.ReadLink(f.adapter); err != nil {
 		return a, err
 	}
-	have, clean, err := f.readAdapter()
+	have, clean, err := f.readAdapter(nil)
 	if err != nil || !clean {
 		return a, err // an event has come that causes another Sync
 	}
 	removed := rtnl.Except(f.lastConfig.Routes, have.Routes, rtnl.RouteID)
-	if before := f.takeBeforeDown(a.Up); before != nil {
+	before, up := f.copyBeforeDown()
+	switch {
+	case before == nil || !a.Up:
+	case !up:
+		return a, nil // down once more, of which an event causes another Sync
+	default:
 		removed = rtnl.Except(f.lastConfig.Routes, before.Routes, rtnl.RouteID)
 		a.Back, a.Lost = f.h.restoreAfterDown(f.adapter, a, before, have)
-		if have, clean, err = f.readAdapter(); err != nil || !clean {
+		if have, clean, err = f.readAdapter(before); err != nil || !clean {
+			a.Lost = nil // the next Sync tries again
 			return a, err
 		}
 	}
@@ -82,8 +88,10 @@ func (f *Follower) lastKnown() (journal.Config, int64) {
 }
 
 // readAdapter reads the adapter's config. It is not clean if the adapter went down meanwhile or events were lost; then
-// the snapshot stays.
-func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
+// the snapshots stay. restored is the config before the adapter went down, if that has been restored, or nil: a clean
+// reading then ends the snapshots of it. It is not clean if the adapter went down again since restored was copied: not
+// all may be there, and the next Sync restores it.
+func (f *Follower) readAdapter(restored *configSnapshot) (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	f.catchUp()
 	downs, missed := f.downs, f.missed
@@ -96,12 +104,15 @@ func (f *Follower) readAdapter() (have journal.Config, clean bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.catchUp()
-	if err != nil || downs != f.downs || missed != f.missed {
+	if err != nil || downs != f.downs || missed != f.missed || restored != nil && restored.downs != f.downs {
 		return have, false, err
 	}
 	if f.up {
 		f.config, f.configAt = have, at
 		f.pending = slices.Clone(f.pending[min(begun, len(f.pending)):])
+	}
+	if restored != nil {
+		f.beforeDown, f.whileDown = nil, nil
 	}
 	return have, true, nil
 }
@@ -127,16 +138,15 @@ func (f *Follower) lostWhileDown(have []rtnl.Object) {
 	}
 }
 
-// takeBeforeDown returns and clears the config before the adapter went down, once it is up again.
-func (f *Follower) takeBeforeDown(up bool) *configSnapshot {
+// copyBeforeDown returns a copy of the config before the adapter went down, nil if it did not, and whether it is up.
+func (f *Follower) copyBeforeDown() (before *configSnapshot, up bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !up || !f.up {
-		return nil
+	if f.beforeDown != nil {
+		b := *f.beforeDown // events replace its lists, and do not change them
+		before = &b
 	}
-	b := f.beforeDown
-	f.beforeDown, f.whileDown = nil, nil
-	return b
+	return before, f.up
 }
 
 // restoreAfterDown restores IPv6 addresses, static routes and permanent neighbours that the adapter lost by going down.
@@ -194,7 +204,8 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 func (h *Host) isVirtualRouters(o rtnl.Object) bool {
 	preferred, valid := rtnl.Lifetimes(o)
 	return o.Family() == unix.AF_INET6 && rtnl.AddressPrefix(o).Bits() == 128 &&
-		preferred == 0 && valid == rtnl.Forever && rtnl.AddressFlags(o)&unix.IFA_F_NODAD != 0 && (h.journal == nil || !h.journal.State.HasAddress(o))
+		preferred == 0 && valid == rtnl.Forever &&
+		rtnl.AddressFlags(o)&unix.IFA_F_NODAD != 0 && (h.journal == nil || !h.journal.State.HasAddress(o))
 }
 
 // SyncBeforeEnd restores or journals what the adapter lost by going down, before the team ends.

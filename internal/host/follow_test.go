@@ -205,6 +205,45 @@ func TestSyncAfterDown(t *testing.T) {
 	}
 }
 
+// TestDownWhileRestored: the adapter goes down and up again while what it lost by going down before is restored. It
+// gets all of it back.
+func TestDownWhileRestored(t *testing.T) {
+	const routes = 100
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, h.Begin())
+	f, index := w.follow(h)
+	must(t, h.RecordAdapter(index))
+	run(t, fmt.Sprintf(`ip addr add 10.6.0.1/24 dev team0
+		for i in $(seq %d); do echo "route add 10.60.$i.0/24 via 10.6.0.2 dev team0"; done | ip -b -`,
+		routes))
+	link := must1(netlink.LinkByIndex(index))
+	have := func() int {
+		list := must1(netlink.RouteList(link, unix.AF_INET))
+		return len(slices.DeleteFunc(list, func(r netlink.Route) bool { return r.Gw == nil }))
+	}
+	must1(f.Sync())
+	for round := range 3 {
+		must(t, netlink.LinkSetDown(link))
+		must(t, netlink.LinkSetUp(link))
+		first := make(chan error, 1)
+		go func() {
+			_, err := f.Sync()
+			first <- err
+		}()
+		labtest.Eventually(t, "the first routes are back", func() bool { return have() > 0 })
+		must(t, netlink.LinkSetDown(link))
+		must(t, netlink.LinkSetUp(link))
+		must(t, <-first)
+		labtest.Eventually(t, "all routes are back", func() bool {
+			if a := must1(f.Sync()); len(a.Lost) > 0 {
+				t.Errorf("round %d: lost %v", round, a.Lost)
+			}
+			return have() == routes
+		})
+	}
+}
+
 // TestSyncBeforeEnd ends a team right after its adapter went down and up, before any Sync, and while it is down.
 func TestSyncBeforeEnd(t *testing.T) {
 	for _, up := range []bool{true, false} {

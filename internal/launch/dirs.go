@@ -47,6 +47,15 @@ func (d Dirs) configFile(name string) string  { return filepath.Join(d.ConfigDir
 // RunningConfig is the configuration of the running team, with every live change.
 func (d Dirs) RunningConfig(name string) string { return filepath.Join(d.RunDir, name+".yaml") }
 
+// EditedFile is the file that people edit to change a team: its TEAM.yaml, of a team without one that of the running
+// team.
+func (d Dirs) EditedFile(name string) string {
+	if d.Persistent(name) {
+		return d.configFile(name)
+	}
+	return d.RunningConfig(name)
+}
+
 // LastConfig is the configuration with which the team last ran, for a start with a TEAM.yaml that is not valid.
 func (d Dirs) LastConfig(name string) string { return filepath.Join(d.StateDir, name+".last.yaml") }
 

@@ -23,6 +23,11 @@ func (d Dirs) BeforeConfig(name string) string {
 	return filepath.Join(d.RunDir, "."+name+".before.yaml")
 }
 
+// EditedText is the text that replaces EditedFile when that change is confirmed, if somebody edited it.
+func (d Dirs) EditedText(name string) string {
+	return filepath.Join(d.RunDir, "."+name+".edited.yaml")
+}
+
 // OutcomeFile says what became of the last change that waited for confirmation.
 func (d Dirs) OutcomeFile(name string) string { return filepath.Join(d.RunDir, name+".outcome") }
 
@@ -39,6 +44,7 @@ func (d Dirs) Pending(name string) *pending.Record {
 func (d Dirs) RemovePending(name string) {
 	atomicfile.Remove(d.PendingFile(name))
 	atomicfile.Remove(d.BeforeConfig(name))
+	atomicfile.Remove(d.EditedText(name))
 }
 
 // Resumes reports whether a process of the team, which has ended, has left it on the host.

@@ -98,8 +98,10 @@ func (t *Team) put(p *Packet, id int, first bool) {
 	if p.h.Src == pl.Adapter && pl.PerMember || !first && t.renamed(p.h.Src) {
 		p.address(0, pl.MACs[id])
 	}
-	if !m.nic.Up() && m.nic.Refuse {
+	if !m.nic.Up() && (m.nic.Refuse || t.Sees) {
 		t.suspect(m)
+	}
+	if !m.nic.Up() && m.nic.Refuse {
 		t.resend(p, id, first)
 		return
 	}
@@ -135,13 +137,17 @@ func (t *Team) resend(p *Packet, id int, first bool) {
 	t.put(p, other, false)
 }
 
-// suspect reports that a member refuses frames as without a link.
+// suspect reports that a member refuses frames as without a link, or is seen to have none.
 func (t *Team) suspect(m *member) {
 	if m.suspected > t.w.now {
 		return
 	}
 	m.suspected = t.w.now + 10*time.Millisecond
-	t.report(team.Control{Kind: team.ControlSuspect, Member: m.id})
+	c := team.Control{Kind: team.ControlSuspect, Member: m.id}
+	if t.Sees && !t.plan.Patient {
+		c.Kind, c.Index = team.ControlLost, m.link.Index
+	}
+	t.report(c)
 }
 
 // report sends an input to the loop, in order, after a delay. It returns false if the queue is full.

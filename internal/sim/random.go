@@ -153,7 +153,8 @@ func (l *life) team(i int) {
 		mac = 0
 	}
 	t.Team = w.Team(fmt.Sprintf("team%d", i), c, mac)
-	w.Tell("%s: %v, %d NICs", t.Name, c.Mode, len(t.nics))
+	t.Sees = (w.Seed+uint64(i))%2 == 0
+	w.Tell("%s: %v, %d NICs, sees losses %v", t.Name, c.Mode, len(t.nics), t.Sees)
 	for _, n := range t.nics {
 		t.Add(n, pick(w, 0, 0, 0, 1, 2.5))
 	}

@@ -118,6 +118,7 @@ func (l *life) team8023ad(i int, t *lived, c settings.Config) {
 		mac = 0
 	}
 	t.Team = w.Team(fmt.Sprintf("team%d", i), c, mac)
+	t.Sees = (w.Seed+uint64(i))%2 == 0
 	w.Tell("%s: %d NICs, LACP %+v, balance %v", t.Name, len(t.nics), c.LACP, c.Balance)
 	for _, n := range t.nics {
 		t.Add(n, pick(w, 0, 0, 0, 1, 2.5))

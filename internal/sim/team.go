@@ -29,6 +29,7 @@ type Team struct {
 	Name  string
 	Stack *Stack // of the host, on the adapter
 	Drops drops  // frames that were not sent, by reason
+	Sees  bool   // its data path sees with each frame whether the member has a link, and reports a loss
 
 	w      *World
 	loop   *team.Loop
@@ -96,6 +97,7 @@ type member struct {
 	weight       float64
 	answers      answerLimits
 	spoken
+	seenLost
 }
 
 const (
@@ -153,6 +155,7 @@ func (t *Team) handle(in team.Input) team.Output {
 	if t.waits(in) {
 		return team.Output{}
 	}
+	in = t.believe(in)
 	out := t.loop.Handle(t.w.time(), in)
 	t.config = t.loop.Config()
 	t.execute(&out)
@@ -356,16 +359,22 @@ func (m *member) report() {
 	m.reading = false
 	t := m.t
 	up := m.nic.Up()
+	m.confirm(up)
 	if t.members[m.id] != m || t.dead || m.told && m.toldUp == up {
 		return
 	}
+	t.handle(m.linkChanged(up))
+}
+
+// linkChanged notes that the carrier is reported, and returns the report.
+func (m *member) linkChanged(up bool) team.LinkChanged {
 	m.told, m.toldUp = true, up
-	s := monitor.LinkState{Index: m.link.Index, Watch: "carrier", Up: up, At: t.w.time(),
+	s := monitor.LinkState{Index: m.link.Index, Watch: "carrier", Up: up, At: m.t.w.time(),
 		Link: monitor.Link{Exists: true, AdminUp: true, Carrier: up, SpeedBps: m.nic.Speed, Duplex: m.nic.duplex()}}
 	if !up {
 		s.Reason, s.Link.SpeedBps = monitor.ReasonCarrier, 0
 	}
-	t.handle(team.LinkChanged{LinkState: s})
+	return team.LinkChanged{LinkState: s}
 }
 
 // Set changes the configuration of the running team.

@@ -26,7 +26,7 @@ func (w *world) startOnTerminal(args ...string) *terminal {
 	master, slave := openTerminal(w.t, 80, 24)
 	x := &terminal{master: master}
 	cmd := w.box.Command(program(w.t), args...)
-	cmd.Env = append(os.Environ(), "NICTEAM_LINK_WATCH=carrier")
+	cmd.Env = append(append(os.Environ(), "NICTEAM_LINK_WATCH=carrier"), w.env...)
 	cmd.Stdin = slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	x.waiter = startOn(w.t, cmd, slave)

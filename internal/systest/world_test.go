@@ -83,6 +83,7 @@ type world struct {
 	tap       *wireTap // nil before tapWires
 	datapath  string   // of worldOptions
 	asks      bool     // the same
+	env       []string // of commands, besides
 }
 
 // worldOptions; the zero value is two TAP NICs on a learning switch.
@@ -224,7 +225,7 @@ func (w *world) try(args ...string) result {
 	if w.datapath != "" {
 		env = append(env, "NICTEAM_DATAPATH="+w.datapath)
 	}
-	return run(w.t, w.box, env, args...)
+	return run(w.t, w.box, append(env, w.env...), args...)
 }
 
 // readOnlyVerbs change nothing. On a busy machine the team's process may not answer in time, so they are repeated.
