@@ -205,8 +205,8 @@ func TestSyncAfterDown(t *testing.T) {
 	}
 }
 
-// TestDownWhileRestored: the adapter goes down and up again while what it lost by going down before is restored. It gets
-// all of it back.
+// TestDownWhileRestored: the adapter goes down and up again while what it lost by going down before is restored. It
+// gets all of it back.
 func TestDownWhileRestored(t *testing.T) {
 	const routes = 100
 	w := newWorld(t)
