@@ -29,6 +29,9 @@ HOSTS       ?=
 SCENARIO    ?=
 HOSTFLAGS   ?=
 ROUNDS      ?= 5
+# For example: make test-ha HA='Rounds/elb' HAROUNDS=3
+HA          ?= HA|EqualServers|TwoHosts
+HAROUNDS    ?= 20
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
 # 200 kills and restarts at 20 000 frames a second: make soak SOAK='Kills|LoseNothing|IntoAnotherLayout' ROUNDS=1
@@ -40,7 +43,7 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build demo picture test test-unit test-kernels test-hosts sim soak bench bench-count fuzz lint \
+.PHONY: help build demo picture test test-unit test-kernels test-hosts test-ha sim soak bench bench-count fuzz lint \
 	vuln generate fmt cover tools clean
 
 ## bin/nicteam, one static binary
@@ -108,7 +111,7 @@ bench-count:
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 ## the real tests on Debian's kernels, under QEMU without KVM (root)
 test-kernels:
-	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
+	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux keepalived
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
 # docs/hosts.md says more. For example: make test-hosts HOSTS=networkd,dhclient SCENARIO=reboot
@@ -119,6 +122,12 @@ test-hosts: build
 	$(GO) build -o bin/hosts ./internal/lab/hosts
 	bin/hosts images -hosts "$(HOSTS)"
 	bin/hosts run -hosts "$(HOSTS)" -scenarios "$(SCENARIO)" -o bin/hosts.md $(HOSTFLAGS)
+
+# docs/ha.md says more. Each mode by each data path takes HAROUNDS rounds of some two minutes.
+## two hosts with one address: every failure in random order, medians (root)
+test-ha:
+	@scripts/need keepalived conntrackd haproxy nftables procps iproute2 openvswitch-switch
+	CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 48h -v -run '$(HA)' ./internal/systest -ha $(HAROUNDS)
 
 ## each fuzz target for FUZZTIME
 fuzz:
@@ -162,7 +171,7 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd
 
 include packaging/release.mk
 

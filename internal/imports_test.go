@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 		"internal/tap", "internal/tick", "internal/boot", "internal/pending", "internal/ssh"},
 	"internal/pending": {"internal/api", "internal/atomicfile", "internal/boot"},
 	"internal/config":  {"internal/api", "internal/atomicfile", "internal/nearest", "internal/settings"},
-	"internal/demo":    {"internal/frame", "internal/api", "internal/lab", "internal/control"},
+	"internal/demo":    {"internal/frame", "internal/api", "internal/lab", "internal/lab/ha", "internal/control"},
 	"internal/settings": {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest",
 		"internal/frame", "monitor"},
 	"internal/control": {"internal/api", "internal/metrics", "internal/panics", "internal/tick", "internal/ssh"},

@@ -117,6 +117,10 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct cpu_sta
 	if (h->src != pl->adapter && !multicast(h->src) && h->src != 0) {
 		find_tag(skb, b, h);
 		behind = note_station(pl, h->src, station_of(h, h->src)) == STATION_BEHIND;
+		__u64 advert = b ? 0 : advert_station(skb, h);
+		struct control *c = advert ? get_control() : 0;
+		if (c)
+			note_recent(c, advert, bpf_ktime_get_ns());
 		/* The relay reports a station that the plan does not have to the control loop. */
 		relays |= !behind;
 	}
