@@ -202,6 +202,7 @@ const (
 	programProgTransmit     = "transmit"
 	programVarDeviceStateAt = "device_state_at"
 	programVarDeviceType    = "device_type"
+	programVarIsolates      = "isolates"
 	programVarSkbDevAt      = "skb_dev_at"
 )
 
@@ -277,6 +278,7 @@ type programMapSpecs struct {
 type programVariableSpecs struct {
 	DeviceStateAt *ebpf.VariableSpec `ebpf:"device_state_at"`
 	DeviceType    *ebpf.VariableSpec `ebpf:"device_type"`
+	Isolates      *ebpf.VariableSpec `ebpf:"isolates"`
 	SkbDevAt      *ebpf.VariableSpec `ebpf:"skb_dev_at"`
 }
 
@@ -335,6 +337,7 @@ func (m *programMaps) Close() error {
 type programVariables struct {
 	DeviceStateAt *ebpf.Variable `ebpf:"device_state_at"`
 	DeviceType    *ebpf.Variable `ebpf:"device_type"`
+	Isolates      *ebpf.Variable `ebpf:"isolates"`
 	SkbDevAt      *ebpf.Variable `ebpf:"skb_dev_at"`
 }
 
