@@ -6,9 +6,9 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 MISSPELL     = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOTESTSUM    = gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+BINARY      ?= bin/nicteam
 BUILD       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS      = -s -w -X main.build=$(BUILD)
-PREFIX      ?= /usr/local
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
 MODULE       = nicteam
@@ -29,6 +29,9 @@ HOSTS       ?=
 SCENARIO    ?=
 HOSTFLAGS   ?=
 ROUNDS      ?= 5
+# For example: make test-ha HA='Rounds/elb' HAROUNDS=3
+HA          ?= HA|EqualServers|TwoHosts
+HAROUNDS    ?= 20
 # Tests that judge more with -soak.
 SOAK        ?= FailoverGap|GroupsGap|RouterForTenLifetimes|NICUnplugged|ELBAdoptsADeadMembersAddress|ELBSwitchesLive
 # 200 kills and restarts at 20 000 frames a second: make soak SOAK='Kills|LoseNothing|IntoAnotherLayout' ROUNDS=1
@@ -40,21 +43,12 @@ START       ?= 0
 # With the race detector a program waits for a second at its end, unless told not to; tests start hundreds.
 export GORACE ?= atexit_sleep_ms=0
 
-.PHONY: help build install demo picture test test-unit test-kernels test-hosts sim soak bench bench-count fuzz lint \
+.PHONY: help build demo picture test test-unit test-kernels test-hosts test-ha sim soak bench bench-count fuzz lint \
 	vuln generate fmt cover tools clean
 
 ## bin/nicteam, one static binary
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/nicteam ./cmd/nicteam
-
-## the binary and its units, under DESTDIR and PREFIX
-install: build
-	install -D -m 0755 bin/nicteam $(DESTDIR)$(PREFIX)/sbin/nicteam
-	install -d $(DESTDIR)/lib/systemd/system
-	for u in nicteam@.service nicteam-metrics.service; do \
-		sed 's|/usr/local/|$(PREFIX)/|' packaging/systemd/$$u >$(DESTDIR)/lib/systemd/system/$$u; done
-	install -D -m 0644 packaging/sysusers.d/nicteam.conf $(DESTDIR)/usr/lib/sysusers.d/nicteam.conf
-	install -D -m 0644 packaging/tmpfiles.d/nicteam.conf $(DESTDIR)/usr/lib/tmpfiles.d/nicteam.conf
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/nicteam
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
@@ -117,7 +111,7 @@ bench-count:
 # For example: make test-kernels KERNELFLAGS="-packages host -run Isolation"
 ## the real tests on Debian's kernels, under QEMU without KVM (root)
 test-kernels:
-	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux
+	@scripts/need qemu-system-x86 seabios kmod iproute2 iputils-ping nftables ethtool procps util-linux keepalived
 	$(GO) run ./internal/lab/kernels $(KERNELFLAGS)
 
 # docs/hosts.md says more. For example: make test-hosts HOSTS=networkd,dhclient SCENARIO=reboot
@@ -129,6 +123,12 @@ test-hosts: build
 	bin/hosts images -hosts "$(HOSTS)"
 	bin/hosts run -hosts "$(HOSTS)" -scenarios "$(SCENARIO)" -o bin/hosts.md $(HOSTFLAGS)
 
+# docs/ha.md says more. Each mode by each data path takes HAROUNDS rounds of some two minutes.
+## two hosts with one address: every failure in random order, medians (root)
+test-ha:
+	@scripts/need keepalived conntrackd haproxy nftables procps iproute2 openvswitch-switch
+	CGO_ENABLED=0 $(GO) test -trimpath -count=1 -timeout 48h -v -run '$(HA)' ./internal/systest -ha $(HAROUNDS)
+
 ## each fuzz target for FUZZTIME
 fuzz:
 	@set -e; for p in $$($(GO) list ./...); do \
@@ -136,7 +136,7 @@ fuzz:
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; \
 	  done; done
 
-## formatting, vet, staticcheck, spelling, lines, licences, generated objects
+## formatting, vet, staticcheck, spelling, lines, licences, generated objects, manual pages
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run: make fmt'; exit 1; }
 	$(GO) vet ./...
@@ -147,6 +147,7 @@ lint:
 		xargs -0 $(GO) run $(MISSPELL) -error -i bandwith,adress,prefered
 	$(GO) run ./scripts/lint
 	@GO=$(GO) scripts/generated
+	@GO=$(GO) scripts/manual
 
 ## the libraries' known vulnerabilities, from vuln.go.dev
 vuln:
@@ -170,7 +171,9 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd
+
+include packaging/release.mk
 
 ## removes what was built
 clean:

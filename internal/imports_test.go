@@ -19,7 +19,7 @@ var allowed = map[string][]string{
 		"internal/daemon", "internal/control", "internal/tui", "internal/metrics", "internal/export", "internal/logs",
 		"internal/nearest", "internal/units", "internal/settings", "internal/demo", "internal/atomicfile",
 		"internal/supervisor", "internal/keeper", "internal/sandbox", "internal/ssh", "internal/pending",
-		"internal/importer", "monitor"},
+		"internal/importer", "internal/manual", "monitor"},
 	"internal/importer": {"internal/api", "internal/settings", "internal/rtnl", "modes", "monitor"},
 	"internal/daemon": {"internal/api", "internal/atomicfile", "internal/config", "internal/control", "internal/dhcp",
 		"internal/fastpath", "internal/frame", "internal/host", "internal/host/journal", "internal/launch",
@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 		"internal/tap", "internal/tick", "internal/boot", "internal/pending", "internal/ssh"},
 	"internal/pending": {"internal/api", "internal/atomicfile", "internal/boot"},
 	"internal/config":  {"internal/api", "internal/atomicfile", "internal/nearest", "internal/settings"},
-	"internal/demo":    {"internal/frame", "internal/api", "internal/lab", "internal/control"},
+	"internal/demo":    {"internal/frame", "internal/api", "internal/lab", "internal/lab/ha", "internal/control"},
 	"internal/settings": {"internal/ifname", "modes", "modes/lacp", "modes/spread", "internal/nearest",
 		"internal/frame", "monitor"},
 	"internal/control": {"internal/api", "internal/metrics", "internal/panics", "internal/tick", "internal/ssh"},
@@ -81,6 +81,7 @@ var allowed = map[string][]string{
 	"internal/frame":           {},
 	"internal/api":             {"internal/frame"},
 	"internal/nearest":         {},
+	"internal/manual":          {},
 	"internal/units":           {},
 	"monitor/chart":            {"internal/units"},
 	"internal/logs":            {"internal/limit"},
@@ -116,7 +117,7 @@ var unclean = []string{"net/http", "os/exec", "golang.org/x/sys/unix", "github.c
 	"github.com/spf13/viper"}
 
 // pureLeaves are the rooms of internal that do no I/O.
-var pureLeaves = []string{"ifname", "api", "frame", "limit", "nearest", "panics", "settings", "tick", "units"}
+var pureLeaves = []string{"ifname", "api", "frame", "limit", "manual", "nearest", "panics", "settings", "tick", "units"}
 
 func list(t *testing.T, args ...string) []string {
 	t.Helper()

@@ -13,15 +13,19 @@ import (
 )
 
 func (a *app) demoCmd() *cobra.Command {
-	var plain bool
+	var plain, twoHosts bool
 	var picture string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a team at work on simulated NICs",
 		Long: `Makes test hosts in private network namespaces, a team between them and traffic through it. Pulls
 a cable, adds and removes a NIC, and shows the effect: on a terminal as a live graph (nicteam watch),
-otherwise or with --plain as lines of text. Does not change this host. Needs root.`,
+otherwise or with --plain as lines of text. Does not change this host. Needs root.
+
+With --ha: two directors that share an address by keepalived, in front of two servers, with a team each.
+A cable, a switch and a director fail under traffic. Needs keepalived, too.`,
 		Example: `  sudo nicteam demo
+  sudo nicteam demo --ha
   sudo nicteam demo --plain --picture demo.svg`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -35,7 +39,11 @@ otherwise or with --plain as lines of text. Does not change this host. Needs roo
 					return err
 				}
 			}
-			code, done, err := demo.Run(a.interruptible(), a.out, o)
+			run := demo.Run
+			if twoHosts {
+				run = demo.RunTwoHosts
+			}
+			code, done, err := run(a.interruptible(), a.out, o)
 			if err == nil && done && code != 0 {
 				err = exitCode(code) // the demo's own process has said why
 			}
@@ -44,6 +52,8 @@ otherwise or with --plain as lines of text. Does not change this host. Needs roo
 	}
 	c.Flags().StringVar(&picture, "picture", "", "save the graph to `FILE`.svg or FILE.png")
 	c.Flags().BoolVar(&plain, "plain", false, "print lines of text even on a terminal")
+	c.Flags().BoolVar(&twoHosts, "ha", false, "two hosts with one address, by keepalived (lines of text)")
+	c.MarkFlagsMutuallyExclusive("ha", "picture")
 	return c
 }
 

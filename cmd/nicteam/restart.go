@@ -29,7 +29,8 @@ team, and tells both versions.
 
 The start is warm if the new process goes on with what the old one had open: no frame is lost. It is
 cold if that is not possible, as between versions that differ too much; then the adapter has no carrier
-for a moment. nicteam status -v tells why a start was cold.`,
+for a moment. nicteam status -v tells why a start was cold. If this program is older than the team's
+process and cannot read its journal, that process gives the NICs back, and the team starts anew.`,
 		Example: `  nicteam restart team0
   nicteam restart team0 --json`,
 		Args: args(1, 1),
@@ -51,6 +52,12 @@ func (a *app) restart(name string) error {
 	}
 	began := time.Now()
 	switch behind := was.Supervisor; {
+	case launch.OfNewer(a.dirs, name):
+		kind := ""
+		if behind != nil {
+			kind = behind.Kind
+		}
+		err = launch.StartAnew(ctx, a.dirs, name, kind, a.log(slog.LevelInfo))
 	case behind != nil && behind.Kind == supervisor.Systemd:
 		err = launch.SystemdRestart(ctx, name)
 	case behind != nil && behind.Kind == supervisor.Keeper && !launch.HasKeeper(a.dirs, name):

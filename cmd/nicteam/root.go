@@ -62,7 +62,7 @@ and the command that makes a team of them.`,
 		a.createCmd, a.addCmd, a.removeCmd, a.deleteCmd, a.setCmd, a.applyCmd, a.editCmd, a.importCmd, a.confirmCmd,
 		a.revertCmd, a.statusCmd, a.listCmd, a.watchCmd, a.eventsCmd, a.explainCmd, a.peersCmd, a.exportCmd,
 		a.metricsCmd, a.runCmd, a.unitCmd, a.keeperCmd, a.restartCmd, a.restoreCmd, a.demoCmd, a.versionCmd,
-		a.completionCmd, modesTopic, elbTopic, lacpTopic, watchesTopic, configTopic, settingsTopic,
+		a.completionCmd, a.manCmd, modesTopic, elbTopic, lacpTopic, watchesTopic, configTopic, settingsTopic,
 	} {
 		c.AddCommand(verb())
 	}

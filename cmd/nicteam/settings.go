@@ -121,29 +121,41 @@ func groups() (list []string) {
 	return list
 }
 
-// groupedUsage prints the usage of a command with flags for settings, grouped under headings.
-func groupedUsage(cmd *cobra.Command) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
+// flagGroup are flags under a heading.
+type flagGroup struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// flagGroups returns a command's own flags: those that set no setting, then settings by group.
+func flagGroups(cmd *cobra.Command) (list []flagGroup) {
 	own := map[string]*pflag.FlagSet{}
 	for _, g := range append([]string{""}, groups()...) {
 		own[g] = pflag.NewFlagSet(g, pflag.ContinueOnError)
 		own[g].SortFlags = false
+		list = append(list, flagGroup{g, own[g]})
 	}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		g := ""
-		if cmd.InheritedFlags().Lookup(f.Name) != nil {
-			return
-		}
-		if s := settings.Find(strings.ReplaceAll(f.Name, "-", "_")); s != nil && f.Name != "config" {
-			g = group(s)
+		if _, sets := f.Value.(*settingFlag); sets {
+			if s := settings.Find(strings.ReplaceAll(f.Name, "-", "_")); s != nil {
+				g = group(s)
+			}
 		}
 		own[g].AddFlag(f)
 	})
-	fmt.Fprintf(&b, "\nFlags:\n%s", own[""].FlagUsages())
-	for _, g := range groups() {
-		if u := own[g].FlagUsages(); u != "" {
-			fmt.Fprintf(&b, "\nSettings, %s:\n%s", g, u)
+	return list
+}
+
+// groupedUsage prints the usage of a command with flags for settings, grouped under headings.
+func groupedUsage(cmd *cobra.Command) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example)
+	own := flagGroups(cmd)
+	fmt.Fprintf(&b, "\nFlags:\n%s", own[0].flags.FlagUsages())
+	for _, g := range own[1:] {
+		if u := g.flags.FlagUsages(); u != "" {
+			fmt.Fprintf(&b, "\nSettings, %s:\n%s", g.title, u)
 		}
 	}
 	fmt.Fprintf(&b, "\nGlobal flags:\n%s", cmd.InheritedFlags().FlagUsages())

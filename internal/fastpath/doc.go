@@ -9,4 +9,4 @@ package fastpath
 
 // The object is committed, so that building needs no clang. `make generate` compiles it, and `make lint` checks that
 // this gives the same.
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -cflags "-O2 -g -Wall -Werror -mcpu=v3" program bpf/fastpath.c -- -I/usr/include/x86_64-linux-gnu
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -cc clang-14 -strip llvm-strip-14 -target bpfel,bpfeb -type plan -cflags "-O2 -g -Wall -Werror -mcpu=v3" program bpf/fastpath.c -- -I/usr/include/x86_64-linux-gnu

@@ -67,6 +67,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map, ways waysOf)
 		return nil, err
 	}
 	k := &kernel{layouts: layoutsOf(spec)}
+	makeDirect(spec)
 	o := &ebpf.CollectionOptions{MapReplacements: with}
 	priority := lowPriority
 	if with != nil { // the control loop waits: partners and neighbours get no answers meanwhile
@@ -78,7 +79,7 @@ func loadFrom(spec *ebpf.CollectionSpec, with map[string]*ebpf.Map, ways waysOf)
 	k.addresses.table, k.stations.table = k.Addresses, k.Stations
 	err = errors.Join(
 		mapArray(k, k.TxStates, 1, &k.txState),
-		mapArray(k, k.Plans, 2, &k.plans),
+		mapArray(k, k.Plans, 1, &k.plans),
 		mapArray(k, k.Controls, 1, &k.control),
 		mapArray(k, k.RxBytes, spread.RxClassCount, &k.rxBytes),
 	)

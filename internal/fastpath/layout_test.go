@@ -175,6 +175,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 		"DROP_SOCKET": uint64(team.DropSocket),
 
 		"MARK_BITS": spread.MarkBits, "KNOWN_FACTOR": knownFactor, "KNOWN_WORDS": uint64(len(programPlan{}.Known)),
+		"NO_MAC":     noMAC,
 		"SUCCESSORS": spread.MaxSuccessors, "STATE_START": stateStart, "STATE_PRESENT": statePresent,
 		"STATE_NOCARRIER": stateNoCarrier,
 		"OWN":             kindOwn, "BEHIND": kindBehind,
@@ -200,7 +201,8 @@ func TestConstantsAreThePrograms(t *testing.T) {
 }
 
 func TestPlanOf(t *testing.T) {
-	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Suspect: 0b110, Collecting: 2, Multicast: 3,
+	pl := &spread.Plan{Rule: spread.RuleRoundRobin, Distributing: 0b1011, Suspect: 0b110, Collecting: 0b1010,
+		Multicast:        3,
 		Active:           64,
 		Hash:             spread.Hash{Policy: spread.Layer23, Salt: 9},
 		PacketsPerMember: 4, Shortest: &spread.Shortest{Gain: 5, Skew: 6}, PerMember: true, Adapter: adapterMAC,
@@ -208,13 +210,16 @@ func TestPlanOf(t *testing.T) {
 	pl.Weights = [spread.MaxMembers]uint32{spread.MaxShare, 0, 7, 100}
 	pl.MACs[3] = memberMAC(3)
 	got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{3: {Index: 8}}, entries(pl))
-	want := programPlan{Adapter: uint64(adapterMAC), Salt: 9, Distributing: 0b1011, Targets: 0b1001, Collecting: 2,
-		Multicast: 3,
-		Gain:      5, Skew: 6,
+	want := programPlan{Adapter: uint64(adapterMAC), Start: pl.Hash.Start(), Distributing: 0b1011, Targets: 0b1001,
+		Collecting: 0b1010, Multicast: 3,
+		Gain: 5, Skew: 6,
 		Total: spread.MaxShare + 100, Weight: pl.Weights, PacketsPerMember: 4, Rule: uint8(spread.RuleRoundRobin),
 		Hash:   uint8(spread.Layer23),
-		Single: spread.NoMember, N: 2, PerMember: 1}
-	want.AcceptsOwn = 1 << 3
+		Single: spread.NoMember, N: 2, PerMember: 1, Plain: 1}
+	for id := range want.TakesOwn {
+		want.TakesOwn[id], want.TakesAdapter[id] = noMAC, noMAC
+	}
+	want.TakesOwn[3], want.Leaves[3] = uint64(memberMAC(3)), 8
 	want.Mac[3], want.Ifindex[3] = uint64(memberMAC(3)), 8
 	want.ByteCost[0], want.ByteCost[3] = spread.ShareCost(spread.MaxShare), spread.ShareCost(100)
 	want.Ids[1] = 3
@@ -246,6 +251,28 @@ func TestPlanOf(t *testing.T) {
 	if got.StandIns[0] != 1 || got.StandIns[1] != 3 || got.StandIns[2] != spread.NoMember ||
 		got.Successors != [4]uint8{2, 0, 1, spread.NoMember} || got.Least != 2 {
 		t.Errorf("stand-ins %v, successors %v, least %d", got.StandIns[:3], got.Successors, got.Least)
+	}
+	// Whose frames need not be asked much.
+	for _, tt := range []struct {
+		rule   spread.Rule
+		policy spread.HashPolicy
+		moves  *spread.Migration
+		want   uint8
+	}{
+		{spread.RuleSlots, spread.Layer34, nil, 1},
+		{spread.RuleSlots, spread.Layer34, m, 0},
+		{spread.RuleSlots, spread.Layer23, nil, 0},
+		{spread.RuleShortest, spread.Layer34, nil, 1},
+		{spread.RuleShortest, spread.VLANSrcMAC, nil, 0},
+		{spread.RuleSingle, spread.Layer2, nil, 1},
+		{spread.RuleRoundRobin, spread.Layer23, nil, 1},
+		{spread.RuleBroadcast, spread.Layer34, nil, 0},
+	} {
+		pl := &spread.Plan{Rule: tt.rule, Hash: spread.Hash{Policy: tt.policy}, Active: -1, Next: -1,
+			Slots: &spread.SlotTable{Migration: tt.moves}}
+		if got := newProgramPlan(pl, &[spread.MaxMembers]*team.Link{}, entries(pl)).Plain; got != tt.want {
+			t.Errorf("%v by %v, migrating %v: plain %d", tt.rule, tt.policy, tt.moves != nil, got)
+		}
 	}
 	pl.Slots = nil
 	// Flows go to no suspect member.

@@ -158,12 +158,17 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		s := newSender(b)
 		for range rapid.IntRange(1, 3).Draw(t, "plans") {
 			c := drawCast(t)
-			pl := drawPlan(t, c, spread.RuleNone, spread.RuleSingle, spread.RuleSlots, spread.RuleRoundRobin)
+			pl := drawPlan(t, c, spread.RuleNone, spread.RuleSingle, spread.RuleSlots, spread.RuleSlots,
+				spread.RuleRoundRobin)
+			src := append(slices.Clone(c.behind), adapterMAC, adapterMAC, adapterMAC, adapterMAC, peerMAC, groupMAC, 0)
+			dst := []frame.MAC{peerMAC, peerMAC, groupMAC, frame.Broadcast}
+			if rapid.Bool().Draw(t, "plain") {
+				pl.Hash.Policy = spread.Layer34
+				src, dst = []frame.MAC{adapterMAC}, append(dst, peerMAC, peerMAC, peerMAC, peerMAC)
+			}
 			if err := s.follow(pl, c); err != nil {
 				t.Fatal(err)
 			}
-			src := append(slices.Clone(c.behind), adapterMAC, adapterMAC, adapterMAC, adapterMAC, peerMAC, groupMAC, 0)
-			dst := []frame.MAC{peerMAC, peerMAC, groupMAC, frame.Broadcast}
 			for range rapid.IntRange(1, 60).Draw(t, "frames") {
 				b.now += rapid.SampledFrom([]int64{0, 1000, 1e9}).Draw(t, "wait")
 				f := drawTagged(t, drawFrame(t, dst, src))
@@ -181,14 +186,28 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 			}
 		}
 	})
+	t.Log(seen)
 	for _, what := range []string{"by the relay", "lost", "single", "slots", "round-robin", "random", "renamed"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
 		}
 	}
+	for _, what := range []string{"plain single", "plain slots", "plain round-robin", "plain lost"} {
+		if seen[what] == 0 {
+			t.Errorf("no frame %s", what)
+		}
+	}
 }
 
 func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
+	if isPlain(pl) && isPlainFrame(f) {
+		what := map[spread.Rule]string{spread.RuleSingle: "plain single", spread.RuleSlots: "plain slots",
+			spread.RuleRoundRobin: "plain round-robin"}[pl.Rule]
+		if o.Verdict == verdictShot {
+			what = "plain lost"
+		}
+		seen[what]++
+	}
 	switch {
 	case o.Verdict == verdictNext:
 		seen["by the relay"]++
@@ -206,6 +225,13 @@ func noteSent(seen map[string]int, pl *spread.Plan, f []byte, o *outcome) {
 	if o.Verdict == verdictRedirect && !slices.Equal(f, o.Frame) {
 		seen["renamed"]++
 	}
+}
+
+// isPlainFrame reports whether transmit reads a frame by bpf/plain.h.
+func isPlainFrame(b []byte) bool {
+	f, ok := goFinds(b, 0, 0)
+	return ok && isOrdinary(&f, len(b), false) && f.EtherType == frame.TypeIPv4 && f.Src == adapterMAC &&
+		!f.Dst.Multicast()
 }
 
 // sources checks that the program recorded the source of a frame, to recognise reflected frames.

@@ -35,13 +35,14 @@ func (k *kernel) applyPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link
 // newProgramPlan returns a Plan as the programs read it; all are its entries.
 func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all map[frame.MAC]entry) programPlan {
 	p := programPlan{
-		Adapter: uint64(pl.Adapter), Salt: pl.Hash.Salt,
+		Adapter: uint64(pl.Adapter), Start: pl.Hash.Start(),
 		Distributing: uint64(pl.Distributing), Targets: uint64(pl.FlowTargets()), Collecting: uint64(pl.Collecting),
 		Multicast:        uint64(pl.Multicast),
 		PacketsPerMember: uint32(pl.PacketsPerMember), Rule: uint8(pl.Rule), Hash: uint8(pl.Hash.Policy),
 		Single: spread.NoMember, Least: uint8(max(0, min(pl.Least, spread.MaxMembers))),
 		PerMember: boolByte(pl.PerMember), Promiscuous: boolByte(pl.Promiscuous), Weight: pl.Weights,
 	}
+	p.Plain = boolByte(isPlain(pl))
 	if pl.Active >= 0 && pl.Active < spread.MaxMembers {
 		p.Single = uint8(pl.Active)
 	}
@@ -76,15 +77,12 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 		p.Known[bit/64] |= 1 << (bit % 64)
 	}
 	for id, l := range links {
-		if l == nil {
+		if p.TakesOwn[id], p.TakesAdapter[id] = noMAC, noMAC; l == nil {
 			continue
 		}
-		own := pl.MACs[id]
-		if all[own].kind != kindBehind {
-			p.AcceptsOwn |= 1 << id
-		}
-		if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.acceptors.Has(id)) {
-			p.AcceptsAdapter |= 1 << id
+		p.setTakes(id, pl, all)
+		if pl.Distributing.Has(id) {
+			p.Leaves[id] = uint32(l.Index)
 		}
 	}
 	ids := pl.Distributing
@@ -105,6 +103,34 @@ func newProgramPlan(pl *spread.Plan, links *[spread.MaxMembers]*team.Link, all m
 	}
 	return p
 }
+
+// isPlain reports whether bpf/plain.h has the rule by which frames leave.
+func isPlain(pl *spread.Plan) bool {
+	switch pl.Rule {
+	case spread.RuleSingle, spread.RuleRoundRobin:
+		return true
+	case spread.RuleSlots, spread.RuleShortest:
+		return pl.Hash.Policy == spread.Layer34 && pl.Migration() == nil
+	}
+	return false
+}
+
+// setTakes sets which addresses a member accepts without another look. All others are looked up.
+func (p *programPlan) setTakes(id int, pl *spread.Plan, all map[frame.MAC]entry) {
+	if !pl.Collecting.Has(id) {
+		return
+	}
+	own := pl.MACs[id]
+	if all[own].kind != kindBehind {
+		p.TakesOwn[id] = uint64(own)
+	}
+	if e := all[pl.Adapter]; e.kind != kindBehind && (own == pl.Adapter || e.acceptors.Has(id)) {
+		p.TakesAdapter[id] = uint64(pl.Adapter)
+	}
+}
+
+// noMAC is no address: these have 48 bits.
+const noMAC = ^uint64(0)
 
 // knownFactor spreads addresses over the bits of programPlan.Known.
 const knownFactor = 0x9e3779b97f4a7c15

@@ -43,6 +43,7 @@ type probeKnown struct {
 		Type      uint8
 		_         [1]byte
 		Vlan      uint16
+		Advert    uint64
 	}
 	Hash    [4]uint64
 	RxClass uint32

@@ -75,24 +75,25 @@ type programCpuState struct {
 type programPlan struct {
 	_                structs.HostLayout
 	Adapter          uint64
-	Salt             uint64
+	Start            uint64
 	Distributing     uint64
 	Targets          uint64
 	Returning        uint64
 	Collecting       uint64
 	Multicast        uint64
-	AcceptsOwn       uint64
-	AcceptsAdapter   uint64
 	Known            [16]uint64
 	Gain             int64
 	Skew             int64
 	Total            uint64
 	Migration        uint64
 	Mac              [64]uint64
+	TakesOwn         [64]uint64
+	TakesAdapter     [64]uint64
 	Device           [64]uint64
 	ByteCost         [64]uint64
 	Weight           [64]uint32
 	Ifindex          [64]uint32
+	Leaves           [64]uint32
 	PacketsPerMember uint32
 	Mark             uint32
 	Cleared          [64]uint32
@@ -111,7 +112,13 @@ type programPlan struct {
 	View             uint8
 	Migrating        uint8
 	Least            uint8
-	Unused           [3]uint8
+	Plain            uint8
+	Unused           [2]uint8
+}
+
+type programPlans struct {
+	_    structs.HostLayout
+	Each [2]programPlan
 }
 
 type programStation struct {

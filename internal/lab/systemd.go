@@ -33,12 +33,17 @@ type Systemd struct {
 	boot *Command
 	pid  int // of process 1, as this process sees it
 	log  string
+
+	distribution string // "" for the machine's /usr
 }
 
 // SystemdOptions are files by their path: text, or with Programs the files to copy.
 type SystemdOptions struct {
 	Files    map[string]string
 	Programs map[string]string
+	// Distribution is a directory with a whole system, its systemd included, in place of the machine's /usr. It is not
+	// changed: what the host writes is a layer above it. Its own units are not there.
+	Distribution string
 }
 
 const (
@@ -76,7 +81,7 @@ func NewSystemd(h *Host, o SystemdOptions) (*Systemd, error) {
 	if err := HasSystemd(); err != nil {
 		return nil, err
 	}
-	s := &Systemd{host: h, dir: filepath.Join(h.dir, "root")}
+	s := &Systemd{host: h, dir: filepath.Join(h.dir, "root"), distribution: o.Distribution}
 	if err := s.install(o); err != nil {
 		return nil, fmt.Errorf("systemd: %w", err)
 	}
@@ -87,7 +92,8 @@ func NewSystemd(h *Host, o SystemdOptions) (*Systemd, error) {
 	return s, nil
 }
 
-// Path is where the file that systemd sees as p is for this process; nothing of /run, /tmp and /usr.
+// Path is where the file that systemd sees as p is for this process; nothing of /run, /tmp and /usr, and of a
+// distribution what was written.
 func (s *Systemd) Path(p string) string { return filepath.Join(s.dir, p) }
 
 // Write writes a file of the root directory.
@@ -99,6 +105,14 @@ func (s *Systemd) Write(path, text string) error {
 }
 
 func (s *Systemd) install(o SystemdOptions) error {
+	if s.distribution != "" {
+		for _, d := range []string{s.dir, s.dir + ".work", s.dir + ".all", s.dir + ".units"} {
+			if err := os.MkdirAll(d, 0o755); err != nil {
+				return err
+			}
+		}
+		return s.furnish(o, nil)
+	}
 	for _, d := range []string{"usr", "local/bin", "local/sbin", "etc", "dev", "proc", "sys", "run", "tmp", "root",
 		"var/lib", "var/log"} {
 		if err := os.MkdirAll(s.Path(d), 0o755); err != nil {
@@ -112,12 +126,18 @@ func (s *Systemd) install(o SystemdOptions) error {
 			}
 		}
 	}
-	files := map[string]string{
+	return s.furnish(o, map[string]string{
 		"/etc/passwd":        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
 		"/etc/group":         "root:x:0:\nnogroup:x:65534:\n",
 		"/etc/nsswitch.conf": "passwd: files\ngroup: files\n",
-		"/etc/machine-id":    fmt.Sprintf("%032x\n", time.Now().UnixNano()),
 		"/etc/os-release":    "ID=debian\n",
+	})
+}
+
+// furnish writes what each host needs, what this one needs besides, and what it was given.
+func (s *Systemd) furnish(o SystemdOptions, besides map[string]string) error {
+	files := map[string]string{
+		"/etc/machine-id": fmt.Sprintf("%032x\n", time.Now().UnixNano()),
 		"/etc/systemd/system.conf": "[Manager]\nLogTarget=console\nDefaultStandardOutput=null\n" +
 			"DefaultStandardError=null\n",
 		systemdUnits + "multi-user.target": "[Unit]\nDefaultDependencies=no\nRequires=basic.target\n" +
@@ -131,6 +151,7 @@ func (s *Systemd) install(o SystemdOptions) error {
 	for _, t := range systemdTargets {
 		files[systemdUnits+t+".target"] = "[Unit]\nDefaultDependencies=no\n"
 	}
+	maps.Copy(files, besides)
 	maps.Copy(files, o.Files)
 	for path, text := range files {
 		if err := s.Write(path, text); err != nil {
@@ -152,13 +173,21 @@ func (s *Systemd) install(o SystemdOptions) error {
 	return nil
 }
 
-// systemdBoot gets the root directory and the name of a control group.
+// systemdBoot gets the root directory, and the distribution or "".
 const systemdBoot = `set -e
 mount --make-rprivate /
 r=$1
-mount --bind $r $r
-mount --rbind /usr $r/usr
-mount --bind $r/local $r/usr/local
+units=/etc/systemd/system
+if [ "$2" ]; then
+	mount -t overlay -o lowerdir=$2,upperdir=$r,workdir=$r.work overlay $r.all
+	mount --bind $r.units $r.all/usr/lib/systemd/system
+	r=$r.all
+	units=$units:/usr/lib/systemd/system
+else
+	mount --bind $r $r
+	mount --rbind /usr $r/usr
+	mount --bind $r/local $r/usr/local
+fi
 mount --rbind /dev $r/dev
 mount -t proc proc $r/proc
 mount -t sysfs sysfs $r/sys
@@ -166,7 +195,7 @@ mount -t cgroup2 cgroup2 $r/sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs $r/run
 mount -t tmpfs tmpfs $r/tmp
 exec chroot $r env -i container=lab PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
-	SYSTEMD_UNIT_PATH=/etc/systemd/system ` + systemdBinary + ` --system --log-target=console --show-status=no
+	SYSTEMD_UNIT_PATH=$units ` + systemdBinary + ` --system --log-target=console --show-status=no
 `
 
 // cgroup is the control group of the host's systemd.
@@ -184,7 +213,7 @@ func (s *Systemd) Boot() error {
 	}
 	defer log.Close()
 	s.boot = s.host.Command("sh", "-c", `echo $$ >"$0/cgroup.procs" && exec unshare --mount --pid --fork --kill-child `+
-		`--ipc --cgroup sh -c "$1" boot "$2"`, s.cgroup(), systemdBoot, s.dir)
+		`--ipc --cgroup sh -c "$1" boot "$2" "$3"`, s.cgroup(), systemdBoot, s.dir, s.distribution)
 	s.boot.Stdout, s.boot.Stderr = log, log
 	if err := s.boot.Start(); err != nil {
 		return fmt.Errorf("systemd: %w", err)

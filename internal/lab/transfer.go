@@ -120,10 +120,13 @@ func ServeFiles(h *Host, address string) (*FileServer, error) {
 		return nil, fmt.Errorf("serve files: %w", err)
 	}
 	s := &FileServer{Address: l.Addr().String(), served: make(chan error, 1)}
-	s.server = &http.Server{Handler: http.HandlerFunc(serveFile)}
+	s.server = &http.Server{Handler: FileHandler()}
 	go func() { s.served <- s.server.Serve(l) }()
 	return s, nil
 }
+
+// FileHandler serves the files of a FileServer at paths /SEED/SIZE.
+func FileHandler() http.Handler { return http.HandlerFunc(serveFile) }
 
 func serveFile(w http.ResponseWriter, r *http.Request) {
 	var seed uint64

@@ -132,6 +132,13 @@ var shared struct {
 	streams int
 }
 
+// ShareWitness returns the witness that streams share, whose threads sleep a millisecond at a time, and what ends its
+// use. The records stay readable.
+func ShareWitness() (w *Witness, end func() error, err error) {
+	w, err = shareWitness()
+	return w, sync.OnceValue(unshareWitness), err
+}
+
 // shareWitness returns the shared witness; unshareWitness ends its use.
 func shareWitness() (_ *Witness, err error) {
 	shared.Lock()

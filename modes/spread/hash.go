@@ -56,7 +56,7 @@ type Hash struct {
 // An ICMP error belongs to the flow that it quotes. This host sends it about a frame that it has received, so the
 // quoted addresses and ports are swapped: the error takes the way of that flow's replies.
 func (f Hash) Of(h *frame.Headers, b []byte) uint64 {
-	x := mix(hashStart, f.Salt)
+	x := f.Start()
 	switch f.Policy {
 	case Layer34:
 		if h.L3 == 0 || h.EtherType == frame.TypeARP {
@@ -75,6 +75,9 @@ func (f Hash) Of(h *frame.Headers, b []byte) uint64 {
 		return finish(mixLayer2(x, h))
 	}
 }
+
+// Start returns the state that is the same for all frames.
+func (f Hash) Start() uint64 { return mix(hashStart, f.Salt) }
 
 func mixLayer2(x uint64, h *frame.Headers) uint64 {
 	return mix(mix(x, uint64(h.Src)<<16|uint64(h.EtherType)), uint64(h.Dst))

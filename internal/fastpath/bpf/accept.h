@@ -3,6 +3,7 @@
 #pragma once
 
 #include "standin.h"
+#include "vrrp.h"
 
 enum {
 	DROP_NO_MEMBER,
@@ -85,7 +86,7 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	struct station *known = from == BEHIND ? bpf_map_lookup_elem(&stations, &station) : 0;
 	if (known)
 		report_moved(known, station);
-	if (from == OWN || sent_recently(c, known, station))
+	if (from == OWN || (h->advert ? sent_recently(c, 0, h->advert) : sent_recently(c, known, station)))
 		return reject(t, DROP_REFLECTED, frames);
 
 	id = barrier_value(id) & (MAX_MEMBERS - 1);
@@ -120,21 +121,20 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	return reject(t, drop, frames);
 }
 
-/* Whether the rules of accept_frame come to FOR_US without looking anything up, as for most frames. */
-static __always_inline int plainly_ours(struct control *c, const struct plan *pl, __u32 id, const struct headers *h)
+/* Whether the rules of accept_frame come to FOR_US without looking anything up, as for most frames, unless any_recent. */
+static __always_inline int plainly_ours(const struct plan *pl, __u32 id, __u64 dst, __u64 src)
 {
 	id &= MAX_MEMBERS - 1;
-	return !perhaps_known(pl, h->src) && !any_recent(c) && in_set(pl->collecting, id) &&
-	       ((h->dst == pl->mac[id] && in_set(pl->accepts_own, id)) ||
-		(h->dst == pl->adapter && in_set(pl->accepts_adapter, id)));
+	return (dst == pl->takes_adapter[id] || dst == pl->takes_own[id]) && !perhaps_known(pl, src);
 }
 
-static __always_inline __u32 accept(struct __sk_buff *skb, struct control *c, struct plan *pl,
-				    struct member_counters *t, __u32 id, const __u8 *b, struct headers *h)
+static __always_inline __u32 accept(struct __sk_buff *skb, struct plan *pl, struct member_counters *t, __u32 id,
+				    const __u8 *b, struct headers *h)
 {
-	if (plainly_ours(c, pl, id, h))
+	if (plainly_ours(pl, id, h->dst, h->src) && !any_recent(get_control()))
 		return FOR_US;
 	find_tag(skb, b, h);
 	struct headers copy = *h;
-	return accept_frame(c, pl, t, id, &copy);
+	copy.advert = b ? 0 : advert_station(skb, h);
+	return accept_frame(get_control(), pl, t, id, &copy);
 }

@@ -22,6 +22,7 @@
 #include "accept.h"
 #include "lean.h"
 #include "leave.h"
+#include "plain.h"
 #include "ring.h"
 #include "../../tchook/bpf/isolate.h"
 
@@ -39,13 +40,15 @@ static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const st
 	if (rule == RULE_SHORTEST)
 		id = fixed_member(pl, h, behind);
 	if (rule == RULE_SLOTS || (rule == RULE_SHORTEST && id == MAX_MEMBERS)) {
-		*flow_slot = flow_hash(skb, b, h, pl->salt, pl->hash) % (rule == RULE_SLOTS ? SLOT_COUNT : FLOW_COUNT);
-		if (rule == RULE_SLOTS && !pl->migrating)
-			return pl->slots[*flow_slot & (SLOT_COUNT - 1)];
+		__u64 hash = flow_hash(skb, b, h, pl->start, pl->hash);
+		*flow_slot = hash % FLOW_COUNT;
+		if (rule == RULE_SLOTS) {
+			*flow_slot = hash % SLOT_COUNT;
+			if (!pl->migrating)
+				return pl->slots[*flow_slot & (SLOT_COUNT - 1)];
+		}
 	}
 	struct tx_state *l = get_tx_state();
-	if (!l)
-		return NO_MEMBER;
 	if (rule == RULE_ROUND_ROBIN)
 		return pl->n == 0 ? NO_MEMBER : next_round_robin(pl, &l->round_robin, h->bytes);
 	__s64 now = bpf_ktime_get_ns();
@@ -92,9 +95,9 @@ __noinline int spread_copies(struct __sk_buff *skb, struct plan *pl, struct cpu_
  * station. */
 enum { UNKNOWN_STATION, STATION_BEHIND };
 
-__noinline int note_station(struct control *c, struct plan *pl, __u64 mac, __u64 station)
+__noinline int note_station(struct plan *pl, __u64 mac, __u64 station)
 {
-	if (!c || !pl)
+	if (!pl)
 		return UNKNOWN_STATION;
 	__u64 now = bpf_ktime_get_ns();
 	struct address *a = address_of(pl, mac);
@@ -102,7 +105,7 @@ __noinline int note_station(struct control *c, struct plan *pl, __u64 mac, __u64
 	if (a && view_of(pl, a)->kind == BEHIND)
 		known = bpf_map_lookup_elem(&stations, &station);
 	if (!known) {
-		note_recent(c, station, now);
+		note_recent(get_control(), station, now);
 		return UNKNOWN_STATION;
 	}
 	known->sent = now;
@@ -110,14 +113,18 @@ __noinline int note_station(struct control *c, struct plan *pl, __u64 mac, __u64
 }
 
 /* b: the frame, if it is an ordinary one (lean.h). */
-static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu,
-					   struct plan *pl, const __u8 *b, struct headers *h)
+static __always_inline int transmit_parsed(struct __sk_buff *skb, struct cpu_state *cpu, struct plan *pl,
+					   const __u8 *b, struct headers *h)
 {
 	int relays = for_the_relay(h), behind = 0;
 
 	if (h->src != pl->adapter && !multicast(h->src) && h->src != 0) {
 		find_tag(skb, b, h);
-		behind = note_station(c, pl, h->src, station_of(h, h->src)) == STATION_BEHIND;
+		behind = note_station(pl, h->src, station_of(h, h->src)) == STATION_BEHIND;
+		__u64 advert = b ? 0 : advert_station(skb, h);
+		struct control *c = advert ? get_control() : 0;
+		if (c)
+			note_recent(c, advert, bpf_ktime_get_ns());
 		/* The relay reports a station that the plan does not have to the control loop. */
 		relays |= !behind;
 	}
@@ -134,42 +141,40 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct control
 	return leave(skb, pl, cpu, id, &f);
 }
 
-#define NOT_ORDINARY -2
 #define RELAYS -3 /* a frame for the relay */
 
 /* The two ways are functions of their own: the verifier checks each by itself, and neither takes registers or stack
  * from the other. */
-__noinline int transmit_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
+__noinline int transmit_ordinary(struct __sk_buff *skb, struct cpu_state *cpu, struct plan *pl)
 {
 	struct headers h4, h6;
 	const __u8 *b;
 
-	if (!c || !cpu || !pl)
+	if (!cpu || !pl)
 		return ACT_NEXT;
 	if (parse_ordinary4(skb, &b, &h4))
-		return transmit_parsed(skb, c, cpu, pl, b, &h4);
+		return transmit_parsed(skb, cpu, pl, b, &h4);
 	if (parse_ordinary6(skb, &b, &h6))
-		return transmit_parsed(skb, c, cpu, pl, b, &h6);
+		return transmit_parsed(skb, cpu, pl, b, &h6);
 	return NOT_ORDINARY;
 }
 
-__noinline int transmit_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl)
+__noinline int transmit_any(struct __sk_buff *skb, struct cpu_state *cpu, struct plan *pl)
 {
 	struct headers h;
 
-	if (!c || !cpu || !pl)
+	if (!cpu || !pl)
 		return ACT_NEXT;
 	if (!parse(skb, &h))
 		return drop_unassigned(cpu, DROP_MALFORMED, 1);
-	return transmit_parsed(skb, c, cpu, pl, 0, &h);
+	return transmit_parsed(skb, cpu, pl, 0, &h);
 }
 
-static __always_inline int transmit_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu)
+static __always_inline int transmit_frame(struct __sk_buff *skb, struct cpu_state *cpu)
 {
+	struct control *c = get_control();
 	struct plan *pl = active_plan(c);
 
-	if (!pl)
-		return ACT_NEXT;
 	switch (read_gate(&c->transmit_gate)) {
 	case GATE_FAST:
 		break;
@@ -178,20 +183,22 @@ static __always_inline int transmit_frame(struct __sk_buff *skb, struct control 
 	default:
 		return ACT_NEXT;
 	}
-	int verdict = transmit_ordinary(skb, c, cpu, pl);
-	return verdict == NOT_ORDINARY ? transmit_any(skb, c, cpu, pl) : verdict;
+	int verdict = transmit_plain(skb, cpu, pl);
+	if (verdict != NOT_ORDINARY)
+		return verdict;
+	verdict = transmit_ordinary(skb, cpu, pl);
+	return verdict == NOT_ORDINARY ? transmit_any(skb, cpu, pl) : verdict;
 }
 
 SEC("tc")
 int transmit(struct __sk_buff *skb)
 {
-	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
 
-	if (!c || !cpu)
+	if (!cpu)
 		return ACT_NEXT;
 	count_end(&cpu->transmitting);
-	int verdict = transmit_frame(skb, c, cpu);
+	int verdict = transmit_frame(skb, cpu);
 	count_end(&cpu->transmitting);
 	return verdict;
 }
@@ -203,7 +210,7 @@ int relay_filter(struct __sk_buff *skb)
 	struct cpu_state *cpu = this_cpu();
 	struct headers h;
 
-	if (!c || !cpu)
+	if (!cpu)
 		return -1;
 	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
 	if (id >= MAX_MEMBERS)
@@ -231,66 +238,58 @@ __noinline int deliver_both(struct __sk_buff *skb, __u32 adapter, __u64 to, __u6
 }
 
 /* b: the frame, if it is an ordinary one. */
-static __always_inline int receive_parsed(struct __sk_buff *skb, struct control *c, struct plan *pl,
-					  struct member_counters *t, __u32 id, const __u8 *b, struct headers *h)
+static __always_inline int receive_parsed(struct __sk_buff *skb, struct plan *pl, struct member_counters *t,
+					  __u32 id, const __u8 *b, struct headers *h)
 {
 	wire_count(skb, b, h);
-	__u32 verdict = accept(skb, c, pl, t, id, b, h);
+	__u32 verdict = accept(skb, pl, t, id, b, h);
 	int nics = for_the_nic(skb, b, h);
 	if (verdict == FOR_NOBODY)
 		return nics ? ACT_NEXT : ACT_DROP;
-	if (verdict == FOR_US && pl->per_member) {
-		__u32 slot = rx_class(skb, b, h);
-		__u64 *sum = bpf_map_lookup_elem(&rx_bytes, &slot);
-		if (sum)
-			__sync_fetch_and_add(sum, h->bytes);
-	}
+	if (verdict == FOR_US && pl->per_member)
+		count_class(skb, b, h);
 	count(t->rx, h->protocol, h->frames, h->bytes);
 	if (!multicast(h->dst))
 		t->rx_unicast += h->frames;
 	if (nics)
-		return deliver_both(skb, c->adapter, verdict == FOR_US ? pl->adapter : h->dst, h->dst);
+		return deliver_both(skb, get_control()->adapter, verdict == FOR_US ? pl->adapter : h->dst, h->dst);
 	if (verdict == FOR_US && h->dst != pl->adapter)
 		store_mac(skb, 0, pl->adapter);
-	return bpf_redirect(c->adapter, BPF_F_INGRESS);
+	return bpf_redirect(get_control()->adapter, BPF_F_INGRESS);
 }
 
-__noinline int receive_ordinary(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl,
-				__u32 id)
+__noinline int receive_ordinary(struct __sk_buff *skb, struct cpu_state *cpu, struct plan *pl, __u32 id)
 {
 	struct headers h4, h6;
 	const __u8 *b;
 
-	if (!c || !cpu || !pl)
+	if (!cpu || !pl)
 		return ACT_NEXT;
 	id &= MAX_MEMBERS - 1;
 	struct member_counters *t = &cpu->members[id];
 	if (parse_ordinary4(skb, &b, &h4))
-		return receive_parsed(skb, c, pl, t, id, b, &h4);
+		return receive_parsed(skb, pl, t, id, b, &h4);
 	if (parse_ordinary6(skb, &b, &h6))
-		return receive_parsed(skb, c, pl, t, id, b, &h6);
+		return receive_parsed(skb, pl, t, id, b, &h6);
 	return NOT_ORDINARY;
 }
 
-__noinline int receive_any(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, struct plan *pl, __u32 id)
+__noinline int receive_any(struct __sk_buff *skb, struct cpu_state *cpu, struct plan *pl, __u32 id)
 {
 	struct headers h;
 
-	if (!c || !cpu || !pl || !parse(skb, &h))
+	if (!cpu || !pl || !parse(skb, &h))
 		return ACT_NEXT;
 	if (for_the_relay(&h))
 		return RELAYS;
 	id &= MAX_MEMBERS - 1;
-	return receive_parsed(skb, c, pl, &cpu->members[id], id, 0, &h);
+	return receive_parsed(skb, pl, &cpu->members[id], id, 0, &h);
 }
 
 static __always_inline int receive_frame(struct __sk_buff *skb, struct control *c, struct cpu_state *cpu, __u32 id)
 {
 	struct plan *pl = active_plan(c);
 	struct member_counters *t = &cpu->members[id & 63];
-
-	if (!pl)
-		return ACT_NEXT;
 	__u32 gate = decided_gate(skb, c, cpu, id);
 	if (gate == GATE_SHUT) {
 		t->rx_drop[DROP_SOCKET] += skb->gso_segs ?: 1;
@@ -298,9 +297,12 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 	}
 	if (gate != GATE_FAST && !by_ring(gate))
 		return ACT_NEXT;
-	int verdict = receive_ordinary(skb, c, cpu, pl, id);
+	int verdict = receive_plain(skb, cpu, pl, id);
+	if (verdict != NOT_ORDINARY)
+		return verdict;
+	verdict = receive_ordinary(skb, cpu, pl, id);
 	if (verdict == NOT_ORDINARY)
-		verdict = receive_any(skb, c, cpu, pl, id);
+		verdict = receive_any(skb, cpu, pl, id);
 	if (verdict != RELAYS)
 		return verdict;
 	if (by_ring(gate) && !pass_by_ring(skb, cpu, id & 63))
@@ -313,7 +315,7 @@ static __always_inline int receive_counted(struct __sk_buff *skb)
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
 
-	if (!c || !cpu)
+	if (!cpu)
 		return ACT_NEXT;
 	__u32 id = barrier_value(member_by_ifindex(c, skb->ifindex));
 	if (id >= MAX_MEMBERS)

@@ -87,7 +87,7 @@ static __always_inline __u64 mix_ip(struct __sk_buff *skb, const __u8 *b, const 
 		for (int i = 8; i < 40; i += 8)
 			x = mix(x, load64(skb, b, h->l3 + i));
 	}
-	if (ports && has_ports(h))
+	if (ports && (b || has_ports(h))) /* an ordinary frame has them */
 		x = mix(x, (__u64)load32(skb, b, h->l4) << 8 | h->ip_proto);
 	return x;
 }
@@ -97,16 +97,14 @@ static __always_inline __u64 mix_layer2(__u64 x, const struct headers *h)
 	return mix(mix(x, h->src << 16 | h->ethertype), h->dst);
 }
 
-static __always_inline __u64 hash_frame(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt,
-					__u32 policy)
+/* x: spread.Hash.Start */
+static __always_inline __u64 hash_frame(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 x, __u32 policy)
 {
-	__u64 x = mix(HASH_START, salt);
 	int ip = h->l3 != 0 && h->ethertype != TYPE_ARP;
 
+	if (policy == LAYER34)
+		return finish(ip ? mix_ip(skb, b, h, x, 1) : mix_layer2(x, h));
 	switch (policy) {
-	case LAYER34:
-		x = ip ? mix_ip(skb, b, h, x, 1) : mix_layer2(x, h);
-		break;
 	case LAYER23:
 		x = mix_layer2(x, h);
 		if (ip)
@@ -122,15 +120,15 @@ static __always_inline __u64 hash_frame(struct __sk_buff *skb, const __u8 *b, st
 	return finish(x);
 }
 
-__noinline __u64 hash_any(struct __sk_buff *skb, struct headers *h, __u64 salt, __u32 policy)
+__noinline __u64 hash_any(struct __sk_buff *skb, struct headers *h, __u64 start, __u32 policy)
 {
-	return h ? hash_frame(skb, 0, h, salt, policy) : 0;
+	return h ? hash_frame(skb, 0, h, start, policy) : 0;
 }
 
-static __always_inline __u64 flow_hash(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 salt,
+static __always_inline __u64 flow_hash(struct __sk_buff *skb, const __u8 *b, struct headers *h, __u64 start,
 				       __u32 policy)
 {
-	return b ? hash_frame(skb, b, h, salt, policy) : hash_any(skb, h, salt, policy);
+	return b ? hash_frame(skb, b, h, start, policy) : hash_any(skb, h, start, policy);
 }
 
 /* spread.RxClass */
@@ -145,4 +143,13 @@ static __always_inline __u32 rx_class(struct __sk_buff *skb, const __u8 *b, cons
 		x = mix(x, load64(skb, b, h->l3 + 32));
 	}
 	return finish(x) % RX_CLASS_COUNT;
+}
+
+static __always_inline void count_class(struct __sk_buff *skb, const __u8 *b, const struct headers *h)
+{
+	__u32 class = rx_class(skb, b, h);
+	__u64 *sum = bpf_map_lookup_elem(&rx_bytes, &class);
+
+	if (sum)
+		__sync_fetch_and_add(sum, h->bytes);
 }

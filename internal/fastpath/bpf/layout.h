@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define MAX_MEMBERS 64
+#define NO_MAC 0xffffffffffffffffULL
 #define NO_MEMBER 0xff
 #define SLOT_COUNT 1024
 #define FLOW_COUNT 16384
@@ -90,24 +91,25 @@ struct tx_state {
 /* A spread.Plan in the form in which the programs look it up: planOf of plan.go. */
 struct plan {
 	__u64 adapter;
-	__u64 salt;
+	__u64 start; /* of the hash: spread.Hash.Start */
 	__u64 distributing;
 	__u64 targets;   /* that flows may go to: spread.Plan.FlowTargets */
 	__u64 returning; /* of targets: spread.Plan.Returning */
 	__u64 collecting;
 	__u64 multicast;
-	__u64 accepts_own;    /* members that accept their own address: it is not a station's behind the adapter */
-	__u64 accepts_adapter;    /* members that accept the adapter's address, likewise */
 	__u64 known[KNOWN_WORDS]; /* a Bloom filter of the addresses that the plan has: few others are looked up */
 	__s64 gain;
 	__s64 skew;
 	__u64 total;
 	__u64 migration; /* its id */
 	__u64 mac[MAX_MEMBERS];
+	__u64 takes_own[MAX_MEMBERS]; /* mac of a member that collects and accepts it, if no station has it; else NO_MAC */
+	__u64 takes_adapter[MAX_MEMBERS]; /* the adapter's address, likewise */
 	__u64 device[MAX_MEMBERS]; /* the address of the NIC; 0: not known, or a lost link is to be waited for */
 	__u64 byte_cost[MAX_MEMBERS];
 	__u32 weight[MAX_MEMBERS];
 	__u32 ifindex[MAX_MEMBERS];
+	__u32 leaves[MAX_MEMBERS]; /* ifindex of those that distribute, else 0 */
 	__u32 packets_per_member;
 	__u32 mark;
 	__u32 cleared[MAX_MEMBERS];
@@ -126,7 +128,12 @@ struct plan {
 	__u8 view; /* of addresses */
 	__u8 migrating; /* slots migrate from from to slots */
 	__u8 least; /* so many members must be left */
-	__u8 unused[3];
+	__u8 plain; /* the rule is one of plain.h */
+	__u8 unused[2];
+};
+
+struct plans {
+	struct plan each[2];
 };
 
 struct control {
@@ -207,9 +214,9 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct plan);
+	__type(value, struct plans);
 } plans SEC(".maps");
 
 struct {
@@ -278,17 +285,27 @@ struct {
 	__type(value, __u64);
 } recent_local SEC(".maps");
 
-static __always_inline struct tx_state *get_tx_state(void)
+/* Hides the value of x from the compiler, which would remove a bound that the verifier needs. */
+static __always_inline __u64 barrier_value(__u64 x)
 {
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&tx_states, &zero);
+	asm volatile("" : "+r"(x));
+	return x;
 }
 
-static __always_inline struct control *get_control(void)
+/* The same for a pointer; the compiler takes it for a new one, and keeps none for it to be compared with. */
+static __always_inline void *barrier_pointer(void *p)
 {
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&controls, &zero);
+	asm volatile("" : "+r"(p));
+	return p;
 }
+
+/* The only entry of a map. Go has the kernel put its address in, in place of the map's (direct.go): nothing is looked
+ * up. That is one instruction wherever it is wanted, and so no register is spent on keeping it. */
+#define ENTRY(map) barrier_pointer(&(map))
+
+static __always_inline struct tx_state *get_tx_state(void) { return ENTRY(tx_states); }
+
+static __always_inline struct control *get_control(void) { return ENTRY(controls); }
 
 static __always_inline struct cpu_state *this_cpu(void)
 {
@@ -298,15 +315,9 @@ static __always_inline struct cpu_state *this_cpu(void)
 
 static __always_inline struct plan *active_plan(struct control *c)
 {
-	__u32 active = *(volatile __u32 *)&c->active;
-	return bpf_map_lookup_elem(&plans, &active);
-}
+	struct plans *all = ENTRY(plans);
 
-/* Hides the value of x from the compiler, which would remove a bound that the verifier needs. */
-static __always_inline __u64 barrier_value(__u64 x)
-{
-	asm volatile("" : "+r"(x));
-	return x;
+	return barrier_pointer(&all->each[*(volatile __u32 *)&c->active & 1]);
 }
 
 /* Both ends of a run of a program: odd in between (relay.WaitEpoch). By the kernel's rules for BPF an atomic operation

@@ -5,9 +5,7 @@
 /* The clock is in the field where Go stores when it copied the flow table. */
 static __always_inline __u64 clock_of_test(void)
 {
-	struct tx_state *l = get_tx_state();
-
-	return l ? l->flows.now : 0;
+	return get_tx_state()->flows.now;
 }
 
 #define bpf_ktime_get_ns clock_of_test
@@ -62,6 +60,7 @@ static __always_inline void learn(struct __sk_buff *skb, const __u8 *b, struct h
 	find_tag(skb, b, h);
 	to->headers = *h;
 	to->headers.payload = payload_of(skb, b, h);
+	salt = mix(HASH_START, salt);
 	to->hash[LAYER34] = flow_hash(skb, b, h, salt, LAYER34);
 	to->hash[LAYER2] = flow_hash(skb, b, h, salt, LAYER2);
 	to->hash[LAYER23] = flow_hash(skb, b, h, salt, LAYER23);

@@ -171,7 +171,7 @@ static __always_inline int group_report(const struct headers *h)
 /* spread.Plan.Pin, NO_MEMBER if no member distributes. */
 static __always_inline __u32 pin(const struct plan *pl, __u64 mac)
 {
-	return pl->slots[finish(mix(mix(HASH_START, pl->salt), mac)) % SLOT_COUNT];
+	return pl->slots[finish(mix(pl->start, mac)) % SLOT_COUNT];
 }
 
 /* The member of a frame that belongs to no flow; MAX_MEMBERS: it belongs to one. */

@@ -24,16 +24,13 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 type) __ksym __weak;
 SEC("tc")
 int find_device(struct __sk_buff *skb)
 {
-	struct control *c = get_control();
 	__u64 device = 0, state = 0;
 
-	if (!c)
-		return 0;
 	if (skb_dev_at != 0)
 		bpf_probe_read_kernel(&device, sizeof(device), (void *)skb + skb_dev_at);
 	if (device_state_at != 0 && device != 0)
 		bpf_probe_read_kernel(&state, sizeof(state), (void *)(device + device_state_at));
-	c->device = device;
+	get_control()->device = device;
 	return state & (STATE_START | STATE_PRESENT | STATE_NOCARRIER);
 }
 
@@ -70,10 +67,8 @@ SEC("tc")
 int find_dead(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
-	struct plan *pl = c ? active_plan(c) : 0;
 
-	if (pl)
-		c->dead = dead_of(pl, ~0ULL);
+	c->dead = dead_of(active_plan(c), ~0ULL);
 	return ACT_NEXT;
 }
 
@@ -207,7 +202,7 @@ __noinline __u32 stand_in(const struct plan *pl, __u32 id, __u32 slot, __u32 byt
 	struct control *c = get_control();
 	struct tx_state *l = get_tx_state();
 
-	if (!c || !l || !pl || id >= MAX_MEMBERS)
+	if (!pl || id >= MAX_MEMBERS)
 		return NO_MEMBER;
 	report_loss(c, id);
 	if (pl->rule == RULE_SINGLE)

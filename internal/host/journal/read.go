@@ -2,7 +2,10 @@
 
 package journal
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Claimed returns the adapter and the members of a team according to its journal, nil if that is of another network
 // namespace. It changes nothing.
@@ -51,4 +54,15 @@ func Read(path string) *State {
 		return nil
 	}
 	return s
+}
+
+// OfNewer reports whether a newer program wrote a team's journal: this one cannot put the host back.
+func OfNewer(stateDir, name string) bool {
+	f, err := os.Open(PathOf(stateDir, name))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = scan(f, func(Record, int64) {})
+	return errors.Is(err, ErrNewer)
 }

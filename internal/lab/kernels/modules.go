@@ -12,6 +12,7 @@ var wantedModules = []string{
 	"nf_tables", "nf_tables_netdev", "nft_chain_filter", "nft_ct", "nft_counter", "nft_log", "nft_reject", "nft_masq",
 	"nft_chain_nat", "nf_conntrack_netlink", "nf_conntrack_ftp", "nft_dup_netdev", "nft_fwd_netdev",
 	"nft_compat", "xt_MASQUERADE",
+	"ip_vs", "ip_vs_rr", "ip_vs_wrr", "ip_vs_lc", "ip_vs_wlc", "nft_fib", "nft_fib_ipv4",
 	"overlay", "packet_diag", "inet_diag", "udp_diag", "tcp_diag", "crc32c_generic", "libcrc32c", "af_packet",
 	"ip_tunnel",
 }

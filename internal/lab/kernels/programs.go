@@ -9,6 +9,7 @@ var programs = []string{
 	"tail", "timeout", "touch", "true", "uname", "wc", "grep", "sed", "setsid", "setpriv", "mount", "umount",
 	"dmesg", "lsmod", "modprobe",
 	"sysctl", "ip", "tc", "bridge", "nft", "ethtool", "ping", "strace?", "bpftool?",
+	"keepalived?",
 }
 
 // directories of this machine that those programs read.

@@ -101,7 +101,7 @@ var suites = []suite{
 			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestLACPBetweenTwo", "TestLACPNobodyAnswers",
 			"TestLACPOutOfReach",
 			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
-			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
+			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand", "TestIPVS",
 		},
 		Skip: []skipped{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
@@ -110,6 +110,7 @@ var suites = []suite{
 				"TestMetricsOfAFailover",
 				"TestAStoppedWatcherDelaysNothing", "TestSilentTeam", "TestRunGoesOn", "TestDatapathChangesLive",
 				"TestDatapathChangesUnderLoad", "TestAddAndRemoveUnderTraffic",
+				"TestTwoHostsOneAddress",
 				"TestBalanceOffAndOn", "TestSettingsLive", "TestActiveByHand", "TestELBSwitchesLive",
 			}},
 			{Why: "four teams at a time by 802.3ad want more of an emulated processor than it has", Tests: []string{

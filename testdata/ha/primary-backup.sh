@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# /etc/conntrackd/primary-backup.sh: keepalived calls it when this director becomes or ceases to be the one that works.
+case "$1" in
+primary)
+	conntrackd -R # this kernel's connections are what the other director is to know
+	conntrackd -B
+	;;
+backup)
+	conntrackd -n # ask the other director for what it knows
+	;;
+esac
