@@ -10,8 +10,8 @@ import (
 	"nicteam/team"
 )
 
-// TestHeldAddresses: the addresses of the adapter and of what is on it, also of a macvlan with a MAC of its own, as VRRP
-// makes one; that one of these has left is told at once.
+// TestHeldAddresses: the addresses of the adapter and of what is on it, also of a macvlan with a MAC of its own, as
+// VRRP makes one; that one of these has left is told at once.
 func TestHeldAddresses(t *testing.T) {
 	w := newWorld(t)
 	h := w.open(nil)
@@ -21,9 +21,12 @@ func TestHeldAddresses(t *testing.T) {
 		ip addr add 10.9.0.100/32 dev vrrp.51; ip addr add 10.9.0.1/32 dev vrrp.51; ip addr add 10.8.0.1/24 dev na`)
 	held := func() (list []team.HeldAddress) {
 		t.Helper()
-		list, err := h.HeldAddresses(adapter)
+		held, err := h.HeldAddresses(adapter)
 		must(t, err)
-		return slices.DeleteFunc(list, func(a team.HeldAddress) bool { return a.IP.IsLinkLocalUnicast() })
+		if !slices.Contains(held.MACs, 0x00005e000133) || !slices.IsSorted(held.MACs) {
+			t.Errorf("MACs %v", held.MACs)
+		}
+		return slices.DeleteFunc(held.List, func(a team.HeldAddress) bool { return a.IP.IsLinkLocalUnicast() })
 	}
 	want := []team.HeldAddress{{IP: netip.MustParseAddr("10.9.0.1")}, {IP: netip.MustParseAddr("10.9.0.100")},
 		{IP: netip.MustParseAddr("fd09::1")}}
