@@ -126,6 +126,9 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 		errs = append(errs, err)
 		s.adapterReader.refresh()
 	}
+	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink|host.AdapterConfig) != 0 {
+		errs = append(errs, s.reportHeld(ctx))
+	}
 	if changed&(host.MemberLink|host.AdapterLink) != 0 {
 		errs = append(errs, s.syncLinks(ctx))
 	}
@@ -207,6 +210,22 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// reportHeld reports which addresses the host has behind the adapter. An adapter that is down has lost those of IPv6,
+// and gets them back.
+func (s *session) reportHeld(ctx context.Context) error {
+	if !s.adapterUp {
+		return nil
+	}
+	held, err := s.host.HeldAddresses(s.adapter.Index())
+	if err != nil || s.held != nil && slices.Equal(held, s.held) {
+		return err
+	}
+	if err = s.team.AddressesHeld(ctx, held); err == nil {
+		s.held = held
+	}
+	return err
 }
 
 // followUppers makes the mode forget addresses that interfaces on top of the adapter no longer have.
