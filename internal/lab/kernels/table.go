@@ -145,7 +145,7 @@ var suites = []suite{
 				"TestOthersReadOnly",
 				"TestTwoTeams", "TestNICsOfADeadTeam", "TestBadInput", "TestBadPlace", "TestDocuments", "TestRivals",
 				"TestForeground",
-				"TestStoppedAndRestored", "TestDeleteWithoutANIC",
+				"TestDeleteWithoutANIC",
 			}},
 		},
 		Quick: []string{
