@@ -43,7 +43,8 @@ const panicSource = "carrier watch"
 
 // Carrier is the link watch that is always on: one for all members of a team. It reads the carrier of every member each
 // 10 ms (see [Carrier.SetPollRate]), after any link event, and when [Carrier.ReadNow] asks for it because a NIC refused
-// a frame. What a data path has seen it believes before it reads ([Carrier.Lost]). Speed, duplex and the reason are read when the carrier changes and after events.
+// a frame. What a data path has seen it believes before it reads ([Carrier.Lost]). Speed, duplex and the reason are
+// read when the carrier changes and after events.
 type Carrier struct {
 	src            Source
 	panics         *panics.Keeper

@@ -14,7 +14,7 @@ VERSION    = $(shell sed -n 's/^const version = "\(.*\)"/\1/p' cmd/nicteam/main.
 EPOCH      = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null))
 # Packages between two releases are older than the next one, and newer by their commit's time.
 PRERELEASE = $(shell git describe --exact-match --match 'v$(VERSION)' >/dev/null 2>&1 || \
-	date -u -d @$(EPOCH) +git.%Y%m%d%H%M%S)
+	date -u -d @$(EPOCH) +pre%Y%m%d%H%M%S)
 # Whom a package names; who publishes packages sets it.
 MAINTAINER ?= nicteam authors <authors@nicteam.invalid>
 ARCHES    ?= amd64 arm64
@@ -112,12 +112,12 @@ TRY_MAKE   = $(MAKE) --no-print-directory packages ARCHES=$(shell $(GO) env GOHO
 test-packages:
 	@scripts/need mmdebstrap rpm lintian rpmlint systemd iproute2 iputils-ping util-linux
 	rm -rf $(TRY)/old $(TRY)/new $(TRY)/again
-	$(TRY_MAKE)/old BUILD=packages-old PRERELEASE=git.1
-	$(TRY_MAKE)/new BUILD=packages-new PRERELEASE=git.2
-	$(TRY_MAKE)/again BUILD=packages-new PRERELEASE=git.2
+	$(TRY_MAKE)/old BUILD=packages-old PRERELEASE=pre1
+	$(TRY_MAKE)/new BUILD=packages-new PRERELEASE=pre2
+	$(TRY_MAKE)/again BUILD=packages-new PRERELEASE=pre2
 	diff -r $(TRY)/new $(TRY)/again
 	lintian --fail-on error $(TRY)/new/*.deb
-	rpmlint $(TRY)/new/*.rpm
+	rpmlint --config packaging/rpmlint.toml $(TRY)/new/*.rpm
 	[ -d $(TRY)/root ] || mmdebstrap --quiet --variant=minbase --include=systemd,rpm,iproute2,procps \
 		$$(. /etc/os-release && echo $$VERSION_CODENAME) $(TRY)/root \
 		$$(ls /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -1)

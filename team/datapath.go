@@ -83,7 +83,7 @@ const (
 	ControlStation
 	ControlStationMoved // a station of Plan.Stations is heard by a member, and the adapter does not send from it
 	ControlSuspect      // the member refused a frame, or has no link for one: read its link at once
-	// the NIC of the member has no link, by the kernel's own state of it a moment ago: that is believed before it is read
+	// the member's NIC has no link, by the kernel's own state of it a moment ago: that is believed before it is read
 	ControlLost
 	ControlRefused // the member's NIC accepts frames for its own address only
 	ControlGroups  // the member's NIC does not filter groups as the Plan wants, as Err says; nil: it does

@@ -205,8 +205,8 @@ func TestSyncAfterDown(t *testing.T) {
 	}
 }
 
-// TestDownWhileRestored: the adapter goes down and up again while what it lost by going down before is restored. It gets
-// all of it back.
+// TestDownWhileRestored: the adapter goes down and up again while what it lost by going down before is restored. It
+// gets all of it back.
 func TestDownWhileRestored(t *testing.T) {
 	const routes = 100
 	w := newWorld(t)
@@ -347,6 +347,36 @@ func TestCameWhileDown(t *testing.T) {
 			slices.Sort(have)
 			return slices.Equal(have, want)
 		})
+	}
+}
+
+// TestAddressOfVRRPStaysAway: an IPv6 address as keepalived sets it is not restored when the adapter is up again, nor
+// given to a NIC when the adapter is deleted: another host may have it. Others are.
+func TestAddressOfVRRPStaysAway(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, h.Begin())
+	f, index := w.follow(h)
+	must(t, h.RecordAdapter(index))
+	const vrrp, other = "fd06::100", "fd06::1"
+	set := "ip addr add fd06::1/64 dev team0 nodad; ip addr add fd06::100/128 dev team0 nodad preferred_lft 0"
+	run(t, set)
+	sync := func() AdapterState {
+		t.Helper()
+		a, err := f.Sync()
+		must(t, err)
+		return a
+	}
+	sync()
+	run(t, "ip link set team0 down")
+	sync()
+	run(t, "ip link set team0 up")
+	labtest.Eventually(t, "the other one is back", func() bool {
+		sync()
+		return strings.Contains(run(t, "ip -6 addr show dev team0"), other+"/")
+	})
+	if out := run(t, "ip -6 addr show dev team0"); strings.Contains(out, vrrp) {
+		t.Errorf("restored:\n%s", out)
 	}
 }
 

@@ -47,7 +47,7 @@ func checkConverts(t *testing.T, list []*Bond) {
 func FuzzTeamd(f *testing.F) {
 	seed(f, "teamd-*/*.*")
 	f.Fuzz(func(t *testing.T, text string) {
-		if b, err := readTeamd("f", []byte(text), "team0"); err == nil {
+		if b, err := readTeamd("f", readable([]byte(text)), "team0"); err == nil {
 			checkConverts(t, []*Bond{b})
 		}
 	})
@@ -57,7 +57,7 @@ func FuzzNetplan(f *testing.F) {
 	seed(f, "netplan*/*.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &bonds{}
-		if readNetplan(s, "f", []byte(text)) == nil && readNetplanLinks(s, "f", []byte(text)) == nil {
+		if readNetplan(s, "f", readable([]byte(text))) == nil && readNetplanLinks(s, "f", readable([]byte(text))) == nil {
 			checkConverts(t, s.list)
 		}
 	})
@@ -68,7 +68,7 @@ func FuzzInterfaces(f *testing.F) {
 	seed(f, "interfaces/interfaces.d/*")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &bonds{}
-		list, _ := parseInterfaces("f", text)
+		list, _ := parseInterfaces("f", string(readable([]byte(text))))
 		addInterfaces(s, list)
 		checkConverts(t, s.list)
 	})
@@ -78,7 +78,8 @@ func FuzzIfcfg(f *testing.F) {
 	seed(f, "ifcfg*/ifcfg-*")
 	f.Fuzz(func(t *testing.T, text string) {
 		s := &bonds{}
-		if addIfcfg(s, []*ifcfg{parseIfcfg("ifcfg-bond0", text), parseIfcfg("ifcfg-eth1", "MASTER=bond0")}) == nil {
+		if addIfcfg(s, []*ifcfg{parseIfcfg("ifcfg-bond0", string(readable([]byte(text)))),
+			parseIfcfg("ifcfg-eth1", "MASTER=bond0")}) == nil {
 			checkConverts(t, s.list)
 		}
 	})
@@ -87,7 +88,7 @@ func FuzzIfcfg(f *testing.F) {
 func FuzzKeyfile(f *testing.F) {
 	seed(f, "keyfile*/*.nmconnection")
 	f.Fuzz(func(t *testing.T, text string) {
-		k, err := parseKeyfile("f", text)
+		k, err := parseKeyfile("f", string(readable([]byte(text))))
 		if err != nil {
 			return
 		}

@@ -148,6 +148,7 @@ func TestRefused(t *testing.T) {
 		{"bad.nmconnection", "[connection]\nno value\n", "bad.nmconnection:2: cannot be read"},
 		{"long.yaml", "network:\n  bonds:\n    a-name-that-is-too-long: {interfaces: [eth1]}\n", "long.yaml:3: "},
 		{"zero.conf", "{\x00}", "it is no text"},
+		{"latin1.conf", "# \xfcber den Switch\niface bond0 inet manual\n bond-slaves eth1 eth\xfc\n", ""},
 		{"many.yaml", "network:\n  bonds:\n    bond0: {interfaces: [" + strings.Repeat("eth1,", 70) + "]}\n", ""},
 	} {
 		path := filepath.Join(dir, tt.name)

@@ -173,7 +173,7 @@ func (r Running) Team(ctx context.Context, name string) (*Bond, error) {
 	if err != nil {
 		return nil, runningProblem(name, err)
 	}
-	b, err := readTeamd("teamdctl "+name+" config dump", text, name)
+	b, err := readTeamd("teamdctl "+name+" config dump", readable(text), name)
 	if err != nil {
 		return nil, err
 	}

@@ -294,7 +294,12 @@ func readText(path string) ([]byte, error) {
 	case bytes.IndexByte(b, 0) >= 0:
 		return nil, badSource(Place{path, 1}, "it is no text")
 	}
-	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil
+	return readable(b), nil
+}
+
+// readable is a text without its byte order mark, and with ? for what is not UTF-8: comments may be of an old encoding.
+func readable(text []byte) []byte {
+	return bytes.ToValidUTF8(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), []byte("?"))
 }
 
 func fileProblem(path string, err error) error {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"nicteam/internal/api"
 	"nicteam/internal/config"
 	"nicteam/internal/control"
@@ -110,6 +112,8 @@ func TestEdit(t *testing.T) {
 	_, err = x.master.WriteString("y\r")
 	labtest.Must(t, err)
 	x.awaitText("Enter keeps it")
+	labtest.Must(t, unix.Kill(w.teamProcess(), unix.SIGKILL)) // the next one writes the text
+	w.await("the next process", func(s *api.Status) bool { return s.PID != pid && s.Pending != nil })
 	if text() != before || w.status().Mode != "broadcast" {
 		t.Errorf("while it waits: mode %s\n%s", w.status().Mode, text())
 	}
@@ -129,5 +133,13 @@ func TestEdit(t *testing.T) {
 	x.end(int(api.Interrupted))
 	if text() != before || w.status().Mode != "broadcast" {
 		t.Errorf("not wanted: mode %s\n%s", w.status().Mode, text())
+	}
+
+	// Without a TEAM.yaml the file is that of the running team.
+	labtest.Must(t, os.Rename(file, file+".away"))
+	file = w.box.Path("/run/nicteam/" + teamName + ".yaml")
+	ed.does(`sed -i 's/^mode: .*/mode: elb # from now on/' "$1"`)
+	if r := edit("-y"); r.Code != 0 || w.status().Mode != "elb" || !strings.Contains(text(), "mode: elb # from now on\n") {
+		t.Errorf("without TEAM.yaml: exit %d, %s%s\n%s", r.Code, r.Out, r.Err, text())
 	}
 }

@@ -55,7 +55,8 @@ func testPackages(t *testing.T, m packageManager) {
 	w.inside(m.install + old)
 	w.checkUnchanged("installed", before)
 	w.checkUnit("installed", "inactive", "disabled")
-	w.inside("grep -q ^nicteam: /etc/passwd && test -d /run/nicteam && nicteam list && nicteam help create >/dev/null")
+	w.inside("grep -q ^nicteam: /etc/passwd && test -d /run/nicteam && nicteam list && " +
+		"test -e /usr/share/man/man8/nicteam-create.8.gz")
 	w.ok("create", teamName, "eth1", "eth2")
 	w.checkUnit("after create", "active", "enabled")
 	config := w.inside("cat /etc/nicteam/team0.yaml")
