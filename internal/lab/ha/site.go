@@ -256,11 +256,11 @@ func (s *Site) startDirector(d *Server) error {
 	if err := d.run("sysctl", "-q", "-p", "/etc/sysctl.d/60-director.conf"); err != nil {
 		return err
 	}
-	if err := d.countStrays(); err != nil {
-		return err
-	}
 	if s.o.IPVS {
 		return d.StartKeepalivedIPVS()
+	}
+	if err := d.countStrays(); err != nil {
+		return err
 	}
 	for _, file := range []string{"firewall.nft", "rr.nft"} {
 		if err := d.Rules(file); err != nil {
