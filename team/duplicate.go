@@ -50,7 +50,7 @@ func (l *Loop) noteClaim(now time.Time, f []byte, out *Output) bool {
 	}
 	a := HeldAddress{c.IP, c.VLAN}
 	since, held := l.held[a]
-	if !held || l.isTeamMAC(c.MAC) {
+	if !held || l.isOwnMAC(c.MAC) {
 		return false
 	}
 	l.addEffects(now, l.mode.Handle(now, modes.AddressClaimed{IP: a.IP, VLAN: a.VLAN}), out)
@@ -72,10 +72,13 @@ func (l *Loop) noteClaim(now time.Time, f []byte, out *Output) bool {
 	return true
 }
 
-// isTeamMAC reports whether a MAC is the adapter's, of a station behind it, or of a NIC that is or becomes a member.
-func (l *Loop) isTeamMAC(m frame.MAC) bool {
-	if _, ours := slices.BinarySearch(l.plan.TeamMACs, m); ours {
-		return true
+// isOwnMAC reports whether a MAC is the adapter's, of a station behind it, or of a NIC of this host, which may not be
+// listed yet if it is, or becomes, a member.
+func (l *Loop) isOwnMAC(m frame.MAC) bool {
+	for _, list := range [][]frame.MAC{l.plan.TeamMACs, l.hostMACs} {
+		if _, ours := slices.BinarySearch(list, m); ours {
+			return true
+		}
 	}
 	for _, link := range l.joining {
 		if link.MAC == m {

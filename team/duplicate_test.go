@@ -12,13 +12,14 @@ import (
 	"nicteam/internal/frame"
 )
 
-const foreignMAC, foreignMAC2 = frame.MAC(0x0200_0000_0f01), frame.MAC(0x0200_0000_0f02)
+const foreignMAC, foreignMAC2, hostMAC = frame.MAC(0x0200_0000_0f01), frame.MAC(0x0200_0000_0f02),
+	frame.MAC(0x0200_0000_0f03)
 
 var ours4, ours6 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")
 
 // holds tells the loop which addresses the host has.
 func (r *rig) holds(list ...netip.Addr) {
-	var in AddressesHeld
+	in := AddressesHeld{MACs: []frame.MAC{hostMAC}}
 	for _, ip := range list {
 		in.List = append(in.List, HeldAddress{IP: ip})
 	}
@@ -105,6 +106,7 @@ func TestNoDuplicateAddress(t *testing.T) {
 		{"in a VLAN where it is not", frame.GratuitousARP(foreignMAC, ours4, 7)},
 		{"of the adapter", frame.GratuitousARP(adapterMAC, ours4, 0)},
 		{"of a member", frame.GratuitousARP(linkOf(2).MAC, ours4, 0)},
+		{"of a NIC that is no member", frame.GratuitousARP(hostMAC, ours4, 0)},
 		{"a probe", probe()},
 		{"no frame", []byte{1, 2, 3}},
 	} {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"nicteam/internal/frame"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 )
@@ -22,13 +23,16 @@ type HeldAddress struct {
 }
 
 // AddressesHeld lists all addresses of the adapter and of the links on it, also of those with a MAC of their own.
-type AddressesHeld struct{ List []HeldAddress }
+type AddressesHeld struct {
+	List []HeldAddress
+	MACs []frame.MAC // of all NICs of this host, sorted: those that are no members may speak for its addresses, too
+}
 
 func (AddressesHeld) isInput() {}
 
 // AddressesHeld reports all addresses that the host has behind the adapter.
-func (t *Team) AddressesHeld(ctx context.Context, list []HeldAddress) error {
-	_, err := t.post(ctx, request{in: AddressesHeld{List: list}})
+func (t *Team) AddressesHeld(ctx context.Context, held AddressesHeld) error {
+	_, err := t.post(ctx, request{in: held})
 	return err
 }
 
@@ -61,7 +65,7 @@ func (l *Loop) addressesHeld(now time.Time, in AddressesHeld, out *Output) {
 			left.List = append(left.List, LeftAddress(a))
 		}
 	}
-	l.held = held
+	l.held, l.hostMACs = held, in.MACs
 	l.addressesLeft(now, left, out)
 	for _, a := range held.list() {
 		l.addEffects(now, l.mode.Handle(now, modes.AddressHeld{IP: a.IP, VLAN: a.VLAN}), out)

@@ -39,6 +39,7 @@ type Loop struct {
 	fdb         fdb
 	rxMode      spread.RxMode // of the adapter
 	held        heldAddresses // nil: not known yet
+	hostMACs    []frame.MAC   // of all NICs of this host, sorted
 	duplicates  map[HeldAddress]*duplicate
 	warnings    map[string]string
 	startNotes  []string          // of the start

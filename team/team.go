@@ -42,7 +42,7 @@ type Options struct {
 	Checkpoint     *Checkpoint
 	SaveCheckpoint func(*Checkpoint)
 
-	Held []HeldAddress // that the host has at the start; nil: not known
+	Held *AddressesHeld // at the start; nil: not known
 
 	Warnings map[string]string // that stand from the start, as Warn sets them
 
@@ -139,7 +139,7 @@ func New(o Options) (*Team, error) {
 		panics: o.Panics, wake: make(chan struct{}, 1)}
 	maps.Copy(loop.warnings, o.Warnings)
 	if o.Held != nil { // before the first frame: peers are not told of what has left meanwhile
-		loop.addressesHeld(time.Now(), AddressesHeld{o.Held}, &Output{})
+		loop.addressesHeld(time.Now(), *o.Held, &Output{})
 	}
 	if o.SaveCheckpoint != nil {
 		t.saver = checkpointSaver{save: o.SaveCheckpoint, box: newMailbox[*Checkpoint]()}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -219,11 +220,11 @@ func (s *session) reportHeld(ctx context.Context) error {
 		return nil
 	}
 	held, err := s.host.HeldAddresses(s.adapter.Index())
-	if err != nil || s.held != nil && slices.Equal(held, s.held) {
+	if err != nil || s.held != nil && reflect.DeepEqual(held, *s.held) {
 		return err
 	}
 	if err = s.team.AddressesHeld(ctx, held); err == nil {
-		s.held = held
+		s.held = &held
 	}
 	return err
 }

@@ -45,11 +45,13 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	} else {
 		s.watchTargets.settle()
 	}
-	var held []team.HeldAddress
+	var held *team.AddressesHeld
 	if checkpoint != nil {
-		if held, err = s.host.HeldAddresses(s.adapter.Index()); err != nil {
+		has, err := s.host.HeldAddresses(s.adapter.Index())
+		if err != nil {
 			return err
 		}
+		held = &has
 	}
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),

@@ -119,6 +119,9 @@ func TestDuplicateAddress(t *testing.T) {
 			if v6 {
 				name += " IPv6"
 			}
+			if v6 && mode != modes.ELB && mode != modes.ActiveBackup {
+				continue
+			}
 			t.Run(name, func(t *testing.T) {
 				b := newBench(t, mode, 2, 3, Line{Rate: 1e9}, func(c *settings.Config) {
 					c.LACP.Fallback = true
@@ -127,9 +130,10 @@ func TestDuplicateAddress(t *testing.T) {
 					b.pass(5 * time.Second) // until the one that works without a partner does
 				}
 				other, ip := b.peers[2], b.team.Stack.Address(v6)
+				var flows []*Flow
 				for i := range 2 {
-					b.UDP(b.peers[i], b.team.Stack, FlowKey{V6: v6, Sport: uint16(i), Dport: 9}, 300,
-						10*time.Millisecond)
+					k := FlowKey{V6: v6, Sport: uint16(i), Dport: 9}
+					flows = append(flows, b.UDP(b.peers[i], b.team.Stack, k, 300, 10*time.Millisecond))
 				}
 				b.pass(2 * time.Second)
 				if mode == modes.ELB && len(b.team.peers()) == 0 {
@@ -160,6 +164,7 @@ func TestDuplicateAddress(t *testing.T) {
 				if is := b.team.Status().State; is != state {
 					t.Errorf("the team is %s, was %s", is, state)
 				}
+				pause(b, flows)
 				b.pass(4 * time.Minute)
 				if d := b.duplicates(); len(d) != 1 {
 					t.Errorf("four minutes later: %q", d)

@@ -128,10 +128,9 @@ func TestTwoVRRPMasters(t *testing.T) {
 		mode, path string
 		world      worldOptions
 	}{
-		{"elb", "relay", worldOptions{}}, {"elb", "fastpath", worldOptions{}},
-		{"elb", "fastpath", worldOptions{Flooding: true}}, {"active-backup", "relay", worldOptions{Flooding: true}},
-		{"active-backup", "fastpath", worldOptions{}}, {"802.3ad", "fastpath", worldOptions{}},
-		{"xor", "fastpath", worldOptions{LAG: true}}, {"round-robin", "relay", worldOptions{LAG: true}},
+		{"elb", "relay", worldOptions{}}, {"elb", "fastpath", worldOptions{Flooding: true}},
+		{"active-backup", "fastpath", worldOptions{}}, {"802.3ad", "relay", worldOptions{}},
+		{"xor", "fastpath", worldOptions{LAG: true}},
 	} {
 		t.Run(fmt.Sprintf("%s %s flooding %v", tt.mode, tt.path, tt.world.Flooding), func(t *testing.T) {
 			parallelWithTraffic(t)
