@@ -58,7 +58,11 @@ func (e *elb) Handle(now time.Time, ev Event) (eff Effects) {
 	case Announced:
 		e.steering.Announced(now)
 	case AddressLeft:
-		e.steering.ForgetAddress(ev.VLAN, ev.IP)
+		e.steering.ForgetAddress(now, ev.VLAN, ev.IP)
+	case AddressHeld:
+		e.steering.HaveAddress(ev.VLAN, ev.IP)
+	case AddressClaimed:
+		e.steering.Unbind(ev.VLAN, ev.IP)
 	case Received:
 		if ev.Member < 0 {
 			eff.Send = e.steering.Transmit(now, ev.Frame)

@@ -28,7 +28,8 @@ type Mode interface {
 	resume(now time.Time, st State, c *Checkpoint) error
 }
 
-// Event is one of State, Tick, Received, Measured, Flooded, Announced, AddressLeft and Ending.
+// Event is one of State, Tick, Received, Measured, Flooded, Announced, AddressLeft, AddressHeld, AddressClaimed and
+// Ending.
 type Event interface{ isEvent() }
 
 // State is the whole state of a team as a mode needs it; it comes again whenever anything in it changed.
@@ -82,17 +83,31 @@ type AddressLeft struct {
 	VLAN uint16 // 0: untagged
 }
 
+// AddressHeld says that this host has an address, maybe again.
+type AddressHeld struct {
+	IP   netip.Addr
+	VLAN uint16 // 0: untagged
+}
+
+// AddressClaimed says that another host claims an address of this one.
+type AddressClaimed struct {
+	IP   netip.Addr
+	VLAN uint16 // 0: untagged
+}
+
 // Ending says that the mode ends: another one replaces it, or the team is deleted.
 type Ending struct{}
 
-func (State) isEvent()       {}
-func (Tick) isEvent()        {}
-func (Received) isEvent()    {}
-func (Measured) isEvent()    {}
-func (Flooded) isEvent()     {}
-func (Announced) isEvent()   {}
-func (AddressLeft) isEvent() {}
-func (Ending) isEvent()      {}
+func (State) isEvent()          {}
+func (Tick) isEvent()           {}
+func (Received) isEvent()       {}
+func (Measured) isEvent()       {}
+func (Flooded) isEvent()        {}
+func (Announced) isEvent()      {}
+func (AddressLeft) isEvent()    {}
+func (AddressHeld) isEvent()    {}
+func (AddressClaimed) isEvent() {}
+func (Ending) isEvent()         {}
 
 // Member is a member as modes see it.
 type Member struct {

@@ -30,7 +30,12 @@ func (AddressesLeft) isInput() {}
 // addressesLeft lets the mode forget what peers were told of these addresses.
 func (l *Loop) addressesLeft(now time.Time, in AddressesLeft, out *Output) {
 	for _, a := range in.List {
-		l.addEffects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP.Unmap().WithZone(""), VLAN: a.VLAN}), out)
+		a.IP = a.IP.Unmap().WithZone("")
+		if _, held := l.held[HeldAddress(a)]; held {
+			delete(l.held, HeldAddress(a))
+			l.planPending = l.plan != nil
+		}
+		l.addEffects(now, l.mode.Handle(now, modes.AddressLeft{IP: a.IP, VLAN: a.VLAN}), out)
 	}
 }
 

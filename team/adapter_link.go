@@ -48,8 +48,9 @@ func (t *Team) applyAdapterLink(is *adapterLink, want adapterLink) *adapterLink 
 			t.log.Debug("adapter's speed not set", "bps", want.speed.Bps, "err", err)
 		}
 	}
-	carrier := is != nil && is.carrier // after a restart it starts without
-	if want.carrier != carrier {
+	carrier := is != nil && is.carrier
+	inherited := is == nil && t.o.Checkpoint != nil // it is as the process before left it, not without
+	if inherited || want.carrier != carrier {
 		if err := t.o.Adapter.SetCarrier(want.carrier); err != nil {
 			t.log.Warn("adapter's carrier not set", "up", want.carrier, "err", err)
 			want.carrier = carrier

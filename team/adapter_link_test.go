@@ -119,3 +119,22 @@ func TestTeamSpeedRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestInheritedCarrierIsTakenOff: the adapter has its carrier from the process before; if no member has a link any more
+// when the next one begins, it is taken off, however soon that is known.
+func TestInheritedCarrierIsTakenOff(t *testing.T) {
+	for _, carrier := range []bool{false, true} {
+		r := elbOf(t, 1)
+		k := newKernel()
+		k.carrier = true
+		tm, err := New(Options{Config: r.l.Config(), MAC: adapterMAC, Adapter: k, Datapath: k, Source: k,
+			Checkpoint: r.l.Checkpoint(r.now)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := tm.applyAdapterLink(nil, adapterLink{carrier: carrier})
+		if k.carrier != carrier || is.carrier != carrier {
+			t.Errorf("carrier %v, noted %v, want %v", k.carrier, is.carrier, carrier)
+		}
+	}
+}

@@ -162,7 +162,7 @@ func (c *announcer) announce(ctx context.Context, a announcement) bool {
 			return true
 		}
 		var what Announcement
-		if c.source != nil && a.tell&(modes.TellAddresses|modes.TellGroups) != 0 {
+		if c.source != nil && (a.tell&(modes.TellAddresses|modes.TellGroups) != 0 || hasVirtualRouter(a.stations)) {
 			// Read each time: addresses come and go.
 			var err error
 			if what, err = c.source.Announcement(ctx); err != nil && ctx.Err() == nil {
@@ -171,6 +171,9 @@ func (c *announcer) announce(ctx context.Context, a announcement) bool {
 		}
 		now := a
 		now.stations = c.stillBehind(a.stations)
+		if c.source != nil {
+			now.stations = heldRouters(now.stations, what.Addresses)
+		}
 		for n, s := range now.frames(what) {
 			if n > 0 && n%announceBatch == 0 && !c.pause(ctx, announcePause) {
 				return i > 0
@@ -200,6 +203,28 @@ func (c *announcer) stillBehind(stations []StationPath) []StationPath {
 	return slices.DeleteFunc(slices.Clone(stations), func(s StationPath) bool {
 		_, known := slices.BinarySearch(pl.Stations, s.Station)
 		return !known
+	})
+}
+
+// heldRouters returns the stations without those with a virtual router's MAC of which this host has no address: another
+// host is the router now, and frames for it must not be led here.
+func heldRouters(stations []StationPath, held []Address) []StationPath {
+	if !hasVirtualRouter(stations) {
+		return stations
+	}
+	return slices.DeleteFunc(slices.Clone(stations), func(s StationPath) bool {
+		mac := s.Station.MAC()
+		_, virtual := mac.VirtualRouter()
+		return virtual && !slices.ContainsFunc(held, func(a Address) bool {
+			return a.MAC == mac && !a.IP.IsLinkLocalUnicast()
+		})
+	})
+}
+
+func hasVirtualRouter(stations []StationPath) bool {
+	return slices.ContainsFunc(stations, func(s StationPath) bool {
+		_, virtual := s.Station.MAC().VirtualRouter()
+		return virtual
 	})
 }
 

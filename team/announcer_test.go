@@ -111,3 +111,47 @@ func TestGuestThatMovedIsNotAnnouncedAgain(t *testing.T) {
 		t.Errorf("%v", sent)
 	}
 }
+
+// routers is an AddressSource whose only address is a virtual router's, or none.
+type routers struct{ address *Address }
+
+func (s *routers) Announcement(context.Context) (a Announcement, err error) {
+	if s.address != nil {
+		a.Addresses = append(a.Addresses, *s.address)
+	}
+	return a, nil
+}
+
+func (s *routers) AskNeighbours(context.Context) error { return nil }
+
+// A learning frame for the MAC of a virtual router would lead frames for it away from the host that is the router now:
+// there is one only while this host has an address at that MAC. Other guests are announced in any case.
+func TestVirtualRoutersAreAnnouncedByTheirAddress(t *testing.T) {
+	const router, guest = frame.MAC(0x00005e000133), frame.MAC(0x0200_0000_1000)
+	for _, tt := range []struct {
+		name    string
+		address *Address
+		want    bool
+	}{
+		{"none", nil, false},
+		{"at another MAC", &Address{IP: netip.MustParseAddr("10.9.0.100")}, false},
+		{"link-local only", &Address{IP: netip.MustParseAddr("fe80::1"), MAC: router}, false},
+		{"at that MAC", &Address{IP: netip.MustParseAddr("10.9.0.100"), MAC: router}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			said := map[string]bool{}
+			k := &announcer{panics: panics.New(nil), source: &routers{tt.address}, wake: make(chan struct{}, 1),
+				announced: func(context.Context) {},
+				send:      func(_ int, b []byte) error { said[string(b)] = true; return nil }}
+			k.announce(t.Context(), announcement{tell: modes.TellBehind, via: []int{0}, adapterMAC: adapterMAC,
+				count: 1, stations: []StationPath{{Station: frame.StationOf(guest, 0)},
+					{Station: frame.StationOf(router, 0)}}})
+			if !said[string(frame.RARP(guest, 0))] {
+				t.Error("the guest is not announced")
+			}
+			if got := said[string(frame.RARP(router, 0))]; got != tt.want {
+				t.Errorf("the router is announced: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}

@@ -57,6 +57,7 @@ type Checkpoint struct {
 	Watches   *monitor.WatchesCheckpoint `json:"watches,omitempty"` // nil: written before there were any
 	Targets   monitor.Targets            `json:"targets,omitzero"`  // whom they may ask
 	Asked     []netip.Addr               `json:"asked,omitempty"`   // whom they ask, IPv4
+	Held      []HeldAddress              `json:"held,omitempty"`    // nil: not known
 	ModeState *modes.Checkpoint          `json:"mode_state"`
 }
 
@@ -114,7 +115,7 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 		LastID: l.lastID, Stations: l.plan.Stations, Ageing: l.plan.Ageing, Rotated: l.fdb.rotated, RxMode: l.rxMode,
 		FloodSeen: l.floodSeen, CollectingGrewAt: l.collectingGrewAt,
 		Told: l.told, ToldAt: l.toldAt, State: l.state, Reason: l.reason, Since: l.since, ForcedMoves: l.forcedMoves,
-		Watches: l.earlierWatches, Targets: l.targets, Asked: l.plan.Asked,
+		Watches: l.earlierWatches, Targets: l.targets, Asked: l.plan.Asked, Held: l.held.list(),
 		ModeState: state}
 	if l.watches != nil {
 		w := l.watches.Checkpoint()
@@ -149,7 +150,7 @@ func (c *Checkpoint) check() error {
 	}
 	if len(c.Stations) > maxStations || !slices.IsSorted(c.Stations) || !slices.IsSorted(c.Ageing) ||
 		len(c.Ageing) > len(c.Stations) || len(c.RxMode.Groups) > maxCheckpointGroups ||
-		len(c.Floods) > len(c.Members) || len(c.Asked) > maxAsked || c.LastID < -1 ||
+		len(c.Floods) > len(c.Members) || len(c.Asked) > maxAsked || len(c.Held) > maxHeld || c.LastID < -1 ||
 		c.LastID >= spread.MaxMembers || c.At.IsZero() || len(c.Members) > spread.MaxMembers {
 		return errCheckpoint
 	}
@@ -212,8 +213,9 @@ func (l *Loop) resume(c *Checkpoint) error {
 	}
 	l.mode, l.modeMemory, l.dirty = m, nil, false
 	l.targets, l.asked, l.watchesConfig = c.Targets, c.Asked, l.watchConfig()
+	l.resumeHeld(c.Held)
 	l.modePlan = m.Plan()
-	l.plan, l.planPending = l.withAsking(l.modePlan), true
+	l.plan, l.planPending = l.withHeld(l.withAsking(l.modePlan)), true
 	l.started, l.startedAt = true, c.At
 	l.resumed = true
 	for _, m := range l.members {

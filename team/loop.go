@@ -38,6 +38,9 @@ type Loop struct {
 	lastID      int
 	fdb         fdb
 	rxMode      spread.RxMode // of the adapter
+	held        heldAddresses // nil: not known yet
+	hostMACs    []frame.MAC   // of all NICs of this host, sorted
+	duplicates  map[HeldAddress]*duplicate
 	warnings    map[string]string
 	startNotes  []string          // of the start
 	advice      map[string]string // warnings that leave the state as it is
@@ -177,7 +180,7 @@ func (l *Loop) Deadline() time.Time {
 }
 
 func (l *Loop) deadlineButWatches() time.Time {
-	d := earlier(l.fdb.deadline(), l.verdictDue)
+	d := earlier(earlier(l.fdb.deadline(), l.verdictDue), l.duplicatesDeadline())
 	if !l.ended {
 		d = earlier(d, l.mode.Deadline())
 	}
@@ -281,6 +284,8 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 		l.adapterDown = !in.Up
 	case AddressesLeft:
 		l.addressesLeft(now, in, out)
+	case AddressesHeld:
+		l.addressesHeld(now, in, out)
 	case WatchTargets:
 		l.targets = in.Targets
 		l.watches.SetTargets(now, in.Targets)
@@ -340,6 +345,7 @@ func (l *Loop) fromDatapath(now time.Time, c Control, out *Output) {
 				out.Send = append(out.Send, spread.Send{Member: id, Frame: c.Frame})
 			}
 		case l.ended:
+		case c.Member >= 0 && l.noteClaim(now, c.Frame, out):
 		case c.Member >= 0 && l.byID(c.Member) != nil && l.watches.Receive(now, c.Member, c.Frame):
 			l.frameForWatches = true
 		case c.Member < 0 || l.byID(c.Member) != nil:

@@ -31,6 +31,7 @@ func (l *Loop) reconcile(now time.Time, out *Output) {
 	l.addWatchSends(out)
 	l.updateWatchWarnings()
 	l.syncFilterWarnings()
+	l.updateDuplicates(now, out)
 	l.updateAgreement(now, out)
 	l.updateState(now, out)
 	out.Carrier, out.Speed = l.carrier, l.speed()
@@ -53,7 +54,7 @@ func (l *Loop) runMode(now time.Time, out *Output) {
 	p := l.mode.Plan()
 	if p != l.modePlan || l.plan == nil || l.planPending || !slices.Equal(l.plan.Asked, l.askedAddresses()) {
 		l.planPending, l.modePlan = false, p
-		p = l.withAsking(p)
+		p = l.withHeld(l.withAsking(p))
 		// The end of an overlap does not count: the switch has learnt by then.
 		if l.plan == nil || p.Collecting&^l.plan.Collecting != 0 {
 			l.collectingGrewAt = now
@@ -166,6 +167,9 @@ func (l *Loop) teamState() (state, reason string) {
 		return "down", "all members leave the team"
 	case usable == 0:
 		return "down", strings.Join(reasons, "; ")
+	case len(l.members) < need:
+		return "down", fmt.Sprintf("the team has %d members and min_members is %d: set min_members=%d, or add NICs",
+			len(l.members), need, len(l.members))
 	case usable < need:
 		return "down", fmt.Sprintf("%d of %d members usable, min_members is %d", usable, staying, need)
 	case l.plan == nil || l.plan.Distributing == 0:

@@ -42,6 +42,8 @@ type Options struct {
 	Checkpoint     *Checkpoint
 	SaveCheckpoint func(*Checkpoint)
 
+	Held *AddressesHeld // at the start; nil: not known
+
 	Warnings map[string]string // that stand from the start, as Warn sets them
 
 	WatchTargets monitor.Targets // whom link watches may ask from the start, none: as in the Checkpoint
@@ -136,6 +138,9 @@ func New(o Options) (*Team, error) {
 	t.announcer = &announcer{source: o.AddressSource, announced: told, send: o.Datapath.Send, log: log,
 		panics: o.Panics, wake: make(chan struct{}, 1)}
 	maps.Copy(loop.warnings, o.Warnings)
+	if o.Held != nil { // before the first frame: peers are not told of what has left meanwhile
+		loop.addressesHeld(time.Now(), *o.Held, &Output{})
+	}
 	if o.SaveCheckpoint != nil {
 		t.saver = checkpointSaver{save: o.SaveCheckpoint, box: newMailbox[*Checkpoint]()}
 	}
@@ -414,7 +419,8 @@ func (t *Team) publishFigures() {
 
 func (t *Team) logEvent(e api.Event) {
 	level := slog.LevelInfo
-	if e.Event == "team-degraded" || e.Event == "team-down" || e.Event == "member-down" || e.Event == "flooding" {
+	if e.Event == "team-degraded" || e.Event == "team-down" || e.Event == "member-down" || e.Event == "flooding" ||
+		e.Event == "duplicate-address" {
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{}

@@ -235,6 +235,15 @@ func (h hooks) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Clos
 	return c, err
 }
 
+// AttachIsolating attaches p to the ingress of a member, in the place of its isolation.
+func (h hooks) AttachIsolating(index int, p *ebpf.Program) (io.Closer, error) {
+	c, err := h.host.AttachIsolating(index, p)
+	if errors.Is(err, host.ErrNoNIC) {
+		return io.NopCloser(nil), nil
+	}
+	return c, err
+}
+
 // Inherited reports whether a hook has a program of the process before.
 func (h hooks) Inherited(index int, hook ebpf.AttachType) bool { return h.host.Inherited(index, hook) }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -126,6 +127,9 @@ func (s *session) reconcile(ctx context.Context, changed host.Change) error {
 		errs = append(errs, err)
 		s.adapterReader.refresh()
 	}
+	if changed&(host.UpperLink|host.UpperConfig|host.AdapterLink|host.AdapterConfig) != 0 {
+		errs = append(errs, s.reportHeld(ctx))
+	}
 	if changed&(host.MemberLink|host.AdapterLink) != 0 {
 		errs = append(errs, s.syncLinks(ctx))
 	}
@@ -207,6 +211,22 @@ func (s *session) movedToBridge(ip netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// reportHeld reports which addresses the host has behind the adapter. An adapter that is down has lost those of IPv6,
+// and gets them back.
+func (s *session) reportHeld(ctx context.Context) error {
+	if !s.adapterUp {
+		return nil
+	}
+	held, err := s.host.HeldAddresses(s.adapter.Index())
+	if err != nil || s.held != nil && reflect.DeepEqual(held, *s.held) {
+		return err
+	}
+	if err = s.team.AddressesHeld(ctx, held); err == nil {
+		s.held = &held
+	}
+	return err
 }
 
 // followUppers makes the mode forget addresses that interfaces on top of the adapter no longer have.

@@ -59,6 +59,7 @@ type session struct {
 	leases     leases
 	dhcp       *dhcpClients
 	uppers     map[host.UpperAddress]bool // addresses of interfaces on top of the adapter
+	held       *team.AddressesHeld        // all addresses behind the adapter, as last reported; nil: never
 
 	// The adapter. The control loop knows reportedMTU; the members have mtu, too.
 	adapterName      string

@@ -45,13 +45,21 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	} else {
 		s.watchTargets.settle()
 	}
+	var held *team.AddressesHeld
+	if checkpoint != nil {
+		has, err := s.host.HeldAddresses(s.adapter.Index())
+		if err != nil {
+			return err
+		}
+		held = &has
+	}
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
 		Memory: s.loadLACPState(c.Team, u.resume), Remember: s.saveLACPState(c.Team),
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
-		WatchTargets:  targets, Retransmits: s.host.Retransmits,
+		Held:          held, WatchTargets: targets, Retransmits: s.host.Retransmits,
 		AdapterInfo:  s.adapterReader.status,
 		DatapathName: pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})

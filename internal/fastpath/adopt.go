@@ -140,9 +140,9 @@ func (h *inheritance) fits(spec *ebpf.CollectionSpec) error {
 
 // adoptPrograms loads the programs of this build with the maps of the process before.
 func (p *Path) adoptPrograms(h *inheritance) error {
-	spec, err := loadProgram()
+	spec, err := loadSpec()
 	if err != nil {
-		return fmt.Errorf("read programs: %w", err)
+		return err
 	}
 	if _, err := setSizes(spec); err != nil {
 		return err

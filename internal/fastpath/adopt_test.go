@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,9 +35,12 @@ type lives struct {
 	store  *descriptorstest.Store
 	hooks  *tchook.Hooks
 	method tchook.Method // of attaching; "": the best
-	clsact journal
-	conns  []*rtnl.Conn
-	mu     sync.Mutex // of hooks
+
+	isolated bool // members are
+	twoLinks bool // by a link beside that of the program that receives
+	clsact   journal
+	conns    []*rtnl.Conn
+	mu       sync.Mutex // of hooks
 }
 
 // journal implements tchook.Journal for all NICs of a rig.
@@ -62,7 +66,15 @@ func (j nicJournal) Detached(string) error {
 // tcHooks is the Attacher of a process, as package host is.
 type tcHooks struct{ *lives }
 
-func (h tcHooks) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (c io.Closer, err error) {
+func (h tcHooks) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
+	return h.attach(index, at, tchook.Program{Program: p})
+}
+
+func (h tcHooks) AttachIsolating(index int, p *ebpf.Program) (io.Closer, error) {
+	return h.attach(index, ebpf.AttachTCXIngress, tchook.Program{Program: p, Isolates: !h.twoLinks})
+}
+
+func (h tcHooks) attach(index int, at ebpf.AttachType, p tchook.Program) (c io.Closer, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	err = h.host.Do(func() error {
@@ -99,11 +111,23 @@ func (h tcHooks) DetachInherited(index int, at ebpf.AttachType) error {
 // newLives returns a rig whose first process has engaged, with a Plan in force.
 func newLives(t *testing.T, members int, method tchook.Method, plan func(g *rig) *spread.Plan, fast bool) *lives {
 	t.Helper()
+	return newLivesOf(t, members, &lives{method: method}, plan, fast)
+}
+
+// newIsolatedLives is newLives whose members are isolated, as package daemon does: by the link of the program that
+// receives.
+func newIsolatedLives(t *testing.T, members int, plan func(g *rig) *spread.Plan) *lives {
+	t.Helper()
+	return newLivesOf(t, members, &lives{isolated: true}, plan, true)
+}
+
+func newLivesOf(t *testing.T, members int, v *lives, plan func(g *rig) *spread.Plan, fast bool) *lives {
+	t.Helper()
+	method := v.method
 	if method != tchook.ByClsact && labtest.KernelBefore(t, 6, 6) {
 		t.Skip("tcx links need Linux 6.6")
 	}
-	v := &lives{rig: newRig(t, members), store: descriptorstest.New(t), method: method,
-		clsact: journal{map[int]tchook.Recorded{}}}
+	v.rig, v.store, v.clsact = newRig(t, members), descriptorstest.New(t), journal{map[int]tchook.Recorded{}}
 	// The rig's own process stores nothing.
 	labtest.Must(t, v.path.Close())
 	labtest.Must(t, v.adapter.Delete())
@@ -159,8 +183,29 @@ func (v *lives) join() {
 	for id := range v.links {
 		if v.links[id].Name != "" {
 			labtest.Must(v, v.host.Do(func() error { return v.path.Join(id, v.links[id]) }))
+			labtest.Must(v, v.isolate(v.links[id]))
 		}
 	}
+}
+
+// isolate isolates a member, if all are.
+func (v *lives) isolate(l team.Link) error {
+	if !v.isolated {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.host.Do(func() error {
+		return v.hooks.Isolate(tchook.Link{Name: l.Name, Index: l.Index},
+			func() (tchook.Journal, error) { return nil, errors.ErrUnsupported })
+	})
+}
+
+// endStart ends the start of a process, as package daemon does when a Plan is in force.
+func (v *lives) endStart() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hooks.DropInherited(true)
 }
 
 // die ends the process, as far as one can that is this one: it does nothing any more.
@@ -236,7 +281,12 @@ func TestAdopt(t *testing.T) {
 			if name == "xor" { // as on kernels before 6.6
 				method = tchook.ByClsact
 			}
-			v := newLives(t, members, method, plan, true)
+			var v *lives
+			if method == "" {
+				v = newIsolatedLives(t, members, plan)
+			} else {
+				v = newLives(t, members, method, plan, true)
+			}
 			out, in := v.streams(4000)
 			v.flow(out, in)
 			// What the relay moves, and programs pass by the ring, comes once, too, by whichever process.
@@ -247,6 +297,7 @@ func TestAdopt(t *testing.T) {
 				labtest.Must(t, v.begin())
 				v.flow(out, in) // by the Plan of before
 				labtest.Must(t, v.path.Apply(plan(v.rig)))
+				v.endStart()
 				v.settled()
 				v.flow(out, in)
 				arps.flow(t)
@@ -345,8 +396,9 @@ var misfits = map[string]struct {
 	"the adapter's link is gone": {fast: true, loses: "out", make: func(v *lives) { v.detach(descriptors.Transmit) }},
 	// From there on nobody receives until the next process begins.
 	"a member's link is gone": {fast: true, loses: "in", make: func(v *lives) {
-		v.detach(descriptors.Of(descriptors.Receive, v.links[0].Index))
+		v.detach(descriptors.Of(descriptors.Isolation, v.links[0].Index))
 	}},
+	"two links of an earlier build": {fast: true, make: func(*lives) {}},
 	"a member's ring is gone": {fast: true, make: func(v *lives) {
 		labtest.Must(v, v.store.Remove(descriptors.Of(descriptors.Ring, v.links[0].Index)))
 	}},
@@ -396,10 +448,13 @@ func (v *lives) detach(name string) {
 func TestAdoptMisfits(t *testing.T) {
 	for name, tt := range misfits {
 		t.Run(name, func(t *testing.T) {
-			v := newLives(t, 1, "", func(g *rig) *spread.Plan { return g.plan(spread.RuleSingle) }, true)
+			single := func(g *rig) *spread.Plan { return g.plan(spread.RuleSingle) }
+			v := &lives{isolated: true, twoLinks: name == "two links of an earlier build"}
+			newLivesOf(t, 1, v, single, true)
 			out, in := v.streams(4000)
 			v.flow(out, in)
 			v.die()
+			v.twoLinks = false
 			tt.make(v)
 			v.store.Next()
 			err := v.begin()
@@ -414,6 +469,7 @@ func TestAdoptMisfits(t *testing.T) {
 				pl.TeamMACs = []frame.MAC{adapterMAC, memberMAC(0)}
 			}
 			labtest.Must(t, v.path.Apply(pl))
+			v.endStart()
 			v.flow(out, in)
 			labtest.Must(t, v.path.Engage())
 			v.settled()

@@ -116,7 +116,7 @@ func (p *Path) attachMember(k *kernel, id int, l *team.Link) error {
 	if err := p.relay.SetSocketFilter(id, k.RelayFilter.FD()); err != nil {
 		return err
 	}
-	h, err := p.o.Hooks.Attach(l.Index, ebpf.AttachTCXIngress, k.Receive)
+	h, err := p.o.Hooks.AttachIsolating(l.Index, k.Receive)
 	if errors.Is(err, unix.ENODEV) {
 		return nil // a NIC that is gone receives nothing; it joins again when it is back
 	}

@@ -42,6 +42,10 @@ func (h *hooksOf) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.C
 	return &hooked{Closer: c, hooks: h}, nil
 }
 
+func (h *hooksOf) AttachIsolating(index int, p *ebpf.Program) (io.Closer, error) {
+	return h.Attach(index, ebpf.AttachTCXIngress, p)
+}
+
 type hooked struct {
 	io.Closer
 	hooks *hooksOf

@@ -41,11 +41,23 @@ type kernel struct {
 
 // load loads the programs, which the kernel verifies, and attaches nothing.
 func load() (*kernel, error) {
+	spec, err := loadSpec()
+	if err != nil {
+		return nil, err
+	}
+	return loadFrom(spec, nil, waysToLook)
+}
+
+// loadSpec returns the programs as they are attached: the one that receives isolates the member, too.
+func loadSpec() (*ebpf.CollectionSpec, error) {
 	spec, err := loadProgram()
 	if err != nil {
 		return nil, fmt.Errorf("read programs: %w", err)
 	}
-	return loadFrom(spec, nil, waysToLook)
+	if err := spec.Variables["isolates"].Set(uint32(1)); err != nil {
+		return nil, fmt.Errorf("set isolates: %w", err)
+	}
+	return spec, nil
 }
 
 // loadFrom loads spec with these maps, by name, in place of new ones.

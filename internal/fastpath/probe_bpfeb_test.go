@@ -43,6 +43,7 @@ type probeKnown struct {
 		Type      uint8
 		_         [1]byte
 		Vlan      uint16
+		Advert    uint64
 	}
 	Hash    [4]uint64
 	RxClass uint32
@@ -86,6 +87,7 @@ const (
 	probeProgTransmit     = "transmit"
 	probeVarDeviceStateAt = "device_state_at"
 	probeVarDeviceType    = "device_type"
+	probeVarIsolates      = "isolates"
 	probeVarSkbDevAt      = "skb_dev_at"
 )
 
@@ -164,6 +166,7 @@ type probeMapSpecs struct {
 type probeVariableSpecs struct {
 	DeviceStateAt *ebpf.VariableSpec `ebpf:"device_state_at"`
 	DeviceType    *ebpf.VariableSpec `ebpf:"device_type"`
+	Isolates      *ebpf.VariableSpec `ebpf:"isolates"`
 	SkbDevAt      *ebpf.VariableSpec `ebpf:"skb_dev_at"`
 }
 
@@ -226,6 +229,7 @@ func (m *probeMaps) Close() error {
 type probeVariables struct {
 	DeviceStateAt *ebpf.Variable `ebpf:"device_state_at"`
 	DeviceType    *ebpf.Variable `ebpf:"device_type"`
+	Isolates      *ebpf.Variable `ebpf:"isolates"`
 	SkbDevAt      *ebpf.Variable `ebpf:"skb_dev_at"`
 }
 

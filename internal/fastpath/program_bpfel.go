@@ -209,6 +209,7 @@ const (
 	programProgTransmit     = "transmit"
 	programVarDeviceStateAt = "device_state_at"
 	programVarDeviceType    = "device_type"
+	programVarIsolates      = "isolates"
 	programVarSkbDevAt      = "skb_dev_at"
 )
 
@@ -284,6 +285,7 @@ type programMapSpecs struct {
 type programVariableSpecs struct {
 	DeviceStateAt *ebpf.VariableSpec `ebpf:"device_state_at"`
 	DeviceType    *ebpf.VariableSpec `ebpf:"device_type"`
+	Isolates      *ebpf.VariableSpec `ebpf:"isolates"`
 	SkbDevAt      *ebpf.VariableSpec `ebpf:"skb_dev_at"`
 }
 
@@ -342,6 +344,7 @@ func (m *programMaps) Close() error {
 type programVariables struct {
 	DeviceStateAt *ebpf.Variable `ebpf:"device_state_at"`
 	DeviceType    *ebpf.Variable `ebpf:"device_type"`
+	Isolates      *ebpf.Variable `ebpf:"isolates"`
 	SkbDevAt      *ebpf.Variable `ebpf:"skb_dev_at"`
 }
 

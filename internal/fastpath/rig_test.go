@@ -49,6 +49,10 @@ func (g *rig) Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (c io.Clo
 	return c, err
 }
 
+func (g *rig) AttachIsolating(index int, p *ebpf.Program) (io.Closer, error) {
+	return g.Attach(index, ebpf.AttachTCXIngress, p)
+}
+
 // Inherited and DetachInherited: nothing is of a process before.
 func (g *rig) Inherited(int, ebpf.AttachType) bool        { return false }
 func (g *rig) DetachInherited(int, ebpf.AttachType) error { return nil }

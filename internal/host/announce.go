@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/frame"
 	"nicteam/internal/rtnl"
@@ -36,6 +37,9 @@ func (h *Host) announcementOf(adapter int, links []netlink.Link, heard listening
 		var source4, source6 netip.Addr
 		for _, a := range list {
 			ip := rtnl.AddressPrefix(a).Addr()
+			if rtnl.AddressFlags(a)&unix.IFA_F_DADFAILED != 0 {
+				continue // another host has it, and this one's stack does not use it
+			}
 			out.Addresses = append(out.Addresses,
 				team.Address{IP: ip, MAC: b.mac, VLAN: b.vlan, Router: ip.Is6() && forwardsIPv6(b.name)})
 			switch {

@@ -179,6 +179,9 @@ func attachVerdict(h *Host, index int, at ebpf.AttachType) (io.Closer, error) {
 		return nil, err
 	}
 	defer p.Close()
+	if at == ebpf.AttachTCXIngress {
+		return h.AttachIsolating(index, p)
+	}
 	return h.Attach(index, at, p)
 }
 

@@ -166,7 +166,7 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 	for _, o := range rtnl.Except(rtnl.OnlyIPv6(was.Addresses), have.Addresses, rtnl.AddressID) {
 		later, ok := rtnl.Aged(o, gone)
 		if !ok || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || rtnl.IsKernelLinkLocal(o, a.MAC) ||
-			rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 {
+			rtnl.AddressFlags(o)&unix.IFA_F_DADFAILED != 0 || h.isVirtualRouters(o) {
 			continue
 		}
 		report(rtnl.AddressPrefix(o).String(), h.rt.AddAddress(rtnl.AddressRequest(later, adapter, unix.IFA_F_NODAD),
@@ -195,6 +195,17 @@ func (h *Host) restoreAfterDown(adapter int, a AdapterState, was *configSnapshot
 		report("proxy for "+rtnl.NeighbourAddr(n).String(), h.rt.AddProxy(n, adapter))
 	}
 	return back, lost
+}
+
+// isVirtualRouters reports whether an IPv6 address is one of VRRP, which another host may have now. keepalived sets
+// such as a host address without duplicate address detection that is deprecated for ever. It sets none again that it
+// believes to have, and removes what it no longer should have: only what the team itself brought to the adapter is
+// restored.
+func (h *Host) isVirtualRouters(o rtnl.Object) bool {
+	preferred, valid := rtnl.Lifetimes(o)
+	return o.Family() == unix.AF_INET6 && rtnl.AddressPrefix(o).Bits() == 128 &&
+		preferred == 0 && valid == rtnl.Forever &&
+		rtnl.AddressFlags(o)&unix.IFA_F_NODAD != 0 && (h.journal == nil || !h.journal.State.HasAddress(o))
 }
 
 // SyncBeforeEnd restores or journals what the adapter lost by going down, before the team ends.
@@ -240,7 +251,7 @@ func (h *Host) journalInherited(adapter int, b journal.Config, at int64) error {
 	}
 	var new journal.Config
 	for _, o := range b.Addresses {
-		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) ||
+		if rtnl.IsLinkLocal(o) || rtnl.IsAutoconfigured(o) || rtnl.IsTemporary(o) || h.isVirtualRouters(o) ||
 			slices.Contains(j.State.Assigned, rtnl.AddressPrefix(o).String()) {
 			continue
 		}

@@ -350,6 +350,36 @@ func TestCameWhileDown(t *testing.T) {
 	}
 }
 
+// TestAddressOfVRRPStaysAway: an IPv6 address as keepalived sets it is not restored when the adapter is up again, nor
+// given to a NIC when the adapter is deleted: another host may have it. Others are.
+func TestAddressOfVRRPStaysAway(t *testing.T) {
+	w := newWorld(t)
+	h := w.open(nil)
+	must(t, h.Begin())
+	f, index := w.follow(h)
+	must(t, h.RecordAdapter(index))
+	const vrrp, other = "fd06::100", "fd06::1"
+	set := "ip addr add fd06::1/64 dev team0 nodad; ip addr add fd06::100/128 dev team0 nodad preferred_lft 0"
+	run(t, set)
+	sync := func() AdapterState {
+		t.Helper()
+		a, err := f.Sync()
+		must(t, err)
+		return a
+	}
+	sync()
+	run(t, "ip link set team0 down")
+	sync()
+	run(t, "ip link set team0 up")
+	labtest.Eventually(t, "the other one is back", func() bool {
+		sync()
+		return strings.Contains(run(t, "ip -6 addr show dev team0"), other+"/")
+	})
+	if out := run(t, "ip -6 addr show dev team0"); strings.Contains(out, vrrp) {
+		t.Errorf("restored:\n%s", out)
+	}
+}
+
 // TestArrivalsAreJournalledFirst dies at each change of moving an arrival: Restore gives it to its NIC, and only to
 // that.
 func TestArrivalsAreJournalledFirst(t *testing.T) {

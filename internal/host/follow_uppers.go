@@ -31,10 +31,13 @@ func (f *Follower) UpperAddresses() (have map[UpperAddress]bool, gone []UpperAdd
 	stations := map[int]upperLink{}
 	have = map[UpperAddress]bool{}
 	for _, b := range uppersOf(links, f.adapter) {
-		if b.index == f.adapter || b.mac != 0 {
+		if b.index == f.adapter {
 			continue
 		}
 		stations[b.index] = b
+		if b.mac != 0 {
+			continue
+		}
 		list, err := f.h.rt.Addresses(b.index)
 		if err != nil {
 			return nil, nil, err
@@ -49,8 +52,8 @@ func (f *Follower) UpperAddresses() (have map[UpperAddress]bool, gone []UpperAdd
 	f.mu.Unlock()
 	for _, a := range went {
 		for _, b := range []upperLink{stations[a.Index()], was[a.Index()]} {
-			if left := (UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && !have[left] &&
-				!slices.Contains(gone, left) {
+			if left := (UpperAddress{b.name, rtnl.AddressPrefix(a), b.vlan}); b.index != 0 && b.mac == 0 &&
+				!have[left] && !slices.Contains(gone, left) {
 				gone = append(gone, left)
 			}
 		}

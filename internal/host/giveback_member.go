@@ -281,9 +281,14 @@ func (r *member) deferFormed(v6 []rtnl.Object) []rtnl.Object {
 // unisolate lets the host's stack receive the members' frames.
 func (b *giveBack) unisolate() error {
 	var errs []error
+	hooks, indices := b.h.hooks, []int(nil)
 	for _, r := range b.members {
-		hooks, l, j := b.h.hooks, r.nic.hookLink(), hookJournal{b.j, r.was.No}
 		hooks.Forget(r.was.Index)
+		indices = append(indices, r.was.Index)
+	}
+	hooks.Open(indices)
+	for _, r := range b.members {
+		l, j := r.nic.hookLink(), hookJournal{b.j, r.was.No}
 		err := hooks.DetachAll(l, j)
 		if rtnl.IsInjectedCrash(err) {
 			return err

@@ -75,6 +75,16 @@ type attachment struct {
 // The caller may close p afterwards. Closing the result detaches the program, as do the release of its NIC and the end
 // of the team. A second Close, or one after the NIC is gone, is fine.
 func (h *Host) Attach(index int, at ebpf.AttachType, p *ebpf.Program) (io.Closer, error) {
+	return h.attach(index, at, tchook.Program{Program: p})
+}
+
+// AttachIsolating is Attach to the ingress of a member, of a program that isolates what it lets pass. Where the member
+// is isolated by tcx it takes the place of that program.
+func (h *Host) AttachIsolating(index int, p *ebpf.Program) (io.Closer, error) {
+	return h.attach(index, ebpf.AttachTCXIngress, tchook.Program{Program: p, Isolates: true})
+}
+
+func (h *Host) attach(index int, at ebpf.AttachType, p tchook.Program) (io.Closer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n, err := h.nicAt(index)

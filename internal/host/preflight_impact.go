@@ -152,6 +152,10 @@ func (c *preflight) generalWarnings() {
 	if len(c.nics) == 1 && c.verb == "create" {
 		c.warnf("the team has only one NIC: no gain before a second joins (nicteam add %s NIC)", c.cfg.Team)
 	}
+	if need, n := c.cfg.MinMembers, len(c.nics); c.verb == "create" && need > n {
+		c.warnf("min_members is %d and the team has %d: it stays down until more NICs join (nicteam add %s NIC), or "+
+			"with min_members=%d", need, n, c.cfg.Team, n)
+	}
 	for _, text := range c.unfitForMode() {
 		c.warnf("%s", text)
 	}

@@ -114,7 +114,14 @@ func TestCheckAccepts(t *testing.T) {
 	if p != nil || len(warnings) != 0 {
 		t.Errorf("two NICs: %v, %q", p, warnings)
 	}
-	c := configOf("na")
+	c := configOf("na", "nb")
+	c.MinMembers = 3
+	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 1 ||
+		!strings.Contains(warnings[0], "min_members is 3 and the team has 2") ||
+		!strings.Contains(warnings[0], "min_members=2") {
+		t.Errorf("min_members: %v, %q", p, warnings)
+	}
+	c = configOf("na")
 	c.Gateway, c.MTU = netip.MustParseAddr("10.9.0.254"), 1280
 	if warnings, p = h.Check(c, nil, ConsentGiven); p != nil || len(warnings) != 2 ||
 		!strings.Contains(warnings[1], "only one NIC") {

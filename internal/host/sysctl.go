@@ -47,13 +47,13 @@ func sysctlName(nic, key string) string {
 
 // readSysctl returns false if the kernel has no such sysctl, or it was never set (stable_secret).
 func readSysctl(nic, key string) (string, bool) {
-	b, err := os.ReadFile(sysctlPath(nic, key))
+	b, err := readProc(sysctlPath(nic, key))
 	return strings.TrimSpace(string(b)), err == nil
 }
 
 // writeSysctl writes a value that differs. It ignores a missing sysctl.
 func (h *Host) writeSysctl(nic, key, value string) error {
-	old, err := os.ReadFile(sysctlPath(nic, key))
+	old, err := readProc(sysctlPath(nic, key))
 	if errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(old)) == value {
 		return nil
 	}

@@ -35,6 +35,7 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 	}
 	heard := map[monitor.Target]time.Duration{} // and how long ago
 	known := map[monitor.Target]frame.MAC{}
+	own := map[monitor.Target]bool{}
 	var inVLAN []monitor.Target
 	for _, link := range of {
 		for _, on := range uppersOf(links, link) {
@@ -65,19 +66,23 @@ func (h *Host) WatchTargets(o TargetOptions, of ...int) (t monitor.Targets, err 
 			if err := h.macsOn(on, known); err != nil {
 				return t, err
 			}
-			own, err := h.rt.Addresses(on.index)
+			list, err := h.rt.Addresses(on.index)
 			if err != nil {
 				return t, err
 			}
-			for _, a := range own {
-				if ip := rtnl.AddressPrefix(a).Addr(); ip.Is4() && !slices.Contains(t.Own, ip) {
+			for _, a := range list {
+				ip := rtnl.AddressPrefix(a).Addr()
+				own[monitor.Target{IP: ip, VLAN: on.vlan}] = true
+				if ip.Is4() && !slices.Contains(t.Own, ip) {
 					t.Own = append(t.Own, ip)
 				}
 			}
 		}
 	}
 	for target := range heard {
-		t.Hosts = append(t.Hosts, target)
+		if !own[target] { // VRRP has moved it here: a moment ago it was another host
+			t.Hosts = append(t.Hosts, target)
+		}
 	}
 	rank := func(target monitor.Target) int {
 		if i := slices.Index(o.Was.Hosts, target); i >= 0 {

@@ -84,6 +84,9 @@ func TestWatchTargets(t *testing.T) {
 		t.Errorf("asked in a VLAN: no %q", want)
 	}
 	check("hosts that were targets come first", targets(true, seven), gateways+" fd09::7"+tag+" 10.9.0.5")
+	run(t, "ip addr add 10.9.0.5/32 dev na")
+	check("a host whose address has come here", targets(true, five), gateways+" fd09::7"+tag)
+	run(t, "ip addr del 10.9.0.5/32 dev na")
 	run(t, `for i in $(seq 20 39); do ip neigh add 10.9.0.$i lladdr 02:00:00:00:01:$i dev na nud reachable; done`)
 	was := TargetOptions{Was: monitor.Targets{Hosts: []monitor.Target{seven}}, Hosts: true}
 	many := must1(h.WatchTargets(was, na)).Hosts

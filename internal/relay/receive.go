@@ -4,6 +4,8 @@ package relay
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +48,7 @@ type member struct {
 	moveCandidates MoveCandidates
 	slowLimit      limit.Bucket
 	answers        answerLimits
+	claimLimit     limit.Bucket
 	tally          tally
 	rxBytes        *spread.RxBytes // of the account; atomic
 
@@ -177,7 +180,7 @@ func (m *member) choose(u *ActivePlan) {
 			m.passOnly(&h, b)
 			continue
 		}
-		if u.IsOwn(h.Src) || m.reflected(u, h.Station(h.Src, b[frame.VnetLen:])) {
+		if u.IsOwn(h.Src) || m.reflected(u, &h, b[frame.VnetLen:]) {
 			m.tally.drops[team.DropReflected] += uint64(frames)
 			continue
 		}
@@ -203,10 +206,10 @@ func (m *member) choose(u *ActivePlan) {
 			m.tally.drops[drop] += uint64(frames)
 			continue
 		}
+		if isARPorND(&h) && !answer && (whose == ForUs && u.PerMember || m.claims(u, &h, b)) {
+			m.r.control.passFrame(m.id, b)
+		}
 		if whose == ForUs && u.PerMember {
-			if isARPorND(&h) && !answer {
-				m.r.control.passFrame(m.id, b)
-			}
 			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack accepts only the adapter's address. Peers know a member's own address from before it joined, or
@@ -226,14 +229,34 @@ func (m *member) choose(u *ActivePlan) {
 	}
 }
 
-// reflected reports whether a frame from s is one that the adapter sent, reflected by a switch. A later frame from a
-// station behind the adapter may mean that the station has moved.
-func (m *member) reflected(u *ActivePlan, s frame.Station) bool {
+// reflected reports whether a frame is one that the adapter sent, reflected by a switch. A later frame from a station
+// behind the adapter may mean that the station has moved. Two hosts that both take themselves for the master of a
+// virtual router send from its MAC, and must hear each other.
+func (m *member) reflected(u *ActivePlan, h *frame.Headers, b []byte) bool {
+	s := h.Station(h.Src, b)
 	since := m.r.recentLocal.sinceSent(m.recentNow, s)
 	if since >= MovedAfter && u.isStation(s) && m.moveCandidates.Add(m.r.clock.now(), s) {
 		m.r.CheckMoved(s)
 	}
+	if since < RecentTime {
+		if advert, ok := h.AdvertStation(b); ok {
+			return m.r.recentLocal.sentRecently(m.recentNow, advert)
+		}
+	}
 	return since < RecentTime
+}
+
+// claimRate bounds the frames about addresses of this host that a member passes to the control loop.
+var claimRate = limit.Rate{Every: 20 * time.Millisecond, Burst: 16}
+
+// claims reports whether the frame in b ([virtio header][frame]) says something of an address of this host, within the
+// limit.
+func (m *member) claims(u *ActivePlan, h *frame.Headers, b []byte) bool {
+	if len(u.Held) == 0 {
+		return false
+	}
+	_, held := slices.BinarySearchFunc(u.Held, h.Claimed(b[frame.VnetLen:]), netip.Addr.Compare)
+	return held && m.claimLimit.Take(time.Unix(0, m.r.clock.now()), claimRate)
 }
 
 // deliver writes the frames from m.at on to the adapter, and passes slow protocols to the control loop. It returns

@@ -242,6 +242,9 @@ func (t *transmitter) pick(u *ActivePlan) {
 		}
 		if h.Src != u.Adapter && !h.Src.Multicast() && h.Src != 0 {
 			t.noteLocalSource(u, h.Station(h.Src, b[frame.VnetLen:]))
+			if advert, ok := h.AdvertStation(b[frame.VnetLen:]); ok {
+				t.r.recentLocal.noteSent(t.now, advert)
+			}
 		}
 		if h.Protocol == frame.ARP && h.Src == u.Adapter {
 			t.r.arpProbes.note(t.now, &h, b[frame.VnetLen:])

@@ -18,8 +18,8 @@ import (
 //	transmit: a new station is reported → ARP and ND of the adapter go to the control loop (PerMember) → Picker →
 //	          source MAC → refused without a carrier, and sent by another → bound of the backlog → NIC
 //	receive:  frames of slow protocols, and probes, go to the control loop → own frames that come back → copy of what
-// answers link watches for the control loop → accepted by this member? → copy of ARP and ND for the control loop →
-//	          destination MAC → adapter
+// answers link watches for the control loop → accepted by this member? → copy of ARP and ND for the control loop, of
+//	          what others say of the host's addresses in any mode → destination MAC → adapter
 
 // transmit takes a frame from a host on or behind the adapter.
 func (t *Team) transmit(p *Packet) {
@@ -231,9 +231,9 @@ func (m *member) receive(p *Packet) {
 	m.In += uint64(p.size)
 	if ours && pl.PerMember {
 		t.rxBytes[spread.RxClass(&p.h, p.b)] += uint64(p.size)
-		if neighbourhood(&p.h) && !answer {
-			t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
-		}
+	}
+	if neighbourhood(&p.h) && !answer && (ours && pl.PerMember || slices.Contains(pl.Held, p.h.Claimed(p.b))) {
+		t.report(team.Control{Kind: team.ControlFrame, Member: m.id, Frame: slices.Clone(p.b)})
 	}
 	if ours && p.h.Dst != pl.Adapter {
 		p = p.clone()

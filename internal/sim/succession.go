@@ -94,6 +94,7 @@ func (t *Team) succeed() {
 	}
 	t.loop, t.dead = loop, false
 	t.w.Tell("%s: another process goes on", t.Name)
+	t.tellHeld() // before any frame that has waited
 	t.handle(team.Tick{})
 	t.targets = monitor.Targets{}
 	t.tellTargets()

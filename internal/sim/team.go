@@ -127,6 +127,7 @@ func (w *World) Team(name string, c settings.Config, mac frame.MAC) *Team {
 	t.newWatching()
 	t.Stack = t.stack(name, mac)
 	t.tellRxMode()
+	t.tellHeld()
 	w.teams = append(w.teams, t)
 	return t
 }
@@ -204,7 +205,8 @@ func (t *Team) execute(out *team.Output) {
 
 // apply makes a Plan the current one.
 func (t *Team) apply(pl *spread.Plan) {
-	if t.plan.Suspect == pl.Suspect && t.plan.Next == pl.Next && slices.Equal(t.plan.Asked, pl.Asked) {
+	if t.plan.Suspect == pl.Suspect && t.plan.Next == pl.Next && slices.Equal(t.plan.Asked, pl.Asked) &&
+		slices.Equal(t.plan.Held, pl.Held) {
 		t.Plans++ // suspicions come and go, and so do hosts that answer
 	}
 	t.w.Tell("%s: plan: %s", t.Name, planWords{pl})
@@ -298,9 +300,9 @@ func (t *Team) tell(out team.Output, order uint64, count int) {
 		return
 	}
 	v6 := t.Stack.IP6
-	what := team.Announcement{
-		Addresses: []team.Address{{IP: t.Stack.IP4}, {IP: v6}},
-		Groups:    []team.GroupReport{{Source: v6, Groups: []netip.Addr{solicitedNode(v6)}}},
+	what := team.Announcement{Groups: []team.GroupReport{{Source: v6, Groups: []netip.Addr{solicitedNode(v6)}}}}
+	for _, a := range t.addresses() {
+		what.Addresses = append(what.Addresses, team.Address{IP: a.IP})
 	}
 	t.w.After(t.w.between(0, controlDelay), func() {
 		if order != t.announcements {

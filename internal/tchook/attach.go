@@ -37,8 +37,9 @@ func HookName(at ebpf.AttachType) string { return hooks[at].name }
 
 // Attached is a program that this process attached.
 type Attached struct {
-	at   hookPoint
-	link *tcxLink // nil: a filter
+	at       hookPoint
+	link     *tcxLink // nil: a filter; perhaps the isolation's, too
+	isolates bool
 }
 
 // Index returns the ifindex of its link.
@@ -47,14 +48,12 @@ func (a *Attached) Index() int { return a.at.index }
 // ByFilter reports whether it is a clsact filter, which outlives the process.
 func (a *Attached) ByFilter() bool { return a.link == nil }
 
-// close detaches the program, unless it is a filter.
-func (a *Attached) close() { a.link.end() }
-
 // Attach puts a tc program first on a hook (AttachTCXIngress or AttachTCXEgress): by tcx, on older kernels by clsact,
-// journalled. It replaces a program of the process before in place. The isolation stays behind it, whichever comes
-// first. If another program or filter is on the hook the error is a *HookHeld, because it would no longer see the
-// frames that ours takes. On an error nothing is changed; WhyNoPrograms explains it. The caller may close p afterwards.
-func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (*Attached, error) {
+// journalled. It replaces a program of the process before in place, and one that isolates takes the place of the
+// isolation (shared.go). Otherwise the isolation stays behind it, whichever comes first. If another program or filter
+// is on the hook the error is a *HookHeld, because it would no longer see the frames that ours takes. On an error
+// nothing is changed; WhyNoPrograms explains it. The caller may close p afterwards.
+func (h *Hooks) Attach(l Link, at ebpf.AttachType, p Program, j Journal) (*Attached, error) {
 	k, ok := hooks[at]
 	if !ok {
 		return nil, fmt.Errorf("attach program: %v is not a tc hook", at)
@@ -72,23 +71,27 @@ func (h *Hooks) Attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 	return a, nil
 }
 
-func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (_ *Attached, err error) {
-	a := &Attached{at: hookPoint{l.Index, at}}
+func (h *Hooks) attach(l Link, at ebpf.AttachType, p Program, j Journal) (_ *Attached, err error) {
+	a := &Attached{at: hookPoint{l.Index, at}, isolates: p.Isolates}
 	if old := h.attached[a.at]; old != nil {
 		if h.Inherited(l.Index, at) {
-			return old, old.link.replace(p)
+			old.isolates = p.Isolates
+			return old, old.link.replace(p.Program)
 		}
 		if h.holds(old, l) {
 			return nil, errors.New("a program of this team is there already")
 		}
-		old.close()
+		h.end(old)
 		delete(h.attached, a.at)
 	}
 	if f := h.inheritedFilter(l.Index, at); f != nil {
-		return a, h.replaceFilter(f, p)
+		return a, h.replaceFilter(f, p.Program)
+	}
+	if done, err := h.takePlace(a, l, p); done {
+		return a, err
 	}
 	if h.Method != ByClsact {
-		a.link, err = h.headTCX(l, at, p)
+		a.link, err = h.headTCX(l, at, p.Program)
 		// A clsact filter never sees what isolation by tcx has dropped.
 		i := h.isolated[l.Index]
 		if err == nil || !errors.Is(err, ebpf.ErrNotSupported) || h.Method == ByTCX || i != nil && i.method == ByTCX {
@@ -104,7 +107,7 @@ func (h *Hooks) attach(l Link, at ebpf.AttachType, p *ebpf.Program, j Journal) (
 			return nil, err
 		}
 	}
-	err = h.addFilter(l, hooks[at].filter, p, func(clsact bool) error { return j.Attaching(name, clsact) })
+	err = h.addFilter(l, hooks[at].filter, p.Program, func(clsact bool) error { return j.Attaching(name, clsact) })
 	if err != nil && !rtnl.IsInjectedCrash(err) {
 		err = errors.Join(err, h.detachFilter(l, name, j))
 	}
@@ -164,7 +167,7 @@ func (h *Hooks) Detach(a *Attached, l Link, gone bool, j Journal) (err error) {
 	if err != nil {
 		return fmt.Errorf("detach program: %w", err)
 	}
-	a.close()
+	h.end(a)
 	delete(h.attached, a.at)
 	return nil
 }
@@ -197,11 +200,11 @@ func (h *Hooks) DetachAll(l Link, j Journal) error {
 	return errors.Join(errs...)
 }
 
-// Forget drops the programs of a link: tcx links are closed, filters stay.
+// Forget drops the programs of a link: tcx links are closed, filters stay, and so does the isolation.
 func (h *Hooks) Forget(index int) {
 	for at, a := range h.attached {
 		if at.index == index {
-			a.close()
+			h.end(a)
 			delete(h.attached, at)
 		}
 	}

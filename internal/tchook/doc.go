@@ -4,8 +4,10 @@
 // member from the host's own IP stack.
 //
 //	            ETH_P_ALL sockets ─ tcx or clsact: attached program ─ isolation ─ the host's IP stack
-//	member ──►  (relay, unless the  (fast path)                      (bpf/isolate.c)
+//	member ──►  (relay, unless the  (fast path)                      (bpf/isolate.h)
 //	             fast path moves all)
+//
+// By tcx both are one program (shared.go).
 //
 // A tcx link (Linux 6.6) ends with the process. A filter of clsact and a chain of nftables outlive it, so they are
 // journalled before they are made (Journal).
@@ -13,6 +15,7 @@
 //	hooks         what this process holds on hooks; tcx
 //	attach        programs of the data path
 //	isolate       the program that isolates, by tcx, clsact or nft
+//	shared        one link for both
 //	clsact nft    the other mechanisms
 //	hook_owner    who else is on a hook
 //	bpf_error     why a program was refused, in words

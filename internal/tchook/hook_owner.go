@@ -30,11 +30,8 @@ func (h *Hooks) checkFree(l Link, at ebpf.AttachType, there *link.QueryResult) (
 			return fmt.Errorf("list programs: %w", err)
 		}
 	}
-	for _, p := range there.Programs {
-		if !h.isOurs(l, p) {
-			held.Who = tcxProgram(p.ID)
-			return held
-		}
+	if err := h.checkNoOther(l, at, there); err != nil {
+		return err
 	}
 	list, err := h.foreignFilters(l, at)
 	if err != nil {
@@ -43,6 +40,16 @@ func (h *Hooks) checkFree(l Link, at ebpf.AttachType, there *link.QueryResult) (
 	if len(list) > 0 {
 		held.Who = tcFilter(list[0])
 		return held
+	}
+	return nil
+}
+
+// checkNoOther checks that a list of tcx programs on a hook has none of others.
+func (h *Hooks) checkNoOther(l Link, at ebpf.AttachType, there *link.QueryResult) error {
+	for _, p := range there.Programs {
+		if !h.isOurs(l, p) {
+			return &HookHeld{NIC: l.Name, Hook: hooks[at].name, Who: tcxProgram(p.ID)}
+		}
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (h *Hooks) Close() {
 	}
 	clear(h.isolated)
 	for _, a := range h.attached {
-		a.close()
+		a.link.end()
 	}
 	clear(h.attached)
 }
@@ -118,7 +118,7 @@ func (h *Hooks) DetachGone() {
 	}
 	for at, a := range h.attached {
 		if gone(a.link, at.index) {
-			a.close()
+			h.end(a)
 			delete(h.attached, at)
 		}
 	}

@@ -32,6 +32,7 @@ var Methods = []Method{ByTCX, ByClsact, ByNft}
 type isolation struct {
 	method Method
 	link   *tcxLink
+	wanted bool // Isolate was called
 }
 
 func (i *isolation) close() {
@@ -50,7 +51,7 @@ func (i *isolation) holds(index int) bool {
 // member's packet socket must be open before. It may be repeated. journal returns the link's journal; filters and
 // chains need it.
 func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
-	if h.Isolated(l.Index) || h.replaceIsolation(l) {
+	if h.Isolated(l.Index) || h.keepIsolation(l) {
 		return nil
 	}
 	h.EndIsolation(l.Index)
@@ -76,19 +77,15 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 	return fmt.Errorf("isolate NIC %s: %w", l.Name, errors.Join(errs...))
 }
 
-// replaceIsolation makes the isolation by the process before that of this process, and reports whether there is one.
-func (h *Hooks) replaceIsolation(l Link) bool {
+// keepIsolation makes the isolation by the process before that of this process, and reports whether there is one.
+func (h *Hooks) keepIsolation(l Link) bool {
 	i := h.isolated[l.Index]
 	if i == nil || !i.holds(l.Index) {
 		return false
 	}
-	p, err := h.isolation()
-	if err == nil {
-		err = i.link.replace(p)
-	}
-	if err != nil {
-		i.link.inherited = false
-		h.log.Warn("the program of the process before goes on isolating", "member", l.Name, "err", err)
+	i.wanted = true
+	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; i.link.inherited && a != nil && !h.shares(a) {
+		h.isolateAgain(i, l.Index) // the data path's program of that process has a link of its own
 	}
 	return true
 }
@@ -109,17 +106,17 @@ func (h *Hooks) isolate(l Link, by Method, journal func() (Journal, error)) (*is
 	if err != nil && !rtnl.IsInjectedCrash(err) {
 		err = errors.Join(err, h.Unisolate(l, j))
 	}
-	return &isolation{method: by}, err
+	return &isolation{method: by, wanted: true}, err
 }
 
 // Isolated reports whether a program of this process isolates a link by tcx. For the other methods Isolate is the
 // check.
 func (h *Hooks) Isolated(index int) bool {
 	i := h.isolated[index]
-	return i != nil && i.holds(index) && !i.link.inherited
+	return i != nil && i.holds(index) && i.wanted
 }
 
-// EndIsolation ends isolation by tcx. The link may be gone.
+// EndIsolation ends isolation by tcx, and with it a program in its place. The link may be gone.
 func (h *Hooks) EndIsolation(index int) {
 	if i := h.isolated[index]; i != nil {
 		i.close()
@@ -165,6 +162,9 @@ func (h *Hooks) ClearUnrecorded(l Link, clsact, nft bool) error {
 // isolateTCX drops before programs of others, so that they redirect nothing that belongs to the team. Only our data
 // path comes first.
 func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
+	if h.share(l) {
+		return h.isolated[l.Index], nil
+	}
 	p, err := h.isolation()
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &isolation{method: ByTCX, link: tcx}, nil
+	return &isolation{method: ByTCX, link: tcx, wanted: true}, nil
 }
 
 // isolateClsact drops by a filter, which outlives the process.

@@ -20,6 +20,7 @@ type tcxLink struct {
 	store     descriptors.Store
 	name      string
 	inherited bool // it has the program of the process before
+	ended     bool
 }
 
 // storeLink stores a new link under a name.
@@ -34,9 +35,10 @@ func (h *Hooks) storeLink(l link.Link, name string) *tcxLink {
 
 // end detaches the program. nil is fine.
 func (l *tcxLink) end() {
-	if l == nil {
+	if l == nil || l.ended {
 		return
 	}
+	l.ended = true
 	_ = l.Detach() // the NIC may be gone, and the link with it
 	_ = l.store.Remove(l.name)
 	_ = l.Close()
@@ -51,8 +53,20 @@ func (l *tcxLink) handOver() {
 
 // on reports whether the link is still on the NIC. It vanishes with the NIC, and another NIC may get the ifindex.
 func (l *tcxLink) on(index int) bool {
+	if l.ended {
+		return false
+	}
 	info, err := l.Info()
 	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
+}
+
+// rename stores the link under another name.
+func (l *tcxLink) rename(name string) {
+	if d, ok := l.Link.(interface{ FD() int }); !ok || name == l.name || l.store.Put(name, d.FD()) != nil {
+		return // the next process finds it by the name that it has
+	}
+	_ = l.store.Remove(l.name)
+	l.name = name
 }
 
 // replace puts p in the place of the program of the process before, with no frame between the two.
@@ -64,7 +78,7 @@ func (l *tcxLink) replace(p *ebpf.Program) error {
 	return nil
 }
 
-// inherit takes the links that the process before left. Their programs go on until Isolate or Attach replaces them.
+// inherit takes the links that the process before left. Their programs go on until Attach replaces them, or Isolate.
 // Links that are gone from their NIC are dropped.
 func (h *Hooks) inherit() {
 	for _, name := range h.Store.Names() {
@@ -125,12 +139,26 @@ func (h *Hooks) inheritLink(fd int, name string, index *int, at ebpf.AttachType)
 	return l, nil
 }
 
-// Inherited reports whether a hook has a program of the process before, which Attach replaces in place.
+// Inherited reports whether a hook has a program of the process before, which Attach replaces in place. Of a member it
+// may be one that only isolates.
 func (h *Hooks) Inherited(index int, at ebpf.AttachType) bool {
 	if a := h.attached[hookPoint{index, at}]; a != nil {
 		return a.link != nil && a.link.inherited && a.link.on(index)
 	}
+	if h.inheritedIsolation(index, at) != nil {
+		return true
+	}
 	return h.inheritedFilter(index, at) != nil
+}
+
+// inheritedIsolation returns the isolation by the process before, in whose link may be its program of that hook, nil if
+// there is none.
+func (h *Hooks) inheritedIsolation(index int, at ebpf.AttachType) *isolation {
+	i := h.isolated[index]
+	if at != ebpf.AttachTCXIngress || i == nil || i.link == nil || !i.link.inherited || !i.holds(index) {
+		return nil
+	}
+	return i
 }
 
 // inheritedFilter returns the filter of the process before that is on a hook, nil if there is none.
@@ -152,10 +180,12 @@ func (h *Hooks) FiltersStay() bool { return h.filtersStay }
 // DetachInherited detaches such a program, if there is one. Only a filter needs j.
 func (h *Hooks) DetachInherited(l Link, at ebpf.AttachType, j func() (Journal, error)) error {
 	to := hookPoint{l.Index, at}
-	switch {
+	switch i := h.inheritedIsolation(l.Index, at); {
 	case h.attached[to] != nil && h.Inherited(l.Index, at):
-		h.attached[to].close()
+		h.end(h.attached[to])
 		delete(h.attached, to)
+	case h.attached[to] == nil && i != nil:
+		h.isolateAgain(i, l.Index)
 	case h.attached[to] == nil && h.inheritedFilter(l.Index, at) != nil:
 		journal, err := j()
 		if err != nil {
@@ -166,19 +196,24 @@ func (h *Hooks) DetachInherited(l Link, at ebpf.AttachType, j func() (Journal, e
 	return nil
 }
 
-// DropInherited detaches the data path's programs of the process before that Attach has not replaced, and with
-// isolation what Isolate has not replaced either. Filters are the caller's to detach.
+// DropInherited detaches the data path's programs of the process before that Attach has not replaced; those in the link
+// of the isolation give way to the one that only isolates. With isolation it also detaches what isolates NICs for which
+// nobody has called Isolate. Filters are the caller's to detach.
 func (h *Hooks) DropInherited(isolation bool) {
 	h.filtersStay = false
 	for at, a := range h.attached {
 		if a.link != nil && a.link.inherited {
-			a.close()
+			h.end(a)
 			delete(h.attached, at)
 		}
 	}
 	for index, i := range h.isolated {
-		if isolation && i.link != nil && i.link.inherited {
+		switch {
+		case i.link == nil:
+		case isolation && !i.wanted:
 			h.EndIsolation(index)
+		case i.link.inherited:
+			h.isolateAgain(i, index)
 		}
 	}
 }

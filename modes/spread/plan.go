@@ -103,6 +103,10 @@ type Plan struct {
 	// hosts, by whichever member they come.
 	Asked []netip.Addr
 
+	// Held are the addresses of the adapter and of links on it, sorted. The control loop gets a copy of what other
+	// hosts say of these by ARP and neighbour advertisements: they claim them, too.
+	Held []netip.Addr
+
 	// Filter has, by member, the unicast addresses that its NIC must accept besides its own.
 	Filter [MaxMembers][]frame.MAC
 

@@ -24,7 +24,8 @@ type Balancer struct {
 	table    peerTable
 	schedule schedule
 	requests pendingRequests
-	routers  map[uint16]bool // by VLAN: whether our last advertisement there said that this host is a router
+	left     map[addressKey]time.Time // addresses that this host lost lately, and when
+	routers  map[uint16]bool          // by VLAN: whether our last advertisement there said that this host is a router
 
 	learnLimit, notifyLimit limit.Bucket
 

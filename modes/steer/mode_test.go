@@ -58,6 +58,8 @@ type (
 		IP   netip.Addr
 		VLAN uint16
 	}
+	AddressHeld    AddressLeft
+	AddressClaimed AddressLeft
 )
 
 func member(id int) Member {
@@ -107,7 +109,11 @@ func (m *mode) Handle(now time.Time, ev any) []spread.Send {
 	case Announced:
 		m.b.Announced(now)
 	case AddressLeft:
-		m.b.ForgetAddress(ev.VLAN, ev.IP)
+		m.b.ForgetAddress(now, ev.VLAN, ev.IP)
+	case AddressHeld:
+		m.b.HaveAddress(ev.VLAN, ev.IP)
+	case AddressClaimed:
+		m.b.Unbind(ev.VLAN, ev.IP)
 	}
 	return nil
 }

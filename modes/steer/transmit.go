@@ -159,6 +159,9 @@ func (s *Balancer) learn(now time.Time, k addressKey, peer netip.Addr, mac frame
 		s.table.touch(b, now)
 		return b
 	}
+	if s.hasLeft(now, k) {
+		return nil
+	}
 	s.expire(now)
 	full, first := s.table.len() >= maxBindings, leastRecent(&s.table.idle)
 	if full && first == nil || !s.learnLimit.Take(now, limitRate) {
@@ -194,18 +197,6 @@ func (s *Balancer) forget(b *binding) {
 	s.schedule.cancel(&b.task)
 	if s.table.remove(b) {
 		s.schedule.cancel(&b.address.task)
-	}
-}
-
-// ForgetAddress forgets an address that this host no longer has: its peers are notified no more, and answers to
-// requests for it make no bindings.
-func (s *Balancer) ForgetAddress(vlan uint16, ours netip.Addr) {
-	k := addressKey{vlan, ours}
-	s.requests.forget(k)
-	for b := range s.table.all() { // in order: sums of floats depend on it
-		if b.addressKey == k {
-			s.forget(b)
-		}
 	}
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "standin.h"
+#include "vrrp.h"
 
 enum {
 	DROP_NO_MEMBER,
@@ -85,7 +86,7 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	struct station *known = from == BEHIND ? bpf_map_lookup_elem(&stations, &station) : 0;
 	if (known)
 		report_moved(known, station);
-	if (from == OWN || sent_recently(c, known, station))
+	if (from == OWN || (h->advert ? sent_recently(c, 0, h->advert) : sent_recently(c, known, station)))
 		return reject(t, DROP_REFLECTED, frames);
 
 	id = barrier_value(id) & (MAX_MEMBERS - 1);
@@ -120,7 +121,7 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	return reject(t, drop, frames);
 }
 
-/* Whether the rules of accept_frame come to FOR_US without looking anything up, as for most frames, unless any_recent. */
+/* Whether the rules of accept_frame come to FOR_US without a look-up, as for most frames, unless any_recent. */
 static __always_inline int plainly_ours(const struct plan *pl, __u32 id, __u64 dst, __u64 src)
 {
 	id &= MAX_MEMBERS - 1;
@@ -134,5 +135,6 @@ static __always_inline __u32 accept(struct __sk_buff *skb, struct plan *pl, stru
 		return FOR_US;
 	find_tag(skb, b, h);
 	struct headers copy = *h;
+	copy.advert = b ? 0 : advert_station(skb, h);
 	return accept_frame(get_control(), pl, t, id, &copy);
 }

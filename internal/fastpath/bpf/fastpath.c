@@ -10,10 +10,10 @@
  * everything while the relay moves received frames, else only frames for the relay, and nothing once these pass by the
  * ring. Then the socket does not even listen.
  *
- * receive: tc ingress of a member, before the program that isolates the member from the host's stack. A frame is
- * accepted or not; it gets the adapter's address; it is counted and redirected into the adapter as received there.
- * Frames for the relay pass: it has them by the ring, or has them already by the socket. So do frames that are for the
- * NIC itself too. The isolating program decides on both.
+ * receive: tc ingress of a member. A frame is accepted or not; it gets the adapter's address; it is counted and
+ * redirected into the adapter as received there. Frames for the relay pass: it has them by the ring, or has them
+ * already by the socket. So do frames that are for the NIC itself too. On both, and on all frames while the relay moves
+ * them, the isolation decides: receive takes the place of the program that is nothing else.
  */
 #include "gate.h"
 #include "round_robin.h"
@@ -24,6 +24,10 @@
 #include "leave.h"
 #include "plain.h"
 #include "ring.h"
+#include "../../tchook/bpf/isolate.h"
+
+/* Set by Go before the programs are loaded. Tests see what receive lets pass. */
+volatile const __u32 isolates = 0;
 
 /* The member by which a frame leaves, NO_MEMBER for none, and the slot of its flow. */
 static __always_inline __u32 pick(struct __sk_buff *skb, const __u8 *b, const struct plan *pl, struct headers *h,
@@ -117,6 +121,10 @@ static __always_inline int transmit_parsed(struct __sk_buff *skb, struct cpu_sta
 	if (h->src != pl->adapter && !multicast(h->src) && h->src != 0) {
 		find_tag(skb, b, h);
 		behind = note_station(pl, h->src, station_of(h, h->src)) == STATION_BEHIND;
+		__u64 advert = b ? 0 : advert_station(skb, h);
+		struct control *c = advert ? get_control() : 0;
+		if (c)
+			note_recent(c, advert, bpf_ktime_get_ns());
 		/* The relay reports a station that the plan does not have to the control loop. */
 		relays |= !behind;
 	}
@@ -302,8 +310,7 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 	return ACT_NEXT;
 }
 
-SEC("tc")
-int receive(struct __sk_buff *skb)
+static __always_inline int receive_counted(struct __sk_buff *skb)
 {
 	struct control *c = get_control();
 	struct cpu_state *cpu = this_cpu();
@@ -317,6 +324,16 @@ int receive(struct __sk_buff *skb)
 	int verdict = receive_frame(skb, c, cpu, id);
 	count_end(&cpu->receiving);
 	return verdict;
+}
+
+__noinline int isolate(struct __sk_buff *skb) { return isolate_frame(skb); }
+
+SEC("tc")
+int receive(struct __sk_buff *skb)
+{
+	int verdict = receive_counted(skb);
+
+	return verdict == ACT_NEXT && isolates != 0 ? isolate(skb) : verdict;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

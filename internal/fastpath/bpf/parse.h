@@ -39,6 +39,7 @@ struct headers {
 	__u8 protocol;
 	__u8 type; /* first octet at l4 */
 	__u16 vlan;  /* as frame.Station has it */
+	__u64 advert; /* advert_station, of a received frame */
 };
 
 #define SERVICE_TAG 0x1000
