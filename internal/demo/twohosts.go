@@ -92,7 +92,10 @@ func (d *demo) printResult(r *ha.Result) {
 	if len(r.Broken) == 0 {
 		d.printf("the download is whole, the session goes on")
 	}
-	for _, line := range append(r.Broken, r.Late...) {
+	for _, line := range r.Broken {
 		d.printf("!! %s", line)
+	}
+	for _, line := range r.Late {
+		d.printf("slow, perhaps because other programs need the processors: %s", line)
 	}
 }

@@ -27,7 +27,7 @@ func TestIPVS(t *testing.T) {
 	if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
 		t.Skip("needs a kernel with IPVS: make test-kernels has one")
 	}
-	s := newSite(t, ha.Options{Mode: "elb", IPVS: true})
+	s := newSite(t, ha.Options{Mode: "elb", Datapath: "relay", IPVS: true})
 	ask := func(port uint16, n int) ha.Answers { return ha.Ask(s.Client, netip.Addr{}, service(port), n) }
 	labtest.Eventually(t, "both servers in the table", func() bool {
 		a := ask(8080, 2)

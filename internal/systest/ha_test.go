@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"nicteam/internal/lab"
 	"nicteam/internal/lab/ha"
 	"nicteam/internal/lab/labtest"
 )
@@ -34,7 +35,11 @@ func newSite(t *testing.T, o ha.Options) *ha.Site {
 	}
 	labtest.Tool(t, "nft", "nftables")
 	o.Program = program(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	limit := time.Minute
+	if os.Getenv(lab.VirtioVariable) != "" {
+		limit = 5 * time.Minute // an emulated processor
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	s, err := ha.NewSite(ctx, o)
 	labtest.Must(t, err)

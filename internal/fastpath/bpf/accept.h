@@ -121,7 +121,7 @@ __noinline __u32 accept_frame(struct control *c, struct plan *pl, struct member_
 	return reject(t, drop, frames);
 }
 
-/* Whether the rules of accept_frame come to FOR_US without looking anything up, as for most frames, unless any_recent. */
+/* Whether the rules of accept_frame come to FOR_US without a look-up, as for most frames, unless any_recent. */
 static __always_inline int plainly_ours(const struct plan *pl, __u32 id, __u64 dst, __u64 src)
 {
 	id &= MAX_MEMBERS - 1;

@@ -95,6 +95,10 @@ func (s *Site) build(ctx context.Context) (err error) {
 	if err := s.Client.SetAddr("eth0", ClientAddress.String()+"/24"); err != nil {
 		return err
 	}
+	// Its ports come again within half a minute, as those of a client with many connections do.
+	if err := s.Client.Sysctl("ipv4/ip_local_port_range", "20000 26000"); err != nil {
+		return err
+	}
 	for _, h := range s.Servers() {
 		if err := h.SetAddr("eth1", h.own...); err != nil {
 			return err
@@ -204,8 +208,17 @@ func (s *Site) cable(a lab.Node, nameA string, b lab.Node, nameB string) (*lab.C
 	return c, nil
 }
 
-// createTeams makes a team of both NICs on each server, at the same time.
+// createTeams makes a team of both NICs on each server, at the same time. The kernels with IPVS have emulated
+// processors, where a team that starts beside others does not answer in time.
 func (s *Site) createTeams(ctx context.Context) error {
+	if s.o.IPVS {
+		for _, h := range s.Servers() {
+			if err := s.createTeam(ctx, h); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var all sync.WaitGroup
 	errs := make([]error, len(s.Servers()))
 	for i, h := range s.Servers() {

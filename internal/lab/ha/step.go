@@ -109,6 +109,13 @@ func pause(ctx context.Context, d time.Duration) error {
 // afterFailure is how long a part stays away where nothing says when all is over.
 const afterFailure = 1500 * time.Millisecond
 
+// Nothing lets nothing fail: its gap is what the machine's other work costs.
+func (t *Traffic) Nothing(ctx context.Context) *Result {
+	r := t.unnoticed(ctx, "nothing fails", func() error { return pause(ctx, 2*afterFailure) })
+	r.Late = nil
+	return r
+}
+
 // Cable pulls the cable of one NIC and plugs it in again.
 func (t *Traffic) Cable(ctx context.Context, h *Server, nic string) *Result {
 	return t.unnoticed(ctx, fmt.Sprintf("a cable of %s (%s)", h.Label, nic), func() error {

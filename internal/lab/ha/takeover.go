@@ -27,7 +27,8 @@ func (t *Traffic) takeover(ctx context.Context, r *Result, begun time.Time) {
 	}
 }
 
-// handBack waits until vs1 has the addresses again. No request fails for it.
+// handBack waits until vs1 has the addresses again. No request fails for it; that a few do, which began in the moment
+// in which one address has moved and the other one has not, is judged with the times.
 func (t *Traffic) handBack(ctx context.Context, r *Result, begun time.Time) {
 	s := t.site
 	if err := s.AwaitMaster(ctx, s.VS1); err != nil {
@@ -37,8 +38,11 @@ func (t *Traffic) handBack(ctx context.Context, r *Result, begun time.Time) {
 	if err := pause(ctx, time.Second); err != nil {
 		r.broken("%v", err)
 	}
-	if a, _ := t.Between(begun, time.Now()); a.Failed > 0 {
-		r.broken("hand-back: %d requests failed: %v", a.Failed, a.First)
+	switch a, _ := t.Between(begun, time.Now()); {
+	case a.Failed > a.Asked/50:
+		r.broken("hand-back: %d requests of %d failed: %v", a.Failed, a.Asked, a.First)
+	case a.Failed > 0:
+		r.late("hand-back: %d requests of %d failed: %v", a.Failed, a.Asked, a.First)
 	}
 }
 
@@ -73,8 +77,7 @@ func (t *Traffic) BothCables(ctx context.Context) *Result {
 	}
 	t.takeover(ctx, r, begun)
 	t.connections(r, d)
-	over := time.Now()
-	r.Answers, r.Beat = t.Between(begun, over)
+	_, r.Beat = t.Between(begun, time.Now())
 
 	before, err := s.VS1.strays()
 	r.check(err)
@@ -91,6 +94,7 @@ func (t *Traffic) BothCables(ctx context.Context) *Result {
 	}
 	t.checkBoth(r, begun)
 	r.check(s.VS1.awaitMembers(ctx, len(nics)))
+	r.Answers = t.requests.Between(begun, time.Now())
 	return r
 }
 
@@ -104,13 +108,13 @@ func (t *Traffic) KillKeepalived(ctx context.Context) *Result {
 	s.VS1.end("keepalived", unix.SIGKILL)
 	t.takeover(ctx, r, begun)
 	t.connections(r, d)
-	r.Answers, r.Beat = t.Between(begun, time.Now())
 	back := time.Now()
 	// What the dead one has started ends with it.
 	r.check(await(ctx, 5*time.Second, func() bool { return len(s.VS1.processes("keepalived")) == 0 }))
 	r.check(s.VS1.StartKeepalived())
 	t.handBack(ctx, r, back)
 	t.checkBoth(r, begun)
+	r.Answers, r.Beat = t.Between(begun, time.Now())
 	return r
 }
 
@@ -151,7 +155,8 @@ func (t *Traffic) HostDies(ctx context.Context) *Result {
 func (t *Traffic) Steps() map[string]func(context.Context) *Result {
 	s := t.site
 	all := map[string]func(context.Context) *Result{
-		"both cables of vs1": t.BothCables, "nicteam killed": t.KillTeam, "keepalived killed": t.KillKeepalived,
+		"nothing": t.Nothing, "both cables of vs1": t.BothCables, "nicteam killed": t.KillTeam,
+		"keepalived killed": t.KillKeepalived,
 	}
 	for _, h := range []*Server{s.VS1, s.Real[0]} {
 		for _, nic := range nics {
