@@ -81,7 +81,7 @@ packages: stage
 	GOBIN=$(CURDIR)/bin $(NATIVE) install $(NFPM)
 	for a in $(ARCHES); do for f in $(FORMATS); do (cd bin/stage/$$a && VERSION=$(VERSION) PRERELEASE=$(PRERELEASE) \
 		GOARCH=$$a MAINTAINER='$(MAINTAINER)' SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/bin/nfpm package --packager $$f \
-		--config $(CURDIR)/packaging/nfpm.yaml --target $(CURDIR)/$(DIST)) || exit; done; done
+		--config $(CURDIR)/packaging/nfpm.yaml --target $(abspath $(DIST))) || exit; done; done
 
 ## an image for containers for each of ARCHES, in bin/dist
 image: stage

@@ -52,14 +52,14 @@ func (a *app) restart(name string) error {
 	}
 	began := time.Now()
 	switch behind := was.Supervisor; {
+	case behind != nil && behind.Kind == supervisor.Systemd:
+		err = launch.SystemdRestart(ctx, name)
 	case launch.OfNewer(a.dirs, name):
 		kind := ""
 		if behind != nil {
 			kind = behind.Kind
 		}
 		err = launch.StartAnew(ctx, a.dirs, name, kind, a.log(slog.LevelInfo))
-	case behind != nil && behind.Kind == supervisor.Systemd:
-		err = launch.SystemdRestart(ctx, name)
 	case behind != nil && behind.Kind == supervisor.Keeper && !launch.HasKeeper(a.dirs, name):
 		if _, err = c.Stop(ctx, true); err == nil {
 			err = launch.Resume(ctx, a.dirs, name, a.log(slog.LevelInfo))

@@ -28,8 +28,8 @@ type Attacher interface {
 	// until the Closer is closed.
 	// It replaces a program of the process before in place.
 	Attach(index int, hook ebpf.AttachType, p *ebpf.Program) (io.Closer, error)
-	// AttachIsolating is Attach to the ingress of a member, of a program that isolates it from the host's stack as well:
-	// it may take the place of the program that only isolates, which is back when the Closer is closed.
+	// AttachIsolating is Attach to the ingress of a member, of a program that isolates it from the host's stack as
+	// well: it may take the place of the program that only isolates, which is back when the Closer is closed.
 	AttachIsolating(index int, p *ebpf.Program) (io.Closer, error)
 	// Inherited reports whether a hook has a program of the process before that Attach has not replaced.
 	Inherited(index int, hook ebpf.AttachType) bool

@@ -79,8 +79,7 @@ type Result struct {
 
 // bonds is what a source has, in its order.
 type bonds struct {
-	list  []*Bond
-	notes []api.ImportNote // of what belongs to none of them
+	list []*Bond
 }
 
 // named returns the bond of a name, and adds it if it is not there.

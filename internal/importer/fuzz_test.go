@@ -56,8 +56,8 @@ func FuzzTeamd(f *testing.F) {
 func FuzzNetplan(f *testing.F) {
 	seed(f, "netplan*/*.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
-		s := &bonds{}
-		if readNetplan(s, "f", readable([]byte(text))) == nil && readNetplanLinks(s, "f", readable([]byte(text))) == nil {
+		s, b := &bonds{}, readable([]byte(text))
+		if readNetplan(s, "f", b) == nil && readNetplanLinks(s, "f", b) == nil {
 			checkConverts(t, s.list)
 		}
 	})

@@ -202,7 +202,7 @@ func (b *Bond) ifcfgNetwork(v Entry) {
 
 // optionWords are options as the kernel's module takes them: "mode=1 miimon=100".
 func optionWords(v Entry) (list []Entry) {
-	for _, w := range strings.Fields(v.Value) {
+	for w := range strings.FieldsSeq(v.Value) {
 		key, value, _ := strings.Cut(w, "=")
 		list = append(list, Entry{Key: bondingKey(key, nil), Typed: key, Value: value, At: v.At})
 	}

@@ -5,6 +5,7 @@ package importer
 import (
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -161,10 +162,8 @@ func stands(st stanza, bond string) bool {
 	for _, o := range st.options {
 		switch canonical(o.Key) {
 		case "vlan_raw_device", "bridge_ports":
-			for _, w := range words(o.Value) {
-				if w == bond {
-					return true
-				}
+			if slices.Contains(words(o.Value), bond) {
+				return true
 			}
 		}
 	}

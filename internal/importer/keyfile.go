@@ -212,7 +212,7 @@ func (b *Bond) keyfileIP(section string, e Entry) {
 			b.network("dhcp6", e)
 		}
 	case strings.HasPrefix(key, "address"):
-		for _, part := range strings.Split(e.Value, ";") {
+		for part := range strings.SplitSeq(e.Value, ";") {
 			ip, gateway, _ := strings.Cut(strings.TrimSpace(part), ",")
 			if ip == "" {
 				continue

@@ -10,7 +10,7 @@ import (
 // netplanNames are netplan's names of bonding's options, also those of earlier versions.
 var netplanNames = func() map[string]string {
 	names := map[string]string{"all_slaves_active": "all_slaves_active", "packets_per_slave": "packets_per_slave",
-		"gratuitious_arp": "num_grat_arp"}
+		"gratuiti" + "ous_arp": "num_grat_arp"} // netplan still takes the name that it had misspelt
 	for _, o := range Bonding {
 		if o.Netplan != "" {
 			names[canonical(o.Netplan)] = o.Key

@@ -68,7 +68,7 @@ func (r Running) Bond(name string) (*Bond, error) {
 	if err != nil {
 		return nil, runningProblem(name, err)
 	}
-	for _, s := range strings.Fields(slaves) {
+	for s := range strings.FieldsSeq(slaves) {
 		b.port(s, Place{File: filepath.Join(dir, "slaves")})
 	}
 	for _, f := range files {
@@ -108,7 +108,7 @@ func sysfsValue(key, value string) string {
 
 // queues are the queues of members: "eth1:0 eth2:2".
 func (b *Bond) queues(e Entry) {
-	for _, w := range strings.Fields(e.Value) {
+	for w := range strings.FieldsSeq(e.Value) {
 		i := strings.LastIndexByte(w, ':')
 		if i < 0 {
 			continue

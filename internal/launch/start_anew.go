@@ -19,14 +19,14 @@ func OfNewer(d Dirs, name string) bool { return journal.OfNewer(d.StateDir, name
 
 // StartAnew has a team's process give the NICs back, and starts the team with this program. It is the way to an older
 // version that cannot read the journal: only the process that runs knows what the host was. kind is who stands behind
-// it.
+// it; for systemd UnitStop does the same.
 func StartAnew(ctx context.Context, d Dirs, name, kind string, log *slog.Logger) error {
 	problem := func(err error, why, fix string) error {
 		return &api.Problem{Kind: api.Conflict, What: "restart " + name,
 			Why: "the team's process is of a newer version, whose journal this program cannot read; " + why, Fix: fix,
 			Err: err}
 	}
-	if kind != supervisor.Systemd && kind != supervisor.Keeper {
+	if kind != supervisor.Keeper {
 		return problem(nil, "nobody stands behind it, and it goes on",
 			"end it as it was started (it gives the NICs back at SIGTERM), and start it again")
 	}
@@ -42,13 +42,6 @@ func StartAnew(ctx context.Context, d Dirs, name, kind string, log *slog.Logger)
 	ctx = context.WithoutCancel(ctx) // from here on the host waits for the team
 	AwaitExit(ctx, d, name)
 	log.Info("a process of a newer version has given the NICs back, the team starts anew", "team", name)
-	if kind == supervisor.Systemd {
-		if _, err := systemctl(ctx, "start", unitName(name)); err != nil {
-			return problem(err, "it has given the NICs back, and the team does not start: "+err.Error(),
-				"journalctl -u "+unitName(name))
-		}
-		return nil
-	}
 	if err = os.WriteFile(d.RunningConfig(name), config, 0o640); err == nil {
 		err = Resume(ctx, d, name, log)
 	}

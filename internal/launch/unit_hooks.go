@@ -157,6 +157,11 @@ func UnitStop(ctx context.Context, d Dirs, name string, pid int, log *slog.Logge
 	if u.job != "restart" || pid <= 1 {
 		return nil
 	}
+	if OfNewer(d, name) {
+		log.Warn("no hand-over: the process is of a newer version, whose journal this program cannot read; it gives "+
+			"the NICs back, and the team starts anew", "team", name)
+		return nil
+	}
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil // it has ended

@@ -133,12 +133,12 @@ func FuzzPage(f *testing.F) {
 			}
 			got.WriteString(strings.ToLower(line) + "\n")
 		}
-		heads := ""
+		var heads strings.Builder
 		for _, b := range Parse(text) {
-			heads += strings.Join(b.Head, " ") + " "
+			heads.WriteString(strings.Join(b.Head, " ") + " ")
 		}
 		for word := range strings.FieldsSeq(text) {
-			if strings.Contains(heads, word) { // the last column needs no name
+			if strings.Contains(heads.String(), word) { // the last column needs no name
 				continue
 			}
 			plain := strings.ToLower(escape(strings.Trim(word, "-")))

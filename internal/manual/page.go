@@ -105,13 +105,14 @@ func (p *Page) table(b Block) {
 			p.Item(it.Name, "")
 			continue
 		}
-		text := sentence(it.Texts[last])
+		var text strings.Builder
+		text.WriteString(sentence(it.Texts[last]))
 		for i, cell := range it.Texts[:last] {
 			if cell != "-" && cell != "" && i+1 < len(b.Head) {
-				text += " " + sentence(capital(strings.ToLower(b.Head[i+1]))+": "+cell)
+				text.WriteString(" " + sentence(capital(strings.ToLower(b.Head[i+1]))+": "+cell))
 			}
 		}
-		p.Item(it.Name, text)
+		p.Item(it.Name, text.String())
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 // detachAll detaches every tcx program at a hook of a NIC of box, as `bpftool link detach` does, and returns how many.
 func (w *world) detachAll(nic string, hook ebpf.AttachType) (n int) {
 	w.t.Helper()
-	index, there := link(w.t, w.box, nic).Index, w.programs(nic, hook) // an ifindex is another NIC's in other namespaces
+	// An ifindex is another NIC's in other namespaces.
+	index, there := link(w.t, w.box, nic).Index, w.programs(nic, hook)
 	look := func() error {
 		it := &bpflink.Iterator{}
 		defer it.Close()

@@ -139,7 +139,8 @@ func TestEdit(t *testing.T) {
 	labtest.Must(t, os.Rename(file, file+".away"))
 	file = w.box.Path("/run/nicteam/" + teamName + ".yaml")
 	ed.does(`sed -i 's/^mode: .*/mode: elb # from now on/' "$1"`)
-	if r := edit("-y"); r.Code != 0 || w.status().Mode != "elb" || !strings.Contains(text(), "mode: elb # from now on\n") {
+	if r := edit("-y"); r.Code != 0 || w.status().Mode != "elb" ||
+		!strings.Contains(text(), "mode: elb # from now on\n") {
 		t.Errorf("without TEAM.yaml: exit %d, %s%s\n%s", r.Code, r.Out, r.Err, text())
 	}
 }

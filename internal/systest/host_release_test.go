@@ -3,6 +3,7 @@
 package systest
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -128,4 +129,26 @@ func TestRestartOfANewerProcess(t *testing.T) {
 	labtest.Must(t, s.Process.Signal(unix.SIGTERM))
 	s.ended(t, "SIGTERM")
 	w.checkUnchanged("stopped", before)
+}
+
+// TestUnitOfANewerProcess is the same where systemd runs.
+func TestUnitOfANewerProcess(t *testing.T) {
+	parallel(t)
+	w := newSystemdWorld(t, nil)
+	before := w.state()
+	w.ok("create", teamName, "eth1", "eth2", "--mode", "active-backup")
+	was := w.teamStatus()
+	f, err := os.OpenFile(w.sd.Path("/var/lib/nicteam/"+teamName+".journal"), os.O_WRONLY, 0)
+	labtest.Must(t, err)
+	_, err = f.WriteString("nicteam-journal 9")
+	labtest.Must(t, errors.Join(err, f.Close()))
+	r := w.ok("restart", teamName)
+	is := w.teamStatus()
+	if was == nil || is == nil || is.PID == was.PID || is.Mode != "active-backup" || is.State != "up" {
+		t.Errorf("%s%s: the team was %+v and is %+v", r.Out, r.Err, was, is)
+	}
+	w.checkUnit("restarted", "active", "enabled")
+	reach(t, w.peer, box4)
+	w.ok("delete", teamName)
+	w.checkUnchanged("after delete", before)
 }

@@ -50,8 +50,9 @@ func (a *Attached) ByFilter() bool { return a.link == nil }
 
 // Attach puts a tc program first on a hook (AttachTCXIngress or AttachTCXEgress): by tcx, on older kernels by clsact,
 // journalled. It replaces a program of the process before in place, and one that isolates takes the place of the
-// isolation (shared.go). Otherwise the isolation stays behind it, whichever comes first. If another program or filter is on the hook the error is a *HookHeld, because it would no longer see the
-// frames that ours takes. On an error nothing is changed; WhyNoPrograms explains it. The caller may close p afterwards.
+// isolation (shared.go). Otherwise the isolation stays behind it, whichever comes first. If another program or filter
+// is on the hook the error is a *HookHeld, because it would no longer see the frames that ours takes. On an error
+// nothing is changed; WhyNoPrograms explains it. The caller may close p afterwards.
 func (h *Hooks) Attach(l Link, at ebpf.AttachType, p Program, j Journal) (*Attached, error) {
 	k, ok := hooks[at]
 	if !ok {

@@ -102,6 +102,7 @@ var suites = []suite{
 			"TestLACPOutOfReach",
 			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
 			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
+			"TestImportOfARunningBond",
 		},
 		Skip: []skipped{
 			{Why: noTCX, Below: "6.6", Tests: []string{"TestProgramsOfOthers"}},
