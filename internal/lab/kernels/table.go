@@ -101,7 +101,7 @@ var suites = []suite{
 			"TestModesCarryTraffic", "TestBroadcastOnSeparateNetworks", "TestLACPBetweenTwo", "TestLACPNobodyAnswers",
 			"TestLACPOutOfReach",
 			"TestNetworkComesFirst", "TestIPv6AloneOverVirtioNICs",
-			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand",
+			"TestUdevLeavesTheAdapterAlone", "TestUdevIsUndone", "TestAdapterMACByHand", "TestIPVS",
 			"TestImportOfARunningBond",
 		},
 		Skip: []skipped{
@@ -137,7 +137,7 @@ var suites = []suite{
 				"TestELBUsesEveryMember",
 				"TestNICLeavesNamespace", "TestRestoreWhileItDies", "TestFileSurvivesPulledCables", "TestNICUnplugged",
 				"TestCountersTellTheTruth", "TestModeChangesLive",
-				"TestOffloadMatrix", "TestIPVS",
+				"TestOffloadMatrix",
 			}},
 			{Why: noSwitch, Tests: []string{"TestLACPAgreesWithOVS", "TestLACPFaultsWithOVS",
 				"TestLACPPartnerSeesNoRestart", "TestLACPTwoPartners"}},
