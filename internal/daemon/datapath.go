@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -206,8 +207,10 @@ func (d *datapathSelector) resume() {
 	}
 }
 
-// run retries and handles lost programs until ctx ends.
+// run retries and handles lost programs until ctx ends. First it gives memory back: a start reads the whole host, and
+// the kernel's types for the programs, and the runtime would keep for minutes what that took.
 func (d *datapathSelector) run(ctx context.Context) {
+	debug.FreeOSMemory()
 	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()
 	for {

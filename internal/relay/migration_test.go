@@ -72,8 +72,8 @@ func TestSlotsMigrateInOrder(t *testing.T) {
 					send(full, 1400)
 				}
 				send(steady, 100)
+				host.socket.Flush()
 			}
-			host.socket.Flush()
 			longest = max(longest, time.Since(last))
 			last = time.Now()
 		}
