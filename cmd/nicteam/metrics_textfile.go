@@ -54,7 +54,8 @@ func (t *textfileFlags) check(cmd *cobra.Command) error {
 		return nil
 	}
 	if f.Changed("listen") {
-		return bad("metrics: --textfile with --listen", "one process does one of them", "start a second nicteam metrics")
+		return bad("metrics: --textfile with --listen", "one process does one of them",
+			"start a second nicteam metrics")
 	}
 	if f.Changed("interval") && t.interval < leastTextfileInterval {
 		return bad(fmt.Sprintf("--interval: %v", t.interval), "want 1s or more", "use --interval 15s")

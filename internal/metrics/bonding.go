@@ -8,8 +8,8 @@ import (
 )
 
 // Bonding gathers what node_exporter's bonding collector tells of the kernel's bonds, for teams. Names, types, labels
-// and help texts are the collector's own (collector/bonding_linux.go in node_exporter), which refuses a second help text
-// for a name.
+// and help texts are the collector's own (collector/bonding_linux.go in node_exporter): a second help text for a name
+// would make its scrapes fail.
 type Bonding struct {
 	Host Host
 	// Members is how many members a team has whose process does not answer: it then has so many slaves and none of them
