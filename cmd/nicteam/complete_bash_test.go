@@ -66,7 +66,7 @@ func TestCompletionInBash(t *testing.T) {
 				s.keys("Tab")
 			}
 			if part != "" {
-				s.keys("-l", part)
+				s.keys("-l", "--", part)
 			}
 		}
 		s.shows("(?ms)" + tt.shows)

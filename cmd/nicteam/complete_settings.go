@@ -27,9 +27,11 @@ func completeAssignment(p *place) offer {
 	if !s.PerNIC {
 		o = completeValue(s, name, value, func() []string { return p.members(team) })
 	}
+	words := make([]string, len(o.words))
 	for i, w := range o.words {
-		o.words[i] = name + "=" + w
+		words[i] = name + "=" + w
 	}
+	o.words = words
 	return o
 }
 

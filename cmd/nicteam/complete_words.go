@@ -22,7 +22,7 @@ import (
 // in a command, by the command and the word, or the command and the flag. The values of flags without such a word are
 // found by their type, "" for flags that are on or off.
 var completers = map[string]completer{
-	"TEAM":         teamsThat("runs", func(t *api.ListedTeam) bool { return t.Running }),
+	"TEAM":         completeTeam,
 	"delete TEAM":  teamsThat("is here", func(*api.ListedTeam) bool { return true }),
 	"restore TEAM": teamsThat("has to be restored", func(t *api.ListedTeam) bool { return !t.Running }),
 	"create TEAM":  completeNewTeam,
@@ -76,6 +76,8 @@ func filesThatEnd(extensions ...string) offer {
 func completeSettingsFile(*place) offer { return filesThatEnd(config.Extensions()...) }
 
 func completeDirectory(*place) offer { return offer{shell: cobra.ShellCompDirectiveFilterDirs} }
+
+var completeTeam = teamsThat("runs", func(t *api.ListedTeam) bool { return t.Running })
 
 // teamsThat completes the teams that are wanted; without one it says what it looked for.
 func teamsThat(what string, wanted func(*api.ListedTeam) bool) completer {
@@ -134,7 +136,7 @@ func completeConfigured(p *place) offer {
 
 // completeEdited completes the teams that run, or have a file.
 func completeEdited(p *place) offer {
-	o := completers["TEAM"](p)
+	o := completeTeam(p)
 	for _, name := range p.a.dirs.Configured() {
 		if !slices.ContainsFunc(o.words, func(w string) bool { return wordOf(w) == name }) {
 			o.words = append(o.words, described(name, "does not run"))
@@ -150,7 +152,7 @@ func wordOf(w string) string {
 }
 
 func completeTeamOrNIC(p *place) offer {
-	o := completers["TEAM"](p)
+	o := completeTeam(p)
 	for _, t := range p.look().Teams {
 		for _, m := range p.members(t.Name) {
 			o.words = append(o.words, t.Name+"/"+m)

@@ -48,7 +48,7 @@ func topicOf(word string) string {
 		return settingTopic(s)
 	}
 	if modeName(word) != "" {
-		return modesTopic().Long + "\n"
+		return strings.TrimSpace(modesTopic().Long) + "\n"
 	}
 	return ""
 }

@@ -38,7 +38,7 @@ func topicRows(s *settings.Setting) (rows []topicRow) {
 	}
 	if !s.NoFile {
 		code("file", exampleFile(s))
-		code("variable", exampleVariable(s))
+		code("env", exampleVariable(s))
 	}
 	return rows
 }
