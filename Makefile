@@ -13,7 +13,7 @@ TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
 MODULE       = nicteam
 # Packages of which nothing starts a goroutine (internal/goroutines_test.go), and the simulated network.
-ALONE        = ./internal/sim ./modes/... ./monitor/chart
+ALONE        = ./internal/sim ./modes/... ./monitor/chart ./scripts/release
 # Packages whose tests take longest are started first, and since most tests wait, more packages at a time than there are
 # processors.
 FIRST        = ./internal/host ./internal/fastpath ./internal/relay ./internal/lab ./internal/host/masquerade

@@ -28,10 +28,11 @@ import (
 )
 
 // Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
-// traffic there is one a processor.
+// traffic there is one a processor; those of LACP wait for timers of seconds.
 var (
 	quietSlots   = make(chan struct{}, 4)
 	trafficSlots = make(chan struct{}, 2)
+	timerSlots   = make(chan struct{}, 3)
 )
 
 func TestMain(m *testing.M) {
@@ -52,6 +53,13 @@ func parallelWithTraffic(t *testing.T) {
 	t.Parallel()
 	trafficSlots <- struct{}{}
 	t.Cleanup(func() { <-trafficSlots })
+}
+
+// parallelWithTimers is parallel for a test that waits for timers most of the time, with little traffic or none.
+func parallelWithTimers(t *testing.T) {
+	t.Parallel()
+	timerSlots <- struct{}{}
+	t.Cleanup(func() { <-timerSlots })
 }
 
 // soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share
