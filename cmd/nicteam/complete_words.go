@@ -47,6 +47,7 @@ var completers = map[string]completer{
 	"--config":  completeSettingsFile,
 	"--file":    completeSettingsFile,
 	"FILE":      func(*place) offer { return filesThatEnd("svg", "png") },
+	"DIR":       completeDirectory,
 	"directory": completeDirectory,
 	"DIRECTORY": completeDirectory,
 
