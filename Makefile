@@ -172,7 +172,8 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd \
+		bash-completion
 
 include packaging/release.mk
 

@@ -71,14 +71,25 @@ func (l *loader) document(b []byte, read func([]byte) (*node, error), kind strin
 	return nil
 }
 
+// formats are those of files, by the ends of their names.
+var formats = []struct {
+	extension, kind string
+	read            func([]byte) (*node, error)
+}{{"yaml", "yaml", readYAML}, {"yml", "yaml", readYAML}, {"toml", "toml", readTOML}, {"json", "json", readJSON}}
+
+// Extensions are how the names of files with settings end.
+func Extensions() (list []string) {
+	for _, f := range formats {
+		list = append(list, f.extension)
+	}
+	return list
+}
+
 func readerFor(path string) (func([]byte) (*node, error), string) {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".yaml", ".yml":
-		return readYAML, "yaml"
-	case ".toml":
-		return readTOML, "toml"
-	case ".json":
-		return readJSON, "json"
+	for _, f := range formats {
+		if strings.EqualFold(filepath.Ext(path), "."+f.extension) {
+			return f.read, f.kind
+		}
 	}
 	return nil, ""
 }
