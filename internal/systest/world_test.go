@@ -28,7 +28,7 @@ import (
 )
 
 // Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
-// traffic there is one a processor; those of LACP wait for timers of seconds.
+// traffic there is one a processor; those of LACP and VRRP wait for timers of seconds.
 var (
 	quietSlots   = make(chan struct{}, 4)
 	trafficSlots = make(chan struct{}, 2)
