@@ -7,7 +7,8 @@ MISSPELL     = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOTESTSUM    = gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 BINARY      ?= bin/nicteam
-BUILD       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# The same in every clone: no tags, and of a length that does not follow from the number of objects.
+BUILD       ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 LDFLAGS      = -s -w -X main.build=$(BUILD)
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
@@ -48,7 +49,7 @@ export GORACE ?= atexit_sleep_ms=0
 
 ## bin/nicteam, one static binary
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/nicteam
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/nicteam
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
@@ -172,7 +173,8 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd \
+		bash-completion
 
 include packaging/release.mk
 

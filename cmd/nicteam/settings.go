@@ -42,16 +42,6 @@ func settingFlags(cmd *cobra.Command) {
 			f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, name, usage)
 			_ = f.MarkHidden(name)
 		}
-		switch {
-		case s.Type == settings.List:
-			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
-				func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-					return completeValue(s, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-				})
-		case len(s.Words) > 0:
-			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
-				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
-		}
 	}
 	f.SortFlags = false
 	cmd.SetUsageFunc(groupedUsage)
@@ -210,42 +200,6 @@ func givenSettings(cmd *cobra.Command) (list []config.Flag) {
 		}
 		if given {
 			list = append(list, config.Flag{Key: s.Key, Value: value})
-		}
-	}
-	return list
-}
-
-// completeSetting completes KEY=VALUE of nicteam set.
-func completeSetting(_ *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(given) == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var list []string
-	for i := range settings.Table {
-		s := &settings.Table[i]
-		key, value, valued := strings.Cut(typed, "=")
-		switch {
-		case !s.Live || s.PerNIC:
-		case !valued:
-			list = append(list, s.Key+"=")
-		case s.Key == key:
-			for _, v := range completeValue(s, value) {
-				list = append(list, key+"="+v)
-			}
-		}
-	}
-	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-}
-
-// completeValue completes the value of a setting; of a list, its last entry.
-func completeValue(s *settings.Setting, typed string) (list []string) {
-	before := ""
-	if i := strings.LastIndexByte(typed, ','); i >= 0 && s.Type == settings.List {
-		before = typed[:i+1]
-	}
-	for _, w := range slices.Concat(s.Words, s.Stems) {
-		if v := before + w; strings.HasPrefix(v, typed) {
-			list = append(list, v)
 		}
 	}
 	return list
