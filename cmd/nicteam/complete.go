@@ -19,7 +19,7 @@ import (
 // fails for one that has none.
 
 // completePatience bounds the wait for teams and the kernel: somebody waits with a finger on the key.
-const completePatience = 150 * time.Millisecond
+const completePatience = 100 * time.Millisecond
 
 // A place is where on the command line something is typed.
 type place struct {

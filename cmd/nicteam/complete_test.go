@@ -261,6 +261,9 @@ func TestCompletionDoesNotWait(t *testing.T) {
 	if d := cmp.Diff([]string{"gone", "hangs", "hangs2"}, got.words); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	if got.what["hangs"] != "no answer" || got.what["gone"] != "not running" {
+		t.Errorf("it says %v", got.what)
+	}
 }
 
 // TestCompletionScripts: what is mended in cobra's script for bash is there once.
