@@ -23,6 +23,13 @@ func (l *loader) file(o Options) *api.Problem {
 	if o.Path == "" {
 		return nil
 	}
+	if o.In != nil {
+		b, err := readAll(o.In)
+		if err != nil {
+			return fileProblem(o.Path, err)
+		}
+		return l.document(b, readYAML, "yaml")
+	}
 	read, kind := readerFor(o.Path)
 	if read == nil {
 		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: "its name does not say its format",
@@ -93,7 +100,11 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return readAll(f)
+}
+
+func readAll(in io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err == nil && len(b) > maxFile {
 		err = fmt.Errorf("it is larger than %d KiB", maxFile>>10)
 	}
