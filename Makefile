@@ -63,9 +63,10 @@ picture: build
 
 ## every test: unit, simulated, real (root)
 test: build tools
-	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor these
-	# are the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
-	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic
+	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor and tui
+	# these are the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic \
+		./internal/tui
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -run 'AsTheRelay$$|AsGo$$' ./internal/fastpath
 	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.
 	$(GO) test $(TESTFLAGS) -short -run 'TestRandom|TestSearch$$' ./internal/sim ./modes/lacp
@@ -78,7 +79,7 @@ test: build tools
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
-	$(GO) test -short $(ALONE) ./monitor ./monitor/traffic
+	$(GO) test -short $(ALONE) ./monitor ./monitor/traffic ./internal/tui
 	$(GO) test -race -short ./internal/frame ./internal/config ./internal/settings ./internal/control ./internal/tui \
 		./monitor/... ./team/... ./cmd/... ./scripts/...
 

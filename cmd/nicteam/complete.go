@@ -19,7 +19,7 @@ import (
 // fails for one that has none.
 
 // completePatience bounds the wait for teams and the kernel: somebody waits with a finger on the key.
-const completePatience = 150 * time.Millisecond
+const completePatience = 100 * time.Millisecond
 
 // A place is where on the command line something is typed.
 type place struct {
@@ -154,10 +154,10 @@ func argumentCompleter(cmd *cobra.Command, word string) completer {
 
 // flagCompleter returns the completer of a flag's value, nil if nobody has decided on one.
 func flagCompleter(cmd *cobra.Command, f *pflag.Flag) completer {
-	switch v := f.Value.(type) {
-	case *settingFlag:
+	if setsSetting(f) {
 		return completeSettingFlag
-	case *wordFlag:
+	}
+	if v, ok := f.Value.(*wordFlag); ok {
 		return func(*place) offer { return offer{words: v.words, shell: noFiles} }
 	}
 	value, _ := pflag.UnquoteUsage(f)

@@ -182,7 +182,7 @@ func listWords(s *settings.Setting, typed string) (list []string) {
 // wordText says what a word means as a value of a setting, and which one is the default.
 func wordText(s *settings.Setting, word string) string {
 	text := strings.TrimSuffix(s.Says[word], ".")
-	if word == s.Default() {
+	if word == s.Default() && !strings.Contains(text, "default") {
 		text = strings.TrimPrefix(text+"; the default", "; ")
 	}
 	return text

@@ -165,6 +165,9 @@ func TestCompletion(t *testing.T) {
 		{"create team7 eth1 eth2 --mode=ro", "round-robin", "static LAG", noFiles},
 		{"create team7 eth1 eth2 --primary _", "eth1 eth2 none", "", noFiles},
 		{"create team7 eth1 eth2 --weight _", "eth1= eth2=", "", goesOn},
+		{"create team7 eth1 eth2 --mode elb --weight eth1=2 --we", "--weight", "share",
+			cobra.ShellCompDirectiveNoFileComp},
+		{"create team7 eth1 eth2 --mode elb --mo", "", "", cobra.ShellCompDirectiveNoFileComp},
 		{"create team7 eth1 eth2 --weight eth1=", "", "share of a NIC", noFiles},
 		{"create team7 eth1 eth2 --address _", "auto dhcp none", "", noFiles},
 		{"create team7 eth1 eth2 --arp-ip-target _", "", "arp_ip_target", noFiles},
@@ -260,6 +263,9 @@ func TestCompletionDoesNotWait(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"gone", "hangs", "hangs2"}, got.words); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got.what["hangs"] != "no answer" || got.what["gone"] != "not running" {
+		t.Errorf("it says %v", got.what)
 	}
 }
 

@@ -24,7 +24,7 @@ func (a *app) completionCmd() *cobra.Command {
 bring it; bash needs its package bash-completion, too.
 
 Completed are commands, flags, teams, NICs with what they are, settings and their values: nicteam set TEAM mode=<Tab>.
-What needs a value that nobody can know shows what is wanted (COBRA_ACTIVE_HELP=0: it does not). Without the right to
+What needs a value that nobody can know shows what is wanted (NICTEAM_ACTIVE_HELP=0: it does not). Without the right to
 ask a team, its NICs are not known.`,
 		Example: `  nicteam completion bash > /etc/bash_completion.d/nicteam
   source <(nicteam completion zsh)`,

@@ -193,16 +193,17 @@ func filePage(p *manual.Page, topic string) {
 
 // settingItem is the topic of a setting as an entry of a page.
 func settingItem(p *manual.Page, s *settings.Setting) {
-	text := s.Help + "."
+	var text strings.Builder
+	text.WriteString(s.Help + ".")
 	var typed []string
 	for _, r := range topicRows(s) {
 		if r.code {
 			typed = append(typed, r.text)
 			continue
 		}
-		text += " " + strings.ToUpper(r.name[:1]) + r.name[1:] + ": " + r.text + "."
+		text.WriteString(" " + strings.ToUpper(r.name[:1]) + r.name[1:] + ": " + r.text + ".")
 	}
-	p.Item(s.Key, text)
+	p.Item(s.Key, text.String())
 	p.Lines(typed)
 }
 

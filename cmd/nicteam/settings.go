@@ -36,10 +36,10 @@ func settingFlags(cmd *cobra.Command) {
 		if d := s.Default(); d != "" {
 			usage += " (default " + d + ")"
 		}
-		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
+		f.Var(newSettingFlag(s), flagName(s), usage)
 		for _, name := range s.KernelNames() {
 			name = strings.ReplaceAll(name, "_", "-")
-			f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, name, usage)
+			f.Var(newSettingFlag(s), name, usage)
 			_ = f.MarkHidden(name)
 		}
 	}
@@ -52,6 +52,28 @@ type settingFlag struct {
 	typ     string // in help
 	repeats bool   // it may be given several times
 	given   []string
+}
+
+// repeatedFlag is one that completion offers again when it was given: GetSlice tells cobra.
+type repeatedFlag struct{ *settingFlag }
+
+func (f repeatedFlag) GetSlice() []string { return f.given }
+
+func newSettingFlag(s *settings.Setting) pflag.Value {
+	f := &settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}
+	if f.repeats {
+		return repeatedFlag{f}
+	}
+	return f
+}
+
+// setsSetting reports whether a flag is one of settingFlags.
+func setsSetting(f *pflag.Flag) bool {
+	switch f.Value.(type) {
+	case *settingFlag, repeatedFlag:
+		return true
+	}
+	return false
 }
 
 func (f *settingFlag) String() string { return strings.Join(f.given, ",") }
@@ -127,7 +149,7 @@ func flagGroups(cmd *cobra.Command) (list []flagGroup) {
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		g := ""
-		if _, sets := f.Value.(*settingFlag); sets {
+		if setsSetting(f) {
 			if s := settings.Find(strings.ReplaceAll(f.Name, "-", "_")); s != nil {
 				g = group(s)
 			}

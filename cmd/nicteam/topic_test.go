@@ -107,16 +107,17 @@ func tryExamples(t *testing.T, s *settings.Setting, rows map[string]string) {
 		}
 	}
 	if line, ok := rows["file"]; ok {
-		text := line + "\n"
+		var text strings.Builder
+		text.WriteString(line + "\n")
 		for _, other := range []string{"team: team0", "members: [eth1, eth2]"} {
 			if key, _, _ := strings.Cut(other, ":"); !strings.HasPrefix(line, key+":") {
-				text += other + "\n"
+				text.WriteString(other + "\n")
 			}
 		}
 		for _, n := range needs {
-			text += n.Key + ": " + n.Value + "\n"
+			text.WriteString(n.Key + ": " + n.Value + "\n")
 		}
-		c, err := config.Parse("team0.yaml", text)
+		c, err := config.Parse("team0.yaml", text.String())
 		changed(line, c, err)
 	}
 	if line, ok := rows["set"]; ok {

@@ -88,7 +88,7 @@ func glimpseTeam(ctx context.Context, d Dirs, name string) (api.ListedTeam, *api
 	switch {
 	case p != nil && p.Kind == api.NotPermitted:
 		t.Running = true
-	case !unlocked(d, name):
+	case errors.Is(err, context.DeadlineExceeded), !unlocked(d, name):
 		t.Running, t.State = true, "no answer"
 	default:
 		t.State = "not running"

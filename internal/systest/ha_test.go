@@ -87,7 +87,7 @@ func checkStep(t *testing.T, r *ha.Result) {
 // TestTwoHostsOneAddress pulls one cable of the director, which nobody may notice, and then both: the other director
 // takes over with the connections, and hands back.
 func TestTwoHostsOneAddress(t *testing.T) {
-	parallelWithTraffic(t)
+	parallelWithTimers(t)
 	begun := time.Now()
 	s := newSite(t, ha.Options{Mode: "elb", Advert: "0.1", PreemptDelay: "1"})
 	t.Logf("the site is ready after %v", time.Since(begun))

@@ -28,9 +28,9 @@ import (
 )
 
 // Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
-// traffic there is one a processor; those of LACP wait for timers of seconds.
+// traffic there is one a processor; those of LACP and VRRP wait for timers of seconds.
 var (
-	quietSlots   = make(chan struct{}, 4)
+	quietSlots   = make(chan struct{}, 5)
 	trafficSlots = make(chan struct{}, 2)
 	timerSlots   = make(chan struct{}, 3)
 )
@@ -183,7 +183,7 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "nicteam/cmd/nicteam")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "nicteam/cmd/nicteam")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
