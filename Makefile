@@ -7,13 +7,14 @@ MISSPELL     = github.com/golangci/misspell/cmd/misspell@v0.8.0
 GOTESTSUM    = gotest.tools/gotestsum@v1.13.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 BINARY      ?= bin/nicteam
-BUILD       ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# The same in every clone: no tags, and of a length that does not follow from the number of objects.
+BUILD       ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 LDFLAGS      = -s -w -X main.build=$(BUILD)
 TESTFLAGS   ?= -race -timeout 12m
 FUZZTIME    ?= 10s
 MODULE       = nicteam
 # Packages of which nothing starts a goroutine (internal/goroutines_test.go), and the simulated network.
-ALONE        = ./internal/sim ./modes/... ./monitor/chart
+ALONE        = ./internal/sim ./modes/... ./monitor/chart ./scripts/release
 # Packages whose tests take longest are started first, and since most tests wait, more packages at a time than there are
 # processors.
 FIRST        = ./internal/host ./internal/fastpath ./internal/relay ./internal/lab ./internal/host/masquerade
@@ -48,7 +49,7 @@ export GORACE ?= atexit_sleep_ms=0
 
 ## bin/nicteam, one static binary
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/nicteam
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/nicteam
 
 ## a team on private test hosts, with traffic, in the live graph (root)
 demo: build
@@ -62,9 +63,10 @@ picture: build
 
 ## every test: unit, simulated, real (root)
 test: build tools
-	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor these
-	# are the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
-	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic
+	# Ten times as fast without the race detector, which finds nothing where there is one goroutine. Of monitor and tui
+	# these are the tests in files with the build constraint !race, of fastpath those that compare the programs with Go.
+	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -short $(ALONE) ./monitor ./monitor/traffic \
+		./internal/tui
 	CGO_ENABLED=0 $(GO) test -trimpath $(filter-out -race,$(TESTFLAGS)) -run 'AsTheRelay$$|AsGo$$' ./internal/fastpath
 	# Random worlds of each kind, and searches, run abreast: with it they show that worlds share nothing.
 	$(GO) test $(TESTFLAGS) -short -run 'TestRandom|TestSearch$$' ./internal/sim ./modes/lacp
@@ -77,7 +79,7 @@ test: build tools
 
 ## tests without root; those that need network namespaces skip and say so
 test-unit:
-	$(GO) test -short $(ALONE) ./monitor ./monitor/traffic
+	$(GO) test -short $(ALONE) ./monitor ./monitor/traffic ./internal/tui
 	$(GO) test -race -short ./internal/frame ./internal/config ./internal/settings ./internal/control ./internal/tui \
 		./monitor/... ./team/... ./cmd/... ./scripts/...
 
@@ -171,7 +173,8 @@ cover:
 ## installs what tests and demo use besides Go
 tools:
 	@scripts/need iproute2 iputils-ping nftables iptables ethtool procps gcc libc6-dev tmux prometheus \
-		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd
+		openvswitch-switch systemd util-linux openssh-server openssh-client dhcpcd-base keepalived conntrackd \
+		bash-completion
 
 include packaging/release.mk
 

@@ -62,7 +62,7 @@ uninstall:
 		$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/nicteam.fish
 	rm -rf $(DESTDIR)$(DATADIR)/doc/nicteam
 
-# What each package has, with the times of the commit: bin/stage/ARCH.
+# What each package has, with the times of the commit, whatever the umask: bin/stage/ARCH.
 stage: share
 	rm -rf bin/stage
 	for a in $(ARCHES); do \
@@ -72,6 +72,7 @@ stage: share
 		cp -r packaging/scripts packaging/lintian-overrides bin/stage/$$a; \
 		sed 's|VERSION|$(VERSION)|; s|DATE|'$$(date -u -d @$(EPOCH) +%FT%TZ)'|; s|MAINTAINER|$(MAINTAINER)|' \
 			packaging/changelog.yaml >bin/stage/$$a/changelog.yaml; \
+		chmod -R u=rwX,go=rX bin/stage/$$a; \
 		find bin/stage/$$a -exec touch -h -d @$(EPOCH) {} +; done
 
 ## deb, rpm, apk and pacman packages for ARCHES, in bin/dist
@@ -98,23 +99,28 @@ release:
 	for a in $(ARCHES); do n=nicteam-$(VERSION)-linux-$$a; \
 		$(MAKE) --no-print-directory install STAGING=1 GOARCH=$$a BINARY=bin/stage/nicteam DESTDIR=bin/stage/$$n \
 			|| exit; \
-		tar --sort=name --owner=0 --group=0 --numeric-owner --mode=go-w --mtime=@$(EPOCH) -C bin/stage -cf - $$n | \
-			gzip -9n >$(DIST)/$$n.tar.gz; \
+		tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=@$(EPOCH) -C bin/stage \
+			-cf - $$n | gzip -9n >$(DIST)/$$n.tar.gz; \
 		SOURCE_DATE_EPOCH=$(EPOCH) $(NATIVE) run ./scripts/release sbom bin/stage/$$a/usr/sbin/nicteam \
 			$(DIST)/$$n.cdx.json || exit; done
 	cd $(DIST) && sha256sum -- * >SHA256SUMS
 
 TRY        = bin/try-packages
-TRY_MAKE   = $(MAKE) --no-print-directory packages ARCHES=$(shell $(GO) env GOHOSTARCH) FORMATS='deb rpm' DIST=$(TRY)
+TRY_ARCH   = ARCHES=$(shell $(GO) env GOHOSTARCH)
 
-# An old and a new version, since a package is upgraded and downgraded over a running team. The new one is built twice.
+# An old and a new version, since a package is upgraded and downgraded over a running team. The new one is built twice,
+# with all that a release has: here, and from a copy elsewhere that git does not know, with another umask and time zone.
 ## packages in a root directory with systemd: install, create, upgrade, downgrade, remove, purge; lintian, rpmlint (root)
 test-packages:
 	@scripts/need mmdebstrap rpm lintian rpmlint systemd iproute2 iputils-ping util-linux
-	rm -rf $(TRY)/old $(TRY)/new $(TRY)/again
-	$(TRY_MAKE)/old BUILD=packages-old PRERELEASE=pre1
-	$(TRY_MAKE)/new BUILD=packages-new PRERELEASE=pre2
-	$(TRY_MAKE)/again BUILD=packages-new PRERELEASE=pre2
+	rm -rf $(TRY)/old
+	$(MAKE) --no-print-directory packages $(TRY_ARCH) FORMATS='deb rpm' DIST=$(TRY)/old BUILD=packages-old \
+		PRERELEASE=pre1
+	$(MAKE) --no-print-directory release $(TRY_ARCH) DIST=$(TRY)/new BUILD=packages-new PRERELEASE=pre2
+	umask 077 && copy=$$(mktemp -d) && trap 'rm -rf $$copy' EXIT && \
+		git ls-files -z | tar -c --null -T - | tar -x --no-same-permissions -C $$copy && \
+		TZ=Asia/Tokyo LC_ALL=C $(MAKE) --no-print-directory -C $$copy release $(TRY_ARCH) \
+			DIST=$(CURDIR)/$(TRY)/again BUILD=packages-new PRERELEASE=pre2 SOURCE_DATE_EPOCH=$(EPOCH)
 	diff -r $(TRY)/new $(TRY)/again
 	lintian --fail-on error $(TRY)/new/*.deb
 	rpmlint --config packaging/rpmlint.toml $(TRY)/new/*.rpm

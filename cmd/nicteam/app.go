@@ -43,6 +43,9 @@ func execute(args []string, out, errw io.Writer, env []string) int {
 		}
 		a.json = a.json || arg == "--json"
 	}
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		a.complete(root)
+	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errw)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,7 @@ If the gateway does not answer any more, the change is undone (exit 6).
 ` + confirmHelp,
 		Example: `  nicteam apply -f team0.yaml
   nicteam apply -f team0.yaml --dry-run
+  nicteam import bond0 | nicteam apply -f - --dry-run
   nicteam apply -f team0.yaml --json        # {"changed":false,...}: it was so already`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -40,14 +42,18 @@ If the gateway does not answer any more, the change is undone (exit 6).
 				return &api.Problem{Kind: api.Usage, What: "apply: no file given",
 					Why: "it says what the team is to be", Fix: "nicteam apply -f FILE"}
 			}
-			l, err := config.Load(config.Options{Env: a.env, Path: file, New: true, RealName: launch.RealNames()})
+			o := config.Options{Env: a.env, Path: file, New: true, RealName: launch.RealNames()}
+			if file == "-" {
+				o.Path, o.In = "standard input", os.Stdin
+			}
+			l, err := config.Load(o)
 			if err != nil {
 				return err
 			}
 			return a.apply(l, *confirm, force, *dry)
 		},
 	}
-	c.Flags().StringVarP(&file, "file", "f", "", "settings `file`: YAML, TOML or JSON")
+	c.Flags().StringVarP(&file, "file", "f", "", "settings `file`: YAML, TOML or JSON; - for YAML from standard input")
 	c.Flags().BoolVar(&force, "force", false, "accept what would lose its traffic or stop applying; "+forceHelp)
 	confirm, dry = confirmFlag(c.Flags()), dryRunFlag(c.Flags())
 	return c

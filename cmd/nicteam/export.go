@@ -18,6 +18,7 @@ import (
 	"nicteam/internal/api"
 	"nicteam/internal/control"
 	"nicteam/internal/export"
+	"nicteam/internal/tui"
 )
 
 // exportFlags are the flags of export.
@@ -53,14 +54,17 @@ A team records the last hour in seconds and the last day in steps of ten seconds
 	}
 	f := c.Flags()
 	f.StringVarP(&e.file, "output", "o", "", "output `file`, - for stdout")
-	f.StringVar(&e.format, "format", "", export.Formats()+" (the file's extension)")
+	f.Var(oneOf(&e.format, "", export.FormatNames()), "format", export.Formats()+" (the file's extension)")
 	f.DurationVar(&e.last, "last", time.Hour, "the period before now")
 	f.DurationVar(&e.step, "step", 0, "length of a column, at least 1s (gives a few hundred columns)")
 	f.IntVar(&e.picture.Width, "width", 0, "width of the picture in pixels (960)")
 	f.IntVar(&e.picture.Height, "height", 0, "height of the picture in pixels (480)")
-	f.StringVar(&e.picture.Unit, "unit", "auto", "unit of the picture: auto, packets, kbit, mbit or gbit")
-	f.StringVar(&e.picture.View, "view", "nic", "layers of the picture: nic, protocol or total")
-	f.StringVar(&e.picture.Scale, "scale", "fit", "scale of the picture: fit, link, log, or a value such as 500M")
+	f.Var(oneOf(&e.picture.Unit, "auto", tui.FlagWords("unit")), "unit",
+		"unit of the picture: auto, packets, kbit, mbit or gbit")
+	f.Var(oneOf(&e.picture.View, "nic", tui.FlagWords("view")), "view",
+		"layers of the picture: nic, protocol or total")
+	f.Var(oneOf(&e.picture.Scale, "fit", tui.FlagWords("scale")), "scale",
+		"scale of the picture: fit, link, log, or a value such as 500M")
 	f.BoolVar(&e.picture.Dark, "dark", false, "colours for a dark background (an SVG without it follows the viewer)")
 	return c
 }

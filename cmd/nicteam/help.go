@@ -21,71 +21,43 @@ func (a *app) helpCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND|modes|elb|802.3ad|watches|config|settings|SETTING]",
 		Short: "Explain a command, a topic or a setting",
-		ValidArgsFunction: func(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(given) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return append(helpTopics(cmd.Root()), settings.Keys()...), cobra.ShellCompDirectiveNoFileComp
-		},
 		RunE: func(cmd *cobra.Command, given []string) error {
 			found, rest, err := cmd.Root().Find(given)
 			if err == nil && len(rest) == 0 {
 				found.InitDefaultHelpFlag()
 				return found.Help()
 			}
-			key, _, _ := strings.Cut(settings.Canonical(given[0]), ".")
-			if s := settings.Find(key); s != nil && len(given) == 1 {
-				_, err := io.WriteString(a.out, settingTopic(s))
-				return err
+			word := given[0]
+			if err == nil && found != cmd.Root() { // nicteam help set hash
+				word = rest[0]
 			}
-			return unknownTopic(cmd, given[0])
+			text := topicOf(word)
+			if text == "" {
+				return unknownTopic(cmd, word)
+			}
+			_, err = io.WriteString(a.out, text)
+			return err
 		},
 	}
 }
 
-// helpTopics are the names of commands and topics.
-func helpTopics(root *cobra.Command) (names []string) {
-	for _, c := range root.Commands() {
-		if !c.Hidden && c.Name() != "help" {
-			names = append(names, c.Name())
-		}
+// topicOf is the help of a setting, by any of its names, or of a mode; "" for another word.
+func topicOf(word string) string {
+	key, _, _ := strings.Cut(settings.Canonical(word), ".")
+	if s := settings.Find(key); s != nil {
+		return settingTopic(s)
 	}
-	return names
-}
-
-// settingTopic is the help of one setting.
-func settingTopic(s *settings.Setting) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\n", settingKey(s), s.Help)
-	row := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "  %-9s%s\n", name, value)
-		}
+	if modeName(word) != "" {
+		return strings.TrimSpace(modesTopic().Long) + "\n"
 	}
-	row("values", allowed(s))
-	row("default", s.Default())
-	if s.Mode != 0 {
-		row("mode", s.Mode.String())
-	}
-	row("bonding", s.Kernel)
-	switch {
-	case s.Live && s.PerNIC:
-		row("change", "nicteam set TEAM "+settingKey(s)+"=VALUE")
-	case s.Live:
-		row("change", "nicteam set TEAM "+s.Key+"=VALUE")
-	default:
-		row("change", "only when the team is created")
-	}
-	if !s.NoFile && s.Key != "team" && s.Key != "members" {
-		row("create", "--"+flagName(s)+" "+flagValue(s))
-	}
-	return b.String()
+	return ""
 }
 
 func unknownTopic(cmd *cobra.Command, word string) error {
-	known := append(verbs(cmd.Root()), settings.Keys()...)
+	mode := settings.Find("mode")
+	known := slices.Concat(verbs(cmd.Root()), settings.Names(), mode.Words, mode.Others)
 	return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("unknown help topic %q", word),
-		Why: "it is not a command, topic or setting" + nearest.Hint(word, known),
+		Why: "it is not a command, a topic, a setting or a mode" + nearest.Hint(word, known),
 		Fix: "nicteam help lists the commands, nicteam help settings the settings"}
 }
 

@@ -41,11 +41,10 @@ that has no equal is a warning, with its file and line, and what nicteam does in
 		Args: args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error { return a.importFrom(given[0], f) },
 	}
-	c.Flags().StringVar(&f.format, "format", "", strings.Join(importer.Formats, ", ")+" (what it looks like)")
+	c.Flags().Var(oneOf(&f.format, "", importer.Formats), "format",
+		strings.Join(importer.Formats, ", ")+" (what it looks like)")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "new `file` instead of stdout")
 	c.Flags().StringVar(&f.team, "team", "", "`name` of the bond or team, if the source has several")
-	_ = c.RegisterFlagCompletionFunc("format",
-		cobra.FixedCompletions(importer.Formats, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -176,31 +175,36 @@ func filePage(p *manual.Page, topic string) {
 	p.Blocks(parts[0])
 	p.Head("SETTINGS")
 	for n := range settings.Table {
-		s := &settings.Table[n]
-		if s.NoFile {
-			continue
+		if s := &settings.Table[n]; !s.NoFile {
+			settingItem(p, s)
 		}
-		text := s.Help + ". Values: " + allowed(s) + "."
-		if d := s.Default(); d != "" {
-			text += " Default: " + d + "."
+	}
+	p.Head("SETTINGS OF A RUNNING TEAM")
+	p.Text("These are in no file: nicteam set has them.")
+	for n := range settings.Table {
+		if s := &settings.Table[n]; s.NoFile {
+			settingItem(p, s)
 		}
-		if s.Mode != 0 {
-			text += fmt.Sprintf(" Mode %v.", s.Mode)
-		}
-		if s.PerNIC {
-			text += " A key of a member."
-		}
-		if s.Live {
-			text += " Live: nicteam set TEAM " + settingKey(s) + "=VALUE."
-		}
-		if s.Kernel != "" {
-			text += " Bonding: " + s.Kernel + "."
-		}
-		p.Item(s.Key, text)
 	}
 	p.Head("EXAMPLES")
 	p.Blocks(parts[1])
 	seeAlso(p)
+}
+
+// settingItem is the topic of a setting as an entry of a page.
+func settingItem(p *manual.Page, s *settings.Setting) {
+	var text strings.Builder
+	text.WriteString(s.Help + ".")
+	var typed []string
+	for _, r := range topicRows(s) {
+		if r.code {
+			typed = append(typed, r.text)
+			continue
+		}
+		text.WriteString(" " + strings.ToUpper(r.name[:1]) + r.name[1:] + ": " + r.text + ".")
+	}
+	p.Item(s.Key, text.String())
+	p.Lines(typed)
 }
 
 // mainPage is nicteam(8).

@@ -29,6 +29,7 @@ const scrapesAt = "127.0.0.1:9779"
 
 func (a *app) metricsCmd() *cobra.Command {
 	var listen string
+	var text textfileFlags
 	c := &cobra.Command{
 		Use:   "metrics",
 		Short: "Print or serve Prometheus metrics",
@@ -37,20 +38,31 @@ http://ADDRESS/metrics until it is interrupted. A team whose process does not an
 
 The default address is 127.0.0.1:9779. A port alone is on 127.0.0.1, which only this host reaches; 0.0.0.0 and [::]
 are reachable from everywhere. A server that root starts becomes the user nicteam if there is one, else it
-drops all capabilities. packaging/ has alerts for Prometheus and a dashboard for Grafana.`,
+drops all capabilities. packaging/ has alerts for Prometheus and a dashboard for Grafana.
+
+With --textfile it writes DIR/nicteam.prom for the textfile collector of node_exporter: node_bonding_slaves and
+node_bonding_active of each team, as node_exporter has them of a kernel bond, so that alerts on these go on. With
+--interval it does so again and again, and removes the file when it ends.`,
 		Example: `  nicteam metrics
   nicteam metrics --listen
   nicteam metrics --listen 192.0.2.1:9779
-  nicteam metrics | grep nicteam_member_up`,
+  nicteam metrics | grep nicteam_member_up
+  nicteam metrics --textfile /var/lib/prometheus/node-exporter --interval 15s`,
 		Args: args(0, 1),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			asked := cmd.Flags().Changed("listen")
+			if err := text.check(cmd); err != nil {
+				return err
+			}
 			if len(given) == 1 { // pflag: a flag with an optional value does not take the next word
 				if !asked || listen != scrapesAt {
 					return &api.Problem{Kind: api.Usage, What: fmt.Sprintf("metrics: unexpected argument %q", given[0]),
 						Why: "metrics are of all teams", Fix: "usage: nicteam metrics [--listen ADDRESS]"}
 				}
 				listen = given[0]
+			}
+			if text.dir != "" {
+				return a.writeTextfile(&text)
 			}
 			running, err := a.teams(nil)
 			if err != nil {
@@ -71,6 +83,7 @@ drops all capabilities. packaging/ has alerts for Prometheus and a dashboard for
 	}
 	c.Flags().StringVar(&listen, "listen", "", "serve the metrics at `ADDRESS`")
 	c.Flags().Lookup("listen").NoOptDefVal = scrapesAt
+	text.register(c)
 	return c
 }
 
@@ -133,6 +146,11 @@ func (a *app) serveMetrics(address string) error {
 	if err := s.Serve(l); ctx.Err() == nil {
 		return err
 	}
+	return ended(ctx)
+}
+
+// ended is the error of a verb that a signal has ended as it should: none for SIGTERM.
+func ended(ctx context.Context) error {
 	var sig interrupted
 	if errors.As(context.Cause(ctx), &sig) && sig.sig == syscall.SIGTERM {
 		return nil

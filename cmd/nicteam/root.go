@@ -67,6 +67,7 @@ and the command that makes a team of them.`,
 		c.AddCommand(verb())
 	}
 	c.SetHelpCommand(a.helpCmd())
+	c.InitDefaultHelpCmd() // adds it
 	return c
 }
 

@@ -40,8 +40,7 @@ func (a *app) setCmd() *cobra.Command {
   nicteam set team0 datapath=relay
   nicteam set team0 mode=802.3ad --dry-run
   nicteam set team0 mode=802.3ad --confirm 2m`,
-		Args:              args(1, -1),
-		ValidArgsFunction: completeSetting,
+		Args: args(1, -1),
 		RunE: func(_ *cobra.Command, given []string) error {
 			if len(given) == 1 {
 				return a.showSettings(given[0])

@@ -36,21 +36,11 @@ func settingFlags(cmd *cobra.Command) {
 		if d := s.Default(); d != "" {
 			usage += " (default " + d + ")"
 		}
-		f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, flagName(s), usage)
+		f.Var(newSettingFlag(s), flagName(s), usage)
 		for _, name := range s.KernelNames() {
 			name = strings.ReplaceAll(name, "_", "-")
-			f.Var(&settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}, name, usage)
+			f.Var(newSettingFlag(s), name, usage)
 			_ = f.MarkHidden(name)
-		}
-		switch {
-		case s.Type == settings.List:
-			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
-				func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-					return completeValue(s, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-				})
-		case len(s.Words) > 0:
-			_ = cmd.RegisterFlagCompletionFunc(flagName(s),
-				cobra.FixedCompletions(s.Words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	f.SortFlags = false
@@ -62,6 +52,28 @@ type settingFlag struct {
 	typ     string // in help
 	repeats bool   // it may be given several times
 	given   []string
+}
+
+// repeatedFlag is one that completion offers again when it was given: GetSlice tells cobra.
+type repeatedFlag struct{ *settingFlag }
+
+func (f repeatedFlag) GetSlice() []string { return f.given }
+
+func newSettingFlag(s *settings.Setting) pflag.Value {
+	f := &settingFlag{typ: flagValue(s), repeats: s.PerNIC || s.Type == settings.List}
+	if f.repeats {
+		return repeatedFlag{f}
+	}
+	return f
+}
+
+// setsSetting reports whether a flag is one of settingFlags.
+func setsSetting(f *pflag.Flag) bool {
+	switch f.Value.(type) {
+	case *settingFlag, repeatedFlag:
+		return true
+	}
+	return false
 }
 
 func (f *settingFlag) String() string { return strings.Join(f.given, ",") }
@@ -137,7 +149,7 @@ func flagGroups(cmd *cobra.Command) (list []flagGroup) {
 	}
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		g := ""
-		if _, sets := f.Value.(*settingFlag); sets {
+		if setsSetting(f) {
 			if s := settings.Find(strings.ReplaceAll(f.Name, "-", "_")); s != nil {
 				g = group(s)
 			}
@@ -210,42 +222,6 @@ func givenSettings(cmd *cobra.Command) (list []config.Flag) {
 		}
 		if given {
 			list = append(list, config.Flag{Key: s.Key, Value: value})
-		}
-	}
-	return list
-}
-
-// completeSetting completes KEY=VALUE of nicteam set.
-func completeSetting(_ *cobra.Command, given []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(given) == 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var list []string
-	for i := range settings.Table {
-		s := &settings.Table[i]
-		key, value, valued := strings.Cut(typed, "=")
-		switch {
-		case !s.Live || s.PerNIC:
-		case !valued:
-			list = append(list, s.Key+"=")
-		case s.Key == key:
-			for _, v := range completeValue(s, value) {
-				list = append(list, key+"="+v)
-			}
-		}
-	}
-	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-}
-
-// completeValue completes the value of a setting; of a list, its last entry.
-func completeValue(s *settings.Setting, typed string) (list []string) {
-	before := ""
-	if i := strings.LastIndexByte(typed, ','); i >= 0 && s.Type == settings.List {
-		before = typed[:i+1]
-	}
-	for _, w := range slices.Concat(s.Words, s.Stems) {
-		if v := before + w; strings.HasPrefix(v, typed) {
-			list = append(list, v)
 		}
 	}
 	return list

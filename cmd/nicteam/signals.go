@@ -24,7 +24,7 @@ type signalUse int
 
 const (
 	asks        signalUse = iota // a running team, or looks at the host
-	changesHost                  // in its own process: create, restore
+	changesHost                  // in its own process: create, restore; metrics --textfile removes its file
 	keepsTeam                    // behind the team's process: keeper
 	runsTeam                     // as the team's process: run, create --foreground
 )

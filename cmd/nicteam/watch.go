@@ -84,10 +84,14 @@ If stdout is not a terminal, or with --once, the graph is printed once as text. 
 	f.DurationVar(&w.interval, "interval", time.Second, "length of an interval of --plain and --json")
 	std := standardWords()
 	f.DurationVar(&w.words.Last, "last", std.Last, "the period to show, 10s to 24h")
-	f.StringVar(&w.words.Glyphs, "glyphs", "", "draw with braille, block or ascii (what the terminal can)")
-	f.StringVar(&w.words.Unit, "unit", std.Unit, "auto, packets, kbit, mbit or gbit")
-	f.StringVar(&w.words.View, "view", std.View, "nic, protocol or total")
-	f.StringVar(&w.words.Scale, "scale", std.Scale, "fit, link, log, or a value such as 500M")
+	f.Var(oneOf(&w.words.Glyphs, "", tui.FlagWords("glyphs")), "glyphs",
+		"draw with braille, block or ascii (what the terminal can)")
+	f.Var(oneOf(&w.words.Unit, std.Unit, tui.FlagWords("unit")), "unit",
+		"auto, packets, kbit, mbit or gbit")
+	f.Var(oneOf(&w.words.View, std.View, tui.FlagWords("view")), "view",
+		"nic, protocol or total")
+	f.Var(oneOf(&w.words.Scale, std.Scale, tui.FlagWords("scale")), "scale",
+		"fit, link, log, or a value such as 500M")
 	return c
 }
 

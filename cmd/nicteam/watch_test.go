@@ -36,11 +36,34 @@ func onScreen(t *testing.T, width, height int, env string, args ...string) *scre
 		t.Fatal(err)
 	}
 	s := &screen{t, filepath.Join(bin, "tmux")}
+	env = fmt.Sprintf("GORACE='atexit_sleep_ms=0 exitcode=0 log_path=%s/race' %s", bin, env)
+	t.Cleanup(func() { checkRaces(t, bin) })
 	command := fmt.Sprintf("stty -g >%[1]s/before; echo first; %[2]s %[1]s/nicteam %[3]s; echo \"left with $?\"; "+
 		"stty -g >%[1]s/after; cmp %[1]s/before %[1]s/after && echo as before; cat", bin, env, strings.Join(args, " "))
 	s.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "bash", "-m", "-c", command)
 	t.Cleanup(func() { s.tmux("kill-server") })
 	return s
+}
+
+// checkRaces fails the test if the race detector has reported anything but what a library does at the end: bubbletea
+// does not wait for the goroutine that reads keys, and closes its file. On the screen a report would take all lines.
+func checkRaces(t *testing.T, dir string) {
+	reports, err := filepath.Glob(filepath.Join(dir, "race.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range reports {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, report := range strings.Split(string(b), "WARNING: DATA RACE")[1:] {
+			const reader = "github.com/muesli/cancelreader.(*epollCancelReader)."
+			if !strings.Contains(report, reader+"Close()") || !strings.Contains(report, reader+"wait()") {
+				t.Errorf("data race:%s", report)
+			}
+		}
+	}
 }
 
 func (s *screen) tmux(args ...string) string {

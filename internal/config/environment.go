@@ -12,7 +12,8 @@ import (
 )
 
 // own are variables of ours that are no settings.
-var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD", "KEPT_FDS"}
+var own = []string{"RUN_DIR", "STATE_DIR", "CONFIG_DIR", "READY_FD", "KEPT_FDS",
+	"ACTIVE_HELP", "COMPLETION_DESCRIPTIONS"} // the last two are of completion
 
 // discovery are the variables that Kubernetes and Docker set in every container beside a service whose name begins with
 // nicteam: NICTEAM_SERVICE_HOST, NICTEAM_METRICS_PORT_9100_TCP_ADDR. No setting ends like that.

@@ -23,6 +23,13 @@ func (l *loader) file(o Options) *api.Problem {
 	if o.Path == "" {
 		return nil
 	}
+	if o.In != nil {
+		b, err := readAll(o.In)
+		if err != nil {
+			return fileProblem(o.Path, err)
+		}
+		return l.document(b, readYAML, "yaml")
+	}
 	read, kind := readerFor(o.Path)
 	if read == nil {
 		return &api.Problem{Kind: api.Usage, What: "read " + o.Path, Why: "its name does not say its format",
@@ -64,14 +71,25 @@ func (l *loader) document(b []byte, read func([]byte) (*node, error), kind strin
 	return nil
 }
 
+// formats are those of files, by the ends of their names.
+var formats = []struct {
+	extension, kind string
+	read            func([]byte) (*node, error)
+}{{"yaml", "yaml", readYAML}, {"yml", "yaml", readYAML}, {"toml", "toml", readTOML}, {"json", "json", readJSON}}
+
+// Extensions are how the names of files with settings end.
+func Extensions() (list []string) {
+	for _, f := range formats {
+		list = append(list, f.extension)
+	}
+	return list
+}
+
 func readerFor(path string) (func([]byte) (*node, error), string) {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".yaml", ".yml":
-		return readYAML, "yaml"
-	case ".toml":
-		return readTOML, "toml"
-	case ".json":
-		return readJSON, "json"
+	for _, f := range formats {
+		if strings.EqualFold(filepath.Ext(path), "."+f.extension) {
+			return f.read, f.kind
+		}
 	}
 	return nil, ""
 }
@@ -82,7 +100,11 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return readAll(f)
+}
+
+func readAll(in io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in, maxFile+1))
 	if err == nil && len(b) > maxFile {
 		err = fmt.Errorf("it is larger than %d KiB", maxFile>>10)
 	}

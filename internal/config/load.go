@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -19,9 +20,10 @@ type Options struct {
 	Team    string   // the command's argument
 	Members []string // the command's arguments; weights of a file stay with NICs that both name
 	Flags   []Flag
-	Env     []string // as os.Environ gives it
-	Path    string   // a file: .yaml, .yml, .toml or .json
-	New     bool     // the team is to be made: it needs a NIC
+	Env     []string  // as os.Environ gives it
+	Path    string    // a file: .yaml, .yml, .toml or .json
+	In      io.Reader // YAML in place of a file, which messages call Path; nil: a file
+	New     bool      // the team is to be made: it needs a NIC
 
 	// RealName is the name of the NIC that is called so or has it as an altname; nil: names are what they are.
 	RealName func(string) string

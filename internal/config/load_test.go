@@ -165,7 +165,8 @@ func TestPrecedence(t *testing.T) {
 		"[{name: eth0.100, weight: 3}, eth2]\n")
 	got, err := Load(Options{
 		Path: path,
-		Env: []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_TEST_X=1",
+		Env: []string{"NICTEAM_MTU=1450", "NICTEAM_HASH=layer2+3", "NICTEAM_RUN_DIR=/x", "NICTEAM_ACTIVE_HELP=0",
+			"NICTEAM_TEST_X=1",
 			"HOME=/", "NICTEAM_BALANCE=off"},
 		Flags: []Flag{
 			{"hash", "vlan+srcmac"}, {"weight", "eth9=4"}, {"up_delay", "100ms"}, {"link_watch", "auto"},

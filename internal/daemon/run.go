@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"nicteam/internal/api"
@@ -56,6 +57,10 @@ type Options struct {
 	wentBack  bool             // the team starts without that change
 }
 
+// gcPercent is how much the heap may grow until the next collection: half of what is usual. Moving frames allocates
+// nothing, so that collections are rare in any case, and memory is what a small machine lacks.
+const gcPercent = 50
+
 // Run is the team's process. It takes the NICs over, or resumes what the process before it left. It returns after
 // `nicteam delete`, or when ctx ends and the host is given back, or with ErrHandedOver. It returns a *api.Problem where
 // a user can do something.
@@ -72,6 +77,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Supervisor = supervisor.InPlace()
 	}
 	RaisePriority()
+	debug.SetGCPercent(gcPercent)
 	launch.SetSafePath()
 	served := false
 	err := run(ctx, o, rep, &served)

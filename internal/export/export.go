@@ -27,14 +27,16 @@ const (
 
 var formats = []Format{SVG, PNG, CSV, JSON, MD}
 
-// Formats returns the names of all formats as a list for people.
-func Formats() string {
-	var names []string
+// FormatNames returns the names of all formats.
+func FormatNames() (names []string) {
 	for _, f := range formats {
 		names = append(names, string(f))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
+
+// Formats returns the names of all formats as a list for people.
+func Formats() string { return strings.Join(FormatNames(), ", ") }
 
 // ParseFormat reads the name of a format, and markdown.
 func ParseFormat(s string) (Format, error) {

@@ -18,12 +18,14 @@ import (
 // Its two positions are in shared memory, so that the next process reads on where this one ended.
 //
 // The layout is that of kernel/bpf/ringbuf.c: a page with the consumer's position, one with the producer's, and the
-// records, mapped twice in a row, so that a record is never in two pieces.
+// records. The kernel would map these twice in a row, so that a record is never in two pieces, and a member would cost
+// twice the memory.
 type ring struct {
 	m                  *ebpf.Map
 	consumer, producer []byte // mapped
 	records            []byte // of producer
 	size               uint64
+	joined             []byte // the pieces of a record that begins at the end and goes on at the beginning
 }
 
 const (
@@ -63,7 +65,7 @@ func openRing(m *ebpf.Map) (r *ring, err error) {
 	page := os.Getpagesize()
 	r = &ring{m: m, size: ringSize}
 	if r.consumer, err = unix.Mmap(m.FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
-		r.producer, err = unix.Mmap(m.FD(), int64(page), page+2*ringSize, unix.PROT_READ, unix.MAP_SHARED)
+		r.producer, err = unix.Mmap(m.FD(), int64(page), page+ringSize, unix.PROT_READ, unix.MAP_SHARED)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map ring: %w", err), r.close())
@@ -97,7 +99,7 @@ func (r *ring) Read(b []byte) (n int, tpid, tci uint16) {
 		}
 		length := uint64(state &^ recordDiscard)
 		if state&recordDiscard == 0 {
-			n, tpid, tci = copyFrame(b, head[recordHeader:recordHeader+length])
+			n, tpid, tci = copyFrame(b, r.record(head[recordHeader:], length))
 		}
 		at += (recordHeader + length + 7) &^ 7
 		atomic.StoreUint64(consumer, at)
@@ -106,6 +108,15 @@ func (r *ring) Read(b []byte) (n int, tpid, tci uint16) {
 		}
 	}
 	return 0, 0, 0
+}
+
+// record returns the record that begins with at, which ends with the ring, and may go on at its beginning.
+func (r *ring) record(at []byte, length uint64) []byte {
+	if length <= uint64(len(at)) {
+		return at[:length]
+	}
+	r.joined = append(append(r.joined[:0], at...), r.records[:length-uint64(len(at))]...)
+	return r.joined
 }
 
 // copyFrame copies the frame in a record, a struct ring_frame without what is not used of it, to b. n is 0 if it has

@@ -56,6 +56,14 @@ func (n NIC) Owner() string {
 	return n.MasterKind + " " + n.Master
 }
 
+// isMaster reports whether the link is made of others.
+func (n NIC) isMaster() bool {
+	return slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind)
+}
+
+// CanJoin reports whether the link is of a kind that can be a member, and has no master.
+func (n NIC) CanJoin() bool { return n.Ethernet && !n.Loopback && n.Master == "" && !n.isMaster() }
+
 // Identity returns how the NIC is recognised.
 func (n NIC) Identity() journal.Identity {
 	return journal.Identity{Name: n.Name, Index: n.Index, MAC: n.MAC, PermanentMAC: n.PermanentMAC, Driver: n.Driver,

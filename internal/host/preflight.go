@@ -189,7 +189,7 @@ func (c *preflight) member(name string) (NIC, *api.Problem) {
 	case !n.Ethernet:
 		return refuse(api.Usage, fmt.Sprintf("it is not an Ethernet NIC (%s)", kindText(n)),
 			"choose one of: "+strings.Join(c.freeNICs(), ", "))
-	case slices.Contains([]string{"bridge", "bond", "team", "vrf"}, n.Kind):
+	case n.isMaster():
 		return refuse(api.Usage, fmt.Sprintf("it is a %s itself", n.Kind),
 			"choose one of: "+strings.Join(c.freeNICs(), ", "))
 	case owned && other.Team == name:

@@ -33,10 +33,11 @@ func (h *Host) Link(index int) monitor.Link {
 	return out
 }
 
-// Changes signals link events until ctx ends. The subscription exists when Changes returns, in the namespace of the
-// calling thread.
+// Changes signals link events, and speeds that are set by hand, until ctx ends. The subscriptions exist when Changes
+// returns, in the namespace of the calling thread.
 func (h *Host) Changes(ctx context.Context) <-chan struct{} {
-	return rtnl.WatchEvents(ctx, []uint{unix.RTNLGRP_LINK}, func(ctx context.Context, f *os.File, signal func()) {
+	changed := make(chan struct{}, 1)
+	listen := func(ctx context.Context, f *os.File, signal func()) {
 		h.probe.invalidate()
 		h.probe.listeners.Add(1)
 		defer func() {
@@ -44,7 +45,37 @@ func (h *Host) Changes(ctx context.Context) <-chan struct{} {
 			h.probe.invalidate()
 		}()
 		rtnl.ReadEvents(ctx, f, func([]byte) { h.probe.invalidate(); signal() })
-	})
+	}
+	rtnl.WatchGroups(ctx, unix.NETLINK_ROUTE, []uint{unix.RTNLGRP_LINK}, changed, listen)
+	watchSpeeds(ctx, changed)
+	return changed
+}
+
+// watchSpeeds signals speeds and duplexes that somebody sets. That is no link event if the link stays up, as it does on
+// a virtual NIC. Before Linux 5.6 nobody tells: they are read with the next link event.
+func watchSpeeds(ctx context.Context, changed chan<- struct{}) {
+	family, err := netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME)
+	if err != nil {
+		return
+	}
+	for _, g := range family.Groups {
+		if g.Name != unix.ETHTOOL_MCGRP_MONITOR_NAME {
+			continue
+		}
+		rtnl.WatchGroups(ctx, unix.NETLINK_GENERIC, []uint{uint(g.ID)}, changed,
+			func(ctx context.Context, f *os.File, signal func()) {
+				rtnl.ReadEvents(ctx, f, func(b []byte) {
+					if rtnl.AnyMessage(b, setsLinkModes) {
+						signal()
+					}
+				})
+			})
+	}
+}
+
+// setsLinkModes reports whether a message of ethtool's family says that speed, duplex or negotiation was set.
+func setsLinkModes(m rtnl.Message) bool {
+	return len(m.Body) > 0 && m.Body[0] == unix.ETHTOOL_MSG_LINKMODES_NTF // genlmsghdr.cmd
 }
 
 // LinkState is what a team follows of a link.

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"fmt"
 	"testing"
 	"time"
 	"unsafe"
@@ -113,6 +114,30 @@ func TestChanges(t *testing.T) {
 		run(t, "ip link set ta down; ip link set ta up")
 	}
 	next()
+}
+
+// TestSpeedByHandIsAChange sets the speed of a NIC whose link stays up, which is no link event.
+func TestSpeedByHandIsAChange(t *testing.T) {
+	if !labtest.Apart(t) {
+		return
+	}
+	labtest.Tool(t, "ethtool", "ethtool")
+	index, _ := tapNIC(t, "ta") // it has carrier from the beginning: no event of that is late
+	h, err := Open(Options{})
+	must(t, err)
+	defer h.Close()
+	changes := h.Changes(t.Context())
+	for _, mbit := range []uint64{1000, 2500} {
+		run(t, fmt.Sprintf("ethtool -s ta speed %d duplex full autoneg off", mbit))
+		select {
+		case <-changes:
+		case <-time.After(labtest.Patience):
+			t.Fatal("no change delivered")
+		}
+		if got := h.Link(index).SpeedBps; got != mbit*1_000_000 {
+			t.Errorf("a speed of %d, want %d Mbit/s", got, mbit)
+		}
+	}
 }
 
 // TestCarrierAfterRename reads the right NIC after two have swapped names, in spite of the name cache.

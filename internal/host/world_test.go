@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -38,7 +39,7 @@ const teamName = "team0"
 
 func run(t testing.TB, script string) string {
 	t.Helper()
-	out, err := exec.Command("sh", "-ec", script).CombinedOutput()
+	out, err := exec.Command("sh", "-ec", labtest.Script(script)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s\n%s", err, script, out)
 	}
@@ -51,26 +52,43 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), nics: []string{"na", "nb"}}
 	clean := func() {
 		for _, l := range []string{"na", "nb", "nc", teamName} {
-			exec.Command("ip", "link", "del", l).Run()
+			if link, err := netlink.LinkByName(l); err == nil {
+				_ = netlink.LinkDel(link)
+			}
 		}
-		exec.Command("sh", "-c",
-			"while ip rule del pref 100; do :; done; while ip -6 rule del pref 101; do :; done; nft flush "+
-				"ruleset").Run()
+		for family, pref := range map[int]int{netlink.FAMILY_V4: 100, netlink.FAMILY_V6: 101} {
+			list, _ := netlink.RuleList(family)
+			for _, r := range list {
+				if r.Priority == pref {
+					_ = netlink.RuleDel(&r)
+				}
+			}
+		}
+		exec.Command("nft", "flush", "ruleset").Run()
 	}
 	clean()
 	t.Cleanup(clean)
+	script := ""
 	for _, l := range []string{"na", "nb", "nc"} {
-		run(t, fmt.Sprintf(`
+		script += fmt.Sprintf(`
 			ip link add %[1]s type veth peer name p%[1]s
-			sysctl -qw net.ipv6.conf.%[1]s.accept_dad=0 2>/dev/null || echo 0 >/proc/sys/net/ipv6/conf/%[1]s/accept_dad
-			echo 1 >/proc/sys/net/ipv6/conf/p%[1]s/disable_ipv6
-			ip link set p%[1]s up
-			ip link set %[1]s up`, l))
+			echo 0 >/proc/sys/net/ipv6/conf/%[1]s/accept_dad
+			echo 1 >/proc/sys/net/ipv6/conf/p%[1]s/disable_ipv6`, l)
 	}
+	run(t, script+`
+		ip link set pna up; ip link set pnb up; ip link set pnc up
+		ip link set na up; ip link set nb up; ip link set nc up`)
 	// The kernel makes them when it notices the carrier.
 	labtest.Eventually(t, "link-local addresses", func() bool {
-		have := run(t, "ip -6 -o addr show scope link")
-		return strings.Contains(have, ": na ") && strings.Contains(have, ": nb ") && strings.Contains(have, ": nc ")
+		for _, l := range []string{"na", "nb", "nc"} {
+			index, err := interfaceIndex(l)
+			must(t, err)
+			list, err := netlink.AddrList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.FAMILY_V6)
+			if err != nil || len(list) == 0 {
+				return false
+			}
+		}
+		return true
 	})
 	settled(t)
 	return w
@@ -80,13 +98,30 @@ func newWorld(t *testing.T) *world {
 func settled(t *testing.T) {
 	t.Helper()
 	labtest.Eventually(t, "IPv6 addresses in use", func() bool {
-		local := run(t, "ip -6 route show table local")
-		for line := range strings.Lines(run(t,
-			"ip -6 -o addr show up scope global; ip -6 -o addr show up scope link")) {
-			f := strings.Fields(line)
-			ip, _, _ := strings.Cut(f[3], "/")
-			if strings.Contains(line, " tentative") || !strings.Contains(local, "local "+ip+" dev "+f[1]+" ") {
+		links, err := netlink.LinkList()
+		routes, err2 := netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{Table: unix.RT_TABLE_LOCAL},
+			netlink.RT_FILTER_TABLE)
+		if errors.Join(err, err2) != nil {
+			return false // something has changed meanwhile
+		}
+		local := map[string]bool{}
+		for _, r := range routes {
+			if r.Dst != nil {
+				local[fmt.Sprint(r.Dst.IP, r.LinkIndex)] = true
+			}
+		}
+		for _, l := range links {
+			if l.Attrs().Flags&net.FlagUp == 0 || l.Attrs().Flags&net.FlagLoopback != 0 {
+				continue
+			}
+			addresses, err := netlink.AddrList(l, netlink.FAMILY_V6)
+			if err != nil {
 				return false
+			}
+			for _, a := range addresses {
+				if a.Flags&unix.IFA_F_TENTATIVE != 0 || !local[fmt.Sprint(a.IP, l.Attrs().Index)] {
+					return false
+				}
 			}
 		}
 		return true
@@ -169,33 +204,60 @@ func snapshot(t testing.TB) map[string]string {
 	t.Helper()
 	s := map[string]string{}
 	for name, script := range map[string]string{
-		"addr":     "ip -j -d addr show",
-		"link":     "ip -j -d link show",
 		"route4":   "ip -j -d -4 route show; ip -j -d -4 route show table 77 2>/dev/null || true",
-		"local4":   "ip -j -d -4 route show table local",
-		"route6":   "ip -j -d -6 route show table all",
-		"rule4":    "ip -j -d rule show",
-		"rule6":    "ip -j -d -6 rule show",
-		"neigh":    "ip -j -d neigh show nud permanent",
 		"proxy":    "ip neigh show proxy",
 		"gateway":  "ip -j -d neigh show 10.9.0.254 | grep -o '\"lladdr\":\"[^\"]*\"\\|\"dev\":\"[^\"]*\"' || true",
-		"features": "for n in na nb nc; do ethtool -k $n; done",
-		"tc": "for n in na nb nc; do tc qdisc show dev $n; tc filter show dev $n ingress; tc filter show dev " +
-			"$n egress; done",
-		"nft":    "nft list ruleset 2>/dev/null || true",
-		"sysctl": "cd /proc/sys/net; for n in na nb nc; do grep -rs . ipv4/conf/$n ipv6/conf/$n || true; done",
+		"features": "ethtool -k na; ethtool -k nb; ethtool -k nc",
+		"tc": "for n in na nb nc; do echo qdisc show dev $n; echo filter show dev $n ingress; " +
+			"echo filter show dev $n egress; done | tc -batch -",
+		"nft": "nft list ruleset 2>/dev/null || true",
 	} {
 		s[name] = neutral(run(t, script))
-		if name == "route6" || name == "local4" {
-			// Of the kernel's routes for several links in one subnet, those of the link come last that got its address
-			// last.
-			s[name] = sorted(s[name])
-		}
 	}
+	shownByIP(t, s, "", []string{"addr", "link", "local4", "rule4", "neigh"}, "addr show", "link show",
+		"route show table local", "rule show", "neigh show nud permanent")
+	shownByIP(t, s, "-6", []string{"route6", "rule6"}, "route show table all", "rule show")
+	// Of the kernel's routes for several links in one subnet, those of the link come last that got its address last.
+	s["route6"], s["local4"] = sorted(s["route6"]), sorted(s["local4"])
 	for _, n := range []string{"na", "nb", "nc"} {
 		s["tcx"] += fmt.Sprintln(n, tcxPrograms(t, n, ebpf.AttachTCXIngress), tcxPrograms(t, n, ebpf.AttachTCXEgress))
+		s["sysctl"] += settingsOf(t, n)
 	}
 	return s
+}
+
+// shownByIP puts under each name what ip shows, by one process.
+func shownByIP(t testing.TB, s map[string]string, family string, names []string, commands ...string) {
+	t.Helper()
+	out := json.NewDecoder(strings.NewReader(run(t,
+		"ip -j -d "+family+" -batch - <<'END'\n"+strings.Join(commands, "\n")+"\nEND")))
+	for _, name := range names {
+		var document json.RawMessage
+		must(t, out.Decode(&document))
+		s[name] = neutral(string(document))
+	}
+	if out.More() {
+		t.Fatalf("ip shows more than %q", commands)
+	}
+}
+
+// settingsOf returns all settings of a device that can be read.
+func settingsOf(t testing.TB, device string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, family := range []string{"ipv4", "ipv6"} {
+		dir := "/proc/sys/net/" + family + "/conf/" + device
+		files, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if value, err := os.ReadFile(dir + "/" + f.Name()); err == nil {
+				fmt.Fprintf(&b, "%s/%s/%s:%s\n", family, device, f.Name(), strings.TrimSpace(string(value)))
+			}
+		}
+	}
+	return b.String()
 }
 
 func interfaceIndex(name string) (int, error) {

@@ -23,6 +23,7 @@ type Stream struct {
 	Flows    int        // source ports, taken in turn; 8
 	Rate     int        // frames a second over all flows; 10000
 	Size     int        // octets of UDP payload, at least 32; 200
+	Copies   int        // of each frame that arrive, which Stop waits for; 1
 	// FirstPort and PortStep choose the source ports; without them the kernel does.
 	FirstPort, PortStep int
 	// Witness is for exact gaps. Without it streams share one that may call a standstill a millisecond too short.
@@ -118,6 +119,9 @@ func (s Stream) Start() (*Running, error) {
 	if s.Size <= 0 {
 		s.Size = 200
 	}
+	if s.Copies <= 0 {
+		s.Copies = 1
+	}
 	if s.Size < markSize {
 		return nil, fmt.Errorf("start stream: size %d is below %d", s.Size, markSize)
 	}
@@ -190,11 +194,11 @@ func (r *Running) settle() {
 	quiet := min(most, least+4*r.Report().Gap.Length)
 	start, changed, before := time.Now(), time.Now(), uint64(0)
 	for {
-		got := r.received()
+		got := r.arrived()
 		if got != before {
 			before, changed = got, time.Now()
 		}
-		if got >= r.sentSoFar() || time.Since(changed) > quiet || time.Since(start) > longest {
+		if got >= r.sentSoFar()*uint64(r.s.Copies) || time.Since(changed) > quiet || time.Since(start) > longest {
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -213,6 +217,19 @@ func (r *Running) received() (n uint64) {
 	defer r.mu.Unlock()
 	for i := range r.flows {
 		n += r.flows[i].distinct
+	}
+	return n
+}
+
+// arrived is received with the copies that the stream expects.
+func (r *Running) arrived() (n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.flows {
+		n += r.flows[i].distinct
+		if r.s.Copies > 1 {
+			n += r.flows[i].duplicated
+		}
 	}
 	return n
 }

@@ -40,6 +40,12 @@ func (d Dirs) Pending(name string) *pending.Record {
 	return r
 }
 
+// PendingTeams are the teams of which a change waits for confirmation, where that can be seen.
+func (d Dirs) PendingTeams() []string {
+	names, _ := teamsWith(d.RunDir, ".pending")
+	return names
+}
+
 // RemovePending removes the record of the change that waited.
 func (d Dirs) RemovePending(name string) {
 	atomicfile.Remove(d.PendingFile(name))

@@ -151,6 +151,15 @@ func (p *Page) Code(text string) {
 	p.fresh = false
 }
 
+// Lines writes lines as they are, as a part of the last entry of a list.
+func (p *Page) Lines(lines []string) {
+	p.body.WriteString(".IP\n.nf\n")
+	for _, line := range lines {
+		p.body.WriteString(guard(escape(line)) + "\n")
+	}
+	p.body.WriteString(".fi\n")
+}
+
 // paragraph begins one.
 func (p *Page) paragraph() {
 	if !p.fresh {

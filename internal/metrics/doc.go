@@ -5,7 +5,8 @@
 //
 //	Status + Totals ──Team──→ one team's metrics ──Handler──→ GET /metrics on its socket
 //	the sockets' texts ──Host──→ all teams' metrics ──Handler──→ nicteam metrics --listen
-//	                                               └──Write───→ nicteam metrics
+//	                                               ├──Write───→ nicteam metrics
+//	                                               └─Bonding──→ nicteam metrics --textfile
 //
 // A scrape reads counters of the data path; nothing here runs per frame. Only failovers are counted here, from the
 // team's events.

@@ -27,21 +27,10 @@ type Host struct {
 
 // Gather implements prometheus.Gatherer.
 func (h Host) Gather() ([]*dto.MetricFamily, error) {
-	names, err := h.Teams()
+	names, answers, err := h.answers()
 	if err != nil {
 		return nil, err // an empty answer would mean that no team runs
 	}
-	answers := make([]map[string]*dto.MetricFamily, len(names))
-	var all sync.WaitGroup
-	for i, name := range names {
-		all.Go(func() {
-			var err error
-			if answers[i], err = h.ask(name); err != nil && h.Failed != nil {
-				h.Failed(name, err)
-			}
-		})
-	}
-	all.Wait()
 	var teams prometheus.Gatherers
 	for i, name := range names {
 		if answers[i] == nil {
@@ -57,6 +46,25 @@ func (h Host) Gather() ([]*dto.MetricFamily, error) {
 		}))
 	}
 	return teams.Gather()
+}
+
+// answers asks all teams at once; the answer of one that does not answer is nil.
+func (h Host) answers() (names []string, answers []map[string]*dto.MetricFamily, err error) {
+	if names, err = h.Teams(); err != nil {
+		return nil, nil, err
+	}
+	answers = make([]map[string]*dto.MetricFamily, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() {
+			var err error
+			if answers[i], err = h.ask(name); err != nil && h.Failed != nil {
+				h.Failed(name, err)
+			}
+		})
+	}
+	all.Wait()
+	return names, answers, nil
 }
 
 // ask returns the metrics of one team.

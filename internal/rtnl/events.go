@@ -26,10 +26,17 @@ const EventBufferLen = 64 << 10
 func WatchEvents(ctx context.Context, groups []uint,
 	listen func(ctx context.Context, f *os.File, signal func())) <-chan struct{} {
 	changed := make(chan struct{}, 1)
+	WatchGroups(ctx, unix.NETLINK_ROUTE, groups, changed, listen)
+	return changed
+}
+
+// WatchGroups is WatchEvents for the groups of any netlink protocol. It signals changed.
+func WatchGroups(ctx context.Context, protocol int, groups []uint, changed chan<- struct{},
+	listen func(ctx context.Context, f *os.File, signal func())) {
 	signal := func() { Signal(changed) }
-	first, err := Subscribe(unix.NETLINK_ROUTE, groups...)
+	first, err := Subscribe(protocol, groups...)
 	go func() {
-		for f := first; ctx.Err() == nil; f, err = Subscribe(unix.NETLINK_ROUTE, groups...) {
+		for f := first; ctx.Err() == nil; f, err = Subscribe(protocol, groups...) {
 			if err == nil {
 				listen(ctx, f, signal)
 			}
@@ -40,7 +47,6 @@ func WatchEvents(ctx context.Context, groups []uint,
 			}
 		}
 	}()
-	return changed
 }
 
 // Signal sends without blocking. A signal that is pending already stands for this one, too.

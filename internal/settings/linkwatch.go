@@ -31,12 +31,16 @@ var linkWatch = func() value {
 		},
 		check: checkWatches,
 	}
+	v.Says = map[string]string{}
 	for _, k := range monitor.WatchKinds() {
+		word := k.Name
 		if k.Address == "" {
-			v.Words = append(v.Words, k.Name)
+			v.Words = append(v.Words, word)
 		} else {
-			v.Stems = append(v.Stems, k.Name+":")
+			word += ":"
+			v.Stems = append(v.Stems, word)
 		}
+		v.Says[word] = k.Help
 	}
 	v.Values = watchUsages()
 	return v

@@ -26,6 +26,9 @@ type Setting struct {
 	NoFile bool       // only nicteam set takes it
 	PerNIC bool       // belongs to a member: weight.eth1=2 live, --weight eth1=2, a key of the member in files
 	Event  string     // the event that tells of a change; "": setting-changed
+	// an allowed value that is not the default, for help; With is another setting that it needs, as KEY=VALUE
+	Example, With string
+	Effect        string // when a value takes effect, where that is not what When says of others
 	value
 }
 
@@ -36,6 +39,8 @@ type value struct {
 	Values string                    // what is allowed, for help: "0s to 1s", "on or off"
 	Words  []string                  // the same where it is a choice, for completion
 	Stems  []string                  // how further values begin, for completion: arp:
+	Says   map[string]string         // what words and stems mean, where that is known
+	Others []string                  // further spellings of words, for completion
 	get    func(*Config) any         // string, bool, int, float64 or a list, as files have it; nil: not set
 	set    func(*Config, any) *Fault // any as a file has it, or text; bounds are not looked at
 	check  func(*Config) *Fault      // the bounds; nil: all values of the type
@@ -148,6 +153,30 @@ func (s *Setting) LeftOut(c *Config) bool {
 	return s.Strict && s.Mode != c.Mode
 }
 
+// Where says in which modes the setting counts.
+func (s *Setting) Where() string {
+	switch {
+	case s.Mode == 0:
+		return "every mode"
+	case s.Key == receiveBalance: // see LeftOut
+		return s.Mode.String() + "; others refuse on"
+	case s.Strict:
+		return s.Mode.String() + "; others refuse it"
+	}
+	return s.Mode.String() + "; no effect in others"
+}
+
+// When says when a value takes effect.
+func (s *Setting) When() string {
+	switch {
+	case s.Effect != "":
+		return s.Effect
+	case s.Live:
+		return "at once, while the team runs"
+	}
+	return "when the team is made; to change it, delete the team and create it again"
+}
+
 // Find returns the row of a key, nil when there is none.
 func Find(key string) *Setting {
 	for i := range Table {
@@ -210,6 +239,14 @@ func Keys() []string {
 // LiveKeys lists what nicteam set takes, sorted; settings of members as weight.NIC.
 func LiveKeys() []string {
 	return keysOf(func(s *Setting) bool { return s.Live })
+}
+
+// Names lists all names of settings that people may type: keys, and bonding's.
+func Names() (list []string) {
+	for i := range Table {
+		list = append(append(list, Table[i].Key), Table[i].KernelNames()...)
+	}
+	return list
 }
 
 func keysOf(wanted func(*Setting) bool) (list []string) {

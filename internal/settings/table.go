@@ -19,118 +19,142 @@ const (
 	maxKey      = 1023  // bonding: ad_user_port_key is 10 bits
 
 	receiveBalance = "receive_balance"
+
+	// see the topic 802.3ad of nicteam help
+	renegotiates    = "at once; the aggregator is renegotiated, which interrupts traffic for two seconds"
+	renegotiatesNIC = "at once; the NIC is renegotiated, and carries nothing for two seconds"
 )
 
 // Table has a row a setting, in the order of files and help. A setting comes after those by which its value is read.
 // It is not to be changed.
 var Table = []Setting{
-	{Key: "team", Kernel: "bond", Help: "name of the team and of its adapter", value: teamName},
+	{Key: "team", Kernel: "bond", Help: "name of the team and of its adapter",
+		Example: "team0", Effect: "when the team is made", value: teamName},
 	{Key: "members", Kernel: "slaves", Help: "the NICs: names, or in a file {name, weight, port_priority}",
+		Example: "eth1,eth2", Effect: "when the team is made; later nicteam add and nicteam remove change them",
 		value: nics},
 	{Key: "match", Live: true,
-		Help: "what identifies the NIC of a member that was gone",
-		value: choice(func(c *Config) *MatchPolicy {
+		Help:    "what identifies the NIC of a member that was gone",
+		Example: "mac", value: choice(func(c *Config) *MatchPolicy {
 			return &c.Match
-		}, []MatchPolicy{MatchName, MatchMAC}, named[MatchPolicy]([]string{"name", "mac"}, false))},
+		}, []MatchPolicy{MatchName, MatchMAC}, named[MatchPolicy]([]string{"name", "mac"}, false)).
+			says("name", "any NIC of its name", "mac", "the same NIC")},
 	{Key: "mode", Live: true, Event: "mode-changed", Help: "how frames are spread over the NICs: nicteam help modes",
-		value: mode},
+		Example: "active-backup", value: mode},
 	{Key: "balance", Live: true, Help: "off: one active NIC, the others stand by, in every mode",
-		value: toggle(func(c *Config) *bool { return &c.Balance })},
+		Example: "off", value: toggle(func(c *Config) *bool { return &c.Balance })},
 	{Key: "hash", Kernel: "xmit_hash_policy", Live: true, Help: "fields of a frame that make a flow",
-		value: choice(func(c *Config) *spread.HashPolicy {
+		Example: "layer2+3", value: choice(func(c *Config) *spread.HashPolicy {
 			return &c.Hash
 		}, spread.HashPolicies(), parsed(spread.ParseHash))},
 	{Key: "primary", Live: true, Help: "NIC that is active whenever it is usable",
-		value: nicName(func(c *Config) *string { return &c.Primary })},
+		Example: "eth1", value: nicName(func(c *Config) *string { return &c.Primary })},
 	{Key: "primary_reselect", Live: true, Help: "when a primary that is usable again becomes active again",
-		value: choice(func(c *Config) *modes.Reselect { return &c.PrimaryReselect },
+		Example: "failure", value: choice(func(c *Config) *modes.Reselect { return &c.PrimaryReselect },
 			[]modes.Reselect{modes.ReselectAlways, modes.ReselectBetter, modes.ReselectFailure},
-			parsed(modes.ParseReselect))},
+			parsed(modes.ParseReselect)).says("always", "at once", "better", "if it is faster than the active one",
+			"failure", "when the active one fails")},
 	{Key: "active", Kernel: "active_slave", Live: true, NoFile: true,
-		Help:  "active member until it fails; none: back to the rules of the mode",
+		Help:    "active member until it fails; none: back to the rules of the mode",
+		Example: "eth2", Effect: "at once, until that NIC fails; not kept over a restart",
 		value: nicName(func(c *Config) *string { return &c.Active })},
 	{Key: "packets_per_member", Kernel: "packets_per_slave", Live: true, Mode: modes.RoundRobin,
-		Help:  "consecutive frames on one NIC, 0 for a random NIC each",
-		value: whole(func(c *Config) *int { return &c.PacketsPerMember }, 0, 65535)},
+		Help:    "consecutive frames on one NIC, 0 for a random NIC each",
+		Example: "8", value: whole(func(c *Config) *int { return &c.PacketsPerMember }, 0, 65535)},
 	{Key: receiveBalance, Live: true, Mode: modes.ELB, Help: "tell each peer which NIC to send to",
-		value: toggle(func(c *Config) *bool { return &c.ReceiveBalance })},
+		Example: "off", value: toggle(func(c *Config) *bool { return &c.ReceiveBalance })},
 	{Key: "gain", Live: true, Mode: modes.ELB, Help: "minimum advantage before a flow moves to another NIC",
-		value: duration(func(c *Config) *time.Duration { return &c.Gain }, 0, time.Second, "")},
+		Example: "1ms", value: duration(func(c *Config) *time.Duration { return &c.Gain }, 0, time.Second, "")},
 	{Key: "skew", Live: true, Mode: modes.ELB, Help: "largest expected difference in path delay between two NICs",
-		value: duration(func(c *Config) *time.Duration { return &c.Skew }, 0, time.Second, "")},
+		Example: "2ms", value: duration(func(c *Config) *time.Duration { return &c.Skew }, 0, time.Second, "")},
 	{Key: "rebalance", Live: true, Mode: modes.ELB, Help: "interval at which flows that never pause are rebalanced",
 		// a shorter one would measure noise
-		value: duration(func(c *Config) *time.Duration {
+		Example: "5s", value: duration(func(c *Config) *time.Duration {
 			return &c.Rebalance
 		}, 100*time.Millisecond, time.Hour, "never")},
 	{Key: "min_members", Kernel: "min_links", Live: true, Help: "usable NICs below which the team is down",
-		value: whole(func(c *Config) *int { return &c.MinMembers }, 1, spread.MaxMembers)},
+		Example: "2", value: whole(func(c *Config) *int { return &c.MinMembers }, 1, spread.MaxMembers)},
 	{Key: "up_delay", Kernel: "updelay", Live: true, Help: "how long a link must be up before its NIC is used",
-		value: duration(func(c *Config) *time.Duration { return &c.UpDelay }, 0, time.Hour, "")},
+		Example: "2s", value: duration(func(c *Config) *time.Duration { return &c.UpDelay }, 0, time.Hour, "")},
 	{Key: "down_delay", Kernel: "downdelay", Live: true, Help: "how long a NIC without link is still used",
-		value: duration(func(c *Config) *time.Duration { return &c.DownDelay }, 0, time.Hour, "")},
+		Example: "1s", value: duration(func(c *Config) *time.Duration { return &c.DownDelay }, 0, time.Hour, "")},
 	{Key: "link_watch", Kernel: "arp_ip_target, ns_ip6_target, miimon", Live: true,
-		Help: "what tells whether a NIC works, besides its carrier: nicteam help watches", value: linkWatch},
+		Help:    "what tells whether a NIC works, besides its carrier: nicteam help watches",
+		Example: "gateway,arp:10.0.0.254", value: linkWatch},
 	{Key: "watch_policy", Kernel: "arp_all_targets", Live: true,
-		Help: "whether a NIC has to satisfy all link watches, or any",
-		value: choice(func(c *Config) *WatchPolicy {
+		Help:    "whether a NIC has to satisfy all link watches, or any",
+		Example: "any", value: choice(func(c *Config) *WatchPolicy {
 			return &c.WatchPolicy
-		}, []WatchPolicy{WatchAll, WatchAny}, named[WatchPolicy]([]string{"all", "any"}, false))},
+		}, []WatchPolicy{WatchAll, WatchAny}, named[WatchPolicy]([]string{"all", "any"}, false)).
+			says("all", "down if one of them says so", "any", "up if one of them says so")},
 	{Key: "probe_interval", Kernel: "arp_interval", Live: true,
-		Help: "how often a NIC asks a target while all is well",
-		value: duration(func(c *Config) *time.Duration {
+		Help:    "how often a NIC asks a target while all is well",
+		Example: "200ms", value: duration(func(c *Config) *time.Duration {
 			return &c.ProbeInterval
 		}, 10*time.Millisecond, time.Minute, "")},
 	{Key: "probe_misses", Kernel: "arp_missed_max", Live: true,
-		Help:  "asks without an answer after which a NIC is down, if another NIC gets answers",
-		value: whole(func(c *Config) *int { return &c.ProbeMisses }, 2, 20)},
+		Help:    "asks without an answer after which a NIC is down, if another NIC gets answers",
+		Example: "5", value: whole(func(c *Config) *int { return &c.ProbeMisses }, 2, 20)},
 	{Key: "admission_wait", Live: true,
-		Help:  "how long a NIC whose link comes waits for its first answer before it is used",
-		value: duration(func(c *Config) *time.Duration { return &c.AdmissionWait }, 0, time.Minute, "")},
+		Help:    "how long a NIC whose link comes waits for its first answer before it is used",
+		Example: "10s",
+		value:   duration(func(c *Config) *time.Duration { return &c.AdmissionWait }, 0, time.Minute, "")},
 	{Key: "damping", Live: true, Help: "on: a NIC that fails again and again waits before it is used again",
-		value: toggle(func(c *Config) *bool { return &c.Damping })},
+		Example: "off", value: toggle(func(c *Config) *bool { return &c.Damping })},
 	{Key: "undamp", Live: true, NoFile: true, Help: "NIC whose wait for its failures ends now",
-		value: nicName(func(c *Config) *string { return &c.Undamp })},
+		Example: "eth2", Effect: "at once, and once", value: nicName(func(c *Config) *string { return &c.Undamp })},
 	{Key: "announce_count", Kernel: "num_grat_arp", Live: true,
-		Help:  "announcements of the adapter's addresses after a change, 0 for none",
-		value: whole(func(c *Config) *int { return &c.AnnounceCount }, 0, 255)},
+		Help:    "announcements of the adapter's addresses after a change, 0 for none",
+		Example: "3", value: whole(func(c *Config) *int { return &c.AnnounceCount }, 0, 255)},
 	{Key: "announce_interval", Kernel: "peer_notif_delay", Live: true, Help: "time between two announcements",
+		Example: "200ms",
 		value: duration(func(c *Config) *time.Duration { return &c.AnnounceInterval }, 10*time.Millisecond, time.Minute,
 			"")},
 	{Key: "lacp_rate", Live: true, Mode: modes.LACP, Strict: true,
-		Help: "how often the partner is asked to send: each 30 s or each second", value: lacpRate},
+		Help:    "how often the partner is asked to send: each 30 s or each second",
+		Example: "fast", value: lacpRate},
 	{Key: "lacp_active", Live: true, Mode: modes.LACP, Strict: true,
-		Help:  "off: send LACPDUs only to a partner that sends them",
-		value: toggle(func(c *Config) *bool { return &c.LACP.Active })},
+		Help:    "off: send LACPDUs only to a partner that sends them",
+		Example: "off", value: toggle(func(c *Config) *bool { return &c.LACP.Active })},
 	{Key: "lacp_fallback", Live: true, Mode: modes.LACP, Strict: true,
-		Help:  "on: one NIC works alone while no partner answers",
-		value: toggle(func(c *Config) *bool { return &c.LACP.Fallback })},
+		Help:    "on: one NIC works alone while no partner answers",
+		Example: "off", value: toggle(func(c *Config) *bool { return &c.LACP.Fallback })},
 	{Key: "ad_select", Live: true, Mode: modes.LACP, Strict: true, Help: "which aggregator is used of several",
-		value: choice(func(c *Config) *lacp.Select { return &c.LACP.Select }, lacp.Selects(), parseSelect)},
+		Example: "bandwidth",
+		value:   choice(func(c *Config) *lacp.Select { return &c.LACP.Select }, lacp.Selects(), parseSelect)},
 	{Key: "lacp_system", Kernel: "ad_actor_system", Live: true, Mode: modes.LACP, Strict: true,
-		Help: "MAC of the Actor's system; auto: the adapter's", value: lacpSystem},
+		Help:    "MAC of the Actor's system; auto: the adapter's",
+		Example: "random", Effect: renegotiates, value: lacpSystem},
 	{Key: "lacp_system_priority", Kernel: "ad_actor_sys_prio", Live: true, Mode: modes.LACP, Strict: true,
-		Help:  "system priority, the lower the better",
+		Help:    "system priority, the lower the better",
+		Example: "100", Effect: renegotiates,
 		value: whole(func(c *Config) *uint16 { return &c.LACP.SystemPriority }, 0, maxPriority)},
 	{Key: "lacp_key", Kernel: "ad_user_port_key", Live: true, Mode: modes.LACP, Strict: true,
-		Help:  "upper bits of the ports' keys",
-		value: whole(func(c *Config) *uint16 { return &c.LACP.Key }, 0, maxKey)},
-	{Key: "address", Help: "the adapter's addresses; auto: those of the NICs move to it", value: addresses},
-	{Key: "gateway", Help: "default gateway", value: gateway},
+		Help:    "upper bits of the ports' keys",
+		Example: "5", Effect: renegotiates, value: whole(func(c *Config) *uint16 { return &c.LACP.Key }, 0, maxKey)},
+	{Key: "address", Help: "the adapter's addresses; auto: those of the NICs move to it",
+		Example: "10.0.0.1/24", value: addresses},
+	{Key: "gateway", Help: "default gateway",
+		Example: "10.0.0.254", With: "address=10.0.0.1/24", value: gateway},
 	{Key: "mac", Help: "the adapter's MAC; keep: that of the NIC with the default route, else of the first",
-		value: mac},
+		Example: "new", value: mac},
 	{Key: "mtu", Live: true, Event: "mtu-changed",
-		Help: "MTU of the adapter and the NICs; left out: the largest of NICs with addresses", value: mtu},
+		Help:    "MTU of the adapter and the NICs; left out: the largest of NICs with addresses",
+		Example: "9000", value: mtu},
 	{Key: "datapath", Live: true, Help: "what moves the frames: eBPF programs (fastpath), this process (relay), " +
-		"or the first that works", value: datapath},
+		"or the first that works",
+		Example: "relay", value: datapath},
 	{Key: "tso", Help: "TCP segmentation offload on the adapter",
-		value: offload(func(c *Config) *Offload { return &c.TSO })},
+		Example: "off", value: offload(func(c *Config) *Offload { return &c.TSO })},
 	{Key: "uso", Help: "UDP segmentation offload on the adapter",
-		value: offload(func(c *Config) *Offload { return &c.USO })},
-	{Key: "gro", Help: "receive coalescing on members", value: offload(func(c *Config) *Offload { return &c.GRO })},
-	{Key: "weight", PerNIC: true, Live: true, Help: "share of a NIC: 2 is twice that of 1", value: weight},
+		Example: "off", value: offload(func(c *Config) *Offload { return &c.USO })},
+	{Key: "gro", Help: "receive coalescing on members",
+		Example: "off", value: offload(func(c *Config) *Offload { return &c.GRO })},
+	{Key: "weight", PerNIC: true, Live: true, Help: "share of a NIC: 2 is twice that of 1",
+		Example: "2", value: weight},
 	{Key: "port_priority", Kernel: "ad_actor_port_prio", PerNIC: true, Live: true, Mode: modes.LACP, Strict: true,
-		Help: "priority of a NIC's port, the lower the better", value: portPriority},
+		Help:    "priority of a NIC's port, the lower the better",
+		Example: "100", Effect: renegotiatesNIC, value: portPriority},
 }
 
 var teamName = func() value {
@@ -144,6 +168,11 @@ var teamName = func() value {
 var mode = func() value {
 	v := choice(func(c *Config) *modes.Kind { return &c.Mode }, modes.Kinds(), parsed(modes.ParseKind))
 	names := v.Words
+	v.Says = map[string]string{}
+	for _, r := range modes.Table {
+		v.Says[r.Name] = r.Help
+		v.Others = slices.Concat(v.Others, r.Aliases, r.TransmitOnly)
+	}
 	v.set = func(c *Config, to any) *Fault {
 		s := asText(to)
 		a, err := modes.ParseAlias(s)

@@ -11,6 +11,15 @@ import (
 	"time"
 )
 
+// says adds what words mean: a word, its meaning, the next word.
+func (v value) says(pairs ...string) value {
+	v.Says = map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Says[pairs[i]] = pairs[i+1]
+	}
+	return v
+}
+
 // text is any text.
 func text(at func(*Config) *string) value {
 	return value{Type: Text,

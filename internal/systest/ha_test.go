@@ -87,7 +87,7 @@ func checkStep(t *testing.T, r *ha.Result) {
 // TestTwoHostsOneAddress pulls one cable of the director, which nobody may notice, and then both: the other director
 // takes over with the connections, and hands back.
 func TestTwoHostsOneAddress(t *testing.T) {
-	parallelWithTraffic(t)
+	parallelWithTimers(t)
 	begun := time.Now()
 	s := newSite(t, ha.Options{Mode: "elb", Advert: "0.1", PreemptDelay: "1"})
 	t.Logf("the site is ready after %v", time.Since(begun))
@@ -102,6 +102,7 @@ func haSubjects() (all []ha.Options) {
 		for _, path := range []string{"fastpath", "relay"} {
 			all = append(all, ha.Options{Mode: mode, Datapath: path})
 		}
+		all = append(all, ha.Options{Mode: mode, Datapath: "fastpath", VirtualMAC: true})
 	}
 	return all
 }
@@ -116,6 +117,9 @@ func TestHARounds(t *testing.T) {
 		for _, advert := range []string{"", "0.1"} {
 			o.Advert = advert
 			name := fmt.Sprintf("%s, %s, advert %s", o.Mode, o.Datapath, cmp.Or(advert, "1"))
+			if o.VirtualMAC {
+				name += ", use_vmac"
+			}
 			t.Run(name, func(t *testing.T) {
 				if o.Mode == "802.3ad" {
 					labtest.Tool(t, "ovs-vswitchd", "openvswitch-switch")

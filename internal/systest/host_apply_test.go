@@ -35,6 +35,12 @@ func TestApply(t *testing.T) {
 		t.Errorf("a new team: %+v", a)
 	}
 	pid := w.status().PID
+	piped := w.box.Command(program(t), "apply", "-f", "-")
+	piped.Stdin = strings.NewReader("team: " + teamName + "\nmembers: [eth1, eth2]\nmode: active-backup\n")
+	piped.Env = append(os.Environ(), "NICTEAM_LINK_WATCH=carrier")
+	if out, err := piped.CombinedOutput(); err != nil || !strings.Contains(string(out), "nothing to do") {
+		t.Errorf("from standard input: %v, %s", err, out)
+	}
 	if a := apply(); a.Changed || a.Created || len(a.Steps) > 0 {
 		t.Errorf("again: %+v", a)
 	}

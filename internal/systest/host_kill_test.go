@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -233,7 +234,8 @@ func TestKilledWhileGoingOn(t *testing.T) {
 				case <-ended:
 					return true
 				default:
-					return w.try("status", teamName, "-q").Code == 0
+					_, err := tryAsk(w.box, teamName, (*control.Client).Status)
+					return err == nil
 				}
 			})
 			_ = cmd.Process.Kill()

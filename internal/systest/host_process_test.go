@@ -300,6 +300,7 @@ const (
 
 // TestIdle measures an idle team. The first moments do not count, and a busy machine may spoil others.
 func TestIdle(t *testing.T) {
+	parallel(t)
 	w := newWorld(t, worldOptions{NICs: 3, Cables: true})
 	w.create(nics(3), "--mode", "active-backup")
 	pid := w.teamProcess()

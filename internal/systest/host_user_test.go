@@ -57,6 +57,11 @@ func TestOrdinaryUser(t *testing.T) {
 				t.Fatalf("nicteam %s, who may %s: %s%s", verb, may, r.Out, r.Err)
 			}
 		}
+		// What the kernel tells everybody is completed, and nothing is said of the rest.
+		r := ask("__complete create team1 eth")
+		if r.Code != 0 || !strings.Contains(r.Out, "eth2\t") || strings.Contains(r.Err, "permission") {
+			t.Errorf("completion for a user who may %s: exit %d, %s%s", may, r.Code, r.Out, r.Err)
+		}
 	}
 	if s := w.status(); s.State != "up" {
 		t.Errorf("the team is %s", s.State)

@@ -99,6 +99,7 @@ func TestELBAdoptsADeadMembersAddress(t *testing.T) {
 // TestELBSteersAwayFromTheDead has eight peers that send ARP and ND requests as hosts do: after the death of a member
 // they come by the others, and by all when it is back.
 func TestELBSteersAwayFromTheDead(t *testing.T) {
+	parallelWithTraffic(t)
 	w := newWorld(t, worldOptions{NICs: 4})
 	w.tapWires()
 	w.create(nics(4))

@@ -3,7 +3,6 @@
 package systest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -29,9 +28,7 @@ func (w *world) ip(args string) {
 // eventReasons returns member and reason of each event of a kind.
 func (w *world) eventReasons(event string) (list []string) {
 	w.t.Helper()
-	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
-		var e api.Event
-		labtest.Must(w.t, json.Unmarshal([]byte(line), &e))
+	for _, e := range w.history() {
 		if e.Event == event {
 			list = append(list, strings.TrimSpace(e.Member+" "+e.Reason))
 		}

@@ -37,7 +37,7 @@ func TestLACPForged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ path, rate string }{{"relay", "fast"}, {"fastpath", "slow"}} {
 		t.Run(fmt.Sprintf("%s, %s", tt.path, tt.rate), func(t *testing.T) {
-			parallelWithTraffic(t)
+			parallelWithTimers(t)
 			w, both := newTwoTeams(t, 2, tt.path), nics(2)
 			create := append(append([]string{"create", teamName}, both...), "--mode", "802.3ad", "--lacp-rate", tt.rate)
 			w.nicteam(create...)

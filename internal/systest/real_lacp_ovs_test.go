@@ -21,7 +21,7 @@ func TestLACPAgreesWithOVS(t *testing.T) {
 	said := func(e end) string { return e.activity + " " + e.rate }
 	for _, ours := range []end{{"fast", "active"}, {"slow", "active"}, {"fast", "passive"}, {"slow", "passive"}} {
 		t.Run(said(ours), func(t *testing.T) {
-			parallel(t)
+			parallelWithTimers(t)
 			w, p := newPartners(t, 2, "")
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad", "--lacp-rate", ours.rate, "--damping", "off")
@@ -82,7 +82,7 @@ func TestLACPFaultsWithOVS(t *testing.T) {
 	t.Parallel()
 	both := nics(2)
 	setup := func(t *testing.T, path string) (*world, *partner, *traffic) {
-		parallelWithTraffic(t)
+		parallelWithTimers(t)
 		w, p := newPartners(t, 2, path)
 		p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 		w.create(both, "--mode", "802.3ad", "--lacp-rate", "fast")

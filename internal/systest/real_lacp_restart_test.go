@@ -25,7 +25,7 @@ func TestLACPPartnerSeesNoRestart(t *testing.T) {
 		killed bool
 	}{{"relay", false}, {"fastpath", true}} {
 		t.Run(fmt.Sprintf("%s, killed %v", tt.path, tt.killed), func(t *testing.T) {
-			parallel(t)
+			parallelWithTimers(t)
 			w, p := newPartners(t, 2, tt.path)
 			p.bonds(lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true})
 			w.create(nics(2), "--mode", "802.3ad")

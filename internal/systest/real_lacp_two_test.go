@@ -52,7 +52,7 @@ func TestLACPBetweenTwo(t *testing.T) {
 		path, far string
 	}{{2, "fastpath", "relay"}, {4, "relay", "fastpath"}, {8, "fastpath", "fastpath"}} {
 		t.Run(fmt.Sprintf("%d cables, %s", tt.cables, tt.path), func(t *testing.T) {
-			parallelWithTraffic(t)
+			parallelWithTimers(t)
 			w, all := newTwoTeams(t, tt.cables, tt.path), nics(tt.cables)
 			create := append(append([]string{"create", teamName}, all...), "--mode", "802.3ad", "--lacp-rate", "fast")
 			w.nicteam(create...)

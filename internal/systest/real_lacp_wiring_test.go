@@ -16,7 +16,7 @@ import (
 // TestLACPTwoPartners has cables to two partners: one is used, the other stands by and takes over; the status says what
 // is wrong. A cable from the team to itself is detected and not used, and disturbs nothing.
 func TestLACPTwoPartners(t *testing.T) {
-	parallelWithTraffic(t)
+	parallelWithTimers(t)
 	w, p := newPartners(t, 4, "relay")
 	p.bonds(
 		lab.OVSBond{Name: "bond0", Ports: []string{"p1", "p2"}, Fast: true},
@@ -108,7 +108,7 @@ func TestLACPTwoPartners(t *testing.T) {
 // TestLACPNobodyAnswers is on a switch without LACP: one member works alone, or none, as configured, and the status
 // says what to check.
 func TestLACPNobodyAnswers(t *testing.T) {
-	parallel(t)
+	parallelWithTimers(t)
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "fastpath"})
 	w.create(nics(2), "--mode", "802.3ad")
 	conn := w.startEcho()
@@ -139,7 +139,7 @@ func TestLACPNobodyAnswers(t *testing.T) {
 // TestLACPOutOfReach: create restores the NICs if no NIC may work alone and no partner answers, since the user may be
 // on that network.
 func TestLACPOutOfReach(t *testing.T) {
-	parallel(t)
+	parallelWithTimers(t)
 	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 	before, err := lab.SettledSnapshot(t.Context(), w.box)
 	labtest.Must(t, err)

@@ -18,7 +18,7 @@ import (
 
 // shows reports whether the output of ip in box contains a word. An error of ip is no output.
 func (w *world) shows(args, word string) bool {
-	out, _ := w.box.Command("sh", "-c", "ip "+args+" 2>&1").CombinedOutput()
+	out, _ := w.box.Command("ip", strings.Fields(args)...).CombinedOutput()
 	return strings.Contains(string(out), word)
 }
 
@@ -157,6 +157,14 @@ func TestLeftForgottenByElb(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true})
 	w.create(nics(2))
+	// peerAsks makes peer ask for addresses. A team that has not noticed yet that it has one again learns nothing of
+	// it.
+	peerAsks := func(addresses ...string) {
+		for _, a := range addresses {
+			_ = w.peer.Command("ip", "neigh", "del", a, "dev", "eth0").Run()
+			_ = w.peer.Command("ping", "-c1", "-W1", a).Run()
+		}
+	}
 	talks := func(want ...string) {
 		t.Helper()
 		var ours []string
@@ -172,25 +180,16 @@ func TestLeftForgottenByElb(t *testing.T) {
 			}
 			slices.Sort(ours)
 			ours = slices.Compact(ours)
+			peerAsks(slices.DeleteFunc(slices.Clone(want), func(a string) bool { return slices.Contains(ours, a) })...)
 			return slices.Equal(ours, want)
 		})
 	}
-	answers := func(of string) {
-		t.Helper()
-		labtest.Eventually(t, "answers of "+of, func() bool {
-			return w.peer.Command("ping", "-c1", "-W1", of).Run() == nil
-		})
-	}
 	w.ip("-6 addr flush dev team0; ip addr add 10.9.0.100/24 dev team0")
-	answers("10.9.0.1")
-	answers("10.9.0.100")
 	talks("10.9.0.1", "10.9.0.100")
 	w.ip("addr del 10.9.0.100/24 dev team0")
 	talks("10.9.0.1")
 	w.ip("link add br0 type bridge; ip link set team0 master br0; ip link set br0 up; " +
 		"ip addr del 10.9.0.1/24 dev team0; ip addr add 10.9.0.1/24 dev br0; ip addr add 10.9.0.101/24 dev br0")
-	answers("10.9.0.1")
-	answers("10.9.0.101")
 	talks("10.9.0.1", "10.9.0.101")
 	w.ip("addr del 10.9.0.101/24 dev br0")
 	talks("10.9.0.1")

@@ -52,6 +52,7 @@ func (w *world) checkUndone(args []string, reason ...string) {
 
 // TestCreateCutsOff creates teams whose frames go nowhere: the host is given back, and is reached as before.
 func TestCreateCutsOff(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		world  worldOptions
@@ -81,6 +82,7 @@ func TestCreateCutsOff(t *testing.T) {
 
 // TestCreateTested says what the self-test of a create has found.
 func TestCreateTested(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, gateway, want string }{
 		{"answers", "10.9.0.2", "self-test: gateway 10.9.0.2 answers by team0"},
 		{"silent before", "10.9.0.99", "self-test: nothing to ask"},
@@ -108,6 +110,7 @@ func TestCreateTested(t *testing.T) {
 
 // TestChangeCutsOff changes a team so that its frames go nowhere: the change is undone, and connections live.
 func TestChangeCutsOff(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		create   []string // arguments

@@ -128,6 +128,7 @@ func TestBalanceOffAndOn(t *testing.T) {
 
 // TestSettingsLive changes weight, hash and MTU of a running team and reads them back.
 func TestSettingsLive(t *testing.T) {
+	parallelWithTraffic(t)
 	w := newWorld(t, worldOptions{LAG: true})
 	w.create(nics(2), "--mode", "xor")
 	before, conn := w.identity(), w.startEcho()

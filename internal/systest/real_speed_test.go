@@ -27,6 +27,15 @@ func TestAdapterSpeed(t *testing.T) {
 	if s := w.status(); s.Adapter.SpeedBps != 7_500_000_000 {
 		t.Errorf("status says %d", s.Adapter.SpeedBps)
 	}
+	labtest.Tool(t, "ethtool", "ethtool")
+	w.sh("ethtool -s eth2 speed 1000 duplex full autoneg off") // its link stays up
+	shows("a NIC at 1 Gbit/s", "6000")
+	if out := w.sh("ethtool " + teamName); !strings.Contains(out, "Speed: 6000Mb/s") ||
+		!strings.Contains(out, "Duplex: Full") {
+		t.Errorf("ethtool says\n%s", out)
+	}
+	w.sh("ethtool -s eth2 speed 2500 duplex full autoneg off")
+	shows("as fast as before", "7500")
 	labtest.Must(t, w.wires["eth1"].Cut())
 	shows("a cable cut", "5000")
 	w.set("mode=active-backup")
@@ -37,6 +46,9 @@ func TestAdapterSpeed(t *testing.T) {
 	shows("elb", "5000")
 	w.nicteam("remove", teamName, "eth3")
 	shows("a NIC removed", "2500")
+	w.sh("ethtool -s " + teamName + " speed 10 duplex half autoneg off")
+	w.nicteam("restart", teamName)
+	shows("handed over", "2500")
 
 	w.kill(w.teamProcess(), unix.SIGKILL)
 	labtest.Must(t, w.wires["eth1"].Mend())

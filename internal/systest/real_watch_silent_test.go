@@ -3,11 +3,12 @@
 package systest
 
 import (
-	"encoding/json"
+	"context"
 	"strings"
 	"testing"
 
 	"nicteam/internal/api"
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -138,12 +139,10 @@ func TestDeadNICFirst(t *testing.T) {
 }
 
 // history returns the team's events.
-func (w *world) history() (all []api.Event) {
+func (w *world) history() []api.Event {
 	w.t.Helper()
-	for line := range strings.Lines(w.nicteam("events", teamName, "--json")) {
-		var e api.Event
-		labtest.Must(w.t, json.Unmarshal([]byte(line), &e))
-		all = append(all, e)
-	}
-	return all
+	return *ask(w.t, w.box, teamName, func(c *control.Client, ctx context.Context) (*[]api.Event, error) {
+		var all []api.Event
+		return &all, c.Events(ctx, false, func(e *api.Event) error { all = append(all, *e); return nil })
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 // TestAStoppedWatcherDelaysNothing: a watcher that is stopped affects neither traffic nor another watcher.
 func TestAStoppedWatcherDelaysNothing(t *testing.T) {
+	parallelWithTraffic(t)
 	w := newWorld(t, worldOptions{NICs: 2})
 	w.create(nics(2))
 	stopped := w.box.Command(program(t), "watch", teamName, "--json", "--interval", "100ms")

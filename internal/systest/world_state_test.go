@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nicteam/internal/control"
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
@@ -21,7 +22,7 @@ import (
 // sh runs a shell script in box.
 func (w *world) sh(script string) string {
 	w.t.Helper()
-	out, err := w.box.Command("sh", "-ec", script).CombinedOutput()
+	out, err := w.box.Command("sh", "-ec", labtest.Script(script)).CombinedOutput()
 	if err != nil {
 		w.t.Fatalf("%v: %s\n%s", err, script, out)
 	}
@@ -260,7 +261,8 @@ func (w *world) superviseFile(file string, more ...string) *supervised {
 			w.t.Fatalf("nicteam run ended: %s", s.log.String())
 		default:
 		}
-		return w.try("status", teamName, "-q").Code == 0
+		_, err := tryAsk(w.box, teamName, (*control.Client).Status)
+		return err == nil
 	})
 	return s
 }

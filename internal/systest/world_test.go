@@ -28,10 +28,11 @@ import (
 )
 
 // Bounds of how many tests run at a time. Those without traffic mostly wait for the kernel or a process; of those with
-// traffic there is one a processor.
+// traffic there is one a processor; those of LACP and VRRP wait for timers of seconds.
 var (
-	quietSlots   = make(chan struct{}, 4)
+	quietSlots   = make(chan struct{}, 5)
 	trafficSlots = make(chan struct{}, 2)
+	timerSlots   = make(chan struct{}, 3)
 )
 
 func TestMain(m *testing.M) {
@@ -52,6 +53,13 @@ func parallelWithTraffic(t *testing.T) {
 	t.Parallel()
 	trafficSlots <- struct{}{}
 	t.Cleanup(func() { <-trafficSlots })
+}
+
+// parallelWithTimers is parallel for a test that waits for timers most of the time, with little traffic or none.
+func parallelWithTimers(t *testing.T) {
+	t.Parallel()
+	timerSlots <- struct{}{}
+	t.Cleanup(func() { <-timerSlots })
 }
 
 // soak makes tests judge what depends on an otherwise idle machine and is only logged without it: gaps, and the share
@@ -175,7 +183,7 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "nicteam/cmd/nicteam")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "nicteam/cmd/nicteam")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)

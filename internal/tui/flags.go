@@ -51,3 +51,6 @@ func (w ViewFlags) Options() (o chart.Options, err error) {
 	}
 	return o, nil
 }
+
+// FlagWords are the names that a flag of the view takes: glyphs, unit, view or scale.
+func FlagWords(flag string) []string { return chart.Names(flag) }

@@ -5,6 +5,7 @@ package chart
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,12 @@ var (
 	viewNames  = []string{"nic", "protocol", "total"}
 	scaleNames = []string{"fit", "link", "log"}
 )
+
+// Names returns the names that the parser of an option reads: of glyphs, unit, view or scale.
+func Names(option string) []string {
+	return slices.Clone(map[string][]string{"glyphs": glyphNames, "unit": unitNames, "view": viewNames,
+		"scale": scaleNames}[option])
+}
 
 // GlyphsFor returns the set for a terminal: braille for UTF-8, ASCII elsewhere and on the Linux console, whose font has
 // neither braille nor eighths. Term is $TERM; locale is the first of $LC_ALL, $LC_CTYPE and $LANG that is not empty.

@@ -6,7 +6,10 @@ primary)
 	conntrackd -R # this kernel's connections are what the other director is to know
 	conntrackd -B
 	;;
-backup)
+backup | fault)
+	# The other director ends and renews connections that this one has served. What this one would say of them when they
+	# are over here is wrong there: it forgets which were its own.
+	conntrackd -f internal
 	conntrackd -n # ask the other director for what it knows
 	;;
 esac

@@ -149,7 +149,7 @@ func (s *Site) MakeEqual(ctx context.Context) (*Holders, error) {
 	s.undo = append(s.undo, holders.close)
 	for i, r := range s.Real {
 		conf := map[string]string{"keepalived/keepalived.conf": fmt.Sprintf("equal%d/keepalived.conf", i+1)}
-		if err := r.install(conf, s.o.advert); err != nil {
+		if err := r.install(conf, s.o.keepalived); err != nil {
 			return nil, err
 		}
 		if err := r.StartKeepalived(); err != nil {

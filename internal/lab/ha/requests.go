@@ -195,7 +195,8 @@ func (r *Requests) between(from, to time.Time) (a Answers, complete bool) {
 			complete = false
 		case q.err != nil:
 			if a.Failed++; a.First == nil {
-				a.First = fmt.Errorf("after %v: %w", q.took.Round(time.Millisecond), q.err)
+				a.First = fmt.Errorf("begun at %s, after %v: %w", q.start.Format("15:04:05.000"),
+					q.took.Round(time.Millisecond), q.err)
 			}
 		default:
 			a.By[q.by]++

@@ -93,8 +93,12 @@ func (h *Server) install(list map[string]string, change func(string) string) err
 	return nil
 }
 
-// advert changes the intervals in a file of keepalived, as the file's comments say.
-func (o Options) advert(conf string) string {
+// keepalived changes a file of keepalived as its comments and docs/ha.md say.
+func (o Options) keepalived(conf string) string {
+	if o.VirtualMAC {
+		conf = strings.ReplaceAll(conf, " dev team0", "")
+		conf = strings.ReplaceAll(conf, "    interface team0\n", "    interface team0\n    use_vmac\n")
+	}
 	if o.PreemptDelay != "" {
 		conf = strings.ReplaceAll(conf, "preempt_delay 5", "preempt_delay "+o.PreemptDelay)
 	}

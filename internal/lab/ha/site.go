@@ -39,6 +39,8 @@ type Options struct {
 	Advert string
 	// PreemptDelay is how long vs1 waits until it takes the addresses back, in seconds; empty: as in the files, 5.
 	PreemptDelay string
+	// VirtualMAC has the addresses at VRRP's own MAC addresses (use_vmac), as docs/ha.md says.
+	VirtualMAC bool
 	// IPVS makes keepalived and the kernel's IPVS share connections out among the servers. Otherwise nftables does.
 	IPVS bool
 }
@@ -95,8 +97,8 @@ func (s *Site) build(ctx context.Context) (err error) {
 	if err := s.Client.SetAddr("eth0", ClientAddress.String()+"/24"); err != nil {
 		return err
 	}
-	// Its ports come again within half a minute, as those of a client with many connections do.
-	if err := s.Client.Sysctl("ipv4/ip_local_port_range", "20000 26000"); err != nil {
+	// A port comes again when conntrack has forgotten its last connection: docs/ha.md, Limits.
+	if err := s.Client.Sysctl("ipv4/ip_local_port_range", "10000 60999"); err != nil {
 		return err
 	}
 	for _, h := range s.Servers() {
@@ -228,9 +230,11 @@ func (s *Site) createTeams(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// createTeam makes one. Nobody pulls a cable of a real site each ten seconds: that it would be damped for is not what
+// is to be shown.
 func (s *Site) createTeam(ctx context.Context, h *Server) error {
 	args := append([]string{"create", teamName}, nics...)
-	args = append(args, "--mode", s.o.Mode)
+	args = append(args, "--mode", s.o.Mode, "--damping", "off")
 	if s.o.Mode == "802.3ad" {
 		args = append(args, "--lacp-rate", "fast")
 	}
@@ -250,7 +254,7 @@ func (s *Site) startDirector(d *Server) error {
 		"keepalived/keepalived.conf": d.Label + "/keepalived.conf", "keepalived/ipvs.conf": "ipvs.conf",
 		"conntrackd/conntrackd.conf": d.Label + "/conntrackd.conf", "conntrackd/primary-backup.sh": "primary-backup.sh",
 		"haproxy/haproxy.cfg": "haproxy.cfg", "sysctl.d/60-director.conf": "sysctl.conf",
-	}, s.o.advert); err != nil {
+	}, s.o.keepalived); err != nil {
 		return err
 	}
 	if err := d.run("sysctl", "-q", "-p", "/etc/sysctl.d/60-director.conf"); err != nil {

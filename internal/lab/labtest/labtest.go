@@ -177,17 +177,22 @@ func Check(t testing.TB, err error) {
 const Patience = 30 * time.Second
 
 // Eventually waits until a condition holds; it ends the test if that takes longer than Patience. It looks at once, and
-// the less often the longer it waits, since what takes long needs the processors more than a prompt answer.
+// the less often the longer it waits and the longer looking takes, since what it waits for needs the processors more
+// than a prompt answer.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	const least, most = time.Millisecond, 20 * time.Millisecond
+	const least, most, mostForLooking = time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond
 	start := time.Now()
-	for !holds() {
-		waited := time.Since(start)
-		if waited > Patience {
+	for {
+		look := time.Now()
+		if holds() {
+			return
+		}
+		now := time.Now()
+		if now.Sub(start) > Patience {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}
-		time.Sleep(max(least, min(waited/10, most)))
+		time.Sleep(max(least, min(now.Sub(start)/10, most), min(2*now.Sub(look), mostForLooking)))
 	}
 }
 
