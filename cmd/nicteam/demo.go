@@ -29,6 +29,9 @@ A cable, a switch and a director fail under traffic. Needs keepalived, too.`,
   sudo nicteam demo --plain --picture demo.svg`,
 		Args: args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			if err := changesHostItself("demo"); err != nil {
+				return err
+			}
 			var o demo.Options
 			if !plain && a.interactive() {
 				o.View = a.demoView

@@ -114,6 +114,9 @@ func (e *edit) begin() (running bool, err error) {
 	st, err := c.Status(e.a.interruptible())
 	e.a.unlisten()
 	p, ok := errors.AsType[*api.Problem](err)
+	if err == nil {
+		err = c.MayChange("edit " + e.name)
+	}
 	if err != nil && (!ok || p.Kind != api.NotFound) {
 		return false, err
 	}

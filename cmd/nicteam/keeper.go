@@ -21,6 +21,9 @@ func (a *app) keeperCmd() *cobra.Command {
 		Hidden: true,
 		Args:   args(1, 1),
 		RunE: func(_ *cobra.Command, given []string) error {
+			if err := changesHostItself("keep " + given[0]); err != nil {
+				return err
+			}
 			exe, err := os.Executable()
 			if err != nil {
 				return err

@@ -24,6 +24,9 @@ func (a *app) listCmd() *cobra.Command {
 			if a.json {
 				return a.document(l)
 			}
+			for _, w := range l.Warnings {
+				a.warn(w)
+			}
 			if len(l.Teams) > 0 {
 				a.showTeams(l.Teams)
 				a.say("")

@@ -226,6 +226,8 @@ func mainPage(p *manual.Page, root *cobra.Command, pages []*manual.Page) {
 	p.Text(exitTopic)
 	p.Head("ENVIRONMENT")
 	p.Text(environmentTopic)
+	p.Head("RIGHTS")
+	p.Text(rightsTopic)
 	p.Head("FILES")
 	p.Text(filesTopic)
 	p.Head("EXAMPLES")
@@ -275,6 +277,10 @@ const environmentTopic = `  NICTEAM_RUN_DIR    directory of the sockets instead 
   NICTEAM_CONFIG_DIR  directory of TEAM.yaml instead of /etc/nicteam
   NICTEAM_UP_DELAY   and so on: settings, as nicteam create and nicteam run read them
   NO_COLOR           no colours on a terminal`
+
+const rightsTopic = `Root changes teams. Members of the group nicteam may look at them: status, list, watch, events,
+explain, peers, export, metrics. A team that was started before the host had the group has to be restarted for that.
+Everybody else gets exit code 4.`
 
 const filesTopic = `  /etc/nicteam/TEAM.yaml  the settings of a team that comes back after a reboot; nicteam.yaml(5)
   /run/nicteam/TEAM.sock  the socket by which commands reach the team's process

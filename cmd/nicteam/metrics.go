@@ -158,7 +158,7 @@ func ended(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// metricsUser reads the sockets of teams as a member of its group, launch.Group.
+// metricsUser reads the sockets of teams as a member of its group, control.Group.
 const metricsUser = "nicteam"
 
 // dropRights takes root's rights from a server that anybody on the network may talk to: it becomes the user nicteam. If

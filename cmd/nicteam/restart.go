@@ -47,6 +47,9 @@ func (a *app) restart(name string) error {
 		p.Fix = "its process stopped without releasing the NICs: nicteam run " + name +
 			" resumes the team, nicteam restore " + name + " puts the host back"
 	}
+	if err == nil {
+		err = c.MayChange("restart " + name)
+	}
 	if err != nil {
 		return err
 	}

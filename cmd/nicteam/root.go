@@ -121,6 +121,9 @@ func (a *app) welcome() error {
 	if a.json {
 		return a.document(l)
 	}
+	for _, w := range l.Warnings {
+		a.warn(w)
+	}
 	a.showWelcome(l.NICs)
 	return nil
 }

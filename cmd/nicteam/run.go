@@ -51,6 +51,9 @@ SIGHUP ends it on a terminal; otherwise it reopens the log.`,
 				}
 				return err
 			}
+			if err := changesHostItself("run " + given[0]); err != nil {
+				return err
+			}
 			err = a.runTeam(daemon.Options{Config: l.Config, Ready: ready, Strict: ready != nil,
 				Change: told.Change, Persist: told.Persist,
 				RandomSystem: l.RandomSystem, Notes: l.Ignored, Log: log, WaitForNICs: bySystemd && ready == nil})

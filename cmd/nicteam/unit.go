@@ -19,7 +19,12 @@ func (a *app) unitCmd() *cobra.Command {
 	verb := func(use, short string, run func(team string, log *slog.Logger) error) {
 		c.AddCommand(&cobra.Command{Use: use + " TEAM", Short: short,
 			Example: "  nicteam unit " + use + " team0", Args: args(1, 1),
-			RunE: func(_ *cobra.Command, given []string) error { return run(given[0], a.log(slog.LevelInfo)) }})
+			RunE: func(_ *cobra.Command, given []string) error {
+				if err := changesHostItself("unit " + use + " " + given[0]); err != nil {
+					return err
+				}
+				return run(given[0], a.log(slog.LevelInfo))
+			}})
 	}
 	verb("prepare", "Before the team's process starts", func(team string, log *slog.Logger) error {
 		return launch.UnitPrepare(a.interruptible(), a.dirs, team, log)
@@ -37,6 +42,9 @@ func (a *app) unitCmd() *cobra.Command {
 		Example: "  nicteam unit release",
 		Args:    args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			if err := changesHostItself("unit release"); err != nil {
+				return err
+			}
 			steps, err := launch.Release(a.interruptible(), a.dirs, a.log(slog.LevelWarn))
 			for _, s := range steps {
 				a.say("%s", s)
@@ -55,6 +63,9 @@ func (a *app) unitCmd() *cobra.Command {
 
 // upgraded restarts every team that runs; one that cannot keeps none of the others.
 func (a *app) upgraded() error {
+	if err := changesHostItself("unit upgraded"); err != nil {
+		return err
+	}
 	names, err := a.teams(nil)
 	if err != nil {
 		return err

@@ -57,6 +57,8 @@ type List struct {
 	Schema string       `json:"schema"`
 	Teams  []ListedTeam `json:"teams"`
 	NICs   []ListedNIC  `json:"nics"`
+	// Warnings say in words what this user is not shown.
+	Warnings []string `json:"warnings"`
 }
 
 // ListedTeam is a team of this host, running or not.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,9 @@ import (
 const (
 	netdevMaxBacklog = "/proc/sys/net/core/netdev_max_backlog"
 	backlogWant      = 10_000 // frames
+
+	// backlogPatience bounds the wait for another team, which only reads and writes a number.
+	backlogPatience = 500 * time.Millisecond
 )
 
 // RaiseBacklog raises netdev_max_backlog to 10 000 frames if it is lower; it does nothing if the sysctl does not exist.
@@ -116,7 +120,8 @@ func (h *Host) otherTeamsBacklog() *journal.BacklogRecord {
 }
 
 // lockBacklog runs f while no other team uses the sysctl; not at all if it does not exist. The lock is on the sysctl's
-// file, so it holds across state directories and leaves no lock file.
+// file, so it holds across state directories and leaves no lock file. Any user may open the file and hold its lock, so
+// after backlogPatience f is run without it.
 func (h *Host) lockBacklog(f func(setting) error) error {
 	file, err := os.OpenFile(cmp.Or(h.o.backlogPath, netdevMaxBacklog), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) || isReadOnly(err) {
@@ -126,13 +131,19 @@ func (h *Host) lockBacklog(f func(setting) error) error {
 		return err
 	}
 	defer file.Close()
-	for {
-		if err = unix.Flock(int(file.Fd()), unix.LOCK_EX); !errors.Is(err, unix.EINTR) {
+	for end := time.Now().Add(backlogPatience); ; time.Sleep(time.Millisecond) {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		held := errors.Is(err, unix.EWOULDBLOCK)
+		if held && time.Now().After(end) {
+			h.log.Warn("somebody holds the lock of a sysctl for no reason of ours", "file", file.Name())
 			break
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("lock %s: %w", file.Name(), err)
+		if !held && err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("lock %s: %w", file.Name(), err)
+		}
+		if err == nil {
+			break
+		}
 	}
 	return f(setting{file})
 }

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/lab/labtest"
 	"nicteam/internal/rtnl"
@@ -141,6 +144,30 @@ func TestBacklogDeath(t *testing.T) {
 		if got := ts.get(); got != 1000 {
 			t.Errorf("died at point %d %q: %d is left", n, *where, got)
 		}
+	}
+}
+
+// TestBacklogLockedByAnyUser: the sysctl's file can be locked by everybody, who must not keep a team from its start or
+// its end by that.
+func TestBacklogLockedByAnyUser(t *testing.T) {
+	ts := newTeams(t, 1000)
+	h := ts.open("a")
+	file, err := os.Open(ts.file)
+	must(t, err)
+	defer file.Close()
+	must(t, unix.Flock(int(file.Fd()), unix.LOCK_EX))
+	done := make(chan error, 1)
+	go func() { done <- h.RaiseBacklog() }()
+	select {
+	case err = <-done:
+		must(t, err)
+	case <-time.After(10 * backlogPatience):
+		_ = file.Close() // lets the other go on
+		<-done
+		t.Fatal("a lock held by somebody else keeps a team waiting")
+	}
+	if got := ts.get(); got != 10_000 {
+		t.Errorf("%d frames", got)
 	}
 }
 

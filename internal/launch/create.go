@@ -259,6 +259,14 @@ func preflight(ctx context.Context, o CreateOptions) (c settings.Config, plan *a
 	return c, plan, warnings, nil
 }
 
+// MayChangeHost returns which right to change the network this process lacks, nil if none. what names the change.
+func MayChangeHost(what string) error {
+	if problem := host.CheckCapabilities(what); problem != nil {
+		return problem
+	}
+	return nil
+}
+
 // CanCreate checks what does not depend on the NICs of a new team: rights, directories, and that no team of that name
 // runs.
 func CanCreate(d Dirs, name string) error {

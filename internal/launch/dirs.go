@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/control"
@@ -132,13 +134,11 @@ func (d Dirs) make(room bool) error {
 	return nil
 }
 
-// Group is the group of those who may read the state of teams, where the host has it.
-const Group = "nicteam"
-
-// openToGroup gives the directory of the sockets to Group, and with the set-group-ID bit what is made in it. A process
-// without the right to leaves it as it is.
+// openToGroup gives the directory of the sockets to control.Group, and with the set-group-ID bit what is made in it. A
+// process without the right to leaves it as it is. The other directories stay root's alone: who can open StateDir can
+// hold the lock of Exclusive.
 func (d Dirs) openToGroup() {
-	g, err := user.LookupGroup(Group)
+	g, err := user.LookupGroup(control.Group)
 	if err != nil {
 		return
 	}
@@ -147,10 +147,13 @@ func (d Dirs) openToGroup() {
 		return
 	}
 	st, err := lstat(d.RunDir)
-	if err != nil || st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) != nil {
+	const mode = 0o750 | unix.S_ISGID
+	if err != nil || st.Gid == uint32(gid) && st.Mode&mode == mode {
 		return
 	}
-	_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
+	if st.Gid == uint32(gid) || os.Chown(d.RunDir, -1, gid) == nil {
+		_ = os.Chmod(d.RunDir, 0o750|os.ModeSetgid)
+	}
 }
 
 func (f flagDir) problem(err error) *api.Problem {
@@ -186,23 +189,41 @@ func writable(dir string) error {
 
 // teams returns the teams that run or left a journal to restore, sorted.
 func (d Dirs) teams() ([]string, error) {
-	running, err := teamsWith(d.RunDir, ".sock")
+	names, err := d.present()
 	if err != nil {
 		return nil, err
 	}
-	left, err := teamsWith(d.StateDir, ".journal")
+	left, err := d.journals()
 	if err != nil {
 		return nil, err
 	}
-	left = slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) })
-	kept, err := teamsWith(d.RunDir, ".keeper")
-	if err != nil {
-		return nil, err
-	}
-	kept = slices.DeleteFunc(kept, func(name string) bool { return !HasKeeper(d, name) })
-	names := slices.Concat(running, left, kept)
+	names = append(names, left...)
 	sort.Strings(names)
 	return slices.Compact(names), nil
+}
+
+// present returns the teams that have a socket or a keeper, which those see who may look.
+func (d Dirs) present() ([]string, error) {
+	running, err := teamsWith(d.RunDir, ".sock")
+	if err != nil {
+		return nil, control.UnreadableRunDir(d.RunDir, err)
+	}
+	kept, err := teamsWith(d.RunDir, ".keeper")
+	if err != nil {
+		return nil, control.UnreadableRunDir(d.RunDir, err)
+	}
+	names := append(running, slices.DeleteFunc(kept, func(name string) bool { return !HasKeeper(d, name) })...)
+	sort.Strings(names)
+	return slices.Compact(names), nil
+}
+
+// journals returns the teams that left a journal to restore, which only root sees.
+func (d Dirs) journals() ([]string, error) {
+	left, err := teamsWith(d.StateDir, ".journal")
+	if err != nil {
+		return nil, control.Unreadable(d.StateDir, err)
+	}
+	return slices.DeleteFunc(left, func(name string) bool { return journal.Ended(d.StateDir, name) }), nil
 }
 
 // teamsWith returns the names of the files in dir with that suffix, without it, sorted. No such directory: none.
@@ -212,7 +233,7 @@ func teamsWith(dir string, suffix string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, control.Unreadable(dir, err)
+		return nil, err
 	}
 	var names []string
 	for _, e := range entries {

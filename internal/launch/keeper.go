@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -38,7 +39,10 @@ func (l *TeamLock) FD() uintptr { return l.file.Fd() }
 
 // keeperPID returns the process ID of the keeper of a team, 0 if it has none.
 func keeperPID(d Dirs, name string) int {
-	f, err := os.OpenFile(d.keeperLockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := openLock(d.keeperLockFile(name))
+	if errors.Is(err, fs.ErrPermission) {
+		return keeperSeen(d, name)
+	}
 	if err != nil {
 		return 0
 	}
@@ -54,10 +58,16 @@ func keeperPID(d Dirs, name string) int {
 
 // isKeeper reports whether a process is a keeper of a team of that name: the number in a lock file may be one of
 // another process ID namespace.
-func isKeeper(pid int, name string) bool {
+func isKeeper(pid int, name string) bool { return len(keeperArgs(pid, name)) > 0 }
+
+// keeperArgs are the arguments of a process that is a keeper of a team of that name, nil if it is none.
+func keeperArgs(pid int, name string) []string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	args := strings.Split(string(b), "\x00")
-	return err == nil && len(args) > 2 && args[1] == "keeper" && args[2] == name
+	if err != nil || len(args) < 3 || args[1] != "keeper" || args[2] != name {
+		return nil
+	}
+	return args
 }
 
 // HasKeeper reports whether a keeper stands behind the team.

@@ -5,6 +5,7 @@ package launch
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"nicteam/internal/api"
@@ -13,9 +14,20 @@ import (
 	"nicteam/internal/host/journal"
 )
 
-// List reads the teams and NICs of this host. It returns NotPermitted if a team may not be asked.
+// List reads the teams and NICs of this host. It returns NotPermitted if a team may not be asked. Who may ask, but not
+// read journals, gets what runs and a warning.
 func List(ctx context.Context, d Dirs) (*api.List, error) {
+	warnings := []string{}
 	teams, err := d.teams()
+	var problem *api.Problem
+	if errors.As(err, &problem) && problem.Kind == api.NotPermitted {
+		if _, e := os.Stat(d.RunDir); e != nil {
+			return nil, err
+		}
+		teams, err = d.present()
+		warnings = append(warnings, "only root may read "+d.StateDir+
+			": teams that do not run, and the NICs of one that does not answer, are not shown")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +40,7 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &api.List{Schema: api.ListSchema, Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}}
+	l := &api.List{Schema: api.ListSchema, Teams: []api.ListedTeam{}, NICs: []api.ListedNIC{}, Warnings: warnings}
 	owner, adapter, members := map[string]string{}, map[string]bool{}, map[string]*api.Member{}
 	for _, name := range teams {
 		t := api.ListedTeam{Name: name, State: "not running", Members: []string{}}
@@ -39,7 +51,6 @@ func List(ctx context.Context, d Dirs) (*api.List, error) {
 		client := control.NewClient(d.RunDir, name)
 		client.Waits = func() bool { return d.Pending(name) != nil }
 		st, err := client.Status(ctx)
-		var problem *api.Problem
 		switch {
 		case errors.As(err, &problem) && problem.Kind == api.NotPermitted:
 			client.Close()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -28,6 +29,10 @@ func LockTeam(d Dirs, name string) (*TeamLock, error) {
 	return lockFor(d.lockFile(name), name, "the team is running")
 }
 
+// lockMode is that of lock files: who can open one, even for reading, can hold the lock (flock(2)) and so keep a team's
+// next process from starting.
+const lockMode = 0o600
+
 // askPatience bounds the wait for a holder that may only ask whether the team runs (unlocked).
 const askPatience = 50 * time.Millisecond
 
@@ -36,7 +41,7 @@ func lockFor(path, name, held string) (*TeamLock, error) {
 	var f *os.File
 	var err error
 	for begun := time.Now(); ; {
-		f, err = OpenOwned(path, os.O_RDWR|os.O_CREATE)
+		f, err = openOwned(path, os.O_RDWR|os.O_CREATE, lockMode)
 		if err != nil {
 			return nil, &api.Problem{Kind: api.Failed, What: "lock " + name, Why: err.Error(),
 				Fix: "see what is there: ls -l " + path, Err: err}
@@ -63,6 +68,9 @@ func lockFor(path, name, held string) (*TeamLock, error) {
 			Why: held, Fix: "nicteam status " + name, Err: err}
 	}
 	if err == nil {
+		err = f.Chmod(lockMode) // of an earlier version
+	}
+	if err == nil {
 		err = f.Truncate(0)
 	}
 	if err == nil {
@@ -76,10 +84,23 @@ func lockFor(path, name, held string) (*TeamLock, error) {
 }
 
 // unlocked reports whether no process holds the lock of a team.
-func unlocked(d Dirs, name string) bool { return fileUnlocked(d.lockFile(name)) }
+func unlocked(d Dirs, name string) bool {
+	f, err := openLock(d.lockFile(name))
+	if errors.Is(err, fs.ErrPermission) {
+		return !serves(d.Socket(name))
+	}
+	return free(f, err)
+}
 
-func fileUnlocked(path string) bool {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+func fileUnlocked(path string) bool { return free(openLock(path)) }
+
+// openLock opens a lock file to look at it.
+func openLock(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+}
+
+// free closes a lock file and reports whether nobody held the lock.
+func free(f *os.File, err error) bool {
 	if err != nil {
 		return true
 	}
@@ -94,7 +115,10 @@ func Runs(d Dirs, name string) bool {
 		if unlocked(d, name) {
 			return false
 		}
-		f, err := os.OpenFile(d.lockFile(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		f, err := openLock(d.lockFile(name))
+		if errors.Is(err, fs.ErrPermission) {
+			return true
+		}
 		if err != nil {
 			continue // it ended just now
 		}

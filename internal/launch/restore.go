@@ -4,13 +4,17 @@ package launch
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
 	"nicteam/internal/config"
+	"nicteam/internal/control"
 	"nicteam/internal/host"
 	"nicteam/internal/host/journal"
 	"nicteam/internal/managers"
@@ -20,12 +24,16 @@ import (
 // NICs that were absent when the team ended: their part of the journal is dropped.
 func Restore(d Dirs, name string, forget []string, log *slog.Logger) (steps []string, err error) {
 	SetSafePath()
+	if err := unix.Access(d.StateDir, unix.W_OK); errors.Is(err, unix.EACCES) {
+		return nil, &api.Problem{Kind: api.NotPermitted, What: "restore",
+			Why: "this user may not change " + d.StateDir, Fix: "run it as root: sudo nicteam …", Err: err}
+	}
 	names := []string{name}
 	if name == "" {
 		names = nil
 		left, err := teamsWith(d.StateDir, ".journal")
 		if err != nil {
-			return nil, err
+			return nil, control.Unreadable(d.StateDir, err)
 		}
 		for _, n := range left {
 			if !Runs(d, n) {

@@ -137,8 +137,11 @@ func otherWriters(st unix.Stat_t) string {
 
 // OpenOwned opens or creates a file of ours in a trusted directory. It refuses links, pipes and second names of a file,
 // which may date from before the directory was trusted.
-func OpenOwned(path string, flags int) (*os.File, error) {
-	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o640)
+func OpenOwned(path string, flags int) (*os.File, error) { return openOwned(path, flags, 0o640) }
+
+// openOwned is OpenOwned with the mode of a file that it creates.
+func openOwned(path string, flags int, mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, mode)
 	if err != nil {
 		if errors.Is(err, unix.ELOOP) {
 			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is a symbolic link")}

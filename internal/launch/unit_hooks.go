@@ -83,7 +83,9 @@ func (d deaths) forget() { _ = os.Remove(d.path) }
 func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
 	resumes := journal.ReadHere(d.journalFile(name)) != nil
-	if !resumes { // else a process has died, each moment counts, and the directories are there
+	if resumes { // a process has died, each moment counts, and the directories are there
+		d.openToGroup()
+	} else {
 		if err := d.Make(); err != nil {
 			return err
 		}
