@@ -303,8 +303,7 @@ func (c *Client) problem(ctx context.Context, err error) error {
 		return &api.Problem{Kind: api.NotFound, What: fmt.Sprintf("no team %q runs", c.team),
 			Why: "there is no " + c.path, Fix: "nicteam list shows the teams; nicteam create makes one", Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return &api.Problem{Kind: api.NotPermitted, What: "ask " + c.team, Why: "this user may not open " + c.path,
-			Fix: "run it as root: sudo nicteam …", Err: err}
+		return mayNotLook("ask "+c.team, "this user may not open "+c.path, filepath.Dir(c.path), c.path, err)
 	case c.supervised() && (errors.Is(err, syscall.ECONNREFUSED) || endedInRequest(err)):
 		return &api.Problem{Kind: api.NoAnswer, What: "ask " + c.team,
 			Why: "its process ended before it answered; another one is started",
@@ -339,7 +338,7 @@ func Running(runDir string) ([]string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	default:
-		return nil, Unreadable(runDir, err)
+		return nil, UnreadableRunDir(runDir, err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -349,18 +348,4 @@ func Running(runDir string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// Unreadable returns the problem of one of our directories that cannot be read.
-func Unreadable(dir string, err error) *api.Problem {
-	p := &api.Problem{Kind: api.Failed, What: "cannot read " + dir, Why: err.Error(),
-		Fix: "choose another directory: nicteam help lists the flags", Err: err}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		p.Why = pe.Err.Error()
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		p.Kind, p.Fix = api.NotPermitted, "use sudo, or join the group of that directory"
-	}
-	return p
 }

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("CONTROL_TEST_RUNDIR"); dir != "" {
 		os.Exit(otherUserLists(dir))
 	}
+	if path := os.Getenv("CONTROL_TEST_ROUTES"); path != "" {
+		os.Exit(asksEveryRoute(path))
+	}
 	os.Exit(m.Run())
 }
 

@@ -163,6 +163,13 @@ func (f *fake) called() []string {
 func serve(t *testing.T, b Backend, o Options) string {
 	t.Helper()
 	dir := t.TempDir()
+	serveAt(t, dir, b, o)
+	return dir
+}
+
+// serveAt is serve in a directory.
+func serveAt(t *testing.T, dir string, b Backend, o Options) {
+	t.Helper()
 	s, err := Listen(filepath.Join(dir, "team0.sock"), b, o)
 	if err != nil {
 		t.Fatal(err)
@@ -176,5 +183,4 @@ func serve(t *testing.T, b Backend, o Options) string {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return dir
 }

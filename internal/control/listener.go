@@ -46,6 +46,7 @@ type quota struct {
 	all      slots
 	reserved slots
 	streams  slots // how many of all may be streams
+	leaving  slots // connections that were refused, until they are closed
 }
 
 // conn is a connection with its peer.
@@ -55,8 +56,8 @@ type conn struct {
 	writer   bool
 	reserved bool // in a reserved slot
 	*quota
-	free func() // frees the slot
-	once sync.Once
+	mu   sync.Mutex
+	free func() // frees the slot; nil once it was called
 }
 
 // slots counts taken slots, up to a bound.
@@ -78,6 +79,7 @@ func (s *slots) leave() { s.taken.Add(-1) }
 // bound allows n connections, at most three quarters of them streams, and a quarter more in reserved slots.
 func (p *quota) bound(n int) {
 	p.all.bound, p.reserved.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
+	p.leaving.bound = int32(n)
 }
 
 // listen makes the socket with mode 0660: under a temporary name, renamed to path, so that path never has another mode.
@@ -261,8 +263,24 @@ func (l *listener) Close() error {
 }
 
 func (c *conn) Close() error {
-	c.once.Do(c.free)
+	c.mu.Lock()
+	if c.free != nil {
+		c.free()
+		c.free = nil
+	}
+	c.mu.Unlock()
 	return c.UnixConn.Close()
+}
+
+// leave frees the slot of a connection that is refused and closed after the answer. Until then its client decides how
+// long it takes, and nobody else is to be refused for that. Of too many at a time the rest keep their slots.
+func (c *conn) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.free != nil && c.leaving.take() {
+		c.free()
+		c.free = c.leaving.leave
+	}
 }
 
 // peer is the process that connected (SO_PEERCRED). Its pid is 0 if it is not visible in our pid namespace.

@@ -70,16 +70,7 @@ func TestAuthority(t *testing.T) {
 	f := &fake{}
 	dir := serve(t, f, Options{})
 	path := filepath.Join(dir, "team0.sock")
-	for p := dir; p != "/"; p = filepath.Dir(p) {
-		if st, err := os.Stat(p); err == nil && st.Mode().Perm()&0o001 == 0 {
-			if !strings.HasPrefix(p, os.TempDir()+"/") {
-				t.Skipf("%s cannot be entered by another user", p)
-			}
-			if err := os.Chmod(p, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	openWay(t, dir)
 	run := func(mode os.FileMode) string {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
@@ -97,8 +88,31 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// asNobody runs this program with one variable as another user, and returns what it says.
+// openWay lets every user enter dir.
+func openWay(t *testing.T, dir string) {
+	t.Helper()
+	for p := dir; p != "/"; p = filepath.Dir(p) {
+		if st, err := os.Stat(p); err == nil && st.Mode().Perm()&0o001 == 0 {
+			if !strings.HasPrefix(p, os.TempDir()+"/") {
+				t.Skipf("%s cannot be entered by another user", p)
+			}
+			if err := os.Chmod(p, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+const nobody = 65534
+
+// asNobody is asUser of a stranger.
 func asNobody(t *testing.T, variable string) string {
+	t.Helper()
+	return asUser(t, nobody, nobody, variable)
+}
+
+// asUser runs this program with one variable as another user, and returns what it says.
+func asUser(t *testing.T, uid, gid uint32, variable string) string {
 	t.Helper()
 	exe, err := os.Open("/proc/self/exe")
 	if err != nil {
@@ -109,7 +123,7 @@ func asNobody(t *testing.T, variable string) string {
 	cmd.ExtraFiles = []*os.File{exe}
 	cmd.Env = []string{variable}
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

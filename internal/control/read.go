@@ -106,13 +106,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 // takeStream takes a slot for a stream and returns the function that frees it. If none is free, it answers so and
 // returns nil. Streams, which forgotten terminals keep open, never take all slots.
 func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
-	p := connOf(r.Context()).quota
-	if !p.streams.take() {
-		w.Header().Set("Connection", "close")
-		s.busy(w, r.Method+" "+r.URL.Path, fmt.Sprintf("%d streams are open", p.streams.bound))
+	c := connOf(r.Context())
+	if !c.streams.take() {
+		s.busy(w, c, r.Method+" "+r.URL.Path, fmt.Sprintf("%d streams are open", c.streams.bound))
 		return nil
 	}
-	return p.streams.leave
+	return c.streams.leave
 }
 
 // stream begins an answer of one document a line and returns the function that writes a document. It fails if the

@@ -86,14 +86,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 			Fix: "report it with the panics of nicteam status -v"})
 	}()
 	if c == nil || rt.write && !c.writer {
-		s.refuse(w, &api.Problem{Kind: api.NotPermitted, What: what,
-			Why: "only root and the user of the team's process may change it", Fix: "run it as root: sudo nicteam …"})
+		s.refuse(w, notWriter(what))
 		return
 	}
 	if c.reserved {
 		w.Header().Set("Connection", "close")
 		if !rt.write {
-			s.busy(w, what, fmt.Sprintf("%d connections are open", c.all.bound))
+			s.busy(w, c, what, fmt.Sprintf("%d connections are open", c.all.bound))
 			return
 		}
 	}
@@ -125,8 +124,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 	}
 }
 
-// busy refuses a request because all slots are taken.
-func (s *Server) busy(w http.ResponseWriter, what, why string) {
+// busy refuses a request because all slots are taken, and ends its connection.
+func (s *Server) busy(w http.ResponseWriter, c *conn, what, why string) {
+	w.Header().Set("Connection", "close")
+	c.leave()
 	s.answer(w, http.StatusServiceUnavailable, &api.Problem{Kind: api.NoAnswer, What: what,
 		Why: why + ", which is the limit; changes are still possible",
 		Fix: "end some of the watchers: pgrep -af 'nicteam (watch|events)'"})

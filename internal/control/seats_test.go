@@ -23,12 +23,18 @@ import (
 // raw sends a request on a connection of its own, and returns the first bytes of the answer.
 func raw(t *testing.T, dir, request string) (net.Conn, string) {
 	t.Helper()
+	return rawText(t, dir, request+" HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// rawText is raw for what is sent as it is.
+func rawText(t *testing.T, dir, text string) (net.Conn, string) {
+	t.Helper()
 	c, err := net.Dial("unix", filepath.Join(dir, "team0.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if _, err := io.WriteString(c, request+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
@@ -73,6 +79,27 @@ func TestWatchersLeaveRoom(t *testing.T) {
 				t.Errorf("delete: %v", err)
 			}
 		})
+	}
+}
+
+// TestRefusedTakeNoSeat: who was refused and does not let go (it has announced a body that it does not send) keeps
+// nobody else from an answer.
+func TestRefusedTakeNoSeat(t *testing.T) {
+	dir := serve(t, &fake{}, Options{Writers: 8, readTime: time.Minute})
+	for i := range 14 {
+		want, body := "HTTP/1.1 200", ""
+		if i >= 6 {
+			want, body = "HTTP/1.1 503", "Content-Length: 9\r\n"
+		}
+		_, got := rawText(t, dir, "GET /v1/rates?interval=1h HTTP/1.1\r\nHost: x\r\n"+body+"\r\n")
+		if !strings.HasPrefix(got, want) || i >= 6 && !strings.Contains(got, "6 streams are open") {
+			t.Fatalf("watcher %d: %q, want %s", i, got, want)
+		}
+	}
+	c := NewClient(dir, "team0")
+	defer c.Close()
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("status: %v", err)
 	}
 }
 
