@@ -68,14 +68,14 @@ func newWorld(t *testing.T) *world {
 	}
 	clean()
 	t.Cleanup(clean)
-	script := ""
+	var script strings.Builder
 	for _, l := range []string{"na", "nb", "nc"} {
-		script += fmt.Sprintf(`
+		script.WriteString(fmt.Sprintf(`
 			ip link add %[1]s type veth peer name p%[1]s
 			echo 0 >/proc/sys/net/ipv6/conf/%[1]s/accept_dad
-			echo 1 >/proc/sys/net/ipv6/conf/p%[1]s/disable_ipv6`, l)
+			echo 1 >/proc/sys/net/ipv6/conf/p%[1]s/disable_ipv6`, l))
 	}
-	run(t, script+`
+	run(t, script.String()+`
 		ip link set pna up; ip link set pnb up; ip link set pnc up
 		ip link set na up; ip link set nb up; ip link set nc up`)
 	// The kernel makes them when it notices the carrier.
