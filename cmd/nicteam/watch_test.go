@@ -36,8 +36,12 @@ func onScreen(t *testing.T, width, height int, env string, args ...string) *scre
 		t.Fatal(err)
 	}
 	s := &screen{t, filepath.Join(bin, "tmux")}
-	env = fmt.Sprintf("GORACE='atexit_sleep_ms=0 exitcode=0 log_path=%s/race' %s", bin, env)
-	t.Cleanup(func() { checkRaces(t, bin) })
+	reports, err := os.MkdirTemp("", "race") // GORACE ends a path at a comma, which the name of a test may have
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { checkRaces(t, reports); os.RemoveAll(reports) })
+	env = fmt.Sprintf("GORACE='atexit_sleep_ms=0 exitcode=0 log_path=%s/race' %s", reports, env)
 	command := fmt.Sprintf("stty -g >%[1]s/before; echo first; %[2]s %[1]s/nicteam %[3]s; echo \"left with $?\"; "+
 		"stty -g >%[1]s/after; cmp %[1]s/before %[1]s/after && echo as before; cat", bin, env, strings.Join(args, " "))
 	s.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "bash", "-m", "-c", command)
