@@ -75,7 +75,12 @@ func TestDetachedPrograms(t *testing.T) {
 		nic  string
 		hook ebpf.AttachType
 	}{{"eth1", ebpf.AttachTCXIngress}, {teamName, ebpf.AttachTCXEgress}} {
-		var names []string
+		var names, now []string
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("programs of %s were %q and are %q", at.nic, names, now)
+			}
+		})
 		labtest.Eventually(t, "the program of the data path", func() bool {
 			names = w.programNames(at.nic, at.hook)
 			return len(names) == 1
@@ -84,8 +89,10 @@ func TestDetachedPrograms(t *testing.T) {
 			t.Fatalf("%s: detached %d of %q", at.nic, d, names)
 		}
 		// A member is isolated again before the data path's program is back in that place.
-		labtest.Eventually(t, "the programs are back",
-			func() bool { return slices.Equal(w.programNames(at.nic, at.hook), names) })
+		labtest.Eventually(t, "the programs are back", func() bool {
+			now = w.programNames(at.nic, at.hook)
+			return slices.Equal(now, names)
+		})
 		w.awaitDatapath("fastpath")
 		conn.check(at.nic)
 	}
