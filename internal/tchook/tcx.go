@@ -60,6 +60,19 @@ func (l *tcxLink) on(index int) bool {
 	return err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == index
 }
 
+// elsewhere reports whether the link has moved, with its NIC, to another namespace and has another ifindex there.
+func (l *tcxLink) elsewhere(index int) bool {
+	if l.ended {
+		return true
+	}
+	info, err := l.Info()
+	if err != nil || info.TCX() == nil {
+		return false
+	}
+	at := int(info.TCX().Ifindex)
+	return at != 0 && at != index
+}
+
 // rename stores the link under another name.
 func (l *tcxLink) rename(name string) {
 	if d, ok := l.Link.(interface{ FD() int }); !ok || name == l.name || l.store.Put(name, d.FD()) != nil {
