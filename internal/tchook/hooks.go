@@ -99,8 +99,8 @@ func (h *Hooks) HandOver() {
 func (h *Hooks) Attached() bool { return len(h.attached) > 0 }
 
 // DetachGone detaches programs from NICs that have left for another network namespace. tcx links move along with a NIC,
-// and would keep its frames from the new owner. Filters stay behind. A link that is on no NIC any more, while its NIC is
-// here, was detached by another program: LostIsolation and CheckAttached tell.
+// and would keep its frames from the new owner. Filters stay behind. A link that is on no NIC any more, while its NIC
+// is here, was detached by another program: LostIsolation and CheckAttached tell.
 func (h *Hooks) DetachGone() {
 	gone := func(l *tcxLink, index int) bool {
 		if l == nil {
