@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 		"internal/settings", "internal/tap", "modes", "modes/lacp", "modes/spread", "team", "internal/tchook",
 		"modes/steer",
 		"internal/managers", "internal/supervisor", "internal/descriptors", "internal/sandbox", "internal/selftest",
-		"internal/tick", "internal/boot", "internal/pending", "monitor"},
+		"internal/tick", "internal/boot", "internal/pending", "internal/epoll", "monitor"},
 	"internal/launch": {"internal/api", "internal/atomicfile", "internal/config", "internal/control",
 		"internal/fastpath", "internal/host", "internal/host/journal", "internal/logs", "internal/settings",
 		"internal/tchook", "internal/supervisor", "internal/managers", "internal/descriptors",

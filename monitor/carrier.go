@@ -145,11 +145,12 @@ type PollRate int32
 // The poll rates.
 const (
 	PollNormal PollRate = iota // some frames move
-	PollIdle                   // hardly any: the watch wakes no CPU by itself, which is most of what an idle team costs
+	PollIdle                   // hardly any: the watch hardly wakes a CPU by itself, most of what an idle team costs
 	PollBusy                   // a thousand frames a second and more
 )
 
-// SetPollRate changes how often carriers are read. The caller of PollIdle calls ReadOnce when it is awake anyway.
+// SetPollRate changes how often carriers are read. The caller of PollIdle calls ReadOnce when it is awake anyway, or
+// ReadNow when it sees by other means that a carrier has changed.
 func (c *Carrier) SetPollRate(p PollRate) {
 	if was := PollRate(c.pollRate.Swap(int32(p))); was == PollIdle && p != PollIdle {
 		signal(c.wake)
@@ -198,7 +199,7 @@ func (c *Carrier) Watch(ctx context.Context, report func(LinkState)) error {
 				readNowAt, delayed = time.Now(), false
 			}
 			wait := c.readInterval(event)
-			if wait == normalInterval {
+			if wait != busyInterval {
 				wait = tick.UntilBeat(wait) // with samples of the counters
 			}
 			timer.Reset(wait)

@@ -9,7 +9,7 @@ import (
 
 // Limits of suspicion.
 const (
-	// leastSilence makes a member suspect that sends: two samples of 5 ms without a frame. What it costs if wrong is an
+	// leastSilence makes a member suspect that sends: a sample of 10 ms without a frame. What it costs if wrong is an
 	// ask.
 	leastSilence = 9 * time.Millisecond
 	// loneSilence is that while no other member hears anything: then all may be silent for a reason.
@@ -159,12 +159,17 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 		t.sentAt = now
 	}
 	if rx > 0 {
-		since := now.Sub(t.heard)
-		if t.sent >= leastSent && since > t.silence {
-			t.silence, t.silentAt = min(since, mostSilence), now
+		heard, silence := now, s.Silence
+		if !s.Heard.IsZero() {
+			heard = s.Heard
+		} else if t.sent >= leastSent {
+			silence = now.Sub(t.heard)
 		}
-		t.gap += (min(since/time.Duration(rx), mostGapKnown) - t.gap) / 4
-		t.heard, t.sent, t.asked = now, 0, false
+		if silence > t.silence {
+			t.silence, t.silentAt = min(silence, mostSilence), now
+		}
+		t.gap += (min(max(heard.Sub(t.heard), 0)/time.Duration(rx), mostGapKnown) - t.gap) / 4
+		t.heard, t.sent, t.asked = heard, s.Sent, false
 	} else {
 		t.sent += tx
 	}

@@ -122,6 +122,11 @@ type Moved struct {
 
 	// Unsent: frames of the watches that were sent by the member have not left its NIC.
 	Unsent bool
+
+	// What samples since the last one that was told have shown (Hearing.Tell); zero: there were none.
+	Heard   time.Time     // when it last heard a frame
+	Sent    uint64        // frames that it has sent since then
+	Silence time.Duration // the longest one that ended by itself while it sent
 }
 
 // Traffic is one sample of the data path's counters.

@@ -50,7 +50,7 @@ type Datapath interface {
 	// SeesLosses reports whether the data path looks with each frame that it sends whether the member has a link, gives
 	// the frame to another one if not, and reports the member at once (ControlLost).
 	SeesLosses() bool
-	// Dead returns the members of the Plan in force that the data path sees to have no link.
+	// Dead returns the members that the data path sees to have no link. It costs as little as Moved.
 	Dead() spread.MemberSet
 	// Control delivers frames and reports for the control loop; closed by Close.
 	Control() <-chan Control

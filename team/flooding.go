@@ -6,7 +6,6 @@ import (
 	"context"
 	"time"
 
-	"nicteam/internal/tick"
 	"nicteam/modes"
 	"nicteam/modes/spread"
 	"nicteam/monitor"
@@ -77,63 +76,60 @@ func (l *Loop) flooding(now time.Time, in Flooding, out *Output) {
 const (
 	// idleFrames between two readings are so few that carriers are read at PollIdle.
 	idleFrames = 10
-	// busyFrames between two readings are so many that they are read at PollBusy, unless the data path sees losses by
-	// itself.
+	// busyFrames between two readings are so many that they are read at PollBusy. Where the data path sees losses by
+	// itself, PollIdle does for any number: what it sees is looked at as often.
 	busyFrames = 100
 	// idleCountersInterval is how often counters and carriers are read when idle.
 	idleCountersInterval = 200 * time.Millisecond
 )
 
-// watchCounters reads the counters ten times a second while frames move. It reports stray frames to the control loop,
-// sets the poll rate of carriers, and adds to the traffic history once a second, without a wake-up of its own. It has
-// its own goroutine because a data path that opens a NIC answers slowly.
-func (t *Team) watchCounters(ctx context.Context) {
-	look := time.NewTimer(countersInterval)
-	defer look.Stop()
-	var c Counters
-	var was [spread.MaxMembers]uint64
-	var moved, sent uint64
-	var next time.Duration
-	count := func() {
-		nowSent := t.sent.Load()
-		t.o.Datapath.Counters(&c)
-		t.recorder.addTotals(time.Now(), t.snapshot.Load(), &c)
-		now := c.totalFrames()
-		n := counterDiff(now, moved)
-		// What the control loop sends, and what answers that, is no load.
-		n -= min(n, 2*(nowSent-sent))
-		moved, sent = now, nowSent
-		switch {
-		case n < idleFrames:
-			next = tick.UntilBeat(idleCountersInterval)
-			t.watch.SetPollRate(monitor.PollIdle)
-			t.watch.ReadOnce()
-		case n < busyFrames, t.o.Datapath.SeesLosses():
-			t.watch.SetPollRate(monitor.PollNormal)
-		default:
-			t.watch.SetPollRate(monitor.PollBusy)
-		}
-		for id := range was {
-			n := c.Members[id].Flooded
-			if more := counterDiff(n, was[id]); n != was[id] && more > 0 {
-				_, _ = t.post(ctx, request{in: Flooding{ID: id, Frames: more}})
-			}
-			was[id] = n
-		}
+// countersLook reads the counters ten times a second while frames move. It reports stray frames to the control loop,
+// sets the poll rate of carriers, and adds to the traffic history once a second.
+type countersLook struct {
+	t           *Team
+	counters    Counters
+	flooded     [spread.MaxMembers]uint64
+	moved, sent uint64
+	every       time.Duration // to the next reading
+	losses      time.Duration // between two looks at the data path's Dead; 0: it sees no losses
+}
+
+// look reads the counters, until ctx ends.
+func (l *countersLook) look(ctx context.Context) {
+	t, c := l.t, &l.counters
+	l.every, l.losses = countersInterval, 0
+	nowSent := t.sent.Load()
+	t.o.Datapath.Counters(c)
+	v := t.snapshot.Load()
+	t.recorder.addTotals(time.Now(), v, c)
+	now := c.totalFrames()
+	n := counterDiff(now, l.moved)
+	// What the control loop sends, and what answers that, is no load.
+	n -= min(n, 2*(nowSent-l.sent))
+	l.moved, l.sent = now, nowSent
+	if n < idleFrames {
+		l.every = idleCountersInterval
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
+	switch {
+	case t.o.Datapath.SeesLosses():
+		if l.losses = lossesInterval; n < idleFrames || len(v.ids) < 2 {
+			l.losses = l.every // or no other member could take over
 		}
-		next = tick.UntilBeat(countersInterval)
-		t.o.Panics.Do(panicCounters, count)
-		look.Reset(next)
-		select {
-		case t.countersRead <- struct{}{}:
-		default:
+		t.watch.SetPollRate(monitor.PollIdle)
+	case n < idleFrames:
+		t.watch.SetPollRate(monitor.PollIdle)
+		t.watch.ReadOnce()
+	case n < busyFrames:
+		t.watch.SetPollRate(monitor.PollNormal)
+	default:
+		t.watch.SetPollRate(monitor.PollBusy)
+	}
+	for id := range l.flooded {
+		n := c.Members[id].Flooded
+		if more := counterDiff(n, l.flooded[id]); n != l.flooded[id] && more > 0 {
+			_, _ = t.post(ctx, request{in: Flooding{ID: id, Frames: more}})
 		}
+		l.flooded[id] = n
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	panicCounters  = "counters"
 	panicMeasuring = "measuring"
 	panicSampling  = "sampling"
+	panicLosses    = "losses"
 )
 
 // handleRequest handles one input, and returns how long the control loop may sleep. It recovers from a panic.

@@ -11,42 +11,45 @@ import (
 	"nicteam/monitor"
 )
 
-// TestSamplesFollowTheFrames: nothing is said while nothing moves; while frames move they are counted every 10 ms, many
-// every 5 ms, and a silence that begins is still told.
+// TestSamplesFollowTheFrames: nothing is said while nothing moves; while frames move they are counted every 10 ms, and a
+// silence that begins is still told. Where no other member could take over they are counted every 50 ms.
 func TestSamplesFollowTheFrames(t *testing.T) {
 	var moved Moved
 	resent := uint64(0)
-	s := &sampler{read: func(m *Moved) { *m = moved }, resent: func() uint64 { resent++; return resent },
+	s := &sampler{read: func(m *Moved) { *m = moved }, resent: func() uint64 { resent++; return 7 },
 		every: sampleIdle}
 	now := time.Unix(1000, 0)
-	step := func(tx uint64) bool {
+	ids := []int{3, 4}
+	step := func(tx, rx uint64) bool {
 		moved[3].TX += tx
+		moved[3].RX += rx
 		now = now.Add(s.every)
-		return s.sample(now, []int{3}, false)
+		return s.sample(now, ids, false, false)
 	}
-	if step(0) || s.every != sampleAsleep || resent != 0 {
+	if step(0, 0) || s.every != sampleAsleep || resent != 0 {
 		t.Errorf("idle: every %v, %d readings of retransmissions", s.every, resent)
 	}
-	if !step(1) || s.every != sampleMoving {
+	if !step(1, 1) || s.every != sampleMoving {
 		t.Errorf("one frame: every %v", s.every)
 	}
-	if !step(10) || s.every != sampleBusy {
-		t.Errorf("1000 frames/s: every %v", s.every)
-	}
-	if want := (monitor.Moved{ID: 3, TX: 11}); len(s.traffic.Members) != 1 || s.traffic.Members[0] != want {
+	heard := now
+	step(10, 0)
+	want := monitor.Moved{ID: 3, TX: 11, RX: 1, Heard: heard, Sent: 10}
+	if len(s.traffic.Members) != 2 || s.traffic.Members[0] != want {
 		t.Errorf("%+v, want %+v", s.traffic.Members, want)
 	}
-	told := 0
-	for step(0) {
-		if told++; s.every != sampleBusy {
-			t.Fatalf("every %v after %d samples without a frame", s.every, told)
+	samples, told := 0, 0 // without a frame
+	for s.every == sampleMoving {
+		samples++
+		if step(0, 0) {
+			told++
 		}
 	}
-	if told != int(sampleQuietFor/sampleBusy) || s.every != sampleIdle {
-		t.Errorf("%d samples after the last frame, then every %v", told, s.every)
+	if samples != int(sampleQuietFor/sampleMoving)+1 || s.every != sampleIdle || told < 8 {
+		t.Errorf("%d samples after the last frame, %d of them told, then every %v", samples, told, s.every)
 	}
 	for range sampleAwake / sampleIdle {
-		if step(0) {
+		if step(0, 0) {
 			t.Fatal("a sample of nothing is news")
 		}
 	}
@@ -56,6 +59,69 @@ func TestSamplesFollowTheFrames(t *testing.T) {
 	if resent == 0 || resent > 8 {
 		t.Errorf("%d readings of retransmissions in 120 ms", resent)
 	}
+	ids = ids[:1]
+	if step(100, 100); s.every != sampleIdle {
+		t.Errorf("every %v of a single member", s.every)
+	}
+}
+
+// TestSamplesThatAreTold: of a member that hears what it sends to, the control loop is told now and then; of one that
+// does not at once, and of segments that are sent again, and of all while members are compared or samples are late.
+func TestSamplesThatAreTold(t *testing.T) {
+	var moved Moved
+	resent := uint64(7)
+	s := &sampler{read: func(m *Moved) { *m = moved }, unsent: func(int) bool { return false },
+		resent: func() uint64 { return resent }, every: sampleMoving}
+	now := time.Unix(1000, 0)
+	step := func(rx uint64, judging, late bool) bool {
+		moved[1].TX += 100
+		moved[1].RX += rx
+		moved[2].TX += 100
+		moved[2].RX += 100
+		now = now.Add(s.every)
+		return s.sample(now, []int{1, 2}, judging, late)
+	}
+	step(100, false, false)
+	step(100, false, false)
+	told := 0
+	for range 200 {
+		if step(100, false, false) {
+			told++
+		}
+	}
+	if told < 18 || told > 21 { // of 200 samples
+		t.Errorf("told %d times within two seconds in which all is well", told)
+	}
+	for !step(100, false, false) {
+	}
+	if !step(0, false, false) {
+		t.Error("a silence of 10 ms is not told at once")
+	}
+	if m := s.traffic.Members[0]; m.Heard != now.Add(-10*time.Millisecond) || m.Sent != 100 {
+		t.Errorf("%+v after 10 ms of silence", m)
+	}
+	step(100, false, false)
+	for !step(100, false, false) {
+	}
+	if m := s.traffic.Members[0]; m.Silence != 20*time.Millisecond || m.Heard != now || m.Sent != 0 {
+		t.Errorf("%+v after a silence of 20 ms", m)
+	}
+	resent += 3
+	n := 1
+	for !step(100, false, false) {
+		n++
+	}
+	if n > int(retransmitsGap/sampleMoving) || s.traffic.Retransmits != resent {
+		t.Errorf("segments that were sent again are told after %d samples", n)
+	}
+	for range 3 {
+		if !step(100, true, false) || s.every != sampleJudging {
+			t.Errorf("members are compared, and a sample is not told, or the next one is in %v", s.every)
+		}
+		if !step(100, false, true) || !s.traffic.Late {
+			t.Error("a late sample is not told")
+		}
+	}
 }
 
 // TestSamplesOfWhatHasNotLeft: only while members are compared is it read, and then it is news although nothing moves.
@@ -64,15 +130,15 @@ func TestSamplesOfWhatHasNotLeft(t *testing.T) {
 	s := &sampler{read: func(*Moved) {}, unsent: func(id int) bool { asked++; return waits && id == 5 },
 		every: sampleIdle}
 	now := time.Unix(1000, 0)
-	if s.sample(now, []int{3, 5}, false) || asked != 0 {
+	if s.sample(now, []int{3, 5}, false, false) || asked != 0 {
 		t.Errorf("read %d times although nobody is compared", asked)
 	}
-	want := []monitor.Moved{{ID: 3}, {ID: 5, Unsent: true}}
-	if !s.sample(now, []int{3, 5}, true) || !slices.Equal(s.traffic.Members, want) || s.every != sampleBusy {
+	want := []monitor.Moved{{ID: 3, Heard: now}, {ID: 5, Unsent: true, Heard: now}}
+	if !s.sample(now, []int{3, 5}, true, false) || !slices.Equal(s.traffic.Members, want) || s.every != sampleJudging {
 		t.Errorf("%+v, the next after %v", s.traffic.Members, s.every)
 	}
 	waits = false
-	if s.sample(now, []int{3, 5}, true) || s.every != sampleAsleep {
+	if s.sample(now, []int{3, 5}, true, false) || s.every != sampleAsleep {
 		t.Errorf("all has left: the next after %v", s.every)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"nicteam/internal/frame"
 	"nicteam/internal/panics"
 	"nicteam/internal/settings"
+	"nicteam/internal/tick"
 	"nicteam/modes"
 	"nicteam/modes/lacp"
 	"nicteam/modes/spread"
@@ -54,6 +55,8 @@ type Options struct {
 
 	DatapathName, DatapathReason string // for the Status, until DatapathChanged
 
+	Sleeper tick.Sleeper // that wakes for looks at the data path, and is closed after; nil: by timers of the runtime
+
 	NewMode func(modes.Settings) (modes.Mode, error) // nil: modes.New
 	Log     *slog.Logger                             // nil: nowhere
 	Panics  *panics.Keeper                           // of the process; nil: the team's own
@@ -77,13 +80,12 @@ type Team struct {
 	sent      atomic.Uint64 // frames of the control loop
 	judging   atomic.Bool   // a round of the link watches runs
 
-	countersRead chan struct{} // they were, by watchCounters
-	announcer    *announcer
-	memory       *mailbox[*lacp.Memory]
-	saver        checkpointSaver
-	events       eventLog
-	recorder     *trafficRecorder
-	snapshot     atomic.Pointer[snapshot]
+	announcer *announcer
+	memory    *mailbox[*lacp.Memory]
+	saver     checkpointSaver
+	events    eventLog
+	recorder  *trafficRecorder
+	snapshot  atomic.Pointer[snapshot]
 
 	// For Run's goroutine.
 	lastAdapterLink adapterLink   // last put to adapter
@@ -129,8 +131,7 @@ func New(o Options) (*Team, error) {
 	log := o.Log.With("team", o.Config.Team)
 	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
 		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
-		countersRead: make(chan struct{}, 1),
-		adapter:      newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
+		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	if o.Checkpoint == nil || len(o.WatchTargets.Gateways)+len(o.WatchTargets.Hosts) > 0 {
 		loop.targets = o.WatchTargets
@@ -177,9 +178,8 @@ func (t *Team) Run(ctx context.Context) error {
 	done.Go(func() { t.announcer.run(ctx) })
 	done.Go(t.runMemoryStore)
 	done.Go(t.runCheckpointSaver)
-	done.Go(func() { t.watchCounters(ctx) })
+	done.Go(func() { t.runLooks(ctx) })
 	done.Go(func() { t.runMeasuring(ctx) })
-	done.Go(func() { t.runSampling(ctx) })
 	done.Go(func() {
 		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
 			select {

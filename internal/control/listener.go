@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
+	"nicteam/internal/tick"
 )
 
 // listener accepts a bounded number of connections and reads their peers' credentials. Those who may change things
@@ -141,13 +142,11 @@ func (l *listener) Accept() (net.Conn, error) {
 // recreateSocket makes the socket again if somebody deleted its file (rm -rf of the directory, a cleaner of temporary
 // files): no client could reach the team.
 func (l *listener) recreateSocket() {
-	look := time.NewTicker(stayLook)
-	defer look.Stop()
 	for {
 		select {
 		case <-l.closed:
 			return
-		case <-look.C:
+		case <-time.After(tick.UntilBeat(stayLook)):
 		}
 		if _, err := os.Lstat(l.path); !errors.Is(err, fs.ErrNotExist) {
 			continue

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"nicteam/internal/epoll"
 	"nicteam/internal/fastpath"
 	"nicteam/internal/relay"
 	"nicteam/monitor"
@@ -53,6 +54,10 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		}
 		held = &has
 	}
+	sleeper, err := epoll.NewTimer()
+	if err != nil {
+		return err
+	}
 	s.team, err = team.New(team.Options{
 		Config: c, MAC: s.adapter.MAC(), Salt: binary.NativeEndian.Uint64(salt[:]),
 		Adapter: carrier{s.adapter, s.log}, Datapath: s.path, Source: s.host,
@@ -60,7 +65,7 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 		Checkpoint: checkpoint, SaveCheckpoint: s.saveCheckpoint(c.Team), Warnings: s.missingWarnings(),
 		AddressSource: addressSource{s.host, s.adapter.Index()},
 		Held:          held, WatchTargets: targets, Retransmits: s.host.Retransmits,
-		AdapterInfo:  s.adapterReader.status,
+		AdapterInfo: s.adapterReader.status, Sleeper: sleeper,
 		DatapathName: pathName, DatapathReason: pathReason, Log: s.log, Panics: s.panics,
 	})
 	if err != nil {

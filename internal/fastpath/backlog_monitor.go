@@ -20,7 +20,8 @@ import (
 //
 //   - each pollBusy while traffic or a backlog is large and the Plan depends on it, less often on a host with many
 //     qdiscs,
-//   - each pollNormal while there is any traffic,
+//   - each pollNormal while there is any traffic and the Plan depends on it,
+//   - each pollDrops while there is any and it does not: only drops are counted,
 //   - each pollIdle otherwise, and at once when a reader of the counters finds traffic (noteTraffic).
 type backlogMonitor struct {
 	stats statsReader // nil until a member has joined
@@ -32,6 +33,7 @@ type backlogMonitor struct {
 
 	stop, done  chan struct{} // of the goroutine; nil: it does not run
 	wakeup      chan struct{} // poll now; made with the Path
+	resting     atomic.Bool   // it polls each pollIdle
 	lastTraffic atomic.Uint64 // bytes transmitted in all when noteTraffic last woke the goroutine
 }
 
@@ -45,6 +47,7 @@ type statsReader interface {
 const (
 	pollBusy   = 20 * time.Millisecond
 	pollNormal = 100 * time.Millisecond
+	pollDrops  = 500 * time.Millisecond
 	pollIdle   = time.Second
 	// pollBusyMax is the longest interval whose readings still show what a member carries.
 	pollBusyMax = 80 * time.Millisecond
@@ -95,11 +98,13 @@ func (m *backlogMonitor) wake() {
 	}
 }
 
-// noteTraffic wakes the goroutine if the total of transmitted bytes has grown by more than lowTraffic.
+// noteTraffic wakes the goroutine that rests if the total of transmitted bytes has grown by more than lowTraffic.
 func (m *backlogMonitor) noteTraffic(bytes uint64) {
 	if was := m.lastTraffic.Load(); bytes-was >= lowTraffic {
 		m.lastTraffic.Store(bytes)
-		m.wake()
+		if m.resting.Load() {
+			m.wake()
+		}
 	}
 }
 
@@ -152,8 +157,9 @@ func (m *backlogMonitor) run(w *backlogPoller, stop, done chan struct{}) {
 		case <-next.C:
 			wait := pollIdle
 			w.path.o.Panics.Do("members' backlog", func() { wait = w.poll() })
-			if wait >= pollNormal {
-				wait = tick.UntilBeat(wait)
+			m.resting.Store(wait == pollIdle)
+			if wait == pollBusy || wait >= pollNormal {
+				wait = tick.UntilBeat(wait) // with other looks
 			}
 			next.Reset(wait)
 		}

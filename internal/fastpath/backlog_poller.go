@@ -60,7 +60,7 @@ func (w *backlogPoller) poll() time.Duration {
 	}
 	w.updateEstimates(at, qdiscRead)
 	if w.plan.Rule != spread.RuleShortest {
-		return pollNormal // only Backlog needs the estimates, and samples by itself
+		return pollDrops // only Backlog needs the estimates, and samples by itself
 	}
 	w.reportToPicker()
 	if sent < lowTraffic && w.busy == 0 {

@@ -226,14 +226,14 @@ func (p *Path) Blind() error {
 	return p.kernel.blind
 }
 
-// Dead returns the members of the Plan in force whose NICs programs see to have no link.
+// Dead returns the members whose NICs programs see to have no link.
 func (p *Path) Dead() spread.MemberSet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.kernel == nil || p.kernel.blind != nil {
 		return 0
 	}
-	if _, err := p.kernel.FindDead.Run(&ebpf.RunOptions{Data: make([]byte, 60)}); err != nil {
+	if !runBriefly(p.kernel.FindDead) {
 		return 0
 	}
 	return spread.MemberSet(p.kernel.control.Dead)

@@ -50,8 +50,11 @@ func Beat(ctx context.Context, interval time.Duration) iter.Seq[time.Time] {
 }
 
 // UntilBeat is the time to the next pass of a Beat: an interval, and a sixteenth, at most.
-func UntilBeat(interval time.Duration) time.Duration {
-	left := interval - time.Duration(time.Now().UnixNano())%interval
+func UntilBeat(interval time.Duration) time.Duration { return FromBeat(time.Now(), interval) }
+
+// FromBeat is UntilBeat at a time.
+func FromBeat(now time.Time, interval time.Duration) time.Duration {
+	left := interval - time.Duration(now.UnixNano())%interval
 	if left < interval/16 { // a timer that came before its time, or a clock that is being set
 		left += interval
 	}
