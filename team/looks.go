@@ -10,7 +10,7 @@ import (
 	"nicteam/modes/spread"
 )
 
-// The looks at the data path are taken by one goroutine, and those that are due at about the same time together: most
+// The looks at the data path are taken by the goroutine that sleeps (run.go), and those that are due at about the same time together: most
 // of what they cost is that the goroutine wakes. So each is due at a beat (tick.FromBeat).
 //
 //	samples of what members move   sampling.go       10 ms while frames move, to 200 ms
@@ -46,19 +46,6 @@ func (t *Team) newLooks(ctx context.Context, now time.Time) *looks {
 	l.counting = func() { l.counters.look(ctx) }
 	l.losses = l.lookForLosses
 	return l
-}
-
-// runLooks takes looks until ctx ends.
-func (t *Team) runLooks(ctx context.Context) {
-	sleeper := t.o.Sleeper
-	if sleeper == nil {
-		sleeper = tick.NewTimer()
-	}
-	defer context.AfterFunc(ctx, func() { _ = sleeper.Close() })()
-	l := t.newLooks(ctx, time.Now())
-	for ctx.Err() == nil && sleeper.Sleep(time.Until(l.next())) {
-		l.look(time.Now())
-	}
 }
 
 // next is when the next look is due.

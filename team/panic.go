@@ -29,8 +29,8 @@ const (
 	panicLosses    = "losses"
 )
 
-// handleRequest handles one input, and returns how long the control loop may sleep. It recovers from a panic.
-func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
+// handleRequest handles one input, and notes when the next one is due. It recovers from a panic.
+func (t *Team) handleRequest(r request) (out Output) {
 	plan := t.loop.plan
 	defer func() {
 		v := recover()
@@ -47,12 +47,12 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 		if out.Memory != nil {
 			t.memory.put(out.Memory)
 		}
-		out, rest = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name),
+		out = Output{Err: &api.Problem{Kind: api.Failed, What: fmt.Sprintf("%s %s", strings.ToLower(name),
 			t.o.Config.Team), Why: fmt.Sprintf("a fault of nicteam: %v", v),
-			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}, 0
+			Fix: "nicteam status " + t.o.Config.Team + " --json has what is to be reported, in panics"}}
 		t.o.Panics.Do(panicLoop, func() { t.recoverFromPanic(plan) })
-		if t.o.Panics.Failed() {
-			rest = time.Second
+		if t.due = time.Now(); t.o.Panics.Failed() {
+			t.due = t.due.Add(time.Second)
 		}
 	}()
 	now := time.Now()
@@ -62,7 +62,8 @@ func (t *Team) handleRequest(r request) (out Output, rest time.Duration) {
 	changes, urgent := changesCheckpoint(r.in, &out)
 	t.execute(&out, r.base)
 	t.updateCheckpoint(changes, urgent)
-	return out, t.untilDeadline()
+	t.due = t.nextDue(now)
+	return out
 }
 
 // recoverFromPanic replaces the mode, and gives the new one the State before the next input.

@@ -4,11 +4,9 @@ package team
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,14 +62,10 @@ type Options struct {
 
 // Team is a running team: the shell around a [Loop].
 type Team struct {
-	o    Options
-	log  *slog.Logger
-	loop *Loop // Run's goroutine only
-
-	watch    *monitor.Carrier
-	requests chan request
-	links    chan monitor.LinkState
-	ended    chan struct{}
+	o     Options
+	log   *slog.Logger
+	watch *monitor.Carrier
+	ended chan struct{}
 
 	memberLock chan struct{} // held by Reopen and Leave, so that neither closes what the other has opened
 
@@ -87,12 +81,18 @@ type Team struct {
 	recorder  *trafficRecorder
 	snapshot  atomic.Pointer[snapshot]
 
-	// For Run's goroutine.
-	lastAdapterLink adapterLink   // last put to adapter
-	pendingPlan     *spread.Plan  // refused by the data path
-	retryAfter      time.Duration // of pendingPlan
-	publishedAt     time.Time     // when snapshot was last replaced
-	publishPending  bool          // figures of link watches are newer than snapshot
+	turn            chan struct{} // has one for who may use the Loop, and what follows
+	loop            *Loop
+	control         <-chan Control
+	over            bool      // nothing is handled any more
+	due             time.Time // when the Loop, or the shell, is to be called again
+	sleep           sleep
+	lastAdapterLink adapterLink     // last put to adapter
+	pendingPlan     *spread.Plan    // refused by the data path
+	retryAfter      time.Duration   // of pendingPlan
+	looked          []chan struct{} // of Alive, closed after the next look
+	publishedAt     time.Time       // when snapshot was last replaced
+	publishPending  bool            // figures of link watches are newer than snapshot
 }
 
 // snapshot is what other goroutines see of the Loop.
@@ -107,9 +107,8 @@ type snapshot struct {
 
 // request is an Input from another goroutine.
 type request struct {
-	in    Input
-	base  *MemberCounters // Joined: what the data path had counted for the id before
-	reply chan Output
+	in   Input
+	base *MemberCounters // Joined: what the data path had counted for the id before
 
 	sampledAt time.Time // Traffic: when the counters were read
 }
@@ -129,8 +128,8 @@ func New(o Options) (*Team, error) {
 		o.Panics = panics.New(o.Log)
 	}
 	log := o.Log.With("team", o.Config.Team)
-	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics), requests: make(chan request),
-		links: make(chan monitor.LinkState), ended: make(chan struct{}), memberLock: make(chan struct{}, 1),
+	t := &Team{o: o, log: log, loop: loop, watch: monitor.NewCarrier(o.Source, o.Panics),
+		ended: make(chan struct{}), turn: make(chan struct{}, 1), memberLock: make(chan struct{}, 1),
 		adapter: newMailbox[adapterLink](), memory: newMailbox[*lacp.Memory](), recorder: newRecorder()}
 	told := func(ctx context.Context) { _, _ = t.post(ctx, request{in: Announced{}}) }
 	if o.Checkpoint == nil || len(o.WatchTargets.Gateways)+len(o.WatchTargets.Hosts) > 0 {
@@ -149,6 +148,9 @@ func New(o Options) (*Team, error) {
 		t.lastAdapterLink = adapterLink{carrier: loop.carrier, speed: loop.speed()}
 		t.carrierOn.Store(loop.carrier)
 	}
+	if t.sleep.Sleeper = o.Sleeper; o.Sleeper == nil {
+		t.sleep.Sleeper = tick.NewTimer()
+	}
 	for _, m := range loop.members {
 		if m.linkKnown && !m.absent {
 			t.watch.AddKnown(m.linkState)
@@ -158,6 +160,7 @@ func New(o Options) (*Team, error) {
 	}
 	t.publish(map[int]*MemberCounters{})
 	o.Panics.OnPanic(t.panicked)
+	t.turn <- struct{}{} // until Run
 	return t, nil
 }
 
@@ -166,106 +169,6 @@ const (
 	applyRetry    = 100 * time.Millisecond
 	applyRetryMax = 10 * time.Second
 )
-
-// Run runs the team until ctx ends, and returns nil then. It is called once. The adapter's carrier and the data path
-// stay as they are.
-func (t *Team) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var done sync.WaitGroup
-	var watched error
-	t.adapter.put(t.lastAdapterLink)
-	done.Go(func() { t.runAdapterLink(ctx) })
-	done.Go(func() { t.announcer.run(ctx) })
-	done.Go(t.runMemoryStore)
-	done.Go(t.runCheckpointSaver)
-	done.Go(func() { t.runLooks(ctx) })
-	done.Go(func() { t.runMeasuring(ctx) })
-	done.Go(func() {
-		watched = t.watch.Watch(ctx, func(s monitor.LinkState) {
-			select {
-			case t.links <- s:
-			case <-ctx.Done():
-			}
-		})
-		cancel()
-	})
-	t.runLoop(ctx)
-	close(t.ended) // before waiting: some wait for an answer
-	cancel()
-	done.Wait()
-	t.events.end()
-	return watched
-}
-
-// runLoop is the control loop. It owns the Loop.
-func (t *Team) runLoop(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	control := t.o.Datapath.Control()
-	for {
-		var r request
-		in := Input(Tick{})
-		select {
-		case <-ctx.Done():
-			return
-		case s := <-t.links:
-			in = LinkChanged{s}
-		case r = <-t.requests:
-			in = r.in
-		case c, ok := <-control:
-			if !ok {
-				control = nil
-				continue
-			}
-			in = t.fromDatapath(c)
-		case <-timer.C:
-			t.handleControl(control)
-			if d := t.loop.Deadline(); d.IsZero() || time.Now().Before(d) {
-				in = Idle{}
-			}
-		}
-		r.in = in
-		out, rest := t.handleRequest(r)
-		if r.reply != nil {
-			r.reply <- out
-		}
-		timer.Reset(rest)
-	}
-}
-
-// handleControl handles what the data path has already delivered, so that an answer that is there counts before the
-// time for it is over.
-func (t *Team) handleControl(control <-chan Control) {
-	for range cap(control) {
-		select {
-		case c, ok := <-control:
-			if !ok {
-				return
-			}
-			t.handleRequest(request{in: t.fromDatapath(c)})
-		default:
-			return
-		}
-	}
-}
-
-// untilDeadline is how long the control loop may sleep.
-func (t *Team) untilDeadline() time.Duration {
-	wait := time.Hour
-	if d := t.loop.Deadline(); !d.IsZero() {
-		wait = max(0, time.Until(d))
-	}
-	if t.pendingPlan != nil {
-		wait = min(wait, t.retryAfter)
-	}
-	if t.publishPending {
-		wait = min(wait, max(0, time.Until(t.publishedAt.Add(publishGap))))
-	}
-	if d := t.saver.deadline(); !d.IsZero() {
-		wait = min(wait, max(0, time.Until(d)))
-	}
-	return wait
-}
 
 // execute does what the Loop wants, the Plan first: until it is in force, frames go to a dead member.
 func (t *Team) execute(out *Output, base *MemberCounters) {
@@ -433,22 +336,4 @@ func (t *Team) logEvent(e api.Event) {
 		attrs = append(attrs, slog.Duration("took", time.Duration(e.Took)))
 	}
 	t.log.LogAttrs(context.Background(), level, e.Event, attrs...)
-}
-
-// errEnded: the team no longer runs.
-var errEnded = errors.New("the team has ended")
-
-// post passes an input to the control loop and returns its output.
-func (t *Team) post(ctx context.Context, r request) (Output, error) {
-	r.reply = make(chan Output, 1)
-	select {
-	case t.requests <- r:
-	case <-ctx.Done():
-		return Output{}, ctx.Err()
-	case <-t.ended:
-		return Output{}, errEnded
-	}
-	// The loop has the request and answers it; it waits for nothing but the data path.
-	out := <-r.reply
-	return out, out.Err
 }

@@ -10,6 +10,7 @@ import (
 
 	"nicteam/internal/frame"
 	"nicteam/internal/settings"
+	"nicteam/modes"
 	"nicteam/monitor"
 )
 
@@ -100,20 +101,30 @@ func TestAsksAreNoLoad(t *testing.T) {
 
 // TestAnswersThatAreThereCount: what the data path has delivered is handled before what is due.
 func TestAnswersThatAreThereCount(t *testing.T) {
-	k := newKernel()
-	tm, err := New(Options{Config: activeBackup(), MAC: adapterMAC, Adapter: k, Datapath: k, Source: k})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range cap(k.control) {
-		k.control <- Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(0x0200_0000_5001, 0)}
-	}
-	tm.handleControl(k.control)
-	if n := len(k.control); n != 0 || tm.loop.fdb.len() != 1 {
-		t.Errorf("%d reports not handled, %d stations", n, tm.loop.fdb.len())
-	}
-	close(k.control)
-	tm.handleControl(k.control)
+	bubble(t, func(t *testing.T) { // time stands still
+		k := newKernel()
+		tm, err := New(Options{Config: activeBackup(), MAC: adapterMAC, Adapter: k, Datapath: k, Source: k})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks := 0
+		tm.loop.mode = countedTicks{tm.loop.mode, &ticks}
+		tm.control, tm.due = k.control, time.Now()
+		for range cap(k.control) {
+			k.control <- Control{Kind: ControlStation, Member: -1, Station: frame.StationOf(0x0200_0000_5001, 0)}
+		}
+		for n := cap(k.control); n > 0; n-- {
+			was := ticks
+			if tm.tick(); ticks != was {
+				t.Fatalf("a tick while %d reports wait", n)
+			}
+			tm.handleControl(<-k.control)
+		}
+		was := ticks
+		if tm.tick(); tm.loop.fdb.len() != 1 || ticks == was {
+			t.Errorf("%d stations, no tick after the last report", tm.loop.fdb.len())
+		}
+	})
 }
 
 // TestSignOfLifeChangesNothing: who asks whether the control loop is alive has it save and decide nothing.
@@ -139,4 +150,19 @@ func TestSignOfLifeChangesNothing(t *testing.T) {
 			t.Error("another status was published")
 		}
 	})
+}
+
+// countedTicks is a mode that is always due.
+type countedTicks struct {
+	modes.Mode
+	n *int
+}
+
+func (m countedTicks) Deadline() time.Time { return time.Now().Add(-time.Microsecond) }
+
+func (m countedTicks) Handle(now time.Time, ev modes.Event) modes.Effects {
+	if _, is := ev.(modes.Tick); is {
+		*m.n++
+	}
+	return m.Mode.Handle(now, ev)
 }

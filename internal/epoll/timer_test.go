@@ -15,29 +15,38 @@ func TestTimer(t *testing.T) {
 	// A time that is set while an earlier one has expired is slept in full.
 	for _, d := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, -time.Hour, 5 * time.Millisecond} {
 		begun := time.Now()
-		if !timer.Sleep(d) {
-			t.Fatalf("Sleep(%v) says that the timer is closed", d)
+		timer.Set(time.Nanosecond)
+		time.Sleep(50 * time.Microsecond)
+		timer.Set(d)
+		if !timer.Wait() {
+			t.Fatalf("of %v it says that it is closed", d)
 		}
 		if took := time.Since(begun); took < d {
-			t.Errorf("Sleep(%v) took %v", d, took)
+			t.Errorf("%v took %v", d, took)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { timer.Sleep(time.Microsecond) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { timer.Set(time.Microsecond); timer.Wait() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	slept := make(chan bool)
-	go func() { slept <- timer.Sleep(time.Hour) }()
+	timer.Set(time.Hour)
+	go func() { slept <- timer.Wait() }()
 	select {
 	case <-slept:
 		t.Fatal("an hour is over")
 	case <-time.After(10 * time.Millisecond):
 	}
+	timer.Set(time.Millisecond) // while it waits
+	if !<-slept {
+		t.Error("a time that became shorter did not end")
+	}
+	go func() { slept <- timer.Wait() }()
 	for range 2 {
 		if err := timer.Close(); err != nil {
 			t.Error(err)
 		}
 	}
-	if <-slept || timer.Sleep(0) {
+	if timer.Set(0); <-slept || timer.Wait() {
 		t.Error("a closed timer sleeps")
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// Sleeper lets one goroutine sleep again and again.
+// Sleeper lets one goroutine sleep until a time that others may change meanwhile.
 type Sleeper interface {
-	// Sleep returns true after d, and false after Close.
-	Sleep(d time.Duration) bool
-	// Close ends Sleep for good. Any goroutine may call it, and twice.
+	// Set has Wait return after d, and not before. Any goroutine may call it, one at a time.
+	Set(d time.Duration)
+	// Wait returns true once the time of Set has come, which it then forgets, and false after Close.
+	Wait() bool
+	// Close ends Wait for good. Any goroutine may call it, and twice.
 	Close() error
 }
 
@@ -25,13 +27,21 @@ type Timer struct {
 // NewTimer returns a Timer.
 func NewTimer() *Timer {
 	t := &Timer{timer: time.NewTimer(time.Hour), closed: make(chan struct{})}
+	t.timer.Stop()
 	t.close = sync.OnceFunc(func() { close(t.closed) })
 	return t
 }
 
-// Sleep implements Sleeper.
-func (t *Timer) Sleep(d time.Duration) bool {
-	t.timer.Reset(d)
+// Set implements Sleeper.
+func (t *Timer) Set(d time.Duration) { t.timer.Reset(d) }
+
+// Wait implements Sleeper.
+func (t *Timer) Wait() bool {
+	select {
+	case <-t.closed:
+		return false
+	default:
+	}
 	select {
 	case <-t.closed:
 		return false
