@@ -189,8 +189,9 @@ func (p *prober) stoodStill(now time.Time, w *Watches) {
 	}
 }
 
-// nextDue tells at what is due next, and send what is to be sent.
+// nextDue tells at what is due next, and send what is to be sent. What arrives before that may be noted.
 func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
+	p.noted = HelloFilter{Team: w.cfg.Team}
 	if p.use == ProbeNone {
 		return
 	}
@@ -201,13 +202,14 @@ func (p *prober) nextDue(w *Watches, at, send func(time.Time)) {
 	p.ring(w, func(pr *pair, from, to *watched) {
 		d := p.period(w, pr, from, to)
 		if !pr.open.IsZero() {
-			at(pr.open.Add(pr.timeout(d)))
+			at(pr.missedAt(d))
 		}
 		if pr.doubt {
 			at(pr.backoff.until)
 		}
 		if d > 0 {
-			send(pr.sentAt.Add(d))
+			p.noted.note(from.ID, to.ID)
+			send(pr.dueAt(d))
 		}
 	})
 }

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
+	"nicteam/internal/tick"
 )
 
 // Times and limits of probes.
 const (
 	// busyStep is the time between two probes of a pair that moves frames, and busyRate how many a second that are.
+	// They are sent, and missed, at multiples of it, when the team's other looks are due: all at one wake.
 	busyStep = 10 * time.Millisecond
 	busyRate = 200
 	// helloTimeout is how long a probe may take.
@@ -40,6 +42,7 @@ type prober struct {
 	of      map[int][]*pair // those of a member, in both directions
 	round   probeRound
 	foreign *target
+	noted   HelloFilter
 
 	broken    bool // no member hears another one, or of two one does not
 	answers   int  // to other teams since answersAt
@@ -198,11 +201,27 @@ func (pr *pair) timeout(period time.Duration) time.Duration {
 	return max(helloTimeout, min(period/8, slowStep), 4*pr.delay, pr.worst+pr.worst/2)
 }
 
+// dueAt is when the next probe is sent, and missedAt when one that is under way is missed, of a pair with that period.
+func (pr *pair) dueAt(period time.Duration) time.Time {
+	if period == busyStep {
+		return pr.sentAt.Add(busyStep/2 + tick.FromBeat(pr.sentAt.Add(busyStep/2), busyStep))
+	}
+	return pr.sentAt.Add(period)
+}
+
+func (pr *pair) missedAt(period time.Duration) time.Time {
+	at := pr.open.Add(pr.timeout(period))
+	if period == busyStep {
+		return at.Add(tick.FromBeat(at, busyStep))
+	}
+	return at
+}
+
 // slack returns how much earlier than they are due probes are sent at now: if one is due, others go with it, as asks
 // do (see [Watches.beat]).
 func (p *prober) slack(now time.Time, w *Watches) (slack time.Duration) {
 	p.ring(w, func(pr *pair, from, to *watched) {
-		if d := p.period(w, pr, from, to); d > 0 && !now.Before(pr.sentAt.Add(d)) && (slack == 0 || d/2 < slack) {
+		if d := p.period(w, pr, from, to); d > 0 && !now.Before(pr.dueAt(d)) && (slack == 0 || d/2 < slack) {
 			slack = d / 2
 		}
 	})
@@ -234,7 +253,7 @@ func (p *prober) run(now time.Time, w *Watches) {
 	var failed []*pair
 	p.ring(w, func(pr *pair, from, to *watched) {
 		d := p.period(w, pr, from, to)
-		if !pr.open.IsZero() && !now.Before(pr.open.Add(pr.timeout(d))) {
+		if !pr.open.IsZero() && !now.Before(pr.missedAt(d)) {
 			pr.open = time.Time{}
 			pr.unheard++
 			pr.streak = 0
@@ -265,7 +284,7 @@ func (p *prober) run(now time.Time, w *Watches) {
 			pr.backoff.cleared(now) // unless it recovers from being down
 			failed = append(failed, pr)
 		}
-		if d = p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.sentAt.Add(d-min(slack, d/2))) {
+		if d = p.period(w, pr, from, to); d > 0 && !p.round.on && !now.Before(pr.dueAt(d).Add(-min(slack, d/2))) {
 			p.hello(now, w, pr, from, to)
 		}
 	})
@@ -323,7 +342,7 @@ func (p *prober) receive(now time.Time, w *Watches, member int, f []byte) {
 	switch {
 	case b.Op == frame.ProbeHello && b.Team == w.cfg.Team && int(b.To) == member:
 		if from := w.member(int(b.From)); from != nil && from != m {
-			p.arrived(now, w, from, m, b)
+			p.arrived(now, now, w, from, m, b)
 		}
 	case b.Op == frame.ProbeAsk && b.Team != w.cfg.Team:
 		p.answerForeign(now, w, m, b)
@@ -336,13 +355,13 @@ func (p *prober) receive(now time.Time, w *Watches, member int, f []byte) {
 	}
 }
 
-// arrived handles a probe of from that arrived at to.
-func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.Probe) {
+// arrived handles a probe of from that arrived at to, at a time that need not be now.
+func (p *prober) arrived(now, at time.Time, w *Watches, from, to *watched, b *frame.Probe) {
 	pr := p.pairs[pairKey{from.ID, to.ID}]
 	if pr == nil || pr.seq-b.Seq >= seqWindow || b.Seq == 0 || b.Seq <= pr.heard {
 		return
 	}
-	delay := now.Sub(p.epoch.Add(time.Duration(b.Sent)))
+	delay := at.Sub(p.epoch.Add(time.Duration(b.Sent)))
 	if delay < 0 {
 		return
 	}
@@ -353,7 +372,7 @@ func (p *prober) arrived(now time.Time, w *Watches, from, to *watched, b *frame.
 		pr.delay += (delay - pr.delay) / 8
 		pr.worst = max(delay, pr.worst+(delay-pr.worst)/8)
 	}
-	pr.heard, pr.heardAt, pr.unheard, pr.open, pr.doubt = b.Seq, now, 0, time.Time{}, false
+	pr.heard, pr.heardAt, pr.unheard, pr.open, pr.doubt = b.Seq, at, 0, time.Time{}, false
 	pr.history |= 1 << min(pr.seq-b.Seq, maxAsks-1)
 	need := provenHellos
 	if pr.failed {

@@ -5,6 +5,7 @@ package team
 import (
 	"nicteam/internal/frame"
 	"nicteam/modes/spread"
+	"nicteam/monitor"
 )
 
 // Adapter is the TAP; internal/tap implements it.
@@ -52,6 +53,10 @@ type Datapath interface {
 	SeesLosses() bool
 	// Dead returns the members that the data path sees to have no link. It costs as little as Moved.
 	Dead() spread.MemberSet
+	// NoteHellos replaces which probes between members may be noted instead of being delivered, and Hellos fills h with
+	// the last ones that were, zero where none was.
+	NoteHellos(f *HelloFilter)
+	Hellos(h *Hellos)
 	// Control delivers frames and reports for the control loop; closed by Close.
 	Control() <-chan Control
 	// Send sends a control frame (a whole Ethernet frame) by member id, and counts it.
@@ -59,6 +64,12 @@ type Datapath interface {
 	// Close ends all goroutines and closes all members. Closing twice is fine.
 	Close() error
 }
+
+// HelloFilter and Hellos are about probes between members.
+type (
+	HelloFilter = monitor.HelloFilter
+	Hellos      = monitor.Hellos
+)
 
 // Control is a report of the data path to the control loop.
 type Control struct {

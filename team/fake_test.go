@@ -42,6 +42,8 @@ type kernel struct {
 	ownMAC   map[int]bool // members whose NICs refuse other addresses
 	sees     bool         // that members have no link
 	dead     spread.MemberSet
+	filter   HelloFilter
+	hellos   Hellos
 
 	carriersRead int           // how often a carrier was read
 	slowCarrier  time.Duration // how long the answer takes to come
@@ -144,6 +146,18 @@ func (k *kernel) Counters(c *Counters) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	*c = k.counters
+}
+
+func (k *kernel) NoteHellos(f *HelloFilter) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.filter = *f
+}
+
+func (k *kernel) Hellos(h *Hellos) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*h = k.hellos
 }
 
 func (k *kernel) SeesLosses() bool {

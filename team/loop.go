@@ -293,6 +293,10 @@ func (l *Loop) applyInput(now time.Time, in Input, out *Output) *api.Problem {
 		if !l.ended {
 			l.watches.Traffic(now, &in.Traffic)
 		}
+	case Heard:
+		if !l.ended {
+			l.hear(in)
+		}
 	case Undamp:
 		return l.undamp(in.Name)
 	case AdapterMAC:

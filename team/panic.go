@@ -63,6 +63,7 @@ func (t *Team) handleRequest(r request) (out Output) {
 	t.execute(&out, r.base)
 	t.updateCheckpoint(changes, urgent)
 	t.due = t.nextDue(now)
+	t.noteHellos()
 	return out
 }
 

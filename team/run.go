@@ -140,6 +140,9 @@ func (t *Team) tick() {
 	if t.due.IsZero() || now.Before(t.due) || len(t.control) > 0 && now.Sub(t.due) < frameWait {
 		return
 	}
+	if t.hear(&t.hellos.filter); now.Before(t.due) {
+		return
+	}
 	in := Input(Tick{})
 	if d := t.loop.Deadline(); d.IsZero() || now.Before(d) {
 		in = Idle{}

@@ -87,6 +87,7 @@ type Team struct {
 	over            bool      // nothing is handled any more
 	due             time.Time // when the Loop, or the shell, is to be called again
 	sleep           sleep
+	hellos          hellos
 	lastAdapterLink adapterLink     // last put to adapter
 	pendingPlan     *spread.Plan    // refused by the data path
 	retryAfter      time.Duration   // of pendingPlan

@@ -145,7 +145,7 @@ func (l *Loop) addWatchSends(out *Output) {
 // nothing at all, and reports whether that was all.
 func (l *Loop) handledByWatches(now time.Time, in Input, out *Output) bool {
 	switch in.(type) {
-	case Traffic:
+	case Traffic, Heard:
 	case Tick:
 		if d := l.watches.Deadline(); d.IsZero() || now.Before(d) {
 			return false

@@ -65,6 +65,8 @@ func (p *Path) attach(k *kernel) (err error) {
 	k.store(p.o.Store)
 	p.mu.Lock()
 	p.kernel = k
+	k.forgetHellos()
+	k.noteHellos(&p.hellos)
 	p.relay.SetSentByPrograms(k.stations.sentRecently)
 	err = p.relay.DoWithPicker(func(pk *spread.Picker, _ int64) { pk.KeepIn(k.txState) })
 	if err == nil {

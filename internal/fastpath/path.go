@@ -77,9 +77,10 @@ type Path struct {
 	names       [spread.MaxMembers]string
 	pending     atomic.Pointer[spread.Plan] // of the last applyToPrograms
 	everJoined  spread.MemberSet
-	inForce     *spread.Plan // followed by the programs; nil: none
-	unfit       error        // why the programs do not follow the Plan in force; nil: they do
-	inherited   *inheritance // until the first Plan; nil: nothing was adopted
+	hellos      team.HelloFilter // the last one
+	inForce     *spread.Plan     // followed by the programs; nil: none
+	unfit       error            // why the programs do not follow the Plan in force; nil: they do
+	inherited   *inheritance     // until the first Plan; nil: nothing was adopted
 	planned     chan struct{}
 	firstPlan   sync.Once // closes planned
 

@@ -35,6 +35,15 @@ type programControl struct {
 	Dead         uint64
 	LossReported [64]uint64
 	Joined       [256]uint64
+	HelloTeam    uint64
+	HelloFrom    [64]uint8
+	Hellos       [64]struct {
+		_      structs.HostLayout
+		At     uint64
+		Sent   uint64
+		Seq    uint32
+		Unused uint32
+	}
 }
 
 type programCpuState struct {

@@ -318,6 +318,12 @@ func (r *Relay) SeesLosses() bool { return false }
 // Dead is empty, see SeesLosses.
 func (r *Relay) Dead() spread.MemberSet { return 0 }
 
+// NoteHellos does nothing: this process wakes for each frame.
+func (r *Relay) NoteHellos(*team.HelloFilter) {}
+
+// Hellos fills h with none.
+func (r *Relay) Hellos(h *team.Hellos) { *h = team.Hellos{} }
+
 // Control delivers frames and reports to the control loop. They are lost if it lags too far behind.
 func (r *Relay) Control() <-chan team.Control { return r.control.frames }
 

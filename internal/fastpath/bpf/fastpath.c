@@ -20,6 +20,7 @@
 #include "migration.h"
 #include "shortest.h"
 #include "accept.h"
+#include "hello.h"
 #include "lean.h"
 #include "leave.h"
 #include "plain.h"
@@ -305,7 +306,7 @@ static __always_inline int receive_frame(struct __sk_buff *skb, struct control *
 		verdict = receive_any(skb, cpu, pl, id);
 	if (verdict != RELAYS)
 		return verdict;
-	if (by_ring(gate) && !pass_by_ring(skb, cpu, id & 63))
+	if (by_ring(gate) && !note_hello(skb, cpu, id) && !pass_by_ring(skb, cpu, id & 63))
 		t->rx_drop[DROP_SOCKET]++;
 	return ACT_NEXT;
 }

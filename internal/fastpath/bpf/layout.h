@@ -136,6 +136,13 @@ struct plans {
 	struct plan each[2];
 };
 
+struct hello {
+	__u64 at;
+	__u64 sent; /* by the sender's clock */
+	__u32 seq;
+	__u32 unused;
+};
+
 struct control {
 	__u32 transmit_gate;
 	__u32 active; /* which of the two plans is in force */
@@ -147,6 +154,9 @@ struct control {
 	__u64 dead; /* that find_dead has found */
 	__u64 loss_reported[MAX_MEMBERS]; /* when a member was last reported as dead */
 	__u64 joined[JOINED]; /* most of members: member_by_ifindex */
+	__u64 hello_team; /* whose probes between members are noted here */
+	__u8 hello_from[MAX_MEMBERS]; /* by member that receives them: whose, and one more; 0: nobody's */
+	struct hello hellos[MAX_MEMBERS]; /* the last one */
 };
 
 struct count {
