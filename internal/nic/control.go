@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
@@ -99,10 +100,16 @@ func (u *controlSocket) send(fd int, b []byte, inOrder bool) error {
 	return errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 0))
 }
 
+// sendOnce sends b. The runtime is not told of the system call, which waits for nothing: it would wake its monitor.
 func (u *controlSocket) sendOnce(fd int, b []byte) error {
 	for {
-		_, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT)
-		if err != unix.EINTR {
+		_, _, err := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		switch err {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
 			return err
 		}
 	}
