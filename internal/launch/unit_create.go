@@ -111,7 +111,7 @@ func runUnit(ctx context.Context, d Dirs, name string, progress func(Report)) er
 	}()
 	// What a process left that did not report a problem, ExecStopPost gives back.
 	stop := func(err error) error {
-		_, _ = systemctl(context.WithoutCancel(ctx), "stop", unitName(name))
+		_ = stopUnit(context.WithoutCancel(ctx), name)
 		_, _ = ask("reset-failed", unitName(name))
 		return err
 	}
