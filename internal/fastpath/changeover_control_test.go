@@ -13,23 +13,26 @@ import (
 )
 
 var (
-	soak     = flag.Bool("soak", false, "200 changes of data path instead of a few")
-	soakRate = flag.Int("soak-rate", 20000, "with -soak: frames a second in each direction")
-	soakFor  = flag.Int("soak-changes", 200, "with -soak: how many changes there and back")
+	soak      = flag.Bool("soak", false, "200 changes of data path instead of a few")
+	soakRate  = flag.Int("soak-rate", 20000, "with -soak: frames a second in each direction")
+	soakBatch = flag.Int("soak-batch", 0, "with -soak: frames that leave at a time; 0: those of a millisecond")
+	soakFor   = flag.Int("soak-changes", 200, "with -soak: how many changes there and back")
 )
 
 // TestChangeOverWithControlFrames changes between relay and programs under traffic in both directions and frames for
 // the relay: each of these comes once and in order.
 func TestChangeOverWithControlFrames(t *testing.T) {
-	rounds, rate := 3, 5000
+	rounds, rate, batch := 3, 5000, 0
 	if *soak {
-		rounds, rate = *soakFor, *soakRate
+		rounds, rate, batch = *soakFor, *soakRate, *soakBatch
+	}
+	if batch == 0 {
+		batch = rate / 1000
 	}
 	g := newRig(t, 1)
 	labtest.Must(t, g.path.Apply(g.plan(spread.RuleSingle)))
-	// A batch a millisecond.
-	out := labtest.Start(t, lab.Stream{From: g.host, To: g.peer, Address: peerAddress, Rate: rate, Batch: rate / 1000})
-	in := labtest.Start(t, lab.Stream{From: g.peer, To: g.host, Address: hostAddress, Rate: rate, Batch: rate / 1000})
+	out := labtest.Start(t, lab.Stream{From: g.host, To: g.peer, Address: peerAddress, Rate: rate, Batch: batch})
+	in := labtest.Start(t, lab.Stream{From: g.peer, To: g.host, Address: hostAddress, Rate: rate, Batch: batch})
 	g.flow(out, in)
 	control := g.lanes(t)
 	dropped := g.dropped()

@@ -22,7 +22,7 @@ const maxBatch = 256
 const napTime = 2 * time.Millisecond
 
 // volleyLateness is what a sender of batches makes up for, at twice its pace. A lateness beyond it moves the schedule.
-const volleyLateness = 20 * time.Millisecond
+const volleyLateness = 100 * time.Millisecond
 
 // volley is a batch of frames in memory that is written to again and again.
 type volley struct {
