@@ -8,7 +8,7 @@ DATADIR   ?= $(PREFIX)/share
 ZSHDIR    ?= $(DATADIR)/zsh/site-functions
 # systemd reads these two, whatever PREFIX is.
 LIBDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/usr/local/lib)
-UNITS      = nicteam@.service nicteam-metrics.service
+UNITS      = nicteam@.service nicteam-giveback@.service nicteam-metrics.service
 VERSION    = $(shell sed -n 's/^const version = "\(.*\)"/\1/p' cmd/nicteam/main.go)
 # All times are the commit's, so that two builds of it are the same bits.
 EPOCH      = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null))
