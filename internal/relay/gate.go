@@ -37,9 +37,9 @@ const (
 //     has set GateSlow, so that the frames behind this one follow it.
 //  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts
 //     again. From here on programs move the frames, behind all that the relay has moved.
-//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait it sets GateShut: no frame passes.
-//     It moves the frames that are left until none has come for shutTime, and sets GateFast. Frames that come in this
-//     moment are lost, and the program counts them. None is reordered.
+//  5. Under a load without a pause of strayTime this never succeeds. After pauseWait, once it has read until there was
+//     none, it sets GateShut: no frame passes. It moves the frames that are left until none has come for shutTime, and
+//     sets GateFast. Frames that come in this moment are lost, and the program counts them. None is reordered.
 //
 // Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are
 // in the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to
@@ -54,6 +54,9 @@ const (
 	// minPauseTries are made at least: an overloaded machine may suspend the goroutine for all of pauseWait. It would
 	// do so with the gate shut too.
 	minPauseTries = 64
+	// emptyWait is how much longer it waits until nothing waits where it reads: all that comes while a goroutine moves
+	// what waits behind a shut gate is lost, and on a busy machine that is much.
+	emptyWait = 80 * time.Millisecond
 	// strayTime is longer than a frame takes from a program to where the relay reads it.
 	strayTime = 30 * time.Microsecond
 	// shutTime without a frame shows that none is left behind a shut gate.
@@ -107,7 +110,12 @@ func (h *handover) step(take func() error) (over bool, err error) {
 	case ByPrograms(atomic.LoadUint32(h.gate)):
 		return true, nil
 	case h.tries >= minPauseTries && h.clock.now() >= h.until:
-		return true, h.shutGate(take)
+		switch err := take(); {
+		case err == unix.EAGAIN, err == nil && h.clock.now() >= h.until+int64(emptyWait):
+			return true, h.shutGate(take)
+		default:
+			return err != nil, err
+		}
 	}
 	h.tries++
 	if over, err = h.tryPause(take); !over {

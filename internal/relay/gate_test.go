@@ -54,6 +54,15 @@ func TestHandover(t *testing.T) {
 			}
 			return nil
 		}, wantOver: true, wantGate: GateFast},
+		{name: "it is not shut while frames wait", late: true, take: func(call int, gate *uint32) error {
+			switch {
+			case call > 1000:
+				return unix.EAGAIN
+			case atomic.LoadUint32(gate) == GateShut:
+				return errors.New("shut")
+			}
+			return nil
+		}, wantOver: true, wantGate: GateFast},
 		{name: "frames come through a shut gate", late: true, take: func(int, *uint32) error {
 			return nil
 		}, wantOver: true, wantErr: errGate, wantGate: GateSlow},
@@ -79,7 +88,7 @@ func TestHandover(t *testing.T) {
 				t.Fatal("it has not begun")
 			}
 			if c.late {
-				h.until, h.tries = 0, minPauseTries
+				h.until, h.tries = h.clock.now(), minPauseTries
 			}
 			began, calls := time.Now(), 0
 			take := func() error {
@@ -100,7 +109,7 @@ func TestHandover(t *testing.T) {
 				gate != c.wantGate {
 				t.Errorf("over %v, %v, gate %d; want %v, %v, %d", over, err, gate, c.wantOver, c.wantErr, c.wantGate)
 			}
-			if took := time.Since(began); c.steps == 0 && c.wantErr == nil && took < pauseWait {
+			if took := time.Since(began); c.steps == 0 && c.wantErr == nil && !c.late && took < pauseWait {
 				t.Errorf("it was shut after %v", took)
 			}
 		})

@@ -198,7 +198,7 @@ func (g *rig) shut(name string, gate *uint32) error {
 	h := newHandover(gate, g.relay.clock)
 	late := func(of **handover) {
 		h.begin(of)
-		h.until, h.tries = 0, minPauseTries
+		h.until, h.tries = h.clock.now(), minPauseTries
 	}
 	if name == "transmit" {
 		labtest.Must(g, g.relay.DoWithPicker(func(*spread.Picker, int64) { late(&g.relay.tx.handover) }))
