@@ -130,7 +130,8 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 			EverUsed: m.everUsed, Failures: m.failures,
 			LinkSince: m.linkSince, Forced: m.forced, FallUntold: m.fallUntold,
 			SuspectSince: m.suspectSince, SuspectTold: m.suspectTold, SuspectEventAt: m.suspectEventAt,
-			Damping: m.damping.At(), DampedTold: m.dampedTold, DampingSkipped: m.dampingSkipped, WayBack: m.wayBack.at()})
+			Damping: m.damping.At(), DampedTold: m.dampedTold, DampingSkipped: m.dampingSkipped,
+			WayBack: m.wayBack.at()})
 		if f := l.floods[m.id]; f != nil {
 			c.Floods = append(c.Floods, Flood{m.id, f.since, f.frames, f.answeredAt})
 		}
@@ -239,7 +240,8 @@ func resumedMember(c *MemberCheckpoint, l *Loop) *member {
 		usable: c.Usable, everUsed: c.EverUsed || c.Usable, failures: c.Failures,
 		linkSince: c.LinkSince, forced: c.Forced, fallUntold: c.FallUntold,
 		suspectSince: c.SuspectSince, suspectTold: c.SuspectTold, suspectEventAt: c.SuspectEventAt,
-		damping: c.Damping.Damping(), dampedTold: c.DampedTold, dampingSkipped: c.DampingSkipped, wayBack: c.WayBack.wayBack()}
+		damping: c.Damping.Damping(), dampedTold: c.DampedTold, dampingSkipped: c.DampingSkipped,
+		wayBack: c.WayBack.wayBack()}
 	m.debounce = c.Debounce.Debounce()
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
 	m.worked = m.works()

@@ -26,8 +26,8 @@ func RaisePriority() {
 // maxRaises is more passes over the threads than it takes.
 const maxRaises = 100
 
-// raiseThreads raises the threads that are there, and reports whether another pass is needed: one that is not raised yet
-// may start others, which have its priority.
+// raiseThreads raises the threads that are there, and reports whether another pass is needed: one that is not raised
+// yet may start others, which have its priority.
 func raiseThreads() (again bool) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
