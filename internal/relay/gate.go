@@ -52,9 +52,9 @@ func shutUntil(at int64) uint32 { return GateUntil | uint32(at>>GateUnit) }
 //  5. Under a load without a pause of strayTime this never succeeds. After pauseWait, once it has read until there was
 //     none, it shuts the gate: no frame passes. It moves the frames that are left until none has come for shutTime, and
 //     sets GateFast, by compare-and-swap. Frames that come in this moment are lost, and the program counts them. None
-//     is reordered. A busy machine may suspend the goroutine just then. So the gate is shut for shutMost: the first
-//     frame after that reopens it, and the relay starts again. Only after maxShuts it shuts the gate for as long as it
-//     takes.
+//     is reordered. A busy machine may suspend the goroutine just then. So the gate is shut for firstShut: the first
+//     frame after that reopens it, and the relay starts again, with twice the time. Only after maxShuts it shuts the
+//     gate for as long as it takes.
 //
 // Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are
 // in the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to
@@ -76,9 +76,10 @@ const (
 	strayTime = 30 * time.Microsecond
 	// shutTime without a frame shows that none is left behind a shut gate.
 	shutTime = 50 * time.Microsecond
-	// shutMost is some times what it takes to see that none is left: 8 frames at 20 000 a second.
-	shutMost = 400 * time.Microsecond
-	maxShuts = 10
+	// firstShut is some times what it takes to see that none is left: 8 frames at 20 000 a second. The last of maxShuts
+	// is 205 ms.
+	firstShut = 400 * time.Microsecond
+	maxShuts  = 10
 	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does
 	// not work.
 	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
@@ -96,7 +97,7 @@ type handover struct {
 	clock clock
 	until int64      // of the wait for a pause
 	tries int        // to find one
-	shuts int        // how often the gate was shut for shutMost
+	shuts int        // how often the gate was shut
 	done  chan error // gets the result
 }
 
@@ -166,10 +167,11 @@ func (h *handover) tryPause(take func() error) (over bool, err error) {
 // shutGate does point 5.
 func (h *handover) shutGate(take func() error) (over bool, err error) {
 	began := h.clock.now()
-	shut := shutUntil(began + int64(shutMost))
-	if h.shuts++; h.shuts > maxShuts {
-		shut = GateShut
+	shut := GateShut
+	if h.shuts < maxShuts {
+		shut = shutUntil(began + int64(firstShut)<<h.shuts)
 	}
+	h.shuts++
 	atomic.StoreUint32(h.gate, shut)
 	taken := 0
 	for until := began + int64(shutTime); ; {

@@ -68,7 +68,7 @@ func TestHandover(t *testing.T) {
 		}, wantOver: true, wantGate: GateFast},
 		{name: "a program reopens it, once", late: true, take: func(call int, gate *uint32) error {
 			if isShut(atomic.LoadUint32(gate)) && call < 4 {
-				time.Sleep(2 * shutMost) // as on a busy machine
+				time.Sleep(2 * firstShut) // as on a busy machine
 				if got := readGate(gate); got != GateSlow {
 					return fmt.Errorf("gate %d", got)
 				}
