@@ -64,8 +64,8 @@ func TestWhatDoesNotFitTheNextProcess(t *testing.T) {
 	}
 }
 
-// TestSetDownStaysDown: a NIC that somebody has set down stays down in the next process, whether that is handed over to,
-// or started after a death, warm or cold, and status says so. A new team sets its NICs up.
+// TestSetDownStaysDown: a NIC that somebody has set down stays down in the next process, whether that is handed over
+// to, or started after a death, warm or cold, and status says so. A new team sets its NICs up.
 func TestSetDownStaysDown(t *testing.T) {
 	parallel(t)
 	w := newWorld(t, worldOptions{Cables: true, NICs: 4})
