@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Installation, packages and releases; the Makefile includes it. docs/install.md is for those who install.
 
-NFPM       = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+NFPM       = github.com/goreleaser/nfpm/v2@v2.45.2
 PREFIX    ?= /usr/local
 SBINDIR   ?= $(PREFIX)/sbin
 DATADIR   ?= $(PREFIX)/share
 ZSHDIR    ?= $(DATADIR)/zsh/site-functions
 # systemd reads these two, whatever PREFIX is.
 LIBDIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/usr/local/lib)
-UNITS      = nicteam@.service nicteam-metrics.service
+UNITS      = nicteam@.service nicteam-giveback@.service nicteam-metrics.service
 VERSION    = $(shell sed -n 's/^const version = "\(.*\)"/\1/p' cmd/nicteam/main.go)
 # All times are the commit's, so that two builds of it are the same bits.
 EPOCH      = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null))
@@ -75,11 +75,13 @@ stage: share
 		chmod -R u=rwX,go=rX bin/stage/$$a; \
 		find bin/stage/$$a -exec touch -h -d @$(EPOCH) {} +; done
 
+# nfpm is built where the module cache has it: go install MODULE@VERSION asks a proxy also for a module that is there.
 ## deb, rpm, apk and pacman packages for ARCHES, in bin/dist
 packages: stage
 	mkdir -p $(DIST)
 	rm -f $(FORMATS:%=$(DIST)/*.%) $(DIST)/*.pkg.tar.zst
-	GOBIN=$(CURDIR)/bin $(NATIVE) install $(NFPM)
+	$(NATIVE) mod download $(NFPM)
+	$(NATIVE) build -C "$$($(GO) env GOMODCACHE)/$(NFPM)" -o $(CURDIR)/bin/nfpm ./cmd/nfpm
 	for a in $(ARCHES); do for f in $(FORMATS); do (cd bin/stage/$$a && VERSION=$(VERSION) PRERELEASE=$(PRERELEASE) \
 		GOARCH=$$a MAINTAINER='$(MAINTAINER)' SOURCE_DATE_EPOCH=$(EPOCH) $(CURDIR)/bin/nfpm package --packager $$f \
 		--config $(CURDIR)/packaging/nfpm.yaml --target $(abspath $(DIST))) || exit; done; done

@@ -34,6 +34,7 @@ type kernel struct {
 	counters Counters
 	sent     map[int][][]byte
 	joinHold time.Duration // how long Join takes
+	rtnlHeld time.Duration // how long a change of the carrier takes
 	fail     map[string]error
 	flows    *spread.FlowTable // nil: the Plan has none
 	rxBytes  spread.RxBytes
@@ -63,6 +64,10 @@ func (k *kernel) called(format string, a ...any) error {
 }
 
 func (k *kernel) SetCarrier(up bool) error {
+	k.mu.Lock()
+	hold := k.rtnlHeld
+	k.mu.Unlock()
+	time.Sleep(hold)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.called("carrier %v", up); err != nil {

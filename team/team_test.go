@@ -506,6 +506,31 @@ func TestTeamCarrierRefused(t *testing.T) {
 	})
 }
 
+// TestTeamDoesNotWaitForTheCarrier: others hold the kernel's lock for as long as they like. The control loop goes on,
+// and the carrier that is wanted last is set.
+func TestTeamDoesNotWaitForTheCarrier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKernel()
+		tm := running(t, k, Options{}, 1, 2)
+		k.do(func() { k.rtnlHeld = time.Minute })
+		k.taken()
+		for _, up := range []bool{false, true, false} {
+			k.cable(1, up)
+			k.cable(2, up)
+			time.Sleep(time.Second)
+			if s := tm.Status(); (s.State == "up") != up || (s.State == "down") != !up {
+				t.Errorf("with links %v the team is %s: %s", up, s.State, s.Reason)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		k.do(func() {
+			if k.carrier {
+				t.Error("the adapter has a carrier")
+			}
+		})
+	})
+}
+
 func TestTeamFlooding(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

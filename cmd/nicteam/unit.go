@@ -36,6 +36,9 @@ func (a *app) unitCmd() *cobra.Command {
 	verb("stopped", "After the team's process has ended", func(team string, log *slog.Logger) error {
 		return launch.UnitStopped(a.dirs, team, a.getenv("SERVICE_RESULT"), a.getenv("EXIT_STATUS"), log)
 	})
+	verb("left", "After the team's unit is stopped", func(team string, log *slog.Logger) error {
+		return launch.UnitLeft(a.dirs, team, log)
+	})
 	c.AddCommand(&cobra.Command{
 		Use:     "release",
 		Short:   "Before the program is removed: give all NICs back, keep settings",

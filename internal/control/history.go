@@ -40,9 +40,10 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request, q url.Values) (
 	if err != nil {
 		return nil, err
 	}
+	histories := connOf(r.Context()).histories
 	select {
-	case s.histories <- struct{}{}:
-		defer func() { <-s.histories }()
+	case histories <- struct{}{}:
+		defer func() { <-histories }()
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,50 +36,18 @@ type listener struct {
 	admitted chan *conn
 	failed   chan error
 	closed   chan struct{}
-	waiting  slots // connections that wait for a slot
 	patience time.Duration
-}
-
-// quota bounds the connections of one kind of peers. Reserved slots, besides those of all, only serve changes and
-// refusals, which are short. So a client that fills all slots with reads blocks no change.
-type quota struct {
-	all      slots
-	reserved slots
-	streams  slots // how many of all may be streams
-	leaving  slots // connections that were refused, until they are closed
 }
 
 // conn is a connection with its peer.
 type conn struct {
 	*net.UnixConn
-	peer     peer
-	writer   bool
-	reserved bool // in a reserved slot
+	peer   peer
+	writer bool
 	*quota
-	mu   sync.Mutex
-	free func() // frees the slot; nil once it was called
-}
-
-// slots counts taken slots, up to a bound.
-type slots struct {
-	bound int32
-	taken atomic.Int32
-}
-
-func (s *slots) take() bool {
-	if s.taken.Add(1) > s.bound {
-		s.taken.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (s *slots) leave() { s.taken.Add(-1) }
-
-// bound allows n connections, at most three quarters of them streams, and a quarter more in reserved slots.
-func (p *quota) bound(n int) {
-	p.all.bound, p.reserved.bound, p.streams.bound = int32(n), int32(max(n/4, 4)), int32(max(n*3/4, 1))
-	p.leaving.bound = int32(n)
+	inReserved bool // in a reserved slot
+	mu         sync.Mutex
+	free       func(uid uint32) // frees the slot; nil once it was called
 }
 
 // listen makes the socket with mode 0660: under a temporary name, renamed to path, so that path never has another mode.
@@ -94,10 +61,9 @@ func listen(path string, owner uint32, writers, readers int) (*listener, error) 
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	own := &listener{UnixListener: l, path: path, owner: owner, admitted: make(chan *conn), failed: make(chan error),
-		closed:  make(chan struct{}),
-		waiting: slots{bound: waitMost}, patience: waitTime}
-	own.writers.bound(writers)
-	own.readers.bound(readers)
+		closed: make(chan struct{}), patience: waitTime}
+	own.writers.bound(writers, false)
+	own.readers.bound(readers, true)
 	return own, nil
 }
 
@@ -180,11 +146,14 @@ func (l *listener) admit(u *net.UnixListener) {
 				return
 			}
 		}
-		switch own := l.admitConn(c); {
-		case own != nil:
+		own := l.ownConn(c)
+		switch {
+		case own == nil:
+			_ = c.Close()
+		case own.admit():
 			l.deliver(own)
-		case l.waiting.take():
-			go l.waitForSlot(c)
+		case own.waiting.take(own.peer.uid):
+			go l.waitForSlot(own)
 		default:
 			_ = c.Close()
 		}
@@ -192,11 +161,11 @@ func (l *listener) admit(u *net.UnixListener) {
 }
 
 // waitForSlot gives a connection the next free slot, or answers 503 after the patience.
-func (l *listener) waitForSlot(c *net.UnixConn) {
-	defer l.waiting.leave()
+func (l *listener) waitForSlot(c *conn) {
+	defer c.waiting.leave(c.peer.uid)
 	for end := time.Now().Add(l.patience); time.Now().Before(end); time.Sleep(waitLook) {
-		if own := l.admitConn(c); own != nil {
-			l.deliver(own)
+		if c.admit() {
+			l.deliver(c)
 			return
 		}
 	}
@@ -219,7 +188,6 @@ func (l *listener) deliver(c *conn) {
 const (
 	waitTime = 2 * time.Second // for a slot
 	waitLook = 10 * time.Millisecond
-	waitMost = 128 // waiting connections
 	stayLook = time.Second
 )
 
@@ -227,27 +195,30 @@ const (
 var noSlot = encode(&api.Problem{Kind: api.NoAnswer, What: "ask the team", Why: "too many connections are open",
 	Fix: "end some of the watchers: pgrep -af 'nicteam (watch|events)'"})
 
-// admitConn takes a slot for a connection; nil: none is free.
-func (l *listener) admitConn(c *net.UnixConn) *conn {
+// ownConn reads whose connection it is; nil: the kernel does not say.
+func (l *listener) ownConn(c *net.UnixConn) *conn {
 	who, err := peerOf(c)
 	if err != nil {
 		return nil
 	}
-	own := &conn{UnixConn: c, peer: who, writer: who.uid == 0 || who.uid == l.owner}
-	p := &l.readers
+	own := &conn{UnixConn: c, peer: who, writer: who.uid == 0 || who.uid == l.owner, quota: &l.readers}
 	if own.writer {
-		p = &l.writers
-	}
-	own.quota = p
-	switch {
-	case p.all.take():
-		own.free = p.all.leave
-	case p.reserved.take():
-		own.reserved, own.free = true, p.reserved.leave
-	default:
-		return nil
+		own.quota = &l.writers
 	}
 	return own
+}
+
+// admit takes a slot and reports whether there was one.
+func (c *conn) admit() bool {
+	switch {
+	case c.all.take(c.peer.uid):
+		c.free = c.all.leave
+	case c.reserved.take(c.peer.uid):
+		c.inReserved, c.free = true, c.reserved.leave
+	default:
+		return false
+	}
+	return true
 }
 
 // Close stops listening and removes the socket.
@@ -264,7 +235,7 @@ func (l *listener) Close() error {
 func (c *conn) Close() error {
 	c.mu.Lock()
 	if c.free != nil {
-		c.free()
+		c.free(c.peer.uid)
 		c.free = nil
 	}
 	c.mu.Unlock()
@@ -276,8 +247,8 @@ func (c *conn) Close() error {
 func (c *conn) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.free != nil && c.leaving.take() {
-		c.free()
+	if c.free != nil && c.leaving.take(c.peer.uid) {
+		c.free(c.peer.uid)
 		c.free = c.leaving.leave
 	}
 }

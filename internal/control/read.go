@@ -107,11 +107,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, q url.Values) (a
 // returns nil. Streams, which forgotten terminals keep open, never take all slots.
 func (s *Server) takeStream(w http.ResponseWriter, r *http.Request) (leave func()) {
 	c := connOf(r.Context())
-	if !c.streams.take() {
-		s.busy(w, c, r.Method+" "+r.URL.Path, fmt.Sprintf("%d streams are open", c.streams.bound))
+	if !c.streams.take(c.peer.uid) {
+		s.busy(w, c, r.Method+" "+r.URL.Path, c.streams.full(c.peer.uid, "streams"))
 		return nil
 	}
-	return c.streams.leave
+	return func() { c.streams.leave(c.peer.uid) }
 }
 
 // stream begins an answer of one document a line and returns the function that writes a document. It fails if the

@@ -89,10 +89,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt route) {
 		s.refuse(w, notWriter(what))
 		return
 	}
-	if c.reserved {
+	if c.inReserved {
 		w.Header().Set("Connection", "close")
 		if !rt.write {
-			s.busy(w, c, what, fmt.Sprintf("%d connections are open", c.all.bound))
+			s.busy(w, c, what, c.all.full(c.peer.uid, "connections"))
 			return
 		}
 	}

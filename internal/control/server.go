@@ -64,8 +64,7 @@ type Server struct {
 	l *listener
 	o Options
 
-	histories chan struct{} // bounds concurrent answers to history requests
-	scrapes   http.Handler
+	scrapes http.Handler
 }
 
 // Listen makes the socket at path; clients that connect before Serve wait. The caller holds the team's lock.
@@ -75,7 +74,7 @@ func Listen(path string, b Backend, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{b: b, l: l, o: o, histories: make(chan struct{}, 2), scrapes: scrapes(b, o)}, nil
+	return &Server{b: b, l: l, o: o, scrapes: scrapes(b, o)}, nil
 }
 
 // Serve answers until ctx ends. Then it finishes answers, ends streams, removes the socket and returns nil.

@@ -36,6 +36,8 @@ type startup struct {
 	test   *selftest.Test        // of the create; nil: none
 	taken  []host.NIC            // the members before they were taken over
 
+	downByHand []int // ifindexes of members that stay down
+
 	// Of a warm start.
 	next    settings.Config // live settings that have changed since; zero: none
 	renamed []host.Renamed  // members whose name or MAC has changed
@@ -215,7 +217,8 @@ func (u *startup) takeOver(ctx context.Context) error {
 	if err := u.configureAddresses(names); err != nil {
 		return err
 	}
-	setup := host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched}
+	setup := host.MemberSetup{MTU: mtu, GRO: u.config.GRO, KeepLeases: u.moves.watched,
+		KeepDown: u.downByHand}
 	if err := u.host.StripAll(names, setup); err != nil {
 		return err
 	}

@@ -46,10 +46,15 @@ func (u *startup) warmStart(ctx context.Context) (warm bool, err error) {
 		if !errors.Is(err, errNothingKept) {
 			u.log.Warn("cold start", "team", u.config.Team, "reason", err)
 		}
+		if c == nil {
+			c, _ = loadCheckpoint(u.dirs.CheckpointFile(u.config.Team))
+		}
+		u.findDownByHand(c)
 		u.dropInheritance()
 		return false, nil
 	}
 	u.life.start = startWarm
+	u.findDownByHand(c)
 	if err := u.inheritHost(ctx); err != nil {
 		return true, err
 	}
@@ -239,8 +244,10 @@ func (u *startup) inheritHost(ctx context.Context) error {
 			return err
 		}
 	}
+	setup := u.memberSetup()
+	setup.KeepDown = u.downByHand
 	for _, name := range names {
-		if err := u.host.Strip(name, u.memberSetup()); err != nil && !errors.Is(err, host.ErrNoNIC) {
+		if err := u.host.Strip(name, setup); err != nil && !errors.Is(err, host.ErrNoNIC) {
 			return err
 		}
 	}
@@ -252,6 +259,19 @@ func (u *startup) inheritHost(ctx context.Context) error {
 	u.updateFollower()
 	u.leases.noClient = !u.hasLeaseClient()
 	return u.changeSettings(ctx)
+}
+
+// findDownByHand finds the members that were set down while the team ran, or since. c may be nil.
+func (u *startup) findDownByHand(c *team.Checkpoint) {
+	var seenUp []int
+	if c != nil {
+		for i := range c.Members {
+			if m := &c.Members[i]; m.EverUsed || m.Usable {
+				seenUp = append(seenUp, m.Link.Index)
+			}
+		}
+	}
+	u.downByHand = u.host.DownByHand(seenUp)
 }
 
 // adapterIsUp reports whether the adapter is administratively up: routes need that, and it has lost some if it is not.

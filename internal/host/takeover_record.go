@@ -128,6 +128,25 @@ func (h *Host) MembersDownBefore() []string {
 	return names
 }
 
+// DownByHand returns the ifindexes of members that are down although the team had them up: those that were up before
+// it, and of seenUp. A team sets none of its members down.
+func (h *Host) DownByHand(seenUp []int) (down []int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.journal == nil {
+		return nil
+	}
+	for _, m := range h.journal.State.Members {
+		if m.Left || !m.Up && !slices.Contains(seenUp, m.Index) {
+			continue
+		}
+		if n, err := h.findIdentity(m.Identity); err == nil && n.Index == m.Index && !n.AdminUp {
+			down = append(down, m.Index)
+		}
+	}
+	return down
+}
+
 // memberLink reads a member's link, if it is still the same NIC.
 func (h *Host) memberLink(m *journal.MemberState) (netlink.Link, NIC, error) {
 	n, err := h.findIdentity(m.Identity)

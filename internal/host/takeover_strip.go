@@ -24,11 +24,14 @@ type MemberSetup struct {
 
 	// KeepLeases leaves leased IPv4 addresses on the member: its DHCP client begins anew if they vanish.
 	KeepLeases bool
+
+	// KeepDown are ifindexes of NICs that are not brought up: the team had them up, and somebody has set them down.
+	KeepDown []int
 }
 
 // Strip removes a recorded member's addresses and routes (after Adopt, or for good with --address none or CIDR), turns
-// IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up. MAC and promiscuity never
-// change. It may be repeated.
+// IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up, unless KeepDown has it. MAC
+// and promiscuity never change. It may be repeated.
 func (h *Host) Strip(nic string, want MemberSetup) error { return h.StripAll([]string{nic}, want) }
 
 // StripAll is Strip of several members. All of it is in the journal before the first one is touched.
@@ -102,6 +105,9 @@ func (h *Host) strip(m *journal.MemberState, want MemberSetup) error {
 	}
 	if err := h.keepIPv6Off(l, m, want.MTU); err != nil {
 		return err
+	}
+	if slices.Contains(want.KeepDown, n.Index) {
+		return nil
 	}
 	return h.rt.SetUp(l, true)
 }

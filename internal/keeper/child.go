@@ -217,6 +217,7 @@ func (k *keeper) watch(ctx context.Context, c *child) exit {
 				}
 				k.handle(c, m)
 			}
+			k.closer.Wait() // the next one may make anew what was removed
 			end.ready = c.ready
 			return end
 		}
@@ -226,12 +227,17 @@ func (k *keeper) watch(ctx context.Context, c *child) exit {
 // maxStored bounds the store, as FileDescriptorStoreMax of the unit.
 const maxStored = 512
 
-// handle executes a message.
+// handle executes a message. It does not wait for the kernel to close what is removed: signs of life are behind it. Only
+// a barrier does, see Supervisor.Sync.
 func (k *keeper) handle(c *child, m message) {
 	defer m.closeFDs()
 	switch {
+	case m.barrier:
+		k.closer.Wait()
 	case m.remove:
-		k.store.Remove(m.name)
+		if fd, ok := k.store.Take(m.name); ok {
+			k.closer.Close(fd)
+		}
 	case m.store && len(m.fds) == 1:
 		if _, known := k.store[m.name]; !known && len(k.store) >= maxStored {
 			k.Log.Warn("descriptor not kept: too many", "name", m.name, "kept", len(k.store))

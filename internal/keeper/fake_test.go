@@ -5,8 +5,10 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -120,6 +122,10 @@ func fakeProcess(d launch.Dirs, config string) int {
 			_, _ = w.WriteString("of " + strconv.Itoa(os.Getpid()))
 			_ = sup.Put(arg, int(r.Fd()))
 			_ = w.Close()
+		case "slow":
+			fd := slowToClose()
+			_ = sup.Put(arg, fd)
+			_ = unix.Close(fd)
 		case "remove":
 			_ = sup.Remove(arg)
 		case "discard":
@@ -151,6 +157,38 @@ func fakeProcess(d launch.Dirs, config string) int {
 		}
 	}
 	return 0
+}
+
+const slowClose = time.Second
+
+var unread []net.Listener // of slowToClose; the runtime closes what nothing refers to
+
+// slowToClose returns a descriptor whose last close(2) takes slowClose: of a connection to a peer that does not read.
+func slowToClose() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	unread = append(unread, l)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: l.Addr().(*net.TCPAddr).Port})
+	}
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	for b := make([]byte, 1<<20); err == nil; {
+		_, err = unix.Write(fd, b)
+	}
+	if !errors.Is(err, unix.EAGAIN) {
+		panic(err)
+	}
+	err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER,
+		&unix.Linger{Onoff: 1, Linger: int32(slowClose / time.Second)})
+	if err != nil {
+		panic(err)
+	}
+	return fd
 }
 
 // waitsFile is there when a fake process has done all before "wait".

@@ -22,8 +22,11 @@ const restoreTimeout = 60 * time.Second
 func (k *keeper) giveBack() error {
 	// The programs that hide the members from the host live as long as their links are open.
 	for _, name := range k.store.Names() {
-		k.store.Remove(name)
+		if fd, ok := k.store.Take(name); ok {
+			k.closer.Close(fd)
+		}
 	}
+	k.closer.Wait()
 	if !launch.Restorable(k.Dirs, k.Team) {
 		return nil
 	}

@@ -55,7 +55,8 @@ type keeper struct {
 	Options
 	lock   *launch.TeamLock
 	store  supervisor.Store
-	report *launch.Reporter // to who waits for the first start
+	closer supervisor.Closer // of what was removed
+	report *launch.Reporter  // to who waits for the first start
 
 	ownProgram bool        // start the next child from this process's program, not from Program
 	deaths     []time.Time // within the Window

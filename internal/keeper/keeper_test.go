@@ -124,6 +124,19 @@ func TestAliveWatchdog(t *testing.T) {
 	}
 }
 
+// TestSlowRemovals: what the kernel takes long to close hides no sign of life, is closed at the same time, and before
+// Sync returns.
+func TestSlowRemovals(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, "ready watchdog slow:a slow:b slow:c slow:d remove:a remove:b remove:c remove:d sync wait").run()
+	first := b.awaitStarts(1)[0]
+	waits := func() bool { _, err := os.Stat(waitsFile(b.Dirs, first.PID)); return err == nil }
+	b.await("all is closed, or the process killed", func() bool { return waits() || len(b.starts()) > 1 })
+	if took := time.Since(first.Time); !waits() || took < slowClose || took > 3*slowClose {
+		t.Errorf("%d starts after %v, to close one takes %v; log:\n%s", len(b.starts()), took, slowClose, b.log())
+	}
+}
+
 // TestNeverReady kills a child that does not get ready. The first one ends the keeper, with a report.
 func TestNeverReady(t *testing.T) {
 	t.Parallel()

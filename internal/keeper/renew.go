@@ -38,6 +38,7 @@ func (k *keeper) renew(c *child, messages <-chan message) chan message {
 	for m := range messages {
 		k.handle(c, m)
 	}
+	k.closer.Wait()
 	err := errors.Join(k.store.Put(lockName, int(k.lock.FD())), k.putConn(c.conn))
 	if err == nil {
 		o := k.Options

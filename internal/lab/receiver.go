@@ -78,6 +78,7 @@ func (r *Running) receive() {
 		for i := range messages {
 			messages[i].header.SetControllen(control)
 		}
+		r.nap()
 		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.in), uintptr(unsafe.Pointer(&messages[0])),
 			receiveBatch, unix.MSG_WAITFORONE, 0, 0)
 		switch {
@@ -92,6 +93,7 @@ func (r *Running) receive() {
 			r.mu.Unlock()
 			return
 		}
+		r.drained = int(n) < receiveBatch
 		r.mu.Lock()
 		for i := range int(n) {
 			m := &messages[i]

@@ -71,7 +71,7 @@ func (d Dirs) release(ctx context.Context, name string, log *slog.Logger) error 
 		if u.Active != "inactive" && u.Active != "failed" && u.Active != "" {
 			ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 			defer cancel()
-			if _, err := systemctl(ctx, "stop", unitName(name)); err != nil {
+			if err := stopUnit(ctx, name); err != nil {
 				return err
 			}
 		}
@@ -82,11 +82,7 @@ func (d Dirs) release(ctx context.Context, name string, log *slog.Logger) error 
 	if !Restorable(d, name) {
 		return nil
 	}
-	steps, err := restoreTeam(d, name, nil, log)
-	for _, s := range steps {
-		log.Info("released", "team", name, "what", s)
-	}
-	return err
+	return d.giveBack(name, log)
 }
 
 // activeUnits are the teams that systemd runs, or is about to start again.

@@ -214,6 +214,15 @@ func RunsByUnit(d Dirs, team string) bool {
 	return err == nil && u.Active == "active"
 }
 
+// stopUnit stops the unit of a team, and waits until what a dead process left is given back, too (UnitLeft).
+func stopUnit(ctx context.Context, team string) error {
+	_, err := systemctl(ctx, "stop", unitName(team))
+	if err == nil {
+		_, _ = systemctl(ctx, "stop", "nicteam-giveback@"+team+".service") // it may not be installed
+	}
+	return err
+}
+
 // DisableUnit waits until the unit of a deleted team has ended, and makes systemd not start it at boot. It returns what
 // it did, "" if there was nothing to do.
 func DisableUnit(d Dirs, team string) (step string, err error) {
@@ -224,7 +233,7 @@ func DisableUnit(d Dirs, team string) (step string, err error) {
 	if err == nil && u.Active != "inactive" && u.Active != "failed" {
 		ctx, cancel := context.WithTimeout(context.Background(), takeOverTime)
 		defer cancel()
-		_, err = systemctl(ctx, "stop", unitName(team))
+		err = stopUnit(ctx, team)
 	}
 	if err != nil || !u.enabled() {
 		return "", err

@@ -6,12 +6,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nicteam/internal/api"
 	"nicteam/internal/atomicfile"
@@ -111,7 +115,7 @@ func runUnit(ctx context.Context, d Dirs, name string, progress func(Report)) er
 	}()
 	// What a process left that did not report a problem, ExecStopPost gives back.
 	stop := func(err error) error {
-		_, _ = systemctl(context.WithoutCancel(ctx), "stop", unitName(name))
+		_ = stopUnit(context.WithoutCancel(ctx), name)
 		_, _ = ask("reset-failed", unitName(name))
 		return err
 	}
@@ -162,7 +166,8 @@ func noReport(name, why string) *api.Problem {
 // reportSocket is where a create waits for the reports of a team that systemd starts.
 func (d Dirs) reportSocket(name string) string { return filepath.Join(d.RunDir, name+".create") }
 
-// listenReports makes the socket. The file of a create that was killed is replaced.
+// listenReports makes the socket, for root alone from its first moment: by its mode before bind(2), as the kernel takes
+// that over (net/unix/af_unix.c, unix_bind_bsd), less the umask. The file of a create that was killed is replaced.
 func listenReports(d Dirs, name string) (*net.UnixListener, error) {
 	path := d.reportSocket(name)
 	if c, err := net.Dial("unix", path); err == nil {
@@ -171,15 +176,17 @@ func listenReports(d Dirs, name string) (*net.UnixListener, error) {
 			Fix: "nicteam status " + name}
 	}
 	_ = os.Remove(path)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var refused error
+		err := c.Control(func(fd uintptr) { refused = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, refused)
+	}}
+	l, err := lc.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, &api.Problem{Kind: api.Failed, What: "create " + name, Why: err.Error(),
 			Fix: "check what is there: ls -l " + path, Err: err}
 	}
-	return l, nil
+	return l.(*net.UnixListener), nil
 }
 
 // serveReports passes on what one process reports, and closes reports when it is gone.

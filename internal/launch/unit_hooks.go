@@ -230,11 +230,40 @@ func UnitStopped(d Dirs, name, result, status string, log *slog.Logger) error {
 	if err := d.dropStored(name, supervisor.FromEnv()); err != nil {
 		log.Warn("descriptors of the process not dropped", "team", name, "err", err)
 	}
+	return d.giveBack(name, log)
+}
+
+func (d Dirs) giveBack(name string, log *slog.Logger) error {
 	steps, err := restoreTeam(d, name, nil, log)
 	for _, s := range steps {
 		log.Info("released", "team", name, "what", s)
 	}
 	return err
+}
+
+// UnitLeft is ExecStop of nicteam-giveback@.service: the team's unit is inactive or failed. A stop while systemd waits
+// before it starts a process that died again runs no ExecStopPost (systemd.service(5)), and only systemd's store of
+// descriptors is empty then.
+func UnitLeft(d Dirs, name string, log *slog.Logger) error {
+	SetSafePath()
+	if !Restorable(d, name) && d.Pending(name) == nil || HasKeeper(d, name) {
+		return nil
+	}
+	u, err := readUnit(name)
+	if err != nil {
+		return err
+	}
+	p, err := planOf(name)
+	if err != nil || u.Active != "inactive" || p.job == "start" || p.job == "restart" || Runs(d, name) {
+		return err
+	}
+	d.deaths(name).forget()
+	d.RemovePending(name)
+	if !Restorable(d, name) {
+		return nil
+	}
+	log.Warn("stopped between the death of a process and the next start: the NICs are given back", "team", name)
+	return d.giveBack(name, log)
 }
 
 // startsAgain reports whether systemd starts a unit again that ended with that result: its file may have been changed.

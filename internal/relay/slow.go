@@ -34,9 +34,12 @@ func isSlow(h *frame.Headers) bool {
 }
 
 // deliverSlow passes a frame of a slow protocol ([virtio header][frame]) to the control loop and counts it in l. The
-// source is not checked: an address of ours shows that a cable leads back to us, which LACP must know. It returns false
-// if the frame was dropped.
-func (m *member) deliverSlow(b []byte, p frame.Protocol, bucket *limit.Bucket, l *tally) bool {
+// source is not checked: an address of ours shows that a cable leads back to us, which LACP must know. main: it came by
+// the main socket. It returns false if the frame was dropped.
+func (m *member) deliverSlow(b []byte, p frame.Protocol, main bool, bucket *limit.Bucket, l *tally) bool {
+	if m.slow.lacpSeen.Load() && !isMarker(b[frame.VnetLen:]) && m.slow.twice.again(m.r.clock.now(), b[frame.VnetLen:], main) {
+		return true
+	}
 	// Slow protocols other than LACP and markers are only counted.
 	if p == frame.LACP && !m.passSlow(b, bucket) {
 		l.drops[team.DropSocket]++
@@ -67,7 +70,7 @@ func (m *member) receiveSlow(b []byte, p frame.Protocol) {
 		binary.BigEndian.Uint16(f[12:]) == frame.TypeSlow {
 		return // the slowReceiver has it, since it has no tag
 	}
-	m.deliverSlow(b, p, &m.slowLimit, &m.tally)
+	m.deliverSlow(b, p, true, &m.slowLimit, &m.tally)
 	if p == frame.LACP && !m.slow.lacpSeen.Load() {
 		m.slow.lacpSeen.Store(true)
 		m.r.filters.schedule()
@@ -83,6 +86,7 @@ type slowReceiver struct {
 	tally   tally
 	refused int           // frames in a row
 	done    chan struct{} // closed when run has ended
+	twice   slowTwice     // what the main socket has brought, too
 
 	lacpSeen atomic.Bool // an LACPDU has come
 	filtered atomic.Bool // programs filter what the main socket receives
@@ -95,11 +99,12 @@ func (e *slowReceiver) update() error {
 	if want == e.active.Load() {
 		return nil
 	}
-	// During the change a frame may come twice, which LACP does not mind; it must not be lost.
+	// During the change a frame comes by both sockets, so that it is not lost: slowTwice.
 	if !want {
 		e.active.Store(false)
 		return e.m.socket.EnableSlow(false)
 	}
+	e.twice.begin(e.m.r.clock.now())
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
@@ -150,7 +155,7 @@ func (e *slowReceiver) handle(b []byte) {
 	if !frame.Parse(b[frame.VnetLen:], &h) || !isSlow(&h) {
 		return
 	}
-	if e.m.deliverSlow(b, h.Protocol, &e.limit, &e.tally) {
+	if e.m.deliverSlow(b, h.Protocol, false, &e.limit, &e.tally) {
 		e.refused = 0
 	} else {
 		e.refused++

@@ -45,7 +45,7 @@ func TestSlowFramesAlwaysComeToControl(t *testing.T) {
 				g.newsOf(team.ControlFrame)); diff != "" {
 				t.Errorf("%s, from %v (-want +got):\n%s", name, src, diff)
 			}
-			g.enableSlow(1) // while it starts frames may come twice
+			g.enableSlow(1)
 		}
 	}
 	if c := g.counters().Members[1]; c.RX[frame.LACP].Frames != 8 || c.RXDrop[team.DropReflected] != 0 {

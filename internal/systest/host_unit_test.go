@@ -156,6 +156,36 @@ func TestUnitAfterDeaths(t *testing.T) {
 	}
 }
 
+// TestUnitStoppedBetweenProcesses: systemd waits before it starts a process that died again, and runs nothing of the
+// unit at a stop meanwhile. The NICs are given back all the same, and the next start waits for that. A restart that is
+// asked for meanwhile gives nothing back.
+func TestUnitStoppedBetweenProcesses(t *testing.T) {
+	parallel(t)
+	w := newSystemdWorld(t, map[string]string{unitFile + ".d/late.conf": "[Service]\nRestartSec=1h\n"})
+	before := w.state()
+	w.ok("create", teamName, "eth1", "eth2")
+	waits := func() {
+		t.Helper()
+		w.ctl("kill", "--kill-who=main", "-s", "KILL", unit)
+		labtest.Eventually(t, "the wait", func() bool { return w.property("SubState") == "auto-restart" })
+	}
+	waits()
+	w.ctl("restart", unit)
+	if s := w.teamStatus(); s == nil || s.Supervisor.LastStart != "warm" {
+		t.Errorf("after a restart while systemd waits the team is %+v", s)
+	}
+	waits()
+	w.ctl("stop", unit)
+	w.ctl("start", unit)
+	reach(t, w.peer, box4)
+	waits()
+	w.ctl("stop", unit)
+	w.checkUnchanged("stopped while systemd waits", before)
+	w.ctl("start", unit)
+	w.ctl("stop", unit)
+	w.checkUnchanged("after another start", before)
+}
+
 // TestUnitTakesOver: the unit ends a process of the team that somebody else started.
 func TestUnitTakesOver(t *testing.T) {
 	parallel(t)
