@@ -57,7 +57,8 @@ type Hooks struct {
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
 
-	filtersStay bool // see FiltersStay
+	filtersStay bool          // see FiltersStay
+	detaching   chan struct{} // closed when what detachLater got last is detached; nil: nothing waits
 }
 
 // New returns Hooks with the programs that the process before left in the store.
@@ -70,6 +71,7 @@ func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
 
 // Close detaches all programs that are attached by tcx.
 func (h *Hooks) Close() {
+	h.AwaitDetached()
 	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.close()
@@ -84,6 +86,7 @@ func (h *Hooks) Close() {
 // HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next
 // one.
 func (h *Hooks) HandOver() {
+	h.AwaitDetached()
 	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.link.handOver()

@@ -33,6 +33,7 @@ type isolation struct {
 	method Method
 	link   *tcxLink
 	wanted bool // Isolate was called
+	open   bool // Open was: it lets all pass
 }
 
 func (i *isolation) close() {
@@ -55,6 +56,7 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 		return nil
 	}
 	h.EndIsolation(l.Index)
+	h.AwaitDetached()
 	var errs []error
 	for _, m := range Methods {
 		if h.Method != "" && m != h.Method {
@@ -116,12 +118,19 @@ func (h *Hooks) Isolated(index int) bool {
 	return i != nil && i.holds(index) && i.wanted
 }
 
-// EndIsolation ends isolation by tcx, and with it a program in its place. The link may be gone.
+// EndIsolation ends isolation by tcx, and with it a program in its place. The link may be gone. After Open the program
+// is detached a moment later, see AwaitDetached.
 func (h *Hooks) EndIsolation(index int) {
-	if i := h.isolated[index]; i != nil {
+	i := h.isolated[index]
+	switch {
+	case i == nil:
+		return
+	case i.open:
+		h.detachLater(i.link)
+	default:
 		i.close()
-		delete(h.isolated, index)
 	}
+	delete(h.isolated, index)
 }
 
 // Unisolate removes a journalled isolation.

@@ -52,6 +52,7 @@ func (h *Hooks) takePlace(a *Attached, l Link, p Program) (done bool, err error)
 	if err := h.conn.FaultPoint("replace tcx on " + l.Name); err != nil {
 		return true, err
 	}
+	i.open = false
 	if err := i.link.replace(p.Program); err != nil {
 		if errors.Is(err, unix.ENOLINK) {
 			err = unix.ENODEV
@@ -85,6 +86,7 @@ func (h *Hooks) isolateAgain(i *isolation, index int) {
 	p, err := h.isolation()
 	if err == nil {
 		err = i.link.replace(p)
+		i.open = false
 	}
 	if err != nil && i.holds(index) { // else its NIC is gone
 		h.log.Warn("another program of the team goes on isolating", "ifindex", index, "err", err)
@@ -113,7 +115,7 @@ func (h *Hooks) Open(indices []int) {
 	defer p.Close()
 	for _, index := range indices {
 		if i := h.isolated[index]; i != nil && i.link != nil {
-			_ = i.link.replace(p) // the NIC may be gone
+			i.open = i.link.replace(p) == nil // the NIC may be gone
 		}
 	}
 }
