@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/descriptors"
@@ -105,9 +104,7 @@ func (h *Hooks) end(a *Attached) {
 // Open lets the host's stack receive from NICs whose isolation by tcx is about to end, at once: to detach takes a grace
 // period a NIC, in which the last of many would wait for all others.
 func (h *Hooks) Open(indices []int) {
-	const next = -1 // TCX_NEXT
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: isolateFilter.name, Type: ebpf.SchedCLS,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, next), asm.Return()}})
+	p, err := passing()
 	if err != nil {
 		h.log.Debug("isolation ends a moment later", "err", err)
 		return
