@@ -45,18 +45,26 @@ func TestNetworkComesFirst(t *testing.T) {
 // checkPriority checks that every thread has the team's niceness, but for one that loads programs, and ends then.
 func checkPriority(t *testing.T, pid int) {
 	t.Helper()
+	var others []string
+	defer func() {
+		if len(others) > 0 {
+			t.Errorf("threads of %d: %s", pid, strings.Join(others, "\n"))
+		}
+	}()
 	labtest.Eventually(t, fmt.Sprintf("niceness -10 of all threads of %d", pid), func() bool {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 		labtest.Must(t, err)
+		others = nil
 		for _, task := range tasks {
 			tid, err := strconv.Atoi(filepath.Base(task))
 			labtest.Must(t, err)
 			// The system call returns 20 less the niceness.
 			if n, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && n != 20-(-10) {
-				return false
+				stat, _ := os.ReadFile(task + "/stat")
+				others = append(others, fmt.Sprintf("%d of %d threads has %d: %s", tid, len(tasks), 20-n, stat))
 			}
 		}
-		return len(tasks) > 0
+		return len(tasks) > 0 && len(others) == 0
 	})
 }
 
