@@ -97,6 +97,7 @@ soak: build tools
 	$(GO) test -timeout 120m -count $(ROUNDS) -run '$(SOAK)' ./internal/systest -soak
 	$(GO) test -timeout 240m -run 'RandomLives' ./internal/systest -lives $(LIVES)
 	$(GO) test -timeout 60m -run 'ChangeOverWithControlFrames' ./internal/fastpath -soak
+	$(GO) test -timeout 60m -run 'DatapathChangesLoseNothing' ./internal/systest -soak
 
 ## throughput against a plain NIC and Open vSwitch (root); figures to bench.json
 bench: build

@@ -91,6 +91,7 @@ type MemberCheckpoint struct {
 
 	LinkSince      time.Time         `json:"link_since,omitzero"`
 	Forced         bool              `json:"forced,omitempty"`
+	FallUntold     bool              `json:"fall_untold,omitempty"`
 	SuspectSince   time.Time         `json:"suspect_since,omitzero"`
 	SuspectTold    bool              `json:"suspect_told,omitempty"`
 	SuspectEventAt time.Time         `json:"suspect_event_at,omitzero"`
@@ -127,9 +128,10 @@ func (l *Loop) Checkpoint(now time.Time) *Checkpoint {
 			LinkLostAt: m.linkLostAt, Absent: m.absent, Reopening: m.reopening, Draining: m.draining,
 			Debounce: m.debounce.At(), FilterRefusal: m.filterRefusal, Usable: m.usable,
 			EverUsed: m.everUsed, Failures: m.failures,
-			LinkSince: m.linkSince, Forced: m.forced, SuspectSince: m.suspectSince, SuspectTold: m.suspectTold,
-			SuspectEventAt: m.suspectEventAt, Damping: m.damping.At(), DampedTold: m.dampedTold,
-			DampingSkipped: m.dampingSkipped, WayBack: m.wayBack.at()})
+			LinkSince: m.linkSince, Forced: m.forced, FallUntold: m.fallUntold,
+			SuspectSince: m.suspectSince, SuspectTold: m.suspectTold, SuspectEventAt: m.suspectEventAt,
+			Damping: m.damping.At(), DampedTold: m.dampedTold, DampingSkipped: m.dampingSkipped,
+			WayBack: m.wayBack.at()})
 		if f := l.floods[m.id]; f != nil {
 			c.Floods = append(c.Floods, Flood{m.id, f.since, f.frames, f.answeredAt})
 		}
@@ -236,9 +238,10 @@ func resumedMember(c *MemberCheckpoint, l *Loop) *member {
 		linkState: c.LinkState, linkKnown: c.LinkKnown, justJoined: c.JustJoined, linkLostAt: c.LinkLostAt,
 		absent: c.Absent, reopening: c.Reopening, draining: c.Draining, filterRefusal: c.FilterRefusal,
 		usable: c.Usable, everUsed: c.EverUsed || c.Usable, failures: c.Failures,
-		linkSince: c.LinkSince, forced: c.Forced, suspectSince: c.SuspectSince, suspectTold: c.SuspectTold,
-		suspectEventAt: c.SuspectEventAt, damping: c.Damping.Damping(), dampedTold: c.DampedTold,
-		dampingSkipped: c.DampingSkipped, wayBack: c.WayBack.wayBack()}
+		linkSince: c.LinkSince, forced: c.Forced, fallUntold: c.FallUntold,
+		suspectSince: c.SuspectSince, suspectTold: c.SuspectTold, suspectEventAt: c.SuspectEventAt,
+		damping: c.Damping.Damping(), dampedTold: c.DampedTold, dampingSkipped: c.DampingSkipped,
+		wayBack: c.WayBack.wayBack()}
 	m.debounce = c.Debounce.Debounce()
 	m.debounce.UpDelay, m.debounce.DownDelay = l.cfg.UpDelay, l.cfg.DownDelay
 	m.worked = m.works()

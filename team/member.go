@@ -50,6 +50,7 @@ type member struct {
 	dampingSkipped time.Time // the end of a wait that was cut short, because no other member was usable
 
 	forced, wasForced bool // used, now and before, because no other is usable, although its watches forbid it
+	fallUntold        bool // it was used so until another answered, and waits again; no event has said so
 
 	unfit         string // why it is not used although its link is up, "" it is fit
 	filterRefusal string // why its NIC accepts no other addresses, "" not refused
@@ -65,7 +66,12 @@ func (m *member) linkUp() bool { return m.works() && !m.damped() || m.forced }
 
 // joining reports whether nothing can be said yet about m, which has joined: that is no fault.
 func (m *member) joining() bool {
-	return m.justJoined || m.watch.State == monitor.Waiting && !m.everUsed
+	return m.justJoined || m.watch.State == monitor.Waiting && (!m.everUsed || m.fallUntold)
+}
+
+// waitsOn reports whether m only waits for its first answer.
+func (m *member) waitsOn() bool {
+	return m.hasLink() && m.unfit == "" && m.watch.State == monitor.Waiting
 }
 
 // verdict reports whether m may be used.

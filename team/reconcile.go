@@ -78,16 +78,24 @@ func (l *Loop) updateVerdicts(now time.Time, out *Output) {
 		was := m.usable
 		m.usable = m.verdict()
 		if m.usable == was {
+			if m.fallUntold && !m.waitsOn() {
+				m.fallUntold = false
+				l.addEvent(out, now, "member-down", m.link.Name, m.whyDown())
+			}
 			continue
 		}
 		l.dirty = true
 		if m.usable {
-			m.everUsed = true
+			m.everUsed, m.fallUntold = true, false
 			l.addEvent(out, now, "member-up", m.link.Name, m.usableNote())
 			continue
 		}
 		if !m.reopening && !(m.wasForced && m.hasLink()) {
 			m.failures++
+		}
+		if m.wasForced && m.waitsOn() {
+			m.fallUntold = true // the next answer, or its absence, decides
+			continue
 		}
 		if m.unfit != "" {
 			m.linkLostAt = now

@@ -506,8 +506,8 @@ func TestTeamCarrierRefused(t *testing.T) {
 	})
 }
 
-// TestTeamDoesNotWaitForTheCarrier: others hold the kernel's lock for as long as they like. The control loop goes on, and
-// the carrier that is wanted last is set.
+// TestTeamDoesNotWaitForTheCarrier: others hold the kernel's lock for as long as they like. The control loop goes on,
+// and the carrier that is wanted last is set.
 func TestTeamDoesNotWaitForTheCarrier(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newKernel()

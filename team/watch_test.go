@@ -53,6 +53,41 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// TestAnswersThatComeLate: those that were used for want of another, and answer one after the other, have not gone down
+// between. One that never answers has, as soon as that is known.
+func TestAnswersThatComeLate(t *testing.T) {
+	waits := func(nic string) string {
+		return "no other member is usable; waits for the first answer by " + nic + " from gateway 10.0.0.254"
+	}
+	plugged := func() *lanRig {
+		r := newLANRig(t, func(c *settings.Config) { c.Mode = modes.XOR })
+		r.down = true
+		r.plug(2)
+		r.pass(250 * time.Millisecond)
+		r.mute[1], r.down = true, false
+		r.pass(500 * time.Millisecond)
+		r.want("one answers", "up down")
+		r.wantEvents("one answers", "member-added eth1", "member-added eth2", "member-up eth1: "+waits("eth1"),
+			"member-up eth2: "+waits("eth2"), "team-up")
+		return r
+	}
+	r := plugged()
+	r.mute[1] = false
+	r.pass(time.Second)
+	r.want("both answer", "up up")
+	r.wantEvents("both answer", "member-up eth2")
+
+	r = plugged()
+	r.pass(10 * time.Second)
+	r.want("one is mute", "up down")
+	why := "gateway 10.0.0.254 does not answer by eth2 (3 of 3 asks), it does by eth1"
+	r.wantEvents("one is mute", "member-down eth2: "+why, "team-degraded: eth2: "+why)
+
+	r = plugged()
+	r.cable(2, false)
+	r.wantEvents("one is pulled", "member-down eth2: carrier lost", "team-degraded: eth2: carrier lost")
+}
+
 // TestAdmissionAfterLoss: a member whose cable comes back waits for its answer while others carry the frames.
 func TestAdmissionAfterLoss(t *testing.T) {
 	r := newLANRig(t, nil)

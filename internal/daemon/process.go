@@ -16,15 +16,37 @@ const niceness = -10
 // normal priority.
 func RaisePriority() {
 	raiseSessionPriority()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return
-	}
-	for _, t := range tasks {
-		if tid, err := strconv.Atoi(t.Name()); err == nil {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, niceness)
+	for range maxRaises {
+		if !raiseThreads() {
+			return
 		}
 	}
+}
+
+// maxRaises is more passes over the threads than it takes.
+const maxRaises = 100
+
+// raiseThreads raises the threads that are there, and reports whether another pass is needed: one that is not raised
+// yet may start others, which have its priority.
+func raiseThreads() (again bool) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return false
+	}
+	for _, t := range tasks {
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil {
+			continue
+		}
+		// The system call returns 20 less the niceness.
+		if has, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err != nil || has == 20-niceness {
+			continue // it has ended, or is raised
+		}
+		if err := unix.Setpriority(unix.PRIO_PROCESS, tid, niceness); err == nil {
+			again = true
+		}
+	}
+	return again
 }
 
 // raiseSessionPriority raises the priority of the session: with autogroup (sched(7)) niceness counts only within a

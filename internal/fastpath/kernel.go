@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"unsafe"
 
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/relay"
+	"nicteam/internal/thread"
 	"nicteam/modes/spread"
 )
 
@@ -137,12 +137,10 @@ const normalNice = 0
 // lowPriority runs f at normal priority. The kernel's verifier works for some tenths of a second without a pause, and
 // on a thread of a team's process, which has a high priority, would take the processor from those that move frames. The
 // thread ends with f: without CAP_SYS_NICE the process could not raise its priority again.
-func lowPriority(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
+func lowPriority(f func() error) (err error) {
+	thread.Ending(func() {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), normalNice)
-		done <- f()
-	}()
-	return <-done
+		err = f()
+	})
+	return err
 }

@@ -165,6 +165,7 @@ func TestConstantsAreThePrograms(t *testing.T) {
 
 		"GATE_SLOW": uint64(relay.GateSlow), "GATE_HOLD": uint64(relay.GateHold), "GATE_FAST": uint64(relay.GateFast),
 		"GATE_SHUT": uint64(relay.GateShut), "GATE_RING": uint64(relay.GateRing), "GATE_ALONE": uint64(relay.GateAlone),
+		"GATE_UNTIL": uint64(relay.GateUntil), "GATE_UNIT": relay.GateUnit, "GATE_LONGEST": relay.GateLongest,
 		"RING_HEADER": ringHeader,
 
 		"DROP_NO_MEMBER": uint64(team.DropNoMember), "DROP_BACKLOG": uint64(team.DropBacklog),

@@ -189,6 +189,9 @@ func TestFilterAndReceiveAgree(t *testing.T) {
 	if err := b.receives(0); err != nil {
 		t.Fatal(err)
 	}
+	b.now = 1 << 50
+	const unit = 1 << relay.GateUnit
+	until := func(in int64) uint32 { return relay.GateUntil | uint32((b.now+in)>>relay.GateUnit) }
 	for _, v := range vectors() {
 		f := slices.Clone(v.b)
 		memberMAC(0).Put(f, 0)
@@ -206,6 +209,16 @@ func TestFilterAndReceiveAgree(t *testing.T) {
 			relay.GateHold: {true, verdictNext, relay.GateSlow},
 			relay.GateFast: {found.Relays, verdictRedirect, relay.GateFast}, // or next
 			relay.GateShut: {false, verdictShot, relay.GateShut},
+
+			until(unit):                     {false, verdictShot, until(unit)},
+			until(relay.GateLongest * unit): {false, verdictShot, until(relay.GateLongest * unit)},
+			// A frame after that time reopens it, however long after.
+			until(0):                              {true, verdictNext, relay.GateSlow},
+			until(-unit):                          {true, verdictNext, relay.GateSlow},
+			until(-relay.GateLongest * unit):      {true, verdictNext, relay.GateSlow},
+			until((relay.GateLongest + 1) * unit): {true, verdictNext, relay.GateSlow},
+			until(1 << 30 * unit):                 {true, verdictNext, relay.GateSlow},
+
 			// There is no ring here: what it would get is a drop.
 			relay.GateRing:  {false, verdictRedirect, relay.GateRing},
 			relay.GateAlone: {false, verdictRedirect, relay.GateAlone},

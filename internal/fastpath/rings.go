@@ -66,7 +66,7 @@ func (p *Path) adoptRing(k *kernel, id int, l *team.Link, gate uint32) error {
 		}
 		p.log.Warn("frames in the ring of the process before are lost", "member", l.Name, "err", err)
 	}
-	if k == nil || gate < relay.GateRing {
+	if k == nil || !relay.ByRing(gate) {
 		return nil
 	}
 	r, err := newRing()

@@ -128,8 +128,8 @@ func (h *Host) MembersDownBefore() []string {
 	return names
 }
 
-// DownByHand returns the ifindexes of members that are down although the team had them up: those that were up before it,
-// and of seenUp. A team sets none of its members down.
+// DownByHand returns the ifindexes of members that are down although the team had them up: those that were up before
+// it, and of seenUp. A team sets none of its members down.
 func (h *Host) DownByHand(seenUp []int) (down []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,8 +30,8 @@ type MemberSetup struct {
 }
 
 // Strip removes a recorded member's addresses and routes (after Adopt, or for good with --address none or CIDR), turns
-// IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up, unless KeepDown has it. MAC and promiscuity never
-// change. It may be repeated.
+// IPv6 and LRO off, bounds its super-frames, sets the MTU (0: keeps it) and brings it up, unless KeepDown has it. MAC
+// and promiscuity never change. It may be repeated.
 func (h *Host) Strip(nic string, want MemberSetup) error { return h.StripAll([]string{nic}, want) }
 
 // StripAll is Strip of several members. All of it is in the journal before the first one is touched.

@@ -26,6 +26,18 @@ const (
 	GateShut // the program drops the frame and counts it
 )
 
+// A gate is shut until a time as well (shutUntil): a program that sees a frame later sets GateSlow, by
+// compare-and-swap, and lets the frame pass.
+const (
+	// GateUntil is in a gate that is shut until a time; the rest is that time in units of 1<<GateUnit ns.
+	GateUntil uint32 = 1 << 31
+	GateUnit         = 14
+	// GateLongest is how many units a gate is shut at most.
+	GateLongest = 1 << 14
+)
+
+func shutUntil(at int64) uint32 { return GateUntil | uint32(at>>GateUnit) }
+
 // How the relay hands a direction over, so that no frame is lost, duplicated or reordered:
 //
 //  1. Only the goroutine that moves the direction's frames hands it over (Yield, YieldMember), because it alone knows
@@ -38,8 +50,11 @@ const (
 //  4. If none comes, it sets GateFast, by compare-and-swap: that fails if a program was faster, and then it starts
 //     again. From here on programs move the frames, behind all that the relay has moved.
 //  5. Under a load without a pause of strayTime this never succeeds. After pauseWait, once it has read until there was
-//     none, it sets GateShut: no frame passes. It moves the frames that are left until none has come for shutTime, and
-//     sets GateFast. Frames that come in this moment are lost, and the program counts them. None is reordered.
+//     none, it shuts the gate: no frame passes. It moves the frames that are left until none has come for shutTime, and
+//     sets GateFast, by compare-and-swap. Frames that come in this moment are lost, and the program counts them. None
+//     is reordered. A busy machine may suspend the goroutine just then. So the gate is shut for firstShut: the first
+//     frame after that reopens it, and the relay starts again, with twice the time. Only after maxShuts it shuts the
+//     gate for as long as it takes.
 //
 // Regain and RegainMember take a direction back at once: they set GateSlow. Frames that programs transmitted before are
 // in the member's queue already, so nothing overtakes them. Frames that programs received may still be on their way to
@@ -61,6 +76,10 @@ const (
 	strayTime = 30 * time.Microsecond
 	// shutTime without a frame shows that none is left behind a shut gate.
 	shutTime = 50 * time.Microsecond
+	// firstShut is some times what it takes to see that none is left: 8 frames at 20 000 a second. The last of maxShuts
+	// is 205 ms.
+	firstShut = 400 * time.Microsecond
+	maxShuts  = 10
 	// maxShutTime and maxShutBatches are more than all waiting frames take. If frames still come then, the gate does
 	// not work.
 	maxShutTime, maxShutBatches = 250 * time.Millisecond, 4096
@@ -78,6 +97,7 @@ type handover struct {
 	clock clock
 	until int64      // of the wait for a pause
 	tries int        // to find one
+	shuts int        // how often the gate was shut
 	done  chan error // gets the result
 }
 
@@ -112,7 +132,7 @@ func (h *handover) step(take func() error) (over bool, err error) {
 	case h.tries >= minPauseTries && h.clock.now() >= h.until:
 		switch err := take(); {
 		case err == unix.EAGAIN, err == nil && h.clock.now() >= h.until+int64(emptyWait):
-			return true, h.shutGate(take)
+			return h.shutGate(take)
 		default:
 			return err != nil, err
 		}
@@ -145,23 +165,31 @@ func (h *handover) tryPause(take func() error) (over bool, err error) {
 }
 
 // shutGate does point 5.
-func (h *handover) shutGate(take func() error) error {
-	atomic.StoreUint32(h.gate, GateShut)
+func (h *handover) shutGate(take func() error) (over bool, err error) {
 	began := h.clock.now()
+	shut := GateShut
+	if h.shuts < maxShuts {
+		shut = shutUntil(began + int64(firstShut)<<h.shuts)
+	}
+	h.shuts++
+	atomic.StoreUint32(h.gate, shut)
 	taken := 0
 	for until := began + int64(shutTime); ; {
 		now := h.clock.now()
 		switch err := take(); {
 		case err == nil:
 			if taken++; taken > maxShutBatches && now-began > int64(maxShutTime) {
-				return errGate
+				return true, errGate
 			}
 			until = h.clock.now() + int64(shutTime)
 		case err != unix.EAGAIN:
-			return err
-		case now >= until:
-			atomic.StoreUint32(h.gate, GateFast)
-			return nil
+			return true, err
+		case now >= until && atomic.CompareAndSwapUint32(h.gate, shut, GateFast):
+			return true, nil
+		}
+		if atomic.LoadUint32(h.gate) != shut { // a program has reopened it
+			h.until, h.tries = h.clock.now()+int64(pauseWait), 0
+			return false, nil
 		}
 	}
 }

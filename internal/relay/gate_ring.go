@@ -53,7 +53,10 @@ const (
 )
 
 // ByPrograms reports whether programs move the frames of a direction.
-func ByPrograms(gate uint32) bool { return gate == GateFast || gate >= GateRing }
+func ByPrograms(gate uint32) bool { return gate == GateFast || ByRing(gate) }
+
+// ByRing reports whether a member's program passes frames for the relay by the ring.
+func ByRing(gate uint32) bool { return gate == GateRing || gate == GateAlone }
 
 // listener is a member's socket and its ring, for the protocol above. Tests have another one.
 type listener interface {
@@ -188,7 +191,7 @@ func (r *Relay) ListenByRing(id int, gate uint32, ring nic.Ring) error {
 		return fmt.Errorf("read ring of member %d: %w", id, ErrNoMember)
 	}
 	order := nic.RingFirst
-	if gate >= GateRing {
+	if ByRing(gate) {
 		order = nic.RingLast
 	}
 	return memberListener{r, m, ring}.readRing(order, func() {})

@@ -4,6 +4,7 @@ package relay
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ import (
 type script func(call int, gate *uint32) error
 
 func nothing(int, *uint32) error { return unix.EAGAIN }
+
+func isShut(gate uint32) bool { return gate == GateShut || gate&GateUntil != 0 }
 
 func TestHandover(t *testing.T) {
 	for _, c := range []struct {
@@ -49,7 +52,7 @@ func TestHandover(t *testing.T) {
 			return unix.EAGAIN
 		}, wantOver: true, wantGate: GateFast},
 		{name: "something comes all the time, until it is shut", take: func(call int, gate *uint32) error {
-			if atomic.LoadUint32(gate) == GateShut {
+			if isShut(atomic.LoadUint32(gate)) {
 				return unix.EAGAIN
 			}
 			return nil
@@ -58,10 +61,31 @@ func TestHandover(t *testing.T) {
 			switch {
 			case call > 1000:
 				return unix.EAGAIN
-			case atomic.LoadUint32(gate) == GateShut:
+			case isShut(atomic.LoadUint32(gate)):
 				return errors.New("shut")
 			}
 			return nil
+		}, wantOver: true, wantGate: GateFast},
+		{name: "a program reopens it, once", late: true, take: func(call int, gate *uint32) error {
+			if isShut(atomic.LoadUint32(gate)) && call < 4 {
+				time.Sleep(2 * firstShut) // as on a busy machine
+				if got := readGate(gate); got != GateSlow {
+					return fmt.Errorf("gate %d", got)
+				}
+			}
+			return unix.EAGAIN
+		}, wantOver: true, wantGate: GateFast},
+		{name: "programs reopen it all the time", late: true, take: func(_ int, gate *uint32) error {
+			switch g := atomic.LoadUint32(gate); g {
+			case GateHold:
+				atomic.CompareAndSwapUint32(gate, GateHold, GateSlow)
+			case GateShut: // for as long as it takes
+			default:
+				if isShut(g) {
+					atomic.CompareAndSwapUint32(gate, g, GateSlow)
+				}
+			}
+			return unix.EAGAIN
 		}, wantOver: true, wantGate: GateFast},
 		{name: "frames come through a shut gate", late: true, take: func(int, *uint32) error {
 			return nil

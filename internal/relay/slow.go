@@ -37,7 +37,8 @@ func isSlow(h *frame.Headers) bool {
 // source is not checked: an address of ours shows that a cable leads back to us, which LACP must know. main: it came by
 // the main socket. It returns false if the frame was dropped.
 func (m *member) deliverSlow(b []byte, p frame.Protocol, main bool, bucket *limit.Bucket, l *tally) bool {
-	if m.slow.lacpSeen.Load() && !isMarker(b[frame.VnetLen:]) && m.slow.twice.again(m.r.clock.now(), b[frame.VnetLen:], main) {
+	f := b[frame.VnetLen:]
+	if m.slow.lacpSeen.Load() && !isMarker(f) && m.slow.twice.again(m.r.clock.now(), f, main) {
 		return true
 	}
 	// Slow protocols other than LACP and markers are only counted.
@@ -47,7 +48,7 @@ func (m *member) deliverSlow(b []byte, p frame.Protocol, main bool, bucket *limi
 	}
 	c := &l.moved[p]
 	c.Frames++
-	c.Bytes += uint64(len(b) - frame.VnetLen)
+	c.Bytes += uint64(len(f))
 	return true
 }
 

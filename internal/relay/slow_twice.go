@@ -31,8 +31,8 @@ const (
 	// slowRecent frames may wait in one of the sockets when the other has brought them.
 	slowRecent = 2 * slowBurst
 	// twiceTime is longer than a frame waits in a socket, unless the machine stands still. A partner that is in order
-	// repeats nothing within it.
-	twiceTime = 100 * time.Millisecond
+	// repeats nothing within it: the fast rate is one LACPDU a second.
+	twiceTime = 500 * time.Millisecond
 )
 
 var slowSeed = maphash.MakeSeed()

@@ -70,12 +70,12 @@ func TestSlowTwice(t *testing.T) {
 		{"the second by the other socket", 5, a, false, true},
 		{"a third by the other socket", 6, a, false, false},
 		{"the third by the main socket", 7, a, true, true},
-		{"the other by the main socket, much later", 101 * ms, b, true, false},
-		{"and then by the other one", 102 * ms, b, false, true},
-		{"another by the main socket", 103 * ms, a, true, false},
-		{"and by the other one, which has received only since then", 104 * ms, a, false, false},
+		{"the other by the main socket, much later", 501 * ms, b, true, false},
+		{"and then by the other one", 502 * ms, b, false, true},
+		{"another by the main socket", 503 * ms, a, true, false},
+		{"and by the other one, which has received only since then", 504 * ms, a, false, false},
 	} {
-		if c.now == 104*ms {
+		if c.now == 504*ms {
 			twice.begin(c.now)
 		}
 		if got := twice.again(c.now, c.frame, c.main); got != c.expect {

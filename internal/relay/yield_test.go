@@ -73,6 +73,22 @@ func (p *program) begin(pauses bool) {
 	})
 }
 
+// readGate does what read_gate of fastpath/bpf/gate.h does.
+func readGate(gate *uint32) uint32 {
+	for {
+		g := atomic.LoadUint32(gate)
+		if g <= GateAlone && g != GateHold {
+			return g
+		}
+		if left := (g - uint32(Monotonic()>>GateUnit)) &^ GateUntil; g != GateHold && left > 0 && left <= GateLongest {
+			return GateShut
+		}
+		if atomic.CompareAndSwapUint32(gate, g, GateSlow) {
+			return GateSlow
+		}
+	}
+}
+
 func (p *program) send() {
 	for p.sent-int(p.moved.Load()) >= window {
 		if p.stop.Load() {
@@ -83,13 +99,12 @@ func (p *program) send() {
 	n, b := p.sent, p.frame(p.sent)
 	p.sent++
 	began := time.Now()
-	switch g := atomic.LoadUint32(p.gate); {
+	switch g := readGate(p.gate); {
 	case g == GateShut:
 		p.dropped[n] = true
 		p.moved.Add(1)
 		return
-	case g == GateFast, g == GateHold && !atomic.CompareAndSwapUint32(p.gate, GateHold, GateSlow) &&
-		atomic.LoadUint32(p.gate) == GateFast:
+	case g == GateFast:
 		p.fasts++
 		labtest.Check(p, p.fast(b))
 		return

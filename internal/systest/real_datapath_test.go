@@ -3,12 +3,15 @@
 package systest
 
 import (
+	"flag"
 	"strings"
 	"testing"
 
 	"nicteam/internal/lab"
 	"nicteam/internal/lab/labtest"
 )
+
+var datapathChanges = flag.Int("datapath-changes", 200, "with -soak: how often the data path changes there and back")
 
 // on makes the world create teams on that data path.
 func (o worldOptions) on(path string) worldOptions {
@@ -57,7 +60,7 @@ func TestDatapathChangesLive(t *testing.T) {
 			w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
 			w.create(nics(2), "--mode", mode)
 			before, conn := w.identity(), w.startEcho()
-			tr := w.traffic(lab.Stream{Rate: 20000})
+			tr := w.traffic(lab.Stream{Rate: 20000, Batch: 20})
 			tr.awaitFrames(2000)
 			changes := []struct{ wish, path, why string }{
 				{"fastpath", "fastpath", "eBPF"}, {"relay", "relay", "datapath=relay"},
@@ -86,6 +89,29 @@ func TestDatapathChangesLive(t *testing.T) {
 				t.Errorf("the adapter is %s, was %s", got, before)
 			}
 		})
+	}
+}
+
+// TestDatapathChangesLoseNothing changes there and back again and again, at 20 000 frames a second both ways.
+func TestDatapathChangesLoseNothing(t *testing.T) {
+	soakOnly(t)
+	w := newWorld(t, worldOptions{Cables: true, Datapath: "relay"})
+	w.create(nics(2), "--mode", "active-backup")
+	tr := w.traffic(lab.Stream{Rate: 20000, Batch: 20})
+	for range *datapathChanges {
+		for _, path := range []string{"fastpath", "relay"} {
+			w.set("datapath=" + path)
+			w.awaitDatapath(path)
+			tr.awaitFrames(2000)
+		}
+	}
+	out, in := tr.stop()
+	t.Logf("%d changes there and back: out %.0f frames/s, in %.0f frames/s", *datapathChanges,
+		float64(out.Sent)/out.Took.Seconds(), float64(in.Sent)/in.Took.Seconds())
+	for name, r := range map[string]lab.Report{"out": out, "in": in} {
+		if !r.Clean() {
+			t.Errorf("%s: %v", name, r)
+		}
 	}
 }
 

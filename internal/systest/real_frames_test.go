@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -241,20 +240,29 @@ func TestCountersTellTheTruth(t *testing.T) {
 	})
 }
 
-// TestRatesAddUp: in each document of `watch --json` members and protocols sum up to the total.
+// TestRatesAddUp: in each document of `watch --json` members and protocols sum up to the total, each covers the time
+// since the one before, and all together have what the status has counted meanwhile.
 func TestRatesAddUp(t *testing.T) {
 	eachPath(t, func(t *testing.T, path string) {
 		w := newWorld(t, worldOptions{NICs: 3, LAG: true}.on(path))
 		w.create(nics(3), "--mode", "xor")
-		tr := w.traffic(lab.Stream{Rate: 4000})
-		out := w.nicteam("watch", teamName, "--json", "--count", "3", "--interval", "200ms")
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		if len(lines) != 3 {
-			t.Fatalf("%d documents, want 3:\n%s", len(lines), out)
-		}
-		for i, line := range lines {
+		before := w.status()
+		watch := w.box.Command(program(t), "watch", teamName, "--json", "--interval", "100ms")
+		out, err := watch.StdoutPipe()
+		labtest.Must(t, err)
+		labtest.Must(t, watch.Start())
+		defer func() {
+			_ = watch.Process.Kill()
+			_ = watch.Wait()
+		}()
+		documents := json.NewDecoder(out)
+		var moved [2]frame.Count
+		var last time.Time
+		var udp [2]uint64 // frames
+		next := func() {
+			t.Helper()
 			var d api.Rates
-			labtest.Must(t, json.Unmarshal([]byte(line), &d))
+			labtest.Must(t, documents.Decode(&d))
 			var members, protocols [2]frame.Count
 			for _, m := range d.Members {
 				members[0].Add(m.RX)
@@ -263,21 +271,39 @@ func TestRatesAddUp(t *testing.T) {
 			for _, p := range d.Protocols {
 				protocols[0].Add(p.RX)
 				protocols[1].Add(p.TX)
-				if p.Name == "udp" && (p.RX.Frames == 0 || p.TX.Frames == 0) {
-					t.Errorf("document %d: udp %+v", i, p)
+				if p.Name == "udp" {
+					udp[0] += p.RX.Frames
+					udp[1] += p.TX.Frames
 				}
 			}
 			total := [2]frame.Count{d.RX, d.TX}
 			if members != total || protocols != total {
-				t.Errorf("document %d: total %v, members %v, protocols %v", i, total, members, protocols)
+				t.Errorf("total %v, members %v, protocols %v", total, members, protocols)
 			}
-			if perSecond := float64(d.TX.Frames) / (float64(d.Interval) / 1e9); perSecond < 400 || perSecond > 8000 {
-				t.Errorf("document %d: %.0f frames/s out, want about 4000", i, perSecond)
+			covers, says := d.Time.Sub(last), time.Duration(d.Interval) // by two clocks
+			if !last.IsZero() && (covers-says).Abs() > 10*time.Millisecond {
+				t.Errorf("it covers %v and says %v", covers, says)
 			}
 			if d.Schema != "nicteam.rates/v1" || d.Team != teamName {
-				t.Errorf("document %d: %s of %s", i, d.Schema, d.Team)
+				t.Errorf("%s of %s", d.Schema, d.Team)
 			}
+			moved[0].Add(d.RX)
+			moved[1].Add(d.TX)
+			last = d.Time
 		}
+		next()
+		tr := w.traffic(lab.Stream{Rate: 4000})
+		tr.awaitFrames(1000)
 		tr.stop()
+		near := func(a, b uint64) bool { return max(a, b)-min(a, b) <= 20 }
+		labtest.Eventually(t, "the same in the documents and the status", func() bool {
+			next()
+			s := w.status()
+			rx, tx := s.RX.Frames-before.RX.Frames, s.TX.Frames-before.TX.Frames
+			return near(moved[0].Frames, rx) && near(moved[1].Frames, tx) && tx >= 1000
+		})
+		if udp[0] < 1000 || udp[1] < 1000 {
+			t.Errorf("%d frames of UDP in, %d out", udp[0], udp[1])
+		}
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"nicteam/internal/boot"
 	"nicteam/internal/rtnl"
+	"nicteam/internal/thread"
 )
 
 // Location is the boot and network namespace that a journal is about.
@@ -101,22 +101,18 @@ func mounted(name string) []string {
 }
 
 // NetNSCookieAt returns the cookie of the namespace at path, 0 if it is unknown.
-func NetNSCookieAt(path string) uint64 {
+func NetNSCookieAt(path string) (cookie uint64) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0
 	}
 	defer f.Close()
-	got := make(chan uint64)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends, because it is in another namespace
-		if unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) != nil {
-			got <- 0
-			return
+	thread.Ending(func() {
+		if unix.Setns(int(f.Fd()), unix.CLONE_NEWNET) == nil {
+			cookie = netnsCookie()
 		}
-		got <- netnsCookie()
-	}()
-	return <-got
+	})
+	return cookie
 }
 
 // WrittenBeforeBoot reports whether the journal was last written before this boot.
