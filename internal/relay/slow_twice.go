@@ -30,9 +30,12 @@ type slowArrival struct {
 const (
 	// slowRecent frames may wait in one of the sockets when the other has brought them.
 	slowRecent = 2 * slowBurst
-	// twiceTime is longer than a frame waits in a socket, unless the machine stands still. A partner that is in order
-	// repeats nothing within it: the fast rate is one LACPDU a second.
-	twiceTime = 500 * time.Millisecond
+	// mainFirst and slowFirst are how long after the main socket, and after the slowReceiver, the other one brings a
+	// frame at most, unless the machine stands still. What the main socket has brought since begin always comes again.
+	// What the slowReceiver has brought does not: a partner that is in order repeats nothing so soon, since the fast
+	// rate is one LACPDU a second.
+	mainFirst = 5 * time.Second
+	slowFirst = 500 * time.Millisecond
 )
 
 var slowSeed = maphash.MakeSeed()
@@ -51,7 +54,8 @@ func (s *slowTwice) again(now int64, b []byte, main bool) bool {
 	defer s.mu.Unlock()
 	for i := range s.recent {
 		a := &s.recent[i]
-		if a.at != 0 && a.sum == sum && a.main != main && now-a.at < int64(twiceTime) && (main || a.at >= s.since) {
+		if a.at != 0 && a.sum == sum && a.main != main && (a.main && a.at >= s.since && now-a.at < int64(mainFirst) ||
+			main && now-a.at < int64(slowFirst)) {
 			a.at = 0
 			return true
 		}
