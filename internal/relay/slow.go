@@ -107,7 +107,7 @@ func (e *slowReceiver) update() error {
 		}
 		return e.m.socket.EnableSlow(false)
 	}
-	e.twice.begin(e.m.r.clock.now())
+	e.twice.starts(e.m.r.clock.now())
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
@@ -129,11 +129,14 @@ func (e *slowReceiver) drainAndActivate() {
 // drainAndDeactivate leaves the frames from now on to the main socket, once that has skipped those which the
 // slowReceiver has. The member's goroutine calls it.
 func (e *slowReceiver) drainAndDeactivate() {
+	now := e.m.r.clock.now()
 	for range maxShutBatches {
 		if e.m.r.held.Load() || e.m.poll() != nil {
 			break
 		}
+		now = e.m.r.clock.now()
 	}
+	e.twice.ends(now)
 	e.active.Store(false)
 }
 
