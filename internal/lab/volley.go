@@ -11,8 +11,9 @@ import (
 )
 
 // A stream of batches is for many frames a second on few processors, beside what is tested. Its sender wakes once a
-// batch, its receiver once in napTime. The sender stays on one processor, because the frames of a cable wait in the
-// queue of the processor that sent them.
+// batch, its receiver once in napTime. They have the priority of what is tested, which they would keep from running
+// else. The sender stays on one processor, because the frames of a cable wait in the queue of the processor that sent
+// them.
 
 // maxBatch bounds a batch: a queue of the kernel for 1000 frames must have room for it.
 const maxBatch = 256
@@ -21,7 +22,7 @@ const maxBatch = 256
 const napTime = 2 * time.Millisecond
 
 // volleyLateness is what a sender of batches makes up for, at twice its pace. A lateness beyond it moves the schedule.
-const volleyLateness = 500 * time.Millisecond
+const volleyLateness = 100 * time.Millisecond
 
 // volley is a batch of frames in memory that is written to again and again.
 type volley struct {
@@ -65,7 +66,6 @@ func (r *Running) sendVolleys() {
 	defer close(r.senderDone)
 	runtime.LockOSThread() // and ends with the goroutine: it is not as others
 	exactTimers()
-	preferThread()
 	keepProcessor()
 	fill := newSeededReader(uint64(r.run))
 	v := newVolley(r.s.Size, r.s.Batch, func(b []byte) { fill.Read(b) })

@@ -102,10 +102,12 @@ func (e *slowReceiver) update() error {
 	}
 	// During the change a frame comes by both sockets, so that it is not lost: slowTwice.
 	if !want {
-		e.active.Store(false)
+		if !e.m.between.do(e.drainAndDeactivate, e.m.wake) {
+			e.active.Store(false)
+		}
 		return e.m.socket.EnableSlow(false)
 	}
-	e.twice.begin(e.m.r.clock.now())
+	e.twice.starts(e.m.r.clock.now())
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
@@ -122,6 +124,20 @@ func (e *slowReceiver) drainAndActivate() {
 		}
 	}
 	e.active.Store(true)
+}
+
+// drainAndDeactivate leaves the frames from now on to the main socket, once that has skipped those which the
+// slowReceiver has. The member's goroutine calls it.
+func (e *slowReceiver) drainAndDeactivate() {
+	now := e.m.r.clock.now()
+	for range maxShutBatches {
+		if e.m.r.held.Load() || e.m.poll() != nil {
+			break
+		}
+		now = e.m.r.clock.now()
+	}
+	e.twice.ends(now)
+	e.active.Store(false)
 }
 
 // After pauseAfter dropped frames in a row the slowReceiver pauses for pauseFor: the kernel drops at less cost.
