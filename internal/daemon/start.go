@@ -177,7 +177,12 @@ func (u *startup) claimNICs() error {
 	if err := u.host.Begin(); err != nil {
 		return err
 	}
-	return u.recordNICs(u.config.MemberNames())
+	members, err := u.host.RecordMembers(u.config.MemberNames())
+	if err != nil {
+		return err
+	}
+	u.host.PrepareIsolation(members)
+	return nil
 }
 
 // takeOver makes or opens the adapter, joins the members and moves the addresses.

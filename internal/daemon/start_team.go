@@ -32,6 +32,9 @@ func (u *startup) startTeam(checkpoint *team.Checkpoint) error {
 	pathName, pathReason := pathRelay, reasonStarting
 	if checkpoint == nil {
 		s.path = fastpath.New(o)
+		if c.Datapath != pathRelay {
+			s.path.Preload()
+		}
 	} else if err := s.adoptPath(o, checkpoint); err != nil {
 		return err
 	} else if s.path.Engaged() {

@@ -26,7 +26,7 @@ func (p *Path) Engage() error {
 	if p.Engaged() {
 		return nil
 	}
-	k, err := load()
+	k, err := p.load()
 	if err != nil {
 		return err
 	}

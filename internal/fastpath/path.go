@@ -59,8 +59,9 @@ type Path struct {
 	log        *slog.Logger
 	fallenBack chan error
 
-	changing sync.Mutex // Join, Leave, Engage, Disengage, Close: held long
-	closed   bool
+	changing  sync.Mutex // Join, Leave, Engage, Disengage, Close: held long
+	closed    bool
+	preloaded *preloaded // nil: Preload was not called, or Engage was
 
 	mu          sync.Mutex // held briefly
 	kernel      *kernel    // nil: not engaged
@@ -332,5 +333,5 @@ func (p *Path) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.disengage(), p.backlog.close(), p.relay.Close())
+	return errors.Join(p.disengage(), p.unload(), p.backlog.close(), p.relay.Close())
 }

@@ -24,9 +24,9 @@ const (
 
 // FiltersVLANs reports whether the NIC has such a filter that cannot be turned off. Only promiscuity bypasses it.
 func (h *Host) FiltersVLANs(name string) bool {
-	list, err := h.tool.FeaturesWithState(name)
+	list, err := h.featureStates(name)
 	f := list[vlanFilter]
-	return err == nil && f.Active && (!f.Available || f.NeverChanged)
+	return err == nil && f.active && (!f.available || f.neverChanged)
 }
 
 // superFrame is the largest super-frame: the virtio header's lengths have 16 bits.
@@ -34,14 +34,14 @@ const superFrame = 65536
 
 // features returns the ethtool features that can be changed, and whether they are on.
 func (h *Host) features(name string) map[string]bool {
-	list, err := h.tool.FeaturesWithState(name)
+	list, err := h.featureStates(name)
 	if err != nil {
 		return nil // then no feature can be changed
 	}
 	on := map[string]bool{}
 	for f, s := range list {
-		if s.Available && !s.NeverChanged {
-			on[f] = s.Active
+		if s.available && !s.neverChanged {
+			on[f] = s.active
 		}
 	}
 	return on

@@ -93,6 +93,9 @@ func (h *Host) releaseAll(stopForwarding func(), afterKill bool) (Restored, erro
 	if note := connections.Close(); note != "" {
 		b.notef("%s", note)
 	}
+	if err != nil {
+		h.hooks.AwaitDetached()
+	}
 	out := Restored{Notes: b.notes}
 	for _, r := range b.members {
 		out.Members = append(out.Members, r.nic.Name)
@@ -204,6 +207,7 @@ func (h *Host) finish() (adapter string, err error) {
 	if err := h.restoreBacklog(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}
+	h.hooks.AwaitDetached() // with the journal's end nobody would look for them
 	if err := h.finishJournal(j); err != nil {
 		return adapter, fmt.Errorf("end team: %w", err)
 	}

@@ -63,6 +63,7 @@ func (h *Host) Release(nic string, donor bool) (note string, err error) {
 		},
 		b.restoreLateSysctls,
 	)
+	h.hooks.AwaitDetached()
 	note = strings.Join(append(notes, b.notes...), "; ")
 	if err != nil {
 		return note, fmt.Errorf("release NIC %s: %w", m.Name, err)

@@ -123,6 +123,17 @@ func (a *attachment) Close() error {
 	return h.hooks.Detach(a.on, n.hookLink(), gone, hookJournal{j, a.no})
 }
 
+// PrepareIsolation begins to do what Isolate of these NICs waits for, see tchook.Hooks.Prepare. They are recorded.
+func (h *Host) PrepareIsolation(members []journal.Member) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	links := make([]tchook.Link, len(members))
+	for i, m := range members {
+		links[i] = tchook.Link{Name: m.Name, Index: m.Index}
+	}
+	h.hooks.Prepare(links)
+}
+
 // Isolate hides a recorded member's received frames from the host's IP stack, except the NIC's own protocols
 // (tchook/bpf/isolate.c). The member's packet socket must be open before. It may be repeated.
 func (h *Host) Isolate(index int) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/safchain/ethtool"
 
@@ -62,6 +63,8 @@ type Host struct {
 
 	rebinding      *masquerade.Rebinding // begun by RebindConnections for Adopt
 	rebindingLinks []int                 // links of its addresses, ascending
+
+	namesOfFeatures atomic.Pointer[map[string]uint] // see featureNames
 
 	handles sync.Once // closes them
 }

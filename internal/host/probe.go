@@ -136,8 +136,17 @@ func (h *Host) wireless(name string, index int) bool {
 	return h.probe.wireless(name) || h.known80211(index)
 }
 
+// noWireless reports whether the kernel's module for Wi-Fi is not loaded, as on most hosts: to ask for nl80211 costs
+// more. False where sysfs does not tell.
+func noWireless() bool {
+	return unix.Access("/sys/class/ieee80211", unix.F_OK) == unix.ENOENT && unix.Access("/sys/class/net", unix.F_OK) == nil
+}
+
 // known80211 reports whether nl80211 has the interface. It has all Wi-Fi NICs and no others.
 func (h *Host) known80211(index int) bool {
+	if noWireless() {
+		return false
+	}
 	family, err := h.rt.Handle.GenlFamilyGet(unix.NL80211_GENL_NAME)
 	if err != nil {
 		return false // a kernel without Wi-Fi

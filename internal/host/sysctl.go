@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -47,14 +48,37 @@ func sysctlName(nic, key string) string {
 
 // readSysctl returns false if the kernel has no such sysctl, or it was never set (stable_secret).
 func readSysctl(nic, key string) (string, bool) {
-	b, err := readProc(sysctlPath(nic, key))
-	return strings.TrimSpace(string(b)), err == nil
+	value, err := readShort(sysctlPath(nic, key))
+	return value, err == nil
+}
+
+// readShort returns the text in a file of /proc/sys, without spaces around it. A NIC has more than a hundred of them, and
+// the kernel gives a value that has room as a whole: one read tells.
+func readShort(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var b [256]byte
+	n, err := unix.Read(fd, b[:])
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(fd, b[:])
+	}
+	switch {
+	case err != nil:
+		return "", &os.PathError{Op: "read", Path: path, Err: err}
+	case n == len(b):
+		long, err := readProc(path)
+		return strings.TrimSpace(string(long)), err
+	}
+	return string(bytes.TrimSpace(b[:n])), nil
 }
 
 // writeSysctl writes a value that differs. It ignores a missing sysctl.
 func (h *Host) writeSysctl(nic, key, value string) error {
-	old, err := readProc(sysctlPath(nic, key))
-	if errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(old)) == value {
+	old, err := readShort(sysctlPath(nic, key))
+	if errors.Is(err, os.ErrNotExist) || err == nil && old == value {
 		return nil
 	}
 	what := fmt.Sprintf("set %s of %s to %s", key, nic, value)

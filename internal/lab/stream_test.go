@@ -190,3 +190,37 @@ func TestStreamFast(t *testing.T) {
 		t.Error("a cable does not do that")
 	}
 }
+
+// A stream of batches counts as any other, and makes up for what it was late.
+func TestStreamOfBatches(t *testing.T) {
+	a, b, w := wired(t)
+	var seen, lost, doubled atomic.Uint64
+	var counts atomic.Bool // frames before a stream do not
+	w.A.Filter(func(frame []byte) int {
+		switch n := seen.Add(1); {
+		case !udp(frame), !counts.Load():
+		case n%100 == 0:
+			lost.Add(1)
+			return 0
+		case n%100 == 50:
+			doubled.Add(1)
+			return 2
+		}
+		return 1
+	})
+	r, err := lab.Stream{From: a, To: b, Address: addresses["IPv4"], Rate: 20_000, Batch: 20, Flows: 3}.Start()
+	labtest.Must(t, err)
+	labtest.Eventually(t, "frames", func() bool { return r.Received() > 0 })
+	counts.Store(true)
+	labtest.Eventually(t, "4000 frames", func() bool { return r.Received() >= 4000 })
+	got, err := r.Stop()
+	labtest.Must(t, err)
+	w.A.Filter(nil)
+	t.Logf("%.0f frames/s: %v", float64(got.Sent)/got.Took.Seconds(), got)
+	if got.Lost != lost.Load() || got.Duplicated != doubled.Load() || got.Reordered+got.Corrupt+got.Refused != 0 {
+		t.Errorf("%v; %d were lost and %d doubled", got, lost.Load(), doubled.Load())
+	}
+	if got.Sent%20 != 0 || len(got.Flows) != 3 || got.Flows[2].Sent == 0 {
+		t.Errorf("%+v", got.Flows)
+	}
+}

@@ -11,9 +11,9 @@ import (
 )
 
 // A stream of batches is for many frames a second on few processors, beside what is tested. Its sender wakes once a
-// batch, its receiver once in napTime. Its threads have no higher priority: what is tested has the same, and they would
-// keep it from running. The sender stays on one processor, because the frames of a cable wait in the queue of the
-// processor that sent them.
+// batch, its receiver once in napTime. They have the priority of what is tested, which they would keep from running
+// else. The sender stays on one processor, because the frames of a cable wait in the queue of the processor that sent
+// them.
 
 // maxBatch bounds a batch: a queue of the kernel for 1000 frames must have room for it.
 const maxBatch = 256

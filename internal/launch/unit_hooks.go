@@ -262,7 +262,7 @@ func UnitLeft(d Dirs, name string, log *slog.Logger) error {
 	if !Restorable(d, name) {
 		return nil
 	}
-	log.Warn("stopped between the death of a process and the next start: the NICs are given back", "team", name)
+	log.Warn("the process has died, and the unit is stopped: the NICs are given back", "team", name)
 	return d.giveBack(name, log)
 }
 

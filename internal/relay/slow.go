@@ -37,7 +37,8 @@ func isSlow(h *frame.Headers) bool {
 // source is not checked: an address of ours shows that a cable leads back to us, which LACP must know. main: it came by
 // the main socket. It returns false if the frame was dropped.
 func (m *member) deliverSlow(b []byte, p frame.Protocol, main bool, bucket *limit.Bucket, l *tally) bool {
-	if m.slow.lacpSeen.Load() && !isMarker(b[frame.VnetLen:]) && m.slow.twice.again(m.r.clock.now(), b[frame.VnetLen:], main) {
+	f := b[frame.VnetLen:]
+	if m.slow.lacpSeen.Load() && !isMarker(f) && m.slow.twice.again(m.r.clock.now(), f, main) {
 		return true
 	}
 	// Slow protocols other than LACP and markers are only counted.
@@ -47,7 +48,7 @@ func (m *member) deliverSlow(b []byte, p frame.Protocol, main bool, bucket *limi
 	}
 	c := &l.moved[p]
 	c.Frames++
-	c.Bytes += uint64(len(b) - frame.VnetLen)
+	c.Bytes += uint64(len(f))
 	return true
 }
 
@@ -101,10 +102,12 @@ func (e *slowReceiver) update() error {
 	}
 	// During the change a frame comes by both sockets, so that it is not lost: slowTwice.
 	if !want {
-		e.active.Store(false)
+		if !e.m.between.do(e.drainAndDeactivate, e.m.wake) {
+			e.active.Store(false)
+		}
 		return e.m.socket.EnableSlow(false)
 	}
-	e.twice.begin(e.m.r.clock.now())
+	e.twice.starts(e.m.r.clock.now())
 	if err := e.m.socket.EnableSlow(true); err != nil {
 		return err
 	}
@@ -121,6 +124,20 @@ func (e *slowReceiver) drainAndActivate() {
 		}
 	}
 	e.active.Store(true)
+}
+
+// drainAndDeactivate leaves the frames from now on to the main socket, once that has skipped those which the
+// slowReceiver has. The member's goroutine calls it.
+func (e *slowReceiver) drainAndDeactivate() {
+	now := e.m.r.clock.now()
+	for range maxShutBatches {
+		if e.m.r.held.Load() || e.m.poll() != nil {
+			break
+		}
+		now = e.m.r.clock.now()
+	}
+	e.twice.ends(now)
+	e.active.Store(false)
 }
 
 // After pauseAfter dropped frames in a row the slowReceiver pauses for pauseFor: the kernel drops at less cost.

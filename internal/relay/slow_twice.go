@@ -12,12 +12,14 @@ import (
 // is in its socket and in the member's main one: it must be lost by neither, and it is one frame.
 //
 // The kernel gives sockets nothing to know a frame by but its octets. A partner may say the same twice, but each socket
-// has each frame once: so a frame is known again only if it came by the other socket, a moment ago.
+// has each frame once: so a frame is known again only if it came by the other socket since both have it.
 type slowTwice struct {
 	mu     sync.Mutex
 	recent [slowRecent]slowArrival
 	next   int
-	since  int64 // what the main socket brought before is not in the other
+	// What the main socket brought before sinceMain is not in the other one, nor what the slowReceiver brought before
+	// sinceSlow in the main one.
+	sinceMain, sinceSlow int64
 }
 
 // slowArrival is a frame that came by one socket, and has not come by the other.
@@ -30,18 +32,24 @@ type slowArrival struct {
 const (
 	// slowRecent frames may wait in one of the sockets when the other has brought them.
 	slowRecent = 2 * slowBurst
-	// twiceTime is longer than a frame waits in a socket, unless the machine stands still. A partner that is in order
-	// repeats nothing within it: the fast rate is one LACPDU a second.
-	twiceTime = 500 * time.Millisecond
+	// twiceTime is longer than a frame waits in a socket.
+	twiceTime = 5 * time.Second
 )
 
 var slowSeed = maphash.MakeSeed()
 
-// begin says that from now on frames come by both sockets.
-func (s *slowTwice) begin(now int64) {
+// starts says that from now on frames come by the slowReceiver, too.
+func (s *slowTwice) starts(now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.since = now
+	s.sinceMain = now
+}
+
+// ends says that from now on frames come by the main socket, which has skipped all of before.
+func (s *slowTwice) ends(now int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sinceSlow = now
 }
 
 // again reports whether a frame has come by the other socket before, and else notes that it has come by this one.
@@ -51,7 +59,11 @@ func (s *slowTwice) again(now int64, b []byte, main bool) bool {
 	defer s.mu.Unlock()
 	for i := range s.recent {
 		a := &s.recent[i]
-		if a.at != 0 && a.sum == sum && a.main != main && now-a.at < int64(twiceTime) && (main || a.at >= s.since) {
+		since := s.sinceMain
+		if main {
+			since = s.sinceSlow
+		}
+		if a.at != 0 && a.sum == sum && a.main != main && a.at >= since && now-a.at < int64(twiceTime) {
 			a.at = 0
 			return true
 		}

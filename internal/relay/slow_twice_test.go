@@ -54,29 +54,30 @@ func TestSlowFramesComeOnce(t *testing.T) {
 // A partner that says the same again is heard again, and one whose frames are old is not mistaken.
 func TestSlowTwice(t *testing.T) {
 	a, b := []byte("one"), []byte("other")
-	const ms = int64(time.Millisecond)
+	const second = int64(time.Second)
 	var twice slowTwice
 	for _, c := range []struct {
-		name   string
-		now    int64
-		frame  []byte
-		main   bool
-		expect bool
+		name         string
+		now          int64
+		frame        []byte
+		main, expect bool
+		first        func(now int64) // called before
 	}{
-		{"first", 1, a, true, false},
-		{"the same by the same socket", 2, a, true, false},
-		{"another by the other socket", 3, b, false, false},
-		{"the first by the other socket", 4, a, false, true},
-		{"the second by the other socket", 5, a, false, true},
-		{"a third by the other socket", 6, a, false, false},
-		{"the third by the main socket", 7, a, true, true},
-		{"the other by the main socket, much later", 501 * ms, b, true, false},
-		{"and then by the other one", 502 * ms, b, false, true},
-		{"another by the main socket", 503 * ms, a, true, false},
-		{"and by the other one, which has received only since then", 504 * ms, a, false, false},
+		{"first", 1, a, true, false, nil},
+		{"the same by the same socket", 2, a, true, false, nil},
+		{"another by the other socket", 3, b, false, false, nil},
+		{"the first by the other socket", 4, a, false, true, nil},
+		{"the second by the other socket", 5, a, false, true, nil},
+		{"a third by the other socket", 6, a, false, false, nil},
+		{"the third by the main socket", 7, a, true, true, nil},
+		{"the other by the main socket, much later", 6 * second, b, true, false, nil},
+		{"and then by the other one", 6*second + 1, b, false, true, nil},
+		{"another by the main socket", 7 * second, a, true, false, nil},
+		{"and by the slowReceiver, which has just started", 7*second + 1, a, false, false, twice.starts},
+		{"and by the main socket, which has just skipped the latter", 7*second + 2, a, true, false, twice.ends},
 	} {
-		if c.now == 504*ms {
-			twice.begin(c.now)
+		if c.first != nil {
+			c.first(c.now)
 		}
 		if got := twice.again(c.now, c.frame, c.main); got != c.expect {
 			t.Errorf("%s: %v", c.name, got)

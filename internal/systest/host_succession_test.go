@@ -113,6 +113,4 @@ func TestSetDownStaysDown(t *testing.T) {
 	labtest.Must(t, next.Process.Signal(unix.SIGTERM))
 	next.ended(t, "SIGTERM")
 	w.checkUnchanged("after the end", before)
-	w.create(nics(4), "--mode", "active-backup")
-	check("in a new team", "new")
 }

@@ -58,6 +58,7 @@ func (h *Hooks) Attach(l Link, at ebpf.AttachType, p Program, j Journal) (*Attac
 	if !ok {
 		return nil, fmt.Errorf("attach program: %v is not a tc hook", at)
 	}
+	h.AwaitDetached() // it may be on this hook
 	a, err := h.attach(l, at, p, j)
 	var held *HookHeld
 	if errors.As(err, &held) {

@@ -56,20 +56,25 @@ type Hooks struct {
 	isolator *ebpf.Program      // nil: not loaded
 	isolated map[int]*isolation // by ifindex
 	attached map[hookPoint]*Attached
+	prepared map[int]*prepared // by ifindex, until Isolate uses it
 
-	filtersStay bool // see FiltersStay
+	filtersStay bool          // see FiltersStay
+	detaching   chan struct{} // closed when what detachLater got last is detached; nil: nothing waits
 }
 
 // New returns Hooks with the programs that the process before left in the store.
 func New(conn *rtnl.Conn, log *slog.Logger, o Options) *Hooks {
 	o.Store = descriptors.Or(o.Store)
-	h := &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[hookPoint]*Attached{}}
+	h := &Hooks{Options: o, conn: conn, log: log, isolated: map[int]*isolation{}, attached: map[hookPoint]*Attached{},
+		prepared: map[int]*prepared{}}
 	h.inherit()
 	return h
 }
 
 // Close detaches all programs that are attached by tcx.
 func (h *Hooks) Close() {
+	h.AwaitDetached()
+	h.DropPrepared()
 	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.close()
@@ -84,6 +89,8 @@ func (h *Hooks) Close() {
 // HandOver closes the descriptors of this process: programs whose links the store keeps stay attached, for the next
 // one.
 func (h *Hooks) HandOver() {
+	h.AwaitDetached()
+	h.DropPrepared()
 	h.dropIsolator()
 	for _, i := range h.isolated {
 		i.link.handOver()

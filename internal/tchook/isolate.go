@@ -33,6 +33,7 @@ type isolation struct {
 	method Method
 	link   *tcxLink
 	wanted bool // Isolate was called
+	open   bool // Open was: it lets all pass
 }
 
 func (i *isolation) close() {
@@ -54,7 +55,8 @@ func (h *Hooks) Isolate(l Link, journal func() (Journal, error)) error {
 	if h.Isolated(l.Index) || h.keepIsolation(l) {
 		return nil
 	}
-	h.EndIsolation(l.Index)
+	h.endIsolation(l.Index)
+	h.AwaitDetached()
 	var errs []error
 	for _, m := range Methods {
 		if h.Method != "" && m != h.Method {
@@ -116,12 +118,24 @@ func (h *Hooks) Isolated(index int) bool {
 	return i != nil && i.holds(index) && i.wanted
 }
 
-// EndIsolation ends isolation by tcx, and with it a program in its place. The link may be gone.
+// EndIsolation ends isolation by tcx, and with it a program in its place. The link may be gone. After Open the program
+// is detached a moment later, see AwaitDetached.
 func (h *Hooks) EndIsolation(index int) {
-	if i := h.isolated[index]; i != nil {
+	h.dropPrepared(index)
+	h.endIsolation(index)
+}
+
+func (h *Hooks) endIsolation(index int) {
+	i := h.isolated[index]
+	switch {
+	case i == nil:
+		return
+	case i.open:
+		h.detachLater(i.link)
+	default:
 		i.close()
-		delete(h.isolated, index)
 	}
+	delete(h.isolated, index)
 }
 
 // Unisolate removes a journalled isolation.
@@ -172,6 +186,10 @@ func (h *Hooks) isolateTCX(l Link) (*isolation, error) {
 	where := link.Head()
 	if a := h.attached[hookPoint{l.Index, ebpf.AttachTCXIngress}]; a != nil && a.link != nil && a.link.on(l.Index) {
 		where = link.AfterLink(a.link.Link)
+	}
+	if there := h.takePrepared(l.Index, p); there != nil {
+		return &isolation{method: ByTCX, link: h.storeLink(there, descriptors.Of(descriptors.Isolation, l.Index)),
+			wanted: true}, nil
 	}
 	tcx, err := h.attachTCX(l, ebpf.AttachTCXIngress, p, where, 0,
 		descriptors.Of(descriptors.Isolation, l.Index))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 
 	"nicteam/internal/descriptors"
@@ -52,6 +51,7 @@ func (h *Hooks) takePlace(a *Attached, l Link, p Program) (done bool, err error)
 	if err := h.conn.FaultPoint("replace tcx on " + l.Name); err != nil {
 		return true, err
 	}
+	i.open = false
 	if err := i.link.replace(p.Program); err != nil {
 		if errors.Is(err, unix.ENOLINK) {
 			err = unix.ENODEV
@@ -85,6 +85,7 @@ func (h *Hooks) isolateAgain(i *isolation, index int) {
 	p, err := h.isolation()
 	if err == nil {
 		err = i.link.replace(p)
+		i.open = false
 	}
 	if err != nil && i.holds(index) { // else its NIC is gone
 		h.log.Warn("another program of the team goes on isolating", "ifindex", index, "err", err)
@@ -103,9 +104,7 @@ func (h *Hooks) end(a *Attached) {
 // Open lets the host's stack receive from NICs whose isolation by tcx is about to end, at once: to detach takes a grace
 // period a NIC, in which the last of many would wait for all others.
 func (h *Hooks) Open(indices []int) {
-	const next = -1 // TCX_NEXT
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: isolateFilter.name, Type: ebpf.SchedCLS,
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, next), asm.Return()}})
+	p, err := passing()
 	if err != nil {
 		h.log.Debug("isolation ends a moment later", "err", err)
 		return
@@ -113,7 +112,7 @@ func (h *Hooks) Open(indices []int) {
 	defer p.Close()
 	for _, index := range indices {
 		if i := h.isolated[index]; i != nil && i.link != nil {
-			_ = i.link.replace(p) // the NIC may be gone
+			i.open = i.link.replace(p) == nil // the NIC may be gone
 		}
 	}
 }

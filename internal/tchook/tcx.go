@@ -210,10 +210,13 @@ func (h *Hooks) DetachInherited(l Link, at ebpf.AttachType, j func() (Journal, e
 }
 
 // DropInherited detaches the data path's programs of the process before that Attach has not replaced; those in the link
-// of the isolation give way to the one that only isolates. With isolation it also detaches what isolates NICs for which
-// nobody has called Isolate. Filters are the caller's to detach.
+// of the isolation give way to the one that only isolates. With isolation it also detaches what isolates NICs, or is
+// prepared to, for which nobody has called Isolate. Filters are the caller's to detach.
 func (h *Hooks) DropInherited(isolation bool) {
 	h.filtersStay = false
+	if isolation {
+		h.DropPrepared()
+	}
 	for at, a := range h.attached {
 		if a.link != nil && a.link.inherited {
 			h.end(a)
