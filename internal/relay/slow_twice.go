@@ -32,8 +32,10 @@ type slowArrival struct {
 const (
 	// slowRecent frames may wait in one of the sockets when the other has brought them.
 	slowRecent = 2 * slowBurst
-	// twiceTime is longer than a frame waits in a socket.
-	twiceTime = 5 * time.Second
+	// twiceTime is longer than a frame waits in a socket, unless the machine stands still. A frame that waited in the
+	// main socket at the start does not come again: a partner that says the same a second later, as at the fast rate,
+	// is not mistaken.
+	twiceTime = 500 * time.Millisecond
 )
 
 var slowSeed = maphash.MakeSeed()
