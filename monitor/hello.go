@@ -6,21 +6,23 @@ import (
 	"time"
 
 	"nicteam/internal/frame"
-	"nicteam/modes/spread"
 )
 
 // Members send probes to each other a hundred times a second while frames move. A data path that can notes them
 // instead of delivering each, which would wake this process: of a probe that has arrived nothing is wanted but when.
 
+// mostMembers is how many members a team has at most.
+const mostMembers = 64
+
 // HelloFilter says which probes are noted. All others are delivered, those of rounds at once.
 type HelloFilter struct {
 	Team uint64 // of the probes
 	// By the id of the member that receives them: the id of the one that sends them, and one more; 0: none.
-	From [spread.MaxMembers]uint8
+	From [mostMembers]uint8
 }
 
 // Hellos are the last probes that were noted, by the id of the member that received them.
-type Hellos [spread.MaxMembers]Hello
+type Hellos [mostMembers]Hello
 
 // Hello is a probe that arrived.
 type Hello struct {

@@ -98,7 +98,10 @@ func TestTeamSetsSpeed(t *testing.T) {
 		tm := running(t, k, Options{}, 1, 2) // active-backup
 		time.Sleep(time.Hour)
 		k.do(func() {
-			if diff := cmp.Diff([]Speed{{}, {1e9, "full"}}, k.speeds); diff != "" {
+			if len(k.speeds) > 1 && k.speeds[0] == (Speed{}) { // before it had members
+				k.speeds = k.speeds[1:]
+			}
+			if diff := cmp.Diff([]Speed{{1e9, "full"}}, k.speeds); diff != "" {
 				t.Errorf("speeds (-want +got):\n%s", diff)
 			}
 		})

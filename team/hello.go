@@ -2,6 +2,8 @@
 
 package team
 
+import "nicteam/modes/spread"
+
 // Heard are probes between members that the data path has noted; it is borrowed until Handle returns.
 type Heard struct {
 	Filter *HelloFilter // by which they were
@@ -11,11 +13,13 @@ type Heard struct {
 
 func (Heard) isInput() {}
 
+var _ [spread.MaxMembers]struct{} = [len(Hellos{})]struct{}{}
+
 // hellos are the probes that the data path notes.
 type hellos struct {
 	filter HelloFilter
 	last   Hellos
-	heard  [len(Hellos{})]uint32 // the number of the last one handled, by member
+	heard  [spread.MaxMembers]uint32 // the number of the last one handled, by member
 	ids    []int
 }
 

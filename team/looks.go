@@ -10,8 +10,8 @@ import (
 	"nicteam/modes/spread"
 )
 
-// The looks at the data path are taken by the goroutine that sleeps (run.go), and those that are due at about the same time together: most
-// of what they cost is that the goroutine wakes. So each is due at a beat (tick.FromBeat).
+// The looks at the data path are taken by the goroutine that sleeps (run.go), and those that are due at about the same
+// time together: most of what they cost is that it wakes. So each is due at a beat (tick.FromBeat).
 //
 //	samples of what members move   sampling.go       10 ms while frames move, to 200 ms
 //	members without link           lossesInterval    if the data path sees them by itself; 200 ms when idle

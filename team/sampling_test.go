@@ -11,8 +11,8 @@ import (
 	"nicteam/monitor"
 )
 
-// TestSamplesFollowTheFrames: nothing is said while nothing moves; while frames move they are counted every 10 ms, and a
-// silence that begins is still told. Where no other member could take over they are counted every 50 ms.
+// TestSamplesFollowTheFrames: nothing is said while nothing moves; while frames move they are counted every 10 ms, and
+// a silence that begins is still told. Where no other member could take over they are counted every 50 ms.
 func TestSamplesFollowTheFrames(t *testing.T) {
 	var moved Moved
 	resent := uint64(0)

@@ -88,7 +88,7 @@ func TestSharedWordsAreAligned(t *testing.T) {
 }
 
 var (
-	defined    = regexp.MustCompile(`(?m)^#define ([A-Z0-9_]+) (\(?[0-9a-zA-Z <]+\)?)$`)
+	defined    = regexp.MustCompile(`(?m)^#define ([A-Z0-9_]+) (\(?[0-9a-zA-Z <]+?\)?)(?: /\*.*)?$`)
 	enumerated = regexp.MustCompile(`enum \{([^}]*)\}`)
 )
 
@@ -128,7 +128,7 @@ func constants(t *testing.T) map[string]uint64 {
 func number(s string) uint64 {
 	s = strings.Trim(s, "()")
 	a, b, shifted := strings.Cut(s, " << ")
-	n, _ := strconv.ParseUint(strings.TrimRight(a, "UL"), 0, 64)
+	n, _ := strconv.ParseUint(strings.TrimRight(a, "uUL"), 0, 64)
 	if shifted {
 		by, _ := strconv.Atoi(b)
 		n <<= by

@@ -139,7 +139,8 @@ func (h *Host) wireless(name string, index int) bool {
 // noWireless reports whether the kernel's module for Wi-Fi is not loaded, as on most hosts: to ask for nl80211 costs
 // more. False where sysfs does not tell.
 func noWireless() bool {
-	return unix.Access("/sys/class/ieee80211", unix.F_OK) == unix.ENOENT && unix.Access("/sys/class/net", unix.F_OK) == nil
+	return unix.Access("/sys/class/ieee80211", unix.F_OK) == unix.ENOENT &&
+		unix.Access("/sys/class/net", unix.F_OK) == nil
 }
 
 // known80211 reports whether nl80211 has the interface. It has all Wi-Fi NICs and no others.

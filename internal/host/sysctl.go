@@ -52,8 +52,8 @@ func readSysctl(nic, key string) (string, bool) {
 	return value, err == nil
 }
 
-// readShort returns the text in a file of /proc/sys, without spaces around it. A NIC has more than a hundred of them, and
-// the kernel gives a value that has room as a whole: one read tells.
+// readShort returns the text in a file of /proc/sys, without spaces around it. A NIC has more than a hundred of them,
+// and the kernel gives a value that has room as a whole: one read tells.
 func readShort(path string) (string, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

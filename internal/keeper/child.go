@@ -227,8 +227,8 @@ func (k *keeper) watch(ctx context.Context, c *child) exit {
 // maxStored bounds the store, as FileDescriptorStoreMax of the unit.
 const maxStored = 512
 
-// handle executes a message. It does not wait for the kernel to close what is removed: signs of life are behind it. Only
-// a barrier does, see Supervisor.Sync.
+// handle executes a message. It does not wait for the kernel to close what is removed: signs of life are behind it.
+// Only a barrier does, see Supervisor.Sync.
 func (k *keeper) handle(c *child, m message) {
 	defer m.closeFDs()
 	switch {

@@ -26,4 +26,6 @@ func newClock() clock { return clock{start: time.Now(), startNs: Monotonic()} }
 func (c clock) now() int64 { return c.startNs + int64(time.Since(c.start)) + 1 }
 
 // TimeOf returns a time of Monotonic.
-func (r *Relay) TimeOf(at int64) time.Time { return r.clock.start.Add(time.Duration(at - r.clock.startNs)) }
+func (r *Relay) TimeOf(at int64) time.Time {
+	return r.clock.start.Add(time.Duration(at - r.clock.startNs))
+}
