@@ -41,6 +41,10 @@ type lan struct {
 	bcasts  map[int]int // … to all
 	probes  int
 	ticks   int
+	noting  bool // of probes between members …
+	filter  HelloFilter
+	notes   Hellos // … which are heard when something is due
+	noted   int
 }
 
 // change is a change of a verdict.
@@ -160,6 +164,11 @@ func (l *lan) sampling(d time.Duration) { l.samples, l.sample = d, l.now }
 
 // after sends what is to be sent, and notes changes.
 func (l *lan) after() {
+	if f := *l.w.HelloFilter(); l.noting && f != l.filter {
+		was := l.filter
+		l.filter = f
+		l.hear(&was)
+	}
 	for _, s := range l.w.Sends() {
 		l.sends++
 		l.transmit(s.Member, s.Frame)
@@ -169,6 +178,30 @@ func (l *lan) after() {
 		if v.State != l.seen[m.ID] {
 			l.seen[m.ID] = v.State
 			l.changes = append(l.changes, change{l.now.Sub(l.begin), m.ID, v.State, v.Reason})
+		}
+	}
+}
+
+// note notes a frame that a member receives, if it is a probe that may be.
+func (l *lan) note(id int, f []byte) bool {
+	var p frame.Probe
+	if !l.noting || !frame.ParseProbe(f, &p) || p.Op != frame.ProbeHello || p.Team != l.filter.Team ||
+		int(p.To) != id || l.filter.From[id] != uint8(p.From+1) {
+		return false
+	}
+	l.notes[id] = Hello{Seq: p.Seq, Sent: p.Sent, At: l.now}
+	l.noted++
+	return true
+}
+
+// hear tells the watches of what was noted by a filter.
+func (l *lan) hear(f *HelloFilter) {
+	was := l.notes
+	l.notes = Hellos{}
+	for id := range was {
+		if was[id].Seq != 0 {
+			l.w.Heard(l.now, f, id, &was[id])
+			l.after()
 		}
 	}
 }
@@ -321,8 +354,10 @@ func (l *lan) run(d time.Duration) {
 		for len(l.queue) > 0 && !l.queue[0].at.After(l.now) {
 			a := l.queue[0]
 			l.queue = l.queue[1:]
-			l.w.Receive(l.now, a.member, a.f)
-			l.after()
+			if !l.note(a.member, a.f) {
+				l.w.Receive(l.now, a.member, a.f)
+				l.after()
+			}
 		}
 		if l.samples > 0 && !l.sample.After(l.now) {
 			t := &Traffic{Late: late, Retransmits: l.resent}
@@ -340,6 +375,9 @@ func (l *lan) run(d time.Duration) {
 		for ticks := 0; ; ticks++ {
 			at := l.w.Deadline()
 			if at.IsZero() || at.After(l.now) {
+				break
+			}
+			if l.hear(&l.filter); l.w.Deadline().After(l.now) {
 				break
 			}
 			if ticks == 3 {

@@ -12,8 +12,15 @@ import (
 	"nicteam/internal/frame"
 )
 
-// With three members, probes alone tell who is at fault, and in which direction.
+// With three members, probes alone tell who is at fault, and in which direction, whether each probe is delivered or most
+// are noted.
 func TestProbesDecide(t *testing.T) {
+	for _, noting := range []bool{false, true} {
+		testProbesDecide(t, noting)
+	}
+}
+
+func testProbesDecide(t *testing.T, noting bool) {
 	for _, spec := range []string{"probe", "auto"} {
 		for _, n := range []int{3, 8} {
 			for _, c := range []struct {
@@ -31,6 +38,7 @@ func TestProbesDecide(t *testing.T) {
 				{"both, idle", 0, true, true, 3500 * ms, "eth1 neither sends nor receives"},
 			} {
 				l := newLAN(t, n, spec)
+				l.noting = noting
 				l.sync()
 				if c.rate > 0 {
 					l.load(c.rate)
@@ -42,10 +50,13 @@ func TestProbesDecide(t *testing.T) {
 				if v := l.w.Verdict(1); !strings.HasPrefix(v.Reason, c.reason) {
 					t.Errorf("%s, %d: reason %q, want %q", c.name, n, v.Reason, c.reason)
 				} else {
-					t.Logf("%s of %d %s: %v, %s", spec, n, c.name, took, v.Reason)
+					t.Logf("noting %v, %s of %d %s: %v, %s", noting, spec, n, c.name, took, v.Reason)
 				}
 				l.run(5 * time.Second)
 				l.want(Up, Down, Up)
+				if noted := l.noted > 0; noted != noting {
+					t.Errorf("%d probes were noted", l.noted)
+				}
 				l.neverDown(0, 2)
 				l.members[1].txDead, l.members[1].rxDead = false, false
 				l.until(1, Up, 1500*ms)
