@@ -21,7 +21,7 @@ type checkpointSaver struct {
 	box  *mailbox[*Checkpoint]
 	took atomic.Int64 // how long the last one took to save, ns
 
-	// For Run's goroutine.
+	// For who has the turn.
 	dirty   bool
 	savedAt time.Time
 }

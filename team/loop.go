@@ -19,8 +19,8 @@ import (
 	"nicteam/monitor"
 )
 
-// Loop decides. It is the control loop without its goroutine and owns all mutable state of a team. One goroutine calls
-// it.
+// Loop decides. It is the control loop without clock and I/O, and owns all mutable state of a team. One goroutine at a
+// time calls it.
 type Loop struct {
 	cfg     settings.Config
 	adapter frame.MAC
