@@ -12,8 +12,8 @@ import (
 	"nicteam/internal/frame"
 )
 
-// With three members, probes alone tell who is at fault, and in which direction, whether each probe is delivered or most
-// are noted.
+// With three members, probes alone tell who is at fault, and in which direction, whether each probe is delivered or
+// most are noted.
 func TestProbesDecide(t *testing.T) {
 	for _, noting := range []bool{false, true} {
 		testProbesDecide(t, noting)

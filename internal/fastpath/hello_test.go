@@ -69,7 +69,8 @@ func TestHellosAreNoted(t *testing.T) {
 			dropped := m.RXDrop[team.DropSocket]
 			if noted := m.RX[frame.Other].Frames; (noted == 1) != tt.noted || noted+dropped != 1 ||
 				o.Verdict != verdictNext {
-				t.Errorf("gate %d: %s: %d noted, %d for the relay, verdict %d", gate, tt.what, noted, dropped, o.Verdict)
+				t.Errorf("gate %d: %s: %d noted, %d for the relay, verdict %d", gate, tt.what, noted, dropped,
+					o.Verdict)
 			}
 		}
 		n := &b.control.Hellos[0]
