@@ -24,6 +24,7 @@ type watchdog struct {
 
 	// ending: the host is given back. Until then, control loop and data path may stand still.
 	ending atomic.Pointer[time.Time]
+	ended  chan struct{} // gets one when that begins
 
 	told string // the last STATUS
 }
@@ -59,8 +60,6 @@ func (w *watchdog) works(ctx context.Context) bool {
 	done := make(chan error, 2)
 	go func() { done <- w.loop(asked) }()
 	go func() { done <- w.path() }()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
 	for missing := 2; missing > 0; {
 		if at := w.ending.Load(); at != nil {
 			return time.Since(*at) < endPatience
@@ -71,7 +70,7 @@ func (w *watchdog) works(ctx context.Context) bool {
 				return false
 			}
 			missing--
-		case <-look.C:
+		case <-w.ended:
 		case <-ctx.Done():
 			return false
 		}
@@ -96,6 +95,10 @@ func (w *watchdog) end() {
 	}
 	now := time.Now()
 	w.ending.CompareAndSwap(nil, &now)
+	select {
+	case w.ended <- struct{}{}:
+	default:
+	}
 }
 
 func (w *watchdog) resume() {

@@ -71,6 +71,7 @@ func TestWatchdog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, s := newListening(t)
+			w.ended = make(chan struct{}, 1)
 			w.supervisor, w.status = s, func() *api.Status { return &api.Status{State: "up"} }
 			lives := strings.Contains(name, "moves")
 			if strings.Contains(name, "while") {
@@ -99,7 +100,7 @@ func TestWatchdog(t *testing.T) {
 func TestWatchdogStarves(t *testing.T) {
 	l, s := newListening(t)
 	hang, held := make(chan struct{}), make(chan struct{})
-	w := &watchdog{supervisor: s, loop: func(context.Context) error { return nil }, path: func() error {
+	w := &watchdog{supervisor: s, ended: make(chan struct{}, 1), loop: func(context.Context) error { return nil }, path: func() error {
 		select {
 		case <-held:
 			<-hang
