@@ -100,7 +100,8 @@ func TestWatchdog(t *testing.T) {
 func TestWatchdogStarves(t *testing.T) {
 	l, s := newListening(t)
 	hang, held := make(chan struct{}), make(chan struct{})
-	w := &watchdog{supervisor: s, ended: make(chan struct{}, 1), loop: func(context.Context) error { return nil }, path: func() error {
+	moves := func(context.Context) error { return nil }
+	w := &watchdog{supervisor: s, ended: make(chan struct{}, 1), loop: moves, path: func() error {
 		select {
 		case <-held:
 			<-hang
