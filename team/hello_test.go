@@ -18,11 +18,15 @@ func TestNotedProbesCount(t *testing.T) {
 		c := settings.DefaultConfig()
 		c.Team, c.LinkWatch = "team0", []string{"probe"}
 		tm := running(t, k, Options{Config: c}, 1, 2, 3)
-		dead, noted, delivered := -1, 0, 0
+		dead, noted, delivered, moving := -1, 0, 0, uint64(0)
 		// pass passes on what members have sent, for a time.
 		pass := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
 				k.do(func() {
+					for id := range 3 {
+						k.moved[id].TX += moving
+						k.moved[id].RX += moving
+					}
 					for from, frames := range k.sent {
 						for _, f := range frames {
 							var p frame.Probe
@@ -55,6 +59,15 @@ func TestNotedProbesCount(t *testing.T) {
 		if s := states(); s != [3]string{"up", "up", "up"} || noted < 30 || delivered != was {
 			t.Fatalf("%v, %d probes noted, %d delivered", s, noted, delivered-was)
 		}
+		moving = 1 // a hundred probes a second
+		pass(time.Second)
+		was, before := delivered, noted
+		pass(10 * time.Second)
+		if n := noted - before; n < 2000 || delivered != was { // else probes were missed that are there
+			t.Errorf("%d probes noted while frames move, %d delivered", n, delivered-was)
+		}
+		moving = 0
+		pass(time.Second)
 		dead = 1
 		pass(4 * time.Second)
 		if s := states(); s != [3]string{"up", "down", "up"} {

@@ -31,6 +31,9 @@ const (
 
 // handleRequest handles one input, and notes when the next one is due. It recovers from a panic.
 func (t *Team) handleRequest(r request) (out Output) {
+	if _, is := r.in.(Heard); !is && !t.due.IsZero() && !time.Now().Before(t.due) {
+		t.hear(&t.hellos.filter) // any input has what is due done
+	}
 	plan := t.loop.plan
 	defer func() {
 		v := recover()
