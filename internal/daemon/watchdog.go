@@ -14,8 +14,8 @@ import (
 )
 
 // A watchdog tells the supervisor that the team works, and how it is. The sign of life needs the control loop to have
-// looked at the data path, and each goroutine of the data path to have come between two batches. A busy machine only delays
-// the sign; one that hangs ends it, and the supervisor kills the process and starts the next one.
+// looked at the data path, and each goroutine of the data path to have come between two batches. A busy machine only
+// delays the sign; one that hangs ends it, and the supervisor kills the process and starts the next one.
 type watchdog struct {
 	supervisor *supervisor.Supervisor
 	loop       func(context.Context) error // returns when the control loop has looked at the data path
