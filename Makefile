@@ -10,7 +10,7 @@ BINARY      ?= bin/nicteam
 # The same in every clone: no tags, and of a length that does not follow from the number of objects.
 BUILD       ?= $(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
 LDFLAGS      = -s -w -X main.build=$(BUILD)
-TESTFLAGS   ?= -race -timeout 12m
+TESTFLAGS   ?= -race -timeout 20m
 FUZZTIME    ?= 10s
 MODULE       = nicteam
 # Packages of which nothing starts a goroutine (internal/goroutines_test.go), and the simulated network.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -61,29 +62,44 @@ func TestReportsAreTheKernels(t *testing.T) {
 	}{
 		{"IGMPv3", "ipv4/conf/seg0/force_igmp_version", "239.1.2.3", IGMPReports, own4},
 		{"IGMPv2", "ipv4/conf/seg0/force_igmp_version", "239.129.2.4", IGMPReports, own4},
-		{"IGMPv1", "ipv4/conf/seg0/force_igmp_version", "239.1.2.5", IGMPReports, own4},
+		{"IGMPv1", "ipv4/conf/seg0/force_igmp_version", "239.1.4.5", IGMPReports, own4},
 		{"MLDv2", "ipv6/conf/seg0/force_mld_version", "ff05::1:2", MLDReports, own6},
-		{"MLDv1", "ipv6/conf/seg0/force_mld_version", "ff05::1:3", MLDReports, own6},
+		{"MLDv1", "ipv6/conf/seg0/force_mld_version", "ff05::2:3", MLDReports, own6},
 	} {
 		// The thread's namespace is not that of a goroutine of its own.
 		version := c.name[len(c.name)-1:]
 		if err := os.WriteFile("/proc/sys/net/"+c.setting, []byte(version), 0); err != nil {
 			t.Fatal(err)
 		}
+		// What it has to say of several groups at about that time it says in one report: then the next group is joined.
+		got, want := "", "-"
 		g := netip.MustParseAddr(c.group)
-		want := c.report(mac, c.src, int(version[0]-'0'), []netip.Addr{g})
-		if len(want) != 1 {
-			t.Fatalf("%s: %d reports of one group", c.name, len(want))
+		for left := 5; left > 0 && got != want; left-- {
+			reports := c.report(mac, c.src, int(version[0]-'0'), []netip.Addr{g})
+			if len(reports) != 1 {
+				t.Fatalf("%s: %d reports of one group", c.name, len(reports))
+			}
+			want = unnumbered(reports[0])
+			join(t, g, l.Attrs().Index)
+			got = reportOf(t, out, reports[0][:12], g)
+			g = g.Next()
 		}
-		join(t, g, l.Attrs().Index)
-		got := receive(t, out, want[0][:12])
-		for !slices.Equal(group(got), g.AsSlice()) { // another was joined at about that time
-			got = receive(t, out, want[0][:12])
-		}
-		if diff := cmp.Diff(unnumbered(got), unnumbered(want[0])); diff != "" {
+		if diff := cmp.Diff(got, want); diff != "" {
 			t.Errorf("%s: -kernel +ours\n%s", c.name, diff)
 		}
 	}
+}
+
+// reportOf returns the next frame with the MACs that reports a group last, unnumbered; "" if none comes within a while,
+// in which the kernel says all that it has to say.
+func reportOf(t *testing.T, fd int, macs []byte, g netip.Addr) string {
+	t.Helper()
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		if b := next(t, fd, macs, end); b != nil && slices.Equal(group(b), g.AsSlice()) {
+			return unnumbered(b)
+		}
+	}
+	return ""
 }
 
 // join joins a group on a link until the test ends.

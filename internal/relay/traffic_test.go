@@ -437,17 +437,15 @@ func TestAdapterDownDropsAndGoesOn(t *testing.T) {
 func TestIdleDoesNothing(t *testing.T) {
 	g := newRig(t, 2)
 	g.apply(g.plan(spread.RuleSingle))
-	var before, after unix.Rusage
 	at := atomic.LoadUint32(&g.relay.tx.epoch.n)
-	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &before))
-	<-time.After(300 * time.Millisecond) // the measure itself
-	labtest.Must(t, unix.Getrusage(unix.RUSAGE_SELF, &after))
-	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	// Work that others have left, such as collecting garbage, is done at some time.
+	labtest.Eventually(t, "300 ms take less than 30 ms of a processor", func() bool {
+		before := processTime()
+		<-time.After(300 * time.Millisecond) // the measure itself
+		return processTime()-before < 30*time.Millisecond
+	})
 	if n := atomic.LoadUint32(&g.relay.tx.epoch.n) - at; n > 20 {
 		t.Errorf("%d batches while nothing was sent", n/2)
-	}
-	if used > 30*time.Millisecond {
-		t.Errorf("idle took %v of the processor in 300 ms", used)
 	}
 }
 
