@@ -113,7 +113,8 @@ func UnitPrepare(ctx context.Context, d Dirs, name string, log *slog.Logger) err
 // takeOverTime bounds the wait for the other process of the team, which gives the host back.
 const takeOverTime = 30 * time.Second
 
-// endOther ends a running process of the team: of a create without systemd, or by hand.
+// endOther ends a running process of the team: of a create without systemd, by hand, or in a container that has the
+// team's directories. That one's process ID means nothing here, so it is told by its socket.
 func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error {
 	if HasKeeper(d, name) { // also while it has no process
 		log.Info("the team's keeper is ended, the unit takes over", "team", name)
@@ -127,20 +128,16 @@ func (d Dirs) endOther(ctx context.Context, name string, log *slog.Logger) error
 	if !Runs(d, name) {
 		return nil
 	}
-	client := control.NewClient(d.RunDir, name)
-	defer client.Close()
-	st, err := client.Status(ctx)
-	if err != nil {
-		return fmt.Errorf("take over %s: its process does not answer: %w", name, err)
-	}
-	log.Info("the team's process is ended, the unit takes over", "team", name, "pid", st.PID)
-	if err := unix.Kill(st.PID, unix.SIGTERM); err != nil {
-		return fmt.Errorf("take over %s: end process %d: %w", name, st.PID, err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, takeOverTime)
 	defer cancel()
+	client := control.NewClient(d.RunDir, name)
+	defer client.Close()
+	log.Info("the team's process is ended, the unit takes over", "team", name)
+	if _, err := client.Stop(ctx, false); err != nil {
+		return fmt.Errorf("take over %s: end its process: %w", name, err)
+	}
 	if !tick.Until(ctx, exitLook, func() bool { return unlocked(d, name) }) {
-		return fmt.Errorf("take over %s: process %d goes on", name, st.PID)
+		return fmt.Errorf("take over %s: its process goes on", name)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ package systest
 import (
 	octets "encoding/binary"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"strconv"
@@ -72,13 +73,19 @@ func (c *changes) each(f func(kind uint16, body []byte) bool) error {
 	}
 }
 
-// lockHolder returns the process that holds the team's lock, 0 if none does.
+// lockHolder returns the process that holds the team's lock, 0 if none does. The file may be of a dead process, whose
+// number may be another one's by now.
 func (w *world) lockHolder() int {
-	b, err := os.ReadFile(w.box.Path("/run/nicteam/" + teamName + ".lock"))
+	f, err := os.Open(w.box.Path("/run/nicteam/" + teamName + ".lock"))
 	if err != nil {
 		return 0
 	}
+	defer func() { _ = f.Close() }()
+	b, _ := io.ReadAll(f)
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	if pid != 0 && unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil {
+		return 0
+	}
 	return pid
 }
 

@@ -4,7 +4,6 @@ package systest
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -157,7 +156,6 @@ func TestKilledWhileRestoring(t *testing.T) {
 	orphan := func() {
 		w.create(nics(3), "--mode", "active-backup")
 		w.kill(w.teamProcess(), unix.SIGKILL)
-		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
 	}
 	restore := func() result { return w.try("restore", teamName) }
 	orphan()
@@ -223,7 +221,6 @@ func TestKilledWhileGoingOn(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 99} {
 		w.create(nics(3), "--mode", "active-backup")
 		w.kill(w.teamProcess(), unix.SIGKILL)
-		labtest.Must(t, os.Remove(w.box.Path("/run/nicteam/"+teamName+".lock"))) // it names a dead process
 		died, _ := w.killAt(n, func() result {
 			cmd := w.box.Command(program(t), "run", teamName)
 			labtest.Must(t, cmd.Start())

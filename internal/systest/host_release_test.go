@@ -61,6 +61,31 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// TestReleaseOfAContainer: a team's process in a container with the host's directories gives the NICs back. The process
+// ID that it knows is another process here, and is left alone.
+func TestReleaseOfAContainer(t *testing.T) {
+	parallel(t)
+	w := newWorld(t, worldOptions{Cables: true})
+	nicteam := w.ownCopy()
+	before := w.state()
+	labtest.Must(t, os.WriteFile(w.box.Path("/etc/nicteam/"+teamName+".yaml"), []byte(plainConfig), 0o640))
+	inner := w.box.Command("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", program(t), "run", teamName)
+	labtest.Must(t, inner.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- inner.Wait() }()
+	labtest.Eventually(t, "the team is up", func() bool { return w.try("status", teamName, "--check", "-q").Code == 0 })
+	if pid := w.status().PID; pid != 1 {
+		t.Fatalf("the team's process has the ID %d in its namespace", pid)
+	}
+	if r := nicteam("unit release"); r.Code != 0 || !strings.Contains(r.Out, teamName+" has given its NICs back") {
+		t.Errorf("exit %d: %s%s", r.Code, r.Out, r.Err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("released: %v", err)
+	}
+	w.checkUnchanged("released", before)
+}
+
 // TestReleaseRefused: a team that would stay behind is named.
 func TestReleaseRefused(t *testing.T) {
 	parallel(t)

@@ -220,6 +220,9 @@ func run(t testing.TB, h *lab.Host, env []string, args ...string) result {
 	if exit := (*exec.ExitError)(nil); ctx.Err() != nil || err != nil && !errors.As(err, &exit) {
 		t.Fatalf("nicteam %s: %v", strings.Join(args, " "), err)
 	}
+	if !cmd.ProcessState.Exited() {
+		t.Logf("nicteam %s, process %d: %v", strings.Join(args, " "), cmd.Process.Pid, cmd.ProcessState)
+	}
 	return result{Out: out.String(), Err: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 }
 
