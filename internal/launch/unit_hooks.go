@@ -239,8 +239,8 @@ func (d Dirs) giveBack(name string, log *slog.Logger) error {
 }
 
 // UnitLeft is ExecStop of nicteam-giveback@.service: the team's unit is inactive or failed. A stop while systemd waits
-// before it starts a process that died again runs no ExecStopPost (systemd.service(5)), and only systemd's store of
-// descriptors is empty then.
+// before it starts a process that died again runs no ExecStopPost (systemd.service(5)), and one that comes while
+// ExecStopPost ends is not seen by it and has the unit fail. Only systemd's store of descriptors is empty then.
 func UnitLeft(d Dirs, name string, log *slog.Logger) error {
 	SetSafePath()
 	if !Restorable(d, name) && d.Pending(name) == nil || HasKeeper(d, name) {
@@ -251,7 +251,8 @@ func UnitLeft(d Dirs, name string, log *slog.Logger) error {
 		return err
 	}
 	p, err := planOf(name)
-	if err != nil || u.Active != "inactive" || p.job == "start" || p.job == "restart" || Runs(d, name) {
+	over := u.Active == "inactive" || u.Active == "failed"
+	if err != nil || !over || p.job == "start" || p.job == "restart" || Runs(d, name) {
 		return err
 	}
 	d.deaths(name).forget()

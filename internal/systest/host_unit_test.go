@@ -151,7 +151,7 @@ func TestUnitAfterDeaths(t *testing.T) {
 	for range 3 {
 		w.ctl("start", unit)
 		w.ctl("kill", "--kill-who=main", "-s", "KILL", unit)
-		w.ctl("stop", unit)
+		w.stop()
 		w.checkUnchanged("stopped when its process was dead", before)
 	}
 }
@@ -179,8 +179,28 @@ func TestUnitStoppedBetweenProcesses(t *testing.T) {
 	w.ctl("start", unit)
 	reach(t, w.peer, box4)
 	waits()
-	w.ctl("stop", unit)
+	w.stop()
 	w.checkUnchanged("stopped while systemd waits", before)
+}
+
+// TestUnitStoppedWhileItEnds: the process has died, ExecStopPost has left the NICs to the next one, and has not ended
+// when a stop comes. There will be no next one, and systemd runs nothing more of the unit, which has failed.
+func TestUnitStoppedWhileItEnds(t *testing.T) {
+	parallel(t)
+	w := newSystemdWorld(t, map[string]string{unitFile + ".d/slow.conf": "[Service]\n" +
+		"ExecStopPost=+/bin/sh -c 'echo left >>/var/log/left; sleep 1'\n"})
+	before := w.state()
+	w.ok("create", teamName, "eth1", "eth2")
+	w.ctl("kill", "--kill-who=main", "-s", "KILL", unit)
+	labtest.Eventually(t, "the end of ExecStopPost", func() bool {
+		_, err := os.Stat(w.sd.Path("/var/log/left"))
+		return err == nil
+	})
+	w.stop()
+	if state := w.property("ActiveState"); state != "failed" {
+		t.Errorf("the unit is %s", state)
+	}
+	w.checkUnchanged("stopped while it ended", before)
 }
 
 // TestUnitTakesOver: the unit ends a process of the team that somebody else started.
@@ -322,6 +342,28 @@ func TestUnitWaitsForNICs(t *testing.T) {
 		t.Errorf("it was started again %s times", n)
 	}
 	reach(t, w.peer, box4)
+}
+
+// TestUnitLetsABootGoOn: no NIC is there and none comes. The unit tries again and again, and what waits for the network,
+// a login or an SSH server, starts meanwhile.
+func TestUnitLetsABootGoOn(t *testing.T) {
+	parallel(t)
+	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
+	for _, nic := range nics(2) {
+		labtest.Must(t, w.cables[nic].Close())
+	}
+	w.boot(map[string]string{
+		"/etc/nicteam/" + teamName + ".yaml":                 plainConfig,
+		"/etc/systemd/system/multi-user.target.d/wants.conf": "[Unit]\nWants=" + unit + ".service server.service\n",
+		"/etc/systemd/system/server.service": "[Unit]\nAfter=network.target\n" +
+			"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
+	})
+	labtest.Eventually(t, "the server", func() bool {
+		return w.ctl("show", "-p", "ActiveState", "--value", "server") == "active"
+	})
+	if state := w.property("ActiveState"); state != "activating" {
+		t.Errorf("the unit is %s", state)
+	}
 }
 
 // TestUnitMasked: systemd is told not to run it, so create starts the team without it and says what that means.

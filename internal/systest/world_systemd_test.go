@@ -43,7 +43,8 @@ func newSystemdWorld(t testing.TB, files map[string]string) *systemdWorld {
 func (w *systemdWorld) boot(files map[string]string) {
 	w.t.Helper()
 	all := map[string]string{
-		unitFile + ".d/log.conf": "[Service]\nStandardError=append:" + unitLog + "\n",
+		unitFile + ".d/log.conf":                                   "[Service]\nStandardError=append:" + unitLog + "\n",
+		"/etc/systemd/system/nicteam-giveback@.service.d/log.conf": "[Service]\nStandardError=append:" + unitLog + "\n",
 	}
 	packaged, err := filepath.Glob("../../packaging/systemd/*.service")
 	labtest.Must(w.t, err)
@@ -118,6 +119,13 @@ func (w *systemdWorld) checkUnit(when, active, enabled string) {
 	if a, e := w.property("ActiveState"), w.property("UnitFileState"); a != active || e != enabled {
 		w.t.Errorf("%s the unit is %s and %s, want %s and %s", when, a, e, active, enabled)
 	}
+}
+
+// stop stops the team's unit, and waits for the give-back that may follow.
+func (w *systemdWorld) stop() {
+	w.t.Helper()
+	w.ctl("stop", unit)
+	w.ctl("stop", "nicteam-giveback@"+teamName)
 }
 
 // kill kills the team's process and waits until systemd has seen it.
