@@ -353,8 +353,9 @@ func TestUnitLetsABootGoOn(t *testing.T) {
 		labtest.Must(t, w.cables[nic].Close())
 	}
 	w.boot(map[string]string{
-		"/etc/nicteam/" + teamName + ".yaml":                 plainConfig,
-		"/etc/systemd/system/multi-user.target.d/wants.conf": "[Unit]\nWants=" + unit + ".service server.service\n",
+		"/etc/nicteam/" + teamName + ".yaml": plainConfig,
+		"/etc/systemd/system/multi-user.target.d/wants.conf": "[Unit]\n" +
+			"Wants=" + unit + ".service server.service\n",
 		"/etc/systemd/system/server.service": "[Unit]\nAfter=network.target\n" +
 			"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
 	})
