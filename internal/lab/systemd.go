@@ -198,8 +198,11 @@ exec chroot $r env -i container=lab PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbi
 	SYSTEMD_UNIT_PATH=$units ` + systemdBinary + ` --system --log-target=console --show-status=no
 `
 
-// cgroup is the control group of the host's systemd.
-func (s *Systemd) cgroup() string { return "/sys/fs/cgroup/" + s.host.Name }
+// cgroup is the control group of the host's systemd. Programs that run at the same time have hosts of the same name:
+// each counts from its own process ID, in a namespace of its own.
+func (s *Systemd) cgroup() string {
+	return fmt.Sprintf("/sys/fs/cgroup/%s-%d", s.host.Name, s.host.inode)
+}
 
 // Boot starts systemd, and returns when multi-user.target is reached.
 func (s *Systemd) Boot() error {

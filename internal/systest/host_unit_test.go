@@ -344,8 +344,8 @@ func TestUnitWaitsForNICs(t *testing.T) {
 	reach(t, w.peer, box4)
 }
 
-// TestUnitLetsABootGoOn: no NIC is there and none comes. The unit tries again and again, and what waits for the network,
-// a login or an SSH server, starts meanwhile.
+// TestUnitLetsABootGoOn: no NIC is there and none comes. The unit tries again and again, and what waits for the
+// network, a login or an SSH server, starts meanwhile.
 func TestUnitLetsABootGoOn(t *testing.T) {
 	parallel(t)
 	w := &systemdWorld{world: newWorld(t, worldOptions{Cables: true})}
