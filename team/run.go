@@ -171,7 +171,7 @@ func (t *Team) nextDue(now time.Time) time.Time {
 		due = earlier(due, now.Add(t.retryAfter))
 	}
 	if t.publishPending {
-		due = earlier(due, t.publishedAt.Add(publishGap))
+		due = earlier(due, t.figuresDue())
 	}
 	return due
 }

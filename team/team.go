@@ -91,7 +91,8 @@ type Team struct {
 	lastAdapterLink adapterLink     // last put to adapter
 	pendingPlan     *spread.Plan    // refused by the data path
 	retryAfter      time.Duration   // of pendingPlan
-	looked          []chan struct{} // of Alive, closed after the next look
+	lookedAt        time.Time       // when the data path was last looked at …
+	looked          []chan struct{} // … and of Alive, closed after the next look
 	publishedAt     time.Time       // when snapshot was last replaced
 	publishPending  bool            // figures of link watches are newer than snapshot
 }
@@ -310,13 +311,18 @@ func (t *Team) publish(base map[int]*MemberCounters) {
 	t.publishedAt, t.publishPending = time.Now(), false
 }
 
-// publishGap is the least time between two snapshots that differ in figures of link watches only: those change with
-// every answer.
+// publishGap is the time between two snapshots that differ in figures of link watches only: those change with every
+// answer.
 const publishGap = time.Second
+
+// figuresDue is when the next such snapshot may be made: at a look, as it costs more to wake than to make it.
+func (t *Team) figuresDue() time.Time {
+	return beat(t.publishedAt.Add(publishGap-idleCountersInterval/2), idleCountersInterval)
+}
 
 // publishFigures publishes new figures of link watches, unless it is too soon.
 func (t *Team) publishFigures() {
-	if t.publishPending = time.Since(t.publishedAt) < publishGap; !t.publishPending {
+	if t.publishPending = time.Now().Before(t.figuresDue()); !t.publishPending {
 		t.publish(t.snapshot.Load().base)
 	}
 }

@@ -28,6 +28,8 @@ func (s *session) followRxMode(ctx context.Context) {
 		every = rxModePollOldKernel
 	}
 	var reported spread.RxMode
+	look := time.NewTimer(0)
+	defer look.Stop()
 	for {
 		rx, err := s.host.RxMode(s.adapter.Index())
 		switch {
@@ -36,14 +38,17 @@ func (s *session) followRxMode(ctx context.Context) {
 		case !reflect.DeepEqual(rx, reported) && s.team.SetRxMode(ctx, rx) == nil:
 			reported = rx
 		}
-		select {
-		case <-time.After(rxModeMinGap + time.Duration(len(rx.Groups))*rxModeGapPerGroup):
-		case <-ctx.Done():
-			return
-		}
+		rested := time.Now().Add(rxModeMinGap + time.Duration(len(rx.Groups))*rxModeGapPerGroup)
+		look.Reset(time.Until(rested.Add(tick.FromBeat(rested, every))))
 		select {
 		case <-changed:
-		case <-time.After(tick.UntilBeat(every)):
+			look.Reset(time.Until(rested))
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+				return
+			}
+		case <-look.C:
 		case <-ctx.Done():
 			return
 		}
