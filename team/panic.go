@@ -31,8 +31,11 @@ const (
 
 // handleRequest handles one input, and notes when the next one is due. It recovers from a panic.
 func (t *Team) handleRequest(r request) (out Output) {
-	if _, is := r.in.(Heard); !is && !t.due.IsZero() && !time.Now().Before(t.due) {
-		t.hear(&t.hellos.filter) // any input has what is due done
+	if _, is := r.in.(Heard); !is {
+		t.hear(&t.hellos.filter) // any input may have the link watches miss what was noted
+	}
+	if _, is := r.in.(Tick); is && !t.loopIsDue() {
+		r.in = Idle{} // a Tick with nothing due would cost all that any other input does
 	}
 	plan := t.loop.plan
 	defer func() {

@@ -140,14 +140,13 @@ func (t *Team) tick() {
 	if t.due.IsZero() || now.Before(t.due) || len(t.control) > 0 && now.Sub(t.due) < frameWait {
 		return
 	}
-	if t.hear(&t.hellos.filter); now.Before(t.due) {
-		return
-	}
-	in := Input(Tick{})
-	if d := t.loop.Deadline(); d.IsZero() || now.Before(d) {
-		in = Idle{}
-	}
-	t.handleRequest(request{in: in})
+	t.handleRequest(request{in: Tick{}})
+}
+
+// loopIsDue reports whether the Loop itself has something to do now, not only the shell.
+func (t *Team) loopIsDue() bool {
+	d := t.loop.Deadline()
+	return !d.IsZero() && !time.Now().Before(d)
 }
 
 // setSleep has the goroutine that sleeps wake when something is due.
