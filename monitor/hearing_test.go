@@ -66,6 +66,33 @@ func TestHearing(t *testing.T) {
 	}
 }
 
+// TestSilenceOfAnEarlierLink: how long a member heard nothing until its link was lost and came back says nothing about
+// the silences that end by themselves.
+func TestSilenceOfAnEarlierLink(t *testing.T) {
+	var w memberTraffic
+	var h Hearing
+	now := time.Unix(1000, 0)
+	m := Moved{ID: 1}
+	step := func(d time.Duration, sent, heard uint64) {
+		now = now.Add(d)
+		m.TX, m.RX = m.TX+sent, m.RX+heard
+		h.Sample(now, m.TX, m.RX, false)
+		h.Tell(&m)
+		h.Told()
+		w.sample(now, m, false)
+	}
+	for range 10 {
+		step(10*time.Millisecond, 5, 5)
+	}
+	step(10*time.Millisecond, 5, 0) // the link is lost
+	w.reset()
+	step(time.Minute, 0, 0) // and is back
+	step(10*time.Millisecond, 5, 5)
+	if w.silence > 10*time.Millisecond {
+		t.Errorf("a silence of %v while its link was there for 10 ms", w.silence)
+	}
+}
+
 // TestTracedSilence: what the watches know of a member is the same whether they are told of each sample or of few.
 func TestTracedSilence(t *testing.T) {
 	var each, few memberTraffic

@@ -162,6 +162,7 @@ func (t *memberTraffic) sample(now time.Time, s Moved, late bool) {
 		heard, silence := now, s.Silence
 		if !s.Heard.IsZero() {
 			heard = s.Heard
+			silence = min(s.Silence, heard.Sub(t.heard)) // what is longer began before a standstill, or another link
 		} else if t.sent >= leastSent {
 			silence = now.Sub(t.heard)
 		}
