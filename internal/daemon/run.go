@@ -179,7 +179,7 @@ func (s *session) serve(ctx context.Context, server *control.Server, lock *launc
 	name := o.Config.Team
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.watchdog = &watchdog{supervisor: s.supervisor, loop: s.team.Alive, path: s.path.Alive,
-		status: s.team.Published, ended: make(chan struct{}, 1)}
+		status: s.team.Published, endBegan: make(chan struct{}, 1)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(work) }()
 	var running sync.WaitGroup

@@ -23,8 +23,8 @@ type watchdog struct {
 	status     func() *api.Status
 
 	// ending: the host is given back. Until then, control loop and data path may stand still.
-	ending atomic.Pointer[time.Time]
-	ended  chan struct{} // gets one when that begins
+	ending   atomic.Pointer[time.Time]
+	endBegan chan struct{} // has one when ending was set, for works
 
 	told string // the last STATUS
 }
@@ -70,7 +70,7 @@ func (w *watchdog) works(ctx context.Context) bool {
 				return false
 			}
 			missing--
-		case <-w.ended:
+		case <-w.endBegan:
 		case <-ctx.Done():
 			return false
 		}
@@ -96,7 +96,7 @@ func (w *watchdog) end() {
 	now := time.Now()
 	w.ending.CompareAndSwap(nil, &now)
 	select {
-	case w.ended <- struct{}{}:
+	case w.endBegan <- struct{}{}:
 	default:
 	}
 }

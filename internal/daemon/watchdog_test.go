@@ -71,7 +71,7 @@ func TestWatchdog(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, s := newListening(t)
-			w.ended = make(chan struct{}, 1)
+			w.endBegan = make(chan struct{}, 1)
 			w.supervisor, w.status = s, func() *api.Status { return &api.Status{State: "up"} }
 			lives := strings.Contains(name, "moves")
 			if strings.Contains(name, "while") {
@@ -101,7 +101,7 @@ func TestWatchdogStarves(t *testing.T) {
 	l, s := newListening(t)
 	hang, held := make(chan struct{}), make(chan struct{})
 	moves := func(context.Context) error { return nil }
-	w := &watchdog{supervisor: s, ended: make(chan struct{}, 1), loop: moves, path: func() error {
+	w := &watchdog{supervisor: s, endBegan: make(chan struct{}, 1), loop: moves, path: func() error {
 		select {
 		case <-held:
 			<-hang
