@@ -308,7 +308,7 @@ func changesCheckpoint(in Input, out *Output) (changes, urgent bool) {
 		return false, false
 	}
 	switch in.(type) {
-	case Tick, Idle, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed, Traffic, WatchTargets:
+	case Tick, Idle, LinkChanged, FromDatapath, Measured, Flooding, Announced, Observed, Traffic, Heard, WatchTargets:
 		return true, false
 	case ListPeers, Warn, StartNotes, DatapathChanged, Announce:
 		return false, false

@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,17 @@ type clock struct {
 	startNs int64
 }
 
-func newClock() clock { return clock{start: time.Now(), startNs: Monotonic()} }
+// newClock reads both clocks at one moment: of some readings the shortest, since another thread may come in between.
+func newClock() (c clock) {
+	least := time.Duration(math.MaxInt64)
+	for range 8 {
+		start, ns := time.Now(), Monotonic()
+		if took := time.Since(start); took < least {
+			least, c = took, clock{start: start, startNs: ns}
+		}
+	}
+	return c
+}
 
 func (c clock) now() int64 { return c.startNs + int64(time.Since(c.start)) + 1 }
 
