@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -218,6 +219,22 @@ func TestRingWithoutRoom(t *testing.T) {
 	}
 	if lost != 3 {
 		t.Errorf("%d are counted", lost)
+	}
+}
+
+// The ring of a process before may be another build's, of another size.
+func TestRingOfAnotherSize(t *testing.T) {
+	b := newBed(t)
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 4 * ringSize})
+	labtest.Must(t, err)
+	fd, err := unix.FcntlInt(uintptr(m.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	labtest.Must(t, errors.Join(err, m.Close()))
+	r, err := adoptRing(fd)
+	labtest.Must(t, err)
+	defer func() { labtest.Check(t, r.close()) }()
+	labtest.Must(t, b.Rings.Put(uint32(0), r.m))
+	if r.size != 4*ringSize || len(r.records) != 4*ringSize {
+		t.Errorf("adopted as one of %d octets, of which %d are mapped", r.size, len(r.records))
 	}
 }
 

@@ -3,6 +3,7 @@
 package nic
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -24,7 +25,7 @@ func newBatch() *batch {
 	b := &batch{
 		msgs:    make([]message, ReceiveBatch),
 		iovs:    make([]unix.Iovec, ReceiveBatch),
-		buffers: make([]byte, ReceiveBatch*bufferLen),
+		buffers: newBuffers(),
 		control: make([]byte, ReceiveBatch*controlLen),
 	}
 	for i := range b.msgs {
@@ -39,6 +40,20 @@ func newBatch() *batch {
 	return b
 }
 
+// newBuffers returns memory beside that of the garbage collector, which would clear all of it, so that all would be
+// resident, and count it as in use, so that it would collect later. Of this there is as much as frames have touched.
+func newBuffers() []byte {
+	const size = ReceiveBatch * bufferLen
+	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil { // as where the runtime gets none
+		panic(fmt.Errorf("make room for frames: %w", err))
+	}
+	return b
+}
+
+// free ends a batch, whose frames nobody uses any more.
+func (b *batch) free() { _ = unix.Munmap(b.buffers) }
+
 // reset makes the first n messages ready for the next call: the kernel has overwritten their lengths.
 func (b *batch) reset(n int) {
 	for i := range n {
@@ -47,8 +62,7 @@ func (b *batch) reset(n int) {
 }
 
 // batches are the rooms that nobody uses, for all sockets of the process. The one that was used last is the next. Those
-// beyond max are left to the garbage collector: receivers may be held up with frames in hand, so that more of them have
-// one than is usual.
+// beyond max are freed: receivers may be held up with frames in hand, so that more of them have one than is usual.
 type batches struct {
 	mu   sync.Mutex
 	free []*batch
@@ -73,8 +87,12 @@ func (f *batches) take() *batch {
 
 func (f *batches) put(b *batch) {
 	f.mu.Lock()
-	if len(f.free) < f.max {
+	keep := len(f.free) < f.max
+	if keep {
 		f.free = append(f.free, b)
 	}
 	f.mu.Unlock()
+	if !keep {
+		b.free()
+	}
 }

@@ -3,6 +3,7 @@
 package nic
 
 import (
+	"runtime"
 	"testing"
 
 	"nicteam/internal/lab/labtest"
@@ -53,5 +54,17 @@ func TestRoomsAreBounded(t *testing.T) {
 	}
 	if len(f.free) != 2 || f.take() != b || f.take() != a || len(f.free) != 0 {
 		t.Error("not the last two, the last one first")
+	}
+}
+
+// Room that small frames use is hardly touched: no collector clears it, or counts all of it.
+func TestRoomsAreNotTheCollectors(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b := newBatch()
+	runtime.ReadMemStats(&after)
+	defer b.free()
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<16 {
+		t.Errorf("room takes %d octets of the heap", n)
 	}
 }

@@ -115,16 +115,6 @@ type account struct {
 	rx, tx    totals
 	segmented uint64 // of closed sockets; the relay's mutex guards it
 	name      string // of the NIC counted here
-	rxBytes   *spread.RxBytes
-}
-
-// rxByClass returns the table in which a member's goroutine counts by spread.RxClass. The caller holds the relay's
-// mutex.
-func (a *account) rxByClass() *spread.RxBytes {
-	if a.rxBytes == nil {
-		a.rxBytes = new(spread.RxBytes)
-	}
-	return a.rxBytes
 }
 
 // Moved fills m with the totals of unicast frames.
@@ -137,14 +127,7 @@ func (r *Relay) Moved(m *team.Moved) {
 
 // RxBytes fills h with the totals of what was received.
 func (r *Relay) RxBytes(h *spread.RxBytes) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	*h = spread.RxBytes{}
-	for id := range r.accounts {
-		if from := r.accounts[id].rxBytes; from != nil {
-			for slot := range from {
-				h[slot] += atomic.LoadUint64(&from[slot])
-			}
-		}
+	for class := range r.rxBytes {
+		h[class] = atomic.LoadUint64(&r.rxBytes[class])
 	}
 }

@@ -50,7 +50,6 @@ type member struct {
 	answers        answerLimits
 	claimLimit     limit.Bucket
 	tally          tally
-	rxBytes        *spread.RxBytes // of the account; atomic
 
 	rate rateMeter // the transmitter's goroutine's
 }
@@ -60,7 +59,7 @@ func newMember(r *Relay, id int, s *nic.Socket) *member {
 	s.OnPanic(r.panics.Frame)
 	takes := r.adapter.Offloads()
 	m := &member{r: r, id: id, socket: s, queue: r.adapter.Queues()[0], merge: takes.USO(), tunnel: takes.Tunnel(),
-		rxBytes: r.accounts[id].rxByClass(), poke: newPoke(), done: make(chan struct{})}
+		poke: newPoke(), done: make(chan struct{})}
 	m.slow.m, m.slow.done = m, make(chan struct{})
 	m.between.open()
 	return m
@@ -210,7 +209,7 @@ func (m *member) choose(u *ActivePlan) {
 			m.r.control.passFrame(m.id, b)
 		}
 		if whose == ForUs && u.PerMember {
-			atomic.AddUint64(&m.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
+			atomic.AddUint64(&m.r.rxBytes[spread.RxClass(&h, b[frame.VnetLen:])], uint64(bytes))
 		}
 		// The stack accepts only the adapter's address. Peers know a member's own address from before it joined, or
 		// because elb announced it to them.

@@ -97,9 +97,10 @@ type Relay struct {
 
 	accounts [spread.MaxMembers]account
 	noMember [team.Drops]atomic.Uint64 // drops before a member was picked
+	rxBytes  spread.RxBytes            // atomic
 	panics   *panics.Keeper
 
-	mu      sync.Mutex // Join, Leave, Apply, Counters, RxBytes, Close
+	mu      sync.Mutex // Join, Leave, Apply, Counters, Close
 	closed  bool
 	stopped bool // Stop was called
 }

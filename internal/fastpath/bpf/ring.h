@@ -8,7 +8,7 @@
 /* Of one member. ring.go has the same size. */
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, 64 * 1024);
 };
 
 /* By member. */
