@@ -58,12 +58,12 @@ func receive(pl *spread.Plan, st *State) {
 }
 
 // receiveGroupsBy lets the active member alone receive groups. The NICs of the next one, and of the one that would be
-// active if all were usable, accept them as well: a primary takes over at once when its link comes up.
+// active if all were usable, accept them as well: a primary takes over at once when its link comes up. Filters do not
+// change for a moment's doubt.
 func receiveGroupsBy(pl *spread.Plan, active int, st *State) {
 	pl.Multicast = spread.MemberSet(0).With(active)
 	pl.GroupMembers = pl.Multicast
-	calm := trusting(st)
-	for _, id := range []int{successor(calm, active), preferred(calm, active)} {
+	for _, id := range []int{successor(st, 0, pl.Multicast), preferred(st, active)} {
 		if id >= 0 {
 			pl.GroupMembers = pl.GroupMembers.With(id)
 		}

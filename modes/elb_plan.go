@@ -27,7 +27,7 @@ func (e *elb) draft() *spread.Plan {
 	pl.Suspect = doubted(&e.st, staying)
 	pl.Collecting = usable
 	receiveGroupsBy(pl, e.active, &e.st)
-	watchEachOther(pl, &e.st, e.active, successor(trusting(&e.st), e.active))
+	watchEachOther(pl, &e.st, e.active, successor(&e.st, 0, spread.MemberSet(0).With(e.active)))
 	share(pl, &e.st, staying)
 	pl.Shortest = &spread.Shortest{Gain: e.st.Settings.Gain, Skew: e.st.Settings.Skew, Moves: e.moves,
 		Generation: e.generation}

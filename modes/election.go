@@ -21,15 +21,20 @@ import (
 
 // elect returns the member that follows the active one (-1 none), and why; "" if it stays.
 func elect(st *State, active int) (int, string) {
-	s := &st.Settings
 	_, staying := sets(st)
+	return electOf(st, staying, suspects(st), active)
+}
+
+// electOf elects one of the staying members.
+func electOf(st *State, staying, suspect spread.MemberSet, active int) (int, string) {
+	s := &st.Settings
 	if !enough(st, staying) {
 		if staying == 0 {
 			return -1, "no member is usable"
 		}
 		return -1, fmt.Sprintf("%d usable, min_members is %d", staying.Len(), s.MinMembers)
 	}
-	trusted := staying &^ suspects(st).Without(active)
+	trusted := staying &^ suspect.Without(active)
 	if trusted == 0 {
 		trusted = staying
 	}
@@ -73,30 +78,27 @@ func (st *State) elect(active int) (int, string) {
 	return to, reason
 }
 
-// successor returns the member that would be elected if the active one died, -1 if none would.
-func successor(st *State, active int) int {
-	after := *st
-	after.Members = slices.DeleteFunc(slices.Clone(st.Members), func(m Member) bool { return m.ID == active })
-	id, _ := elect(&after, -1)
+// successor returns the member that would be elected if these died, -1 if none would.
+func successor(st *State, suspect, dead spread.MemberSet) int {
+	_, staying := sets(st)
+	id, _ := electOf(st, staying&^dead, suspect, -1)
 	return id
 }
 
 // successors returns the successor of the active member, and those that would follow it if each died.
 func successors(st *State, active int) (next int, later []uint8) {
-	next = successor(st, active)
-	after, id := *st, next
-	for id >= 0 && len(later) < spread.MaxSuccessors-1 {
-		dead := active
-		after.Members = slices.DeleteFunc(slices.Clone(after.Members), func(m Member) bool { return m.ID == dead })
-		active = id
-		if id = successor(&after, active); id >= 0 {
+	suspect, dead := suspects(st), spread.MemberSet(0).With(active)
+	next = successor(st, suspect, dead)
+	for id := next; id >= 0 && len(later) < spread.MaxSuccessors-1; {
+		dead = dead.With(id)
+		if id = successor(st, suspect, dead); id >= 0 {
 			later = append(later, uint8(id))
 		}
 	}
 	return next, later
 }
 
-// trusting returns a State without suspicion. Filters of NICs follow from it: they do not change for a moment's doubt.
+// trusting returns a State without suspicion.
 func trusting(st *State) *State {
 	calm := *st
 	calm.Members = slices.Clone(st.Members)
@@ -116,14 +118,15 @@ func suspects(st *State) (set spread.MemberSet) {
 	return set
 }
 
-// preferred returns the member that would be elected if all were usable, -1 if none would.
+// preferred returns the member that would be elected if all were usable and none suspect, -1 if none would.
 func preferred(st *State, active int) int {
-	all := *st
-	all.Members = slices.Clone(st.Members)
-	for i := range all.Members {
-		all.Members[i].Usable = true
+	var staying spread.MemberSet
+	for _, m := range st.Members {
+		if !m.Draining {
+			staying = staying.With(m.ID)
+		}
 	}
-	id, _ := elect(&all, active)
+	id, _ := electOf(st, staying, 0, active)
 	return id
 }
 

@@ -293,11 +293,14 @@ func (w *Watches) member(id int) *watched {
 	return nil
 }
 
-// askers is the number of members that can ask.
+// askers is the number of members that can ask, 3 for more: it is asked for of each member.
 func (w *Watches) askers() (n int) {
 	for _, m := range w.members {
 		if m.asks() {
 			n++
+		}
+		if n == 3 {
+			break
 		}
 	}
 	return n
