@@ -202,6 +202,9 @@ func TestProgramReceivesForADeadMemberAsTheRelay(t *testing.T) {
 			seen[standsIn]++
 		}
 	})
+	if testing.Short() { // a fifth of the draws: not all of it need be seen
+		return
+	}
 	if seen[true] < 10 || seen[false] < 10 {
 		t.Errorf("seen %v", seen)
 	}

@@ -187,6 +187,9 @@ func TestProgramTransmitsAsTheRelay(t *testing.T) {
 		}
 	})
 	t.Log(seen)
+	if testing.Short() { // a fifth of the draws: not all of it need be seen
+		return
+	}
 	for _, what := range []string{"by the relay", "lost", "single", "slots", "round-robin", "random", "renamed"} {
 		if seen[what] < 10 {
 			t.Errorf("%d frames %s", seen[what], what)
