@@ -188,7 +188,7 @@ func TestUnitStoppedBetweenProcesses(t *testing.T) {
 func TestUnitStoppedWhileItEnds(t *testing.T) {
 	parallel(t)
 	w := newSystemdWorld(t, map[string]string{unitFile + ".d/slow.conf": "[Service]\n" +
-		"ExecStopPost=+/bin/sh -c 'echo left >>/var/log/left; sleep 1'\n"})
+		"ExecStopPost=+/bin/sh -c 'echo >/var/log/left; until [ -e /var/log/stopped ]; do sleep .1; done'\n"})
 	before := w.state()
 	w.ok("create", teamName, "eth1", "eth2")
 	w.ctl("kill", "--kill-who=main", "-s", "KILL", unit)
@@ -196,10 +196,10 @@ func TestUnitStoppedWhileItEnds(t *testing.T) {
 		_, err := os.Stat(w.sd.Path("/var/log/left"))
 		return err == nil
 	})
+	w.ctl("stop", "--no-block", unit)
+	labtest.Must(t, os.WriteFile(w.sd.Path("/var/log/stopped"), nil, 0o644))
+	labtest.Eventually(t, "the end", func() bool { return w.property("ActiveState") == "failed" })
 	w.stop()
-	if state := w.property("ActiveState"); state != "failed" {
-		t.Errorf("the unit is %s", state)
-	}
 	w.checkUnchanged("stopped while it ended", before)
 }
 
