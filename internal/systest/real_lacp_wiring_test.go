@@ -96,7 +96,7 @@ func TestLACPTwoPartners(t *testing.T) {
 	intoLoop := link(t, w.box, "eth5").Statistics.TxPackets + link(t, w.box, "eth6").Statistics.TxPackets
 	w.nicteam("remove", teamName, "eth5", "eth6")
 	// A third and more would go there. Frames that are lost elsewhere are a switch's that was not run for a moment.
-	if outs, _ := tr.stop(); intoLoop > (outs.Sent-begun.Sent)/100 {
+	if outs, _ := tr.stop(); intoLoop > (outs.Sent-begun.Sent)/10 {
 		t.Errorf("%d frames of %d were sent into a loop", intoLoop, outs.Sent-begun.Sent)
 	}
 	if s := w.agreed(); s.hint("own LACPDUs") != "" {
